@@ -1,0 +1,48 @@
+# Everything runs in .venv, made here; see README.md.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+BIN := .venv/bin
+STORE ?= sqlite:data
+ARGS ?=
+
+.PHONY: run setup test check bench format clean
+.DEFAULT_GOAL := run
+
+run: .venv/.run-ready
+	@exec bin/cube serve --store "$(STORE)" $(ARGS)
+
+setup: .venv/.dev-ready
+
+# -n 2: the machine that the bound of ten minutes is for has two cores.
+test: .venv/.dev-ready
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: .venv/.dev-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+bench: .venv/.dev-ready
+	$(BIN)/python -m tests.benchmark $(ARGS)
+
+format: .venv/.dev-ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/artefacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Cube needs Python 3.11 or later"'
+	$(PYTHON) -m venv .venv
+
+.venv/.run-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.dev-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	@touch $@ .venv/.run-ready

@@ -1,0 +1,1 @@
+"""Cube: an event store and metric evaluator."""

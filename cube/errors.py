@@ -1,0 +1,93 @@
+"""The errors that callers meet.
+
+::
+
+    CubeError
+    ├── InvalidRequest          the caller's mistake: HTTP 400
+    │   ├── InvalidEvent        index, field, id: which event, and where in it
+    │   ├── InvalidExpression   line, column (both from 1)
+    │   ├── InvalidQuery        a parameter beside the expression
+    │   ├── TooLarge            HTTP 413
+    │   └── NotFound            HTTP 404
+    ├── InvalidSettings         refused at start
+    ├── AccessDenied            HTTP 401 or 403
+    ├── Overloaded              HTTP 503 with Retry-After: we are at a bound of our own
+    └── Unavailable             HTTP 503 with Retry-After: the store does not answer
+
+Every message is one sentence that says what was got and what is accepted. ``details`` are
+further keys of a JSON answer; they never hold a key or a stack trace. Anything that is not a
+`CubeError` is a fault of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CubeError(Exception):
+    """The root of all errors that Cube raises on purpose."""
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = {key: value for key, value in details.items() if value is not None}
+
+
+class InvalidRequest(CubeError):
+    """The request is wrong; sending it again unchanged cannot help."""
+
+
+class InvalidEvent(InvalidRequest):
+    """An event breaks the rules of `cube.event`.
+
+    Details: ``index`` (its place in the batch, from 0), ``field`` (the path in it), ``id``.
+    """
+
+    def at(self, index: int) -> InvalidEvent:
+        """Return the same error, telling which event of a batch it is."""
+        return InvalidEvent(self.message, **{**self.details, "index": index})
+
+
+class InvalidExpression(InvalidRequest):
+    """An expression does not parse, or breaks a bound; ``line`` and ``column`` count from 1."""
+
+    def __init__(self, message: str, *, line: int, column: int) -> None:
+        super().__init__(message, line=line, column=column)
+        self.line = line
+        self.column = column
+
+
+class InvalidQuery(InvalidRequest):
+    """A query parameter other than the expression is wrong; ``field`` names it."""
+
+
+class TooLarge(InvalidRequest):
+    """A body, message or event is over its limit."""
+
+
+class NotFound(InvalidRequest):
+    """There is nothing under this name."""
+
+
+class InvalidSettings(CubeError):
+    """A setting is unknown or has a bad value; the process does not start."""
+
+
+class AccessDenied(CubeError):
+    """The key is missing, unknown or lacks the scope."""
+
+
+class Overloaded(CubeError):
+    """A bound of this process is reached; try again after ``retry_after_seconds`` (whole, >= 1)."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(CubeError):
+    """The store does not answer; nothing was acknowledged. Try again later."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,198 @@
+"""Events, and the only way in: `Event.parse`.
+
+An event is ``{type, time?, id?, data?}``. The rules, and what each refusal says, are those of
+the native interface: every dialect ends here too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from cube import instant
+from cube.errors import InvalidEvent, InvalidRequest
+
+EventId: TypeAlias = "int | float | str | bytes"
+"""A client's id (text or a number, integral floats as int) or a made one (12 bytes)."""
+
+ABSENT: Final = msgspec.UNSET
+"""The data of an event that has none; JSON null is None."""
+
+MADE_ID_BYTES = 12
+MAX_TYPE_LENGTH = 64
+MAX_ID_LENGTH = 512
+MAX_DATA_DEPTH = 50
+MIN_INTEGER = -(2**63)
+MAX_INTEGER = 2**63 - 1
+
+_TYPE = re.compile(r"[a-z_][a-zA-Z0-9_]*", re.ASCII)
+_PROPERTY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_$]*", re.ASCII)
+_KNOWN: set[str] = set()  # names that matched before; bounded below
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event, valid by construction.
+
+    ``time``: milliseconds since 1970 (see `cube.instant`). ``data``: any JSON value, or `ABSENT`.
+    ``timed``: whether the client gave the time; an already stored id keeps its own time where
+    it did not.
+    """
+
+    type: str
+    time: int
+    id: EventId
+    data: Any = ABSENT
+    timed: bool = True
+
+    @classmethod
+    def parse(cls, raw: object, *, now: int) -> Event:
+        """Check one decoded JSON value and make it an event that arrived at `now`.
+
+        Raises `InvalidEvent` with the ``field`` (a path such as ``data.a[0].b``) and, where the
+        event has a usable one, its ``id``.
+        """
+        if not isinstance(raw, Mapping):
+            raise InvalidEvent(f"Got {_shown(raw)} as an event; accepted is an object.")
+        id = raw.get("id", ABSENT)
+        try:
+            return cls(
+                type=_type(raw.get("type", ABSENT)),
+                time=_time(raw["time"]) if "time" in raw else now,
+                id=make_id() if id is ABSENT else _id(id),
+                data=_data(raw.get("data", ABSENT)),
+                timed="time" in raw,
+            )
+        except InvalidEvent as error:
+            if isinstance(id, (str, int, float)) and not isinstance(id, bool):
+                error.details.setdefault("id", id)
+            raise
+
+
+def make_id() -> bytes:
+    """Make an id that no other event has: 12 random bytes."""
+    return os.urandom(MADE_ID_BYTES)
+
+
+def id_key(id: EventId) -> tuple[int, EventId]:
+    """Return the key by which ids are equal and ordered: numbers, strings, made ones."""
+    if isinstance(id, bytes):
+        return (2, id)
+    return (1, id) if isinstance(id, str) else (0, id)
+
+
+def is_type(name: str) -> bool:
+    """Tell whether `name` is a valid type."""
+    return len(name) <= MAX_TYPE_LENGTH and _TYPE.fullmatch(name) is not None
+
+
+def is_property(name: str) -> bool:
+    """Tell whether `name` may name a property in an event's data."""
+    return _PROPERTY.fullmatch(name) is not None
+
+
+def _type(value: object) -> str:
+    if value is ABSENT:
+        raise InvalidEvent("The event has no type; accepted is {type, time?, id?, data?}.", field="type")
+    if not isinstance(value, str) or not is_type(value):
+        raise InvalidEvent(
+            f"Got the type {_shown(value)}; accepted is text of 1 to {MAX_TYPE_LENGTH} characters"
+            " that matches [a-z_][a-zA-Z0-9_]*.",
+            field="type",
+        )
+    return value
+
+
+def _time(value: object) -> int:
+    if value.__class__ is int and instant.EARLIEST <= value <= instant.LATEST:  # type: ignore[operator]  # an int, by the test before
+        return value  # type: ignore[return-value]  # the same
+    try:
+        return instant.parse(value)
+    except InvalidRequest as error:
+        raise InvalidEvent(error.message, field="time") from None
+
+
+def _id(value: object) -> EventId:
+    if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and _is_unicode(value):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return int(value) if value.is_integer() and abs(value) < 2**63 else value
+    if isinstance(value, int) and not isinstance(value, bool) and MIN_INTEGER <= value <= MAX_INTEGER:
+        return value
+    raise InvalidEvent(
+        f"Got the id {_shown(value)}; accepted is text of 1 to {MAX_ID_LENGTH} characters or a"
+        " number (integers within 64 bits).",
+        field="id",
+    )
+
+
+def _data(value: object) -> Any:
+    if value is not ABSENT:
+        _check(value, "data", MAX_DATA_DEPTH)
+    return value
+
+
+def _check(value: object, path: str, depth: int) -> None:
+    kind = value.__class__
+    if kind is str or kind is bool or value is None:
+        if kind is str and not value.isascii() and not _is_unicode(value):  # type: ignore[attr-defined]  # a str
+            raise InvalidEvent(f"Got half a surrogate pair in {path}; accepted is Unicode.", field=path)
+    elif kind is int:
+        if not MIN_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # an int
+            raise InvalidEvent(
+                f"Got the integer {_shown(value)} at {path}; accepted are 64-bit integers"
+                f" ({MIN_INTEGER} to {MAX_INTEGER}).",
+                field=path,
+            )
+    elif kind is float:
+        if not math.isfinite(value):  # type: ignore[arg-type]  # a float
+            raise InvalidEvent(f"Got {value} at {path}; accepted are finite numbers.", field=path)
+    elif kind is dict or kind is list:
+        _check_nested(value, path, depth)  # type: ignore[arg-type]  # a dict or list
+    else:
+        raise InvalidEvent(f"Got {_shown(value)} at {path}; accepted is JSON.", field=path)
+
+
+def _check_nested(value: dict[Any, Any] | list[Any], path: str, depth: int) -> None:
+    if depth == 0:
+        raise InvalidEvent(
+            f"The data is nested more than {MAX_DATA_DEPTH} levels deep at {path[:200]}.",
+            field=path[:200],
+        )
+    if value.__class__ is list:
+        for index, item in enumerate(value):
+            _check(item, f"{path}[{index}]", depth - 1)
+        return
+    for name, item in value.items():  # type: ignore[union-attr]  # a dict
+        if name not in _KNOWN:
+            _check_name(name, path)
+        if item.__class__ is not str or not item.isascii():
+            _check(item, f"{path}.{name}", depth - 1)
+
+
+def _check_name(name: object, path: str) -> None:
+    if not isinstance(name, str) or not is_property(name):
+        raise InvalidEvent(
+            f"Got the property name {_shown(name)} in {path}; accepted are names that match"
+            " [a-zA-Z_][a-zA-Z0-9_$]*.",
+            field=f"{path}.{name}",
+        )
+    if len(_KNOWN) < 4096 and len(name) <= 64:
+        _KNOWN.add(name)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is ABSENT else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

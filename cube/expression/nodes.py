@@ -1,0 +1,146 @@
+"""The syntax tree of the expression language: frozen values, no behaviour.
+
+Lengths and forms are those of the grammar in ``docs/language.md``. A chain such as ``a + b - c`` is
+one node with signed terms. Trees compare as Python values (so ``1 == True``): where identity of
+meaning matters, compare the canonical text of `cube.expression.printer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal as Choice, TypeAlias, TypeVar, Union
+
+T = TypeVar("T")
+
+Literal: TypeAlias = "str | int | float | bool | None | tuple[Literal, ...]"
+"""A literal of a filter. Integral numbers are int where they fit 64 bits; arrays are tuples."""
+
+ComparisonOperator: TypeAlias = Choice["eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin"]
+Sign: TypeAlias = Choice["+", "-"]
+Scale: TypeAlias = Choice["*", "/"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A path into an event's data: names, and indexes of arrays. ``a[0].b`` is ("a", 0, "b")."""
+
+    path: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant, of a value or of a metric expression; finite."""
+
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Negation(Generic[T]):
+    """Unary minus."""
+
+    operand: T
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Generic[T]):
+    """``a + b - c``: at least two terms, each with its sign; the first one's is "+"."""
+
+    terms: tuple[tuple[Sign, T], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product(Generic[T]):
+    """``a * b / c``: at least two factors, each with its scale; the first one's is "*"."""
+
+    factors: tuple[tuple[Scale, T], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of one value; ``function`` is a key of `cube.columns.functions.FUNCTIONS`."""
+
+    function: str
+    argument: Value
+
+
+Value: TypeAlias = Union[Field, Number, Call, Negation["Value"], Sum["Value"], Product["Value"]]
+"""What a reduction reduces: arithmetic over the fields of one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``op(field, literal)``; for "in" and "nin" the literal is a tuple, for "re" text."""
+
+    operator: ComparisonOperator
+    field: Field
+    literal: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """``exists(field)``; true for null."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Passes if any of its filters (at least one) does."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Passes if all of its filters (at least one) do."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Passes if its filter does not."""
+
+    filter: Filter
+
+
+Filter: TypeAlias = Union[Comparison, Exists, Or, And, Not]
+
+
+@dataclass(frozen=True, slots=True)
+class EventExpression:
+    """``type(a, b.c).eq(d, 1)``: which events, and which of their fields.
+
+    ``fields``: None for ``type(*)``, the whole data; () for ``type`` alone, no data.
+    """
+
+    type: str
+    fields: tuple[Field, ...] | None
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """One reduce over the events of one type: the unit that is cached.
+
+    ``reduce``: a key of `cube.reduce.REDUCES`. ``value``: None where the expression names only the
+    type: 1 for every event. ``argument``: the q of quantile, else None. ``group``: the field of
+    ``.group(field)``.
+    """
+
+    reduce: str
+    type: str
+    value: Value | None
+    filters: tuple[Filter, ...]
+    group: Field | None = None
+    argument: int | float | None = None
+
+
+MetricExpression: TypeAlias = Union[
+    Reduction,
+    Number,
+    Negation["MetricExpression"],
+    Sum["MetricExpression"],
+    Product["MetricExpression"],
+]
+"""Arithmetic over reductions and constants."""

@@ -1,0 +1,308 @@
+"""Reduces: what turns the values of many events into one number.
+
+Each reduce has a *partial*: a small state that can be merged with others of its kind, so that a
+coarse bucket is built from finer ones. The functions here define the result, plainly, in Python;
+`cube.columns` makes the same partials from whole columns at once, and is tested against these.
+
+=====================  ==========================================================
+reduce                 partial
+=====================  ==========================================================
+sum                    (high, low): a double-double, high + low is the sum
+count                  int
+min, max               float
+mean                   (high, low, count)
+variance, stddev       (count, mean, M2), M2 the sum of squared deviations
+median, quantile       {value: count}
+distinct               the set of the values' canonical keys (bytes)
+first, last            (time, id key, value)
+=====================  ==========================================================
+
+A bucket without samples has no partial; its value is the reduce's `empty`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from cube.event import EventId, id_key
+
+Partial: TypeAlias = Any
+"""One of the forms in the table above."""
+
+IdKey: TypeAlias = "tuple[int, EventId]"
+
+
+class Sample(NamedTuple):
+    """One event's part in a reduction.
+
+    ``value`` is a finite float for numeric reduces; for count it does not matter, and for distinct
+    it is the canonical key (bytes) of the value.
+    """
+
+    time: int
+    id: EventId
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """The facts of one reduce.
+
+    ``empty``: the value of a bucket without samples; None is "no value". ``numeric``: uses finite
+    numbers only; otherwise every value that is present and not null. ``exact_value``: the value
+    is itself the partial, so that cached values serve as partials. ``ordered``: samples need their
+    ids. ``form``: the partial's type, for decoding. ``partial`` takes at least one sample, `merge`
+    at least one partial; ``finish`` takes the partial and the reduction's argument.
+    """
+
+    name: str
+    empty: float | None
+    numeric: bool
+    exact_value: bool
+    ordered: bool
+    form: Any
+    partial: Callable[[Sequence[Sample]], Partial]
+    merge: Callable[[Sequence[Partial]], Partial]
+    finish: Callable[[Partial, float | None], float | None]
+
+
+def quantile(tally: dict[float, int], q: float) -> float:
+    """Interpolate the q-quantile of a tally value -> count.
+
+    Type 7 of Hyndman & Fan, "Sample Quantiles in Statistical Packages", 1996: position
+    (n - 1) q among the sorted values, linear between the closest ranks.
+    """
+    values = sorted(tally)
+    position = (sum(tally.values()) - 1) * q
+    below = math.floor(position)
+    low = _at_rank(values, tally, below)
+    if position == below:
+        return low
+    high = _at_rank(values, tally, below + 1)
+    share = position - below
+    return low * (1 - share) + high * share
+
+
+def _at_rank(values: list[float], tally: dict[float, int], rank: int) -> float:
+    passed = 0
+    for value in values:
+        passed += tally[value]
+        if rank < passed:
+            return value
+    return values[-1]
+
+
+def two_sum(a: float, b: float) -> tuple[float, float]:
+    """Add exactly: the rounded sum and its error (Knuth, TAOCP 2, 4.2.2, theorem B)."""
+    total = a + b
+    shadow = total - a
+    return total, (a - (total - shadow)) + (b - shadow)
+
+
+def _exact_sum(parts: Iterable[float]) -> tuple[float, float]:
+    kept = list(parts)
+    try:
+        high = math.fsum(kept)
+        return high, math.fsum([*kept, -high])
+    except OverflowError:  # an intermediate sum is beyond the largest float
+        return sum(kept), 0.0
+
+
+def _finish_sum(partial: tuple[float, float], _: float | None) -> float | None:
+    return _finite(partial[0] + partial[1])
+
+
+def _merge_sum(partials: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return _exact_sum(chain.from_iterable(partials))
+
+
+def _partial_mean(samples: Sequence[Sample]) -> tuple[float, float, int]:
+    return (*_exact_sum(sample.value for sample in samples), len(samples))
+
+
+def _merge_mean(partials: Sequence[tuple[float, float, int]]) -> tuple[float, float, int]:
+    sums = _exact_sum(part for partial in partials for part in partial[:2])
+    return (*sums, sum(partial[2] for partial in partials))
+
+
+def _finish_mean(partial: tuple[float, float, int], _: float | None) -> float | None:
+    return _finite((partial[0] + partial[1]) / partial[2])
+
+
+def _partial_variance(samples: Sequence[Sample]) -> tuple[int, float, float]:
+    mean = _finish_mean(_partial_mean(samples), None)
+    if mean is None:
+        return len(samples), math.inf, math.inf
+    return len(samples), mean, math.fsum((sample.value - mean) ** 2 for sample in samples)
+
+
+def _merge_variance(partials: Sequence[tuple[int, float, float]]) -> tuple[int, float, float]:
+    """Chan, Golub & LeVeque, "Updating Formulae ... for Computing Sample Variances", 1979."""
+    count, mean, m2 = partials[0]
+    for more, its_mean, its_m2 in partials[1:]:
+        total = count + more
+        delta = its_mean - mean
+        mean += delta * more / total
+        m2 += its_m2 + delta * delta * count * more / total
+        count = total
+    return count, mean, m2
+
+
+def _finish_variance(partial: tuple[int, float, float], _: float | None) -> float | None:
+    return _finite(partial[2] / partial[0])
+
+
+def _finish_stddev(partial: tuple[int, float, float], _: float | None) -> float | None:
+    variance = _finish_variance(partial, None)
+    return None if variance is None else math.sqrt(variance)
+
+
+def _merge_tallies(partials: Sequence[dict[float, int]]) -> dict[float, int]:
+    total: Counter[float] = Counter()
+    for partial in partials:
+        total.update(partial)
+    return dict(total)
+
+
+def _finish_quantile(partial: dict[float, int], q: float | None) -> float | None:
+    return _finite(quantile(partial, 0.5 if q is None else q))
+
+
+def _edge(sample: Sample) -> tuple[int, IdKey, float]:
+    return sample.time, id_key(sample.id), sample.value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+_BY_TIME_AND_ID = itemgetter(0, 1)
+
+REDUCES: dict[str, Reduce] = {
+    reduce.name: reduce
+    for reduce in (
+        Reduce(
+            name="sum",
+            empty=0.0,
+            numeric=True,
+            exact_value=False,
+            ordered=False,
+            form=tuple[float, float],
+            partial=lambda samples: _exact_sum(sample.value for sample in samples),
+            merge=_merge_sum,
+            finish=_finish_sum,
+        ),
+        Reduce(
+            name="count",
+            empty=0.0,
+            numeric=False,
+            exact_value=True,
+            ordered=False,
+            form=int,
+            partial=len,
+            merge=sum,
+            finish=lambda partial, _: float(partial),
+        ),
+        Reduce(
+            name="min",
+            empty=None,
+            numeric=True,
+            exact_value=True,
+            ordered=False,
+            form=float,
+            partial=lambda samples: min(sample.value for sample in samples),
+            merge=min,
+            finish=lambda partial, _: float(partial),
+        ),
+        Reduce(
+            name="max",
+            empty=None,
+            numeric=True,
+            exact_value=True,
+            ordered=False,
+            form=float,
+            partial=lambda samples: max(sample.value for sample in samples),
+            merge=max,
+            finish=lambda partial, _: float(partial),
+        ),
+        Reduce(
+            name="mean",
+            empty=None,
+            numeric=True,
+            exact_value=False,
+            ordered=False,
+            form=tuple[float, float, int],
+            partial=_partial_mean,
+            merge=_merge_mean,
+            finish=_finish_mean,
+        ),
+        *(
+            Reduce(
+                name=name,
+                empty=None,
+                numeric=True,
+                exact_value=False,
+                ordered=False,
+                form=tuple[int, float, float],
+                partial=_partial_variance,
+                merge=_merge_variance,
+                finish=finish,
+            )
+            for name, finish in (("variance", _finish_variance), ("stddev", _finish_stddev))
+        ),
+        *(
+            Reduce(
+                name=name,
+                empty=None,
+                numeric=True,
+                exact_value=False,
+                ordered=False,
+                form=dict[float, int],
+                partial=lambda samples: dict(Counter(sample.value for sample in samples)),
+                merge=_merge_tallies,
+                finish=_finish_quantile,
+            )
+            for name in ("median", "quantile")
+        ),
+        Reduce(
+            name="distinct",
+            empty=0.0,
+            numeric=False,
+            exact_value=False,
+            ordered=False,
+            form=set[bytes],
+            partial=lambda samples: {sample.value for sample in samples},
+            merge=lambda partials: set().union(*partials),
+            finish=lambda partial, _: float(len(partial)),
+        ),
+        Reduce(
+            name="first",
+            empty=None,
+            numeric=True,
+            exact_value=False,
+            ordered=True,
+            form=tuple[int, tuple[int, int | float | str | bytes], float],
+            partial=lambda samples: min(map(_edge, samples), key=_BY_TIME_AND_ID),
+            merge=lambda partials: min(partials, key=_BY_TIME_AND_ID),
+            finish=lambda partial, _: float(partial[2]),
+        ),
+        Reduce(
+            name="last",
+            empty=None,
+            numeric=True,
+            exact_value=False,
+            ordered=True,
+            form=tuple[int, tuple[int, int | float | str | bytes], float],
+            partial=lambda samples: max(map(_edge, samples), key=_BY_TIME_AND_ID),
+            merge=lambda partials: max(partials, key=_BY_TIME_AND_ID),
+            finish=lambda partial, _: float(partial[2]),
+        ),
+    )
+}
+"""Every reduce by its name in the expression language."""

@@ -1,0 +1,152 @@
+"""What a store must do.
+
+The consistency promise that these ports carry together: a query whose `ReadSession` begins after
+`EventStore.save` has returned counts every event saved. What the ports leave to their callers:
+
+* a metric is saved with the revision that was read **before** the scan that made it;
+* a coarse tier's revisions are read before the finer one's, in separate calls;
+* revisions and cached metrics are both read after the query began, and never remembered from one
+  query to the next.
+
+All methods raise `Unavailable` when the store does not answer (connection refused, timed out, no
+writable primary, disk full), and leave every other unexpected error as it is. Times are
+milliseconds since 1970; spans given with a tier are aligned to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from cube.columns.block import Block
+from cube.event import Event
+from cube.span import Span
+from cube.tier import Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The revisions of one type, tier and span, as one read found them.
+
+    ``numbers``: bucket start -> revision (never 0), for the buckets that have one.
+    ``complete``: the marker: a bucket without a revision has no events, unless it is expired.
+    ``expired_before``: buckets that start before it are not scanned; None if nothing expired.
+    ``known``: whether the store holds a collection of events of this type at all.
+    """
+
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    complete: bool = False
+    expired_before: int | None = None
+    known: bool = False
+
+
+class Cell(NamedTuple):
+    """One cached bucket: the revision it was computed at, and bytes that only its maker reads."""
+
+    revision: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """What a cached metric is a metric of.
+
+    ``text``: the canonical text of the reduction. ``kind``: "value" or "partial".
+    ``semantics``: the version of the rules that made it; another version is another key.
+    """
+
+    type: str
+    text: str
+    kind: str
+    semantics: int
+
+
+class ReadSession(Protocol):
+    """One query's view of the events: it sees all that was acknowledged before it began.
+
+    On SQLite one read transaction; on a MongoDB replica set one causally consistent session. Not
+    safe for concurrent calls: a query that wants two scans at once opens two sessions.
+    """
+
+    async def types(self) -> list[str]:
+        """Return the names of all types that have a collection of events, sorted."""
+
+    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+        """Read the revisions of a cached tier's buckets in `span`, in one find."""
+
+    def scan(
+        self,
+        type: str,
+        span: Span,
+        fields: Sequence[str] | None,
+        *,
+        ids: bool = False,
+        newest_first: bool = False,
+    ) -> AsyncIterator[Block]:
+        """Read the events of a span as blocks of bounded size, ordered by time.
+
+        ``fields``: the top-level names of the data that are needed; a store may leave out the
+        others; None is the whole data, () is none of it. ``ids``: whether the blocks carry ids.
+        ``newest_first`` turns the order, of the blocks and of the rows in each.
+        An unknown type has no blocks.
+        """
+
+
+class EventStore(Protocol):
+    """The events and their revisions."""
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        """Store events of one type durably and raise their buckets' revisions.
+
+        When it returns, all are on disk and visible to every session that begins later. Of equal
+        ids the last counts; an event whose id is stored already replaces it, across times too, and
+        keeps the stored time if it is not `timed`. Collections and indexes appear on first use.
+
+        Raises `InvalidEvent` (with ``index``), before anything is written, for an event older than
+        the type's ``expired_before``. After any other error some of the events may be stored; then
+        all buckets that the call touched have been raised, or will be by `sweep`; saving the
+        same events again stores nothing twice.
+        """
+
+    def read(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query."""
+
+    async def build(self, type: str) -> None:
+        """Raise the revisions of every bucket of a type that another tool filled, and mark it complete.
+
+        Repeatable, tolerant of concurrent saves; does nothing where the type is complete or foreign.
+        """
+
+    async def revise(self, type: str) -> None:
+        """Raise the revisions of every bucket of a type, whether it is complete or not."""
+
+    async def expire(self, type: str, before: int) -> None:
+        """Advance the type's ``expired_before``, durably; it never goes back."""
+
+    async def sweep(self) -> int:
+        """Raise what the notes and intents of dead processes name; return how many were settled."""
+
+
+class MetricStore(Protocol):
+    """The cache of metrics. Losing it, or any part, costs time only."""
+
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+        """Return the cached cells of a span by bucket start, whatever their revisions; one find."""
+
+    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+        """Merge cells into what is there; a chunk that would be over 1 MB is left as it was."""
+
+
+class Store(Protocol):
+    """One environment's database, opened."""
+
+    events: EventStore
+    metrics: MetricStore
+
+    async def ping(self) -> None:
+        """Return if the store answers; raise `Unavailable` if it does not."""
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of everything."""

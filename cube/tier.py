@@ -1,0 +1,68 @@
+"""Tiers: the seven time steps at which metrics are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cube.span import Span
+
+CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
+
+_FIRST_MONDAY = 345_600_000  # 1970-01-05T00:00Z
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One time step; its buckets are aligned to UTC, weeks to Monday.
+
+    ``step``: the bucket's length in milliseconds. ``origin``: the start of bucket number 0.
+    ``finer``: the tier that this one's metrics are built from; None where they come from events.
+    ``cached``: whether metrics and revisions of this tier are kept.
+    """
+
+    name: str
+    step: int
+    origin: int
+    finer: Tier | None
+    cached: bool
+
+    def floor(self, time: int) -> int:
+        """Return the start of the bucket that holds `time`."""
+        return time - (time - self.origin) % self.step
+
+    def ceil(self, time: int) -> int:
+        """Return the first bucket start that is not before `time`."""
+        return time + (self.origin - time) % self.step
+
+    def cover(self, span: Span) -> Span:
+        """Return the span ``[floor(start), ceil(stop))``."""
+        return Span(self.floor(span.start), self.ceil(span.stop))
+
+    def buckets(self, span: Span) -> range:
+        """Return the starts of the buckets of an aligned span."""
+        return range(span.start, span.stop, self.step)
+
+    def chunk(self, time: int) -> int:
+        """Return the number of the chunk that holds the bucket of `time`."""
+        return (time - self.origin) // (self.step * CHUNK_BUCKETS)
+
+    def chunk_start(self, chunk: int) -> int:
+        """Return the start of a chunk's first bucket."""
+        return self.origin + chunk * self.step * CHUNK_BUCKETS
+
+
+SECOND = Tier("second", 1_000, 0, None, False)
+TEN_SECONDS = Tier("10 seconds", 10_000, 0, None, True)
+MINUTE = Tier("minute", 60_000, 0, TEN_SECONDS, True)
+FIVE_MINUTES = Tier("5 minutes", 300_000, 0, MINUTE, True)
+HOUR = Tier("hour", 3_600_000, 0, FIVE_MINUTES, True)
+DAY = Tier("day", 86_400_000, 0, HOUR, True)
+WEEK = Tier("week", 604_800_000, _FIRST_MONDAY, DAY, True)
+
+TIERS: dict[int, Tier] = {
+    tier.step: tier for tier in (SECOND, TEN_SECONDS, MINUTE, FIVE_MINUTES, HOUR, DAY, WEEK)
+}
+"""Every tier by its step in milliseconds, finest first."""
+
+CACHED_TIERS: tuple[Tier, ...] = tuple(tier for tier in TIERS.values() if tier.cached)
+"""The tiers that have revisions and cached metrics, finest first: the order of raising."""
