@@ -1,0 +1,40 @@
+"""Tornado plumbing that both daemons share.
+
+A daemon makes a table of `Route` objects, hands it to a `Service`, and serves that with a `Server`::
+
+    routes = with_standard_routes("Cube collector", [Route("/1.0/event", {"POST": Operation(…)})], …)
+    service = Service(routes, access=Origins(), telemetry=telemetry, max_body_bytes=…, max_sockets=…)
+    server = Server(service, host="127.0.0.1", port=0)
+
+Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refusal` turns into the
+reply. WebSockets are `Conversation` objects.
+"""
+
+from cube.web.access import Access, Origins
+from cube.web.request import Reply, Request
+from cube.web.route import Operation, Parameter, Route
+from cube.web.server import Server, address, run, until_signal, write_ready_file
+from cube.web.service import Service
+from cube.web.standard import with_standard_routes
+from cube.web.telemetry import Telemetry
+from cube.web.websocket import Conversation, Link
+
+__all__ = [
+    "Access",
+    "Conversation",
+    "Link",
+    "Operation",
+    "Origins",
+    "Parameter",
+    "Reply",
+    "Request",
+    "Route",
+    "Server",
+    "Service",
+    "Telemetry",
+    "address",
+    "run",
+    "until_signal",
+    "with_standard_routes",
+    "write_ready_file",
+]

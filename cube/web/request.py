@@ -1,0 +1,136 @@
+"""What a handler gets and what it gives back: `Request` and `Reply`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tornado.httputil import HTTPHeaders
+
+from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, Overloaded, TooLarge, Unavailable
+from cube.web import json_text
+
+JSON_TYPE = "application/json"
+MAX_PARAMETERS = 100
+
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+
+class Request:
+    """One HTTP request, its body read and inflated.
+
+    ``path`` and ``query`` are as sent, without the question mark. ``id`` is the caller's
+    ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
+    """
+
+    __slots__ = ("body", "headers", "id", "method", "path", "query", "remote")
+
+    def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
+        self.method = method
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
+        self.remote = remote
+        self.body = b""
+        given = headers.get("X-Request-Id")
+        self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
+
+    def parameters(self) -> Mapping[str, str]:
+        """Return the query's parameters; a repeated one or one that is not UTF-8 is an `InvalidQuery`."""
+        try:
+            pairs = parse_qsl(
+                self.query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
+            )
+        except UnicodeDecodeError:
+            raise InvalidQuery("Got a query that is not UTF-8.") from None
+        except ValueError:
+            raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None
+        parameters: dict[str, str] = {}
+        for name, value in pairs:
+            if name in parameters:
+                raise InvalidQuery(f"Got the parameter {name[:80]} twice; accepted is one.", field=name[:80])
+            parameters[name] = value
+        return parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one request; the plumbing adds the headers that every reply has."""
+
+    body: bytes = b"{}"
+    status: int = 200
+    content_type: str = JSON_TYPE
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200) -> Reply:
+        """Make a reply of a JSON value."""
+        return cls(json_text.encode(value), status)
+
+
+class MethodNotAllowed(CubeError):  # noqa: N818 - named like its siblings in cube.errors
+    """The path is there, the method is not; ``allowed`` are those that are."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Got the method {method[:20]}; accepted are {', '.join(allowed)}.")
+        self.allowed = allowed
+
+
+class UnsupportedEncoding(CubeError):  # noqa: N818 - the same
+    """The body's content encoding is none that can be read."""
+
+
+STATUS: tuple[tuple[type[CubeError], int], ...] = (
+    (TooLarge, 413),
+    (NotFound, 404),
+    (MethodNotAllowed, 405),
+    (UnsupportedEncoding, 415),
+    (AccessDenied, 403),
+    (Overloaded, 503),
+    (Unavailable, 503),
+    (CubeError, 400),
+)
+"""The status of each error: the first line that it is an instance of."""
+
+
+def refusal(error: CubeError, request_id: str) -> Reply:
+    """Turn an error into the reply that tells it."""
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    return Reply(
+        json_text.encode(complaint(error, request_id)), status, JSON_TYPE, tuple(_extra_headers(error))
+    )
+
+
+def fault(request_id: str) -> Reply:
+    """Return the reply to a request that met a fault of ours: no reason, no trace."""
+    return Reply.json({"error": "The server met a fault; its log says more.", "request": request_id}, 500)
+
+
+def complaint(error: CubeError, request_id: str) -> dict[str, Any]:
+    """Return an error as the JSON object of a reply or a WebSocket message."""
+    return {"error": error.message, **error.details, "request": request_id}
+
+
+def _extra_headers(error: CubeError) -> list[tuple[str, str]]:
+    match error:
+        case Overloaded() | Unavailable():
+            return [("Retry-After", str(max(1, error.retry_after_seconds)))]
+        case MethodNotAllowed():
+            return [("Allow", ", ".join(error.allowed))]
+        case UnsupportedEncoding():
+            return [("Accept-Encoding", "gzip")]
+        case _:
+            return []
+
+
+def _id_maker() -> Callable[[], str]:
+    prefix, numbers = os.urandom(5).hex(), itertools.count(1)
+    return lambda: f"{prefix}-{next(numbers):x}"
+
+
+make_request_id = _id_maker()
+"""Make an id that no other request has: random per process, then counted."""

@@ -1,0 +1,62 @@
+"""Routes as data: what the service answers, and what ``/openapi.json`` says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from cube.web.request import Reply, Request
+from cube.web.websocket import Talk
+
+Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a query string, as OpenAPI tells it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path.
+
+    ``replies``: what a reply of each status holds, beside the errors that any operation can give.
+    ``body``: the JSON schema of the request's body; None for no body (then none is read).
+    """
+
+    answer: Answer
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    body: Mapping[str, Any] | None = None
+    replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path with its operations by method (in capitals), and its WebSocket.
+
+    HEAD and OPTIONS are not listed: the service answers them wherever they make sense.
+    """
+
+    path: str
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    socket: Talk | None = None
+    socket_summary: str = ""
+
+    def operation(self, method: str) -> Operation | None:
+        """Return what answers `method`; HEAD is answered like GET."""
+        return self.operations.get("GET" if method == "HEAD" else method)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the path accepts, for ``Allow``."""
+        read = ("GET", "HEAD") if "GET" in self.operations else ()
+        written = tuple(method for method in self.operations if method != "GET")
+        return (*read, *written, "OPTIONS")

@@ -1,0 +1,98 @@
+"""Listening, stopping, and what a process tells about itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from cube.errors import InvalidSettings
+from cube.web import json_text
+from cube.web.service import Service
+
+BACKLOG = 1024
+IDLE_SECONDS = 3600.0
+MAX_HEAD_BYTES = 64 * 1024
+
+_UNBOUNDED = 2**63  # bodies are counted by `cube.web.body`, so that a refusal is a JSON reply
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves a `Service` on one port from the moment it is made; port 0 is any free one.
+
+    Raises `InvalidSettings` where the address cannot be had.
+    """
+
+    def __init__(self, service: Service, *, host: str, port: int) -> None:
+        self._service = service
+        self._http = HTTPServer(
+            service,
+            max_body_size=_UNBOUNDED,
+            max_header_size=MAX_HEAD_BYTES,
+            idle_connection_timeout=IDLE_SECONDS,
+        )
+        try:
+            sockets = bind_sockets(port, host, backlog=BACKLOG)
+        except OSError as error:
+            raise InvalidSettings(f"Cannot listen on {address(host, port)}: {error.strerror}.") from None
+        self.port: int = sockets[0].getsockname()[1]
+        self.address = address(host, self.port)
+        self._http.add_sockets(sockets)
+
+    async def stop(self, seconds: float) -> bool:
+        """Stop accepting, and finish what was accepted, within so many seconds.
+
+        Returns whether all was finished; what was not is cut off.
+        """
+        self._http.stop()
+        try:
+            await asyncio.wait_for(self._service.finish(), seconds)
+        except TimeoutError:
+            _log.warning("not all requests were finished within %g s; they are cut off", seconds)
+            return False
+        finally:
+            await self._http.close_all_connections()
+        return True
+
+
+def address(host: str, port: int) -> str:
+    """Write an address as others can use it; "every interface" becomes the loopback one."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+
+async def until_signal() -> None:
+    """Return when the process is told to stop (SIGTERM or SIGINT)."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def write_ready_file(path: str, addresses: Mapping[str, str]) -> None:
+    """Tell the addresses in a file, which is there as a whole or not at all."""
+    aside = Path(f"{path}.{os.getpid()}.tmp")
+    aside.write_bytes(json_text.encode(addresses) + b"\n")
+    aside.replace(path)
+
+
+def run(main: Coroutine[object, object, None]) -> None:
+    """Run a daemon to its end, on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not on every platform
+        return None
+    return uvloop.new_event_loop

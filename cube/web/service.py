@@ -1,0 +1,105 @@
+"""A daemon's HTTP side: its routes, its limits, and what is going on right now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import cast
+
+from tornado import web
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+)
+
+from cube.errors import AccessDenied, InvalidRequest
+from cube.web.access import Access
+from cube.web.handler import Exchange
+from cube.web.request import Request
+from cube.web.route import Route
+from cube.web.telemetry import Telemetry
+from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
+
+
+class Service(HTTPServerConnectionDelegate):
+    """Answers the requests of one daemon from a route table.
+
+    ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. To be made in the event loop
+    that serves it.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        access: Access,
+        telemetry: Telemetry,
+        max_body_bytes: int,
+        max_sockets: int,
+    ) -> None:
+        self.routes = {route.path: route for route in routes}
+        self.access = access
+        self.telemetry = telemetry
+        self.max_body_bytes = max_body_bytes
+        self.max_sockets = max_sockets
+        self.loop = asyncio.get_running_loop()
+        self.stopping = False
+        self.sockets: set[Socket] = set()
+        self._exchanges: set[Exchange] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        telemetry.sockets.set_function(lambda: len(self.sockets))
+        self._application = web.Application(
+            websocket_ping_interval=PING_SECONDS,
+            # A client that we slow down cannot have its pongs read meanwhile.
+            websocket_ping_timeout=0,
+            websocket_max_message_size=2 * max_body_bytes,
+            log_function=lambda handler: None,
+        )
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Begin with the next request of a connection; Tornado calls it."""
+        return Exchange(self, cast("HTTP1Connection", request_conn))
+
+    def on_close(self, server_conn: object) -> None:
+        """Note that a connection is gone; its exchange has been told."""
+
+    def upgrade(
+        self, connection: HTTP1Connection, start_line: RequestStartLine, request: Request, talk: Talk
+    ) -> HTTPMessageDelegate:
+        """Turn a request into a WebSocket.
+
+        Raises `AccessDenied` for an origin that may not call, `InvalidRequest` for a handshake that
+        is none.
+        """
+        origin = request.headers.get("Origin")
+        if origin is not None and not self.access.allows_origin(origin):
+            raise AccessDenied(f"Pages of {origin[:200]} may not call this server.")
+        if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
+            raise InvalidRequest("The WebSocket handshake is wrong; accepted is RFC 6455, version 13.")
+        return self._application.get_handler_delegate(
+            HTTPServerRequest(connection=connection, start_line=start_line, headers=request.headers),
+            Socket,
+            {"host": self, "request": request, "talk": talk},
+        )
+
+    def began(self, exchange: Exchange) -> None:
+        """Note a request that is not answered yet."""
+        self._exchanges.add(exchange)
+        self._idle.clear()
+
+    def ended(self, exchange: Exchange) -> None:
+        """Note that a request has its answer, or needs none any more."""
+        self._exchanges.discard(exchange)
+        if not self._exchanges:
+            self._idle.set()
+
+    async def finish(self) -> None:
+        """Accept nothing more, and return when all that was accepted is answered."""
+        self.stopping = True
+        await finish_all(self.sockets)
+        await self._idle.wait()

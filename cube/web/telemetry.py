@@ -1,0 +1,51 @@
+"""Figures about the process, in the registry that `main` makes; nothing here is global."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from cube.web.request import Reply, Request
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Telemetry:
+    """Counts what the HTTP side of a daemon does.
+
+    Labels come from our route tables, never from the request, so their number is bounded.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._requests = Counter(
+            "cube_http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "cube_http_request_seconds",
+            "From the head of a request to its answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.sockets = Gauge("cube_websockets", "WebSockets that are open.", registry=registry)
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answer; ``route`` is a path of the table, or "" for an unknown one."""
+        # Looking up labels costs more than counting, so the children are kept.
+        key = (route, method if method in _METHODS else "other", status)
+        children = self._children.get(key)
+        if children is None:
+            children = (
+                self._requests.labels(route or "other", key[1], status),
+                self._seconds.labels(route or "other"),
+            )
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    async def expose(self, _request: Request) -> Reply:
+        """Answer ``GET /metrics``."""
+        return Reply(generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,166 @@
+"""WebSockets: what a daemon says on one (`Conversation`), and the plumbing under it (`Socket`).
+
+A bad message is answered and the socket lives on. A message is handled before the next one is read,
+so a conversation that waits slows its client down. Only what RFC 6455 calls a failed connection
+(text that is not UTF-8, broken frames) and a message over twice the limit end the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from cube.errors import CubeError, TooLarge
+from cube.web import json_text
+from cube.web.request import Request, complaint
+
+PING_SECONDS = 30.0
+"""How often an idle client is pinged, so that one that vanished is noticed."""
+
+GOING_AWAY = 1001
+
+_log = logging.getLogger(__name__)
+
+
+class Link(Protocol):
+    """The way back to one client."""
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the socket."""
+
+    async def send(self, value: Any) -> None:
+        """Send one JSON value; returns when it is on its way, so a slow reader slows its writer.
+
+        Does nothing once the socket is closed.
+        """
+
+
+class Conversation(Protocol):
+    """What a daemon does with the messages of one socket."""
+
+    async def receive(self, message: bytes) -> None:
+        """Handle one message. A `CubeError` is sent as ``{"error": …}``; anything else is a fault."""
+
+    def closed(self) -> None:
+        """The socket is gone: stop all work for it at once."""
+
+    async def finish(self) -> None:
+        """The process stops: finish (and answer) what was accepted, begin nothing new."""
+
+
+Talk: TypeAlias = Callable[[Link], Conversation]
+"""Begins the conversation of a socket that has just opened."""
+
+
+class Host(Protocol):
+    """What a socket needs of the service that it belongs to."""
+
+    max_body_bytes: int
+    sockets: set[Socket]
+
+
+class Socket(WebSocketHandler):
+    """One WebSocket of a `Host`."""
+
+    def initialize(self, host: Host, request: Request, talk: Talk) -> None:
+        """Take the collaborators; the socket is not open yet."""
+        self.host = host
+        self.opening = request
+        self.talk = talk
+        self.conversation: Conversation = _SILENCE
+
+    def set_default_headers(self) -> None:
+        """Name the request in the handshake's answer."""
+        self.clear_header("Content-Type")
+        self.set_header("X-Request-Id", self.opening.id)
+
+    def check_origin(self, origin: str) -> bool:
+        """Accept: the service has asked `Access` before it came here."""
+        return True
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Begin the conversation."""
+        self.set_nodelay(True)
+        self.host.sockets.add(self)
+        self.conversation = self.talk(_Link(self))
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Hand a message over; whatever comes of it, the socket lives on."""
+        content = message.encode() if isinstance(message, str) else message
+        try:
+            if len(content) > self.host.max_body_bytes:
+                raise TooLarge(f"The message is over {self.host.max_body_bytes} bytes, which is the limit.")
+            await self.conversation.receive(content)
+        except CubeError as error:
+            await self.send(complaint(error, self.opening.id))
+        except Exception:
+            _log.exception("request %s: a fault in a message on %s", self.opening.id, self.opening.path)
+            await self.send(
+                {"error": "The server met a fault; its log says more.", "request": self.opening.id}
+            )
+
+    def on_close(self) -> None:
+        """End the conversation."""
+        self.host.sockets.discard(self)
+        self.conversation.closed()
+
+    async def send(self, value: Any) -> None:
+        """Send one JSON value; see `Link.send`."""
+        try:
+            await self.write_message(json_text.encode(value))
+        except WebSocketClosedError:
+            _log.debug("request %s: the client left before an answer", self.opening.id)
+
+    async def finish_conversation(self) -> None:
+        """Finish what was accepted, then say goodbye."""
+        try:
+            await self.conversation.finish()
+        finally:
+            self.close(GOING_AWAY, "the server stops")
+
+
+class _Silence:
+    """The conversation of a socket that has not opened."""
+
+    async def receive(self, message: bytes) -> None:
+        """Hear nothing."""
+
+    def closed(self) -> None:
+        """Do nothing: nothing was begun."""
+
+    async def finish(self) -> None:
+        """Do nothing: nothing was accepted."""
+
+
+_SILENCE = _Silence()
+
+
+class _Link:
+    """A socket as its conversation sees it."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    @property
+    def request(self) -> Request:
+        return self._socket.opening
+
+    async def send(self, value: Any) -> None:
+        await self._socket.send(value)
+
+
+async def finish_all(sockets: set[Socket]) -> None:
+    """Finish every conversation, all at once."""
+    results = await asyncio.gather(
+        *(socket.finish_conversation() for socket in list(sockets)), return_exceptions=True
+    )
+    for result in results:
+        if isinstance(result, Exception):
+            _log.error("a conversation could not be finished", exc_info=result)
