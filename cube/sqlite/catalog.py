@@ -1,0 +1,147 @@
+"""The tables of the events file, and the catalog of types in it.
+
+=======================  ===================================================================
+table                    rows
+=======================  ===================================================================
+``facts``                name, value: ``cache`` is the id that the metrics file must carry
+``types``                number, name (exact case), known, complete, expired_before
+``events_<number>``      time, id, data: JSON text; NULL is an event without data
+``revisions_<number>``   step, bucket (its start), number
+=======================  ===================================================================
+
+SQLite's own kinds keep ids apart as `cube.event.id_key` does, and order them so: numbers by value,
+then text by code point, then blobs. So the key (time, id) is the order of a scan.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cube.errors import Unavailable
+from cube.sqlite.database import immediate
+
+VERSION: Final = 1
+"""Kept in ``user_version``; a file of a later one is refused."""
+
+CACHE_ID_BYTES = 16
+
+_SCHEMA = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE types (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+    known INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0, expired_before INTEGER)""",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A type's row in the catalog; ``known``: whether its tables exist."""
+
+    number: int
+    known: bool
+    complete: bool
+    expired_before: int | None
+
+    @property
+    def events(self) -> str:
+        """The name of the table of its events."""
+        return f"events_{self.number}"
+
+    @property
+    def revisions(self) -> str:
+        """The name of the table of its revisions."""
+        return f"revisions_{self.number}"
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables where they are missing; safe while other processes do the same."""
+    if _version(connection) == 0:
+        with immediate(connection):
+            if _version(connection) == 0:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                connection.execute("INSERT INTO facts VALUES ('cache', ?)", (os.urandom(CACHE_ID_BYTES),))
+    if (version := _version(connection)) > VERSION:
+        raise Unavailable(
+            f"The database {path} was made by a later Cube (its version is {version}, this one reads up to"
+            f" {VERSION}): install that one, or choose another directory."
+        )
+
+
+def cache_id(connection: sqlite3.Connection) -> bytes:
+    """Return the random id that ties the metrics file to this one."""
+    (value,) = connection.execute("SELECT value FROM facts WHERE name = 'cache'").fetchone()
+    return bytes(value)
+
+
+def find(connection: sqlite3.Connection, type: str) -> Entry | None:
+    """Read a type's entry."""
+    row = connection.execute(
+        "SELECT number, known, complete, expired_before FROM types WHERE name = ?", (type,)
+    ).fetchone()
+    return None if row is None else Entry(row[0], bool(row[1]), bool(row[2]), row[3])
+
+
+def names(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of all types that have tables, sorted."""
+    return sorted(name for (name,) in connection.execute("SELECT name FROM types WHERE known"))
+
+
+def register(connection: sqlite3.Connection, type: str) -> Entry:
+    """Return a type's entry, its tables made where they are missing; call it in a write transaction.
+
+    A type without events is marked complete: it was found empty before its first save.
+    """
+    entry = find(connection, type)
+    if entry is not None and entry.known and entry.complete:
+        return entry
+    if entry is None or not entry.known:
+        _make_tables(connection, type)
+        entry = _existing(connection, type)
+    if connection.execute(f"SELECT 1 FROM {entry.events} LIMIT 1").fetchone() is None:  # noqa: S608 - our number
+        complete(connection, type)
+    return entry
+
+
+def complete(connection: sqlite3.Connection, type: str) -> None:
+    """Set the marker: every bucket with events has a revision."""
+    connection.execute("UPDATE types SET complete = 1 WHERE name = ?", (type,))
+
+
+def expire(connection: sqlite3.Connection, type: str, before: int) -> None:
+    """Advance a type's ``expired_before``; a type without events gets an entry, not tables."""
+    connection.execute(
+        "INSERT INTO types (name, expired_before) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET"
+        " expired_before = max(coalesce(expired_before, excluded.expired_before), excluded.expired_before)",
+        (type, before),
+    )
+
+
+def _make_tables(connection: sqlite3.Connection, type: str) -> None:
+    connection.execute(
+        "INSERT INTO types (name, known) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET known = 1", (type,)
+    )
+    entry = _existing(connection, type)
+    connection.execute(
+        f"CREATE TABLE {entry.events} (time INTEGER NOT NULL, id NOT NULL UNIQUE, data TEXT,"
+        " PRIMARY KEY (time, id)) WITHOUT ROWID"
+    )
+    connection.execute(
+        f"CREATE TABLE {entry.revisions} (step INTEGER NOT NULL, bucket INTEGER NOT NULL,"
+        " number INTEGER NOT NULL, PRIMARY KEY (step, bucket)) WITHOUT ROWID"
+    )
+
+
+def _existing(connection: sqlite3.Connection, type: str) -> Entry:
+    entry = find(connection, type)
+    assert entry is not None, f"{type} was registered in this transaction"  # noqa: S101 - for the type checker
+    return entry
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -1,0 +1,120 @@
+"""The cache of metrics, in ``<database>.metrics.db``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from cube.span import Span
+from cube.sqlite import packing
+from cube.sqlite.cache import CacheFile
+from cube.sqlite.database import immediate
+from cube.store.ports import CacheKey, Cell
+from cube.tier import Tier
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 1_000_000
+THREADS = 2
+
+_HASH_BYTES = 16
+
+
+class SqliteMetrics:
+    """A `MetricStore` that several processes share; whatever fails in it is a miss, never an error."""
+
+    def __init__(self, path: Path, identity: bytes) -> None:
+        self._path = path
+        self._identity = identity
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-metrics")
+        self._local = threading.local()
+        self._files: list[CacheFile] = []
+        self._lock = threading.Lock()
+
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+        """Return the cached cells of a span by bucket start."""
+        return await self._run(lambda connection: _read(connection, _hash(key), tier, span)) or {}
+
+    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+        """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
+        if cells:
+            await self._run(lambda connection: _save(connection, _hash(key), tier, cells))
+
+    def close(self) -> None:
+        """Finish what was begun and close the file; blocks."""
+        self._threads.shutdown()
+        for file in self._files:
+            file.close()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        future = self._threads.submit(lambda: self._file().run(work))
+        return await asyncio.wrap_future(future)
+
+    def _file(self) -> CacheFile:
+        if not hasattr(self._local, "file"):
+            self._local.file = CacheFile(self._path, self._identity, self._lock)
+            self._files.append(self._local.file)
+        file: CacheFile = self._local.file
+        return file
+
+
+def _hash(key: CacheKey) -> bytes:
+    text = "\0".join((key.type, key.kind, str(key.semantics), key.text))
+    return hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES).digest()
+
+
+def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) -> dict[int, Cell]:
+    rows = connection.execute(
+        "SELECT chunk, cells FROM chunks WHERE key = ? AND step = ? AND chunk BETWEEN ? AND ?",
+        (key, tier.step, tier.chunk(span.start), tier.chunk(span.stop - 1)),
+    ).fetchall()
+    found: dict[int, Cell] = {}
+    for chunk, blob in rows:
+        cells = packing.unpack(_chunk_key(key, tier, chunk), blob)
+        if cells is None:
+            _drop(connection, key, tier, chunk, blob)
+            continue
+        start = tier.chunk_start(chunk)
+        found.update((start + offset * tier.step, cell) for offset, cell in cells.items())
+    return {bucket: cell for bucket, cell in found.items() if bucket in span}
+
+
+def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    by_chunk: dict[int, dict[int, Cell]] = {}
+    for bucket, cell in cells.items():
+        chunk = tier.chunk(bucket)
+        by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cell
+    with immediate(connection):
+        for chunk, fresh in by_chunk.items():
+            _merge(connection, key, tier, chunk, fresh)
+
+
+def _merge(
+    connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, fresh: Mapping[int, Cell]
+) -> None:
+    place = (key, tier.step, chunk)
+    row = connection.execute(
+        "SELECT cells FROM chunks WHERE key = ? AND step = ? AND chunk = ?", place
+    ).fetchone()
+    stored = packing.unpack(_chunk_key(key, tier, chunk), row[0]) if row else None
+    blob = packing.pack(_chunk_key(key, tier, chunk), {**(stored or {}), **fresh})
+    if len(blob) <= CHUNK_BYTES:
+        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)", (*place, blob))
+
+
+def _drop(connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, blob: bytes) -> None:
+    """Delete a chunk that fails its check, unless it was written anew meanwhile."""
+    connection.execute(
+        "DELETE FROM chunks WHERE key = ? AND step = ? AND chunk = ? AND cells = ?",
+        (key, tier.step, chunk, blob),
+    )
+
+
+def _chunk_key(key: bytes, tier: Tier, chunk: int) -> bytes:
+    return key + f"{tier.step}/{chunk}".encode()

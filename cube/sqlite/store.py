@@ -1,0 +1,84 @@
+"""One environment's database in a directory: the embedded store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from cube.errors import Unavailable
+from cube.sqlite import catalog
+from cube.sqlite.checkpoint import Checkpoint
+from cube.sqlite.database import OLDEST_SQLITE, answering, connect
+from cube.sqlite.events import SqliteEvents
+from cube.sqlite.metrics import SqliteMetrics
+from cube.sqlite.readers import Readers
+from cube.sqlite.writer import Writer
+
+_WRITER_CACHE_BYTES = 64 * 1024 * 1024
+_READER_CACHE_BYTES = 8 * 1024 * 1024
+
+
+async def open_store(directory: Path | str, database: str) -> SqliteStore:
+    """Open ``<directory>/<database>.events.db`` and its metrics cache, making what is missing.
+
+    Any number of processes may have the same files open. Raises `Unavailable`, with what to do,
+    where the directory cannot be made, or a file is no database or made by a later Cube.
+    """
+    return await asyncio.to_thread(_open, directory, database)
+
+
+class SqliteStore:
+    """A `Store` on two SQLite files of one machine; made by `open_store`."""
+
+    events: SqliteEvents
+    metrics: SqliteMetrics
+
+    def __init__(self, writer: Writer, readers: Readers, metrics: SqliteMetrics) -> None:
+        self.events = SqliteEvents(writer, readers)
+        self.metrics = metrics
+        self._writer = writer
+        self._readers = readers
+
+    async def ping(self) -> None:
+        """Read the catalog; raise `Unavailable` where that fails."""
+        async with self.events.read() as session:
+            await session.types()
+
+    async def close(self) -> None:
+        """Commit what was begun, and close all files."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.close()
+        self._writer.close()
+        self.metrics.close()
+
+
+def _open(directory: Path | str, database: str) -> SqliteStore:
+    directory = Path(directory).absolute()
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise Unavailable(
+            f"This Python has SQLite {sqlite3.sqlite_version}; needed is"
+            f" {'.'.join(map(str, OLDEST_SQLITE))} or later: use another Python, or a MongoDB."
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The directory {directory} cannot be made ({error.strerror}):"
+            " choose another, or let this user write there."
+        ) from error
+    path = directory / f"{database}.events.db"
+    with answering(path):
+        connection = connect(path, synchronous="FULL", cache_bytes=_WRITER_CACHE_BYTES)
+        try:
+            catalog.prepare(connection, path)
+            identity = catalog.cache_id(connection)
+        except BaseException:
+            connection.close()
+            raise
+    readers = Readers(path, partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES))
+    writer = Writer(connection, path, Checkpoint(path).after_commit)
+    return SqliteStore(writer, readers, SqliteMetrics(directory / f"{database}.metrics.db", identity))
