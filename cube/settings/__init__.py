@@ -1,0 +1,34 @@
+"""Every setting as data, and the one way to read them.
+
+A daemon's settings are a frozen dataclass whose fields carry their default, help and bounds. From
+these tables alone come the parser of files, environment variables and flags, ``--help`` and the
+commented files in ``config/``.
+"""
+
+from cube.settings.daemons import (
+    CollectorLimits,
+    CollectorSettings,
+    DaemonSettings,
+    EvaluatorLimits,
+    EvaluatorSettings,
+    IntakeSettings,
+    StreamSettings,
+)
+from cube.settings.document import commented_toml
+from cube.settings.load import load, variable
+from cube.settings.setting import Setting, settings_of
+
+__all__ = [
+    "CollectorLimits",
+    "CollectorSettings",
+    "DaemonSettings",
+    "EvaluatorLimits",
+    "EvaluatorSettings",
+    "IntakeSettings",
+    "Setting",
+    "StreamSettings",
+    "commented_toml",
+    "load",
+    "settings_of",
+    "variable",
+]

@@ -1,0 +1,125 @@
+"""The settings of the two daemons. Every field here is read by one; a test holds that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cube.settings.setting import setting
+
+_MIB = 2**20
+_TYPE = "[a-z_][a-zA-Z0-9_]{0,63}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """What both daemons can be told."""
+
+    program: ClassVar[str]
+
+    host: str = setting("127.0.0.1", "The address to listen on; 0.0.0.0 is every one.", pattern=r"\S+")
+    store: str = setting(
+        "mongodb://127.0.0.1:27017",
+        "Where the events are: mongodb://HOST:PORT, or sqlite:DIRECTORY for one machine.",
+    )
+    database: str = setting(
+        "cube_development", "The name of the database in the store.", pattern="[A-Za-z0-9_-]{1,63}"
+    )
+    foreign: tuple[str, ...] = setting(
+        (), "Types that other tools write too: nothing of them is cached.", pattern=_TYPE
+    )
+    origins: tuple[str, ...] = setting(
+        (), "Web origins that may call (https://example.org); none named: any may.", pattern=r"[a-z]+://\S+"
+    )
+    stop_seconds: float = setting(
+        10.0, "How long a stop waits for what was accepted, at most.", low=0.1, high=3600
+    )
+    log_level: str = setting(
+        "info", "What is worth a log line.", choices=("debug", "info", "warning", "error")
+    )
+    self_events: bool = setting(
+        False, "Store cube_request and cube_compute events about the daemon's own work."
+    )
+    ready_file: str = setting("", "A file to write the addresses to, as JSON, once the daemon listens.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorLimits:
+    """The bounds of what a client may send."""
+
+    event_bytes: int = setting(1 * _MIB, "The JSON text of one event.", low=100, high=15 * _MIB)
+    body_bytes: int = setting(
+        16 * _MIB, "A request's body, inflated, or a WebSocket message.", low=1000, high=1024 * _MIB
+    )
+    batch_events: int = setting(10_000, "The events of one array.", low=1, high=1_000_000)
+    sockets: int = setting(10_000, "WebSockets open at once.", low=1, high=1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    """The bounds of what the collector holds in memory before it is written."""
+
+    waiting_events: int = setting(
+        200_000, "Events accepted but not yet written; beyond it clients are told to wait.", low=1, high=10**8
+    )
+    waiting_bytes: int = setting(256 * _MIB, "The JSON text of those events.", low=1 * _MIB, high=2**40)
+    commit_events: int = setting(10_000, "The events of one commit.", low=1, high=100_000)
+    sweep_seconds: float = setting(
+        60.0, "How often the notes of dead processes are looked for.", low=1, high=86_400
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings(DaemonSettings):
+    """The settings of the collector."""
+
+    program: ClassVar[str] = "collector"
+
+    port: int = setting(1080, "The port of HTTP and WebSocket; 0 is any free one.", low=0, high=65_535)
+    udp_port: int = setting(1180, "The port of UDP; 0 is any free one.", low=0, high=65_535)
+    limits: CollectorLimits = CollectorLimits()
+    intake: IntakeSettings = IntakeSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatorLimits:
+    """The bounds of what a client may ask."""
+
+    rows: int = setting(
+        10_000, "Events, or buckets, of one answer; a larger limit counts as this.", low=1, high=1_000_000
+    )
+    cells: int = setting(100_000, "Buckets times groups of one answer.", low=1, high=10_000_000)
+    groups: int = setting(1_000, "Groups of one query.", low=1, high=100_000)
+    message_bytes: int = setting(
+        1 * _MIB, "A WebSocket message or a request's body.", low=1000, high=1024 * _MIB
+    )
+    sockets: int = setting(10_000, "WebSockets open at once.", low=1, high=1_000_000)
+    requests: int = setting(100, "Requests running at once on one WebSocket.", low=1, high=100_000)
+    scans: int = setting(4, "Scans of events running at once.", low=1, high=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """Streams of events and live metrics."""
+
+    delay_ms: int = setting(
+        5_000,
+        "How long after its time an event is delivered, unless the client says.",
+        low=0,
+        high=86_400_000,
+    )
+    late_ms: int = setting(
+        3_600_000, "How late an event is still delivered, unless the client says.", low=0, high=604_800_000
+    )
+    poll_ms: int = setting(1_000, "How often the store is asked for what is new.", low=10, high=60_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatorSettings(DaemonSettings):
+    """The settings of the evaluator."""
+
+    program: ClassVar[str] = "evaluator"
+
+    port: int = setting(1081, "The port of HTTP and WebSocket; 0 is any free one.", low=0, high=65_535)
+    limits: EvaluatorLimits = EvaluatorLimits()
+    stream: StreamSettings = StreamSettings()

@@ -1,0 +1,151 @@
+"""Reading settings: a TOML file, then environment variables, then flags, the later one winning."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn, TypeVar, cast
+
+from cube.errors import InvalidSettings
+from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
+from cube.settings.setting import Scalar, Setting, settings_of
+
+S = TypeVar("S", bound=DaemonSettings)
+
+# No settings of a daemon: the settings file's, the tests', the command's, and what Kubernetes sets
+# for every service whose name begins with "cube" (its CUBE_…_PORT hold "tcp://…").
+_OTHER_VARIABLES = re.compile(
+    r"CUBE_(CONFIG|TEST_\w+|COLLECTOR|EVALUATOR|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_\w+)=.*"
+    r"|CUBE_\w+_PORT=(tcp|udp)://.*",
+    re.DOTALL,
+)
+
+
+def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
+    """Read the settings of a daemon.
+
+    ``argv``: the flags, without the program's name: ``--key``, with dots and underlines as dashes;
+    ``--config FILE`` names the TOML file. ``environ``: `CUBE_CONFIG`, and for every key its
+    `variable`; one that begins with ``CUBE_`` and is no setting of either daemon is refused.
+
+    ``--help`` prints all of them and exits. Raises `InvalidSettings` for an unknown key or a bad
+    value, naming the key, what was got and what is accepted.
+    """
+    settings = {setting.key: setting for setting in settings_of(cls)}
+    flags = _from_flags(cls, settings, argv)
+    path = flags.pop("config") or environ.get("CUBE_CONFIG")
+    values: dict[str, Scalar] = {}
+    if path:
+        values.update(_from_file(settings, path))
+    values.update(_from_environment(settings, environ))
+    values.update((key, settings[key].read(text, flag(key))) for key, text in flags.items())
+    return _build(cls, values)
+
+
+def variable(key: str) -> str:
+    """Return the name of the environment variable of a key."""
+    return "CUBE_" + key.replace(".", "_").upper()
+
+
+def flag(key: str) -> str:
+    """Return the flag of a key."""
+    return "--" + key.replace(".", "-").replace("_", "-")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidSettings(
+            f"{message[:1].upper()}{message[1:]}; `{self.prog} --help` lists what is accepted."
+        )
+
+
+def _from_flags(
+    cls: type[DaemonSettings], settings: Mapping[str, Setting], argv: Sequence[str]
+) -> dict[str, str]:
+    given, unknown = _parser(cls, settings.values()).parse_known_args(argv)
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        raise _unknown(f"the argument {name}", name, map(flag, settings))
+    return vars(given)
+
+
+def _parser(cls: type[DaemonSettings], settings: Iterable[Setting]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=cls.program,
+        description=f"{cls.__doc__} Each can be given in the file (its key), in the environment"
+        " (CUBE_ and the key in capitals, dots as underlines) or as a flag; the later one wins.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="FILE", default=None, help="The TOML file of settings.")
+    for setting in settings:
+        shown = ",".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+        text = f"{setting.rule.help} [{setting.key}; default: {shown if shown != '' else 'none'}]"
+        parser.add_argument(
+            flag(setting.key),
+            dest=setting.key,
+            metavar=setting.key.rpartition(".")[2].upper(),
+            help=text.replace("%", "%%"),
+        )
+    return parser
+
+
+def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str, Scalar]]:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path is all that is given
+            table = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"The settings file {path} cannot be read: {error}.") from None
+    groups = {key.partition(".")[0] for key in settings if "." in key}
+    for key, value in _flat(table, groups):
+        if key not in settings:
+            raise _unknown(f"the key {key} in {path}", key, settings)
+        yield key, settings[key].check(value, path)
+
+
+def _flat(table: Mapping[str, Any], groups: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and not prefix and name in groups:
+            yield from _flat(value, groups, f"{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _from_environment(
+    settings: Mapping[str, Setting], environ: Mapping[str, str]
+) -> Iterator[tuple[str, Scalar]]:
+    for key, setting in settings.items():
+        if variable(key) in environ:
+            yield key, setting.read(environ[variable(key)], variable(key))
+    known = {
+        variable(item.key) for cls in (CollectorSettings, EvaluatorSettings) for item in settings_of(cls)
+    }
+    for name, text in environ.items():
+        if (
+            name.startswith("CUBE_")
+            and name not in known
+            and not _OTHER_VARIABLES.fullmatch(f"{name}={text}")
+        ):
+            raise _unknown(f"the environment variable {name}", name, known)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidSettings:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return InvalidSettings(f"Got {what}, which is no setting{hint}; --help lists what is accepted.")
+
+
+def _build(cls: type[S], values: Mapping[str, Scalar], prefix: str = "") -> S:
+    hints = typing.get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for field in fields(cls):
+        if is_dataclass(hints[field.name]):
+            arguments[field.name] = _build(cast("type[Any]", hints[field.name]), values, f"{field.name}.")
+        elif prefix + field.name in values:
+            arguments[field.name] = values[prefix + field.name]
+    return cls(**arguments)

@@ -1,0 +1,40 @@
+"""Store URLs: ``mongodb://…``, ``mongodb+srv://…`` or ``sqlite:DIRECTORY``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cube.errors import InvalidSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Which store, and where.
+
+    ``location``: for "sqlite" the directory; for "mongodb" the whole URL, as drivers take it.
+    """
+
+    scheme: Literal["mongodb", "sqlite"]
+    location: str
+
+    @classmethod
+    def parse(cls, text: str) -> StoreUrl:
+        """Read a store URL; raises `InvalidSettings` for any other text, password left out."""
+        scheme, colon, rest = text.partition(":")
+        match scheme:
+            case "mongodb" | "mongodb+srv" if rest.startswith("//") and len(rest) > 2:
+                return cls("mongodb", text)
+            case "sqlite" if rest.removeprefix("//"):
+                return cls("sqlite", rest.removeprefix("//"))
+        got = cls.shown(text) if colon else text
+        raise InvalidSettings(
+            f"Got the store {got!r}; accepted are mongodb://HOST:PORT and sqlite:DIRECTORY."
+        )
+
+    @staticmethod
+    def shown(text: str) -> str:
+        """Return a store URL with its user and password left out, fit for a log."""
+        head, slashes, rest = text.partition("//")
+        credentials, at, host = rest.rpartition("@")
+        return f"{head}{slashes}…@{host}" if at and credentials else text

@@ -1,0 +1,43 @@
+"""Store URLs name a MongoDB or a directory for SQLite."""
+
+from __future__ import annotations
+
+import pytest
+
+from cube.errors import InvalidSettings
+from cube.store.url import StoreUrl
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "location"),
+    [
+        ("mongodb://127.0.0.1:27017", "mongodb", "mongodb://127.0.0.1:27017"),
+        ("mongodb://u:p@a,b/?replicaSet=r", "mongodb", "mongodb://u:p@a,b/?replicaSet=r"),
+        ("mongodb+srv://example.org", "mongodb", "mongodb+srv://example.org"),
+        ("sqlite:data", "sqlite", "data"),
+        ("sqlite:/var/lib/cube", "sqlite", "/var/lib/cube"),
+        ("sqlite:///var/lib/cube", "sqlite", "/var/lib/cube"),
+    ],
+)
+def test_a_store_url_has_a_scheme_and_a_location(text: str, scheme: str, location: str) -> None:
+    assert StoreUrl.parse(text) == StoreUrl(scheme, location)  # type: ignore[arg-type]  # one of the two
+
+
+@pytest.mark.parametrize(
+    "text", ["", "data", "mongodb:", "mongodb://", "sqlite:", "sqlite://", "postgres://x", "MONGODB://x"]
+)
+def test_any_other_text_is_refused_with_what_is_accepted(text: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"accepted are mongodb://HOST:PORT and sqlite:DIRECTORY"):
+        StoreUrl.parse(text)
+
+
+def test_an_error_shows_no_password() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        StoreUrl.parse("mongo://user:secret@host")
+    assert "secret" not in str(refused.value)
+    assert "host" in str(refused.value)
+
+
+def test_a_shown_url_has_no_password() -> None:
+    assert StoreUrl.shown("mongodb://u:p@ss@host:1/db") == "mongodb://…@host:1/db"
+    assert StoreUrl.shown("sqlite:data") == "sqlite:data"
