@@ -11,7 +11,8 @@ sum                    (high, low): a double-double, high + low is the sum
 count                  int
 min, max               float
 mean                   (high, low, count)
-variance, stddev       (count, mean, M2), M2 the sum of squared deviations
+variance, stddev       (count, mean, rest, M2): mean + rest is the mean, beyond the
+                       precision of one float, M2 the sum of squared deviations
 median, quantile       {value: count}
 distinct               the set of the values' canonical keys (bytes)
 first, last            (time, id key, value)
@@ -35,7 +36,13 @@ from cube.event import EventId, id_key
 Partial: TypeAlias = Any
 """One of the forms in the table above."""
 
+Deviations: TypeAlias = "tuple[int, float, float, float]"
+"""The partial of variance: count, mean, rest of the mean, M2."""
+
 IdKey: TypeAlias = "tuple[int, EventId]"
+
+
+_SCALE = 2.0**-64  # exact to multiply with; no count of floats so scaled adds up to infinity
 
 
 class Sample(NamedTuple):
@@ -105,13 +112,25 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - shadow)) + (b - shadow)
 
 
-def _exact_sum(parts: Iterable[float]) -> tuple[float, float]:
+def exact_sum(parts: Iterable[float]) -> tuple[float, float]:
+    """Add floats exactly: the rounded sum and what rounding left over, whatever their order.
+
+    A sum that no float can hold is infinite, or NaN where infinities cancel.
+    """
     kept = list(parts)
     try:
         high = math.fsum(kept)
         return high, math.fsum([*kept, -high])
-    except OverflowError:  # an intermediate sum is beyond the largest float
-        return sum(kept), 0.0
+    except (OverflowError, ValueError):  # something on the way is beyond the largest float
+        return _wide_sum(kept)
+
+
+def _wide_sum(parts: list[float]) -> tuple[float, float]:
+    if not all(map(math.isfinite, parts)):
+        return sum(parts), 0.0
+    scaled = [part * _SCALE for part in parts]
+    high = math.fsum(scaled)
+    return high / _SCALE, math.fsum([*scaled, -high]) / _SCALE
 
 
 def _finish_sum(partial: tuple[float, float], _: float | None) -> float | None:
@@ -119,15 +138,15 @@ def _finish_sum(partial: tuple[float, float], _: float | None) -> float | None:
 
 
 def _merge_sum(partials: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    return _exact_sum(chain.from_iterable(partials))
+    return exact_sum(chain.from_iterable(partials))
 
 
 def _partial_mean(samples: Sequence[Sample]) -> tuple[float, float, int]:
-    return (*_exact_sum(sample.value for sample in samples), len(samples))
+    return (*exact_sum(sample.value for sample in samples), len(samples))
 
 
 def _merge_mean(partials: Sequence[tuple[float, float, int]]) -> tuple[float, float, int]:
-    sums = _exact_sum(part for partial in partials for part in partial[:2])
+    sums = exact_sum(part for partial in partials for part in partial[:2])
     return (*sums, sum(partial[2] for partial in partials))
 
 
@@ -135,30 +154,34 @@ def _finish_mean(partial: tuple[float, float, int], _: float | None) -> float | 
     return _finite((partial[0] + partial[1]) / partial[2])
 
 
-def _partial_variance(samples: Sequence[Sample]) -> tuple[int, float, float]:
-    mean = _finish_mean(_partial_mean(samples), None)
-    if mean is None:
-        return len(samples), math.inf, math.inf
-    return len(samples), mean, math.fsum((sample.value - mean) ** 2 for sample in samples)
+def _partial_variance(samples: Sequence[Sample]) -> Deviations:
+    count = len(samples)
+    high, low, _ = _partial_mean(samples)
+    mean = (high + low) / count
+    apart = [sample.value - mean for sample in samples]
+    if not all(map(math.isfinite, apart)):
+        return count, mean, 0.0, math.inf
+    rest = math.fsum(apart) / count
+    return count, mean, rest, exact_sum((value - rest) * (value - rest) for value in apart)[0]
 
 
-def _merge_variance(partials: Sequence[tuple[int, float, float]]) -> tuple[int, float, float]:
+def _merge_variance(partials: Sequence[Deviations]) -> Deviations:
     """Chan, Golub & LeVeque, "Updating Formulae ... for Computing Sample Variances", 1979."""
-    count, mean, m2 = partials[0]
-    for more, its_mean, its_m2 in partials[1:]:
+    count, mean, rest, m2 = partials[0]
+    for more, its_mean, its_rest, its_m2 in partials[1:]:
         total = count + more
-        delta = its_mean - mean
-        mean += delta * more / total
-        m2 += its_m2 + delta * delta * count * more / total
+        delta = (its_mean - mean) + (its_rest - rest)
+        mean, rest = two_sum(mean, rest + delta * (more / total))
+        m2 += its_m2 + delta * delta * (count / total) * more
         count = total
-    return count, mean, m2
+    return count, mean, rest, m2
 
 
-def _finish_variance(partial: tuple[int, float, float], _: float | None) -> float | None:
-    return _finite(partial[2] / partial[0])
+def _finish_variance(partial: Deviations, _: float | None) -> float | None:
+    return _finite(partial[3] / partial[0])
 
 
-def _finish_stddev(partial: tuple[int, float, float], _: float | None) -> float | None:
+def _finish_stddev(partial: Deviations, _: float | None) -> float | None:
     variance = _finish_variance(partial, None)
     return None if variance is None else math.sqrt(variance)
 
@@ -194,7 +217,7 @@ REDUCES: dict[str, Reduce] = {
             exact_value=False,
             ordered=False,
             form=tuple[float, float],
-            partial=lambda samples: _exact_sum(sample.value for sample in samples),
+            partial=lambda samples: exact_sum(sample.value for sample in samples),
             merge=_merge_sum,
             finish=_finish_sum,
         ),
@@ -249,7 +272,7 @@ REDUCES: dict[str, Reduce] = {
                 numeric=True,
                 exact_value=False,
                 ordered=False,
-                form=tuple[int, float, float],
+                form=tuple[int, float, float, float],
                 partial=_partial_variance,
                 merge=_merge_variance,
                 finish=finish,

@@ -1,0 +1,32 @@
+"""Events as numpy columns: what filters, values and reduces mean, over whole blocks at once.
+
+The plain definitions, one event at a time, are in `matching`, `values` and `cube.reduce`; the rest does
+the same to whole columns and is tested against them.
+"""
+
+from cube.columns.block import Block
+from cube.columns.functions import FUNCTIONS
+from cube.columns.masks import mask
+from cube.columns.partials import GroupKey, grouped_partials, partials
+from cube.columns.patterns import check
+from cube.columns.selection import needed, project, selected
+
+SEMANTICS = 1
+"""The version of the rules in this package and in `cube.reduce`, part of every cache key.
+
+To be raised with every change that may change a number, so that no number of the old rules is used.
+"""
+
+__all__ = [
+    "FUNCTIONS",
+    "SEMANTICS",
+    "Block",
+    "GroupKey",
+    "check",
+    "grouped_partials",
+    "mask",
+    "needed",
+    "partials",
+    "project",
+    "selected",
+]

@@ -1,0 +1,148 @@
+"""Columns: the values at one path of every event of a block, with their kinds and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.block import Block
+from cube.columns.functions import Floats
+from cube.columns.kinds import Kind, kinds_of_classes
+from cube.columns.matching import Path
+from cube.columns.values import as_number, read
+from cube.event import ABSENT
+
+Booleans: TypeAlias = npt.NDArray[np.bool_]
+Rows: TypeAlias = npt.NDArray[np.intp]
+Key = TypeVar("Key", bound=Hashable)
+
+_SCALARS = frozenset((str, int, float, bool))
+
+
+class Column:
+    """One value a row, shape (n,), `ABSENT` where the row has none.
+
+    ``origin`` and ``rest`` say where a column that filters look at was taken from: what a filter
+    reaches in a row with arrays is `matching.reached` of that row's origin and the rest of the path.
+    """
+
+    def __init__(self, values: Sequence[Any], origin: Sequence[Any] = (), rest: Path = ()) -> None:
+        self.values = values
+        self.origin = origin
+        self.rest = rest
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[np.uint8]:
+        """The `Kind` of each row."""
+        kinds = kinds_of_classes(set(map(type, self.values)))
+        if len(kinds) == 1:
+            return np.full(len(self.values), next(iter(kinds.values())), dtype=np.uint8)
+        return np.fromiter(map(kinds.__getitem__, map(type, self.values)), np.uint8, len(self.values))
+
+    @cached_property
+    def numbers(self) -> Floats:
+        """What numeric reduces take of each row, as `values.as_number` defines it; NaN for nothing."""
+        rows = np.flatnonzero((self.kinds == Kind.NUMBER) | (self.kinds == Kind.BOOL))
+        numbers = np.full(len(self.values), np.nan)
+        numbers[rows] = _floats(self.at(rows))
+        return numbers
+
+    def at(self, rows: Rows) -> Sequence[Any]:
+        """Return the values of some rows, in ascending order."""
+        if len(rows) == len(self.values):
+            return self.values
+        return [self.values[row] for row in rows.tolist()]
+
+
+def stored(block: Block, path: Path) -> Column:
+    """Return the column that values and groups read: `values.read` of each row."""
+    return _made_once(block, ("stored", tuple(path)), lambda: Column(_stored_values(block, path)))
+
+
+def searched(block: Block, path: Path) -> Column:
+    """Return the column that filters look at.
+
+    A row's kind is ARRAY wherever its path meets an array, on the way or at the end: what a filter
+    reaches there is more than one value. In all other rows it reaches this one value.
+    """
+    return _made_once(block, ("searched", tuple(path)), lambda: _searched_column(block, path))
+
+
+def factorise(values: Sequence[Any], key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
+    """Number the different keys of values: (codes, keys) with ``keys[codes[i]] == key_of(values[i])``.
+
+    The key of a scalar is made once for each different value.
+    """
+    classes = set(map(type, values))
+    if not classes <= _SCALARS:
+        labels: Sequence[Any] = list(map(key_of, values))
+        keys = {label: label for label in labels}
+    elif len(classes) == 1:
+        labels = values
+        keys = {label: key_of(label) for label in dict.fromkeys(labels)}
+    else:  # 1, 1.0 and True are one key of a dict
+        labels = list(zip(map(type, values), values, strict=True))
+        keys = {label: key_of(label[1]) for label in dict.fromkeys(labels)}
+    codes: dict[Key, int] = {}
+    code_of = {label: codes.setdefault(key, len(codes)) for label, key in keys.items()}
+    return np.fromiter(map(code_of.__getitem__, labels), np.int64, len(values)), list(codes)
+
+
+def _made_once(block: Block, key: Hashable, make: Callable[[], Column]) -> Column:
+    column = block.columns.get(key)
+    if not isinstance(column, Column):
+        column = block.columns[key] = make()
+    return column
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    try:
+        floats = np.array(values, dtype=np.float64)
+    except (OverflowError, TypeError, ValueError):  # an integer, or a decimal, that no float can hold
+        floats = np.array(list(map(as_number, values)))
+    return finite(floats)
+
+
+def finite(floats: Floats) -> Floats:
+    """Return the floats with NaN for what is not finite."""
+    passed = np.isfinite(floats)
+    return floats if passed.all() else np.where(passed, floats, np.nan)
+
+
+def _start(block: Block, path: Path) -> tuple[Sequence[Any], Path]:
+    named = block.named(str(path[0]))
+    return (block.data, path) if named is None else (named, path[1:])
+
+
+def _stored_values(block: Block, path: Path) -> Sequence[Any]:
+    values, rest = _start(block, path)
+    for part in rest:
+        step = (part,)
+        if isinstance(part, str):
+            values = [
+                value.get(part, ABSENT) if value.__class__ is dict else read(value, step) for value in values
+            ]
+        else:
+            values = [read(value, step) for value in values]
+    return values
+
+
+def _searched_column(block: Block, path: Path) -> Column:
+    origin, rest = _start(block, path)
+    values = origin
+    for part in map(str, rest):
+        values = [
+            value.get(part, ABSENT) if value.__class__ is dict else _searched_value(value, part)
+            for value in values
+        ]
+    return Column(values, origin, rest)
+
+
+def _searched_value(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(part, ABSENT)
+    return value if isinstance(value, list) else ABSENT

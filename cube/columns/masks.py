@@ -1,0 +1,123 @@
+"""Filters over whole blocks: which rows pass.
+
+Numbers are compared as one array, text once for each different text, null and missing once. Rows
+whose path meets an array, and numbers that floats cannot tell apart, go through the plain definition
+in `matching`, row by row.
+"""
+
+from __future__ import annotations
+
+import operator as operators
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, assert_never
+
+import numpy as np
+
+from cube.columns.block import Block
+from cube.columns.column import Booleans, Column, searched
+from cube.columns.functions import Floats
+from cube.columns.kinds import Kind, kind_of
+from cube.columns.matching import compares, compares_one, reached
+from cube.event import ABSENT
+from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
+
+_EXACT_BOUND = 2.0**53  # below it in magnitude every integer is a float of its own
+_COMPARE: dict[str, Callable[[Floats, Any], Booleans]] = {
+    "eq": operators.eq,
+    "gt": operators.gt,
+    "ge": operators.ge,
+    "lt": operators.lt,
+    "le": operators.le,
+}
+_COMPLEMENTS = {"ne": "eq", "nin": "in"}
+_LONE = ((Kind.MISSING, ABSENT), (Kind.NULL, None))
+
+
+def mask(filters: Sequence[Filter], block: Block) -> Booleans:
+    """Tell which rows pass all filters: booleans, shape (n,).
+
+    Raises `InvalidQuery` for a pattern that RE2 refuses.
+    """
+    passed = np.ones(len(block), dtype=np.bool_)
+    for each in filters:
+        passed &= _mask(each, block)
+    return passed
+
+
+def _mask(filter: Filter, block: Block) -> Booleans:
+    match filter:
+        case Comparison(operator, field, literal):
+            column = searched(block, field.path)
+            if operator in _COMPLEMENTS:
+                return ~_compared(column, _COMPLEMENTS[operator], literal)
+            return _compared(column, operator, literal)
+        case Exists(field):
+            return _existing(searched(block, field.path))
+        case Or(filters):
+            return reduce(operators.or_, (_mask(each, block) for each in filters))
+        case And(filters):
+            return mask(filters, block)
+        case Not(inner):
+            return ~_mask(inner, block)
+        case _:
+            assert_never(filter)
+
+
+def _existing(column: Column) -> Booleans:
+    passed: Booleans = column.kinds != Kind.MISSING
+    _judge_arrays(passed, column, lambda values: any(value is not ABSENT for value in values))
+    return passed
+
+
+def _compared(column: Column, operator: str, literal: Literal) -> Booleans:
+    passed = np.zeros(len(column.values), dtype=np.bool_)
+    for kind, lone in _LONE:
+        if compares_one(operator, lone, literal):
+            passed |= column.kinds == kind
+    wanted = _kinds(operator, literal)
+    if Kind.NUMBER in wanted:
+        _judge_numbers(passed, column, operator, literal)
+    if Kind.BOOL in wanted:
+        for value in (False, True):
+            if compares_one(operator, value, literal):
+                passed |= (column.kinds == Kind.BOOL) & (column.numbers == value)
+    if Kind.STRING in wanted:
+        _judge_strings(passed, column, operator, literal)
+    _judge_arrays(passed, column, lambda values: compares(operator, values, literal))
+    return passed
+
+
+def _kinds(operator: str, literal: Literal) -> set[Kind]:
+    if operator == "in" and isinstance(literal, tuple):
+        return {kind_of(each) for each in literal}
+    return {kind_of(literal)}
+
+
+def _judge_numbers(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+    numbers = column.kinds == Kind.NUMBER
+    exact = numbers & (np.abs(column.numbers) < _EXACT_BOUND)
+    if operator == "in" and isinstance(literal, tuple):
+        wanted = [float(each) for each in literal if kind_of(each) is Kind.NUMBER]  # type: ignore[arg-type]  # numbers
+        passed |= exact & np.isin(column.numbers, wanted)
+    else:
+        passed |= exact & _COMPARE[operator](column.numbers, float(literal))  # type: ignore[arg-type]  # a number
+    for row in np.flatnonzero(numbers & ~exact).tolist():
+        passed[row] = compares_one(operator, column.values[row], literal)
+
+
+def _judge_strings(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+    rows = np.flatnonzero(column.kinds == Kind.STRING)
+    texts = column.at(rows)
+    if operator == "in" and isinstance(literal, tuple):
+        wanted = frozenset(each for each in literal if isinstance(each, str))
+        judged = [text in wanted for text in texts]
+    else:
+        judgement = {text: compares_one(operator, text, literal) for text in set(texts)}
+        judged = [judgement[text] for text in texts]
+    passed[rows] = judged
+
+
+def _judge_arrays(passed: Booleans, column: Column, judge: Callable[[Any], bool]) -> None:
+    for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
+        passed[row] = judge(reached(column.origin[row], column.rest))

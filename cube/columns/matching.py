@@ -1,0 +1,123 @@
+"""What a filter means for one event, plainly: the definition that whole columns must agree with.
+
+A filter on ``f`` means what MongoDB's query operators mean on ``d.f``; only ``re`` is our own (RE2).
+Sources: MongoDB's manual, "Query an Array", "Query for Null or Missing Fields" and "Comparison/Sort
+Order"; details as in its matcher (``ElementPath`` and ``ComparisonMatchExpression``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, assert_never
+
+from cube.columns.kinds import Kind, kind_of
+from cube.columns.patterns import finds
+from cube.event import ABSENT
+from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
+
+Path = Sequence["str | int"]
+
+_COMPLEMENTS = {"ne": "eq", "nin": "in"}
+_ORDERS: dict[str, Callable[[int], bool]] = {
+    "eq": lambda order: order == 0,
+    "gt": lambda order: order > 0,
+    "ge": lambda order: order >= 0,
+    "lt": lambda order: order < 0,
+    "le": lambda order: order <= 0,
+}
+
+
+def matches(filter: Filter, data: Any) -> bool:
+    """Tell whether an event with this data (`ABSENT` for none) passes a filter."""
+    match filter:
+        case Comparison(operator, field, literal):
+            return compares(operator, reached(data, field.path), literal)
+        case Exists(field):
+            return any(value is not ABSENT for value in reached(data, field.path))
+        case Or(filters):
+            return any(matches(each, data) for each in filters)
+        case And(filters):
+            return all(matches(each, data) for each in filters)
+        case Not(inner):
+            return not matches(inner, data)
+        case _:
+            assert_never(filter)
+
+
+def reached(value: Any, path: Path) -> Iterator[Any]:
+    """Yield every value that a filter on a path looks at, `ABSENT` where an object lacks it.
+
+    Arrays on the way are spread: their objects are looked into, and a number in the path is also an
+    index. An array at the end yields its elements and itself. Arrays directly in arrays are entered
+    by index only, and an element named by a final index is not spread again.
+    """
+    if not path:
+        if isinstance(value, list):
+            yield from value
+        yield value
+    elif isinstance(value, list):
+        yield from _reached_in_array(value, path)
+    elif isinstance(value, dict):
+        yield from reached(value.get(str(path[0]), ABSENT), path[1:])
+    else:
+        yield ABSENT
+
+
+def _reached_in_array(items: list[Any], path: Path) -> Iterator[Any]:
+    for index, item in enumerate(items):
+        if isinstance(item, dict):
+            yield from reached(item, path)
+        if index == path[0]:
+            yield from _reached_by_index(item, path[1:])
+
+
+def _reached_by_index(item: Any, rest: Path) -> Iterator[Any]:
+    if not rest:
+        yield item
+    elif isinstance(item, dict):
+        yield from reached(item, rest)
+    elif isinstance(item, list):
+        yield from _reached_in_array(item, rest)
+
+
+def compares(operator: str, values: Iterator[Any], literal: Literal) -> bool:
+    """Tell whether the values that a filter's path reaches pass its operator."""
+    if operator in _COMPLEMENTS:
+        return not compares(_COMPLEMENTS[operator], values, literal)
+    return any(compares_one(operator, value, literal) for value in values)
+
+
+def compares_one(operator: str, value: Any, literal: Literal) -> bool:
+    """Tell whether one value passes an operator other than "ne" and "nin"."""
+    if operator == "re":
+        return isinstance(value, str) and isinstance(literal, str) and finds(literal, value)
+    if operator == "in":
+        return isinstance(literal, tuple) and any(compares_one("eq", value, each) for each in literal)
+    kind, wanted = kind_of(value), kind_of(literal)
+    if kind is Kind.MISSING and wanted is Kind.NULL:
+        return _ORDERS[operator](0)
+    if kind is not wanted or value != value:  # NaN, which no literal is
+        return False
+    return _ORDERS[operator](order(value, literal))
+
+
+def order(left: Any, right: Any) -> int:
+    """Return how a stored value stands to a literal: below 0, 0, or above 0.
+
+    By kind, then by content: numbers exactly, whatever their types, with NaN below all; text by code
+    points (as UTF-8 bytes are ordered); false before true; arrays element by element.
+    """
+    kind, wanted = kind_of(left), kind_of(right)
+    if kind is not wanted:
+        return kind - wanted
+    if kind is Kind.ARRAY:
+        return _array_order(left, right)
+    if kind in (Kind.NUMBER, Kind.STRING, Kind.BOOL):
+        return -1 if left != left else (left > right) - (left < right)
+    return 0  # nulls: a literal is of no other kind
+
+
+def _array_order(left: Sequence[Any], right: Sequence[Any]) -> int:
+    pairs = zip_longest(left, right, fillvalue=ABSENT)  # which sorts below every value
+    return next((result for pair in pairs if (result := order(*pair))), 0)

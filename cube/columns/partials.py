@@ -1,0 +1,215 @@
+"""Reduces over whole blocks: the partials of every bucket, and of every group in it.
+
+The rows that count are put in order of bucket (and group); a *segment* is a run of rows of one bucket
+and group. The partials are those of `cube.reduce`, which defines them one event at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.block import Block
+from cube.columns.column import Rows, factorise, stored
+from cube.columns.functions import Floats
+from cube.columns.kinds import Kind
+from cube.columns.masks import mask
+from cube.columns.samples import keys, numbers, present
+from cube.columns.values import group_of
+from cube.event import id_key
+from cube.expression.nodes import Field, Reduction
+from cube.metric import Group, group_key
+from cube.reduce import REDUCES, Deviations, IdKey, Partial, exact_sum
+from cube.tier import Tier
+
+GroupKey: TypeAlias = "tuple[int, Group]"
+"""What `cube.metric.group_key` returns."""
+
+Edge: TypeAlias = tuple[int, IdKey, float]
+
+
+def partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, Partial]:
+    """Return the partial of each bucket that has samples, by the bucket's start, ascending.
+
+    A group of the reduction is disregarded. `first` and `last` need a block with ids.
+    """
+    rows = _rows(reduction, block)
+    if not len(rows):
+        return {}
+    buckets = _floor(block.times[rows], tier)
+    order = np.argsort(buckets, kind="stable")
+    segments = _Segments(rows[order], _edges(buckets[order]))
+    starts = buckets[order][segments.edges].tolist()
+    return dict(zip(starts, _reduce(reduction, block, segments), strict=True))
+
+
+def grouped_partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, dict[GroupKey, Partial]]:
+    """Return the partial of each group in each bucket that has samples, by the bucket's start.
+
+    A group appears in a bucket for every event there that passes the filters and has a value that
+    the reduce takes.
+    """
+    if reduction.group is None:
+        raise ValueError(f"{reduction} has no group")
+    rows, codes, groups = _grouped(reduction.group, block, _rows(reduction, block))
+    if not len(rows):
+        return {}
+    buckets = _floor(block.times[rows], tier)
+    order = np.lexsort((codes, buckets))
+    segments = _Segments(rows[order], _edges(buckets[order], codes[order]))
+    starts, numbers = (each[order][segments.edges].tolist() for each in (buckets, codes))
+    result: dict[int, dict[GroupKey, Partial]] = {}
+    reduced = _reduce(reduction, block, segments)
+    for start, number, partial in zip(starts, numbers, reduced, strict=True):
+        result.setdefault(start, {})[groups[number]] = partial
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Segments:
+    """``rows`` of the block in order of segment; ``edges``: where in them each segment begins."""
+
+    rows: Rows
+    edges: Rows
+
+    def lengths(self) -> npt.NDArray[np.intp]:
+        return np.diff(self.edges, append=len(self.rows))
+
+    def slices(self) -> list[slice]:
+        edges = self.edges.tolist()
+        return [slice(*pair) for pair in zip(edges, [*edges[1:], len(self.rows)], strict=True)]
+
+
+def _rows(reduction: Reduction, block: Block) -> Rows:
+    if REDUCES[reduction.reduce].numeric:
+        taken = ~np.isnan(numbers(reduction.value, block))
+    else:
+        taken = present(reduction.value, block)
+    return np.flatnonzero(taken & mask(reduction.filters, block))
+
+
+def _grouped(field: Field, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
+    column = stored(block, field.path)
+    kinds = column.kinds[rows]
+    number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
+    rows = rows[number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)]
+    codes, groups = factorise(column.at(rows), lambda value: group_key(group_of(value)))
+    return rows, codes, groups
+
+
+def _floor(times: npt.NDArray[np.int64], tier: Tier) -> npt.NDArray[np.int64]:
+    return times - (times - tier.origin) % tier.step
+
+
+def _edges(*labels: npt.NDArray[np.int64]) -> Rows:
+    changes = np.logical_or.reduce([label[1:] != label[:-1] for label in labels])
+    return np.concatenate(([0], np.flatnonzero(changes) + 1))
+
+
+def _reduce(reduction: Reduction, block: Block, segments: _Segments) -> Sequence[Partial]:
+    name = reduction.reduce
+    if name == "count":
+        return list(segments.lengths().tolist())
+    if name == "distinct":
+        return _distinct(reduction, block, segments)
+    values = numbers(reduction.value, block)[segments.rows]
+    if name in _EXTREMES:
+        return _ends(values, block, segments, *_EXTREMES[name])
+    return _NUMERIC[name](values, segments)
+
+
+def _sums(values: Floats, segments: _Segments) -> list[tuple[float, float]]:
+    listed = values.tolist()
+    return [exact_sum(listed[piece]) for piece in segments.slices()]
+
+
+def _means(values: Floats, segments: _Segments) -> list[tuple[float, float, int]]:
+    sums = _sums(values, segments)
+    return [(*sums_, count) for sums_, count in zip(sums, segments.lengths().tolist(), strict=True)]
+
+
+def _minima(values: Floats, segments: _Segments) -> list[float]:
+    minima: list[float] = np.minimum.reduceat(values, segments.edges).tolist()
+    return minima
+
+
+def _maxima(values: Floats, segments: _Segments) -> list[float]:
+    maxima: list[float] = np.maximum.reduceat(values, segments.edges).tolist()
+    return maxima
+
+
+def _variances(values: Floats, segments: _Segments) -> list[Deviations]:
+    counts = segments.lengths()
+    with np.errstate(all="ignore"):
+        means = np.array([high + low for high, low in _sums(values, segments)]) / counts
+        apart = values - np.repeat(means, counts)
+        rests = np.add.reduceat(apart, segments.edges) / counts
+        squares = np.add.reduceat(np.square(apart - np.repeat(rests, counts)), segments.edges)
+    overflown = ~np.isfinite(rests)
+    rests[overflown], squares[overflown] = 0.0, np.inf
+    columns = (counts.tolist(), means.tolist(), rests.tolist(), squares.tolist())
+    return list(zip(*columns, strict=True))
+
+
+def _tallies(values: Floats, segments: _Segments) -> list[dict[float, int]]:
+    owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
+    order = np.lexsort((values, owners))
+    owners, values = owners[order], values[order] + 0.0  # + 0.0: -0.0 is 0
+    edges = np.concatenate(
+        ([0], np.flatnonzero((values[1:] != values[:-1]) | (owners[1:] != owners[:-1])) + 1)
+    )
+    counts = np.diff(edges, append=len(values)).tolist()
+    distinct = values[edges].tolist()
+    bounds = np.searchsorted(owners[edges], np.arange(len(segments.edges) + 1)).tolist()
+    pairs = list(zip(distinct, counts, strict=True))
+    return [dict(pairs[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _distinct(reduction: Reduction, block: Block, segments: _Segments) -> list[set[bytes]]:
+    order = np.argsort(segments.rows)
+    codes = np.empty(len(order), dtype=np.int64)
+    codes[order], names = keys(reduction.value, block, segments.rows[order])
+    listed = codes.tolist()
+    return [{names[code] for code in set(listed[piece])} for piece in segments.slices()]
+
+
+def _ends(
+    values: Floats,
+    block: Block,
+    segments: _Segments,
+    extreme: np.ufunc,
+    choose: Callable[..., Edge],
+) -> list[Edge]:
+    if block.ids is None:
+        raise ValueError("first and last need a block with ids")
+    times = block.times[segments.rows]
+    ends = extreme.reduceat(times, segments.edges)
+    candidates = np.flatnonzero(times == np.repeat(ends, segments.lengths()))
+    owners = np.searchsorted(segments.edges, candidates, side="right") - 1
+    chosen: dict[int, Edge] = {}
+    for place, owner in zip(candidates.tolist(), owners.tolist(), strict=True):
+        key = id_key(block.ids[int(segments.rows[place])])
+        edge = (int(times[place]), key, float(values[place]))
+        chosen[owner] = choose(chosen.get(owner, edge), edge, key=lambda each: each[:2])
+    return [chosen[owner] for owner in range(len(ends))]
+
+
+_EXTREMES: dict[str, tuple[np.ufunc, Callable[..., Edge]]] = {
+    "first": (np.minimum, min),
+    "last": (np.maximum, max),
+}
+_NUMERIC: dict[str, Callable[[Floats, _Segments], Sequence[Partial]]] = {
+    "sum": _sums,
+    "min": _minima,
+    "max": _maxima,
+    "mean": _means,
+    "variance": _variances,
+    "stddev": _variances,
+    "median": _tallies,
+    "quantile": _tallies,
+}
