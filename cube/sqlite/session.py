@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cube.columns.block import Block
 from cube.event import EventId
@@ -14,9 +14,11 @@ from cube.sqlite.readers import Lease
 from cube.store.ports import Revisions
 from cube.tier import Tier
 
+FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
 BLOCK_ROWS = 16_384
 BLOCK_BYTES = 8 * 1024 * 1024
 
+_GROWTH = 4
 _STEP_ROWS = 64  # how many rows are read between two looks at the block's bytes
 
 
@@ -51,7 +53,7 @@ class SqliteSession:
         entry = await self._lease.run(lambda connection: catalog.find(connection, type))
         if entry is None or not entry.known:
             return
-        page: Page | None = Page(entry.events, span, fields != (), ids, newest_first)
+        page: Page | None = Page(entry.events, span, fields, ids, newest_first)
         while page is not None:
             block, page = await self._lease.run(page.read)
             if len(block):
@@ -64,40 +66,38 @@ class Page:
 
     table: str
     span: Span
-    data: bool
+    fields: Sequence[str] | None
     ids: bool
     newest_first: bool
+    rows: int = FIRST_BLOCK_ROWS
     after: tuple[int, EventId] | None = None
 
     def read(self, connection: sqlite3.Connection) -> tuple[Block, Page | None]:
         """Read one block; with it the page after it, None if there is none."""
-        cursor = connection.execute(*self._query())
+        cursor = connection.execute(self._query(), self._parameters())
         try:
             found = _bounded(cursor)
         finally:
             cursor.close()
         times = [row[0] for row in found]
-        ids = [row[1] for row in found]
-        block = Block.from_json(times, [row[2] for row in found], ids if self.ids else None)
-        more = (
-            Page(self.table, self.span, self.data, self.ids, self.newest_first, (times[-1], ids[-1]))
-            if found
-            else None
-        )
-        return block, more
+        ids = [row[1] for row in found] if self.ids else None
+        block = Block.from_json(times, [row[2] for row in found], ids, fields=self.fields)
+        if not found:
+            return block, None
+        rows = min(self.rows * _GROWTH, BLOCK_ROWS)
+        return block, replace(self, rows=rows, after=(found[-1][0], found[-1][1]))
 
-    def _query(self) -> tuple[str, tuple[int | EventId, ...]]:
+    def _query(self) -> str:
         order = "DESC" if self.newest_first else "ASC"
-        data = "data" if self.data else "NULL"
-        after, values = "", ()
-        if self.after is not None:
-            after = f" AND (time, id) {'<' if self.newest_first else '>'} (?, ?)"
-            values = self.after
+        data = "data" if self.fields is None or self.fields else "NULL"
+        after = f"AND (time, id) {'<' if self.newest_first else '>'} (?, ?)" if self.after else ""
         return (
-            f"SELECT time, id, {data} FROM {self.table} WHERE time >= ? AND time < ?{after}"  # noqa: S608 - our names
-            f" ORDER BY time {order}, id {order} LIMIT {BLOCK_ROWS}",
-            (self.span.start, self.span.stop, *values),
+            f"SELECT time, id, {data} FROM {self.table} WHERE time >= ? AND time < ? {after}"  # noqa: S608 - our names
+            f" ORDER BY time {order}, id {order} LIMIT {self.rows}"
         )
+
+    def _parameters(self) -> tuple[int | EventId, ...]:
+        return (self.span.start, self.span.stop, *(self.after or ()))
 
 
 def _bounded(cursor: sqlite3.Cursor) -> list[tuple[int, EventId, str | None]]:
