@@ -13,7 +13,7 @@ reply. WebSockets are `Conversation` objects.
 from cube.web.access import Access, Origins
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
-from cube.web.server import Server, address, run, until_signal, write_ready_file
+from cube.web.server import Server, address, run, stop_signal, write_ready_file
 from cube.web.service import Service
 from cube.web.standard import with_standard_routes
 from cube.web.telemetry import Telemetry
@@ -34,7 +34,7 @@ __all__ = [
     "Telemetry",
     "address",
     "run",
-    "until_signal",
+    "stop_signal",
     "with_standard_routes",
     "write_ready_file",
 ]

@@ -19,7 +19,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 
 from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, Unavailable
 from cube.web.body import Body, announced_bytes
-from cube.web.request import MethodNotAllowed, Reply, Request, fault, refusal
+from cube.web.request import MethodNotAllowed, Reply, Request, refusal
 from cube.web.route import Operation, Route
 from cube.web.websocket import Talk
 
@@ -62,6 +62,8 @@ class Exchange(HTTPMessageDelegate):
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self._route = self._service.routes.get(self.request.path)
         self._service.began(self)
+        if self._route is not None and self._service.on_request is not None:
+            self._service.on_request(self.request)
         try:
             if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
                 self._delegate = self._upgrade(start_line, self._route.socket)
@@ -133,17 +135,13 @@ class Exchange(HTTPMessageDelegate):
             reply = await self._answer()
         except CubeError as error:
             reply = refusal(error, self.request.id)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if _is_cancelled():
                 self._connection.close()
                 raise
-            _log.exception("request %s: what it waited for was given up", self.request.id)
-            reply = fault(self.request.id)
-        except Exception:
-            _log.exception(
-                "request %s: a fault in %s %s", self.request.id, self.request.method, self.request.path
-            )
-            reply = fault(self.request.id)
+            reply = self._fault(RuntimeError(f"what the request waited for was given up: {error!r}"))
+        except Exception as error:
+            reply = self._fault(error)
         self._send(reply)
         self._connection.finish()
 
@@ -151,6 +149,11 @@ class Exchange(HTTPMessageDelegate):
         if self._operation is not None:
             return await self._operation.answer(self.request)
         return self._preflight()
+
+    def _fault(self, error: Exception) -> Reply:
+        request = self.request
+        _log.error("request %s: a fault in %s %s", request.id, request.method, request.path, exc_info=error)
+        return refusal(error, request.id)
 
     def _refuse(self, error: CubeError) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""

@@ -97,25 +97,21 @@ STATUS: tuple[tuple[type[CubeError], int], ...] = (
 """The status of each error: the first line that it is an instance of."""
 
 
-def refusal(error: CubeError, request_id: str) -> Reply:
-    """Turn an error into the reply that tells it."""
-    status = next(status for kind, status in STATUS if isinstance(error, kind))
-    return Reply(
-        json_text.encode(complaint(error, request_id)), status, JSON_TYPE, tuple(_extra_headers(error))
-    )
+def refusal(error: Exception, request_id: str) -> Reply:
+    """Turn an error into the reply that tells it; one that is no `CubeError` keeps its reason."""
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    headers = tuple(_extra_headers(error))
+    return Reply(json_text.encode(described(error, request_id)), status, JSON_TYPE, headers)
 
 
-def fault(request_id: str) -> Reply:
-    """Return the reply to a request that met a fault of ours: no reason, no trace."""
-    return Reply.json({"error": "The server met a fault; its log says more.", "request": request_id}, 500)
+def described(error: BaseException, request_id: str) -> dict[str, Any]:
+    """Return an error as the JSON object of a reply or of a WebSocket message."""
+    if isinstance(error, CubeError):
+        return {"error": error.message, **error.details, "request": request_id}
+    return {"error": "The server met a fault; its log says more.", "request": request_id}
 
 
-def complaint(error: CubeError, request_id: str) -> dict[str, Any]:
-    """Return an error as the JSON object of a reply or a WebSocket message."""
-    return {"error": error.message, **error.details, "request": request_id}
-
-
-def _extra_headers(error: CubeError) -> list[tuple[str, str]]:
+def _extra_headers(error: Exception) -> list[tuple[str, str]]:
     match error:
         case Overloaded() | Unavailable():
             return [("Retry-After", str(max(1, error.retry_after_seconds)))]

@@ -68,13 +68,13 @@ def address(host: str, port: int) -> str:
     return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
 
 
-async def until_signal() -> None:
-    """Return when the process is told to stop (SIGTERM or SIGINT)."""
+def stop_signal() -> asyncio.Event:
+    """Return an event that is set when the process is told to stop (SIGTERM or SIGINT)."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    await told.wait()
+    return told
 
 
 def write_ready_file(path: str, addresses: Mapping[str, str]) -> None:

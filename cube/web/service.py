@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from tornado import web
@@ -29,7 +29,7 @@ class Service(HTTPServerConnectionDelegate):
     """Answers the requests of one daemon from a route table.
 
     ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. To be made in the event loop
-    that serves it.
+    that serves it. ``on_request`` is told of each request to a path of the table.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Service(HTTPServerConnectionDelegate):
         telemetry: Telemetry,
         max_body_bytes: int,
         max_sockets: int,
+        on_request: Callable[[Request], None] | None = None,
     ) -> None:
         self.routes = {route.path: route for route in routes}
         self.access = access
         self.telemetry = telemetry
         self.max_body_bytes = max_body_bytes
         self.max_sockets = max_sockets
+        self.on_request = on_request
         self.loop = asyncio.get_running_loop()
         self.stopping = False
         self.sockets: set[Socket] = set()

@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from contextlib import suppress
+from typing import Any, Protocol, TypeAlias, cast
 
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from cube.errors import CubeError, TooLarge
 from cube.web import json_text
-from cube.web.request import Request, complaint
+from cube.web.request import Request, described
 
 PING_SECONDS = 30.0
 """How often an idle client is pinged, so that one that vanished is noticed."""
+
+GOODBYE_SECONDS = 1.0
+"""How long a client has to answer our closing of its socket."""
 
 GOING_AWAY = 1001
 
@@ -38,6 +42,9 @@ class Link(Protocol):
 
         Does nothing once the socket is closed.
         """
+
+    async def fail(self, error: BaseException, **details: Any) -> None:
+        """Send an error with `details` beside it; one that is no `CubeError` is logged as a fault."""
 
 
 class Conversation(Protocol):
@@ -73,6 +80,7 @@ class Socket(WebSocketHandler):
         self.opening = request
         self.talk = talk
         self.conversation: Conversation = _SILENCE
+        self.gone = asyncio.Event()
 
     def set_default_headers(self) -> None:
         """Name the request in the handshake's answer."""
@@ -86,6 +94,7 @@ class Socket(WebSocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin the conversation."""
         self.set_nodelay(True)
+        self._stream = cast("WebSocketProtocol13", self.ws_connection).stream
         self.host.sockets.add(self)
         self.conversation = self.talk(_Link(self))
 
@@ -96,17 +105,13 @@ class Socket(WebSocketHandler):
             if len(content) > self.host.max_body_bytes:
                 raise TooLarge(f"The message is over {self.host.max_body_bytes} bytes, which is the limit.")
             await self.conversation.receive(content)
-        except CubeError as error:
-            await self.send(complaint(error, self.opening.id))
-        except Exception:
-            _log.exception("request %s: a fault in a message on %s", self.opening.id, self.opening.path)
-            await self.send(
-                {"error": "The server met a fault; its log says more.", "request": self.opening.id}
-            )
+        except Exception as error:
+            await self.fail(error)
 
     def on_close(self) -> None:
         """End the conversation."""
         self.host.sockets.discard(self)
+        self.gone.set()
         self.conversation.closed()
 
     async def send(self, value: Any) -> None:
@@ -115,6 +120,16 @@ class Socket(WebSocketHandler):
             await self.write_message(json_text.encode(value))
         except WebSocketClosedError:
             _log.debug("request %s: the client left before an answer", self.opening.id)
+
+    async def fail(self, error: BaseException, **details: Any) -> None:
+        """Send an error; see `Link.fail`."""
+        if not isinstance(error, CubeError):
+            _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
+        await self.send({**described(error, self.opening.id), **details})
+
+    def abort(self) -> None:
+        """Close without waiting for the client."""
+        self._stream.close()
 
     async def finish_conversation(self) -> None:
         """Finish what was accepted, then say goodbye."""
@@ -155,12 +170,20 @@ class _Link:
     async def send(self, value: Any) -> None:
         await self._socket.send(value)
 
+    async def fail(self, error: BaseException, **details: Any) -> None:
+        await self._socket.fail(error, **details)
+
 
 async def finish_all(sockets: set[Socket]) -> None:
-    """Finish every conversation, all at once."""
+    """Finish every conversation, all at once, and close the sockets."""
     results = await asyncio.gather(
         *(socket.finish_conversation() for socket in list(sockets)), return_exceptions=True
     )
     for result in results:
         if isinstance(result, Exception):
             _log.error("a conversation could not be finished", exc_info=result)
+    farewells = asyncio.gather(*(socket.gone.wait() for socket in list(sockets)))
+    with suppress(TimeoutError):
+        await asyncio.wait_for(farewells, GOODBYE_SECONDS)
+    for socket in list(sockets):
+        socket.abort()

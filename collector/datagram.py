@@ -1,0 +1,87 @@
+"""Events over UDP: nothing is answered, everything is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from collector.batch import Batch, Limits, read_each
+from collector.figures import DatagramFigures
+from collector.intake import Intake
+from cube.errors import CubeError, InvalidSettings, Overloaded, Unavailable
+from cube.web import address
+
+RECEIVE_BUFFER_BYTES = 8 * 2**20
+"""Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
+
+_log = logging.getLogger(__name__)
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """Reads datagrams of one event, or an array, and keeps those that are valid."""
+
+    def __init__(
+        self, intake: Intake, limits: Limits, figures: DatagramFigures, clock: Callable[[], int]
+    ) -> None:
+        self._intake = intake
+        self._limits = limits
+        self._figures = figures
+        self._clock = clock
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Take one datagram."""
+        self._figures.datagrams.inc()
+        events, errors = read_each(data, self._limits, now=self._clock())
+        if errors:
+            self._figures.invalid.inc(len(errors))
+            _log.debug("from %s by UDP: %s", addr[0], errors[0].message)
+        for event in events:
+            # One by one, so that the store's refusal of one does not cost the others.
+            self._offer(Batch((event,), len(data) // len(events)))
+
+    def error_received(self, exc: Exception) -> None:
+        """Note an error of the socket; it goes on receiving."""
+        _log.debug("UDP: %s", exc)
+
+    def _offer(self, batch: Batch) -> None:
+        try:
+            self._intake.offer(batch).add_done_callback(self._settled)
+        except (Overloaded, Unavailable):
+            self._figures.overloaded.inc()
+
+    def _settled(self, stored: asyncio.Future[None]) -> None:
+        error = stored.exception()
+        if error is None:
+            return
+        self._figures.failed.inc()
+        if not isinstance(error, CubeError):
+            _log.error("an event that came by UDP met a fault", exc_info=error)
+
+
+class DatagramServer:
+    """An open UDP socket; made by `listen`."""
+
+    def __init__(self, transport: asyncio.DatagramTransport) -> None:
+        self._transport = transport
+        host, port, *_ = transport.get_extra_info("sockname")
+        self.address = address(host, port)
+
+    @classmethod
+    async def listen(cls, protocol: Datagrams, *, host: str, port: int) -> DatagramServer:
+        """Open the socket; port 0 is any free one. Raises `InvalidSettings` where that fails."""
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: protocol, local_addr=(host, port)
+            )
+        except OSError as error:
+            raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
+        opened: socket.socket = transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        return cls(transport)
+
+    def stop(self) -> None:
+        """Receive nothing more."""
+        self._transport.close()

@@ -1,0 +1,68 @@
+"""What the collector counts, in the registry that `main` makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_EVENTS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
+
+
+class IntakeFigures:
+    """Figures of the intake and its commits."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._stored = Counter("cube_events_stored", "Events stored durably.", registry=registry)
+        self._failed = Counter(
+            "cube_events_failed", "Events accepted that could not be stored.", ["error"], registry=registry
+        )
+        self._seconds = Histogram(
+            "cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS, registry=registry
+        )
+        self._sizes = Histogram(
+            "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
+        )
+        self._waiting_events = Gauge("cube_waiting_events", "Events not stored yet.", registry=registry)
+        self._waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
+
+    def watch(self, events: Callable[[], int], size: Callable[[], int]) -> None:
+        """Show what waits, asked whenever the figures are."""
+        self._waiting_events.set_function(events)
+        self._waiting_bytes.set_function(size)
+
+    @contextmanager
+    def commit(self, events: int) -> Iterator[None]:
+        """Measure one write."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds.observe(time.monotonic() - began)
+            self._sizes.observe(events)
+
+    def settled(self, events: int, error: Exception | None) -> None:
+        """Count events whose fate is known."""
+        if error is None:
+            self._stored.inc(events)
+        else:
+            self._failed.labels(type(error).__name__).inc(events)
+
+
+class DatagramFigures:
+    """Figures of the UDP side: nobody is answered there, so this is where losses show."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.datagrams = Counter("cube_udp_datagrams", "Datagrams received.", registry=registry)
+        dropped = Counter(
+            "cube_udp_dropped",
+            "Events (or unreadable datagrams) that were not stored, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.invalid = dropped.labels("invalid")
+        self.overloaded = dropped.labels("overloaded")
+        self.failed = dropped.labels("failed")

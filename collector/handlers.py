@@ -1,0 +1,108 @@
+"""What the collector answers over HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from collector.batch import Batch, Limits, read_batch_aside, read_message_aside
+from collector.intake import Intake
+from cube.errors import CubeError, Unavailable
+from cube.event import ABSENT
+from cube.web import Link, Reply, Request
+
+WINDOW = 1_000
+"""Messages of one socket that may wait for the store; then the next one is not read."""
+
+_DONE = Reply()
+
+
+class PutEvents:
+    """``POST`` and ``PUT`` of events: answered when all of them are stored."""
+
+    def __init__(self, intake: Intake, limits: Limits, clock: Callable[[], int]) -> None:
+        self._intake = intake
+        self._limits = limits
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Reply:
+        """Store the events of the body."""
+        await self._intake.accept(await read_batch_aside(request.body, self._limits, now=self._clock()))
+        return _DONE
+
+
+class EventFeed:
+    """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
+
+    def __init__(self, intake: Intake, limits: Limits, clock: Callable[[], int], link: Link) -> None:
+        self._intake = intake
+        self._limits = limits
+        self._clock = clock
+        self._link = link
+        self._waiting = 0
+        self._answers: set[asyncio.Task[None]] = set()
+        self._eased = asyncio.Event()
+        self._stopping = False
+
+    async def receive(self, message: bytes) -> None:
+        """Take one message, all or nothing of it; waits while the store is behind."""
+        read = await read_message_aside(message, self._limits, now=self._clock())
+        await self._turn(read.batch)
+        try:
+            stored = self._offer(read.batch)
+        except CubeError as error:
+            await self._link.fail(error, **_echo(read.ack))
+            return
+        self._waiting += 1
+        stored.add_done_callback(partial(self._settled, read.ack))
+
+    def closed(self) -> None:
+        """Do nothing: what was accepted is stored all the same."""
+
+    async def finish(self) -> None:
+        """Return when every accepted message is stored and answered."""
+        self._stopping = True
+        while self._waiting:
+            await self._change()
+
+    async def _turn(self, batch: Batch) -> None:
+        while self._waiting >= WINDOW:
+            await self._change()
+        await self._intake.room(batch)
+
+    async def _change(self) -> None:
+        self._eased.clear()
+        await self._eased.wait()
+
+    def _offer(self, batch: Batch) -> asyncio.Future[None]:
+        if self._stopping:
+            raise Unavailable("The collector is stopping; nothing new is accepted.")
+        return self._intake.offer(batch)
+
+    def _settled(self, ack: Any, stored: asyncio.Future[None]) -> None:
+        error = stored.exception()
+        if error is None and ack is ABSENT:
+            self._answered()
+            return
+        answer = stored.get_loop().create_task(self._answer(ack, error))
+        self._answers.add(answer)  # the loop itself keeps no task alive
+        answer.add_done_callback(self._answers.discard)
+
+    async def _answer(self, ack: Any, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                await self._link.send(_echo(ack))
+            else:
+                await self._link.fail(error, **_echo(ack))
+        finally:
+            self._answered()
+
+    def _answered(self) -> None:
+        self._waiting -= 1
+        self._eased.set()
+
+
+def _echo(ack: Any) -> dict[str, Any]:
+    return {} if ack is ABSENT else {"ack": ack}

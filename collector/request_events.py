@@ -1,0 +1,44 @@
+"""``cube_request`` events: the collector's own work, stored beside what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from collector.batch import Batch
+from collector.intake import Intake
+from cube.errors import CubeError
+from cube.event import Event, make_id
+from cube.web import Request
+
+TYPE = "cube_request"
+
+_SIZE = 150  # about the JSON text of one
+_log = logging.getLogger(__name__)
+
+
+class RequestEvents:
+    """Stores an event ``{ip, path, method}`` for each request that it is told of.
+
+    These events are a by-product: where there is no room for one it is left out.
+    """
+
+    def __init__(self, intake: Intake, clock: Callable[[], int]) -> None:
+        self._intake = intake
+        self._clock = clock
+
+    def __call__(self, request: Request) -> None:
+        """Store what the request was."""
+        data = {"ip": request.remote, "path": request.path, "method": request.method}
+        event = Event(TYPE, self._clock(), make_id(), data)
+        try:
+            self._intake.offer(Batch((event,), _SIZE)).add_done_callback(_settled)
+        except CubeError as error:
+            _log.debug("a %s event is left out: %s", TYPE, error.message)
+
+
+def _settled(stored: asyncio.Future[None]) -> None:
+    error = stored.exception()
+    if error is not None:
+        _log.warning("a %s event could not be stored: %s", TYPE, error)
