@@ -8,11 +8,12 @@ meaning matters, compare the canonical text of `cube.expression.printer`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Literal as Choice, TypeAlias, TypeVar, Union
+from typing import Generic, TypeAlias, TypeVar
+from typing import Literal as Choice
 
 T = TypeVar("T")
 
-Literal: TypeAlias = "str | int | float | bool | None | tuple[Literal, ...]"
+Literal: TypeAlias = "str | int | float | bool | tuple[Literal, ...] | None"
 """A literal of a filter. Integral numbers are int where they fit 64 bits; arrays are tuples."""
 
 ComparisonOperator: TypeAlias = Choice["eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin"]
@@ -63,7 +64,7 @@ class Call:
     argument: Value
 
 
-Value: TypeAlias = Union[Field, Number, Call, Negation["Value"], Sum["Value"], Product["Value"]]
+Value: TypeAlias = Field | Number | Call | Negation["Value"] | Sum["Value"] | Product["Value"]
 """What a reduction reduces: arithmetic over the fields of one event."""
 
 
@@ -104,7 +105,7 @@ class Not:
     filter: Filter
 
 
-Filter: TypeAlias = Union[Comparison, Exists, Or, And, Not]
+Filter: TypeAlias = Comparison | Exists | Or | And | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,7 @@ class Reduction:
     argument: int | float | None = None
 
 
-MetricExpression: TypeAlias = Union[
-    Reduction,
-    Number,
-    Negation["MetricExpression"],
-    Sum["MetricExpression"],
-    Product["MetricExpression"],
-]
+MetricExpression: TypeAlias = (
+    Reduction | Number | Negation["MetricExpression"] | Sum["MetricExpression"] | Product["MetricExpression"]
+)
 """Arithmetic over reductions and constants."""

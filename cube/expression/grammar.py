@@ -1,0 +1,185 @@
+"""The grammar of the expression language: `parse_metric` and `parse_event`.
+
+The rules of ``docs/language.md``, in pyparsing, one alternative per first token: after it a rule
+commits itself ("-" instead of "+"), so nothing is parsed twice and time is linear in the text.
+Chains of operators are flat lists here; `cube.expression.arithmetic` gives them their form.
+Few parser elements nest per bracket, so that 50 levels stay within Python's recursion limit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, cast
+
+import pyparsing as pp
+
+from cube.expression import tokens
+from cube.expression.arithmetic import build_arithmetic
+from cube.expression.limits import check_nodes, check_text
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    EventExpression,
+    Exists,
+    Field,
+    MetricExpression,
+    Not,
+    Number,
+    Or,
+    Reduction,
+)
+from cube.expression.numeral import normal
+from cube.expression.source import Source
+from cube.expression.tokens import build
+from cube.reduce import REDUCES
+
+
+def parse_metric(text: str) -> MetricExpression:
+    """Parse a metric expression, such as ``sum(request(ms).ge(status,500)) / 60``.
+
+    Bounds: `cube.expression.limits`. Raises `InvalidExpression`, with the place and what was
+    expected there, for anything that is not valid.
+    """
+    return cast("MetricExpression", _parse(_metric_grammar(), text))
+
+
+def parse_event(text: str) -> EventExpression:
+    """Parse an event expression, such as ``request(path,ms).ge(status,500)``.
+
+    Bounds and errors are those of `parse_metric`.
+    """
+    return cast("EventExpression", _parse(_event_grammar(), text))
+
+
+def _parse(grammar: pp.ParserElement, text: str) -> Any:
+    source = Source(text)
+    check_text(source)
+    try:
+        tree = grammar.parse_string(source)[0]
+    except pp.ParseBaseException:
+        raise source.unexpected() from None
+    check_nodes(tree, source)
+    return tree
+
+
+@cache
+def _metric_grammar() -> pp.ParserElement:
+    metric = pp.Forward()
+    metric <<= _chain(_reduction() | _quantile() | _constant() | _bracketed(metric))
+    return _whole(metric)
+
+
+@cache
+def _event_grammar() -> pp.ParserElement:
+    everything = build(tokens.operator("*"), lambda _: None)
+    fields = build(_listed(_field()), _pack)
+    event = _event(_bracketed(everything | fields), default=())
+    return _whole(build(event, lambda name, fields, *filters: EventExpression(name, fields, filters)))
+
+
+def _whole(expression: pp.ParserElement) -> pp.ParserElement:
+    return (expression + tokens.token(r"\Z", "the end")).parse_with_tabs()
+
+
+def _reduction() -> pp.ParserElement:
+    name = tokens.reduce_name(*(reduce for reduce in REDUCES if reduce != "quantile"))
+    return build(name - tokens.mark("(") - _measured() - tokens.mark(")") - _group(), _build_reduction)
+
+
+def _quantile() -> pp.ParserElement:
+    head = tokens.reduce_name("quantile") - tokens.mark("(") - tokens.probability() - tokens.mark(",")
+    quantile = head - _measured() - tokens.mark(")") - _group()
+    return build(quantile, lambda reduce, q, event, group: _build_reduction(reduce, event, group, q))
+
+
+def _measured() -> pp.ParserElement:
+    """Leave (type, value or None, filters)."""
+    event = _event(_bracketed(_value()), default=None)
+    return build(event, lambda name, value, *filters: (name, value, filters))
+
+
+def _group() -> pp.ParserElement:
+    group = tokens.mark(".") - tokens.word("group") - _bracketed(_field())
+    return pp.Opt(build(group, lambda _, field: field), default=None)
+
+
+def _event(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
+    """Leave the type, what was selected of it, and the filters."""
+    filters = pp.ZeroOrMore(tokens.mark(".") - _filter())
+    return tokens.type_name() + pp.Opt(selection, default=default) + filters
+
+
+def _filter() -> pp.ParserElement:
+    any_filter = pp.Forward()
+    literal, array = _literal_and_array()
+    comparison = tokens.filter_name("eq", "ne", "gt", "ge", "lt", "le") - _pair(literal)
+    membership = tokens.filter_name("in", "nin") - _pair(array)
+    match = tokens.filter_name("re") - _pair(tokens.string())
+    existence = tokens.filter_name("exists") - _bracketed(_field())
+    disjunction = tokens.filter_name("or") - _bracketed(_listed(any_filter))
+    conjunction = tokens.filter_name("and") - _bracketed(_listed(any_filter))
+    negation = tokens.filter_name("not") - _bracketed(any_filter)
+    any_filter <<= (
+        build(comparison | membership | match, Comparison)
+        | build(existence, lambda _, field: Exists(field))
+        | build(disjunction, lambda _, *filters: Or(filters))
+        | build(conjunction, lambda _, *filters: And(filters))
+        | build(negation, lambda _, negated: Not(negated))
+    )
+    return any_filter
+
+
+def _pair(literal: pp.ParserElement) -> pp.ParserElement:
+    return tokens.mark("(") - _field() - tokens.mark(",") - literal - tokens.mark(")")
+
+
+def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:
+    literal = pp.Forward()
+    filled = tokens.mark("[", "an array") - _listed(literal) - tokens.mark("]")
+    array = tokens.empty_array() | build(filled, _pack)
+    negative = build(tokens.mark("-") - tokens.number(), lambda number: normal(-number))
+    literal <<= tokens.string() | tokens.number() | negative | tokens.constant() | array
+    return literal, array
+
+
+def _value() -> pp.ParserElement:
+    value = pp.Forward()
+    call = build(tokens.function_name() - _bracketed(value), Call)
+    value <<= _chain(call | _field() | _constant() | _bracketed(value))
+    return value
+
+
+def _field() -> pp.ParserElement:
+    member = tokens.mark(".") - tokens.identifier("a name")
+    element = tokens.mark("[") - tokens.index() - tokens.mark("]")
+    return build(tokens.identifier("a field") + pp.ZeroOrMore(member | element), lambda *path: Field(path))
+
+
+def _constant() -> pp.ParserElement:
+    return build(tokens.number(), Number)
+
+
+def _chain(operand: pp.ParserElement) -> pp.ParserElement:
+    minuses = pp.ZeroOrMore(tokens.operator("-"))
+    chain = minuses + operand + pp.ZeroOrMore(tokens.operator("+", "-", "*", "/") - minuses - operand)
+    return build(chain, lambda *tokens: build_arithmetic(tokens))
+
+
+def _bracketed(inside: pp.ParserElement) -> pp.ParserElement:
+    return tokens.mark("(") - inside - tokens.mark(")")
+
+
+def _listed(item: pp.ParserElement) -> pp.ParserElement:
+    return item + pp.ZeroOrMore(tokens.mark(",") - item)
+
+
+def _build_reduction(
+    reduce: str, event: tuple[Any, ...], group: Field | None, argument: float | None = None
+) -> Reduction:
+    name, value, filters = event
+    return Reduction(reduce, name, value, filters, group, argument)
+
+
+def _pack(*items: Any) -> tuple[Any, ...]:
+    return items

@@ -1,0 +1,124 @@
+"""The canonical text of a tree: what parses to that tree, and the key under which metrics are cached.
+
+Single spaces around binary operators and nowhere else, parentheses only where the tree would differ
+without them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    EventExpression,
+    Exists,
+    Field,
+    Filter,
+    Literal,
+    MetricExpression,
+    Negation,
+    Not,
+    Number,
+    Or,
+    Product,
+    Reduction,
+    Sum,
+    Value,
+)
+from cube.expression.numeral import print_number
+from cube.expression.quoting import quote
+
+Operand: TypeAlias = Value | MetricExpression
+Node: TypeAlias = Operand | EventExpression | Filter
+
+
+def print_expression(node: Node) -> str:
+    """Return the canonical text of an expression or of a part of one.
+
+    Raises ValueError for what no text stands for: an infinite number, half a surrogate pair.
+    """
+    match node:
+        case EventExpression(type, fields, filters):
+            return _event(type, "*" if fields is None else ",".join(map(_field, fields)), filters)
+        case Comparison() | Exists() | Or() | And() | Not():
+            return _filter(node)
+        case _:
+            return _arithmetic(node)
+
+
+def _arithmetic(node: Operand) -> str:
+    match node:
+        case Number(value):
+            return print_number(value)
+        case Field():
+            return _field(node)
+        case Call(function, argument):
+            return f"{function}({_arithmetic(argument)})"
+        case Reduction():
+            return _reduction(node)
+        case Negation(operand):
+            return f"-{_operand(operand, Sum, Product)}"
+        case Sum(terms):
+            return _chain([(sign, _operand(term, Sum)) for sign, term in terms])
+        case Product(factors):
+            return _chain([(scale, _operand(factor, Sum, Product)) for scale, factor in factors])
+        case _:
+            assert_never(node)
+
+
+def _chain(parts: list[tuple[str, str]]) -> str:
+    """Join operands, each with the operator before it; the first one's is not written."""
+    return " ".join(f"{operator} {text}" for operator, text in parts)[2:]
+
+
+def _operand(node: Operand, *bracketed: type[Operand]) -> str:
+    text = _arithmetic(node)
+    return f"({text})" if isinstance(node, bracketed) else text
+
+
+def _reduction(node: Reduction) -> str:
+    argument = "" if node.argument is None else f"{print_number(node.argument)},"
+    selection = "" if node.value is None else _arithmetic(node.value)
+    group = "" if node.group is None else f".group({_field(node.group)})"
+    return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
+
+
+def _event(type: str, selection: str, filters: tuple[Filter, ...]) -> str:
+    selected = f"({selection})" if selection else ""
+    return "".join([type, selected, *(f".{_filter(part)}" for part in filters)])
+
+
+def _filter(filter: Filter) -> str:
+    match filter:
+        case Comparison(operator, field, literal):
+            return f"{operator}({_field(field)},{_literal(literal)})"
+        case Exists(field):
+            return f"exists({_field(field)})"
+        case Or(filters):
+            return f"or({','.join(map(_filter, filters))})"
+        case And(filters):
+            return f"and({','.join(map(_filter, filters))})"
+        case Not(negated):
+            return f"not({_filter(negated)})"
+        case _:
+            assert_never(filter)
+
+
+def _field(field: Field) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field.path)[1:]
+
+
+def _literal(literal: Literal) -> str:
+    match literal:
+        case None:
+            return "null"
+        case bool():
+            return "true" if literal else "false"
+        case str():
+            return quote(literal)
+        case tuple():
+            return f"[{','.join(map(_literal, literal))}]"
+        case _:
+            return print_number(literal)

@@ -1,0 +1,84 @@
+"""The text of an expression while it is parsed, and the refusals that point into it."""
+
+from __future__ import annotations
+
+import re
+
+from cube.errors import InvalidExpression
+from cube.expression.quoting import quote_anything
+
+MAX_SHOWN = 20  # characters of the text that a message shows on either side of a place
+
+_BLANKS = " \t\n\r"
+_LEXEME = re.compile(r"[a-zA-Z0-9_$]+|.", re.DOTALL)
+_OPERAND_START = re.compile(r"[a-zA-Z0-9_(]")
+
+
+class Source(str):
+    """A text that remembers how far its parse got, and what would have continued it there.
+
+    The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
+    place are what was expected. Carrying them on the text keeps concurrent parses apart.
+    """
+
+    __slots__ = ("expected", "furthest")
+
+    expected: dict[str, None]
+    furthest: int
+
+    def __new__(cls, text: str) -> Source:
+        """Make the source of one parse."""
+        source = super().__new__(cls, text)
+        source.expected, source.furthest = {}, 0
+        return source
+
+    def miss(self, place: int, name: str) -> None:
+        """Note that the token `name` was expected at `place`, an index into the text, and is not there."""
+        if place > self.furthest:
+            self.furthest, self.expected = place, {}
+        if place == self.furthest:
+            self.expected[name] = None
+
+    def unexpected(self) -> InvalidExpression:
+        """Make the error for a text that breaks the grammar at the furthest place."""
+        return self.expecting(self.furthest, _alternatives(list(self.expected)), self._hint())
+
+    def expecting(self, place: int, expected: str, hint: str = "") -> InvalidExpression:
+        """Make the error that `expected` was wanted at `place`, and says what is there."""
+        return self.refusal(place, f"Expected {expected}, found {self._lexeme(place)}", hint)
+
+    def refusal(self, place: int, problem: str, hint: str = "") -> InvalidExpression:
+        """Make the error that tells `problem`, where it is, and the text around."""
+        line, column = self._position(place)
+        return InvalidExpression(
+            f"{problem} at line {line}, column {column}, near {self._around(place)}{hint}.",
+            line=line,
+            column=column,
+        )
+
+    def _position(self, place: int) -> tuple[int, int]:
+        return self.count("\n", 0, place) + 1, place - self.rfind("\n", 0, place)
+
+    def _lexeme(self, place: int) -> str:
+        found = _LEXEME.match(self, place)
+        return quote_anything(found[0][:MAX_SHOWN]) if found else "the end"
+
+    def _around(self, place: int) -> str:
+        start, stop = max(0, place - MAX_SHOWN), place + MAX_SHOWN
+        shown = ("…" if start else "") + self[start:stop] + ("…" if stop < len(self) else "")
+        return quote_anything(shown)
+
+    def _hint(self) -> str:
+        """Guess a "+" that a URL turned into a blank."""
+        place = self.furthest
+        is_lost_plus = (
+            '"+"' in self.expected
+            and self[place - 1 : place] in tuple(_BLANKS)
+            and _OPERAND_START.match(self, place)
+        )
+        return ' (in a URL, a "+" is written %2B)' if is_lost_plus else ""
+
+
+def _alternatives(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

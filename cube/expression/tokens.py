@@ -1,0 +1,161 @@
+"""The tokens of the grammar, each with the name that an error gives it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import pyparsing as pp
+
+from cube.event import MAX_TYPE_LENGTH
+from cube.expression.numeral import MAX_DIGITS, MAX_INTEGER, parse_number
+from cube.expression.quoting import BadStringError, unquote
+from cube.expression.source import Source
+from cube.reduce import REDUCES
+
+FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
+"""The names of the functions of values, as `cube.columns.functions.FUNCTIONS` has them."""
+
+FILTERS = ("eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin", "exists", "or", "and", "not")
+
+Build: TypeAlias = Callable[..., Any]
+Action: TypeAlias = Callable[[Source, int, str], Any]
+"""Makes a value of the text that a token matched; it may refuse it, at its place in the source."""
+
+_REDUCE = f"a reduce ({', '.join(REDUCES)})"
+_FILTER = f"a filter ({', '.join(FILTERS)})"
+_PROBABILITY = "a number from 0 to 1"
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
+_NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
+_STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
+
+
+def build(element: pp.ParserElement, make: Build) -> pp.ParserElement:
+    """Let an element leave one result: what `make` returns of the results it had."""
+    return element.add_parse_action(lambda _source, _place, found: [make(*found)])
+
+
+def token(pattern: str, name: str, action: Action | None = None) -> pp.ParserElement:
+    """Make a token that matches `pattern`, after blanks, and notes each failure on the source."""
+    element = pp.Regex(pattern).set_name(name)
+    element.set_fail_action(lambda source, place, _element, _error: cast("Source", source).miss(place, name))
+    if action:
+        element.set_parse_action(
+            lambda source, place, found: [action(cast("Source", source), place, found[0])]
+        )
+    return element
+
+
+def mark(text: str, name: str | None = None) -> pp.ParserElement:
+    """Make the token of a punctuation mark; it leaves nothing in the results."""
+    element = token(re.escape(text), name or f'"{text}"')
+    return element.set_parse_action(lambda _source, _place, _found: [])
+
+
+def word(text: str) -> pp.ParserElement:
+    """Make the token of a word."""
+    return _word((text,), text)
+
+
+def operator(*texts: str) -> pp.ParserElement:
+    """Make the token of one of some operators of a single character each."""
+    return pp.MatchFirst([token(re.escape(text), f'"{text}"') for text in texts])
+
+
+def reduce_name(*names: str) -> pp.ParserElement:
+    """Make the token of the name of a reduce."""
+    return _word(names, _REDUCE)
+
+
+def filter_name(*names: str) -> pp.ParserElement:
+    """Make the token of the name of a filter."""
+    return _word(names, _FILTER)
+
+
+def function_name() -> pp.ParserElement:
+    """Make the token of a function's name: a word that an open bracket follows, else it is a field."""
+    return token(rf"(?:{'|'.join(FUNCTIONS)})(?=[ \t\n\r]*\()", "a function")
+
+
+def type_name() -> pp.ParserElement:
+    """Make the token of a type."""
+    return token(r"[a-z_][a-zA-Z0-9_]*", "a type ([a-z_][a-zA-Z0-9_]*)", _check_type)
+
+
+def number() -> pp.ParserElement:
+    """Make the token of an unsigned number; it leaves an int or a float."""
+    return token(_NUMBER, "a number", _number)
+
+
+def probability() -> pp.ParserElement:
+    """Make the token of quantile's argument: a number from 0 to 1."""
+    return token(_NUMBER, _PROBABILITY, _probability)
+
+
+def identifier(name: str) -> pp.ParserElement:
+    """Make the token of a part of a field."""
+    return token("[a-zA-Z_][a-zA-Z0-9_$]*", name)
+
+
+def index() -> pp.ParserElement:
+    """Make the token of an index into an array; it leaves an int."""
+    return token("[0-9]+", "an index", _index)
+
+
+def string() -> pp.ParserElement:
+    """Make the token of a string; it leaves what the string stands for."""
+    return token(_STRING, "a string", _string) | token("[\"']", "a string", _refuse_unclosed)
+
+
+def constant() -> pp.ParserElement:
+    """Make the token of true, false or null; it leaves the Python value."""
+    values = {"true": True, "false": False, "null": None}
+    return _word(tuple(values), "true, false, null", lambda _source, _place, found: values[found])
+
+
+def empty_array() -> pp.ParserElement:
+    """Make the token of an array without elements, in one piece; it leaves ()."""
+    return token(r"\[[ \t\n\r]*\]", "an array", lambda _source, _place, _found: ())
+
+
+def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp.ParserElement:
+    return token(rf"(?:{'|'.join(words)})(?![a-zA-Z0-9_$])", name, action)
+
+
+def _check_type(source: Source, place: int, found: str) -> Any:
+    if len(found) > MAX_TYPE_LENGTH:
+        raise source.expecting(place, f"a type of at most {MAX_TYPE_LENGTH} characters")
+    return found
+
+
+def _number(source: Source, place: int, found: str) -> Any:
+    value = parse_number(found)
+    if abs(value) == float("inf"):
+        raise source.expecting(place, "a finite number")
+    return value
+
+
+def _probability(source: Source, place: int, found: str) -> Any:
+    value = parse_number(found)
+    if value > 1:
+        raise source.expecting(place, _PROBABILITY)
+    return value
+
+
+def _index(source: Source, place: int, found: str) -> Any:
+    digits = found.lstrip("0") or "0"
+    if len(digits) > MAX_DIGITS or int(digits) > MAX_INTEGER:  # int() refuses thousands of digits
+        raise source.expecting(place, f"an index up to {MAX_INTEGER}")
+    return int(digits)
+
+
+def _string(source: Source, place: int, found: str) -> Any:
+    try:
+        return unquote(found[1:-1])
+    except BadStringError as error:
+        raise source.refusal(place + 1 + error.offset, error.problem) from None
+
+
+def _refuse_unclosed(source: Source, place: int, found: str) -> Any:
+    raise source.refusal(place, f"Expected a closing {found} for the string that begins")
