@@ -19,7 +19,7 @@ BLOCK_ROWS = 16_384
 BLOCK_BYTES = 8 * 1024 * 1024
 
 _GROWTH = 4
-_STEP_ROWS = 64  # how many rows are read between two looks at the block's bytes
+_STEP_ROWS = 16  # how many rows are read between two looks at the block's bytes
 
 
 class SqliteSession:

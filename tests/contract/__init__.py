@@ -1,0 +1,1 @@
+"""What every store must do, written once and run over each of them; see `databases`."""

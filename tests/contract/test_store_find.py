@@ -1,0 +1,140 @@
+"""Event queries: the right events, in an order that no store changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cube.event import ABSENT, Event
+from cube.expression.nodes import Comparison, EventExpression, Field, Filter
+from cube.span import Span
+from cube.store.find import Found, count, find
+from cube.store.ports import Store
+
+from .builders import T0, WHOLE, event
+
+MADE = [b"\x00" * 12, b"\xff" * 12]
+
+
+def _expression(
+    *filters: Filter, fields: tuple[Field, ...] | None = None, type: str = "test"
+) -> EventExpression:
+    return EventExpression(type, fields, filters)
+
+
+async def _found(
+    store: Store, expression: EventExpression, span: Span = WHOLE, limit: int | None = None, **options: Any
+) -> list[Found]:
+    async with store.events.read() as session:
+        return [one async for part in find(session, expression, span, limit=limit, **options) for one in part]
+
+
+@pytest.fixture
+async def events(store: Store) -> list[Event]:
+    """3 000 events, three at each time."""
+    saved = [event(T0 + i // 3, i, {"i": i, "even": i % 2 == 0}) for i in range(3_000)]
+    await store.events.save("test", saved)
+    return saved
+
+
+async def test_an_unknown_type_has_no_events(store: Store) -> None:
+    assert await _found(store, _expression()) == []
+
+
+async def test_all_events_are_found_newest_first(store: Store, events: list[Event]) -> None:
+    assert await _found(store, _expression()) == [
+        Found(one.time, one.id, one.data) for one in reversed(events)
+    ]
+
+
+async def test_all_events_are_found_oldest_first(store: Store, events: list[Event]) -> None:
+    found = await _found(store, _expression(), newest_first=False)
+
+    assert found == [Found(one.time, one.id, one.data) for one in events]
+
+
+async def test_a_limit_keeps_the_latest(store: Store, events: list[Event]) -> None:
+    assert [one.id for one in await _found(store, _expression(), limit=4)] == [2_999, 2_998, 2_997, 2_996]
+
+
+async def test_an_ascending_limit_keeps_the_earliest(store: Store, events: list[Event]) -> None:
+    found = await _found(store, _expression(), limit=4, newest_first=False)
+
+    assert [one.id for one in found] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3, 1_500, 2_998, 2_999, 3_000, 4_000])
+async def test_an_offset_passes_over_the_first(store: Store, events: list[Event], offset: int) -> None:
+    found = await _found(store, _expression(), limit=3, offset=offset, newest_first=False)
+
+    assert [one.id for one in found] == list(range(3_000))[offset : offset + 3]
+
+
+async def test_a_limit_of_none_is_no_event(store: Store, events: list[Event]) -> None:
+    assert await _found(store, _expression(), limit=0) == []
+
+
+async def test_only_events_of_the_half_open_span_are_found(store: Store, events: list[Event]) -> None:
+    found = await _found(store, _expression(), Span(T0 + 1, T0 + 2))
+
+    assert [one.id for one in found] == [5, 4, 3]
+
+
+async def test_only_events_that_pass_the_filters_are_found(store: Store, events: list[Event]) -> None:
+    even = Comparison("eq", Field(("even",)), True)
+    late = Comparison("ge", Field(("i",)), 2_990)
+
+    found = await _found(store, _expression(even, late, fields=(Field(("i",)),)))
+
+    assert [one.data for one in found] == [{"i": i} for i in (2_998, 2_996, 2_994, 2_992, 2_990)]
+
+
+async def test_only_events_that_have_the_named_fields_are_found(store: Store) -> None:
+    await store.events.save("test", [event(T0, 1, {"a": None, "b": 1}), event(T0, 2, {"b": 1}), event(T0, 3)])
+
+    found = await _found(store, _expression(fields=(Field(("a",)),)))
+
+    assert found == [Found(T0, 1, {"a": None})]
+
+
+async def test_without_fields_no_data_are_shown(store: Store) -> None:
+    await store.events.save("test", [event(T0, 1, {"a": 1}), event(T0, 2)])
+
+    found = await _found(store, _expression(fields=()), newest_first=False)
+
+    assert found == [Found(T0, 1, ABSENT), Found(T0, 2, ABSENT)]
+
+
+async def test_among_equal_times_ids_are_in_order(store: Store) -> None:
+    ids = [-1, 0, 0.5, 1, 2**53, "A", "a", "é", "😀", *MADE]
+    await store.events.save("test", [event(T0, one) for one in reversed(ids)])
+
+    assert [one.id for one in await _found(store, _expression(), newest_first=False)] == ids
+    assert [one.id for one in await _found(store, _expression())] == ids[::-1]
+
+
+async def test_a_limit_among_many_events_of_one_time_is_exact(store: Store) -> None:
+    for part in range(3):
+        await store.events.save("test", [event(T0, (i * 7_919) % 30_000) for i in range(part, 30_000, 3)])
+
+    assert [one.id for one in await _found(store, _expression(), limit=2)] == [29_999, 29_998]
+    first = await _found(store, _expression(), limit=2, offset=20_000, newest_first=False)
+    assert [one.id for one in first] == [20_000, 20_001]
+
+
+async def test_parts_are_not_empty(store: Store, events: list[Event]) -> None:
+    last = Comparison("eq", Field(("i",)), 0)
+    async with store.events.read() as session:
+        parts = [part async for part in find(session, _expression(last), WHOLE, limit=10)]
+
+    assert [len(part) for part in parts] == [1]
+
+
+async def test_a_count_is_the_number_of_events_found(store: Store, events: list[Event]) -> None:
+    even = _expression(Comparison("eq", Field(("even",)), True))
+
+    async with store.events.read() as session:
+        assert await count(session, even, WHOLE) == 1_500
+        assert await count(session, even, Span(T0, T0 + 2)) == 3
+        assert await count(session, _expression(type="unknown"), WHOLE) == 0
