@@ -1,0 +1,9 @@
+"""The store on MongoDB: the only importer of pymongo and bson.
+
+Only calls that PyMongo's asynchronous API and Motor share are used, so that an application may hand
+in a Motor client. How the documents look is told in `cube.mongo.layout`.
+"""
+
+from cube.mongo.store import open_store
+
+__all__ = ["open_store"]

@@ -34,12 +34,14 @@ class Revisions:
     ``complete``: the marker: a bucket without a revision has no events, unless it is expired.
     ``expired_before``: buckets that start before it are not scanned; None if nothing expired.
     ``known``: whether the store holds a collection of events of this type at all.
+    ``foreign``: other tools write events of this type beside Cube: nothing is skipped or cached.
     """
 
     numbers: Mapping[int, int] = field(default_factory=dict)
     complete: bool = False
     expired_before: int | None = None
     known: bool = False
+    foreign: bool = False
 
 
 class Cell(NamedTuple):

@@ -1,0 +1,56 @@
+"""Making a type ready: the marker of a new one, the revisions of one that another tool filled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from cube import instant
+from cube.columns.block import Block
+from cube.mongo import revisions
+from cube.mongo.faults import answered
+from cube.mongo.indexes import ensure
+from cube.mongo.layout import Document, Layout
+from cube.mongo.session import scan
+from cube.span import Span
+
+EVER = Span(instant.EARLIEST, instant.LATEST + 1)
+
+
+async def begin(layout: Layout, type: str, state: Document) -> None:
+    """Prepare the first save of this process into a type, whose state document was just read.
+
+    Whoever finds no events marks the type complete *before* writing any. Another Cube process that
+    writes meanwhile raises what it writes; what another tool wrote before the second look is raised
+    here; what it writes after that makes the type a foreign one, which the settings must say.
+    """
+    if not state.get("complete") and type not in layout.foreign and await _is_empty(layout, type):
+        await revisions.mark_complete(layout, type)
+        if not await _is_empty(layout, type):
+            await raise_all(layout, type)
+    await ensure(layout.events(type), "t")
+
+
+async def build(layout: Layout, type: str) -> None:
+    """Raise every bucket of a type, then mark it complete; nothing to do if it is, or is foreign."""
+    if type in layout.foreign or (await revisions.state(layout, type)).get("complete"):
+        return
+    if await revisions.exists(layout, type):
+        await raise_all(layout, type)
+        await revisions.mark_complete(layout, type)
+
+
+async def raise_all(layout: Layout, type: str) -> None:
+    """Raise every bucket that has a revision or an event, reading nothing but times."""
+    await ensure(layout.events(type), "t")
+    await revisions.raise_known(layout, type)
+    async for block in _times(layout, type):
+        await revisions.raise_times(layout, type, set(block.times.tolist()))
+
+
+def _times(layout: Layout, type: str) -> AsyncIterator[Block]:
+    return scan(layout, type, EVER, (), batch_events=20_000)
+
+
+async def _is_empty(layout: Layout, type: str) -> bool:
+    async with answered():
+        return not await layout.events(type).find({}, {"_id": 1}).limit(1).to_list(None)

@@ -1,0 +1,116 @@
+"""The events and their revisions: a port on MongoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+from pymongo.errors import PyMongoError
+
+from cube import instant
+from cube.errors import CubeError, InvalidEvent
+from cube.event import Event
+from cube.mongo import building, revisions, session
+from cube.mongo.commit import Commit
+from cube.mongo.intents import Intents
+from cube.mongo.layout import Document, Layout
+from cube.mongo.notes import Notes
+from cube.mongo.sweep import Debts, sweep
+from cube.store.ports import ReadSession
+
+_log = logging.getLogger(__name__)
+
+
+class MongoEvents:
+    """An `EventStore` for any number of processes on one database."""
+
+    def __init__(self, layout: Layout, lease_seconds: float) -> None:
+        self._layout = layout
+        self._notes = Notes(layout, lease_seconds)
+        self._intents = Intents(layout)
+        self._debts = Debts()
+        self._begun: set[str] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        """Store events of one type durably and raise their buckets' revisions."""
+        if not events:
+            return
+        state = await revisions.state(self._layout, type)
+        _refuse_expired(type, events, state)
+        if type not in self._begun:
+            await building.begin(self._layout, type, state)
+            self._begun.add(type)
+        commit = Commit(self._layout, self._intents, type, events)
+        async with self._notes.held(type, commit.touched):
+            await self._commit(commit)
+
+    def read(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query."""
+        return session.begin(self._layout)
+
+    async def build(self, type: str) -> None:
+        """Raise the revisions of a type that another tool filled, and mark it complete."""
+        await building.build(self._layout, type)
+
+    async def revise(self, type: str) -> None:
+        """Raise the revisions of every bucket of a type."""
+        if await revisions.exists(self._layout, type):
+            await building.raise_all(self._layout, type)
+
+    async def expire(self, type: str, before: int) -> None:
+        """Advance the type's ``expired_before``, durably."""
+        await revisions.expire(self._layout, type, before)
+
+    async def sweep(self) -> int:
+        """Raise what dead processes, and failed commits of this one, left; drop idle notes."""
+        settled = await sweep(self._layout, self._notes, self._intents, self._debts)
+        await self._notes.drop_idle(self._debts.hours())
+        return settled
+
+    async def close(self) -> None:
+        """Finish what was begun, and take the notes away unless something is still owed."""
+        if self._settling:
+            await asyncio.wait(self._settling)
+        if not self._debts:
+            await self._notes.close()
+
+    async def _commit(self, commit: Commit) -> None:
+        """Write and raise; after any failure, a cancellation included, raise before it is reported.
+
+        An insert that seemed to fail may still land: so it stays owed, and the next sweep raises it again.
+        """
+        try:
+            await commit.write(self._notes.process)
+            await commit.settle()
+        except BaseException:
+            self._debts.add(commit.type, commit.touched, commit.opened)
+            task = asyncio.create_task(_settle(commit))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+            await asyncio.shield(task)
+            raise
+
+
+async def _settle(commit: Commit) -> None:
+    try:
+        await commit.settle()
+    except (CubeError, PyMongoError) as error:
+        _log.warning(
+            "raising after a failed write of %s failed as well; a sweep will: %s", commit.type, error
+        )
+
+
+def _refuse_expired(type: str, events: Sequence[Event], state: Document) -> None:
+    expired_before = state.get("expired_before")
+    if expired_before is None:
+        return
+    for index, event in enumerate(events):
+        if event.time < expired_before:
+            raise InvalidEvent(
+                f"Got the time {instant.format(event.time)}; events of type {type} before"
+                f" {instant.format(int(expired_before))} have expired.",
+                field="time",
+            ).at(index)

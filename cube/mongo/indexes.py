@@ -1,0 +1,29 @@
+"""Indexes that appear on first use, whoever comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure
+
+from cube.mongo.faults import answered
+
+_NAMESPACE_EXISTS = 48  # another process made the collection at the same moment
+_ANOTHER_LIKE_IT = (85, 86)  # an index on this key exists with other options: it serves as well
+_ATTEMPTS = 5
+
+
+async def ensure(collection: AsyncCollection[Any], field: str) -> None:
+    """Make the ascending index on `field`, and the collection, unless they are there."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with answered():
+                await collection.create_index([(field, 1)])
+        except OperationFailure as error:
+            if error.code in _ANOTHER_LIKE_IT:
+                return
+            if error.code != _NAMESPACE_EXISTS or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return

@@ -1,0 +1,131 @@
+"""The cache of metrics: a port on MongoDB."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from cube.mongo.faults import answered, only_duplicates
+from cube.mongo.layout import Document, Layout, chunk_id, chunks, place
+from cube.span import Span
+from cube.store.ports import CacheKey, Cell
+from cube.tier import Tier
+
+CHUNK_BYTES = 1_000_000
+_CELL_BYTES = 20  # a cell's share of a document beside its content: revision, name, types, lengths
+_REVISION = struct.Struct(">q")
+_NAMESPACE_NOT_FOUND = 26
+
+_log = logging.getLogger(__name__)
+
+
+class MongoMetrics:
+    """A `MetricStore` that any number of evaluators share."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._begun: set[str] = set()
+
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+        """Return the cached cells of a span by bucket start; one find."""
+        ids = {_id(key, tier, chunk): tier.chunk_start(chunk) for chunk in chunks(tier, span)}
+        cells: dict[int, Cell] = {}
+        for document in await self._find(key, list(ids)):
+            start = ids[document["_id"]]
+            for index, packed in document["c"].items():
+                bucket = start + int(index) * tier.step
+                if span.start <= bucket < span.stop:
+                    cells[bucket] = Cell(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
+        return cells
+
+    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+        """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
+
+        Two evaluators that merge at once may pass that bound, at most twice over; the server's is 16 MB.
+        """
+        if not cells:
+            return
+        await self._begin(key.type)
+        packed = _packed(key, tier, cells)
+        there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
+        updates = [
+            UpdateOne({"_id": name, "k": _text(key)}, {"$set": _changes(new)}, upsert=True)
+            for name, new in packed.items()
+            if _size({**there.get(name, {}), **new}) + len(_text(key)) <= CHUNK_BYTES
+        ]
+        if updates:
+            await self._merge(key.type, updates)
+
+    async def _find(self, key: CacheKey, ids: list[str]) -> list[Document]:
+        async with answered():
+            return (
+                await self._layout.metrics(key.type)
+                .find({"_id": {"$in": ids}, "k": _text(key)})
+                .to_list(None)
+            )
+
+    async def _merge(self, type: str, updates: list[UpdateOne]) -> None:
+        """Write. Where a first upsert collides with another's, or a hash with another key's, it is a miss."""
+        try:
+            async with answered():
+                await self._layout.metrics(type).bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            if only_duplicates(error) is None:
+                raise
+
+    async def _begin(self, type: str) -> None:
+        """Drop a cache of another make, once in this process: Square's is capped, its ids are objects."""
+        if type in self._begun:
+            return
+        collection = self._layout.metrics(type)
+        async with answered():
+            found = await self._layout.database.command("listCollections", filter={"name": collection.name})
+            square = await collection.find({"_id": {"$type": "object"}}, {"_id": 1}).limit(1).to_list(None)
+        capped = any(one.get("options", {}).get("capped") for one in found["cursor"]["firstBatch"])
+        if capped or square:
+            _log.warning("%s is a cache of another make: dropping it and making it anew", collection.name)
+            await self._drop(collection.name)
+        self._begun.add(type)
+
+    async def _drop(self, name: str) -> None:
+        try:
+            async with answered():
+                await self._layout.database.command("drop", name)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_NOT_FOUND:
+                raise
+
+
+def _text(key: CacheKey) -> str:
+    return f"{key.kind}|{key.semantics}|{key.text}"
+
+
+def _id(key: CacheKey, tier: Tier, chunk: int) -> str:
+    digest = hashlib.sha256(_text(key).encode()).hexdigest()[:32]
+    return f"{digest}:{chunk_id(tier, chunk)}"
+
+
+def _packed(key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> dict[str, dict[str, bytes]]:
+    """Sort cells into their documents: ``_id`` -> place -> revision and content."""
+    packed: dict[str, dict[str, bytes]] = {}
+    ids: dict[int, str] = {}
+    for bucket, cell in cells.items():
+        chunk, index = place(tier, bucket)
+        if chunk not in ids:
+            ids[chunk] = _id(key, tier, chunk)
+        packed.setdefault(ids[chunk], {})[str(index)] = _REVISION.pack(cell.revision) + cell.content
+    return packed
+
+
+def _changes(cells: Mapping[str, bytes]) -> dict[str, Any]:
+    return {f"c.{index}": content for index, content in cells.items()}
+
+
+def _size(cells: Mapping[str, bytes]) -> int:
+    return sum(map(len, cells.values())) + _CELL_BYTES * len(cells)

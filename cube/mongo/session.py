@@ -1,0 +1,121 @@
+"""Reading: one query's view of the events."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bson.datetime_ms import DatetimeMS
+
+from cube import instant
+from cube.columns.block import Block
+from cube.event import is_type
+from cube.mongo import revisions
+from cube.mongo.documents import Decoder
+from cube.mongo.faults import answered
+from cube.mongo.layout import EVENTS_SUFFIX, Document, Layout
+from cube.span import Span
+from cube.store.ports import Revisions
+from cube.tier import Tier
+
+BLOCK_EVENTS = 5_000
+"""Events in a block, at most; the server ends a batch at 16 MB, too."""
+
+
+class MongoSession:
+    """A `ReadSession`; reads go to the primary, in a causally consistent session where there are any."""
+
+    def __init__(self, layout: Layout, session: Any) -> None:
+        self._layout = layout
+        self._session = session
+
+    async def types(self) -> list[str]:
+        """Return the names of all types that have a collection of events, sorted."""
+        async with answered():
+            names = await self._layout.database.list_collection_names(session=self._session)
+        types = (name.removesuffix(EVENTS_SUFFIX) for name in names if name.endswith(EVENTS_SUFFIX))
+        return sorted(filter(is_type, types))
+
+    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+        """Read the revisions of a cached tier's buckets in `span`, in one find."""
+        return await revisions.read(self._layout, type, tier, span, self._session)
+
+    def scan(
+        self,
+        type: str,
+        span: Span,
+        fields: Sequence[str] | None,
+        *,
+        ids: bool = False,
+        newest_first: bool = False,
+    ) -> AsyncIterator[Block]:
+        """Read the events of a span as blocks, ordered by time."""
+        return scan(
+            self._layout, type, span, fields, ids=ids, newest_first=newest_first, session=self._session
+        )
+
+
+@asynccontextmanager
+async def begin(layout: Layout) -> AsyncIterator[MongoSession]:
+    """Begin a query."""
+    if not layout.sessions:
+        yield MongoSession(layout, None)
+        return
+    session = layout.client.start_session(causal_consistency=True)
+    if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
+        async with answered():
+            session = await session
+    try:
+        yield MongoSession(layout, session)
+    finally:
+        await session.end_session()
+
+
+async def scan(
+    layout: Layout,
+    type: str,
+    span: Span,
+    fields: Sequence[str] | None,
+    *,
+    ids: bool = False,
+    newest_first: bool = False,
+    session: Any = None,
+    batch_events: int = BLOCK_EVENTS,
+) -> AsyncIterator[Block]:
+    """Read events as raw batches and decode each as a block.
+
+    Named fields are projected as ``d.<field>``, which drops data that are no objects; those have
+    no fields, so filters and values find the same in them.
+    """
+    cursor = layout.events(type).find_raw_batches(
+        {"t": {"$gte": _date(span.start), "$lt": _date(span.stop)}},
+        _projection(fields, ids),
+        sort=[("t", -1 if newest_first else 1)],
+        batch_size=batch_events,
+        allow_disk_use=True,
+        session=session,
+    )
+    decoder = Decoder(ids=ids)
+    try:
+        while (batch := await _next(cursor)) is not None:
+            block = decoder.block(batch)
+            if len(block):
+                yield block
+    finally:
+        await cursor.close()
+
+
+async def _next(cursor: Any) -> bytes | None:
+    async with answered():
+        return await anext(cursor, None)
+
+
+def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
+    names = ["d"] if fields is None else [f"d.{field}" for field in dict.fromkeys(fields)]
+    return {"_id": ids, "t": 1, **dict.fromkeys(names, 1)}
+
+
+def _date(time: int) -> DatetimeMS:
+    return DatetimeMS(min(max(time, instant.EARLIEST), instant.LATEST + 1))

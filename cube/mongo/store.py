@@ -1,0 +1,114 @@
+"""Opening a database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, PyMongoError
+
+from cube.errors import InvalidSettings, Unavailable
+from cube.mongo import revisions
+from cube.mongo.events import MongoEvents
+from cube.mongo.faults import answered, without_credentials
+from cube.mongo.layout import Document, Layout
+from cube.mongo.metrics import MongoMetrics
+
+LEASE_SECONDS = 300.0
+
+_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 45_000}
+
+
+class MongoStore:
+    """A `Store` on one database of a MongoDB server, replica set or sharded cluster."""
+
+    def __init__(self, layout: Layout, lease_seconds: float, *, owned: bool) -> None:
+        self.events = MongoEvents(layout, lease_seconds)
+        self.metrics = MongoMetrics(layout)
+        self._layout = layout
+        self._owned = owned
+
+    async def ping(self) -> None:
+        """Return if the primary answers; raise `Unavailable` if it does not."""
+        async with answered():
+            await self._layout.database.command("ping")
+
+    async def close(self) -> None:
+        """Finish what was begun and take the notes away; a client handed in is left open."""
+        try:
+            await self.events.close()
+        except Unavailable:
+            return  # a sweep settles the notes that could not be taken away
+        finally:
+            if self._owned:
+                await self._layout.client.close()
+
+
+async def open_store(
+    url: str,
+    database: str,
+    *,
+    foreign: Collection[str] = (),
+    client: Any = None,
+    lease_seconds: float = LEASE_SECONDS,
+) -> MongoStore:
+    """Open a database on the MongoDB at `url`, or through `client` (PyMongo's asynchronous one, or Motor's).
+
+    ``foreign``: types that other tools write beside Cube. ``lease_seconds``: after how long without
+    a sign a writing process counts as dead.
+
+    Raises `Unavailable` if no MongoDB answers, `InvalidSettings` if the URL is no MongoDB URL.
+    """
+    owned = client is None
+    client = _client(url) if owned else client
+    try:
+        layout = await _layout(client, database, frozenset(foreign))
+    except (Unavailable, PyMongoError) as error:
+        if owned:
+            await client.close()
+        raise _refused(url, error) from None
+    return MongoStore(layout, lease_seconds, owned=owned)
+
+
+def _client(url: str) -> AsyncMongoClient[Document]:
+    lower = url.lower()
+    timeouts: dict[str, Any] = {name: ms for name, ms in _TIMEOUTS.items() if name.lower() not in lower}
+    try:
+        return AsyncMongoClient(url, **timeouts)
+    except (
+        ConfigurationError,
+        ValueError,
+    ):  # InvalidURI is a ConfigurationError; its text may hold a password
+        raise InvalidSettings(
+            f"Got the store URL {without_credentials(url)}; accepted is mongodb://HOST:PORT/?OPTIONS"
+            " with user and password percent-encoded."
+        ) from None
+
+
+async def _layout(client: Any, database: str, foreign: Collection[str]) -> Layout:
+    async with answered():
+        hello = await client.get_database("admin").command("hello")
+    clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
+    layout = Layout(
+        client=client,
+        database=client.get_database(database, codec_options=CodecOptions()),
+        foreign=foreign,
+        sessions=clustered and hello.get("logicalSessionTimeoutMinutes") is not None,
+    )
+    for name in foreign:  # once it is no longer foreign its revisions are built
+        await revisions.mark_complete(layout, name, complete=False)
+    return layout
+
+
+def _refused(url: str, error: Exception) -> Unavailable:
+    if isinstance(error, Unavailable):
+        return Unavailable(
+            f"No MongoDB answers at {without_credentials(url)}: start MongoDB,"
+            " or use --store sqlite:DIRECTORY."
+        )
+    return Unavailable(
+        f"The MongoDB at {without_credentials(url)} refused to open the database ({type(error).__name__}):"
+        " check the user, its password and its rights."
+    )
