@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -123,8 +123,8 @@ def _type(value: object) -> str:
 
 
 def _time(value: object) -> int:
-    if value.__class__ is int and instant.EARLIEST <= value <= instant.LATEST:  # type: ignore[operator]  # an int, by the test before
-        return value  # type: ignore[return-value]  # the same
+    if value.__class__ is int and instant.EARLIEST <= value <= instant.LATEST:
+        return value
     try:
         return instant.parse(value)
     except InvalidRequest as error:
@@ -154,7 +154,7 @@ def _data(value: object) -> Any:
 def _check(value: object, path: str, depth: int) -> None:
     kind = value.__class__
     if kind is str or kind is bool or value is None:
-        if kind is str and not value.isascii() and not _is_unicode(value):  # type: ignore[attr-defined]  # a str
+        if kind is str and not _is_unicode(cast("str", value)):
             raise InvalidEvent(f"Got half a surrogate pair in {path}; accepted is Unicode.", field=path)
     elif kind is int:
         if not MIN_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # an int
@@ -201,6 +201,8 @@ def _check_name(name: object, path: str) -> None:
 
 
 def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -46,7 +46,7 @@ def parse(value: object) -> int:
     raise _refused(value)
 
 
-def format(time: int) -> str:  # noqa: A001 - instant.format reads as what it is
+def format(time: int) -> str:
     """Write an instant as ``2011-09-12T21:33:12.000Z``."""
     moment = _EPOCH + time * _MILLISECOND
     return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}.{time % 1000:03}Z"

@@ -106,6 +106,13 @@ def refusal(error: Exception, request_id: str) -> Reply:
 
 def described(error: BaseException, request_id: str) -> dict[str, Any]:
     """Return an error as the JSON object of a reply or of a WebSocket message."""
+    if isinstance(error, (Overloaded, Unavailable)):  # a WebSocket has no header to tell it
+        return {
+            "error": error.message,
+            **error.details,
+            "retry_after": error.retry_after_seconds,
+            "request": request_id,
+        }
     if isinstance(error, CubeError):
         return {"error": error.message, **error.details, "request": request_id}
     return {"error": "The server met a fault; its log says more.", "request": request_id}

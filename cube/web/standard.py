@@ -16,6 +16,7 @@ _ERROR_SCHEMA = {
     "properties": {
         "error": {"type": "string", "description": "One sentence."},
         "request": {"type": "string", "description": "The id of the request, as in X-Request-Id."},
+        "retry_after": {"type": "integer", "description": "Whole seconds until another try may succeed."},
         "index": {"type": "integer", "description": "Which event of a batch, from 0."},
         "field": {"type": "string", "description": "Where in it."},
         "line": {"type": "integer", "description": "Where in an expression, from 1."},

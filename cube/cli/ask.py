@@ -1,0 +1,107 @@
+"""``cube event``, ``cube metric`` and ``cube types``: questions to an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text  # takes no markup from data
+
+from cube import instant
+from cube.client.evaluator import Evaluator, FoundEvent
+from cube.client.exchange import EVALUATOR_URL
+from cube.event import ABSENT
+from cube.metric import Metric
+
+Command: TypeAlias = Callable[..., None]
+Row: TypeAlias = Mapping[str, Any]
+
+_TIME = "ISO 8601 or milliseconds since 1970."
+
+
+def _evaluator(command: Command) -> Command:
+    return click.option(
+        "--evaluator",
+        "url",
+        envvar="CUBE_EVALUATOR",
+        default=EVALUATOR_URL,
+        show_default=True,
+        help="The address of the evaluator.",
+    )(command)
+
+
+def _span(command: Command) -> Command:
+    command = click.option("--limit", type=int, help="How many at most; the latest are shown.")(command)
+    command = click.option("--stop", help=f"Up to and without: {_TIME}")(command)
+    return click.option("--start", help=f"From: {_TIME}")(command)
+
+
+@click.command()
+@_evaluator
+@_span
+@click.argument("expression")
+def event(url: str, expression: str, **parameters: Any) -> None:
+    """Show the events that EXPRESSION selects: request(path, ms).ge(ms, 250)
+
+    A table on a terminal, JSON lines otherwise.
+    """
+    with Evaluator(url) as evaluator:
+        _show(map(_event_row, evaluator.events(expression, **parameters)), ("time", "id", "data"))
+
+
+@click.command()
+@_evaluator
+@_span
+@click.option("--step", help="Milliseconds in a bucket; 10000 if not given.")
+@click.argument("expression")
+def metric(url: str, expression: str, **parameters: Any) -> None:
+    """Show the values of EXPRESSION: sum(request(ms)) / sum(request)
+
+    A table on a terminal, JSON lines otherwise.
+    """
+    with Evaluator(url) as evaluator:
+        _show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
+
+
+@click.command()
+@_evaluator
+def types(url: str) -> None:
+    """List the types of the events that are stored."""
+    with Evaluator(url) as evaluator:
+        for name in evaluator.types():
+            click.echo(name)
+
+
+def _event_row(found: FoundEvent) -> Row:
+    row = {"id": found.id, "time": instant.format(found.time), "data": found.data}
+    return {key: value for key, value in row.items() if value is not (None if key == "id" else ABSENT)}
+
+
+def _metric_row(metric: Metric) -> Row:
+    row = {"time": instant.format(metric.time), "value": metric.value, "group": metric.group}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        for row in rows:
+            click.echo(msgspec.json.encode(row))
+        return
+    listed = list(rows)
+    table = Table(box=None)
+    shown = [column for column in columns if any(column in row for row in listed)]
+    for column in shown:
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for row in listed:
+        table.add_row(*(_cell(row, column) for column in shown))
+    console.print(table)
+
+
+def _cell(row: Row, column: str) -> Text:
+    value = row.get(column, "")
+    return Text(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -1,0 +1,46 @@
+"""The command ``cube`` and how it tells errors: one sentence on standard error.
+
+Exit status: 0 done; 1 it could not be done (nothing answers, a child failed); 2 what was asked for is
+wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cube.cli.ask import event, metric, types
+from cube.cli.put import put
+from cube.cli.serve import serve
+from cube.cli.supervisor import FailedStart
+from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
+
+
+class Refusing(click.Group):
+    """A group whose commands end with a sentence where they raise a `CubeError`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except FailedStart as error:
+            raise SystemExit(error.status) from None  # the child has told the reason
+        except CubeError as error:
+            click.echo(f"cube: {error.message}", err=True)
+            mistaken = isinstance(error, InvalidRequest | InvalidSettings | AccessDenied)
+            raise SystemExit(2 if mistaken else 1) from None
+
+
+@click.group(cls=Refusing, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cube-events", prog_name="cube")
+def main() -> None:
+    """Collect timestamped events, and derive metrics from them afterwards."""
+
+
+for command in (serve, put, event, metric, types):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main(prog_name="cube")

@@ -1,0 +1,133 @@
+"""Child processes that are kept running, and that end with their parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cube.errors import CubeError
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 10.0
+STEADY_SECONDS = 30.0
+"""A child that lived so long is restarted as after its first death."""
+KILL_SECONDS = 60.0
+"""How long a child may take to stop before it is killed; above the default of ``stop_seconds``."""
+
+_LOOK_SECONDS = 0.02
+
+
+class FailedStart(CubeError):
+    """A child ended before it was ready; it has said why on standard error."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(f"The {name} did not start.", status=status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run: a Python module with flags.
+
+    ``ports``: for each address of its ready file, the flag that fixes its port, so that a child
+    that is started again listens where the first one did.
+    """
+
+    name: str
+    module: str
+    flags: tuple[str, ...]
+    ports: Mapping[str, str]
+
+    def at(self, addresses: Mapping[str, str]) -> Program:
+        """Return the program with its ports fixed to those of a ready file."""
+        fixed = [
+            word for key, flag in self.ports.items() for word in (flag, addresses[key].rpartition(":")[2])
+        ]
+        return replace(self, flags=(*self.flags, *fixed))
+
+
+class Child:
+    """Runs a `Program`, again and again, until it is stopped.
+
+    ``directory`` is for the ready file that the program writes.
+    """
+
+    def __init__(self, program: Program, directory: Path) -> None:
+        self._program = program
+        self._ready_file = directory / f"{program.name}.json"
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    async def start(self) -> dict[str, str]:
+        """Start the program and return its addresses once it listens.
+
+        Raises `FailedStart` if it ends before: it refused its settings or its store.
+        """
+        process = await self._spawn()
+        while not self._ready_file.exists():
+            if process.returncode is not None:
+                raise FailedStart(self._program.name, process.returncode)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _LOOK_SECONDS)
+        addresses: dict[str, str] = json.loads(self._ready_file.read_text())
+        self._program = self._program.at(addresses)
+        return addresses
+
+    async def keep(self) -> None:
+        """Start the program again whenever it ends, after a pause that doubles; return when stopped."""
+        clock = asyncio.get_running_loop().time
+        pause, began = FIRST_PAUSE_SECONDS, clock()
+        while self._process is not None:
+            status = await self._process.wait()
+            if self._stopping:
+                return
+            if clock() - began > STEADY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            _say(f"The {self._program.name} ended ({_reason(status)}); it is started again in {pause:g} s.")
+            await asyncio.sleep(pause)
+            pause, began = min(2 * pause, LONGEST_PAUSE_SECONDS), clock()
+            await self._spawn()
+
+    async def stop(self) -> None:
+        """Ask the program to finish, wait for it, and kill it if it does not."""
+        self._stopping = True
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), KILL_SECONDS)
+        except TimeoutError:
+            _say(f"The {self._program.name} does not stop; it is killed.")
+            process.kill()
+            await process.wait()
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._ready_file.unlink(missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *_command(self._program, self._ready_file),
+            stdin=asyncio.subprocess.PIPE,  # never written: see cube.cli.tether
+            start_new_session=True,  # Ctrl-C is for us alone; we tell the children
+        )
+        return self._process
+
+
+def _command(program: Program, ready_file: Path) -> Sequence[str]:
+    # -P: no package of the working directory may stand in for ours.
+    python = (sys.executable, "-P", "-m", "cube.cli.tether")
+    return (*python, program.module, *program.flags, "--ready-file", str(ready_file))
+
+
+def _reason(status: int) -> str:
+    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

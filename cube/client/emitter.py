@@ -1,0 +1,102 @@
+"""Events over HTTP, and the ids that make sending them again harmless."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import msgspec
+
+from cube.client.exchange import COLLECTOR_URL, Exchange, Retries
+from cube.errors import InvalidEvent, InvalidRequest
+
+RawEvent: TypeAlias = Mapping[str, Any]
+"""``{type, time?, id?, data?}``; a time is ISO 8601, a datetime or milliseconds since 1970."""
+
+BATCH_EVENTS = 1_000
+BATCH_BYTES = 4 * 2**20
+
+
+def identified(event: RawEvent) -> RawEvent:
+    """Return the event with an id, made here where it has none.
+
+    The collector makes ids too, but a client that does not know them could store an event twice:
+    when the answer is lost and it sends again. The price is that the answers of the evaluator show
+    these ids, as they show every id that a client gave.
+    """
+    return event if "id" in event else {**event, "id": uuid.uuid4().hex}
+
+
+class Emitter:
+    """Sends events to a collector over HTTP; for one thread at a time.
+
+    `send` returns when the events are stored. Events are sent again, with the same ids, when
+    the collector is overloaded, or absent for a moment: they are stored once all the same.
+    """
+
+    def __init__(
+        self, url: str = COLLECTOR_URL, *, timeout_seconds: float = 60.0, retries: Retries | None = None
+    ) -> None:
+        self._exchange = Exchange(url, timeout_seconds=timeout_seconds, retries=retries or Retries())
+
+    def send(self, events: Iterable[RawEvent]) -> int:
+        """Store events durably, in batches in their order, and return how many.
+
+        Raises what the collector says; then the batches before the one at fault are stored, and of
+        it nothing. ``index`` in an `InvalidEvent` counts from the first of `events`.
+        """
+        sent = 0
+        for batch in batches(events):
+            try:
+                self._exchange.post("/1.0/event", b"[" + b",".join(batch) + b"]")
+            except InvalidRequest as error:
+                raise _counted_from(sent, error) from None
+            sent += len(batch)
+        return sent
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._exchange.close()
+
+    def __enter__(self) -> Emitter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def encode(event: RawEvent) -> bytes:
+    """Return the JSON text of an event with an id; raises `InvalidEvent` for what is no JSON."""
+    try:
+        return msgspec.json.encode(identified(event))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidEvent(f"The event cannot be written as JSON: {error}.") from None
+
+
+def batches(events: Iterable[RawEvent]) -> Iterator[Sequence[bytes]]:
+    """Yield the JSON texts of events in batches of bounded number and size."""
+    batch: list[bytes] = []
+    size = 0
+    for index, event in enumerate(events):
+        try:
+            text = encode(event)
+        except InvalidEvent as error:
+            raise error.at(index) from None
+        if batch and (len(batch) == BATCH_EVENTS or size + len(text) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text) + 1
+    if batch:
+        yield batch
+
+
+def _counted_from(first: int, error: InvalidRequest) -> InvalidRequest:
+    index = error.details.get("index")
+    if not isinstance(index, int):
+        return error
+    return InvalidEvent(error.message, **error.details).at(first + index)

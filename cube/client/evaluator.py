@@ -1,0 +1,97 @@
+"""Questions to an evaluator over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from cube import instant
+from cube.client.exchange import EVALUATOR_URL, Exchange, Retries
+from cube.event import ABSENT
+from cube.metric import Metric
+
+Instant: TypeAlias = "int | str | datetime"
+"""Milliseconds since 1970, ISO 8601, or a datetime (without zone: UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvent:
+    """One event of an answer.
+
+    ``time``: milliseconds since 1970. ``id``: None where no client gave one. ``data``: the fields that
+    were asked for; `cube.event.ABSENT` where none were.
+    """
+
+    time: int
+    id: str | int | float | None
+    data: Any
+
+
+class Evaluator:
+    """Asks one evaluator; for one thread at a time. Parameters left out have the daemon's defaults."""
+
+    def __init__(
+        self, url: str = EVALUATOR_URL, *, timeout_seconds: float = 60.0, retries: Retries | None = None
+    ) -> None:
+        self._exchange = Exchange(url, timeout_seconds=timeout_seconds, retries=retries or Retries())
+
+    def metrics(
+        self,
+        expression: str,
+        *,
+        step: int | str | None = None,
+        start: Instant | None = None,
+        stop: Instant | None = None,
+        limit: int | None = None,
+    ) -> list[Metric]:
+        """Return the values of a metric expression, one for each bucket (and group), ascending.
+
+        ``step``: milliseconds, one of `cube.tier.TIERS`.
+        """
+        asked = _parameters(expression=expression, step=step, start=start, stop=stop, limit=limit)
+        return [
+            Metric(instant.parse(row["time"]), row.get("value"), row.get("group"))
+            for row in self._exchange.get("/1.0/metric", asked)
+        ]
+
+    def events(
+        self,
+        expression: str,
+        *,
+        start: Instant | None = None,
+        stop: Instant | None = None,
+        limit: int | None = None,
+    ) -> list[FoundEvent]:
+        """Return the latest events that an event expression selects, ascending by time."""
+        asked = _parameters(expression=expression, start=start, stop=stop, limit=limit)
+        return [
+            FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
+            for row in self._exchange.get("/1.0/event", asked)
+        ]
+
+    def types(self) -> list[str]:
+        """Return the names of all types, sorted."""
+        names: list[str] = self._exchange.get("/1.0/types", {})
+        return names
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._exchange.close()
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _parameters(**given: Instant | None) -> dict[str, str]:
+    return {
+        name: instant.format(instant.from_datetime(value)) if isinstance(value, datetime) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }

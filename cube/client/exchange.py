@@ -1,0 +1,105 @@
+"""One HTTP connection to a daemon: kept alive, tried again, its errors raised as ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from cube.client.replies import error_of
+from cube.errors import InvalidSettings, Overloaded, Unavailable
+
+COLLECTOR_URL = "http://127.0.0.1:1080"
+EVALUATOR_URL = "http://127.0.0.1:1081"
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a request is sent again that met an overloaded or absent daemon.
+
+    ``pause_seconds`` comes before the first repetition and doubles; a ``Retry-After`` that is longer
+    counts instead. 0 attempts beyond the first: never.
+    """
+
+    attempts: int = 4
+    pause_seconds: float = 0.2
+
+    def pause(self, attempt: int, error: Overloaded | Unavailable) -> float:
+        """Return how many seconds to wait after the attempt of this number, from 0."""
+        told = error.retry_after_seconds if error.details.get("answered") else 0.0
+        return max(self.pause_seconds * 2.0**attempt, told)
+
+
+NO_RETRIES = Retries(attempts=0)
+
+
+class Exchange:
+    """Sends requests to one daemon over one connection; for one thread at a time.
+
+    ``url``: ``http://HOST:PORT`` or ``https://…``. A request is only repeated where that is safe:
+    events carry ids, and questions change nothing.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 60.0, retries: Retries = NO_RETRIES) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidSettings(f"Got the address {url!r}; accepted is http://HOST:PORT or https://….")
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._url = url
+        self._prefix = parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_seconds)
+        self._retries = retries
+
+    def get(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """Ask, and return the decoded JSON answer."""
+        query = urlencode(parameters)
+        return self._insist("GET", f"{path}?{query}" if query else path, None)
+
+    def post(self, path: str, body: bytes) -> Any:
+        """Send a JSON body, and return the decoded JSON answer."""
+        return self._insist("POST", path, body)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        self._connection.close()
+
+    def _insist(self, method: str, path: str, body: bytes | None) -> Any:
+        for attempt in range(self._retries.attempts + 1):
+            try:
+                return self._send(method, path, body)
+            except (Overloaded, Unavailable) as error:
+                if attempt == self._retries.attempts:
+                    raise
+                time.sleep(self._retries.pause(attempt, error))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, method: str, path: str, body: bytes | None) -> Any:
+        kept_alive = self._connection.sock is not None
+        try:
+            response = self._round_trip(method, path, body)
+        except (HTTPException, OSError) as error:
+            self.close()
+            if kept_alive and not isinstance(error, TimeoutError):
+                return self._send(method, path, body)  # the daemon had closed an idle connection
+            raise Unavailable(
+                f"Nothing answers at {self._url} ({_reason(error)}); `cube serve` starts both daemons."
+            ) from None
+        content = response.read()
+        if response.status != 200:
+            raise error_of(response.status, content, response.getheader("Retry-After"))
+        return msgspec.json.decode(content)
+
+    def _round_trip(self, method: str, path: str, body: bytes | None) -> HTTPResponse:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        self._connection.request(method, self._prefix + path, body, headers)
+        return self._connection.getresponse()
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).lower()

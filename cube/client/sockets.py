@@ -1,0 +1,118 @@
+"""Events over a WebSocket, for asyncio programs; needs Tornado, loaded when it connects."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cube.client.emitter import RawEvent, batches
+from cube.client.exchange import COLLECTOR_URL, Retries
+from cube.errors import InvalidEvent, InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from tornado.websocket import WebSocketClientConnection
+
+
+class SocketEmitter:
+    """Sends events over one WebSocket, and waits for each message's acknowledgement.
+
+        async with SocketEmitter("http://127.0.0.1:1080") as emitter:
+            await emitter.send([{"type": "request", "data": {"ms": 241}}])
+
+    ``ack_seconds`` is how long an acknowledgement may take. When the socket breaks, another is opened
+    and the message sent again with the same ids. One `send` runs at a time; others wait for it.
+    """
+
+    def __init__(
+        self, url: str = COLLECTOR_URL, *, ack_seconds: float = 60.0, retries: Retries | None = None
+    ) -> None:
+        self._url = url.replace("http", "ws", 1).rstrip("/") + "/1.0/event/put"
+        self._ack_seconds = ack_seconds
+        self._retries = retries or Retries()
+        self._tokens = itertools.count(1)
+        self._socket: WebSocketClientConnection | None = None
+        self._turn = asyncio.Lock()
+
+    async def send(self, events: Iterable[RawEvent]) -> int:
+        """Store events durably, in batches in their order, and return how many.
+
+        Raises what the collector says; then the batches before the one at fault are stored.
+        """
+        sent = 0
+        for batch in batches(events):
+            async with self._turn:
+                await self._insist(b",".join(batch))
+            sent += len(batch)
+        return sent
+
+    async def close(self) -> None:
+        """Close the socket; the next `send` opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            # Tornado tells the end of a closing handshake as a message of None.
+            while await self._socket.read_message() is not None:
+                pass
+            self._socket = None
+
+    async def __aenter__(self) -> SocketEmitter:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _insist(self, events: bytes) -> None:
+        for attempt in range(self._retries.attempts + 1):
+            try:
+                return await asyncio.wait_for(self._acknowledged(events), self._ack_seconds)
+            except (Unavailable, TimeoutError) as error:
+                lost = error if isinstance(error, Unavailable) else self._silent()
+                await self.close()
+                if attempt == self._retries.attempts:
+                    raise lost from None
+                await asyncio.sleep(self._retries.pause(attempt, lost))
+        return None
+
+    async def _acknowledged(self, events: bytes) -> None:
+        from tornado.websocket import WebSocketClosedError
+
+        token = next(self._tokens)
+        socket = self._socket = self._socket or await self._connect()
+        try:
+            await socket.write_message(b'{"ack":%d,"events":[%b]}' % (token, events))
+        except WebSocketClosedError:
+            raise self._silent() from None
+        while (message := await socket.read_message()) is not None:
+            answer: dict[str, Any] = msgspec.json.decode(message)
+            if answer.get("ack") == token:
+                return _raise_refusal(answer)
+        raise self._silent()
+
+    async def _connect(self) -> WebSocketClientConnection:
+        from tornado.httpclient import HTTPClientError
+        from tornado.websocket import websocket_connect
+
+        try:
+            return await websocket_connect(self._url)
+        except (OSError, HTTPClientError):
+            raise self._silent() from None
+
+    def _silent(self) -> Unavailable:
+        return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")
+
+
+def _raise_refusal(answer: dict[str, Any]) -> None:
+    message = answer.pop("error", None)
+    if message is None:
+        return
+    del answer["ack"]
+    if "retry_after" in answer:
+        raise Unavailable(message, retry_after_seconds=answer["retry_after"], answered=True)
+    kind = InvalidEvent if "index" in answer else InvalidRequest
+    raise kind(message, **answer)
