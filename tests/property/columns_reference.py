@@ -1,0 +1,70 @@
+"""Reductions of events one at a time, from the plain definitions of filters, values and reduces."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cube.columns import GroupKey
+from cube.columns.kinds import Kind, kind_of
+from cube.columns.matching import matches
+from cube.columns.values import as_number, canonical, compute, group_of, read, sampled
+from cube.event import ABSENT
+from cube.expression.nodes import Field, Reduction
+from cube.metric import group_key
+from cube.reduce import REDUCES, Partial, Sample
+from cube.tier import Tier
+
+Row = tuple[int, int, Any]
+"""Time, id and data of one event."""
+
+
+def plain_partials(reduction: Reduction, tier: Tier, rows: Sequence[Row]) -> dict[int, Partial]:
+    """Return what `cube.columns.partials` must return."""
+    samples = defaultdict(list)
+    for sample, _ in samples_of(reduction, rows):
+        samples[tier.floor(sample.time)].append(sample)
+    return {start: REDUCES[reduction.reduce].partial(each) for start, each in samples.items()}
+
+
+def plain_grouped_partials(
+    reduction: Reduction, tier: Tier, rows: Sequence[Row]
+) -> dict[int, dict[GroupKey, Partial]]:
+    """Return what `cube.columns.grouped_partials` must return."""
+    assert reduction.group is not None
+    samples: dict[int, dict[GroupKey, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    for sample, data in samples_of(reduction, rows):
+        for key in group_keys(reduction.group, data):
+            samples[tier.floor(sample.time)][key].append(sample)
+    partial = REDUCES[reduction.reduce].partial
+    return {start: {key: partial(each) for key, each in of.items()} for start, of in samples.items()}
+
+
+def samples_of(reduction: Reduction, rows: Sequence[Row]) -> Iterator[tuple[Sample, Any]]:
+    """Yield the samples of a reduction, each with its event's data."""
+    for time, number, data in rows:
+        if all(matches(each, data) for each in reduction.filters):
+            for value in taken(reduction, data):
+                yield Sample(time, number, value), data
+
+
+def taken(reduction: Reduction, data: Any) -> list[Any]:
+    """Return the one value that a reduction takes of an event, or none."""
+    if REDUCES[reduction.reduce].numeric:
+        number = 1.0 if reduction.value is None else compute(reduction.value, data)
+        return [] if math.isnan(number) else [number]
+    value = sampled(reduction.value, data)
+    if value is ABSENT:
+        return []
+    return [canonical(value)] if reduction.reduce == "distinct" else [value]
+
+
+def group_keys(field: Field, data: Any) -> list[GroupKey]:
+    """Return the key of the one group that an event is in, or none."""
+    value = read(data, field.path)
+    kind = kind_of(value)
+    if kind is Kind.NUMBER:
+        return [] if math.isnan(as_number(value)) else [group_key(group_of(value))]
+    return [group_key(group_of(value))] if kind in (Kind.STRING, Kind.BOOL) else []

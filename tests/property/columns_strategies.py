@@ -1,0 +1,101 @@
+"""Generated events' data, filters and values, from a small vocabulary, so that they often meet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cube.columns import Block
+from cube.event import ABSENT
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    Exists,
+    Field,
+    Filter,
+    Negation,
+    Not,
+    Number,
+    Or,
+    Product,
+    Sum,
+)
+
+NUMBERS = (0, 1, 2, -1, 0.5, 1.0, 2.5, -0.0, 2**53, 2**53 + 1, 2.0**53, 2**63 - 1, -(2**63), 2.0**63, 1e300)
+TEXTS = ("", "a", "b", "ab", "A", "1", "é", "z\n", "\uffff", "\U0001f600")
+DATES = (datetime(2011, 7, 18, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, tzinfo=UTC))
+PATHS: tuple[tuple[str | int, ...], ...] = (
+    ("a",),
+    ("b",),
+    ("a", "b"),
+    ("a", 0),
+    ("a", 1),
+    ("a", 0, "b"),
+    ("a", "b", 0),
+    ("a", 0, 0),
+    ("a", "b", "c"),
+    ("b", "c"),
+)
+
+literal_scalars = st.one_of(st.none(), st.booleans(), st.sampled_from(NUMBERS), st.sampled_from(TEXTS))
+scalars = st.one_of(literal_scalars, st.sampled_from(DATES))
+nested = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(("a", "b", "c", "0")), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+objects = st.dictionaries(st.sampled_from(("a", "b", "c")), nested, max_size=3)
+data = st.one_of(objects, objects, objects, nested, st.just(ABSENT))
+"""Any data of an event, mostly objects."""
+
+fields = st.sampled_from(PATHS).map(Field)
+literals = st.one_of(
+    literal_scalars,
+    st.lists(literal_scalars, max_size=3).map(tuple),
+    st.lists(st.lists(literal_scalars, max_size=2).map(tuple), max_size=2).map(tuple),
+)
+arrays = st.lists(
+    st.one_of(literal_scalars, st.lists(literal_scalars, max_size=2).map(tuple)), max_size=4
+).map(tuple)
+comparisons = st.one_of(
+    st.builds(Comparison, st.sampled_from(("eq", "ne", "gt", "ge", "lt", "le")), fields, literals),
+    st.builds(Comparison, st.sampled_from(("in", "nin")), fields, arrays),
+    st.builds(Exists, fields),
+)
+patterns = st.builds(
+    Comparison, st.just("re"), fields, st.sampled_from(("", "a", "^a$", "(?i)a", ".", "^.$", "é|b", r"\d"))
+)
+
+
+def compounds(simple: st.SearchStrategy[Any]) -> st.SearchStrategy[Filter]:
+    """Return filters made of these, with or, and, not around some."""
+    several = st.lists(simple, min_size=1, max_size=3).map(tuple)
+    return st.one_of(
+        simple, simple, several.map(Or), several.map(And), simple.map(Not), several.map(Or).map(Not)
+    )
+
+
+values = st.recursive(
+    st.one_of(fields, fields, st.sampled_from((0, 1, -2.5, 3)).map(Number)),
+    lambda inner: st.one_of(
+        st.builds(Call, st.sampled_from(("abs", "ceil", "floor", "round", "sqrt")), inner),
+        inner.map(Negation),
+        st.tuples(inner, st.sampled_from("+-"), inner).map(lambda it: Sum((("+", it[0]), (it[1], it[2])))),
+        st.tuples(inner, st.sampled_from("*/"), inner).map(
+            lambda it: Product((("*", it[0]), (it[1], it[2])))
+        ),
+    ),
+    max_leaves=4,
+)
+
+
+def block(rows: list[Any]) -> Block:
+    """Return a block of events with these data, a second apart."""
+    return Block(np.arange(len(rows), dtype=np.int64) * 1_000, rows, list(range(len(rows))))

@@ -1,0 +1,66 @@
+"""Filters over whole blocks select what their plain definition selects."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cube.columns import Block, mask, selected
+from cube.columns.matching import matches
+from cube.columns.values import read
+from cube.event import ABSENT
+from cube.expression.nodes import EventExpression, Field, Filter
+from tests.property.columns_strategies import block, comparisons, compounds, data, fields, patterns
+
+filters = compounds(st.one_of(comparisons, comparisons, comparisons, patterns))
+
+
+@settings(max_examples=300)
+@given(st.lists(data, max_size=15), st.lists(filters, min_size=1, max_size=5))
+def test_a_mask_agrees_with_the_plain_definition(rows: list[Any], given: list[Filter]) -> None:
+    made = block(rows)
+    for each in given:
+        assert mask([each], made).tolist() == [matches(each, row) for row in rows]
+
+
+@given(st.lists(data, max_size=15), st.lists(filters, max_size=3))
+def test_all_filters_apply_together(rows: list[Any], given: list[Filter]) -> None:
+    expected = [all(matches(each, row) for each in given) for row in rows]
+    assert mask(given, block(rows)).tolist() == expected
+
+
+@given(st.lists(data, max_size=15), st.lists(fields, max_size=2), st.lists(filters, max_size=1))
+def test_an_event_expression_selects_events_that_have_its_fields(
+    rows: list[Any], shown: list[Field], given: list[Filter]
+) -> None:
+    expression = EventExpression("t", tuple(shown), tuple(given))
+    expected = [
+        all(matches(each, row) for each in given)
+        and all(read(row, field.path) is not ABSENT for field in shown)
+        for row in rows
+    ]
+    assert selected(expression, block(rows)).tolist() == expected
+
+
+@given(st.lists(data, max_size=15), st.lists(filters, min_size=1, max_size=5))
+def test_a_block_of_json_with_only_the_needed_fields_selects_the_same(
+    rows: list[Any], given: list[Filter]
+) -> None:
+    texts = [None if row is ABSENT else msgspec.json.encode(_dateless(row)).decode() for row in rows]
+    whole = Block.from_json(range(len(rows)), texts)
+    narrow = Block.from_json(range(len(rows)), texts, fields=["a", "b"])
+    for each in given:
+        assert np.array_equal(mask([each], narrow), mask([each], whole))
+
+
+def _dateless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _dateless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_dateless(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,104 @@
+"""Reductions of whole blocks agree with `cube.reduce` applied to one event after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cube.columns import Block, grouped_partials, partials
+from cube.expression.nodes import Field, Reduction
+from cube.reduce import REDUCES, Partial
+from cube.tier import TIERS, Tier
+from tests.property.columns_reference import Row, plain_grouped_partials, plain_partials
+from tests.property.columns_strategies import comparisons, data, fields, objects, patterns, scalars, values
+
+flat = st.fixed_dictionaries({}, optional={"a": scalars, "b": scalars})
+times = st.integers(-6, 40).map(lambda half: half * 500)  # on bucket edges, and between
+rows = st.lists(st.tuples(times, st.one_of(flat, flat, objects, data)), max_size=25).map(
+    lambda pairs: [
+        (time, number, row) for number, (time, row) in enumerate(sorted(pairs, key=lambda it: it[0]))
+    ]
+)
+tiers = st.sampled_from([TIERS[1_000], TIERS[10_000], TIERS[604_800_000]])
+filters = st.lists(st.one_of(comparisons, patterns), max_size=1).map(tuple)
+simple = st.sampled_from([Field(("a",)), Field(("b",))])
+reductions = st.builds(
+    Reduction,
+    reduce=st.sampled_from(sorted(REDUCES)),
+    type=st.just("t"),
+    value=st.one_of(st.none(), simple, simple, fields, values),
+    filters=filters,
+    group=st.none(),
+)
+grouped = st.builds(
+    Reduction,
+    reduce=st.sampled_from(sorted(REDUCES)),
+    type=st.just("t"),
+    value=st.one_of(st.none(), simple, fields),
+    filters=filters,
+    group=st.one_of(simple, fields),
+)
+
+
+@settings(max_examples=400)
+@given(reductions, tiers, rows, st.booleans())
+def test_partials_agree_with_the_plain_definition(
+    reduction: Reduction, tier: Tier, rows: list[Row], newest_first: bool
+) -> None:
+    made = partials(reduction, tier, _block(rows, newest_first))
+    plain = plain_partials(reduction, tier, rows)
+    assert made.keys() == plain.keys()
+    for start, partial in plain.items():
+        _assert_agree(reduction, made[start], partial)
+
+
+@settings(max_examples=300)
+@given(grouped, tiers, rows, st.booleans())
+def test_partials_of_groups_agree_with_the_plain_definition(
+    reduction: Reduction, tier: Tier, rows: list[Row], newest_first: bool
+) -> None:
+    made = grouped_partials(reduction, tier, _block(rows, newest_first))
+    plain = plain_grouped_partials(reduction, tier, rows)
+    assert {start: set(groups) for start, groups in made.items()} == {
+        start: set(groups) for start, groups in plain.items()
+    }
+    for start, groups in plain.items():
+        for key, partial in groups.items():
+            _assert_agree(reduction, made[start][key], partial)
+
+
+@given(reductions, tiers, rows, st.integers(0, 25))
+def test_merged_parts_of_a_block_agree_with_the_whole(
+    reduction: Reduction, tier: Tier, rows: list[Row], cut: int
+) -> None:
+    whole = partials(reduction, tier, _block(rows))
+    parts = [partials(reduction, tier, _block(part)) for part in (rows[:cut], rows[cut:])]
+    assert whole.keys() == parts[0].keys() | parts[1].keys()
+    for start, partial in whole.items():
+        pieces = [part[start] for part in parts if start in part]
+        _assert_agree(reduction, REDUCES[reduction.reduce].merge(pieces), partial)
+
+
+def _block(rows: list[Row], newest_first: bool = False) -> Block:
+    ordered = rows[::-1] if newest_first else rows
+    instants = np.array([time for time, _, _ in ordered], dtype=np.int64)
+    return Block(instants, [row for _, _, row in ordered], [number for _, number, _ in ordered])
+
+
+def _assert_agree(reduction: Reduction, made: Partial, plain: Partial) -> None:
+    reduce = REDUCES[reduction.reduce]
+    argument = 0.25 if reduction.reduce == "quantile" else None
+    # A variance cannot be known better than the square of what rounding leaves of the mean.
+    slack = 1e-28 * plain[1] ** 2 if reduction.reduce in ("variance", "stddev") and plain[3] < 1e300 else 0.0
+    expected: Any = reduce.finish(plain, argument)
+    if reduction.reduce == "stddev":
+        slack **= 0.5
+    assert reduce.finish(made, argument) == (
+        None if expected is None else pytest.approx(expected, rel=1e-9, abs=slack)
+    )
+    if reduction.reduce in ("distinct", "median", "quantile", "first", "last", "count", "min", "max"):
+        assert made == plain
