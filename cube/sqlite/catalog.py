@@ -91,12 +91,11 @@ def names(connection: sqlite3.Connection) -> list[str]:
     return sorted(name for (name,) in connection.execute("SELECT name FROM types WHERE known"))
 
 
-def register(connection: sqlite3.Connection, type: str) -> Entry:
-    """Return a type's entry, its tables made where they are missing; call it in a write transaction.
+def register(connection: sqlite3.Connection, type: str, entry: Entry | None) -> Entry:
+    """Make the tables of a type where `entry`, as `find` gave it, shows none; call it in a write transaction.
 
     A type without events is marked complete: it was found empty before its first save.
     """
-    entry = find(connection, type)
     if entry is not None and entry.known and entry.complete:
         return entry
     if entry is None or not entry.known:

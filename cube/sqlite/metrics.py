@@ -80,9 +80,9 @@ def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) ->
         if cells is None:
             _drop(connection, key, tier, chunk, blob)
             continue
-        start = tier.chunk_start(chunk)
-        found.update((start + offset * tier.step, cell) for offset, cell in cells.items())
-    return {bucket: cell for bucket, cell in found.items() if bucket in span}
+        start, step = tier.chunk_start(chunk), tier.step
+        found.update({start + offset * step: cell for offset, cell in cells.items()})
+    return {bucket: cell for bucket, cell in found.items() if span.start <= bucket < span.stop}
 
 
 def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, Cell]) -> None:

@@ -50,8 +50,9 @@ class Batch:
 
         Raises `InvalidEvent`, before anything is written, for an expired event.
         """
-        self._refuse_expired(catalog.find(connection, self.type))
-        entry = catalog.register(connection, self.type)
+        found = catalog.find(connection, self.type)
+        self._refuse_expired(found)
+        entry = catalog.register(connection, self.type, found)
         inserted = _insert(connection, entry, self.values, "NOTHING")
         times: Iterable[int] = self.times
         if inserted < len(self.latest):
@@ -92,7 +93,7 @@ def buckets(times: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def raise_buckets(connection: sqlite3.Connection, entry: Entry, raised: Iterable[tuple[int, int]]) -> None:
-    """Add a random integer from 1 to 2**32 to each bucket's revision."""
+    """Add a random integer from 1 to 2**32, or two, to each bucket's revision."""
     rows.write(
         connection,
         f"INSERT INTO {entry.revisions}",
