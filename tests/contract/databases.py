@@ -50,7 +50,7 @@ class SqliteDatabase:
         await (await self.open()).ping()
         connection = sqlite3.connect(self._directory / "contract.events.db")
         with connection:
-            entry = catalog.register(connection, type)
+            entry = catalog.register(connection, type, catalog.find(connection, type))
             connection.execute("UPDATE types SET complete = 0 WHERE name = ?", (type,))
             connection.executemany(
                 f"INSERT INTO {entry.events} (time, id, data) VALUES (?, ?, ?)",
