@@ -79,7 +79,8 @@ def _event_grammar() -> pp.ParserElement:
 
 
 def _whole(expression: pp.ParserElement) -> pp.ParserElement:
-    return (expression + tokens.token(r"\Z", "the end")).parse_with_tabs()
+    # Streamlined here: pyparsing would do it in the first parse, where threads may meet.
+    return (expression + tokens.token(r"\Z", "the end")).parse_with_tabs().streamline()
 
 
 def _reduction() -> pp.ParserElement:
