@@ -310,7 +310,7 @@ REDUCES: dict[str, Reduce] = {
             numeric=True,
             exact_value=False,
             ordered=True,
-            form=tuple[int, tuple[int, int | float | str | bytes], float],
+            form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
             partial=lambda samples: min(map(_edge, samples), key=_BY_TIME_AND_ID),
             merge=lambda partials: min(partials, key=_BY_TIME_AND_ID),
             finish=lambda partial, _: float(partial[2]),
@@ -321,7 +321,7 @@ REDUCES: dict[str, Reduce] = {
             numeric=True,
             exact_value=False,
             ordered=True,
-            form=tuple[int, tuple[int, int | float | str | bytes], float],
+            form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
             partial=lambda samples: max(map(_edge, samples), key=_BY_TIME_AND_ID),
             merge=lambda partials: max(partials, key=_BY_TIME_AND_ID),
             finish=lambda partial, _: float(partial[2]),

@@ -1,0 +1,47 @@
+"""Blocks made of JSON text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from cube.columns import Block
+from cube.event import ABSENT
+
+TEXTS = ['{"a":1,"b":[1,{"c":2}],"class":"x"}', None, '{"b":null}', "{}"]
+
+
+def test_a_block_holds_the_decoded_data() -> None:
+    block = Block.from_json([1, 2, 3, 4], TEXTS, ["i", "j", "k", "l"])
+    assert list(block.data) == [{"a": 1, "b": [1, {"c": 2}], "class": "x"}, ABSENT, {"b": None}, {}]
+    assert block.times.tolist() == [1, 2, 3, 4]
+    assert block.ids == ["i", "j", "k", "l"]
+    assert len(block) == 4
+
+
+def test_named_fields_are_all_that_is_decoded() -> None:
+    block = Block.from_json([1, 2, 3, 4], TEXTS, fields=["b", "class", "b"])
+    assert list(block.data) == [{"b": [1, {"c": 2}], "class": "x"}, ABSENT, {"b": None}, {}]
+    assert block.named("b") == [[1, {"c": 2}], ABSENT, None, ABSENT]
+    assert block.named("a") == [ABSENT] * 4
+
+
+def test_no_fields_are_no_data() -> None:
+    assert list(Block.from_json([1, 2, 3, 4], TEXTS, fields=[]).data) == [ABSENT] * 4
+
+
+@pytest.mark.parametrize("odd", [[{"a": 1}], 5, "text", True, None])
+def test_data_that_are_no_objects_are_kept_whole(odd: Any) -> None:
+    block = Block.from_json([1, 2], [msgspec.json.encode(odd).decode(), '{"a":1}'], fields=["a"])
+    assert list(block.data) == [odd, {"a": 1}]
+
+
+def test_an_empty_block_has_no_rows() -> None:
+    assert list(Block.from_json([], [], fields=["a"]).data) == []
+
+
+def test_integers_beyond_64_bits_do_no_harm() -> None:
+    block = Block.from_json([1], ['{"a":123456789012345678901234567890}'], fields=["a"])
+    assert block.named("a") == [123456789012345678901234567890]
