@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -31,8 +31,8 @@ LINGER_BYTES = 64 * 2**20
 client may never see the reply."""
 
 _PREFLIGHT_SECONDS = "86400"
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
-_EXPOSED = "X-Request-Id, Retry-After"
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_EXPOSED = "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Exchange(HTTPMessageDelegate):
         """Find the operation and refuse what can be refused now."""
         start_line = cast("RequestStartLine", start_line)  # a server's
         self._began = time.monotonic()
+        self._version = start_line.version
         remote = getattr(self._connection.context, "remote_ip", "")
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self._route = self._service.routes.get(self.request.path)
@@ -173,31 +174,36 @@ class Exchange(HTTPMessageDelegate):
     # Replying.
 
     def _send(self, reply: Reply, *, last: bool = False) -> None:
-        headers = HTTPHeaders()
-        if reply.status != HTTPStatus.NO_CONTENT:
-            headers["Content-Type"] = reply.content_type
-            headers["Content-Length"] = str(len(reply.body))
-        headers["X-Request-Id"] = self.request.id
-        self._allow_origin(headers)
-        for name, value in reply.headers:
-            headers[name] = value
-        if last or self._service.stopping:
-            headers["Connection"] = "close"
+        """Write the whole reply at once; `finish` of the connection is left to the caller."""
         body = b"" if self.request.method == "HEAD" else reply.body
-        line = ResponseStartLine("HTTP/1.1", reply.status, _REASONS.get(reply.status, "Unknown"))
-        written = self._connection.write_headers(line, headers, body)
+        # Made here, because Tornado's own making of a head takes a sixth of a small request's time.
+        written = self._connection.write("".join(self._head(reply, last)).encode("latin-1") + body)
         self._count(reply.status)
         if written.done():
             self._service.ended(self)
         else:
             written.add_done_callback(lambda _: self._service.ended(self))
 
-    def _allow_origin(self, headers: HTTPHeaders) -> None:
-        headers["Vary"] = "Origin"
+    def _head(self, reply: Reply, last: bool) -> Iterator[str]:
+        yield _STATUS_LINES[reply.status]
+        if reply.status != HTTPStatus.NO_CONTENT:
+            yield f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n"
+        yield f"X-Request-Id: {self.request.id}\r\nVary: Origin\r\n"
         origin = self.request.headers.get("Origin")
         if origin is not None and self._service.access.allows_origin(origin):
-            headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            yield f"Access-Control-Allow-Origin: {origin}\r\n{_EXPOSED}"
+        for name, value in reply.headers:
+            yield f"{name}: {value}\r\n"
+        yield self._connection_header(last)
+        yield "\r\n"
+
+    def _connection_header(self, last: bool) -> str:
+        wanted = self.request.headers.get("Connection")
+        if last or self._service.stopping or (wanted is not None and wanted.lower() == "close"):
+            return "Connection: close\r\n"
+        if self._version == "HTTP/1.0" and wanted is not None and wanted.lower() == "keep-alive":
+            return "Connection: keep-alive\r\n"
+        return ""
 
     def _preflight(self) -> Reply:
         methods = ", ".join(self._route.methods) if self._route is not None else ""

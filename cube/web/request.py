@@ -72,7 +72,7 @@ class Reply:
         return cls(json_text.encode(value), status)
 
 
-class MethodNotAllowed(CubeError):  # noqa: N818 - named like its siblings in cube.errors
+class MethodNotAllowed(CubeError):
     """The path is there, the method is not; ``allowed`` are those that are."""
 
     def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
@@ -80,7 +80,7 @@ class MethodNotAllowed(CubeError):  # noqa: N818 - named like its siblings in cu
         self.allowed = allowed
 
 
-class UnsupportedEncoding(CubeError):  # noqa: N818 - the same
+class UnsupportedEncoding(CubeError):
     """The body's content encoding is none that can be read."""
 
 
