@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cube.columns import functions
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.nodes import (
     And,
@@ -206,6 +207,10 @@ def test_every_reduce_is_a_word_of_the_language(reduce: str) -> None:
 def test_every_function_is_a_word_of_the_language(function: str) -> None:
     value = Call(function, Field((function,)))
     assert parse_metric(f"sum(a({function}({function})))") == Reduction("sum", "a", value, ())
+
+
+def test_the_functions_of_the_language_are_those_that_are_computed() -> None:
+    assert set(FUNCTIONS) == set(functions.FUNCTIONS)
 
 
 @pytest.mark.parametrize("operator", ["eq", "ne", "gt", "ge", "lt", "le"])

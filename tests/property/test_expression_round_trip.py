@@ -1,0 +1,183 @@
+"""Every tree has a text, every text a tree or a refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from cube.errors import InvalidExpression
+from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.limits import MAX_CHARACTERS, MAX_LEVELS
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    EventExpression,
+    Exists,
+    Field,
+    MetricExpression,
+    Negation,
+    Not,
+    Number,
+    Or,
+    Product,
+    Reduction,
+    Sum,
+)
+from cube.expression.numeral import normal
+from cube.expression.tokens import FILTERS, FUNCTIONS
+from cube.reduce import REDUCES
+
+quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+words = st.sampled_from([*REDUCES, *FILTERS, *FUNCTIONS, "group", "true", "null"])
+types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
+idents = words | st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_$]{0,9}", fullmatch=True)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+numbers = (st.integers(-(2**63), 2**63 - 1) | finite | st.integers(-9, 9)).map(normal)
+indexes = st.integers(0, 3) | st.integers(0, 2**63 - 1)
+fields = st.builds(lambda head, tail: Field((head, *tail)), idents, st.lists(idents | indexes, max_size=3))
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+scalars = texts | numbers | st.booleans() | st.none()
+arrays = st.recursive(
+    st.lists(scalars, max_size=4).map(tuple),
+    lambda inner: st.lists(scalars | inner, max_size=3).map(tuple),
+    max_leaves=6,
+)
+
+
+def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy[Any]:
+    """Trees that the parser makes: no minus before a number, no chain of one."""
+
+    def grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        def chain(make: Any, first: str, operators: str) -> st.SearchStrategy[Any]:
+            rest = st.lists(st.tuples(st.sampled_from(operators), inner), min_size=1, max_size=3)
+            return st.builds(lambda head, tail: make(((first, head), *tail)), inner, rest)
+
+        negations = inner.filter(lambda node: not isinstance(node, Number)).map(Negation)
+        return st.one_of(
+            negations, chain(Sum, "+", "+-"), chain(Product, "*", "*/"), *(f(inner) for f in calls)
+        )
+
+    return st.recursive(leaves | numbers.map(Number), grow, max_leaves=8)
+
+
+values = arithmetic(fields, lambda inner: st.builds(Call, st.sampled_from(FUNCTIONS), inner))
+filters = st.recursive(
+    st.one_of(
+        st.builds(
+            Comparison, st.sampled_from(["eq", "ne", "gt", "ge", "lt", "le"]), fields, scalars | arrays
+        ),
+        st.builds(Comparison, st.sampled_from(["in", "nin"]), fields, arrays),
+        st.builds(Comparison, st.just("re"), fields, texts),
+        st.builds(Exists, fields),
+    ),
+    lambda inner: st.one_of(
+        st.builds(Or, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        st.builds(And, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=6,
+)
+all_filters = st.lists(filters, max_size=3).map(tuple)
+events = st.builds(EventExpression, types, st.none() | st.lists(fields, max_size=3).map(tuple), all_filters)
+measured = (types, st.none() | values, all_filters, st.none() | fields)
+plain_reduces = st.sampled_from([name for name in REDUCES if name != "quantile"])
+reductions = st.builds(Reduction, plain_reduces, *measured) | st.builds(
+    Reduction, st.just("quantile"), *measured, st.floats(0, 1).map(normal)
+)
+metrics = arithmetic(reductions)
+
+
+@quick
+@given(metrics)
+def test_a_metric_expression_is_what_its_text_parses_to(tree: MetricExpression) -> None:
+    text = print_expression(tree)
+    assume(len(text) <= MAX_CHARACTERS and text.count("(") + text.count("[") + text.count("-") <= MAX_LEVELS)
+    assert repr(parse_metric(text)) == repr(tree)
+    assert print_expression(parse_metric(text)) == text
+
+
+@quick
+@given(events)
+def test_an_event_expression_is_what_its_text_parses_to(tree: EventExpression) -> None:
+    text = print_expression(tree)
+    assume(len(text) <= MAX_CHARACTERS)
+    assert repr(parse_event(text)) == repr(tree)
+    assert print_expression(parse_event(text)) == text
+
+
+def refused_or_stable(parse: Any, text: str) -> None:
+    """A text has a stable canonical text, or is refused with a place in it and a message that can be sent."""
+    try:
+        tree = parse(text)
+    except InvalidExpression as error:
+        check_refusal(error, text)
+        return
+    canonical = print_expression(tree)
+    if len(canonical) <= MAX_CHARACTERS:
+        assert repr(parse(canonical)) == repr(tree)
+
+
+def check_refusal(error: InvalidExpression, text: str) -> None:
+    lines = text.split("\n")
+    assert 1 <= error.line <= len(lines)
+    assert 1 <= error.column <= len(lines[error.line - 1]) + 1
+    assert error.message.endswith(".")
+    json.dumps(error.message, ensure_ascii=False).encode()
+
+
+pieces = st.sampled_from(
+    [
+        *REDUCES,
+        *FILTERS,
+        *FUNCTIONS,
+        *"()[].,+-*/'\"\\ \n\t$_019ae",
+        "group",
+        "true",
+        "null",
+        "1e5",
+        "\\u",
+        "\ud83d",
+    ]
+)
+
+
+@quick
+@given(st.text(max_size=40) | st.lists(pieces, max_size=40).map("".join))
+@example("sum(a.eq(x,'\ud800\\ude00'))")
+@example("\\")
+def test_any_text_is_refused_or_has_a_stable_canonical_text(text: str) -> None:
+    refused_or_stable(parse_metric, text)
+    refused_or_stable(parse_event, text)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """Draw the text of a valid expression with some pieces put in, taken out, doubled or swapped."""
+    text = print_expression(draw(metrics | events))
+    for _ in range(draw(st.integers(1, 3))):
+        start, stop = sorted(draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+        stop = min(stop, start + draw(st.integers(0, 6)))
+        text = text[:start] + draw(pieces | st.just(text[start:stop] * 2) | st.just("")) + text[stop:]
+    return text
+
+
+@quick
+@given(mutated())
+def test_a_damaged_expression_is_refused_or_has_a_stable_canonical_text(text: str) -> None:
+    refused_or_stable(parse_metric, text)
+    refused_or_stable(parse_event, text)
+
+
+@quick
+@given(metrics, st.sampled_from([" ", "\t", "\n", "\r", " \n "]))
+def test_blanks_between_tokens_do_not_matter(tree: MetricExpression, blank: str) -> None:
+    text = print_expression(tree)
+    assume('"' not in text and len(text) < MAX_CHARACTERS / 5)
+    spaced = "".join(f"{blank}{char}{blank}" if char in "()[],*/" else char for char in text)
+    assume(text.count("(") + text.count("[") + text.count("-") <= MAX_LEVELS)
+    assert repr(parse_metric(spaced)) == repr(tree)
