@@ -10,7 +10,10 @@ from cube.expression.quoting import quote_anything
 MAX_SHOWN = 20  # characters of the text that a message shows on either side of a place
 
 _BLANKS = " \t\n\r"
-_LEXEME = re.compile(r"[a-zA-Z0-9_$]+|.", re.DOTALL)
+_LEXEME = re.compile(
+    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[a-zA-Z0-9_$]* | [a-zA-Z_$][a-zA-Z0-9_$]* | "[^"]*"? | '[^']*'? | .""",
+    re.DOTALL | re.VERBOSE,
+)
 _OPERAND_START = re.compile(r"[a-zA-Z0-9_(]")
 
 
