@@ -11,12 +11,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.columns import Block, mask, selected
+from cube.columns.column import factorise
 from cube.columns.matching import matches
-from cube.columns.values import read
+from cube.columns.values import canonical, read
 from cube.event import ABSENT
-from cube.expression.nodes import EventExpression, Field, Filter
-from tests.property.columns_strategies import block, comparisons, compounds, data, fields, patterns
+from cube.expression.nodes import Comparison, EventExpression, Field, Filter
+from tests.property.columns_strategies import (
+    NUMBERS,
+    TEXTS,
+    block,
+    comparisons,
+    compounds,
+    data,
+    fields,
+    nested,
+    patterns,
+    scalars,
+)
 
+near_literals = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans(), st.none())
+near_comparisons = st.one_of(
+    st.builds(
+        Comparison,
+        st.sampled_from(("eq", "ne", "gt", "ge", "lt", "le")),
+        st.just(Field(("a",))),
+        near_literals,
+    ),
+    st.builds(
+        Comparison,
+        st.sampled_from(("in", "nin")),
+        st.just(Field(("a",))),
+        st.lists(near_literals, max_size=4).map(tuple),
+    ),
+)
 filters = compounds(st.one_of(comparisons, comparisons, comparisons, patterns))
 
 
@@ -26,6 +53,21 @@ def test_a_mask_agrees_with_the_plain_definition(rows: list[Any], given: list[Fi
     made = block(rows)
     for each in given:
         assert mask([each], made).tolist() == [matches(each, row) for row in rows]
+
+
+@settings(max_examples=300)
+@given(st.lists(scalars, max_size=15), st.lists(near_comparisons, min_size=1, max_size=5))
+def test_a_mask_of_scalars_agrees_with_the_plain_definition(stored: list[Any], given: list[Filter]) -> None:
+    rows = [{"a": value} for value in stored]
+    for each in given:
+        assert mask([each], block(rows)).tolist() == [matches(each, row) for row in rows]
+
+
+@given(st.lists(nested, max_size=15))
+def test_equal_keys_and_no_others_get_equal_codes(stored: list[Any]) -> None:
+    codes, keys = factorise(stored, canonical)
+    assert [keys[code] for code in codes] == [canonical(value) for value in stored]
+    assert len(set(keys)) == len(keys)
 
 
 @given(st.lists(data, max_size=15), st.lists(filters, max_size=3))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pymongo
@@ -11,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.collection import Collection
-from tests.mongo_server import MongoServer
 
 from cube.columns import mask
 from cube.columns.matching import matches
 from cube.expression.nodes import Comparison, Exists, Field, Filter
+from tests.mongo_server import MongoServer
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
 from tests.property.columns_strategies import block, comparisons, compounds, data
 
@@ -34,11 +33,9 @@ for names: ``{"a.b": null}`` does not match ``{a: []}`` or ``{a: [1, 2]}``), so 
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
-    folder: Path = tmp_path_factory.mktemp("mongodb")
-    with MongoServer(folder / "db") as server, pymongo.MongoClient(server.url, tz_aware=True) as client:
-        yield client.columns.events
-        client.drop_database("columns")
+def events() -> Iterator[Events]:
+    with MongoServer() as server, pymongo.MongoClient(server.url, tz_aware=True) as client:
+        yield client[server.database()].events
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
