@@ -11,7 +11,8 @@ MAX_SHOWN = 20  # characters of the text that a message shows on either side of 
 
 _BLANKS = " \t\n\r"
 _LEXEME = re.compile(
-    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[a-zA-Z0-9_$]* | [a-zA-Z_$][a-zA-Z0-9_$]* | "[^"]*"? | '[^']*'? | .""",
+    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[a-zA-Z0-9_$]* | [a-zA-Z_$][a-zA-Z0-9_$]*
+      | "[^"]*"? | '[^']*'? | .""",
     re.DOTALL | re.VERBOSE,
 )
 _OPERAND_START = re.compile(r"[a-zA-Z0-9_(]")

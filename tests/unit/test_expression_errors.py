@@ -63,7 +63,7 @@ METRICS = [
     ("quantile(1.5,a)", 10, 'Expected a number from 0 to 1, found "1.5"'),
     ("quantile(-0.5,a)", 10, 'Expected a number from 0 to 1, found "-"'),
     ("quantile(0.5)", 13, 'Expected ",", found ")"'),
-    ("sum(0.5,a)", 5, f'Expected {TYPE}, found "0"'),
+    ("sum(0.5,a)", 5, f'Expected {TYPE}, found "0.5"'),
     ("(1", 3, f'Expected {OPERATOR} or ")", found the end'),
     ("1)", 2, f'Expected {OPERATOR} or the end, found ")"'),
     ("1+", 3, f"{METRIC}, found the end"),
