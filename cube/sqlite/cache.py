@@ -62,11 +62,11 @@ class CacheFile:
         if self._connection is not None and _inode(self._path) != self._inode:
             self.close()
         if self._connection is None:
+            self._inode = 0
             self._connection = self._connect()
             if not self._is_ours(self._connection):
                 self._discard("it belongs to other events")
                 self._connection = self._connect()
-            self._inode = _inode(self._path)
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -79,6 +79,7 @@ class CacheFile:
         except BaseException:
             connection.close()
             raise
+        self._inode = _inode(self._path)
         return connection
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
@@ -90,9 +91,9 @@ class CacheFile:
         with self._lock:
             if self._inode in (0, _inode(self._path)):
                 _log.warning("The metrics cache %s is made anew: %s.", self._path, reason)
-                self.close()
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+        self.close()
 
 
 def _inode(path: Path) -> int:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from cube.errors import Unavailable
 from cube.span import Span
 from cube.sqlite import packing
 from cube.sqlite.cache import CacheFile
@@ -36,6 +37,7 @@ class SqliteMetrics:
         self._local = threading.local()
         self._files: list[CacheFile] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
         """Return the cached cells of a span by bucket start."""
@@ -48,11 +50,14 @@ class SqliteMetrics:
 
     def close(self) -> None:
         """Finish what was begun and close the file; blocks."""
+        self._closed = True
         self._threads.shutdown()
         for file in self._files:
             file.close()
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if self._closed:
+            raise Unavailable(f"The cache {self._path} is closed; open the store again.")
         future = self._threads.submit(lambda: self._file().run(work))
         return await asyncio.wrap_future(future)
 

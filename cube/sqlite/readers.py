@@ -34,38 +34,44 @@ class Readers:
         self._closed = False
 
     def lend(self) -> Lease:
-        """Lend a connection; it is opened, where none is idle, in the thread of its first read."""
-        if self._closed:
-            raise Unavailable(f"The database {self._path} is closed; open the store again.")
-        return Lease(self, self._threads)
+        """Lend a connection; where none is idle, the first read opens one."""
+        return Lease(self)
 
     def close(self) -> None:
         """Wait for the reads that run, and close all connections; blocks."""
         self._closed = True
         self._threads.shutdown(cancel_futures=True)
-        self._close_idle()
+        self._close_idle(kept=0)
+
+    def submit(self, read: Callable[[], T]) -> Future[T]:
+        """Run a read in a thread, its errors translated."""
+        if self._closed:
+            raise Unavailable(f"The database {self._path} is closed; open the store again.")
+        return self._threads.submit(self._answer, read)
 
     def take(self) -> sqlite3.Connection:
-        """Return a connection; for a `Lease`, in its thread."""
+        """Return a connection; in the thread that reads."""
         try:
             return self._idle.pop()
         except IndexError:
             return self._connect()
 
     def give_back(self, connection: sqlite3.Connection) -> None:
-        """End a connection's transaction and keep it, or not; for a `Lease`."""
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        """End a connection's transaction, and keep it or close it; from any thread."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()  # it cannot be trusted to have let go of its snapshot
+            return
         self._idle.append(connection)
-        if self._closed or len(self._idle) > KEPT:
-            self._close_idle(0 if self._closed else KEPT)
+        self._close_idle(kept=0 if self._closed else KEPT)
 
-    def answering(self, read: Callable[[], T]) -> T:
-        """Run a read, its errors translated."""
+    def _answer(self, read: Callable[[], T]) -> T:
         with answering(self._path):
             return read()
 
-    def _close_idle(self, kept: int = 0) -> None:
+    def _close_idle(self, kept: int) -> None:
         while len(self._idle) > kept:
             try:
                 connection = self._idle.popleft()
@@ -78,26 +84,25 @@ class Lease:
     """A connection lent to one user, who makes one call at a time.
 
     All its reads are of one snapshot, taken by the first of them.
-
     """
 
-    def __init__(self, readers: Readers, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, readers: Readers) -> None:
         self._readers = readers
-        self._threads = threads
         self._connection: sqlite3.Connection | None = None
-        self._running: Future[object] | None = None
+        self._running: Future[None] | None = None
         self._ended = False
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a read in a thread; cancelling the caller stops it when the lease ends."""
+        """Run a read in a thread; where its caller goes away, it stops when the lease ends."""
         if self._ended:
             raise RuntimeError("a read session was used after its end")
-        future = self._threads.submit(self._readers.answering, lambda: self._read(read))
-        self._running = future  # type: ignore[assignment]  # Future is invariant; only waited for
-        return await asyncio.wrap_future(future)
+        outcome: list[T] = []
+        self._running = self._readers.submit(lambda: outcome.append(read(self._begun())))
+        await asyncio.wrap_future(self._running)
+        return outcome[0]
 
     def end(self) -> None:
-        """Let go of the snapshot at once, or as soon as the interrupted read has stopped."""
+        """Let go of the snapshot: at once, or as soon as the interrupted read has stopped."""
         self._ended = True
         if self._running is None:
             return
@@ -105,11 +110,11 @@ class Lease:
             self._connection.interrupt()
         self._running.add_done_callback(self._release)
 
-    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    def _begun(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._readers.take()
             self._connection.execute("BEGIN")
-        return read(self._connection)
+        return self._connection
 
     def _release(self, _: object) -> None:
         if self._connection is not None:

@@ -71,14 +71,16 @@ def _open(directory: Path | str, database: str) -> SqliteStore:
             " choose another, or let this user write there."
         ) from error
     path = directory / f"{database}.events.db"
+    checkpoint = Checkpoint(path)
     with answering(path):
         connection = connect(path, synchronous="FULL", cache_bytes=_WRITER_CACHE_BYTES)
         try:
             catalog.prepare(connection, path)
+            checkpoint.prepare(connection)
             identity = catalog.cache_id(connection)
         except BaseException:
             connection.close()
             raise
     readers = Readers(path, partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES))
-    writer = Writer(connection, path, Checkpoint(path).after_commit)
+    writer = Writer(connection, path, checkpoint.after_commit)
     return SqliteStore(writer, readers, SqliteMetrics(directory / f"{database}.metrics.db", identity))

@@ -37,9 +37,11 @@ class SqliteDatabase:
     @asynccontextmanager
     async def make(cls, directory: Path) -> AsyncIterator[SqliteDatabase]:
         database = cls(directory)
-        yield database
-        for store in database._opened:
-            await store.close()
+        try:
+            yield database
+        finally:
+            for store in database._opened:
+                await store.close()
 
     async def open(self) -> Store:
         store = await sqlite.open_store(self._directory, "contract")
