@@ -29,7 +29,8 @@ from tests.property.columns_strategies import (
     scalars,
 )
 
-near_literals = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans(), st.none())
+near_scalars = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans())
+near_literals = st.one_of(near_scalars, st.none())
 near_comparisons = st.one_of(
     st.builds(
         Comparison,
@@ -63,7 +64,7 @@ def test_a_mask_of_scalars_agrees_with_the_plain_definition(stored: list[Any], g
         assert mask([each], block(rows)).tolist() == [matches(each, row) for row in rows]
 
 
-@given(st.lists(nested, max_size=15))
+@given(st.lists(nested, max_size=15) | st.lists(near_scalars, max_size=15))
 def test_equal_keys_and_no_others_get_equal_codes(stored: list[Any]) -> None:
     codes, keys = factorise(stored, canonical)
     assert [keys[code] for code in codes] == [canonical(value) for value in stored]
