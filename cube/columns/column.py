@@ -75,16 +75,16 @@ def searched(block: Block, path: Path) -> Column:
 def factorise(values: Sequence[Any], key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
     """Number the different keys of values: (codes, keys) with ``keys[codes[i]] == key_of(values[i])``.
 
-    The key of a scalar is made once for each different value.
+    The key of a scalar is made once for each different value; equal numbers must have equal keys.
     """
     classes = set(map(type, values))
     if not classes <= _SCALARS:
         labels: Sequence[Any] = list(map(key_of, values))
         keys = {label: label for label in labels}
-    elif len(classes) == 1:
+    elif bool not in classes or len(classes) == 1:
         labels = values
         keys = {label: key_of(label) for label in dict.fromkeys(labels)}
-    else:  # 1, 1.0 and True are one key of a dict
+    else:  # 1 and True are one key of a dict
         labels = list(zip(map(type, values), values, strict=True))
         keys = {label: key_of(label[1]) for label in dict.fromkeys(labels)}
     codes: dict[Key, int] = {}
