@@ -12,14 +12,21 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from collector.batch import Batch
 from collector.figures import IntakeFigures
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
-from cube.store.ports import EventStore
 
 _log = logging.getLogger(__name__)
+
+
+class Saver(Protocol):
+    """What the intake needs of an `EventStore`."""
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        """Store events of one type durably; see `EventStore.save`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +77,7 @@ class Intake:
 
     def __init__(
         self,
-        store: EventStore,
+        store: Saver,
         *,
         waiting_events: int,
         waiting_bytes: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -84,6 +85,10 @@ def write_ready_file(path: str, addresses: Mapping[str, str]) -> None:
 
 def run(main: Coroutine[object, object, None]) -> None:
     """Run a daemon to its end, on uvloop where there is one."""
+    # A batch of events makes thousands of objects that need no collector; looking for cycles among them
+    # at Python's usual pace takes a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main)
 

@@ -86,7 +86,7 @@ class Service(HTTPServerConnectionDelegate):
         return self._application.get_handler_delegate(
             HTTPServerRequest(connection=connection, start_line=start_line, headers=request.headers),
             Socket,
-            {"host": self, "request": request, "talk": talk},
+            {"host": self, "opening": request, "talk": talk},
         )
 
     def began(self, exchange: Exchange) -> None:

@@ -74,18 +74,15 @@ class Host(Protocol):
 class Socket(WebSocketHandler):
     """One WebSocket of a `Host`."""
 
-    def initialize(self, host: Host, request: Request, talk: Talk) -> None:
+    def initialize(self, host: Host, opening: Request, talk: Talk) -> None:
         """Take the collaborators; the socket is not open yet."""
         self.host = host
-        self.opening = request
+        self.opening = opening
         self.talk = talk
         self.conversation: Conversation = _SILENCE
         self.gone = asyncio.Event()
-
-    def set_default_headers(self) -> None:
-        """Name the request in the handshake's answer."""
         self.clear_header("Content-Type")
-        self.set_header("X-Request-Id", self.opening.id)
+        self.set_header("X-Request-Id", opening.id)
 
     def check_origin(self, origin: str) -> bool:
         """Accept: the service has asked `Access` before it came here."""

@@ -1,0 +1,132 @@
+"""Batches: what is read from JSON text, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from collector.batch import Batch, Limits, Message, read_batch, read_batch_aside, read_each, read_message
+from cube.errors import InvalidEvent, InvalidRequest, TooLarge
+from cube.event import ABSENT
+
+NOW = 1_311_033_600_000
+LIMITS = Limits(event_bytes=200, events=5)
+
+
+def read(value: Any) -> Batch:
+    return read_batch(json.dumps(value).encode(), LIMITS, now=NOW)
+
+
+def message(value: Any) -> Message:
+    return read_message(json.dumps(value).encode(), LIMITS, now=NOW)
+
+
+def test_a_lone_object_is_a_batch_of_one() -> None:
+    (event,) = read({"type": "a", "time": 5, "id": "x", "data": {"n": 1}}).events
+    assert (event.type, event.time, event.id, event.data) == ("a", 5, "x", {"n": 1})
+
+
+def test_an_array_keeps_its_order() -> None:
+    assert [event.id for event in read([{"type": "a", "id": number} for number in (3, 1, 2)]).events] == [
+        3,
+        1,
+        2,
+    ]
+
+
+def test_an_empty_array_is_an_empty_batch() -> None:
+    assert list(read([]).events) == []
+
+
+def test_an_event_without_time_happens_now() -> None:
+    (event,) = read({"type": "a"}).events
+    assert (event.time, event.timed) == (NOW, False)
+
+
+def test_the_first_wrong_event_is_named() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read([{"type": "a"}, {"type": "a", "id": "x", "data": {"$b": 1}}, {"type": "?"}])
+    assert refused.value.details == {"index": 1, "id": "x", "field": "data.$b"}
+
+
+def test_a_lone_wrong_event_has_no_index() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read({"type": "a", "time": None})
+    assert "index" not in refused.value.details
+
+
+@pytest.mark.parametrize("value", [None, 5, "a", [None], [[]]])
+def test_what_is_no_event_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidEvent):
+        read(value)
+
+
+def test_more_events_than_an_array_may_have_are_refused() -> None:
+    assert len(read([{"type": "a"}] * 5).events) == 5
+    with pytest.raises(TooLarge):
+        read([{"type": "a"}] * 6)
+
+
+def test_an_event_that_is_too_long_is_refused_alone_and_in_an_array() -> None:
+    long = {"type": "a", "data": "x" * 200}
+    with pytest.raises(TooLarge) as refused:
+        read(long)
+    assert "index" not in refused.value.details
+    with pytest.raises(TooLarge) as refused:
+        read([{"type": "a"}, long])
+    assert refused.value.details["index"] == 1
+
+
+def test_a_long_array_of_short_events_is_accepted() -> None:
+    assert len(read([{"type": "a", "data": "x" * 150}] * 5).events) == 5
+
+
+async def test_a_long_text_is_read_in_a_thread_to_the_same_effect() -> None:
+    limits = Limits(event_bytes=2**20, events=10)
+    text = json.dumps([{"type": "a", "data": "x" * 100_000}] * 5).encode()
+    assert len((await read_batch_aside(text, limits, now=NOW)).events) == 5
+    with pytest.raises(InvalidEvent):
+        await read_batch_aside(text.replace(b'"a"', b'"?"'), limits, now=NOW)
+
+
+def test_events_are_grouped_by_type() -> None:
+    assert read([{"type": "a"}] * 2).by_type() == {"a": range(2)}
+    assert read([{"type": "a"}, {"type": "b"}, {"type": "a"}]).by_type() == {"a": [0, 2], "b": [1]}
+
+
+@pytest.mark.parametrize("token", [7, "x", None, {"a": [1]}])
+def test_a_message_may_ask_to_be_acknowledged(token: Any) -> None:
+    read = message({"events": [{"type": "a"}, {"type": "b"}], "ack": token})
+    assert (len(read.batch.events), read.ack) == (2, token)
+
+
+def test_a_message_without_a_token_is_silent() -> None:
+    assert message({"type": "a", "events": [], "ack": 1}).ack is ABSENT
+    assert message([{"type": "a"}]).ack is ABSENT
+    assert message({"events": {"type": "a"}}).ack is ABSENT
+
+
+def test_the_error_of_a_message_carries_its_token() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        message({"events": [{"type": "a"}, {"type": "?"}], "ack": 7})
+    assert (refused.value.details["ack"], refused.value.details["index"]) == (7, 1)
+
+
+def test_the_event_limit_holds_inside_a_message_too() -> None:
+    with pytest.raises(TooLarge) as refused:
+        message({"events": [{"type": "a"}, {"type": "a", "data": "x" * 200}], "ack": 7})
+    assert (refused.value.details["ack"], refused.value.details["index"]) == (7, 1)
+
+
+def test_a_datagram_keeps_the_good_beside_the_bad() -> None:
+    events, errors = read_each(
+        b'[{"type": "a", "id": 1}, 5, {"type": "?"}, {"type": "b", "id": 2}]', LIMITS, now=NOW
+    )
+    assert ([event.id for event in events], len(errors)) == ([1, 2], 2)
+
+
+def test_an_unreadable_datagram_is_one_error() -> None:
+    events, errors = read_each(b"{", LIMITS, now=NOW)
+    assert (events, len(errors)) == ([], 1)

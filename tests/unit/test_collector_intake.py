@@ -1,0 +1,268 @@
+"""The intake: shared writes, bounds, and who is told what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.batch import Batch
+from collector.figures import IntakeFigures
+from collector.intake import Intake
+from cube.errors import InvalidEvent, Overloaded, Unavailable
+from cube.event import Event
+
+
+@dataclass
+class Memory:
+    """Keeps events in lists; writes wait while the gate is closed, and refuse or fail where told."""
+
+    commits: list[tuple[str, list[Event]]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: set[object] = field(default_factory=set)
+    error: Exception | None = None
+    begun: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        self.begun += 1
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        for index, event in enumerate(events):
+            if event.id in self.refused:
+                raise InvalidEvent("Got an expired event.", field="time", index=index)
+        self.commits.append((type, list(events)))
+
+    @property
+    def ids(self) -> list[object]:
+        return [event.id for _, events in self.commits for event in events]
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def intake(memory: Memory, registry: CollectorRegistry) -> Intake:
+    return Intake(
+        memory,
+        waiting_events=10,
+        waiting_bytes=1_000,
+        commit_events=4,
+        figures=IntakeFigures(registry),
+    )
+
+
+def batch(*ids: int | str, type: str = "a", size: int = 1) -> Batch:
+    return Batch([Event(type, 0, id) for id in ids], size)
+
+
+def mixed(*types: str) -> Batch:
+    return Batch([Event(type, 0, place) for place, type in enumerate(types)], 10)
+
+
+async def until_begun(memory: Memory, count: int) -> None:
+    async with asyncio.timeout(5):
+        while memory.begun < count:  # noqa: ASYNC110 - the store under test has no event to wait for
+            await asyncio.sleep(0)
+
+
+async def test_a_lone_batch_is_written_at_once_and_alone(intake: Intake, memory: Memory) -> None:
+    await intake.accept(batch(1, 2))
+    assert [(type, [event.id for event in events]) for type, events in memory.commits] == [("a", [1, 2])]
+
+
+async def test_it_is_acknowledged_only_after_the_write(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    stored = intake.offer(batch(1))
+    await until_begun(memory, 1)
+    assert not stored.done()
+    memory.gate.set()
+    await stored
+    assert memory.ids == [1]
+
+
+async def test_batches_that_wait_share_the_next_write_in_order(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    first = intake.offer(batch(1))
+    await until_begun(memory, 1)
+    others = [intake.offer(batch(number)) for number in (2, 3, 4)]
+    memory.gate.set()
+    await asyncio.gather(first, *others)
+    assert [[event.id for event in events] for _, events in memory.commits] == [[1], [2, 3, 4]]
+
+
+async def test_a_write_takes_no_more_than_its_bound_but_any_single_batch(
+    intake: Intake, memory: Memory
+) -> None:
+    memory.gate.clear()
+    first = intake.offer(batch(1))
+    await until_begun(memory, 1)
+    others = [intake.offer(batch(2, 3, 4)), intake.offer(batch(5, 6)), intake.offer(batch(7))]
+    memory.gate.set()
+    await asyncio.gather(first, *others)
+    assert [len(events) for _, events in memory.commits] == [1, 3, 3]
+    await intake.accept(batch(*range(10)))
+    assert len(memory.commits[-1][1]) == 10
+
+
+async def test_types_do_not_wait_for_each_other(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    both = [intake.offer(batch(1)), intake.offer(batch(2, type="b"))]
+    await until_begun(memory, 2)
+    memory.gate.set()
+    await asyncio.gather(*both)
+
+
+async def test_a_batch_of_several_types_is_acknowledged_when_all_are_stored(
+    intake: Intake, memory: Memory
+) -> None:
+    await intake.accept(mixed("a", "b", "a"))
+    assert {type: [event.id for event in events] for type, events in memory.commits} == {
+        "a": [0, 2],
+        "b": [1],
+    }
+
+
+async def test_only_the_guilty_of_a_shared_write_are_refused(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    memory.refused = {4, 6}
+    first = intake.offer(batch(1))
+    await until_begun(memory, 1)
+    others = [
+        intake.offer(batch(2)),
+        intake.offer(batch(3, 4)),
+        intake.offer(batch(5)),
+        intake.offer(batch(6)),
+    ]
+    memory.gate.set()
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+    assert memory.ids == [1, 2, 5]
+    assert [isinstance(result, InvalidEvent) for result in results] == [False, False, True, False, True]
+    assert isinstance(results[2], InvalidEvent)
+    assert results[2].details == {"field": "time", "index": 1, "id": 4}
+
+
+async def test_the_index_of_a_refusal_is_that_of_the_request(intake: Intake, memory: Memory) -> None:
+    memory.refused = {3}
+    with pytest.raises(InvalidEvent) as refused:
+        await intake.accept(mixed("a", "b", "a", "b"))
+    assert refused.value.details["index"] == 3
+
+
+async def test_an_error_of_the_store_is_told_to_all_that_shared_the_write(
+    intake: Intake, memory: Memory
+) -> None:
+    memory.error = Unavailable("The store is away.")
+    results = await asyncio.gather(
+        intake.accept(batch(1)),
+        intake.accept(batch(2)),
+        intake.accept(mixed("a", "b")),
+        return_exceptions=True,
+    )
+    assert [str(result) for result in results] == ["The store is away."] * 3
+    memory.error = None
+    await intake.accept(batch(3))
+    assert memory.ids == [3]
+
+
+async def test_a_commit_outlives_the_request_that_it_was_made_for(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    gone = asyncio.create_task(intake.accept(batch(1)))
+    also_gone = asyncio.create_task(intake.accept(mixed("a", "b")))
+    await until_begun(memory, 2)
+    gone.cancel()
+    also_gone.cancel()
+    await asyncio.wait([gone, also_gone])
+    memory.gate.set()
+    await intake.close()
+    assert sorted(map(str, memory.ids)) == ["0", "1", "1"]
+
+
+async def test_over_a_bound_a_batch_is_refused_until_there_is_room(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    full = intake.offer(batch(*range(10), size=1_000))
+    with pytest.raises(Overloaded):
+        intake.offer(batch(11))
+    with pytest.raises(Overloaded):
+        intake.check()
+    memory.gate.set()
+    await full
+    await intake.accept(batch(12))
+    assert memory.ids == [*range(10), 12]
+
+
+async def test_the_bytes_that_wait_are_bounded_too(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    full = intake.offer(batch(1, size=1_000))
+    with pytest.raises(Overloaded):
+        intake.offer(batch(2))
+    memory.gate.set()
+    await full
+
+
+async def test_a_batch_over_the_bounds_is_taken_when_nothing_else_waits(
+    intake: Intake, memory: Memory
+) -> None:
+    await intake.accept(batch(*range(50), size=5_000))
+    assert len(memory.ids) == 50
+
+
+async def test_who_can_wait_waits_for_room(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    full = intake.offer(batch(*range(10)))
+    waiting = [asyncio.create_task(intake.room(batch(number))) for number in (11, 12)]
+    await until_begun(memory, 1)
+    assert not any(task.done() for task in waiting)
+    memory.gate.set()
+    await asyncio.gather(full, *waiting)
+
+
+async def test_closing_stores_what_was_accepted_and_takes_nothing_more(
+    intake: Intake, memory: Memory
+) -> None:
+    memory.gate.clear()
+    offered = [intake.offer(batch(1)), intake.offer(batch(2, type="b")), intake.offer(batch(3))]
+    closing = asyncio.create_task(intake.close())
+    await until_begun(memory, 2)
+    assert not closing.done()
+    with pytest.raises(Unavailable):
+        intake.offer(batch(4))
+    memory.gate.set()
+    await closing
+    await asyncio.gather(*offered)
+    assert sorted(map(str, memory.ids)) == ["1", "2", "3"]
+
+
+async def test_an_empty_batch_needs_no_write(intake: Intake, memory: Memory) -> None:
+    await intake.accept(batch())
+    assert memory.begun == 0
+
+
+async def test_what_is_stored_and_what_waits_is_counted(
+    intake: Intake, memory: Memory, registry: CollectorRegistry
+) -> None:
+    memory.gate.clear()
+    stored = intake.offer(mixed("a", "b", "b"))
+    assert registry.get_sample_value("cube_waiting_events") == 3
+    memory.gate.set()
+    await stored
+    memory.refused = {9}
+    with pytest.raises(InvalidEvent):
+        await intake.accept(batch(9))
+    assert registry.get_sample_value("cube_waiting_events") == 0
+    assert registry.get_sample_value("cube_waiting_bytes") == 0
+    assert registry.get_sample_value("cube_events_stored_total") == 3
+    assert registry.get_sample_value("cube_events_failed_total", {"error": "InvalidEvent"}) == 1

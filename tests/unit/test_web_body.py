@@ -1,0 +1,81 @@
+"""Bodies: counted and inflated as they arrive."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from cube.errors import InvalidRequest, TooLarge
+from cube.web.body import Body
+from cube.web.request import UnsupportedEncoding
+
+LIMIT = 1_000
+
+
+def body(headers: dict[str, str], *parts: bytes) -> bytes:
+    reading = Body(HTTPHeaders(headers), LIMIT)
+    for part in parts:
+        reading.add(part)
+    return reading.complete()
+
+
+def gzipped(*parts: bytes) -> bytes:
+    return body({"Content-Encoding": "gzip"}, *parts)
+
+
+def test_parts_are_put_together() -> None:
+    assert body({}) == b""
+    assert body({}, b"one") == b"one"
+    assert body({}, b"one", b"two") == b"onetwo"
+
+
+def test_the_limit_itself_is_accepted() -> None:
+    assert len(body({"Content-Length": str(LIMIT)}, b"x" * LIMIT)) == LIMIT
+
+
+def test_an_announced_length_over_the_limit_is_refused_at_once() -> None:
+    with pytest.raises(TooLarge):
+        Body(HTTPHeaders({"Content-Length": str(LIMIT + 1)}), LIMIT)
+
+
+def test_a_body_that_grows_over_the_limit_is_refused() -> None:
+    with pytest.raises(TooLarge):
+        body({}, b"x" * LIMIT, b"x")
+
+
+@pytest.mark.parametrize("name", ["gzip", "x-gzip", " GZip "])
+def test_gzip_is_inflated(name: str) -> None:
+    assert body({"Content-Encoding": name}, gzip.compress(b"hello")) == b"hello"
+
+
+def test_gzip_may_arrive_byte_by_byte_and_in_several_members() -> None:
+    content = gzip.compress(b"one") + gzip.compress(b"two")
+    assert gzipped(*(content[place : place + 1] for place in range(len(content)))) == b"onetwo"
+    assert gzipped(content) == b"onetwo"
+
+
+def test_the_limit_holds_for_the_inflated_size() -> None:
+    assert len(gzipped(gzip.compress(b"x" * LIMIT))) == LIMIT
+    with pytest.raises(TooLarge):
+        gzipped(gzip.compress(b"x" * (LIMIT + 1)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", gzip.compress(b"hello")[:-1], gzip.compress(b"hello")[:12], gzip.compress(b"a") + b"b"],
+)
+def test_broken_gzip_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        gzipped(content)
+
+
+@pytest.mark.parametrize("name", ["br", "deflate", "gzip, gzip"])
+def test_another_encoding_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedEncoding):
+        Body(HTTPHeaders({"Content-Encoding": name}), LIMIT)
+
+
+def test_identity_is_no_encoding() -> None:
+    assert body({"Content-Encoding": "identity"}, b"hello") == b"hello"

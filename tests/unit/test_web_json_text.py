@@ -1,0 +1,67 @@
+"""JSON in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cube.errors import InvalidRequest
+from cube.web import json_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[1,]",
+        b"{} {}",
+        b"NaN",
+        b"[Infinity]",
+        b"[1e999]",
+        b"9" * 5_000,
+        b'"\\ud800"',
+        b'"\\ud800\\ud801"',
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b"\xef\xbb\xbf{}",
+        b"{'a': 1}",
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_not_json_is_refused_with_a_sentence(text: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        json_text.decode(text)
+    assert refused.value.message.endswith(".")
+
+
+def test_an_item_that_cannot_be_read_is_named_by_its_index() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        json_text.decode(b'[{"a": 1}, {"a": 1e999}]')
+    assert refused.value.details["index"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (b"-9223372036854775809", -(2**63) - 1),
+        (b"1.0", 1.0),
+        (b' "\\ud83d\\ude00" ', "😀"),
+    ],
+)
+def test_what_is_json_is_read_as_it_is(text: bytes, value: Any) -> None:
+    assert json_text.decode(text) == value
+
+
+async def test_a_long_text_is_read_in_a_thread_to_the_same_effect() -> None:
+    long = b"[" + b"1," * json_text.THREAD_BYTES + b"1]"
+    assert len(await json_text.decode_aside(long)) == json_text.THREAD_BYTES + 1
+    with pytest.raises(InvalidRequest):
+        await json_text.decode_aside(long[:-1])
+
+
+def test_what_json_does_not_have_is_a_fault() -> None:
+    with pytest.raises(TypeError):
+        json_text.encode({"a": object()})
