@@ -1,0 +1,138 @@
+"""WebSockets: many requests at once on one socket, each with its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from cube.errors import InvalidRequest, Overloaded, Unavailable
+from cube.event import ABSENT
+from cube.web import Link, json_text
+
+
+class Channel:
+    """The way back to one request; echoes its id on everything."""
+
+    __slots__ = ("_id", "_link")
+
+    def __init__(self, link: Link, id: Any) -> None:
+        self._link = link
+        self._id = id
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the request has an id."""
+        return self._id is not ABSENT
+
+    async def send(self, row: Mapping[str, Any]) -> None:
+        """Send one object; waits for a slow reader."""
+        await self._link.send({**row, "id": self._id} if self.has_id else row)
+
+    async def send_event(self, row: Mapping[str, Any]) -> None:
+        """Send an event; beside the id of a request, its own stands in ``event``."""
+        if self.has_id and "id" in row:
+            row = {**row, "event": row["id"]}
+        await self.send(row)
+
+    async def end(self) -> None:
+        """Say that nothing more comes: null where there is no id to say it of."""
+        await self._link.send({"id": self._id, "end": True} if self.has_id else None)
+
+    async def fail(self, error: Exception) -> None:
+        """Send an error."""
+        await self._link.fail(error, **({"id": self._id} if self.has_id else {}))
+
+    async def send_list(self, name: str, values: list[Any]) -> None:
+        """Send an array; with an id, as ``name`` beside it."""
+        await self._link.send({name: values, "id": self._id} if self.has_id else values)
+
+
+class Feed(Protocol):
+    """Answers the requests of one kind of socket."""
+
+    async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
+        """Answer one request until its end, or for ever; raises what `Channel.fail` shall tell."""
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell whether the answer to a request goes on until the client ends it."""
+
+
+class Requests:
+    """The conversation of one socket: its requests, each a task of its own.
+
+    At most ``limit`` run at once. The socket's end is theirs.
+    """
+
+    def __init__(self, feed: Feed, limit: int, link: Link) -> None:
+        self._feed = feed
+        self._limit = limit
+        self._link = link
+        self._running: dict[bytes | object, _Running] = {}
+        self._stopping = False
+
+    async def receive(self, message: bytes) -> None:
+        """Begin, or cancel, a request."""
+        raw = await json_text.decode_aside(message)
+        if not isinstance(raw, dict):
+            raise InvalidRequest("Got a message that is no object; accepted is {expression, start, stop, …}.")
+        channel = Channel(self._link, raw.get("id", ABSENT))
+        try:
+            if raw.get("cancel") is True:
+                await self._cancel(raw, channel)
+            else:
+                self._begin(raw, channel)
+        except (InvalidRequest, Overloaded, Unavailable) as error:
+            await channel.fail(error)
+
+    def closed(self) -> None:
+        """Stop all requests at once."""
+        self._stopping = True  # a message may still be on its way through the decoder
+        for running in self._running.values():
+            running.task.cancel()
+
+    async def finish(self) -> None:
+        """Wait for the requests that have an end, and stop the others."""
+        self._stopping = True
+        for running in self._running.values():
+            if running.endless:
+                running.task.cancel()
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, raw: dict[str, Any], channel: Channel) -> None:
+        if self._stopping:
+            raise Unavailable("The evaluator is stopping; nothing new is accepted.")
+        key = json_text.encode(raw["id"]) if "id" in raw else object()
+        if key in self._running:
+            raise InvalidRequest("A request with this id is running already; accepted is another id.")
+        if len(self._running) >= self._limit:
+            raise Overloaded(f"All {self._limit} requests of this socket are running; cancel one first.")
+        task = asyncio.create_task(self._run(raw, channel))
+        self._running[key] = _Running(task, self._feed.is_endless(raw))
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def _cancel(self, raw: dict[str, Any], channel: Channel) -> None:
+        if "id" not in raw:
+            raise InvalidRequest("A cancel needs the id of the request that it ends.")
+        running = self._running.get(json_text.encode(raw["id"]))
+        if running is None:
+            raise InvalidRequest("No request with this id is running.")
+        running.task.cancel()
+        await asyncio.wait([running.task])
+        await channel.end()
+
+    async def _run(self, raw: dict[str, Any], channel: Channel) -> None:
+        try:
+            await self._feed.answer(raw, channel)
+        except Exception as error:
+            await channel.fail(error)
+
+
+class _Running:
+    __slots__ = ("endless", "task")
+
+    def __init__(self, task: asyncio.Task[None], endless: bool) -> None:
+        self.task: Final = task
+        self.endless: Final = endless

@@ -1,0 +1,48 @@
+"""Evaluation: a metric expression over a span, each of its reductions measured once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cube.expression import print_expression
+from cube.expression.nodes import MetricExpression, Reduction
+from cube.span import Span
+from cube.tier import Tier
+from evaluator.pyramid import Pyramid
+from evaluator.series import Bounds, Series, compute, reductions
+
+
+class Evaluation:
+    """Evaluates metric expressions on a pyramid."""
+
+    def __init__(self, pyramid: Pyramid, bounds: Bounds) -> None:
+        self._pyramid = pyramid
+        self._bounds = bounds
+
+    async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span) -> Series:
+        """Return the series of an expression over an aligned span.
+
+        Raises `InvalidQuery` over the bounds, `Unavailable` where the store does not answer.
+        """
+        buckets = len(tier.buckets(span))
+        self._bounds.check(buckets, 0)
+        wanted = {print_expression(reduction): reduction for reduction in reductions(expression)}
+        measured = await self._measure(wanted, tier, span)
+        if any(series.groups is not None for series in measured.values()):
+            return await asyncio.to_thread(compute, expression, buckets, measured, self._bounds)
+        return compute(expression, buckets, measured, self._bounds)
+
+    async def _measure(self, wanted: dict[str, Reduction], tier: Tier, span: Span) -> dict[str, Series]:
+        """Measure all at once; the first error ends the others."""
+        if len(wanted) == 1:  # the common case, without the cost of tasks
+            ((text, reduction),) = wanted.items()
+            return {text: await self._pyramid.measure(reduction, tier, span)}
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    text: group.create_task(self._pyramid.measure(reduction, tier, span))
+                    for text, reduction in wanted.items()
+                }
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return {text: task.result() for text, task in tasks.items()}

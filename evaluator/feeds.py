@@ -1,0 +1,79 @@
+"""What the evaluator answers on WebSockets: metrics, events and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any
+
+from cube import instant
+from evaluator.answers import event_rows
+from evaluator.conversation import Channel
+from evaluator.desk import Desk
+from evaluator.live import Live
+from evaluator.stream import Streams
+
+
+class MetricFeed:
+    """Metrics: a message per bucket (and group); live without ``stop``."""
+
+    def __init__(self, desk: Desk, live: Live) -> None:
+        self._desk = desk
+        self._live = live
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell whether the request is live."""
+        return "stop" not in raw
+
+    async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
+        """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
+        query = await self._desk.metric_query(raw, live=True)
+        if query.live:
+            async with aclosing(self._live.rows(query)) as batches:
+                async for batch in batches:
+                    for row in batch:
+                        await channel.send(row)
+            return
+        for row in await self._desk.metrics(query):
+            await channel.send(row)
+        await channel.send({"time": instant.format(query.tier.ceil(query.span.stop))})
+
+
+class EventFeed:
+    """Events: descending to an end, or a stream without ``stop``."""
+
+    def __init__(self, desk: Desk, streams: Streams) -> None:
+        self._desk = desk
+        self._streams = streams
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell whether the request is a stream."""
+        return "stop" not in raw
+
+    async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
+        """Send the events of a request."""
+        query = await self._desk.event_query(raw, stream=True)
+        if query.stop is None:
+            async with aclosing(self._streams.follow(query)) as batches:
+                async for batch in batches:
+                    for row in event_rows(batch):
+                        await channel.send_event(row)
+            return
+        for row in event_rows(await self._desk.events(query, query.stop)):
+            await channel.send_event(row)
+        await channel.end()
+
+
+class TypeFeed:
+    """The names of all types, as often as it is asked for them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell that no request is endless."""
+        return False
+
+    async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
+        """Send the names as one array; with an id, as ``types`` beside it."""
+        await channel.send_list("types", await self._desk.types())

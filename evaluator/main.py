@@ -1,0 +1,84 @@
+"""The process: settings, store, evaluator, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from cube.errors import InvalidSettings, Unavailable
+from cube.settings import EvaluatorSettings, load
+from cube.store.ports import Store
+from cube.store.url import StoreUrl
+from cube.web import run, stop_signal, write_ready_file
+from evaluator.app import Evaluator
+
+_log = logging.getLogger("cube.evaluator")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run an evaluator until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
+    try:
+        settings = load(EvaluatorSettings, sys.argv[1:] if argv is None else argv, os.environ)
+        _set_up_log(settings.log_level)
+        run(serve(settings))
+    except (InvalidSettings, Unavailable) as error:
+        _refuse(error.message)
+
+
+async def serve(settings: EvaluatorSettings) -> None:
+    """Open the store, listen, and stop cleanly when told to."""
+    store = await _open_store(settings)
+    try:
+        evaluator = Evaluator(store, settings, _registry(), _now)
+        told = stop_signal()
+        if settings.ready_file:
+            write_ready_file(settings.ready_file, evaluator.addresses)
+        _log.info("listening on %(http)s", evaluator.addresses)
+        await told.wait()
+        _log.info("stopping")
+        await evaluator.stop(settings.stop_seconds)
+    finally:
+        await store.close()
+
+
+async def _open_store(settings: EvaluatorSettings) -> Store:
+    url = StoreUrl.parse(settings.store)
+    if url.scheme == "sqlite":
+        from cube.sqlite import open_store as open_sqlite
+
+        return await open_sqlite(url.location, settings.database)
+    from cube.mongo import open_store as open_mongo
+
+    return await open_mongo(settings.store, settings.database, foreign=settings.foreign)
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _set_up_log(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s evaluator %(levelname)s %(message)s")
+
+
+def _refuse(reason: str) -> NoReturn:
+    sys.stderr.write(f"evaluator: {reason}\n")
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Queries: what a client asks, parsed from URL parameters or from a WebSocket message.
+
+The first error in this order is reported: start, stop, expression, step, limit, and the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cube import instant
+from cube.errors import InvalidQuery, InvalidRequest
+from cube.expression import parse_event, parse_metric
+from cube.expression.nodes import EventExpression, MetricExpression
+from cube.span import Span
+from cube.tier import TEN_SECONDS, TIERS, Tier
+
+LONGEST_WAIT_MS = 604_800_000
+"""A longer delay or lateness counts as this: a week."""
+
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
+_INFINITE = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
+_STEPS = ", ".join(f"{tier.step} ({tier.name})" for tier in TIERS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a query has that does not say: ``rows`` is the largest limit too; waits in milliseconds."""
+
+    rows: int = 10_000
+    delay: int = 5_000
+    late: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream."""
+
+    expression: EventExpression
+    start: int
+    stop: int | None
+    limit: int
+    delay: int
+    late: int
+
+    @classmethod
+    def parse(
+        cls, raw: Mapping[str, Any], *, now: int, defaults: Defaults, stream: bool = False
+    ) -> EventQuery:
+        """Check a request's keys; unknown ones are ignored.
+
+        ``stream``: whether a request without ``stop`` is one, else it stops now. Raises
+        `InvalidQuery` or `InvalidExpression`.
+        """
+        start, stop = _time(raw, "start"), _time(raw, "stop")
+        start = 0 if start is None else start
+        stop = now if stop is None and not stream else stop
+        _check_order(start, stop)
+        return cls(
+            expression=parse_event(_expression(raw)),
+            start=start,
+            stop=stop,
+            limit=_limit(raw, defaults.rows),
+            delay=_wait(raw, "delay", defaults.delay),
+            late=_wait(raw, "late", defaults.late),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuery:
+    """An expression over the buckets of ``span``, which is aligned and has at most ``limit`` of them.
+
+    ``live``: from ``span.start`` on; the span then ends with the bucket that is open.
+    """
+
+    expression: MetricExpression
+    tier: Tier
+    span: Span
+    limit: int
+    live: bool
+
+    @classmethod
+    def parse(
+        cls, raw: Mapping[str, Any], *, now: int, defaults: Defaults, live: bool = False
+    ) -> MetricQuery:
+        """Check a request's keys; see `EventQuery.parse`."""
+        start, stop = _time(raw, "start"), _time(raw, "stop")
+        _check_order(start, now if stop is None else stop)
+        expression = parse_metric(_expression(raw))
+        tier, limit = _tier(raw), _limit(raw, defaults.rows)
+        live = live and stop is None
+        if stop is None:
+            stop = tier.floor(now) + tier.step if live else tier.floor(now)
+        if start is None:
+            start = stop - limit * tier.step
+        span = Span(stop, stop) if start >= stop else latest(tier, Span(start, stop), limit)
+        return cls(expression, tier, span, limit, live)
+
+
+def latest(tier: Tier, span: Span, limit: int) -> Span:
+    """Return the last ``limit`` buckets that a span covers; none begins before the year 1."""
+    covered = tier.cover(span)
+    first = max(covered.stop - limit * tier.step, tier.ceil(instant.EARLIEST))
+    return Span(max(covered.start, first), covered.stop)
+
+
+def number(value: object) -> float:
+    """Read a number as JavaScript's ``Number()`` does: ``6e4``, ``" 60000 "``, ``0xEA60``; else NaN."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not text or text in _INFINITE:
+            return _INFINITE.get(text, 0.0)
+        if _RADIX.fullmatch(text):
+            return float(int(text, 0)) if len(text) < 200 else math.inf
+        return float(text) if _DECIMAL.fullmatch(text) else math.nan
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return math.nan
+
+
+def _time(raw: Mapping[str, Any], name: str) -> int | None:
+    if name not in raw:
+        return None
+    try:
+        return instant.parse(raw[name])
+    except InvalidRequest as error:
+        raise InvalidQuery(f"The parameter {name} is no time. {error.message}", field=name) from None
+
+
+def _check_order(start: int | None, stop: int | None) -> None:
+    if start is not None and stop is not None and start > stop:
+        raise InvalidQuery(
+            f"The start {instant.format(start)} is after the stop {instant.format(stop)}.", field="start"
+        )
+
+
+def _expression(raw: Mapping[str, Any]) -> str:
+    if "expression" not in raw:
+        raise InvalidQuery("The expression is missing.", field="expression")
+    expression = raw["expression"]
+    if not isinstance(expression, str):
+        raise InvalidQuery(f"Got the expression {_shown(expression)}; accepted is text.", field="expression")
+    return expression
+
+
+def _tier(raw: Mapping[str, Any]) -> Tier:
+    step = raw.get("step", TEN_SECONDS.step)
+    value = number(step)
+    tier = TIERS.get(int(value)) if value.is_integer() else None
+    if tier is None:
+        raise InvalidQuery(f"Got the step {_shown(step)}; accepted are {_STEPS}.", field="step")
+    return tier
+
+
+def _limit(raw: Mapping[str, Any], largest: int) -> int:
+    if "limit" not in raw:
+        return largest
+    value = number(raw["limit"])
+    if math.isnan(value) or value < 1:
+        raise InvalidQuery(
+            f"Got the limit {_shown(raw['limit'])}; accepted are numbers from 1.", field="limit"
+        )
+    return int(min(value, largest))
+
+
+def _wait(raw: Mapping[str, Any], name: str, default: int) -> int:
+    if name not in raw:
+        return default
+    value = number(raw[name])
+    if math.isnan(value) or value < 0:
+        raise InvalidQuery(
+            f"Got the {name} {_shown(raw[name])}; accepted are milliseconds from 0.", field=name
+        )
+    return int(min(value, LONGEST_WAIT_MS))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
