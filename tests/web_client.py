@@ -45,6 +45,12 @@ class Connection:
     def send(self, content: bytes) -> None:
         self.writer.write(content)
 
+    async def send_all(self, content: bytes) -> None:
+        """Send much, bit by bit; raises `ConnectionError` if the server does not take it."""
+        for place in range(0, len(content), 2**20):
+            self.send(content[place : place + 2**20])
+            await self.writer.drain()
+
     async def answer(self, method: str = "GET") -> Answer:
         """Read one reply."""
         text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)).decode("latin-1")

@@ -144,8 +144,13 @@ class MetricStore(Protocol):
 class Store(Protocol):
     """One environment's database, opened."""
 
-    events: EventStore
-    metrics: MetricStore
+    @property
+    def events(self) -> EventStore:
+        """The events and their revisions."""
+
+    @property
+    def metrics(self) -> MetricStore:
+        """The cache of metrics."""
 
     async def ping(self) -> None:
         """Return if the store answers; raise `Unavailable` if it does not."""

@@ -14,7 +14,6 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
-from tornado.netutil import bind_sockets
 
 from cube.errors import InvalidSettings
 from cube.web import json_text
@@ -38,12 +37,12 @@ class Server:
         self._http = _LeanServer(service, max_body_size=_UNBOUNDED, max_header_size=MAX_HEAD_BYTES)
         self._http.conn_params.header_timeout = None
         try:
-            sockets = bind_sockets(port, host, backlog=BACKLOG)
+            listening = _listen(host, port)
         except OSError as error:
             raise InvalidSettings(f"Cannot listen on {address(host, port)}: {error.strerror}.") from None
-        self.port: int = sockets[0].getsockname()[1]
+        self.port: int = listening.getsockname()[1]
         self.address = address(host, self.port)
-        self._http.add_sockets(sockets)
+        self._http.add_socket(listening)
 
     async def stop(self, seconds: float) -> bool:
         """Stop accepting, and finish what was accepted, within so many seconds.
@@ -59,6 +58,13 @@ class Server:
         finally:
             await self._http.close_all_connections()
         return True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening.setblocking(False)
+    return listening
 
 
 def address(host: str, port: int) -> str:
