@@ -28,10 +28,14 @@ class Column:
 
     ``origin`` and ``rest`` say where a column that filters look at was taken from: what a filter
     reaches in a row with arrays is `matching.reached` of that row's origin and the rest of the path.
+    ``whole``: whether all arrays in such a column are known to be at the end of their paths.
     """
 
-    def __init__(self, values: Sequence[Any], origin: Sequence[Any] = (), rest: Path = ()) -> None:
+    def __init__(
+        self, values: Sequence[Any], origin: Sequence[Any] = (), rest: Path = (), *, whole: bool = False
+    ) -> None:
         self.values = values
+        self.whole = whole
         self.origin = origin
         self.rest = rest
 
@@ -133,13 +137,14 @@ def _stored_values(block: Block, path: Path) -> Sequence[Any]:
 
 def _searched_column(block: Block, path: Path) -> Column:
     origin, rest = _start(block, path)
-    values = origin
+    values, whole = origin, True
     for part in map(str, rest):
+        whole = not any(issubclass(each, list) for each in set(map(type, values)))
         values = [
             value.get(part, ABSENT) if value.__class__ is dict else _searched_value(value, part)
             for value in values
         ]
-    return Column(values, origin, rest)
+    return Column(values, origin, rest, whole=whole)
 
 
 def _searched_value(value: Any, part: str) -> Any:

@@ -1,8 +1,8 @@
 """Filters over whole blocks: which rows pass.
 
-Numbers are compared as one array, text once for each different text, null and missing once. Rows
-whose path meets an array, and numbers that floats cannot tell apart, go through the plain definition
-in `matching`, row by row.
+Numbers are compared as one array, text once for each different text, null and missing once, and the
+elements of arrays as one column. Rows whose path may meet an array on the way, and numbers that floats
+cannot tell apart, go through the plain definition in `matching`, row by row.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator as operators
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import chain
 from typing import Any, assert_never
 
 import numpy as np
@@ -71,21 +72,42 @@ def _existing(column: Column) -> Booleans:
 
 
 def _compared(column: Column, operator: str, literal: Literal) -> Booleans:
+    passed = _compared_singly(column, operator, literal)
+    if column.whole:
+        _judge_whole_arrays(passed, column, operator, literal)
+    else:
+        _judge_arrays(passed, column, lambda values: compares(operator, values, literal))
+    return passed
+
+
+def _compared_singly(column: Column, operator: str, literal: Literal) -> Booleans:
     passed = np.zeros(len(column.values), dtype=np.bool_)
     for kind, lone in _LONE:
         if compares_one(operator, lone, literal):
             passed |= column.kinds == kind
-    wanted = _kinds(operator, literal)
-    if Kind.NUMBER in wanted:
-        _judge_numbers(passed, column, operator, literal)
-    if Kind.BOOL in wanted:
-        for value in (False, True):
-            if compares_one(operator, value, literal):
-                passed |= (column.kinds == Kind.BOOL) & (column.numbers == value)
-    if Kind.STRING in wanted:
-        _judge_strings(passed, column, operator, literal)
-    _judge_arrays(passed, column, lambda values: compares(operator, values, literal))
+    for kind in _kinds(operator, literal) & _JUDGES.keys():
+        _JUDGES[kind](passed, column, operator, literal)
     return passed
+
+
+def _judge_booleans(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+    for value in (False, True):
+        if compares_one(operator, value, literal):
+            passed |= (column.kinds == Kind.BOOL) & (column.numbers == value)
+
+
+def _judge_arrays_alone(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+    for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
+        passed[row] = compares_one(operator, column.values[row], literal)
+
+
+def _judge_whole_arrays(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+    """Let an array pass, too, if any of its elements does: all elements as one column."""
+    rows = np.flatnonzero(column.kinds == Kind.ARRAY)
+    arrays = column.at(rows)
+    owners = np.repeat(rows, np.fromiter(map(len, arrays), np.intp, len(rows)))
+    elements = Column(list(chain.from_iterable(arrays)))
+    passed[owners[_compared_singly(elements, operator, literal)]] = True
 
 
 def _kinds(operator: str, literal: Literal) -> set[Kind]:
@@ -121,3 +143,11 @@ def _judge_strings(passed: Booleans, column: Column, operator: str, literal: Lit
 def _judge_arrays(passed: Booleans, column: Column, judge: Callable[[Any], bool]) -> None:
     for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
         passed[row] = judge(reached(column.origin[row], column.rest))
+
+
+_JUDGES: dict[Kind, Callable[[Booleans, Column, str, Literal], None]] = {
+    Kind.NUMBER: _judge_numbers,
+    Kind.BOOL: _judge_booleans,
+    Kind.STRING: _judge_strings,
+    Kind.ARRAY: _judge_arrays_alone,
+}
