@@ -461,6 +461,7 @@ async def test_a_message_far_over_the_limit_ends_the_socket(stage: Stage) -> Non
     await socket.write_message("x" * (2 * LIMIT + 1))
     assert await heard(socket) is None
     await asyncio.wait_for(stage.echoes[0].is_closed.wait(), 10)
+    socket.close()
 
 
 async def test_the_origin_of_a_socket_follows_the_same_rule() -> None:
@@ -524,6 +525,7 @@ async def test_a_stop_says_goodbye_to_sockets(stage: Stage) -> None:
     assert await heard(socket) == "finished"
     assert await heard(socket) is None
     assert socket.close_code == 1001
+    socket.close()
     assert await stopping
 
 
