@@ -90,7 +90,7 @@ async def scan(
     no fields, so filters and values find the same in them.
     """
     cursor = layout.events(type).find_raw_batches(
-        {"t": {"$gte": _date(span.start), "$lt": _date(span.stop)}},
+        {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}},
         _projection(fields, ids),
         sort=[("t", -1 if newest_first else 1)],
         batch_size=batch_events,
@@ -118,4 +118,4 @@ def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
 
 
 def _date(time: int) -> DatetimeMS:
-    return DatetimeMS(min(max(time, instant.EARLIEST), instant.LATEST + 1))
+    return DatetimeMS(min(max(time, instant.EARLIEST), instant.LATEST))

@@ -29,6 +29,7 @@ class MongoStore:
         self.metrics = MongoMetrics(layout)
         self._layout = layout
         self._owned = owned
+        self._closed = False
 
     async def ping(self) -> None:
         """Return if the primary answers; raise `Unavailable` if it does not."""
@@ -36,7 +37,10 @@ class MongoStore:
             await self._layout.database.command("ping")
 
     async def close(self) -> None:
-        """Finish what was begun and take the notes away; a client handed in is left open."""
+        """Finish what was begun and take the notes away; a client handed in is left open. Once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             await self.events.close()
         except Unavailable:

@@ -1,0 +1,61 @@
+"""MongoDB databases for the contract: over PyMongo's asynchronous client, and over Motor's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
+
+from cube import mongo
+from cube.event import Event
+from cube.mongo.documents import encode
+from cube.store.ports import Store
+from tests.mongo_server import MongoServer
+
+
+class MongoDatabase:
+    """A database of its own name on the tests' server."""
+
+    def __init__(self, server: MongoServer, connect: Callable[[str], Any] | None) -> None:
+        self._server = server
+        self._connect = connect
+        self._name = server.database()
+        self._clients: list[Any] = []
+        self._opened: list[Store] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def make(
+        cls, server: MongoServer, connect: Callable[[str], Any] | None
+    ) -> AsyncIterator[MongoDatabase]:
+        database = cls(server, connect)
+        try:
+            yield database
+        finally:
+            for store in database._opened:
+                await store.close()
+            for client in database._clients:
+                client.close()
+            server.forget(database._name)
+
+    async def open(self) -> Store:
+        """Open it with a client of its own."""
+        client = None
+        if self._connect is not None:
+            client = self._connect(self._server.url)
+            self._clients.append(client)
+        store = await mongo.open_store(self._server.url, self._name, client=client)
+        self._opened.append(store)
+        return store
+
+    async def fill(self, type: str, events: Sequence[Event]) -> None:
+        """Insert documents and nothing else."""
+        async with AsyncMongoClient[dict[str, Any]](self._server.url) as client:
+            await client[self._name][f"{type}_events"].insert_many([encode(event) for event in events])
+
+
+CLIENTS: dict[str, Callable[[str], Any] | None] = {"mongo": None, "mongo-motor": AsyncIOMotorClient}
+"""How the store gets its client: it makes PyMongo's itself, or Motor's is handed in."""
