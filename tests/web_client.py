@@ -11,6 +11,13 @@ from typing import Any
 
 TIMEOUT_SECONDS = 10.0
 
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -39,17 +39,10 @@ from cube.web import (
     with_standard_routes,
 )
 from cube.web.handler import LINGER_BYTES
-from tests.web_client import Answer, ask, connection, head
+from tests.web_client import HANDSHAKE, Answer, ask, connection, head
 
 LIMIT = 1_000
 ORIGIN = {"Origin": "https://example.org"}
-
-HANDSHAKE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 
 ERRORS: dict[str, tuple[Exception, int]] = {
     "invalid": (InvalidRequest("It is wrong.", field="a"), 400),
