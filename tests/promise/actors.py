@@ -1,0 +1,74 @@
+"""Actors: tasks that stop at every gate until the test lets them on.
+
+A gate stands before each step that other processes could come between (a read of revisions, a scan, a write to the
+database). An actor that is never let on again is a process that was killed there: none of its code runs any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+_CURRENT: ContextVar[Actor | None] = ContextVar("actor", default=None)
+
+
+class Actor:
+    """One task of the scheduler; it begins in front of its first gate."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._at_gate = asyncio.Event()
+        self._standing: list[asyncio.Future[None]] = []
+        token = _CURRENT.set(self)
+        self.task = asyncio.get_running_loop().create_task(coroutine)
+        _CURRENT.reset(token)
+
+    @property
+    def done(self) -> bool:
+        """Whether the coroutine has ended."""
+        return self.task.done()
+
+    async def arrive(self) -> None:
+        """Wait until the actor stands at a gate or is done."""
+        arrival = asyncio.ensure_future(self._at_gate.wait())
+        try:
+            await asyncio.wait({self.task, arrival}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            arrival.cancel()
+
+    async def step(self) -> None:
+        """Let the actor through its gate, and wait until it stands at the next or is done."""
+        await self.arrive()
+        standing, self._standing = self._standing, []
+        self._at_gate.clear()
+        for let_on in standing:
+            if not let_on.done():
+                let_on.set_result(None)
+        await self.arrive()
+
+    async def finish(self) -> Any:
+        """Let the actor through all its gates; return its result or raise its error."""
+        while not self.done:
+            await self.step()
+        return self.task.result()
+
+    async def bury(self) -> None:
+        """Release what a killed actor still holds in this process, at the very end of a test."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        if not self.task.cancelled():
+            self.task.exception()
+
+    async def _stand(self) -> None:
+        let_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._standing.append(let_on)
+        self._at_gate.set()
+        await let_on
+
+
+async def gate() -> None:
+    """Stand still if an actor is running this; go through otherwise."""
+    actor = _CURRENT.get()
+    if actor is not None:
+        await actor._stand()
