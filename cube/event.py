@@ -10,9 +10,10 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import count
+from types import NoneType
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -35,7 +36,19 @@ MAX_INTEGER = 2**63 - 1
 
 _TYPE = re.compile(r"[a-z_][a-zA-Z0-9_]*", re.ASCII)
 _PROPERTY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_$]*", re.ASCII)
-_KNOWN: set[str] = set()  # names that matched before; bounded below
+_KNOWN: set[str] = set()  # property names that matched before; bounded below
+_KNOWN_TYPES: set[str] = set()  # types that did; the same
+_MAX_KNOWN = 4096
+
+_LEAVES: dict[type, Callable[[Any], bool]] = {
+    str: str.isascii,
+    int: range(MIN_INTEGER, MAX_INTEGER + 1).__contains__,
+    float: math.isfinite,
+    bool: frozenset((False, True)).__contains__,
+    NoneType: frozenset((None,)).__contains__,
+}
+"""Per kind of leaf a test in C that nearly all pass; one that fails (or is no leaf) is looked at with
+its path, which takes time to make."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -59,16 +72,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         Raises `InvalidEvent` with the ``field`` (a path such as ``data.a[0].b``) and, where the
         event has a usable one, its ``id``.
         """
-        if not isinstance(raw, Mapping):
+        if raw.__class__ is not dict and not isinstance(raw, Mapping):
             raise InvalidEvent(f"Got {_shown(raw)} as an event; accepted is an object.")
-        id = raw.get("id", ABSENT)
+        id, time = raw.get("id", ABSENT), raw.get("time", ABSENT)
         try:
             return cls(
-                type=_type(raw.get("type", ABSENT)),
-                time=_time(raw["time"]) if "time" in raw else now,
-                id=make_id() if id is ABSENT else _id(id),
-                data=_data(raw.get("data", ABSENT)),
-                timed="time" in raw,
+                _type(raw.get("type", ABSENT)),
+                now if time is ABSENT else _time(time),
+                make_id() if id is ABSENT else _id(id),
+                _data(raw.get("data", ABSENT)),
+                time is not ABSENT,
             )
         except InvalidEvent as error:
             if isinstance(id, (str, int, float)) and not isinstance(id, bool):
@@ -111,6 +124,8 @@ def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
 
 
 def _type(value: object) -> str:
+    if value.__class__ is str and value in _KNOWN_TYPES:
+        return value
     if value is ABSENT:
         raise InvalidEvent("The event has no type; accepted is {type, time?, id?, data?}.", field="type")
     if not isinstance(value, str) or not is_type(value):
@@ -119,6 +134,8 @@ def _type(value: object) -> str:
             " that matches [a-z_][a-zA-Z0-9_]*.",
             field="type",
         )
+    if len(_KNOWN_TYPES) < _MAX_KNOWN:
+        _KNOWN_TYPES.add(value)
     return value
 
 
@@ -180,12 +197,15 @@ def _check_nested(value: dict[Any, Any] | list[Any], path: str, depth: int) -> N
         )
     if value.__class__ is list:
         for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth - 1)
+            passes = _LEAVES.get(item.__class__)
+            if passes is None or not passes(item):
+                _check(item, f"{path}[{index}]", depth - 1)
         return
     for name, item in value.items():  # type: ignore[union-attr]  # a dict
         if name not in _KNOWN:
             _check_name(name, path)
-        if item.__class__ is not str or not item.isascii():
+        passes = _LEAVES.get(item.__class__)
+        if passes is None or not passes(item):
             _check(item, f"{path}.{name}", depth - 1)
 
 
@@ -196,7 +216,7 @@ def _check_name(name: object, path: str) -> None:
             " [a-zA-Z_][a-zA-Z0-9_$]*.",
             field=f"{path}.{name}",
         )
-    if len(_KNOWN) < 4096 and len(name) <= 64:
+    if len(_KNOWN) < _MAX_KNOWN and len(name) <= 64:
         _KNOWN.add(name)
 
 
