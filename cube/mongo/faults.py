@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from pymongo.errors import (
     BulkWriteError,
@@ -94,9 +93,14 @@ def only_duplicates(error: BulkWriteError) -> list[int] | None:
 
 
 def without_credentials(url: str) -> str:
-    """Return a store URL without user, password and options, for messages."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Return a store URL without user, password and options, for messages.
+
+    A password may hold unescaped characters: nothing before the last ``@`` is shown, and where that
+    stands behind a ``?`` nothing at all is.
+    """
+    scheme, _, rest = url.partition("://")
+    before, _, hosts = rest.rpartition("@")
+    return f"{scheme}://..." if "?" in before else f"{scheme}://{hosts.partition('?')[0]}"
 
 
 def _is_duplicate_id(failure: dict[str, Any]) -> bool:

@@ -1,0 +1,71 @@
+"""Opening a MongoDB store, and what it says when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, NetworkTimeout, OperationFailure
+
+from cube.errors import InvalidSettings, Unavailable
+from cube.mongo import open_store
+from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
+
+
+async def test_no_server_says_what_to_do_and_keeps_the_password() -> None:
+    with pytest.raises(Unavailable) as caught:
+        await open_store("mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=100", "cube")
+
+    assert caught.value.message == (
+        "No MongoDB answers at mongodb://127.0.0.1:1/: start MongoDB, or use --store sqlite:DIRECTORY."
+    )
+
+
+@pytest.mark.parametrize("url", ["mongodb://me:sec/ret@host", "mongodb://host:port", "http://secret@host"])
+async def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        await open_store(url, "cube")
+
+    assert "sec" not in caught.value.message
+
+
+def test_messages_show_hosts_and_database_only() -> None:
+    url = "mongodb://u:p@a:1,b:2/db?authSource=admin"
+    assert without_credentials(url) == "mongodb://a:1,b:2/db"
+    assert without_credentials("mongodb://a/?tlsCertificateKeyFilePassword=p@q") == "mongodb://..."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AutoReconnect("x"),
+        NetworkTimeout("x"),
+        CursorNotFound("x", 43),
+        OperationFailure("x", 10107),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64, "errmsg": "x"}]}),
+    ],
+)
+async def test_what_passes_by_itself_is_unavailable(error: Exception) -> None:
+    with pytest.raises(Unavailable):
+        async with answered():
+            raise error
+
+
+async def test_what_does_not_answer_in_time_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="did not answer within"):
+        async with answered(0.01):
+            await asyncio.Event().wait()
+
+
+def test_other_failures_are_left_as_they_are() -> None:
+    assert unavailable(OperationFailure("unauthorized", 13)) is None
+
+
+def test_only_duplicates_of_ids_are_replaced() -> None:
+    twin = {"index": 3, "code": 11000, "keyPattern": {"_id": 1}, "errmsg": ""}
+    unique = {"index": 4, "code": 11000, "keyPattern": {"d.u": 1}, "errmsg": ""}
+    assert only_duplicates(BulkWriteError({"writeErrors": [twin]})) == [3]
+    assert only_duplicates(BulkWriteError({"writeErrors": [twin, unique]})) is None
+    assert (
+        only_duplicates(BulkWriteError({"writeErrors": [twin], "writeConcernErrors": [{"code": 64}]})) is None
+    )
