@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Iterable
 from types import TracebackType
@@ -16,6 +17,9 @@ from cube.errors import InvalidEvent, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
+
+GOODBYE_SECONDS = 2.0
+"""How long a closing socket is waited for."""
 
 
 class SocketEmitter:
@@ -52,12 +56,14 @@ class SocketEmitter:
 
     async def close(self) -> None:
         """Close the socket; the next `send` opens another."""
-        if self._socket is not None:
-            self._socket.close()
-            # Tornado tells the end of a closing handshake as a message of None.
-            while await self._socket.read_message() is not None:
-                pass
-            self._socket = None
+        socket, self._socket = self._socket, None
+        if socket is None:
+            return
+        socket.close()
+        # Tornado tells the end of the closing handshake as a message of None, once; on a socket that
+        # broke it may have been read already.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_last_message(socket), GOODBYE_SECONDS)
 
     async def __aenter__(self) -> SocketEmitter:
         return self
@@ -92,6 +98,7 @@ class SocketEmitter:
             answer: dict[str, Any] = msgspec.json.decode(message)
             if answer.get("ack") == token:
                 return _raise_refusal(answer)
+        self._socket = None  # it is closed, and None was its last message
         raise self._silent()
 
     async def _connect(self) -> WebSocketClientConnection:
@@ -105,6 +112,11 @@ class SocketEmitter:
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")
+
+
+async def _last_message(socket: WebSocketClientConnection) -> None:
+    while await socket.read_message() is not None:
+        pass
 
 
 def _raise_refusal(answer: dict[str, Any]) -> None:

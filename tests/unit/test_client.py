@@ -1,0 +1,255 @@
+"""The client repeats what is safe to repeat, and raises what the daemons say."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cube.client import DatagramEmitter, Emitter, Evaluator, FoundEvent, Retries, SocketEmitter, identified
+from cube.errors import (
+    AccessDenied,
+    CubeError,
+    InvalidEvent,
+    InvalidExpression,
+    InvalidRequest,
+    InvalidSettings,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+)
+from cube.event import ABSENT
+from cube.metric import Metric
+
+QUICK = Retries(attempts=2, pause_seconds=0.0)
+
+
+class Script:
+    """What a server answers, one reply for each request, and what it was asked."""
+
+    def __init__(self, *replies: tuple[int, Any, dict[str, str]] | None) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[str, Any]] = []
+
+
+@contextmanager
+def served(script: Script) -> Iterator[str]:
+    """Serve a script over HTTP; None for a reply closes the connection without one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            script.asked.append((self.path, json.loads(body) if body else None))
+            reply = script.replies.pop(0)
+            if reply is None:
+                self.close_connection = True
+                return
+            status, content, headers = reply
+            text = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = answer  # noqa: N815 - the names that the standard library looks for
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ok(content: Any) -> tuple[int, Any, dict[str, str]]:
+    return 200, content, {}
+
+
+def test_importing_the_client_loads_neither_numpy_nor_tornado() -> None:
+    heavy = {"numpy", "tornado", "pymongo", "sqlite3"}
+    code = f"import cube.client, sys; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
+
+
+def test_an_event_without_an_id_gets_one_and_one_with_an_id_keeps_it() -> None:
+    assert identified({"type": "a", "id": 0}) == {"type": "a", "id": 0}
+    first, second = identified({"type": "a"}), identified({"type": "a"})
+    assert first["id"] != second["id"]
+
+
+def test_events_go_in_batches_in_their_order() -> None:
+    script = Script(ok({}), ok({}), ok({}))
+    with served(script) as url, Emitter(url) as emitter:
+        assert emitter.send({"type": "a", "id": i} for i in range(2_500)) == 2_500
+    assert [len(body) for _, body in script.asked] == [1_000, 1_000, 500]
+    assert [event["id"] for _, body in script.asked for event in body] == list(range(2_500))
+
+
+def test_large_events_make_smaller_batches() -> None:
+    script = Script(ok({}), ok({}))
+    with served(script) as url, Emitter(url) as emitter:
+        emitter.send({"type": "a", "data": "x" * 2_000_000} for _ in range(3))
+    assert [len(body) for _, body in script.asked] == [2, 1]
+
+
+def test_a_refused_batch_is_sent_again_with_the_same_ids() -> None:
+    busy = (503, {"error": "The intake is full."}, {"Retry-After": "0"})
+    script = Script(busy, busy, ok({}))
+    with served(script) as url, Emitter(url, retries=Retries(2, 0.0)) as emitter:
+        assert emitter.send([{"type": "a"}]) == 1
+    ids = [body[0]["id"] for _, body in script.asked]
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+
+
+def test_an_idle_connection_that_the_server_closed_is_opened_again() -> None:
+    script = Script(ok({}), None, ok({}))
+    with served(script) as url, Emitter(url, retries=Retries(0)) as emitter:
+        emitter.send([{"type": "a", "id": 1}])
+        emitter.send([{"type": "a", "id": 2}])
+    assert [body[0]["id"] for _, body in script.asked] == [1, 2, 2]
+
+
+def test_when_nothing_answers_the_error_says_what_to_do() -> None:
+    emitter = Emitter(f"http://127.0.0.1:{free_port()}", retries=QUICK)
+    with pytest.raises(
+        Unavailable, match=r"Nothing answers at .* \(connection refused\); `cube serve` starts"
+    ):
+        emitter.send([{"type": "a"}])
+
+
+def test_an_event_at_fault_is_counted_from_the_first_of_all() -> None:
+    bad = (400, {"error": "Bad.", "index": 7, "field": "type"}, {})
+    with served(Script(ok({}), bad)) as url, Emitter(url) as emitter, pytest.raises(InvalidEvent) as refused:
+        emitter.send({"type": "a"} for _ in range(1_500))
+    assert refused.value.message == "Bad."
+    assert refused.value.details == {"index": 1_007, "field": "type"}
+
+
+def test_what_is_no_json_is_refused_here() -> None:
+    with pytest.raises(InvalidEvent, match="The event cannot be written as JSON: ") as refused:
+        Emitter("http://127.0.0.1:1").send([{"type": "a", "data": {1: object()}}])
+    assert refused.value.details == {"index": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidRequest),
+        (401, AccessDenied),
+        (403, AccessDenied),
+        (404, NotFound),
+        (413, TooLarge),
+        (429, Overloaded),
+        (503, Unavailable),
+        (500, CubeError),
+        (502, CubeError),
+    ],
+)
+def test_every_status_has_its_error(status: int, kind: type[CubeError]) -> None:
+    with (
+        served(Script((status, {"error": "So.", "field": "x"}, {"Retry-After": "9"}))) as url,
+        Evaluator(url, retries=Retries(0)) as evaluator,
+        pytest.raises(CubeError) as refused,
+    ):
+        evaluator.types()
+    assert type(refused.value) is kind
+    assert refused.value.message == "So."
+    if isinstance(refused.value, Overloaded | Unavailable):
+        assert refused.value.retry_after_seconds == 9
+
+
+def test_an_error_in_an_expression_has_its_place() -> None:
+    reply = (400, {"error": "Expected a ).", "line": 1, "column": 5}, {})
+    with (
+        served(Script(reply)) as url,
+        Evaluator(url) as evaluator,
+        pytest.raises(InvalidExpression) as refused,
+    ):
+        evaluator.metrics("sum(")
+    assert (refused.value.line, refused.value.column) == (1, 5)
+
+
+def test_a_page_of_a_proxy_is_an_error_with_its_status() -> None:
+    with (
+        served(Script((502, b"<html>Bad gateway", {}))) as url,
+        Evaluator(url) as evaluator,
+        pytest.raises(CubeError, match="The server answered 502"),
+    ):
+        evaluator.types()
+
+
+def test_questions_pass_what_was_given_and_nothing_else() -> None:
+    script = Script(ok([]), ok([]), ok(["a", "b"]))
+    with served(script) as url, Evaluator(url) as evaluator:
+        evaluator.metrics("sum(a) + 1", step=60_000, start=datetime(2011, 9, 12, tzinfo=UTC), stop=5)
+        evaluator.events("a", limit=3, start="2011")
+        assert evaluator.types() == ["a", "b"]
+    assert [path for path, _ in script.asked] == [
+        "/1.0/metric?expression=sum%28a%29+%2B+1&step=60000&start=2011-09-12T00%3A00%3A00.000Z&stop=5",
+        "/1.0/event?expression=a&start=2011&limit=3",
+        "/1.0/types",
+    ]
+
+
+def test_answers_are_values() -> None:
+    time = "1970-01-01T00:00:00.001Z"
+    metrics = [{"time": time, "value": 3, "group": False}, {"time": time}]
+    events = [{"time": time, "id": 0, "data": None}, {"time": time}]
+    with served(Script(ok(metrics), ok(events))) as url, Evaluator(url) as evaluator:
+        assert evaluator.metrics("count(a).group(b)") == [Metric(1, 3, False), Metric(1, None, None)]
+        assert evaluator.events("a(*)") == [FoundEvent(1, 0, None), FoundEvent(1, None, ABSENT)]
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:1080", "ftp://a", "http://"])
+def test_an_address_must_be_http(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="accepted is http://HOST:PORT"):
+        Emitter(url)
+
+
+def test_datagrams_carry_several_events() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        with DatagramEmitter(port=receiver.getsockname()[1]) as emitter:
+            assert emitter.send({"type": "a", "id": i, "data": "x" * 400} for i in range(4)) == 4
+            received = [json.loads(receiver.recv(65_536)) for _ in range(2)]
+    assert [[event["id"] for event in events] for events in received] == [[0, 1, 2], [3]]
+
+
+def test_an_event_that_no_datagram_carries_is_refused() -> None:
+    with DatagramEmitter() as emitter, pytest.raises(TooLarge, match="a datagram carries 65505 at most"):
+        emitter.send([{"type": "a", "data": "x" * 65_500}])
+
+
+async def test_a_socket_without_a_collector_says_what_to_do() -> None:
+    emitter = SocketEmitter(f"http://127.0.0.1:{free_port()}", retries=QUICK)
+    with pytest.raises(Unavailable, match="No collector answers at ws://.*; `cube serve` starts one"):
+        await emitter.send([{"type": "a"}])
