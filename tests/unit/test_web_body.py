@@ -65,6 +65,7 @@ def test_the_limit_holds_for_the_inflated_size() -> None:
 @pytest.mark.parametrize(
     "content",
     [b"hello", gzip.compress(b"hello")[:-1], gzip.compress(b"hello")[:12], gzip.compress(b"a") + b"b"],
+    ids=["no gzip", "cut at its end", "cut early", "followed by something else"],
 )
 def test_broken_gzip_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequest):
