@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, NetworkTimeout, OperationFailure
@@ -12,6 +13,8 @@ from cube.mongo import open_store
 from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
 
 
+# PyMongo 4.20 leaves a socket to the collector when `close` cancels a monitor that is just connecting.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 async def test_no_server_says_what_to_do_and_keeps_the_password() -> None:
     with pytest.raises(Unavailable) as caught:
         await open_store("mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=100", "cube")
@@ -19,6 +22,7 @@ async def test_no_server_says_what_to_do_and_keeps_the_password() -> None:
     assert caught.value.message == (
         "No MongoDB answers at mongodb://127.0.0.1:1/: start MongoDB, or use --store sqlite:DIRECTORY."
     )
+    gc.collect()
 
 
 @pytest.mark.parametrize("url", ["mongodb://me:sec/ret@host", "mongodb://host:port", "http://secret@host"])
