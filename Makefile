@@ -1,6 +1,9 @@
 # Everything runs in .venv, made here; see README.md.
 SHELL := /bin/bash
-PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+# The first that really runs: a version manager may leave a name on the PATH with nothing behind it.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 BIN := .venv/bin
 STORE ?= sqlite:data
 ARGS ?=
@@ -36,13 +39,13 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Cube needs Python 3.11 or later"'
+	@[ -n "$(PYTHON)" ] || { echo "Cube needs Python 3.11 or later; name one with PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 .venv/.run-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/.dev-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	$(PIP) install --constraint constraints.txt --editable '.[test,check]'
 	@touch $@ .venv/.run-ready
