@@ -13,7 +13,7 @@ from rich.text import Text  # takes no markup from data
 
 from cube import instant
 from cube.client.evaluator import Evaluator, FoundEvent
-from cube.client.exchange import EVALUATOR_URL
+from cube.client.exchange import EVALUATOR_URL, NO_RETRIES
 from cube.event import ABSENT
 from cube.metric import Metric
 
@@ -49,7 +49,7 @@ def event(url: str, expression: str, **parameters: Any) -> None:
 
     A table on a terminal, JSON lines otherwise.
     """
-    with Evaluator(url) as evaluator:
+    with Evaluator(url, retries=NO_RETRIES) as evaluator:
         _show(map(_event_row, evaluator.events(expression, **parameters)), ("time", "id", "data"))
 
 
@@ -63,7 +63,7 @@ def metric(url: str, expression: str, **parameters: Any) -> None:
 
     A table on a terminal, JSON lines otherwise.
     """
-    with Evaluator(url) as evaluator:
+    with Evaluator(url, retries=NO_RETRIES) as evaluator:
         _show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
 
 
@@ -71,7 +71,7 @@ def metric(url: str, expression: str, **parameters: Any) -> None:
 @_evaluator
 def types(url: str) -> None:
     """List the types of the events that are stored."""
-    with Evaluator(url) as evaluator:
+    with Evaluator(url, retries=NO_RETRIES) as evaluator:
         for name in evaluator.types():
             click.echo(name)
 

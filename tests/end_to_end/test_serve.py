@@ -1,0 +1,237 @@
+"""`cube serve` keeps both daemons running, and leaves nothing behind however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from cube.client import Emitter, Evaluator
+from tests.end_to_end.serving import (
+    ANY_PORTS,
+    PATIENCE_SECONDS,
+    ROOT,
+    Serving,
+    alive,
+    cube,
+    serving,
+    wait_until,
+)
+
+START = "2011-07-17T23:47Z"
+STOP = "2011-07-18T00:50Z"
+
+
+def store_one(running: Serving, id: int) -> None:
+    with Emitter(running.collector) as emitter:
+        emitter.send([{"type": "test", "time": START, "id": id}])
+
+
+def count(running: Serving) -> float | None:
+    with Evaluator(running.evaluator) as evaluator:
+        rows = evaluator.metrics("count(test)", step=86_400_000, start=START, stop=STOP)
+    return rows[0].value
+
+
+def listens(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", urlsplit(url).port)) == 0
+
+
+def test_an_event_that_goes_in_is_counted(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        store_one(running, 1)
+        assert count(running) == 1
+        assert running.store == "sqlite:data"
+        assert (tmp_path / "data").is_dir()
+
+
+def test_a_daemon_that_is_killed_comes_back_on_its_port(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        store_one(running, 1)
+        before = running.children()
+        assert set(before) == {"collector", "evaluator"}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: len(running.children().keys() - {n for n, p in before.items() if alive(p)}) == 2,
+            "both to be started again",
+        )
+        for url in (running.collector, running.evaluator):
+            wait_until(lambda url=url: listens(url), "both to listen")
+        store_one(running, 2)
+        assert count(running) == 2
+        assert "The collector ended (SIGKILL); it is started again in 0.1 s." in running.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as running:
+        children = running.children()
+        running.process.send_signal(number)
+        assert running.process.wait(PATIENCE_SECONDS) == 0
+        assert not any(alive(pid) for pid in children.values())
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_the_daemons_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        children = running.children()
+        assert len(children) == 2
+        running.process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in children.values()), "the daemons to end")
+
+
+def test_it_says_where_it_listens_in_a_few_lines(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        said = running.log.read_text()
+    assert f"Collector  {running.collector}  and UDP {running.udp}\n" in said
+    assert f"Evaluator  {running.evaluator}\n" in said
+    assert "Store      sqlite:data\n" in said
+    assert len(said.splitlines()) < 12
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "sentence"),
+    [
+        (["--store", "postgres://x"], {}, "Got the store 'postgres://x'; accepted are mongodb://HOST:PORT"),
+        (["--database", "../x"], {}, "Got database = '../x' from --database; accepted is text that matches"),
+        ([], {"CUBE_LIMITS_EVENT_BYTES": "1"}, "Got limits.event_bytes = 1 from CUBE_LIMITS_EVENT_BYTES"),
+        ([], {"CUBE_PROT": "1"}, "Got the environment variable CUBE_PROT, which is no setting"),
+        (["--store", "sqlite:/proc/no/such"], {}, "/proc/no/such"),
+    ],
+)
+def test_refused_settings_end_it_with_a_sentence(
+    tmp_path: Path, flags: list[str], environ: dict[str, str], sentence: str
+) -> None:
+    ended = subprocess.run(
+        [ROOT / "bin" / "cube", "serve", *ANY_PORTS, *flags],
+        cwd=tmp_path,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode not in (0, None)
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_taken_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = cube("serve", *ANY_PORTS, "--evaluator-port", str(port), cwd=tmp_path)
+    assert ended.returncode not in (0, None)
+    assert f"evaluator: Cannot listen on 127.0.0.1:{port}: " in ended.stderr
+    assert "in use" in ended.stderr
+
+
+@pytest.mark.parametrize("daemon", ["collector", "evaluator"])
+def test_a_store_that_does_not_answer_is_refused_with_what_to_do(tmp_path: Path, daemon: str) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound, not listening: every connection is refused
+        url = f"mongodb://127.0.0.1:{silent.getsockname()[1]}"
+        ended = subprocess.run(
+            [ROOT / "bin" / daemon, "--store", url, "--port", "0"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "--store sqlite:DIRECTORY" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("daemon", ["collector", "evaluator"])
+def test_a_daemon_refuses_an_unknown_key_with_a_sentence(tmp_path: Path, daemon: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("prt = 1\n")
+    ended = subprocess.run(
+        [ROOT / "bin" / daemon, "--config", str(file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"{daemon}: Got the key prt in {file}, which is no setting (did you mean port?);"
+        " --help lists what is accepted.\n"
+    )
+
+
+def test_the_commands_work_through_a_link_and_beside_strange_packages(tmp_path: Path) -> None:
+    (tmp_path / "cube").mkdir()
+    (tmp_path / "cube" / "__init__.py").write_text("raise SystemExit('the wrong cube')")
+    link = tmp_path / "linked"
+    link.symlink_to(ROOT / "bin" / "cube")
+    shown = subprocess.run([link, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "serve" in shown.stdout
+
+
+def test_without_an_installation_the_commands_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("collector", "evaluator", "cube"):
+        copy = tmp_path / "bin" / name
+        copy.write_bytes((ROOT / "bin" / name).read_bytes())
+        copy.chmod(0o755)
+        ended = subprocess.run([copy], capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert "run `make setup` there first" in ended.stderr
+
+
+def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
+    lines = "".join(
+        json.dumps({"type": "test", "time": 1_310_946_420_000 + 1000 * i, "id": i, "data": {"i": i}}) + "\n"
+        for i in range(3)
+    )
+    with serving(tmp_path) as running:
+        to, of = ("--collector", running.collector), ("--evaluator", running.evaluator)
+        assert cube("put", *to, "-", cwd=tmp_path, text=lines).stdout == "3 events stored.\n"
+        assert cube("types", *of, cwd=tmp_path).stdout == "test\n"
+        metric = cube(
+            "metric", *of, "sum(test(i)) / 2", "--step", "60000", "--start", START,
+            "--limit", "1", "--stop", "2011-07-17T23:48Z", cwd=tmp_path,
+        )  # fmt: skip
+        assert metric.stdout == '{"time":"2011-07-17T23:47:00.000Z","value":1.5}\n'
+        event = cube("event", *of, "test(i).ge(i, 1)", "--limit", "1", cwd=tmp_path)
+        assert event.stdout == '{"id":2,"time":"2011-07-17T23:47:02.000Z","data":{"i":2}}\n'
+
+        bad = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n\n{"type":"Test"}\n')
+        assert (bad.returncode, bad.stdout) == (2, "")
+        assert bad.stderr.startswith("cube: Line 3: Got the type 'Test'; accepted is")
+        cut = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n{"type":\n')
+        assert cut.returncode == 2
+        assert cut.stderr.startswith("cube: Line 2: The line is no JSON: ")
+        wrong = cube("metric", *of, "sum(test", cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert "line 1, column 9" in wrong.stderr
+
+
+def test_an_absent_daemon_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        ended = cube("types", "--evaluator", url, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"cube: Nothing answers at {url} (connection refused); `cube serve` starts both daemons.\n"
+    )
+
+
+def test_the_tests_run_on_the_python_of_the_checkout() -> None:
+    """The commands above use `.venv`; a suite run on another Python would test something else."""
+    assert Path(sys.prefix).resolve() == (ROOT / ".venv").resolve()
