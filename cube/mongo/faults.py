@@ -54,9 +54,14 @@ async def answered(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
 
     Every other error passes as it is. The messages name no address: a URL may hold a password.
     """
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(seconds):
             yield
+        # PyMongo waits with `wait_for`, which may swallow a cancellation in Python 3.11.
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError
     except TimeoutError:
         raise Unavailable(f"MongoDB did not answer within {seconds:g} s.") from None
     except PyMongoError as error:

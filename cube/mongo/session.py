@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 
 from cube import instant
 from cube.columns.block import Block
+from cube.errors import Unavailable
 from cube.event import is_type
 from cube.mongo import revisions
 from cube.mongo.documents import Decoder
@@ -22,6 +23,8 @@ from cube.tier import Tier
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
+
+CLOSE_SECONDS = 5.0
 
 
 class MongoSession:
@@ -104,12 +107,18 @@ async def scan(
             if len(block):
                 yield block
     finally:
-        await cursor.close()
+        with suppress(Unavailable):  # the server forgets a cursor that it is not told of after ten minutes
+            async with answered(CLOSE_SECONDS):
+                await cursor.close()
 
 
 async def _next(cursor: Any) -> bytes | None:
-    async with answered():
-        return await anext(cursor, None)
+    try:
+        async with answered():
+            batch: bytes = await anext(cursor)
+    except StopAsyncIteration:
+        return None
+    return batch
 
 
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
