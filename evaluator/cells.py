@@ -70,9 +70,11 @@ def encode_partial(reduction: Reduction, state: State) -> bytes | None:
 def decode_state(reduction: Reduction, content: bytes) -> State:
     """Read a state back from a cell of `partial_kind`."""
     reduce = REDUCES[reduction.reduce]
+    if reduction.group is not None and reduce.exact_value:
+        # Values are floats, whatever the partial's form is: a count is an int.
+        return {group_key(group): reduce.form(value) for group, value in _pairs_of(float)(content)}
     if reduction.group is not None:
-        form = reduce.form
-        return {group_key(group): partial for group, partial in _pairs_of(form)(content)}
+        return {group_key(group): partial for group, partial in _pairs_of(reduce.form)(content)}
     if not reduce.exact_value:
         return {None: _one_of(reduce.form)(content)} if content else {}
     value = _FLOAT.unpack(content)[0] if content else None

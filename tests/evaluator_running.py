@@ -1,0 +1,274 @@
+"""An evaluator as its tests run it: in this process, on a SQLite store that counts what is asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from cube import instant
+from cube.columns import Block
+from cube.event import ABSENT, Event, EventId, make_id
+from cube.expression import parse_metric
+from cube.settings import EvaluatorSettings
+from cube.settings.daemons import EvaluatorLimits, StreamSettings
+from cube.span import Span
+from cube.sqlite import SqliteStore, open_store
+from cube.store.ports import CacheKey, Cell, ReadSession, Revisions, Store
+from cube.tier import TIERS, Tier
+from evaluator.app import Evaluator
+from evaluator.evaluation import Evaluation
+from evaluator.pyramid import Pyramid
+from evaluator.scan import ColumnScan
+from evaluator.series import Bounds, Series
+
+DAY = instant.parse("2011-07-18T00:00Z")
+ANSWER_SECONDS = 10.0
+
+
+def event(time: int, data: Any = ABSENT, id: EventId | None = None, type: str = "test") -> Event:
+    return Event(type, time, make_id() if id is None else id, data)
+
+
+def known_events() -> list[Event]:
+    """The 2 500 events whose metrics are known."""
+    return [event(DAY + math.trunc(math.sqrt(i) - 10) * 60_000, {"i": i}) for i in range(2500)]
+
+
+class Recorder:
+    """A store that hands everything on to another one, and keeps what was asked of it.
+
+    ``gate``: while it is clear, scans wait.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.metrics = self
+        self.events = _Events(store, self)
+        self.finds: list[str] = []
+        self.scans: list[Span] = []
+        self.saved: list[tuple[Tier, Sequence[int]]] = []
+        self._scanned = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def clear(self) -> None:
+        self.finds, self.scans, self.saved = [], [], []
+
+    def scanned(self, span: Span) -> None:
+        self.scans.append(span)
+        self._scanned.set()
+
+    async def until_scans(self, count: int) -> None:
+        """Return when so many scans have begun."""
+        while len(self.scans) < count:
+            self._scanned.clear()
+            await asyncio.wait_for(self._scanned.wait(), ANSWER_SECONDS)
+
+    async def ping(self) -> None:
+        await self.store.ping()
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+        self.finds.append(f"{key.kind}s of {tier.name}")
+        return await self.store.metrics.read(key, tier, span)
+
+    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+        self.saved.append((tier, sorted(cells)))
+        await self.store.metrics.save(key, tier, cells)
+
+
+class _Events:
+    def __init__(self, store: Store, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._events = store.events
+        self.save = store.events.save
+        self.build = store.events.build
+        self.revise = store.events.revise
+        self.expire = store.events.expire
+        self.sweep = store.events.sweep
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[_Session]:
+        async with self._events.read() as session:
+            yield _Session(session, self._recorder)
+
+
+class _Session:
+    def __init__(self, session: ReadSession, recorder: Recorder) -> None:
+        self._session = session
+        self._recorder = recorder
+        self.types = session.types
+
+    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+        self._recorder.finds.append(f"revisions of {tier.name}")
+        return await self._session.revisions(type, tier, span)
+
+    async def scan(
+        self,
+        type: str,
+        span: Span,
+        fields: Sequence[str] | None,
+        *,
+        ids: bool = False,
+        newest_first: bool = False,
+    ) -> AsyncIterator[Block]:
+        self._recorder.scanned(span)
+        await self._recorder.gate.wait()
+        async for block in self._session.scan(type, span, fields, ids=ids, newest_first=newest_first):
+            yield block
+
+
+class Bench:
+    """A store and a pyramid over it, of which every find and scan is recorded."""
+
+    def __init__(self, store: SqliteStore, executor: ThreadPoolExecutor) -> None:
+        self.store = store
+        self.seen = Recorder(store)
+        self.pyramid = Pyramid(self.seen, ColumnScan(executor))
+        self.evaluation = Evaluation(self.pyramid, Bounds())
+
+    async def save(self, *events: Event) -> None:
+        """Store events, each type in one save."""
+        for type in {event.type for event in events}:
+            await self.store.events.save(type, [event for event in events if event.type == type])
+
+    async def series(self, expression: str, step: int, start: int, stop: int) -> Series:
+        tier = TIERS[step]
+        return await self.evaluation.evaluate(parse_metric(expression), tier, tier.cover(Span(start, stop)))
+
+    async def values(self, expression: str, step: int, start: int, stop: int) -> list[float | None]:
+        """The values of an expression without groups."""
+        return plain((await self.series(expression, step, start, stop)).default)
+
+    async def groups(
+        self, expression: str, step: int, start: int, stop: int
+    ) -> dict[Any, list[float | None]]:
+        """The values of an expression by group."""
+        series = await self.series(expression, step, start, stop)
+        assert series.groups is not None
+        return {key[1]: plain(values) for key, values in sorted(series.groups.items())}
+
+
+def plain(values: Any) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+@asynccontextmanager
+async def bench(directory: Path | str) -> AsyncIterator[Bench]:
+    store = await open_store(directory, "test")
+    with ThreadPoolExecutor(1) as executor:
+        made = Bench(store, executor)
+        try:
+            yield made
+        finally:
+            await made.pyramid.close()
+            await store.close()
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Running:
+    """A listening evaluator, its store and its clock."""
+
+    def __init__(self, evaluator: Evaluator, store: SqliteStore, seen: Recorder, clock: Clock) -> None:
+        self.evaluator = evaluator
+        self.store = store
+        self.seen = seen
+        self.clock = clock
+        self._sockets: list[Socket] = []
+        self.port = int(evaluator.addresses["http"].rpartition(":")[2])
+
+    async def save(self, *events: Event) -> None:
+        for type in {event.type for event in events}:
+            await self.store.events.save(type, [event for event in events if event.type == type])
+
+    async def socket(self, path: str) -> Socket:
+        socket = Socket(await websocket_connect(f"ws://127.0.0.1:{self.port}{path}"))
+        self._sockets.append(socket)
+        return socket
+
+    async def close_sockets(self) -> None:
+        for socket in self._sockets:
+            await socket.close()
+
+
+class Socket:
+    """One WebSocket of a client."""
+
+    def __init__(self, connection: WebSocketClientConnection) -> None:
+        self.connection = connection
+        self._closed = False
+
+    async def ask(self, **request: Any) -> None:
+        await self.connection.write_message(json.dumps(request))
+
+    async def next(self) -> Any:
+        """The next message; an `AssertionError` if none comes in time, or the socket closes."""
+        message = await asyncio.wait_for(self.connection.read_message(), ANSWER_SECONDS)
+        assert message is not None, "the socket was closed"
+        return json.loads(message)
+
+    async def some(self, count: int) -> list[Any]:
+        return [await self.next() for _ in range(count)]
+
+    async def close(self) -> None:
+        """Close it, and return when it is closed; once more does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.connection.close()
+        await self.until_closed()
+
+    async def until_closed(self) -> None:
+        """Read what comes, and return when the other side has closed it."""
+        while await asyncio.wait_for(self.connection.read_message(), ANSWER_SECONDS) is not None:
+            continue
+        self._closed = True
+        self.connection.close()
+
+
+@asynccontextmanager
+async def running(
+    directory: Path | str,
+    *,
+    now: int = DAY,
+    poll_ms: int = 20,
+    self_events: bool = False,
+    **limits: Any,
+) -> AsyncIterator[Running]:
+    store = await open_store(directory, "test")
+    seen, clock = Recorder(store), Clock(now)
+    settings = EvaluatorSettings(
+        port=0,
+        limits=EvaluatorLimits(**limits),
+        stream=StreamSettings(poll_ms=poll_ms),
+        self_events=self_events,
+    )
+    evaluator = Evaluator(seen, settings, CollectorRegistry(), clock)
+    made = Running(evaluator, store, seen, clock)
+    try:
+        yield made
+    finally:
+        seen.gate.set()
+        await evaluator.stop(5)
+        await made.close_sockets()
+        await store.close()

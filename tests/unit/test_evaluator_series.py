@@ -1,0 +1,115 @@
+"""Arithmetic on series: no value, constants, and the joining of groups."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cube.errors import InvalidQuery
+from cube.expression import parse_metric, print_expression
+from cube.metric import group_key
+from cube.span import Span
+from cube.tier import MINUTE
+from evaluator.answers import metric_rows
+from evaluator.series import Bounds, Series, compute, reductions
+
+NAN = math.nan
+SPAN = Span(0, 2 * MINUTE.step)
+
+
+def series(default: list[float], groups: dict[Any, list[float]] | None = None) -> Series:
+    joined = None
+    if groups is not None:
+        joined = {group_key(group): np.array(values) for group, values in groups.items()}
+    return Series(np.array(default), joined)
+
+
+A = series([1.0, NAN])
+B = series([4.0, 2.0])
+X = series([0.0, 0.0], {"x": [1.0, 2.0], "both": [3.0, 4.0]})
+Y = series([NAN, NAN], {"y": [5.0, 6.0], "both": [7.0, NAN]})
+MEASURED = {"sum(a)": A, "sum(b)": B, "sum(x).group(g)": X, "min(y).group(h)": Y}
+
+
+def rows(text: str) -> list[tuple[Any, ...]]:
+    """The rows of an expression: (minute, value or None, group if there is one)."""
+    result = compute(parse_metric(text), 2, MEASURED, Bounds())
+    return [
+        (int(row["time"][14:16]), row.get("value"), *([row["group"]] if "group" in row else []))
+        for row in metric_rows(result, MINUTE, SPAN)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("sum(b)", [4, 2]),
+        ("sum(a) + sum(b)", [5, None]),
+        ("sum(b) - 1 - 1", [2, 0]),
+        ("sum(b) / 2 * 3", [6, 3]),
+        ("-sum(b)", [-4, -2]),
+        ("-sum(b) * 2 + 1", [-7, -3]),
+        ("1 / (sum(b) - 2)", [0.5, None]),
+        ("sum(b) * 1e308 * 10", [None, None]),
+        ("0.5", [0.5, 0.5]),
+        ("0 / 0", [None, None]),
+        ("9007199254740993", [9007199254740992.0, 9007199254740992.0]),
+    ],
+)
+def test_arithmetic(text: str, values: list[float | None]) -> None:
+    assert [row[1] for row in rows(text)] == values
+
+
+def test_integral_values_have_no_fraction() -> None:
+    assert str(rows("sum(b)")) == "[(0, 4), (1, 2)]"
+
+
+def test_a_side_without_groups_applies_to_every_group() -> None:
+    assert rows("sum(x).group(g) * 10 + sum(b)") == [
+        (0, 34, "both"),
+        (0, 14, "x"),
+        (1, 42, "both"),
+        (1, 22, "x"),
+    ]
+
+
+def test_a_group_missing_on_one_side_has_the_empty_value_there() -> None:
+    assert rows("sum(x).group(g) - min(y).group(h)") == [
+        (0, -4, "both"),
+        (0, None, "x"),
+        (0, -5, "y"),
+        (1, None, "both"),
+        (1, None, "x"),
+        (1, -6, "y"),
+    ]
+    assert rows("min(y).group(h) + 0 * min(y).group(h) - sum(x).group(g)")[2] == (0, 5, "y")
+
+
+def test_no_group_makes_no_rows() -> None:
+    measured = {"sum(x).group(g)": series([0.0, 0.0], {})}
+    result = compute(parse_metric("sum(x).group(g) + 1"), 2, measured, Bounds())
+    assert metric_rows(result, MINUTE, SPAN) == []
+
+
+def test_groups_are_ordered_numbers_strings_booleans() -> None:
+    result = series([0.0], {"a": [1.0], True: [2.0], 10: [3.0], 2.5: [4.0], "": [5.0], False: [6.0]})
+    shown = metric_rows(result, MINUTE, Span(0, MINUTE.step))
+    assert [row["group"] for row in shown] == [2.5, 10, "", "a", False, True]
+
+
+def test_reductions_that_differ_in_a_literal_alone_are_two() -> None:
+    node = parse_metric("sum(a.eq(b,1)) - sum(a.eq(b,true))")
+    assert len({print_expression(each) for each in reductions(node)}) == 2
+
+
+def test_too_many_groups_are_refused() -> None:
+    with pytest.raises(InvalidQuery, match="more than 2 groups"):
+        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, Bounds(groups=2))
+
+
+def test_too_many_cells_are_refused() -> None:
+    with pytest.raises(InvalidQuery, match="2 buckets times 3 groups"):
+        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, Bounds(cells=5))
