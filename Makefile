@@ -40,12 +40,14 @@ clean:
 
 .venv/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "Cube needs Python 3.11 or later; name one with PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .venv/.run-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install --constraint constraints.txt --editable .
+	@echo "Installing into .venv"
+	@$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/.dev-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install --constraint constraints.txt --editable '.[test,check]'
+	@echo "Installing into .venv"
+	@$(PIP) install --constraint constraints.txt --editable '.[test,check]'
 	@touch $@ .venv/.run-ready
