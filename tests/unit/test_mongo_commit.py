@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -218,6 +219,8 @@ async def test_racing_replacements_leave_one_event_and_no_intent(database: Datab
     assert await database.raw.cube_intents.count_documents({}) == 0
 
 
+# PyMongo 4.20 leaves a socket to the garbage collector when it cancels a monitor that is just connecting.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 async def test_a_server_that_is_away_is_unavailable_and_the_note_stays(tmp_path: Any) -> None:
     with MongoServer(tmp_path / "db") as server:
         store = await open_store(f"{server.url}/?serverSelectionTimeoutMS=300", "cube")
@@ -230,6 +233,7 @@ async def test_a_server_that_is_away_is_unavailable_and_the_note_stays(tmp_path:
         server.start()
         assert [id for _, id, _ in await rows(store)] == ["acknowledged"]
         await store.close()
+    gc.collect()
 
 
 async def _dead_process(database: Database, note: int) -> None:
