@@ -14,7 +14,7 @@ from cube.settings.daemons import (
     IntakeSettings,
     StreamSettings,
 )
-from cube.settings.document import commented_toml
+from cube.settings.document import commented_toml, markdown_table
 from cube.settings.load import load, variable
 from cube.settings.setting import Setting, settings_of
 
@@ -29,6 +29,7 @@ __all__ = [
     "StreamSettings",
     "commented_toml",
     "load",
+    "markdown_table",
     "settings_of",
     "variable",
 ]

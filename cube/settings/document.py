@@ -1,4 +1,4 @@
-"""The settings files, written from the settings: what ``config/`` holds."""
+"""Texts written from the settings: the files of ``config/``, and the tables of ``docs/reference.md``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ def commented_toml(cls: type[DaemonSettings]) -> str:
         f"# file, and a flag overrides both; bin/{cls.program} --help lists them.\n"
     )
     return head + "".join(_entries(cls))
+
+
+def markdown_table(cls: type[DaemonSettings]) -> str:
+    """Return a Markdown table with every setting of a daemon."""
+    rows = [
+        f"| `{setting.key}` | {_shown(setting.default)} | {setting.rule.help} |\n"
+        for setting in settings_of(cls)
+    ]
+    return "| key | default | |\n|---|---|---|\n" + "".join(rows)
+
+
+def _shown(default: Scalar) -> str:
+    return "" if default in ("", ()) else f"`{_toml(default)}`"
 
 
 def _entries(cls: type[DaemonSettings]) -> Iterator[str]:

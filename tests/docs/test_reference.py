@@ -1,0 +1,51 @@
+"""The reference names every setting, route and command."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.request import urlopen
+
+import click
+import pytest
+
+from cube.cli.main import main
+from cube.settings import CollectorSettings, DaemonSettings, EvaluatorSettings, markdown_table
+from tests.daemon import daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("cls", [CollectorSettings, EvaluatorSettings])
+def test_every_setting_is_documented_with_its_default(cls: type[DaemonSettings]) -> None:
+    assert markdown_table(cls) in REFERENCE
+
+
+@pytest.mark.parametrize("name", ["collector", "evaluator"])
+def test_every_route_is_documented(name: str, tmp_path: Path) -> None:
+    with (
+        daemon(name, f"sqlite:{tmp_path}", tmp_path) as running,
+        urlopen(f"{running.http}/openapi.json") as answer,
+    ):
+        paths = json.load(answer)["paths"]
+    assert len(paths) > 5
+    assert [path for path in paths if f"`{path}`" not in REFERENCE] == []
+
+
+@pytest.mark.parametrize("command", main.commands.values(), ids=lambda command: command.name)
+def test_every_command_is_documented_with_its_options(command: click.Command) -> None:
+    row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `cube {command.name}"))
+    options = [option for parameter in command.params for option in parameter.opts if option[:2] == "--"]
+    assert options
+    assert [option for option in options if f"`{option}`" not in row] == []
+    assert command.help
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [target for target in targets if not target.startswith("http")]
+    assert [target for target in local if not (page.parent / target).exists()] == []
