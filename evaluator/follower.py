@@ -65,9 +65,9 @@ class Follower:
         due = [arrival for arrival in self._waiting.values() if arrival.time < now - self.query.delay]
         for arrival in due:
             del self._waiting[arrival.digest]
-        given = [arrival for arrival in due if window.holds(arrival)]
+        given = window.held(due)
         # Announced before it was in the window: it will be announced again.
-        self._announced.difference_update(arrival.digest for arrival in due if not window.holds(arrival))
+        self._announced -= {arrival.digest for arrival in due} - {arrival.digest for arrival in given}
         self._give([Found(*arrival[:3]) for arrival in sorted(given, key=_key)])
         self._looked = now
         if now - self._began > DOUBT_MS:

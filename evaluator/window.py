@@ -71,10 +71,17 @@ class Window:
             self._buckets[bucket] = _Bucket(numbers[bucket], digests)
         return fresh
 
-    def holds(self, arrival: Arrival) -> bool:
-        """Tell whether an event is still stored as it was met, as far as the last look knows."""
-        bucket = self._buckets.get(TEN_SECONDS.floor(arrival.time))
-        return bucket is not None and bool((bucket.digests == arrival.digest).any())
+    def held(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
+        """Return those that are still stored as they were met, as far as the last look knows."""
+        held: list[Arrival] = []
+        known: dict[int, set[int]] = {}
+        for arrival in arrivals:
+            bucket = TEN_SECONDS.floor(arrival.time)
+            if bucket not in known:
+                known[bucket] = self._digests(bucket)
+            if arrival.digest in known[bucket]:
+                held.append(arrival)
+        return held
 
     def trim(self, span: Span) -> None:
         """Forget the buckets before a span."""
