@@ -26,7 +26,7 @@ EXPRESSIONS = ("sum(request(duration_ms))", "median(request(duration_ms))", "dis
 
 
 def bench_warm_query() -> None:
-    """A warm query of 1 440 buckets of a minute on SQLite, against /healthz of the same daemon; wanted: under 5 ms."""
+    """A warm query of 1 440 minutes on SQLite, against /healthz of the same daemon; wanted: under 5 ms."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         with daemon("collector", f"sqlite:{folder}", directory) as collector:
@@ -44,7 +44,7 @@ def bench_warm_query() -> None:
 
 
 def bench_cold_scan_on_sqlite() -> None:
-    """A cold scan of 200 000 events at 10 s on SQLite, against decoding their JSON; wanted: under 1 s each."""
+    """A cold scan of 200 000 events at 10 s on SQLite, against decoding JSON; wanted: under 1 s each."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         with daemon("collector", f"sqlite:{folder}", directory) as collector:
@@ -60,7 +60,7 @@ def bench_cold_scan_on_sqlite() -> None:
 
 
 def bench_cold_scan_on_mongodb() -> None:
-    """A cold scan of 50 000 events at 10 s on MongoDB, against a bare find of the same field; wanted: 80 % of its rate."""
+    """A cold scan of 50 000 events at 10 s on MongoDB, against a find of the field; wanted: 80 % of its rate."""
     events = 50_000
     with tempfile.TemporaryDirectory() as folder, MongoServer(Path(folder) / "db") as server:
         with daemon("collector", server.url, Path(folder)) as collector:

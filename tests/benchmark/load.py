@@ -1,8 +1,8 @@
 """A load generator: a process of its own, raw sockets, prepared requests.
 
-``python -m tests.benchmark.load HOST PORT CONNECTIONS SECONDS EVENTS`` posts batches of EVENTS events (1: a lone object)
-over keep-alive connections, one request at a time on each, and prints ``{"requests", "events", "seconds",
-"failures"}`` as JSON.
+``python -m tests.benchmark.load HOST PORT CONNECTIONS SECONDS EVENTS`` posts batches of EVENTS events
+(1: a lone object) over keep-alive connections, one request at a time on each, and prints ``{"requests",
+"events", "seconds", "failures"}`` as JSON.
 """
 
 from __future__ import annotations

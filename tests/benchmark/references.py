@@ -56,7 +56,7 @@ def find_rate(url: str, database: str, fields: list[str]) -> float:
 
 
 def sqlite_insert_rate(directory: Path, batches: int) -> float:
-    """Insert JSON texts in transactions of 1 000 with ``synchronous=FULL`` and two indexes; return rows per second."""
+    """Insert JSON in transactions of 1 000, ``synchronous=FULL``, two indexes; return rows per second."""
     path = directory / f"bare-{time.monotonic_ns()}.db"
     rows = [
         [(f"{batch:06}{n:06}", event(n)["time"], json.dumps(event(n)["data"])) for n in range(ROWS)]

@@ -1,1 +1,1 @@
-"""The consistency promise under random interleavings: a scheduler, gates in the ports and the driver, a model."""
+"""The promise under random interleavings: a scheduler, gates in the ports and the driver, a model."""

@@ -1,7 +1,8 @@
 """Actors: tasks that stop at every gate until the test lets them on.
 
-A gate stands before each step that other processes could come between (a read of revisions, a scan, a write to the
-database). An actor that is never let on again is a process that was killed there: none of its code runs any more.
+A gate stands before each step that other processes could come between (a read of revisions, a scan, a
+write to the database). An actor that is never let on again is a process that was killed there: none of
+its code runs any more.
 """
 
 from __future__ import annotations
