@@ -60,7 +60,7 @@ def bench_cold_scan_on_sqlite() -> None:
 
 
 def bench_cold_scan_on_mongodb() -> None:
-    """A cold scan of 50 000 events at 10 s on MongoDB, against a find of the field; wanted: 80 % of its rate."""
+    """A cold scan of 50 000 events at 10 s on MongoDB, against a bare find; wanted: 80 % of its rate."""
     events = 50_000
     with tempfile.TemporaryDirectory() as folder, MongoServer(Path(folder) / "db") as server:
         with daemon("collector", server.url, Path(folder)) as collector:
