@@ -49,11 +49,12 @@ _DUPLICATE_KEY = 11000
 
 
 @asynccontextmanager
-async def answered(seconds: float = OPERATION_SECONDS) -> AsyncIterator[None]:
-    """Bound the time of calls to the server, and raise `Unavailable` where it does not answer.
+async def answered(seconds: float | None = None) -> AsyncIterator[None]:
+    """Bound the time of calls to the server (None: `OPERATION_SECONDS`), and raise `Unavailable` over it.
 
     Every other error passes as it is. The messages name no address: a URL may hold a password.
     """
+    seconds = OPERATION_SECONDS if seconds is None else seconds
     task = asyncio.current_task()
     cancelling = task.cancelling() if task else 0
     try:

@@ -21,6 +21,7 @@ class Actor:
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._at_gate = asyncio.Event()
         self._standing: list[asyncio.Future[None]] = []
+        self._is_buried = False
         token = _CURRENT.set(self)
         self.task = asyncio.get_running_loop().create_task(coroutine)
         _CURRENT.reset(token)
@@ -56,12 +57,15 @@ class Actor:
 
     async def bury(self) -> None:
         """Release what a killed actor still holds in this process, at the very end of a test."""
+        self._is_buried = True  # its cleaning up meets no gates
         self.task.cancel()
         await asyncio.wait({self.task})
         if not self.task.cancelled():
             self.task.exception()
 
     async def _stand(self) -> None:
+        if self._is_buried:
+            return
         let_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._standing.append(let_on)
         self._at_gate.set()
