@@ -13,13 +13,16 @@ import sys
 import time
 
 VARIANTS = 64
+FIRST = 1_700_000_000_000
+
+_SECOND = b"1234567890"  # stands for the second at which a request is sent
 
 
 def event(number: int) -> dict[str, object]:
     """Return one ordinary event: seven fields, about 150 bytes of JSON."""
     return {
         "type": "request",
-        "time": 1_700_000_000_000 + number * 7,
+        "time": FIRST + number * 7,
         "data": {
             "path": f"/page/{number % 40}",
             "method": "GET" if number % 5 else "POST",
@@ -36,6 +39,20 @@ def body(first: int, size: int) -> bytes:
     """Return the JSON of one request."""
     events = [event(first + offset) for offset in range(size)]
     return json.dumps(events[0] if size == 1 else events, separators=(",", ":")).encode()
+
+
+def live(first: int, size: int) -> bytes:
+    """Return the bytes of one POST whose events will happen when it is sent; see `at`."""
+    events = [event(first + offset) for offset in range(size)]
+    for offset, one in enumerate(events):
+        one["time"] = int(_SECOND) * 1000 + offset % 1000
+    content = json.dumps(events[0] if size == 1 else events, separators=(",", ":")).encode()
+    return request(content)
+
+
+def at(request: bytes, second: int) -> bytes:
+    """Return a live request with its events in the given second since 1970."""
+    return request.replace(_SECOND, b"%d" % second)
 
 
 def request(content: bytes) -> bytes:
@@ -81,7 +98,7 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
     def _send(self) -> None:
-        self.transport.write(self.requests[self.sent % len(self.requests)])
+        self.transport.write(at(self.requests[self.sent % len(self.requests)], int(time.time())))
         self.sent += 1
 
 
@@ -96,7 +113,7 @@ def _content_length(head: bytes) -> int:
 async def run(host: str, port: int, connections: int, seconds: float, events: int) -> dict[str, float]:
     """Offer the load and return what came of it."""
     loop = asyncio.get_running_loop()
-    requests = [request(body(number * events, events)) for number in range(VARIANTS)]
+    requests = [live(number * events, events) for number in range(VARIANTS)]
     start = time.monotonic()
     clients = []
     for number in range(connections):
