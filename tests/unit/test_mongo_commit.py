@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -22,13 +21,15 @@ from tests.unit.mongo_support import (
     Database,
     all_numbers,
     database,
-    drop_sockets,
     event,
     numbers,
     rows,
+    sockets_dropped,
 )
 
-__all__ = ["database", "mongo_server"]
+__all__ = ["database", "mongo_server", "sockets_dropped"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see sockets_dropped
 
 
 async def test_a_first_save_marks_notes_inserts_and_raises_in_this_order(database: Database) -> None:
@@ -230,7 +231,6 @@ async def test_racing_replacements_leave_one_event_and_no_intent(database: Datab
     assert await database.raw.cube_intents.count_documents({}) == 0
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see drop_sockets
 async def test_a_server_that_is_away_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
     with MongoServer(tmp_path / "db") as server:
         store = await open_store(f"{server.url}/?serverSelectionTimeoutMS=500", "cube")
@@ -246,7 +246,6 @@ async def test_a_server_that_is_away_is_unavailable_until_it_is_back(tmp_path: P
             assert [id for _, id, _ in await rows(store)] == ["acknowledged"]
         finally:
             await store.close()
-            await drop_sockets()
 
 
 async def _answers(store: MongoStore) -> None:

@@ -20,9 +20,11 @@ from cube.span import Span
 from cube.store.ports import CacheKey, Cell
 from cube.tier import HOUR, TEN_SECONDS
 from tests.mongo_server import mongo_server
-from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows
+from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped
 
-__all__ = ["database", "mongo_server"]
+__all__ = ["database", "mongo_server", "sockets_dropped"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see sockets_dropped
 
 KEY = CacheKey("test", "sum(test(i))", "value", 1)
 SPAN = Span(T0, T0 + 10_000_000)

@@ -10,10 +10,13 @@ from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, Networ
 from cube.errors import InvalidSettings, Unavailable
 from cube.mongo import open_store
 from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
-from tests.unit.mongo_support import drop_sockets
+from tests.unit.mongo_support import sockets_dropped
+
+__all__ = ["sockets_dropped"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see sockets_dropped
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see drop_sockets
 async def test_no_server_says_what_to_do_and_keeps_the_password() -> None:
     with pytest.raises(Unavailable) as caught:
         await open_store("mongodb://me:secret@127.0.0.1:1/?serverSelectionTimeoutMS=100", "cube")
@@ -21,7 +24,6 @@ async def test_no_server_says_what_to_do_and_keeps_the_password() -> None:
     assert caught.value.message == (
         "No MongoDB answers at mongodb://127.0.0.1:1/: start MongoDB, or use --store sqlite:DIRECTORY."
     )
-    await drop_sockets()
 
 
 @pytest.mark.parametrize("url", ["mongodb://me:sec/ret@host", "mongodb://host:port", "http://secret@host"])
