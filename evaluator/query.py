@@ -9,14 +9,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cube import instant
+from cube.columns import check
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.span import Span
 from cube.tier import TEN_SECONDS, TIERS, Tier
+
+E = TypeVar("E", EventExpression, MetricExpression)
 
 LONGEST_WAIT_MS = 604_800_000
 """A longer delay or lateness counts as this: a week."""
@@ -61,7 +64,7 @@ class EventQuery:
         stop = now if stop is None and not stream else stop
         _check_order(start, stop)
         return cls(
-            expression=parse_event(_expression(raw)),
+            expression=_checked(parse_event(_expression(raw))),
             start=start,
             stop=stop,
             limit=_limit(raw, defaults.rows),
@@ -90,7 +93,7 @@ class MetricQuery:
         """Check a request's keys; see `EventQuery.parse`."""
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
-        expression = parse_metric(_expression(raw))
+        expression = _checked(parse_metric(_expression(raw)))
         tier, limit = _tier(raw), _limit(raw, defaults.rows)
         live = live and stop is None
         if stop is None:
@@ -144,6 +147,12 @@ def _expression(raw: Mapping[str, Any]) -> str:
     expression = raw["expression"]
     if not isinstance(expression, str):
         raise InvalidQuery(f"Got the expression {_shown(expression)}; accepted is text.", field="expression")
+    return expression
+
+
+def _checked(expression: E) -> E:
+    """Return an expression whose patterns compile: a bad one is refused even where no event is scanned."""
+    check(expression)
     return expression
 
 

@@ -158,6 +158,17 @@ async def test_a_parse_error_says_where(made: Running) -> None:
     assert (answer.json["line"], answer.json["column"]) == (1, 11)
 
 
+@pytest.mark.parametrize("filter", ['re(a,"b(")', 'or(eq(a,1),not(re(a,"b(")))'])
+async def test_a_bad_pattern_is_refused_before_any_scan(made: Running, filter: str) -> None:
+    await made.save(event(DAY - 1, {"a": "text"}))
+    for path, expression in (("/1.0/metric", f"sum(test.{filter})"), ("/1.0/event", f"test.{filter}")):
+        answer = await ask(made, path, expression=expression)
+        assert answer.status == 400
+        assert "missing ): b(; accepted is RE2's syntax" in answer.json["error"]
+        assert answer.json["field"] == "expression"
+    assert (made.seen.finds, made.seen.scans) == ([], [])
+
+
 async def test_head_is_answered_like_get(made: Running) -> None:
     head = await ask(made, "/1.0/metric", "HEAD", expression="1", limit=2)
     get = await ask(made, "/1.0/metric", "GET", expression="1", limit=2)

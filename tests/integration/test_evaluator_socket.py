@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.evaluator_running import DAY, Running, Socket, event, known_events, running
@@ -78,6 +79,22 @@ async def test_a_bad_message_is_answered_and_the_socket_lives_on(made: Running) 
     assert (await socket.next())["id"] == {"any": "json"}
     await socket.ask(expression="1", start=DAY - 10_000, stop=DAY)
     assert (await socket.next())["value"] == 1
+
+
+@pytest.mark.parametrize("stop", [{}, {"stop": DAY}], ids=["endless", "with stop"])
+async def test_a_bad_pattern_is_refused_before_any_scan(made: Running, stop: dict[str, int]) -> None:
+    await made.save(event(DAY - 1, {"a": "text"}))
+    filter = 'or(eq(a,1),not(re(a,"(?=b)")))'
+    for path, expression in (("metric", f"sum(test.{filter})"), ("event", f"test.{filter}")):
+        socket = await made.socket(f"/1.0/{path}/get")
+        await socket.ask(id=1, expression=expression, start=DAY - 10_000, **stop)
+        refused = await socket.next()
+        assert (refused["id"], refused["field"]) == (1, "expression")
+        assert "accepted is RE2's syntax" in refused["error"]
+        assert (made.seen.finds, made.seen.scans) == ([], [])
+        good = "1" if path == "metric" else "test"
+        await socket.ask(id=1, expression=good, start=DAY - 10_000, stop=DAY)
+        assert "error" not in await socket.next()
 
 
 async def test_an_id_that_is_running_is_refused_until_it_is_cancelled(made: Running) -> None:
