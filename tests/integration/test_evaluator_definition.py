@@ -32,6 +32,7 @@ ASKED = (
     "variance(test(v))",
     "stddev(test(v))",
     "median(test(v))",
+    "distinct(test(v))",
     "quantile(0.9,test(v))",
     "first(test(v))",
     "last(test(v))",
@@ -63,7 +64,8 @@ def wanted(
         if not taken or each.time not in span or (reduction.group is not None and group is None):
             continue
         key = None if reduction.group is None else group_key(group)
-        sample = Sample(each.time, each.id, float(value) if reduce.numeric else value)
+        # For distinct: 1 = 1.0, but true is no number, though Python finds them equal.
+        sample = Sample(each.time, each.id, float(value) if reduce.numeric else (type(value) is bool, value))
         table.setdefault(key, {}).setdefault(tier.floor(each.time), []).append(sample)
     return {
         key: [
