@@ -26,7 +26,9 @@ class DaemonSettings:
         "cube_development", "The name of the database in the store.", pattern="[A-Za-z0-9_-]{1,63}"
     )
     foreign: tuple[str, ...] = setting(
-        (), "Types that other tools write too: nothing of them is cached.", pattern=_TYPE
+        (),
+        "Types that other tools write too: nothing of them is cached. Refused on sqlite:, where none do.",
+        pattern=_TYPE,
     )
     origins: tuple[str, ...] = setting(
         (), "Web origins that may call (https://example.org); none named: any may.", pattern=r"[a-z]+://\S+"

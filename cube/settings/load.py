@@ -34,7 +34,7 @@ def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
     `variable`; one that begins with ``CUBE_`` and is no setting of either daemon is refused.
 
     ``--help`` prints all of them and exits. Raises `InvalidSettings` for an unknown key or a bad
-    value, naming the key, what was got and what is accepted.
+    value, naming the key, what was got and what is accepted, and for two that contradict each other.
     """
     settings = {setting.key: setting for setting in settings_of(cls)}
     flags = _from_flags(cls, settings, argv)
@@ -44,7 +44,9 @@ def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
         values.update(_from_file(settings, path))
     values.update(_from_environment(settings, environ))
     values.update((key, settings[key].read(text, flag(key))) for key, text in flags.items())
-    return _build(cls, values)
+    loaded = _build(cls, values)
+    _refuse_contradiction(loaded)
+    return loaded
 
 
 def variable(key: str) -> str:
@@ -149,3 +151,12 @@ def _build(cls: type[S], values: Mapping[str, Scalar], prefix: str = "") -> S:
         elif prefix + field.name in values:
             arguments[field.name] = values[prefix + field.name]
     return cls(**arguments)
+
+
+def _refuse_contradiction(settings: DaemonSettings) -> None:
+    """Refuse foreign types on SQLite: heeded they would cost every cache, passed over they would mislead."""
+    if settings.foreign and settings.store.startswith("sqlite:"):
+        raise InvalidSettings(
+            f"Got foreign = {list(settings.foreign)} with the store {settings.store}; accepted is no foreign"
+            " type there: only Cube writes into an SQLite store."
+        )
