@@ -16,7 +16,7 @@ from cube.sqlite.metrics import SqliteMetrics
 from cube.sqlite.readers import Readers
 from cube.sqlite.writer import Writer
 
-_WRITER_CACHE_BYTES = 64 * 1024 * 1024
+_WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is no faster; ids and times come nearly in order
 _READER_CACHE_BYTES = 8 * 1024 * 1024
 
 
