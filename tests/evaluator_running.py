@@ -1,4 +1,4 @@
-"""An evaluator as its tests run it: in this process, on a SQLite store that counts what is asked of it."""
+"""An evaluator as its tests run it: in this process, on a store that counts what is asked of it."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class _Session:
 class Bench:
     """A store and a pyramid over it, of which every find and scan is recorded."""
 
-    def __init__(self, store: SqliteStore, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, executor: ThreadPoolExecutor) -> None:
         self.store = store
         self.seen = Recorder(store)
         self.pyramid = Pyramid(self.seen, ColumnScan(executor))
@@ -166,7 +166,14 @@ def plain(values: Any) -> list[float | None]:
 
 @asynccontextmanager
 async def bench(directory: Path | str) -> AsyncIterator[Bench]:
-    store = await open_store(directory, "test")
+    """A bench on SQLite."""
+    async with bench_on(await open_store(directory, "test")) as made:
+        yield made
+
+
+@asynccontextmanager
+async def bench_on(store: Store) -> AsyncIterator[Bench]:
+    """A bench on an open store, which it closes."""
     with ThreadPoolExecutor(1) as executor:
         made = Bench(store, executor)
         try:

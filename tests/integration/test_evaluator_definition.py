@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cube import mongo
 from cube.event import Event
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
@@ -18,7 +19,10 @@ from cube.metric import Group, group_key
 from cube.reduce import REDUCES, Sample
 from cube.span import Span
 from cube.tier import TIERS, Tier
-from tests.evaluator_running import DAY, Bench, bench, event, plain
+from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
+from tests.mongo_server import MongoServer, mongo_server
+
+__all__ = ["mongo_server"]
 
 SPREAD = (0, 700, 9_999, 10_000, 61_000, 299_999, 300_000, 3_599_999, 3_600_001, 86_400_000, 9 * 86_400_000)
 VALUES = (0, 1, 2, 2.5, -3, 1e6, None, "text", True)
@@ -102,26 +106,44 @@ def close(found: list[float | None], expected: list[float | None]) -> bool:
     )
 
 
+_saves = st.lists(_events, min_size=2, max_size=4)
+_asked = st.lists(st.tuples(st.sampled_from(ASKED), st.sampled_from(sorted(TIERS))), min_size=3, max_size=8)
+
+
+async def follow(made: Bench, grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]) -> None:
+    """Ask cold, warm, after late events and after replacements, which may move in time."""
+    stored: dict[Any, Event] = {}
+    for events in saves:
+        await made.save(*events)
+        stored.update({each.id: each for each in events})
+        for text, step in [*asked, asked[0]]:
+            question = f"{text}.group(g)" if grouped else text
+            await check(made, question, list(stored.values()), TIERS[step])
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 @settings(max_examples=12, deadline=None)
-@given(
-    saves=st.lists(_events, min_size=2, max_size=4),
-    asked=st.lists(st.tuples(st.sampled_from(ASKED), st.sampled_from(sorted(TIERS))), min_size=3, max_size=8),
-)
+@given(saves=_saves, asked=_asked)
 def test_the_pyramid_is_the_plain_definition(
     grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]
 ) -> None:
-    """Cold, warm, after late events and after replacements, which may move in time."""
-
     async def run() -> None:
-        stored: dict[Any, Event] = {}
         with tempfile.TemporaryDirectory() as folder:
             async with bench(folder) as made:
-                for events in saves:
-                    await made.save(*events)
-                    stored.update({each.id: each for each in events})
-                    for text, step in [*asked, asked[0]]:
-                        question = f"{text}.group(g)" if grouped else text
-                        await check(made, question, list(stored.values()), TIERS[step])
+                await follow(made, grouped, saves, asked)
+
+    asyncio.run(run())
+
+
+@settings(max_examples=5, deadline=None)
+@given(grouped=st.booleans(), saves=_saves, asked=_asked)
+def test_the_pyramid_is_the_plain_definition_on_mongodb(
+    mongo_server: MongoServer, grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]
+) -> None:
+    async def run() -> None:
+        name = mongo_server.database()
+        async with bench_on(await mongo.open_store(mongo_server.url, name)) as made:
+            await follow(made, grouped, saves, asked)
+        mongo_server.forget(name)
 
     asyncio.run(run())

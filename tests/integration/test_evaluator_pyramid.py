@@ -1,4 +1,4 @@
-"""The pyramid on a real SQLite store: what it reads, what it believes, and that it is never wrong."""
+"""The pyramid on real stores: what it reads, what it believes, and that it is never wrong."""
 
 from __future__ import annotations
 
@@ -9,21 +9,39 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cube import instant
+from cube import instant, mongo
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.span import Span
 from cube.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
-from tests.evaluator_running import DAY, Bench, bench, event, known_events
+from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
+from tests.mongo_server import mongo_server
 
 HOUR_MS, MINUTE_MS = HOUR.step, MINUTE.step
 
 
+__all__ = ["mongo_server"]
+
+
+@pytest_asyncio.fixture(params=["sqlite", "mongo"])
+async def made(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    if request.param == "sqlite":
+        async with bench(tmp_path) as on_sqlite:
+            yield on_sqlite
+        return
+    server = request.getfixturevalue("mongo_server")
+    name = server.database()
+    async with bench_on(await mongo.open_store(server.url, name)) as on_mongo:
+        yield on_mongo
+    server.forget(name)
+
+
 @pytest_asyncio.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with bench(tmp_path) as bench_:
-        yield bench_
+async def quick(tmp_path: Path) -> AsyncIterator[Bench]:
+    """On SQLite alone, for many events or many small reads of which the store makes no difference."""
+    async with bench(tmp_path) as on_sqlite:
+        yield on_sqlite
 
 
 async def test_a_warm_query_takes_two_finds_and_reads_no_event(made: Bench) -> None:
@@ -138,12 +156,12 @@ async def test_seconds_without_a_revision_of_their_ten_are_not_read(made: Bench)
     assert made.seen.scans == []
 
 
-async def test_a_large_partial_is_scanned_anew(made: Bench) -> None:
-    await made.save(*(event(DAY + number, {"v": number}) for number in range(9_000)))
-    assert await made.values("median(test(v))", 10_000, DAY, DAY + 10_000) == [4499.5]
-    made.seen.clear()
-    assert await made.values("median(test(v))", MINUTE_MS, DAY, DAY + MINUTE_MS) == [4499.5]
-    assert made.seen.scans == [Span(DAY, DAY + 10_000)]
+async def test_a_large_partial_is_scanned_anew(quick: Bench) -> None:
+    await quick.save(*(event(DAY + number, {"v": number}) for number in range(9_000)))
+    assert await quick.values("median(test(v))", 10_000, DAY, DAY + 10_000) == [4499.5]
+    quick.seen.clear()
+    assert await quick.values("median(test(v))", MINUTE_MS, DAY, DAY + MINUTE_MS) == [4499.5]
+    assert quick.seen.scans == [Span(DAY, DAY + 10_000)]
 
 
 async def test_the_same_question_at_once_is_computed_once(made: Bench) -> None:
@@ -259,14 +277,14 @@ async def test_too_many_groups_are_refused(made: Bench) -> None:
         await made.groups("sum(test).group(g)", MINUTE_MS, DAY, DAY + MINUTE_MS)
 
 
-async def test_a_long_span_is_computed_in_slices(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_span_is_computed_in_slices(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluator.pyramid.SLICE", 8)
-    await made.save(*(event(DAY + minute * MINUTE_MS, {"v": minute}) for minute in range(0, 600, 3)))
+    await quick.save(*(event(DAY + minute * MINUTE_MS, {"v": minute}) for minute in range(0, 600, 3)))
     reduction = parse_metric("median(test(v))")
     assert isinstance(reduction, Reduction)
-    series = await made.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS))
+    series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS))
     assert series.default.tolist() == [60.0 * hour + 28.5 for hour in range(10)]
-    assert len(made.seen.scans) > 10
+    assert len(quick.seen.scans) > 10
 
 
 async def test_the_past_before_1970_is_like_any_other(made: Bench) -> None:
