@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cube.store.find import Found
 from cube.tier import Tier
 from evaluator.series import Series
 
+_MAY_BE_DATED = frozenset({dict, list, datetime})
 _EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
 
@@ -41,7 +43,7 @@ def event_rows(found: Iterable[Found]) -> Iterator[dict[str, Any]]:
             row["id"] = event.id
         row["time"] = instant.format(event.time)
         if event.data is not ABSENT:
-            row["data"] = event.data
+            row["data"] = _dated(event.data)
         yield row
 
 
@@ -60,6 +62,17 @@ def _row(time: str, value: float) -> dict[str, Any]:
     if value != value:  # NaN: no value
         return {"time": time}
     return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
+
+
+def _dated(value: Any) -> Any:
+    """Return data with stored dates as texts of the one form of times; what holds none is as it was."""
+    if value.__class__ is dict:
+        return {
+            name: _dated(item) if item.__class__ in _MAY_BE_DATED else item for name, item in value.items()
+        }
+    if value.__class__ is list:
+        return [_dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
+    return instant.format(instant.from_datetime(value)) if value.__class__ is datetime else value
 
 
 def _group(group: Group) -> Group:
