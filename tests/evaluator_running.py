@@ -21,7 +21,7 @@ from cube.expression import parse_metric
 from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
 from cube.span import Span
-from cube.sqlite import SqliteStore, open_store
+from cube.sqlite import open_store
 from cube.store.ports import CacheKey, Cell, ReadSession, Revisions, Store
 from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
@@ -46,7 +46,8 @@ def known_events() -> list[Event]:
 class Recorder:
     """A store that hands everything on to another one, and keeps what was asked of it.
 
-    ``gate``: while it is clear, scans wait.
+    ``gate``: while it is clear, scans wait, before their first block and after each. ``shut_after``: it
+    is cleared after so many blocks, and ``shut`` is set.
     """
 
     def __init__(self, store: Store) -> None:
@@ -59,6 +60,8 @@ class Recorder:
         self._scanned = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.shut_after = 0
+        self.shut = asyncio.Event()
 
     def clear(self) -> None:
         self.finds, self.scans, self.saved = [], [], []
@@ -66,6 +69,14 @@ class Recorder:
     def scanned(self, span: Span) -> None:
         self.scans.append(span)
         self._scanned.set()
+
+    async def read_block(self) -> None:
+        """Note that a scan has a block, and wait at the gate."""
+        self.shut_after -= 1
+        if self.shut_after == 0:
+            self.gate.clear()
+            self.shut.set()
+        await self.gate.wait()
 
     async def until_scans(self, count: int) -> None:
         """Return when so many scans have begun."""
@@ -127,6 +138,7 @@ class _Session:
         await self._recorder.gate.wait()
         async for block in self._session.scan(type, span, fields, ids=ids, newest_first=newest_first):
             yield block
+            await self._recorder.read_block()
 
 
 class Bench:
@@ -196,7 +208,7 @@ class Clock:
 class Running:
     """A listening evaluator, its store and its clock."""
 
-    def __init__(self, evaluator: Evaluator, store: SqliteStore, seen: Recorder, clock: Clock) -> None:
+    def __init__(self, evaluator: Evaluator, store: Store, seen: Recorder, clock: Clock) -> None:
         self.evaluator = evaluator
         self.store = store
         self.seen = seen
@@ -254,15 +266,22 @@ class Socket:
 
 
 @asynccontextmanager
-async def running(
-    directory: Path | str,
+async def running(directory: Path | str, **options: Any) -> AsyncIterator[Running]:
+    """An evaluator on SQLite; the options are those of `running_on`."""
+    async with running_on(await open_store(directory, "test"), **options) as made:
+        yield made
+
+
+@asynccontextmanager
+async def running_on(
+    store: Store,
     *,
     now: int = DAY,
     poll_ms: int = 20,
     self_events: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Running]:
-    store = await open_store(directory, "test")
+    """An evaluator on an open store, which it closes."""
     seen, clock = Recorder(store), Clock(now)
     settings = EvaluatorSettings(
         port=0,
