@@ -49,8 +49,9 @@ def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
     if request.param == "mongo":
         server = request.getfixturevalue("mongo_server")
         url, database = server.url, server.database()
-        request.addfinalizer(lambda: server.forget(database))
     with ExitStack() as running:
+        if request.param == "mongo":
+            running.callback(server.forget, database)
         collectors = [
             running.enter_context(daemon("collector", url, tmp_path, database=database)) for _ in range(2)
         ]
