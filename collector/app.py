@@ -40,6 +40,8 @@ _EVENT_SCHEMA: dict[str, Any] = {
         },
         "id": {
             "type": ["string", "number"],
+            "minLength": 1,
+            "maxLength": 512,
             "description": "An event with an id that is stored replaces it.",
         },
         "data": {"description": "Any JSON; property names match [a-zA-Z_][a-zA-Z0-9_$]*."},
@@ -54,7 +56,7 @@ def routes(
     put = Operation(
         PutEvents(intake, limits, clock),
         "Store an array of events, or one event: all of them or none.",
-        body={"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]},
+        body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
         replies={200: "All are stored durably."},
     )
     table = (
@@ -67,6 +69,10 @@ def routes(
         ),
     )
     return with_standard_routes("Cube collector", table, telemetry, ready)
+
+
+def _batch(limits: Limits) -> dict[str, Any]:
+    return {"type": "array", "items": _EVENT_SCHEMA, "maxItems": limits.events}
 
 
 class Collector:

@@ -11,17 +11,16 @@ from prometheus_client import CollectorRegistry
 
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.tier import TIERS
 from cube.web import (
     Operation,
     Origins,
-    Parameter,
     Route,
     Server,
     Service,
     Telemetry,
     with_standard_routes,
 )
+from evaluator import description
 from evaluator.conversation import Feed, Requests
 from evaluator.desk import Clock, Desk
 from evaluator.evaluation import Evaluation
@@ -40,25 +39,6 @@ SCAN_THREADS = 2
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 
-_TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
-_EXPRESSION = Parameter("expression", "What is asked, in the expression language.", required=True)
-_EVENT_PARAMETERS = (
-    _EXPRESSION,
-    Parameter("start", "From this time on; 1970 unless given.", _TIME),
-    Parameter("stop", "Before this time; now unless given.", _TIME),
-    Parameter("limit", "The latest so many events at most.", {"type": "integer", "minimum": 1}),
-)
-_METRIC_PARAMETERS = (
-    _EXPRESSION,
-    Parameter("start", "From the bucket of this time on; stop less limit steps unless given.", _TIME),
-    Parameter("stop", "Before this time; the start of the open bucket unless given.", _TIME),
-    Parameter(
-        "step",
-        "The length of a bucket, in milliseconds; 10000 unless given.",
-        {"type": "number", "enum": [*TIERS]},
-    ),
-    Parameter("limit", "The latest so many buckets at most.", {"type": "integer", "minimum": 1}),
-)
 _SOCKET = (
     "As a WebSocket: each message is a request, an object with the same keys and an id that is echoed on"
     ' every answer; {"id": ID, "cancel": true} ends it. '
@@ -69,9 +49,9 @@ def routes(
     desk: Desk, live: Live, streams: Streams, requests: int, telemetry: Telemetry, ready: Ready
 ) -> tuple[Route, ...]:
     """Return all that the evaluator answers; ``requests`` may run at once on one WebSocket."""
-    events = Operation(GetEvents(desk), "Find events, ascending by time.", _EVENT_PARAMETERS)
-    metrics = Operation(GetMetrics(desk), "Compute a metric for each bucket of a span.", _METRIC_PARAMETERS)
-    types = Operation(GetTypes(desk), "List the types of events.")
+    events, metrics, types = description.operations(
+        GetEvents(desk), GetMetrics(desk), GetTypes(desk), desk.defaults.rows
+    )
     table = (
         *_pair("event", events, EventFeed(desk, streams), requests, "Without stop a stream of events."),
         *_pair("metric", metrics, MetricFeed(desk, live), requests, "Without stop metrics as they change."),

@@ -30,18 +30,18 @@ class Desk:
         self.store = store
         self.evaluation = evaluation
         self.clock = clock
-        self._defaults = defaults
+        self.defaults = defaults
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
         """Parse a question for metrics; raises `InvalidQuery` or `InvalidExpression`."""
         now = self.clock()
-        return await _parse(raw, lambda: MetricQuery.parse(raw, now=now, defaults=self._defaults, live=live))
+        return await _parse(raw, lambda: MetricQuery.parse(raw, now=now, defaults=self.defaults, live=live))
 
     async def event_query(self, raw: Mapping[str, Any], *, stream: bool = False) -> EventQuery:
         """Parse a question for events; raises `InvalidQuery` or `InvalidExpression`."""
         now = self.clock()
         return await _parse(
-            raw, lambda: EventQuery.parse(raw, now=now, defaults=self._defaults, stream=stream)
+            raw, lambda: EventQuery.parse(raw, now=now, defaults=self.defaults, stream=stream)
         )
 
     async def metrics(self, query: MetricQuery) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ class Operation:
 
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
+    ``result``: the JSON schema of what a reply that is no error holds.
     """
 
     answer: Answer
@@ -36,6 +37,7 @@ class Operation:
     body: Mapping[str, Any] | None = None
     replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
     content_type: str = "application/json"
+    result: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
 
 
 @dataclass(frozen=True, slots=True)

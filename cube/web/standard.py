@@ -18,11 +18,22 @@ _ERROR_SCHEMA = {
         "request": {"type": "string", "description": "The id of the request, as in X-Request-Id."},
         "retry_after": {"type": "integer", "description": "Whole seconds until another try may succeed."},
         "index": {"type": "integer", "description": "Which event of a batch, from 0."},
-        "field": {"type": "string", "description": "Where in it."},
+        "field": {"type": "string", "description": "Where in it, or which parameter."},
+        "id": {"description": "The id of that event."},
         "line": {"type": "integer", "description": "Where in an expression, from 1."},
         "column": {"type": "integer", "description": "Where in the line, from 1."},
     },
 }
+
+
+_REFUSALS = {
+    400: "The request is wrong; sent again unchanged it cannot succeed.",
+    413: "The body is over its limit.",
+    415: "The body's content encoding is none that can be read.",
+    500: "A fault of the server, logged there.",
+    503: "Overloaded, stopping, or the store does not answer.",
+}
+_RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
 
 
 def with_standard_routes(
@@ -70,7 +81,8 @@ def _get(
     summary: str,
     content_type: str = "application/json",
 ) -> Route:
-    return Route(path, {"GET": Operation(answer, summary, content_type=content_type)})
+    result = {"type": "object" if content_type == "application/json" else "string"}
+    return Route(path, {"GET": Operation(answer, summary, content_type=content_type, result=result)})
 
 
 def _path(route: Route) -> dict[str, Any]:
@@ -88,19 +100,26 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "responses": {
             **{
-                str(status): {"description": text, "content": {operation.content_type: {}}}
+                str(status): {
+                    "description": text,
+                    "content": {operation.content_type: {"schema": operation.result}},
+                }
                 for status, text in operation.replies.items()
             },
-            "default": {
-                "description": "An error.",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            },
+            **{str(status): _refusal(status, text) for status, text in _REFUSALS.items()},
+            "default": _refusal(None, "An error."),
         },
     }
     if operation.body is not None:
         content = {"application/json": {"schema": operation.body}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _refusal(status: int | None, text: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    headers = {"headers": {"Retry-After": _RETRY_AFTER}} if status == 503 else {}
+    return {"description": text, "content": content, **headers}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
+from cube import instant
 from cube.errors import Unavailable
 from cube.event import ABSENT
 from tests.evaluator_running import DAY, Running, event, known_events, running
@@ -209,6 +210,26 @@ async def test_the_description_names_every_route(made: Running) -> None:
         "/1.0/types/get",
     } <= set(paths)
     assert (await ask(made, "/healthz")).status == (await ask(made, "/readyz")).status == 200
+
+
+async def test_the_description_has_the_defaults_and_the_statuses_that_are_served(tmp_path: Path) -> None:
+    async with running(tmp_path, rows=7) as made:
+        described = (await ask(made, "/openapi.json")).json["paths"]["/1.0/metric"]["get"]
+        schemas = {each["name"]: each["schema"] for each in described["parameters"]}
+        rows = (await ask(made, "/1.0/metric", expression="1", limit=8)).json
+        assert schemas["limit"]["default"] == len(rows) == 7
+        first, second = (instant.parse(row["time"]) for row in rows[:2])
+        assert schemas["step"]["default"] == second - first
+        for step in schemas["step"]["enum"]:
+            assert (await ask(made, "/1.0/metric", expression="1", step=step)).status == 200
+        assert [name for name, each in schemas.items() if "default" not in each] == [
+            "expression",
+            "start",
+            "stop",
+        ]
+        refused = await ask(made, "/1.0/metric", expression="1", step=7)
+        assert {str(refused.status), "200", "413", "415", "500", "503"} < set(described["responses"])
+        assert "Retry-After" in described["responses"]["503"]["headers"]
 
 
 async def test_its_own_work_is_stored_only_where_that_is_asked_for(tmp_path: Path) -> None:
