@@ -26,9 +26,10 @@ class Request:
 
     ``path`` and ``query`` are as sent, without the question mark. ``id`` is the caller's
     ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
+    ``captures``: the parts of the path that a route in braces matched, decoded.
     """
 
-    __slots__ = ("body", "headers", "id", "method", "path", "query", "remote")
+    __slots__ = ("body", "captures", "headers", "id", "method", "path", "query", "remote")
 
     def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
         self.method = method
@@ -36,6 +37,7 @@ class Request:
         self.headers = headers
         self.remote = remote
         self.body = b""
+        self.captures: Mapping[str, str] = {}
         given = headers.get("X-Request-Id")
         self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
 

@@ -1,0 +1,121 @@
+"""What a dialect is made of: endpoints that translate requests, without I/O, clock or log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from cube.environment import Credentials
+from cube.errors import CubeError
+from cube.event import ABSENT
+from cube.web import Reply, Request
+
+
+class DialectState(Protocol):
+    """What a dialect remembers from one request to the next: bounded, in memory, for one environment.
+
+    A restart, or another process, forgets it; the least recently used goes first.
+    """
+
+    def get(self, kind: str, key: str) -> Any:
+        """Return what was put last; None where nothing is known."""
+
+    def put(self, kind: str, key: str, value: Any) -> None:
+        """Remember a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a translation may know beside its request.
+
+    ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may write to.
+    """
+
+    now: int
+    environment: str
+    state: DialectState
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One event as its client meant it; the shared part names its type and has `Event.parse` check it.
+
+    ``name``: the event's foreign name. It becomes the type by `collector.dialects.naming.slug`, unless
+    the environment has too many types of this dialect. ``fixed``: the name is a type as it stands, a
+    word of the protocol. ``time``: as `Event.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
+    `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
+    draft turns out to be no valid event.
+    """
+
+    name: str
+    time: Any = ABSENT
+    id: Any = ABSENT
+    data: Any = ABSENT
+    source: Any = None
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was not understood: it becomes an event ``cube_rejected`` {dialect, reason, payload}.
+
+    ``reason``: one sentence. ``payload``: what the client sent, any JSON; keys in it and its excess
+    length are cut by the shared part.
+    """
+
+    reason: str
+    payload: Any = None
+
+
+Answer: TypeAlias = Callable[[Sequence[Refusal]], Reply]
+"""Makes the reply once all is stored, from the refusals: those of the translation, then those of
+drafts that were no valid events, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What one request holds."""
+
+    drafts: Sequence[Draft]
+    reply: Answer
+    refusals: Sequence[Refusal] = ()
+
+
+Translate: TypeAlias = Callable[[Request, Context], Translation]
+"""Raises `InvalidRequest` where nothing of the request can be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of a dialect, and what its methods do.
+
+    ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
+    stands in `Request.captures`. ``reads``: methods that answer from the store instead (see
+    `collector.dialects.reading`). ``options``: answers an OPTIONS that is no CORS preflight.
+    """
+
+    path: str
+    translate: Mapping[str, Translate]
+    summary: str
+    content_type: str = "application/json"
+    body: Mapping[str, Any] | None = field(default_factory=dict)
+    options: Callable[[Request], Reply | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A foreign protocol.
+
+    ``credentials``: finds keys and environments in the places that this protocol has for them, beside
+    the standard ones (headers, ``api_key``), the body included; values that differ refuse the request.
+    ``refuse``: makes the reply that tells an error in the protocol's own form (its status too: a
+    client's retries hang on it); None is the native form. ``secrets``: property names, at any depth
+    of a payload, whose values are never stored.
+    """
+
+    name: str
+    endpoints: Sequence[Endpoint]
+    credentials: Callable[[Request], Credentials] | None = None
+    refuse: Callable[[CubeError, Request], Reply] | None = None
+    secrets: frozenset[str] = frozenset()

@@ -1,0 +1,94 @@
+"""Environments and those who may use them: values only.
+
+An environment (dev, stage, prod …) is a database of its own, with its own API keys and CORS origins.
+Without any configured there is one, `DEFAULT`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from cube.errors import AccessDenied
+from cube.origin import OriginPattern
+
+DEFAULT: Final = "default"
+
+
+class Scope(StrEnum):
+    """What a key allows."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment.
+
+    ``origins``: whose pages may call; none given: any may. ``open``: takes requests without a key,
+    and datagrams, which cannot bear one.
+    """
+
+    name: str
+    database: str
+    origins: tuple[OriginPattern, ...] = ()
+    open: bool = False
+
+    def allows_origin(self, origin: str) -> bool:
+        """Tell whether pages of an origin may call."""
+        return not self.origins or any(pattern.matches(origin) for pattern in self.origins)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key, without its secret.
+
+    ``id``: names it in lists and logs. ``digest``: of the secret, see `digest`. ``types``: those it is
+    for; None is all. ``filter``: filters of the expression language (``eq(customer, "acme")``, joined by
+    dots) that are added to every expression that its holder evaluates; "" is none.
+    """
+
+    id: str
+    digest: bytes
+    environment: str
+    scopes: frozenset[Scope] = frozenset(Scope)
+    types: frozenset[str] | None = None
+    filter: str = ""
+
+    def fits(self, secret_digest: bytes) -> bool:
+        """Tell whether a secret's digest is this key's, in constant time."""
+        return hmac.compare_digest(self.digest, secret_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says of itself: every key and environment in it, wherever they stood."""
+
+    keys: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
+
+    def __or__(self, other: Credentials) -> Credentials:
+        return Credentials(self.keys | other.keys, self.environments | other.environments)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request, and where it may work; ``key`` None: nobody in particular."""
+
+    environment: Environment
+    key: Key | None = field(default=None)
+
+    def check_type(self, type: str) -> None:
+        """Raise `AccessDenied` where the caller's key is not for a type."""
+        types = None if self.key is None else self.key.types
+        if types is not None and type not in types:
+            raise AccessDenied(f"Got the type {type}; the key accepts {', '.join(sorted(types)) or 'none'}.")
+
+
+def digest(secret: str) -> bytes:
+    """Return what is kept of a key's secret: SHA-256, which is enough for secrets made at random."""
+    return hashlib.sha256(secret.encode()).digest()
