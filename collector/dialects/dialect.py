@@ -9,6 +9,9 @@ from typing import Any, Protocol, TypeAlias
 from cube.environment import Credentials
 from cube.errors import CubeError
 from cube.event import ABSENT
+from cube.expression.nodes import EventExpression
+from cube.span import Span
+from cube.store.find import Found
 from cube.web import Reply, Request
 
 
@@ -87,12 +90,33 @@ Translate: TypeAlias = Callable[[Request, Context], Translation]
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A page of the caller's events, newest first, and the reply made of it.
+
+    ``limit`` (from 1), ``offset``: as in `cube.store.find.find`; the shared part may find fewer than
+    ``limit`` (see `collector.dialects.reading`). ``reply``: gets what was found and how many there are
+    in all.
+    """
+
+    expression: EventExpression
+    span: Span
+    limit: int
+    offset: int
+    reply: Callable[[Sequence[Found], int], Reply]
+
+
+Read: TypeAlias = Callable[[Request, Context], Search | Reply]
+"""Says what a request asks for, or answers it where that takes no store. Raises `InvalidRequest`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One path of a dialect, and what its methods do.
 
     ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
-    stands in `Request.captures`. ``reads``: methods that answer from the store instead (see
-    `collector.dialects.reading`). ``options``: answers an OPTIONS that is no CORS preflight.
+    stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
+    with the scope read (see `collector.dialects.reading`). ``options``: answers an OPTIONS that is no
+    CORS preflight.
     """
 
     path: str
@@ -101,6 +125,7 @@ class Endpoint:
     content_type: str = "application/json"
     body: Mapping[str, Any] | None = field(default_factory=dict)
     options: Callable[[Request], Reply | None] | None = None
+    reads: Mapping[str, Read] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""Dialects that are asked, too: pages of events out of the store of the caller's environment."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from collector.dialects.dialect import Search
+from cube.environment import Caller
+from cube.errors import Overloaded
+from cube.event import ABSENT
+from cube.expression import parse_event
+from cube.store.find import Found, count, find
+from cube.store.ports import EventStore, ReadSession
+from cube.web import Reply, json_text
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one answer may cost; ``searches``: how many run at once, the others wait their turn."""
+
+    events: int = 10_000
+    bytes: int = 16 * 2**20
+    seconds: float = 30.0
+    searches: int = 4
+
+
+class Reading:
+    """Answers searches, within bounds.
+
+    A page ends early at ``bounds.events``, or with the event that brings its JSON text to
+    ``bounds.bytes``: who asked sees from the count that there are more.
+    """
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
+        self._turns = asyncio.Semaphore(self._bounds.searches)
+
+    async def answer(self, search: Search, events: EventStore, caller: Caller) -> Reply:
+        """Find and count the events in one view of the store, and make the reply.
+
+        Raises `AccessDenied` for a type that the caller's key is not for, `Overloaded` where it takes
+        too long, and `Unavailable`.
+        """
+        search = _permitted(search, caller)
+        try:
+            async with asyncio.timeout(self._bounds.seconds), self._turns, events.read() as session:
+                page = await self._page(search, session)
+                total = page.total
+                if total is None:
+                    total = await count(session, search.expression, search.span)
+        except TimeoutError:
+            raise Overloaded(
+                f"The search took longer than {self._bounds.seconds:g} s, which is the limit;"
+                " a shorter span of time takes less."
+            ) from None
+        return await asyncio.to_thread(search.reply, page.events, total)
+
+    async def _page(self, search: Search, session: ReadSession) -> _Page:
+        events: list[Found] = []
+        left = self._bounds.bytes
+        limit = min(search.limit, self._bounds.events)
+        parts = find(session, search.expression, search.span, limit=limit, offset=search.offset)
+        async with aclosing(parts):
+            async for part in parts:
+                fit, left = await asyncio.to_thread(_fit, part, left)
+                events += fit
+                if left <= 0:
+                    return _Page(events, None)
+        is_last = 0 < len(events) < limit or search.offset == 0 == len(events)
+        return _Page(events, search.offset + len(events) if is_last else None)
+
+
+class _Page(NamedTuple):
+    """``total``: how many events the search has in all, where the page itself tells."""
+
+    events: list[Found]
+    total: int | None
+
+
+def _fit(part: list[Found], left: int) -> tuple[list[Found], int]:
+    """Return the events up to the one that brings their JSON text to a number of bytes, and what is left."""
+    for number, found in enumerate(part, 1):
+        left -= 0 if found.data is ABSENT else len(json_text.encode(found.data))
+        if left <= 0:
+            return part[:number], left
+    return part, left
+
+
+def _permitted(search: Search, caller: Caller) -> Search:
+    """Return what of a search its caller may see."""
+    caller.check_type(search.expression.type)
+    if caller.key is None or not caller.key.filter:
+        return search
+    own = parse_event(f"{search.expression.type}.{caller.key.filter}").filters
+    return replace(search, expression=replace(search.expression, filters=(*search.expression.filters, *own)))
