@@ -32,7 +32,7 @@ class DialectState(Protocol):
 class Context:
     """What a translation may know beside its request.
 
-    ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may write to.
+    ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may use.
     """
 
     now: int
@@ -135,8 +135,10 @@ class Dialect:
     ``credentials``: finds keys and environments in the places that this protocol has for them, beside
     the standard ones (headers, ``api_key``), the body included; values that differ refuse the request.
     ``refuse``: makes the reply that tells an error in the protocol's own form (its status too: a
-    client's retries hang on it); None is the native form. ``secrets``: property names, at any depth
-    of a payload, whose values are never stored.
+    client's retries hang on it), errors from before the translation included, such as a method that
+    is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
+    ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
+    writing: ``x_api_key`` is ``X-Api-Key``).
     """
 
     name: str

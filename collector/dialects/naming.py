@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from cube.event import MAX_TYPE_LENGTH, is_property
+from cube.event import MAX_DATA_DEPTH, MAX_TYPE_LENGTH, is_property
 
 _LOWER_UPPER = re.compile(r"([a-z0-9])([A-Z])")
 _ACRONYM = re.compile(r"([A-Z]+)([A-Z][a-z])")
@@ -37,19 +37,22 @@ def property_name(name: str) -> str:
     return text if is_property(text) else f"_{text}"
 
 
-def named(value: Any) -> Any:
+def named(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
     """Return a JSON value whose property names, at every depth, are fit for an event's data.
 
-    Of two names that become one the first keeps it, the second gets ``_2`` behind it, and so on.
+    Of two names that become one the first keeps it, the second gets ``_2`` behind it, and so on. What
+    is deeper than data may be stays as it is: `Event.parse` refuses it.
     """
+    if depth < 0:
+        return value
     if isinstance(value, Mapping):
-        return _named(value)
+        return _named(value, depth - 1)
     if isinstance(value, list | tuple):
-        return [named(item) for item in value]
+        return [named(item, depth - 1) for item in value]
     return value
 
 
-def _named(value: Mapping[Any, Any]) -> dict[str, Any]:
+def _named(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     fit: dict[str, Any] = {}
     for name, item in value.items():
         wanted = free = property_name(str(name))
@@ -57,5 +60,5 @@ def _named(value: Mapping[Any, Any]) -> dict[str, Any]:
         while free in fit:
             free = f"{wanted}_{number}"
             number += 1
-        fit[free] = named(item)
+        fit[free] = named(item, depth)
     return fit

@@ -19,7 +19,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 
 from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, Unavailable
 from cube.web.body import Body, announced_bytes
-from cube.web.request import MethodNotAllowed, Reply, Request, refusal
+from cube.web.request import MethodNotAllowed, Reply, Request, refusal, told
 from cube.web.route import Operation, Route
 from cube.web.websocket import Talk
 
@@ -61,7 +61,7 @@ class Exchange(HTTPMessageDelegate):
         self._version = start_line.version
         remote = getattr(self._connection.context, "remote_ip", "")
         self.request = Request(start_line.method, start_line.path, headers, remote)
-        self._route = self._service.routes.get(self.request.path)
+        self._route, self.request.captures = self._service.routes.find(self.request.path)
         self._service.began(self)
         if self._route is not None and self._service.on_request is not None:
             self._service.on_request(self.request)
@@ -135,7 +135,7 @@ class Exchange(HTTPMessageDelegate):
             self.request.body = body.complete()
             reply = await self._answer()
         except CubeError as error:
-            reply = refusal(error, self.request.id)
+            reply = self._told(error)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 self._connection.close()
@@ -149,7 +149,17 @@ class Exchange(HTTPMessageDelegate):
     async def _answer(self) -> Reply:
         if self._operation is not None:
             return await self._operation.answer(self.request)
+        options = None if self._route is None else self._route.options
+        if options is not None and "Access-Control-Request-Method" not in self.request.headers:
+            return options(self.request) or self._preflight()
         return self._preflight()
+
+    def _told(self, error: CubeError) -> Reply:
+        refuse = None if self._route is None else self._route.refuse
+        try:
+            return told(error, self.request, refuse)
+        except Exception as fault:
+            return self._fault(fault)
 
     def _fault(self, error: Exception) -> Reply:
         request = self.request
@@ -162,7 +172,7 @@ class Exchange(HTTPMessageDelegate):
         headers = self.request.headers
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).
         waits = headers.get("Expect", "").lower() == "100-continue"
-        self._send(refusal(error, self.request.id), last=waits or announced_bytes(headers) > LINGER_BYTES)
+        self._send(self._told(error), last=waits or announced_bytes(headers) > LINGER_BYTES)
         if waits:
             self._connection.finish()
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -104,6 +104,16 @@ def refusal(error: Exception, request_id: str) -> Reply:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     headers = tuple(_extra_headers(error))
     return Reply(json_text.encode(described(error, request_id)), status, JSON_TYPE, headers)
+
+
+def told(error: CubeError, request: Request, refuse: Callable[[CubeError, Request], Reply] | None) -> Reply:
+    """Turn an error into the reply that `refuse` makes of it; headers that the error owes are added."""
+    if refuse is None:
+        return refusal(error, request.id)
+    reply = refuse(error, request)
+    given = {name.lower() for name, _ in reply.headers}
+    owed = [header for header in _extra_headers(error) if header[0].lower() not in given]
+    return replace(reply, headers=(*reply.headers, *owed))
 
 
 def described(error: BaseException, request_id: str) -> dict[str, Any]:

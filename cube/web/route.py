@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cube.errors import CubeError
 from cube.web.request import Reply, Request
 from cube.web.websocket import Talk
 
@@ -44,13 +45,18 @@ class Operation:
 class Route:
     """One path with its operations by method (in capitals), and its WebSocket.
 
-    HEAD and OPTIONS are not listed: the service answers them wherever they make sense.
+    A part of ``path`` in braces matches one part of a request's path (see `cube.web.table`).
+    HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
+    answers an OPTIONS that is no CORS preflight, or gives None. ``refuse``: makes the replies that tell
+    errors, where they have another form than the native one.
     """
 
     path: str
     operations: Mapping[str, Operation] = field(default_factory=dict)
     socket: Talk | None = None
     socket_summary: str = ""
+    options: Callable[[Request], Reply | None] | None = None
+    refuse: Callable[[CubeError, Request], Reply] | None = None
 
     def operation(self, method: str) -> Operation | None:
         """Return what answers `method`; HEAD is answered like GET."""

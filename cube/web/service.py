@@ -21,6 +21,7 @@ from cube.web.access import Access
 from cube.web.handler import Exchange
 from cube.web.request import Request
 from cube.web.route import Route
+from cube.web.table import RouteTable
 from cube.web.telemetry import Telemetry
 from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
 
@@ -42,7 +43,7 @@ class Service(HTTPServerConnectionDelegate):
         max_sockets: int,
         on_request: Callable[[Request], None] | None = None,
     ) -> None:
-        self.routes = {route.path: route for route in routes}
+        self.routes = RouteTable(routes)
         self.access = access
         self.telemetry = telemetry
         self.max_body_bytes = max_body_bytes

@@ -8,6 +8,7 @@ from typing import Any
 
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
+from cube.web.table import captures
 from cube.web.telemetry import Telemetry
 
 _ERROR_SCHEMA = {
@@ -88,16 +89,16 @@ def _get(
 def _path(route: Route) -> dict[str, Any]:
     item: dict[str, Any] = {"description": route.socket_summary} if route.socket else {}
     for method, operation in route.operations.items():
-        item[method.lower()] = _operation(operation)
+        item[method.lower()] = _operation(route.path, operation)
         if method == "GET":
-            item["head"] = _operation(operation)
+            item["head"] = _operation(route.path, operation)
     return item
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(path: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "parameters": [_parameter(parameter) for parameter in operation.parameters],
+        "parameters": [*map(_path_parameter, captures(path)), *map(_parameter, operation.parameters)],
         "responses": {
             **{
                 str(status): {
@@ -120,6 +121,10 @@ def _refusal(status: int | None, text: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     headers = {"headers": {"Retry-After": _RETRY_AFTER}} if status == 503 else {}
     return {"description": text, "content": content, **headers}
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

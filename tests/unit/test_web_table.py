@@ -1,0 +1,44 @@
+"""Which route answers a path."""
+
+from __future__ import annotations
+
+import pytest
+
+from cube.web import Route
+from cube.web.table import RouteTable, captures
+
+TABLE = RouteTable(
+    Route(path) for path in ("/collect/{event_type}/{source_id}", "/collect/{name}", "/collect/all", "/a/")
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "parts"),
+    [
+        ("/collect/all", "/collect/all", {}),
+        ("/collect/page-view", "/collect/{name}", {"name": "page-view"}),
+        (
+            "/collect/a%20b/%C3%A9",
+            "/collect/{event_type}/{source_id}",
+            {"event_type": "a b", "source_id": "é"},
+        ),
+        ("/collect/a%2Fb", "/collect/{name}", {"name": "a/b"}),
+        ("/collect/%FF", "/collect/{name}", {"name": "\ufffd"}),
+        ("/a/", "/a/", {}),
+    ],
+)
+def test_a_path_finds_its_route_and_what_the_braces_matched(
+    path: str, route: str, parts: dict[str, str]
+) -> None:
+    found, matched = TABLE.find(path)
+    assert found is not None
+    assert (found.path, matched) == (route, parts)
+
+
+@pytest.mark.parametrize("path", ["/collect/", "/collect//x", "/collect/a/b/", "/a", "/collect/all/", ""])
+def test_a_slash_more_or_less_is_another_path(path: str) -> None:
+    assert TABLE.find(path) == (None, {})
+
+
+def test_the_names_in_braces_are_known_in_order() -> None:
+    assert captures("/collect/{event_type}/{source_id}") == ["event_type", "source_id"]
