@@ -1,10 +1,10 @@
-"""The collector put together: one table of routes, one intake, one store that is handed in."""
+"""The collector put together: one table of routes, and an intake for each environment's store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,12 +14,22 @@ from collector.batch import Limits
 from collector.datagram import Datagrams, DatagramServer
 from collector.figures import DatagramFigures, IntakeFigures
 from collector.handlers import EventFeed, PutEvents
-from collector.intake import Intake
+from collector.intake import Intake, Intakes
 from collector.request_events import RequestEvents
+from cube.environment import Scope
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings
 from cube.store.ports import EventStore, Store
-from cube.web import Operation, Origins, Route, Server, Service, Telemetry, with_standard_routes
+from cube.web import (
+    Gate,
+    Operation,
+    Route,
+    Server,
+    Service,
+    Telemetry,
+    tls_context,
+    with_standard_routes,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -50,22 +60,24 @@ _EVENT_SCHEMA: dict[str, Any] = {
 
 
 def routes(
-    intake: Intake, limits: Limits, clock: Callable[[], int], telemetry: Telemetry, ready: Ready
+    intakes: Intakes, limits: Limits, clock: Callable[[], int], telemetry: Telemetry, ready: Ready
 ) -> tuple[Route, ...]:
     """Return all that the collector answers."""
     put = Operation(
-        PutEvents(intake, limits, clock),
+        PutEvents(intakes, limits, clock),
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
         replies={200: "All are stored durably."},
+        scope=Scope.WRITE,
     )
     table = (
         Route("/1.0/event", {"POST": put, "PUT": put}),
         Route(
             "/1.0/event/put",
             {"POST": put, "PUT": put},
-            socket=partial(EventFeed, intake, limits, clock),
+            socket=partial(EventFeed, intakes, limits, clock),
             socket_summary=_FEED,
+            socket_scope=Scope.WRITE,
         ),
     )
     return with_standard_routes("Cube collector", table, telemetry, ready)
@@ -76,93 +88,131 @@ def _batch(limits: Limits) -> dict[str, Any]:
 
 
 class Collector:
-    """A collector that listens; made by `start`, ended by `stop`. The store is its caller's."""
+    """A collector that listens; made by `start`, ended by `stop`. The stores are its caller's."""
 
     def __init__(
-        self, server: Server, datagrams: DatagramServer, intake: Intake, sweeper: asyncio.Task[None]
+        self,
+        server: Server,
+        datagrams: DatagramServer | None,
+        intakes: Intakes,
+        sweeper: asyncio.Task[None],
     ) -> None:
         self._server = server
         self._datagrams = datagrams
-        self._intake = intake
+        self._intakes = intakes
         self._sweeper = sweeper
 
     @classmethod
     async def start(
-        cls, store: Store, settings: CollectorSettings, registry: CollectorRegistry, clock: Callable[[], int]
+        cls,
+        stores: Mapping[str, Store],
+        gate: Gate,
+        settings: CollectorSettings,
+        registry: CollectorRegistry,
+        clock: Callable[[], int],
     ) -> Collector:
-        """Listen, and begin to sweep. Raises `InvalidSettings` where a port cannot be had."""
+        """Listen, and begin to sweep. ``stores``: by the name of their environment.
+
+        Raises `InvalidSettings` where a port cannot be had.
+        """
         limits = Limits(settings.limits.event_bytes, settings.limits.batch_events)
-        intake = _intake(store, settings, registry)
-        receiver = Datagrams(intake, limits, DatagramFigures(registry), clock)
-        datagrams = await DatagramServer.listen(receiver, host=settings.host, port=settings.udp_port)
+        intakes = _intakes(stores, settings, registry)
+        receiver = Datagrams(
+            intakes, gate, limits, DatagramFigures(registry), clock, trusted=settings.udp_trusted
+        )
+        datagrams = None
+        if settings.udp_trusted or not gate.requires_keys:
+            datagrams = await DatagramServer.listen(receiver, host=settings.host, port=settings.udp_port)
         try:
-            server = _server(store, settings, registry, clock, intake, limits)
+            server = _server(stores, gate, settings, registry, clock, intakes, limits)
         except BaseException:
-            datagrams.stop()
+            if datagrams is not None:
+                datagrams.stop()
             raise
-        sweeper = asyncio.create_task(_sweep(store.events, settings.intake.sweep_seconds))
-        return cls(server, datagrams, intake, sweeper)
+        events = [store.events for store in stores.values()]
+        sweeper = asyncio.create_task(_sweep(events, settings.intake.sweep_seconds))
+        return cls(server, datagrams, intakes, sweeper)
 
     @property
     def addresses(self) -> dict[str, str]:
         """Where it listens, as the ready-file says it."""
-        return {"http": f"http://{self._server.address}", "udp": self._datagrams.address}
+        udp = {} if self._datagrams is None else {"udp": self._datagrams.address}
+        return {"http": self._server.url, **udp}
+
+    def close_revoked(self) -> None:
+        """End the WebSockets whose openers' keys count no more."""
+        self._server.service.close_revoked()
 
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and store and answer what was accepted, within so many seconds."""
         deadline = asyncio.get_running_loop().time() + seconds
-        self._datagrams.stop()
+        if self._datagrams is not None:
+            self._datagrams.stop()
         self._sweeper.cancel()
         await self._server.stop(seconds)
         try:
             async with asyncio.timeout_at(deadline):
-                await self._intake.close()
+                await asyncio.gather(*(intake.close() for intake in self._intakes.values()))
         except TimeoutError:
             _log.error("the store did not take in time all that was accepted without an answer (by UDP)")
 
 
-def _intake(store: Store, settings: CollectorSettings, registry: CollectorRegistry) -> Intake:
-    return Intake(
-        store.events,
-        waiting_events=settings.intake.waiting_events,
-        waiting_bytes=settings.intake.waiting_bytes,
-        commit_events=settings.intake.commit_events,
-        figures=IntakeFigures(registry),
-    )
+def _intakes(
+    stores: Mapping[str, Store], settings: CollectorSettings, registry: CollectorRegistry
+) -> dict[str, Intake]:
+    figures = IntakeFigures(registry)
+    return {
+        name: Intake(
+            store.events,
+            waiting_events=settings.intake.waiting_events,
+            waiting_bytes=settings.intake.waiting_bytes,
+            commit_events=settings.intake.commit_events,
+            figures=figures,
+        )
+        for name, store in stores.items()
+    }
 
 
 def _server(
-    store: Store,
+    stores: Mapping[str, Store],
+    gate: Gate,
     settings: CollectorSettings,
     registry: CollectorRegistry,
     clock: Callable[[], int],
-    intake: Intake,
+    intakes: Intakes,
     limits: Limits,
 ) -> Server:
     async def ready() -> None:
-        intake.check()
-        await store.ping()
+        for intake in intakes.values():
+            intake.check()
+        for store in stores.values():
+            await store.ping()
 
     telemetry = Telemetry(registry)
     service = Service(
-        routes(intake, limits, clock, telemetry, ready),
-        access=Origins(settings.origins),
+        routes(intakes, limits, clock, telemetry, ready),
+        access=gate,
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,
         max_sockets=settings.limits.sockets,
-        on_request=RequestEvents(intake, clock) if settings.self_events else None,
+        on_request=RequestEvents(intakes, gate, clock) if settings.self_events else None,
     )
-    return Server(service, host=settings.host, port=settings.port)
+    return Server(service, host=settings.host, port=settings.port, tls=tls_context(settings))
 
 
-async def _sweep(events: EventStore, seconds: float) -> None:
+async def _sweep(stores: Iterable[EventStore], seconds: float) -> None:
     while True:
-        try:
-            settled = await events.sweep()
-            if settled:
-                _log.info("settled %d notes that dead processes left", settled)
-        except Unavailable as error:
-            _log.warning("cannot look for the notes of dead processes now: %s", error.message)
-        except Exception:
-            _log.exception("a sweep met a fault; the next one is in %g s", seconds)
+        for events in stores:
+            await _sweep_once(events, seconds)
         await asyncio.sleep(seconds)
+
+
+async def _sweep_once(events: EventStore, seconds: float) -> None:
+    try:
+        settled = await events.sweep()
+        if settled:
+            _log.info("settled %d notes that dead processes left", settled)
+    except Unavailable as error:
+        _log.warning("cannot look for the notes of dead processes now: %s", error.message)
+    except Exception:
+        _log.exception("a sweep met a fault; the next one is in %g s", seconds)

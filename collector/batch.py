@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cube.environment import Caller
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.event import ABSENT, Event
 from cube.web import json_text
@@ -28,6 +29,12 @@ class Batch:
 
     events: Sequence[Event]
     size: int
+
+    def check_types(self, caller: Caller) -> None:
+        """Raise `AccessDenied` where the caller's key is not for the type of one of the events."""
+        if caller.key is not None and caller.key.types is not None:
+            for type in self.by_type():
+                caller.check_type(type)
 
     def by_type(self) -> Mapping[str, Sequence[int]]:
         """Return the places of the events of each type."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from collector.batch import Batch, Limits, read_each
 from collector.figures import DatagramFigures
-from collector.intake import Intake
+from collector.intake import Intake, Intakes
 from cube.errors import CubeError, InvalidSettings, Overloaded, Unavailable
-from cube.web import address
+from cube.web import Gate, address
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
@@ -21,12 +21,25 @@ _log = logging.getLogger(__name__)
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    """Reads datagrams of one event, or an array, and keeps those that are valid."""
+    """Reads datagrams of one event, or an array, and keeps those that are valid.
+
+    They go to the environment that requests without a key go to. ``trusted``: to the open one, even
+    where others need a key.
+    """
 
     def __init__(
-        self, intake: Intake, limits: Limits, figures: DatagramFigures, clock: Callable[[], int]
+        self,
+        intakes: Intakes,
+        gate: Gate,
+        limits: Limits,
+        figures: DatagramFigures,
+        clock: Callable[[], int],
+        *,
+        trusted: bool,
     ) -> None:
-        self._intake = intake
+        self._intakes = intakes
+        self._gate = gate
+        self._trusted = trusted
         self._limits = limits
         self._figures = figures
         self._clock = clock
@@ -34,21 +47,31 @@ class Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take one datagram."""
         self._figures.datagrams.inc()
+        intake = self._intake()
+        if intake is None:
+            self._figures.denied.inc()
+            return
         events, errors = read_each(data, self._limits, now=self._clock())
         if errors:
             self._figures.invalid.inc(len(errors))
             _log.debug("from %s by UDP: %s", addr[0], errors[0].message)
         for event in events:
             # One by one, so that the store's refusal of one does not cost the others.
-            self._offer(Batch((event,), len(data) // len(events)))
+            self._offer(intake, Batch((event,), len(data) // len(events)))
 
     def error_received(self, exc: Exception) -> None:
         """Note an error of the socket; it goes on receiving."""
         _log.debug("UDP: %s", exc)
 
-    def _offer(self, batch: Batch) -> None:
+    def _intake(self) -> Intake | None:
+        if self._gate.requires_keys and not self._trusted:
+            return None
+        environment = self._gate.keyless
+        return None if environment is None else self._intakes[environment.name]
+
+    def _offer(self, intake: Intake, batch: Batch) -> None:
         try:
-            self._intake.offer(batch).add_done_callback(self._settled)
+            intake.offer(batch).add_done_callback(self._settled)
         except (Overloaded, Unavailable):
             self._figures.overloaded.inc()
 

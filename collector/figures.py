@@ -26,13 +26,15 @@ class IntakeFigures:
         self._sizes = Histogram(
             "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
         )
-        self._waiting_events = Gauge("cube_waiting_events", "Events not stored yet.", registry=registry)
-        self._waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
+        self._watched: list[tuple[Callable[[], int], Callable[[], int]]] = []
+        waiting_events = Gauge("cube_waiting_events", "Events not stored yet.", registry=registry)
+        waiting_events.set_function(lambda: sum(events() for events, _ in self._watched))
+        waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
+        waiting_bytes.set_function(lambda: sum(size() for _, size in self._watched))
 
     def watch(self, events: Callable[[], int], size: Callable[[], int]) -> None:
-        """Show what waits, asked whenever the figures are."""
-        self._waiting_events.set_function(events)
-        self._waiting_bytes.set_function(size)
+        """Add to what is shown as waiting, asked whenever the figures are."""
+        self._watched.append((events, size))
 
     @contextmanager
     def commit(self, events: int) -> Iterator[None]:
@@ -66,3 +68,4 @@ class DatagramFigures:
         self.invalid = dropped.labels("invalid")
         self.overloaded = dropped.labels("overloaded")
         self.failed = dropped.labels("failed")
+        self.denied = dropped.labels("denied")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from collector.batch import Batch, Limits, read_batch_aside, read_message_aside
-from collector.intake import Intake
+from collector.intake import Intakes
 from cube.errors import CubeError, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, Reply, Request
@@ -22,22 +22,25 @@ _DONE = Reply()
 class PutEvents:
     """``POST`` and ``PUT`` of events: answered when all of them are stored."""
 
-    def __init__(self, intake: Intake, limits: Limits, clock: Callable[[], int]) -> None:
-        self._intake = intake
+    def __init__(self, intakes: Intakes, limits: Limits, clock: Callable[[], int]) -> None:
+        self._intakes = intakes
         self._limits = limits
         self._clock = clock
 
     async def __call__(self, request: Request) -> Reply:
         """Store the events of the body."""
-        await self._intake.accept(await read_batch_aside(request.body, self._limits, now=self._clock()))
+        batch = await read_batch_aside(request.body, self._limits, now=self._clock())
+        batch.check_types(request.admitted)
+        await self._intakes[request.admitted.environment.name].accept(batch)
         return _DONE
 
 
 class EventFeed:
     """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
 
-    def __init__(self, intake: Intake, limits: Limits, clock: Callable[[], int], link: Link) -> None:
-        self._intake = intake
+    def __init__(self, intakes: Intakes, limits: Limits, clock: Callable[[], int], link: Link) -> None:
+        self._caller = link.request.admitted
+        self._intake = intakes[self._caller.environment.name]
         self._limits = limits
         self._clock = clock
         self._link = link
@@ -51,6 +54,7 @@ class EventFeed:
         read = await read_message_aside(message, self._limits, now=self._clock())
         await self._turn(read.batch)
         try:
+            read.batch.check_types(self._caller)
             stored = self._offer(read.batch)
         except CubeError as error:
             await self._link.fail(error, **_echo(read.ack))

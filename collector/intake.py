@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from collector.batch import Batch
 from collector.figures import IntakeFigures
@@ -248,6 +248,10 @@ class Intake:
         count = sum(len(parcel.events) for parcel in parcels)
         self._figures.settled(count, error)
         self._eased.set()
+
+
+Intakes: TypeAlias = Mapping[str, Intake]
+"""The intakes of all environments, by name."""
 
 
 def _locate(parcels: Sequence[Parcel], error: InvalidEvent) -> tuple[Parcel, int]:

@@ -15,10 +15,17 @@ from prometheus_client.process_collector import ProcessCollector
 
 from collector.app import Collector
 from cube.errors import InvalidSettings, Unavailable
-from cube.settings import CollectorSettings, load
-from cube.store.ports import Store
-from cube.store.url import StoreUrl
-from cube.web import run, stop_signal, write_ready_file
+from cube.opening import opened
+from cube.settings import CollectorSettings, environments_of, load
+from cube.web import (
+    Gate,
+    KeyRing,
+    followed_keys,
+    refuse_exposure,
+    run,
+    stop_signal,
+    write_ready_file,
+)
 
 _log = logging.getLogger("cube.collector")
 
@@ -34,30 +41,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 async def serve(settings: CollectorSettings) -> None:
-    """Open the store, listen, and stop cleanly when told to."""
-    store = await _open_store(settings)
-    try:
-        collector = await Collector.start(store, settings, _registry(), _now)
+    """Open the environments' stores, listen, and stop cleanly when told to."""
+    environments = environments_of(settings)
+    async with opened(settings.store, environments, settings.database, foreign=settings.foreign) as databases:
+        ring = KeyRing(settings.keys)
+        ring.replace(await databases.keys.all())
+        gate = Gate(environments, ring)
+        refuse_exposure(settings, gate)
+        collector = await Collector.start(databases.stores, gate, settings, _registry(), _now)
         told = stop_signal()
         if settings.ready_file:
             write_ready_file(settings.ready_file, collector.addresses)
-        _log.info("listening on %(http)s and UDP %(udp)s", collector.addresses)
-        await told.wait()
-        _log.info("stopping")
-        await collector.stop(settings.stop_seconds)
-    finally:
-        await store.close()
-
-
-async def _open_store(settings: CollectorSettings) -> Store:
-    url = StoreUrl.parse(settings.store)
-    if url.scheme == "sqlite":
-        from cube.sqlite import open_store as open_sqlite
-
-        return await open_sqlite(url.location, settings.database)
-    from cube.mongo import open_store as open_mongo
-
-    return await open_mongo(settings.store, settings.database, foreign=settings.foreign)
+        _log.info("listening on %s", " and ".join(collector.addresses.values()))
+        async with followed_keys(databases.keys, ring, collector.close_revoked):
+            await told.wait()
+            _log.info("stopping")
+            await collector.stop(settings.stop_seconds)
 
 
 def _registry() -> CollectorRegistry:

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 
 from collector.batch import Batch
-from collector.intake import Intake
+from collector.intake import Intakes
 from cube.errors import CubeError
 from cube.event import Event, make_id
-from cube.web import Request
+from cube.web import Gate, Request
 
 TYPE = "cube_request"
 
@@ -21,19 +21,24 @@ _log = logging.getLogger(__name__)
 class RequestEvents:
     """Stores an event ``{ip, path, method}`` for each request that it is told of.
 
+    They go to the environment of the caller, or, where nobody was admitted, of callers without a key.
     These events are a by-product: where there is no room for one it is left out.
     """
 
-    def __init__(self, intake: Intake, clock: Callable[[], int]) -> None:
-        self._intake = intake
+    def __init__(self, intakes: Intakes, gate: Gate, clock: Callable[[], int]) -> None:
+        self._intakes = intakes
+        self._gate = gate
         self._clock = clock
 
     def __call__(self, request: Request) -> None:
         """Store what the request was."""
+        environment = self._gate.keyless if request.caller is None else request.caller.environment
+        if environment is None:
+            return
         data = {"ip": request.remote, "path": request.path, "method": request.method}
         event = Event(TYPE, self._clock(), make_id(), data)
         try:
-            self._intake.offer(Batch((event,), _SIZE)).add_done_callback(_settled)
+            self._intakes[environment.name].offer(Batch((event,), _SIZE)).add_done_callback(_settled)
         except CubeError as error:
             _log.debug("a %s event is left out: %s", TYPE, error.message)
 

@@ -10,7 +10,8 @@
     │   ├── TooLarge            HTTP 413
     │   └── NotFound            HTTP 404
     ├── InvalidSettings         refused at start
-    ├── AccessDenied            HTTP 401 or 403
+    ├── AccessDenied            HTTP 403
+    │   └── Unauthenticated     HTTP 401
     ├── Overloaded              HTTP 503 with Retry-After: we are at a bound of our own
     └── Unavailable             HTTP 503 with Retry-After: the store does not answer
 
@@ -74,7 +75,11 @@ class InvalidSettings(CubeError):
 
 
 class AccessDenied(CubeError):
-    """The key is missing, unknown or lacks the scope."""
+    """The caller is known, and may not do this."""
+
+
+class Unauthenticated(AccessDenied):
+    """The key is missing or unknown."""
 
 
 class Overloaded(CubeError):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from cube.environment import Caller
 from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, json_text
@@ -24,6 +25,11 @@ class Channel:
     def has_id(self) -> bool:
         """Whether the request has an id."""
         return self._id is not ABSENT
+
+    @property
+    def caller(self) -> Caller:
+        """Who opened the socket."""
+        return self._link.request.admitted
 
     async def send(self, row: Mapping[str, Any]) -> None:
         """Send one object; waits for a slow reader."""

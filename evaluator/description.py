@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cube.environment import Scope
 from cube.tier import TEN_SECONDS, TIERS
 from cube.web import Operation, Parameter
 from cube.web.route import Answer
@@ -43,6 +44,7 @@ def operations(
                 _limit("events", rows),
             ),
             result=_array(_EVENT),
+            scope=Scope.READ,
         ),
         Operation(
             metrics,
@@ -57,8 +59,14 @@ def operations(
                 _limit("buckets", rows),
             ),
             result=_array(_METRIC),
+            scope=Scope.READ,
         ),
-        Operation(types, "List the types of events.", result={"type": "array", "items": {"type": "string"}}),
+        Operation(
+            types,
+            "List the types of events.",
+            result={"type": "array", "items": {"type": "string"}},
+            scope=Scope.READ,
+        ),
     )
 
 

@@ -32,6 +32,10 @@ class Evaluation:
             return await asyncio.to_thread(compute, expression, buckets, measured, self._bounds)
         return compute(expression, buckets, measured, self._bounds)
 
+    async def close(self) -> None:
+        """Return when the computations that nobody waits for any more have ended."""
+        await self._pyramid.close()
+
     async def _measure(self, wanted: dict[str, Reduction], tier: Tier, span: Span) -> dict[str, Series]:
         """Measure all at once; the first error ends the others."""
         if len(wanted) == 1:  # the common case, without the cost of tasks

@@ -9,17 +9,14 @@ from typing import Any
 from cube import instant
 from evaluator.answers import event_rows
 from evaluator.conversation import Channel
-from evaluator.desk import Desk
-from evaluator.live import Live
-from evaluator.stream import Streams
+from evaluator.desk import Desks
 
 
 class MetricFeed:
     """Metrics: a message per bucket (and group); live without ``stop``."""
 
-    def __init__(self, desk: Desk, live: Live) -> None:
-        self._desk = desk
-        self._live = live
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     def is_endless(self, raw: Mapping[str, Any]) -> bool:
         """Tell whether the request is live."""
@@ -27,14 +24,15 @@ class MetricFeed:
 
     async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
         """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
-        query = await self._desk.metric_query(raw, live=True)
+        desk = self._desks.of(channel.caller)
+        query = await desk.metric_query(raw, live=True)
         if query.live:
-            async with aclosing(self._live.rows(query)) as batches:
+            async with aclosing(desk.live.rows(query)) as batches:
                 async for batch in batches:
                     for row in batch:
                         await channel.send(row)
             return
-        for row in await self._desk.metrics(query):
+        for row in await desk.metrics(query):
             await channel.send(row)
         await channel.send({"time": instant.format(query.tier.ceil(query.span.stop))})
 
@@ -42,9 +40,8 @@ class MetricFeed:
 class EventFeed:
     """Events: descending to an end, or a stream without ``stop``."""
 
-    def __init__(self, desk: Desk, streams: Streams) -> None:
-        self._desk = desk
-        self._streams = streams
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     def is_endless(self, raw: Mapping[str, Any]) -> bool:
         """Tell whether the request is a stream."""
@@ -52,14 +49,15 @@ class EventFeed:
 
     async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
         """Send the events of a request."""
-        query = await self._desk.event_query(raw, stream=True)
+        desk = self._desks.of(channel.caller)
+        query = await desk.event_query(raw, stream=True)
         if query.stop is None:
-            async with aclosing(self._streams.follow(query)) as batches:
+            async with aclosing(desk.streams.follow(query)) as batches:
                 async for batch in batches:
                     for row in event_rows(batch):
                         await channel.send_event(row)
             return
-        for row in event_rows(await self._desk.events(query, query.stop)):
+        for row in event_rows(await desk.events(query, query.stop)):
             await channel.send_event(row)
         await channel.end()
 
@@ -67,8 +65,8 @@ class EventFeed:
 class TypeFeed:
     """The names of all types, as often as it is asked for them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     def is_endless(self, raw: Mapping[str, Any]) -> bool:
         """Tell that no request is endless."""
@@ -76,4 +74,4 @@ class TypeFeed:
 
     async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
         """Send the names as one array; with an id, as ``types`` beside it."""
-        await channel.send_list("types", await self._desk.types())
+        await channel.send_list("types", await self._desks.of(channel.caller).types())

@@ -5,43 +5,46 @@ from __future__ import annotations
 from cube.store.find import Found
 from cube.web import Reply, Request, json_text
 from evaluator.answers import event_rows
-from evaluator.desk import Desk, aside
+from evaluator.aside import aside
+from evaluator.desk import Desks
 
 
 class GetMetrics:
     """``GET`` of metrics: one object per bucket (and group), ascending."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     async def __call__(self, request: Request) -> Reply:
         """Evaluate the expression over the span."""
-        rows = await self._desk.metrics(await self._desk.metric_query(request.parameters()))
+        desk = self._desks.of(request.admitted)
+        rows = await desk.metrics(await desk.metric_query(request.parameters()))
         return Reply(await aside(len(rows), json_text.encode, rows))
 
 
 class GetEvents:
     """``GET`` of events: the latest of the span, ascending."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     async def __call__(self, request: Request) -> Reply:
         """Find the events that the expression selects."""
-        query = await self._desk.event_query(request.parameters())
-        found = await self._desk.events(query, query.start if query.stop is None else query.stop)
+        desk = self._desks.of(request.admitted)
+        query = await desk.event_query(request.parameters())
+        found = await desk.events(query, query.start if query.stop is None else query.stop)
         return Reply(await aside(len(found) * 10, _write_events, found))
 
 
 class GetTypes:
     """``GET`` of the types: their names, sorted."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
 
     async def __call__(self, request: Request) -> Reply:
         """List the types."""
-        return Reply.json(await self._desk.types())
+        return Reply.json(await self._desks.of(request.admitted).types())
 
 
 def _write_events(found: list[Found]) -> bytes:

@@ -12,7 +12,7 @@ from cube.expression.nodes import MetricExpression
 from cube.span import Span
 from cube.tier import Tier
 from evaluator.answers import metric_rows, texts
-from evaluator.desk import Clock, aside
+from evaluator.aside import Clock, aside
 from evaluator.evaluation import Evaluation
 from evaluator.pyramid import Pyramid
 from evaluator.query import MetricQuery, latest

@@ -14,10 +14,17 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from cube.errors import InvalidSettings, Unavailable
-from cube.settings import EvaluatorSettings, load
-from cube.store.ports import Store
-from cube.store.url import StoreUrl
-from cube.web import run, stop_signal, write_ready_file
+from cube.opening import opened
+from cube.settings import EvaluatorSettings, environments_of, load
+from cube.web import (
+    Gate,
+    KeyRing,
+    followed_keys,
+    refuse_exposure,
+    run,
+    stop_signal,
+    write_ready_file,
+)
 from evaluator.app import Evaluator
 
 _log = logging.getLogger("cube.evaluator")
@@ -34,30 +41,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 async def serve(settings: EvaluatorSettings) -> None:
-    """Open the store, listen, and stop cleanly when told to."""
-    store = await _open_store(settings)
-    try:
-        evaluator = Evaluator(store, settings, _registry(), _now)
+    """Open the environments' stores, listen, and stop cleanly when told to."""
+    environments = environments_of(settings)
+    async with opened(settings.store, environments, settings.database, foreign=settings.foreign) as databases:
+        ring = KeyRing(settings.keys)
+        ring.replace(await databases.keys.all())
+        gate = Gate(environments, ring)
+        refuse_exposure(settings, gate)
+        evaluator = Evaluator(databases.stores, gate, settings, _registry(), _now)
         told = stop_signal()
         if settings.ready_file:
             write_ready_file(settings.ready_file, evaluator.addresses)
         _log.info("listening on %(http)s", evaluator.addresses)
-        await told.wait()
-        _log.info("stopping")
-        await evaluator.stop(settings.stop_seconds)
-    finally:
-        await store.close()
-
-
-async def _open_store(settings: EvaluatorSettings) -> Store:
-    url = StoreUrl.parse(settings.store)
-    if url.scheme == "sqlite":
-        from cube.sqlite import open_store as open_sqlite
-
-        return await open_sqlite(url.location, settings.database)
-    from cube.mongo import open_store as open_mongo
-
-    return await open_mongo(settings.store, settings.database, foreign=settings.foreign)
+        async with followed_keys(databases.keys, ring, evaluator.close_revoked):
+            await told.wait()
+            _log.info("stopping")
+            await evaluator.stop(settings.stop_seconds)
 
 
 def _registry() -> CollectorRegistry:

@@ -11,7 +11,7 @@ from cube.errors import CubeError
 from cube.event import Event, make_id
 from cube.store.ports import EventStore
 from cube.web import Request
-from evaluator.desk import Clock
+from evaluator.aside import Clock
 
 REQUEST, COMPUTE = "cube_request", "cube_compute"
 

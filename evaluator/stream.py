@@ -20,7 +20,7 @@ from cube.span import Span
 from cube.store.find import Found, find
 from cube.store.ports import EventStore, ReadSession, Revisions
 from cube.tier import TEN_SECONDS
-from evaluator.desk import Clock
+from evaluator.aside import Clock
 from evaluator.follower import Follower
 from evaluator.query import EventQuery
 from evaluator.scan import runs

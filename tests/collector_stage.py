@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
+from cube.environment import DEFAULT
 from cube.event import Event, EventId
-from cube.settings import CollectorSettings
+from cube.settings import CollectorSettings, environments_of
 from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import MetricStore, ReadSession
+from cube.web import Gate, KeyRing
 from tests.contract.builders import rows
 
 NOW = 1_311_033_600_000
@@ -120,7 +122,8 @@ async def staged(directory: Path, settings: CollectorSettings | None = None) -> 
     registry = CollectorRegistry()
     settings = replace(settings or CollectorSettings(), port=0, udp_port=0)
     try:
-        collector = await Collector.start(store, settings, registry, lambda: NOW)
+        gate = Gate(environments_of(settings), KeyRing(settings.keys))
+        collector = await Collector.start({DEFAULT: store}, gate, settings, registry, lambda: NOW)
         try:
             yield Stage(store, collector, registry)
         finally:

@@ -16,6 +16,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cube import instant
 from cube.columns import Block
+from cube.environment import DEFAULT
 from cube.event import ABSENT, Event, EventId, make_id
 from cube.expression import parse_metric
 from cube.settings import EvaluatorSettings
@@ -29,6 +30,7 @@ from evaluator.evaluation import Evaluation
 from evaluator.pyramid import Pyramid
 from evaluator.scan import ColumnScan
 from evaluator.series import Bounds, Series
+from tests.gates import open_gate
 
 DAY = instant.parse("2011-07-18T00:00Z")
 ANSWER_SECONDS = 10.0
@@ -289,7 +291,7 @@ async def running_on(
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
     )
-    evaluator = Evaluator(seen, settings, CollectorRegistry(), clock)
+    evaluator = Evaluator({DEFAULT: seen}, open_gate(), settings, CollectorRegistry(), clock)
     made = Running(evaluator, store, seen, clock)
     try:
         yield made

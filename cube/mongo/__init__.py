@@ -4,6 +4,7 @@ Only calls that PyMongo's asynchronous API and Motor share are used, so that an 
 in a Motor client. How the documents look is told in `cube.mongo.layout`.
 """
 
-from cube.mongo.store import open_store
+from cube.mongo.keys import MongoKeys
+from cube.mongo.store import Client, connect, open_store
 
-__all__ = ["open_store"]
+__all__ = ["Client", "MongoKeys", "connect", "open_store"]

@@ -37,7 +37,7 @@ EVENTS_SUFFIX = "_events"
 STATE = "state"
 MAJORITY_MILLISECONDS = 30_000
 
-_DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
+DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
 _CACHE = WriteConcern(w=1)
 
 
@@ -56,11 +56,11 @@ class Layout:
 
     def events(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's events."""
-        return self._collection(type + EVENTS_SUFFIX, _DURABLE)
+        return self._collection(type + EVENTS_SUFFIX, DURABLE)
 
     def revisions(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's state and revisions."""
-        return self._collection(f"{type}_revisions", _DURABLE)
+        return self._collection(f"{type}_revisions", DURABLE)
 
     def metrics(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's cached metrics."""
@@ -69,12 +69,12 @@ class Layout:
     @property
     def notes(self) -> AsyncCollection[Document]:
         """The collection of processes and their notes."""
-        return self._collection("cube_notes", _DURABLE)
+        return self._collection("cube_notes", DURABLE)
 
     @property
     def intents(self) -> AsyncCollection[Document]:
         """The collection of replacements in flight."""
-        return self._collection("cube_intents", _DURABLE)
+        return self._collection("cube_intents", DURABLE)
 
     def _collection(self, name: str, concern: WriteConcern) -> AsyncCollection[Document]:
         return self.database.get_collection(

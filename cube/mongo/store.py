@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
@@ -15,6 +15,8 @@ from cube.mongo.events import MongoEvents
 from cube.mongo.faults import answered, without_credentials
 from cube.mongo.layout import Document, Layout
 from cube.mongo.metrics import MongoMetrics
+
+Client: TypeAlias = AsyncMongoClient[Document]
 
 LEASE_SECONDS = 300.0
 
@@ -66,7 +68,7 @@ async def open_store(
     Raises `Unavailable` if no MongoDB answers, `InvalidSettings` if the URL is no MongoDB URL.
     """
     owned = client is None
-    client = _client(url) if owned else client
+    client = connect(url) if owned else client
     try:
         layout = await _layout(client, database, frozenset(foreign))
     except (Unavailable, PyMongoError) as error:
@@ -76,7 +78,8 @@ async def open_store(
     return MongoStore(layout, lease_seconds, owned=owned)
 
 
-def _client(url: str) -> AsyncMongoClient[Document]:
+def connect(url: str) -> Client:
+    """Make a client, which connects when it is first used; raises `InvalidSettings` for a bad URL."""
     lower = url.lower()
     timeouts: dict[str, Any] = {name: ms for name, ms in _TIMEOUTS.items() if name.lower() not in lower}
     try:

@@ -15,6 +15,7 @@ from cube.settings.daemons import (
     StreamSettings,
 )
 from cube.settings.document import commented_toml, markdown_table
+from cube.settings.environments import EnvironmentSettings, KeySettings, environments_of
 from cube.settings.load import load, variable
 from cube.settings.setting import Setting, settings_of
 
@@ -22,12 +23,15 @@ __all__ = [
     "CollectorLimits",
     "CollectorSettings",
     "DaemonSettings",
+    "EnvironmentSettings",
     "EvaluatorLimits",
     "EvaluatorSettings",
     "IntakeSettings",
+    "KeySettings",
     "Setting",
     "StreamSettings",
     "commented_toml",
+    "environments_of",
     "load",
     "markdown_table",
     "settings_of",

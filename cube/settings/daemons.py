@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cube.environment import Environment, Key
 from cube.settings.setting import setting
 
+TYPE = "[a-z_][a-zA-Z0-9_]{0,63}"
+DATABASE = "[A-Za-z0-9_-]{1,63}"
+ORIGIN = r"([a-z]+|\*)://\S+"
+
 _MIB = 2**20
-_TYPE = "[a-z_][a-zA-Z0-9_]{0,63}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +26,20 @@ class DaemonSettings:
         "mongodb://127.0.0.1:27017",
         "Where the events are: mongodb://HOST:PORT, or sqlite:DIRECTORY for one machine.",
     )
-    database: str = setting(
-        "cube_development", "The name of the database in the store.", pattern="[A-Za-z0-9_-]{1,63}"
-    )
+    database: str = setting("cube_development", "The name of the database in the store.", pattern=DATABASE)
     foreign: tuple[str, ...] = setting(
         (),
         "Types that other tools write too: nothing of them is cached. Refused on sqlite:, where none do.",
-        pattern=_TYPE,
+        pattern=TYPE,
     )
     origins: tuple[str, ...] = setting(
-        (), "Web origins that may call (https://example.org); none named: any may.", pattern=r"[a-z]+://\S+"
+        (),
+        "Web origins that may call (https://example.org, *://*.example.org:*); none named: any may.",
+        pattern=ORIGIN,
     )
+    insecure: bool = setting(False, "Listen on an address that others reach though no keys are configured.")
+    tls_certificate: str = setting("", "A PEM file with the certificate chain: then HTTPS is spoken.")
+    tls_key: str = setting("", "The PEM file of its private key; empty: in the certificate's file.")
     stop_seconds: float = setting(
         10.0, "How long a stop waits for what was accepted, at most.", low=0.1, high=3600
     )
@@ -43,6 +50,10 @@ class DaemonSettings:
         False, "Store cube_request and cube_compute events about the daemon's own work."
     )
     ready_file: str = setting("", "A file to write the addresses to, as JSON, once the daemon listens.")
+    environments: tuple[Environment, ...] = ()
+    """From the file's tables alone; see `cube.settings.environments`."""
+    keys: tuple[Key, ...] = ()
+    """The keys of those tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +90,9 @@ class CollectorSettings(DaemonSettings):
 
     port: int = setting(1080, "The port of HTTP and WebSocket; 0 is any free one.", low=0, high=65_535)
     udp_port: int = setting(1180, "The port of UDP; 0 is any free one.", low=0, high=65_535)
+    udp_trusted: bool = setting(
+        False, "Take datagrams, which bear no key, though keys are configured: the network is trusted."
+    )
     limits: CollectorLimits = CollectorLimits()
     intake: IntakeSettings = IntakeSettings()
 

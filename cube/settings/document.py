@@ -6,7 +6,13 @@ import textwrap
 from collections.abc import Iterator
 
 from cube.settings.daemons import DaemonSettings
+from cube.settings.environments import EnvironmentSettings, KeySettings
 from cube.settings.setting import Scalar, Setting, settings_of
+
+_EXAMPLE = """
+# Environments, each with a database and keys of its own, stand in this file alone. Without any there
+# is one, "default", in the database above. A table as follows for each, and one for each of its keys:
+"""
 
 
 def commented_toml(cls: type[DaemonSettings]) -> str:
@@ -16,11 +22,11 @@ def commented_toml(cls: type[DaemonSettings]) -> str:
         "# An environment variable (CUBE_ and the key in capitals, dots as underlines) overrides this\n"
         f"# file, and a flag overrides both; bin/{cls.program} --help lists them.\n"
     )
-    return head + "".join(_entries(cls))
+    return head + "".join(_entries(cls)) + _EXAMPLE + "".join(_examples())
 
 
-def markdown_table(cls: type[DaemonSettings]) -> str:
-    """Return a Markdown table with every setting of a daemon."""
+def markdown_table(cls: type[DaemonSettings | EnvironmentSettings | KeySettings]) -> str:
+    """Return a Markdown table with every setting of a class."""
     rows = [
         f"| `{setting.key}` | {_shown(setting.default)} | {setting.rule.help} |\n"
         for setting in settings_of(cls)
@@ -41,6 +47,16 @@ def _entries(cls: type[DaemonSettings]) -> Iterator[str]:
             table = group
             yield f"\n[{group}]\n"
         yield f"\n{_comment(setting)}\n{name} = {_toml(setting.default)}\n"
+
+
+def _examples() -> Iterator[str]:
+    for head, cls in (
+        ("[environments.prod]", EnvironmentSettings),
+        ("[[environments.prod.keys]]", KeySettings),
+    ):
+        yield f"\n# {head}\n"
+        for setting in settings_of(cls):
+            yield f"#\n{_comment(setting)}\n# {setting.key} = {_toml(setting.default)}\n"
 
 
 def _comment(setting: Setting) -> str:

@@ -9,13 +9,16 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
+from cube.environment import Environment, Key
 from cube.errors import InvalidSettings
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
+from cube.settings.environments import read_environments
 from cube.settings.setting import Scalar, Setting, settings_of
 
 S = TypeVar("S", bound=DaemonSettings)
+Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
 
 # No settings of a daemon: the settings file's, the tests', the command's, and what Kubernetes sets
 # for every service whose name begins with "cube" (its CUBE_…_PORT hold "tcp://…").
@@ -39,7 +42,7 @@ def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
     settings = {setting.key: setting for setting in settings_of(cls)}
     flags = _from_flags(cls, settings, argv)
     path = flags.pop("config") or environ.get("CUBE_CONFIG")
-    values: dict[str, Scalar] = {}
+    values: dict[str, Value] = {}
     if path:
         values.update(_from_file(settings, path))
     values.update(_from_environment(settings, environ))
@@ -92,17 +95,25 @@ def _parser(cls: type[DaemonSettings], settings: Iterable[Setting]) -> argparse.
             flag(setting.key),
             dest=setting.key,
             metavar=setting.key.rpartition(".")[2].upper(),
+            nargs="?" if setting.kind is bool else None,
+            const="true" if setting.kind is bool else None,
             help=text.replace("%", "%%"),
         )
     return parser
 
 
-def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str, Scalar]]:
+def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str, Value]]:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a path is all that is given
             table = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"The settings file {path} cannot be read: {error}.") from None
+    environments = table.pop("environments", {})
+    if not isinstance(environments, dict):
+        raise InvalidSettings(
+            f"Got environments from {path} that are no tables; accepted is [environments.NAME]."
+        )
+    yield from zip(("environments", "keys"), read_environments(environments, path), strict=True)
     groups = {key.partition(".")[0] for key in settings if "." in key}
     for key, value in _flat(table, groups):
         if key not in settings:
@@ -142,7 +153,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidSettings:
     return InvalidSettings(f"Got {what}, which is no setting{hint}; --help lists what is accepted.")
 
 
-def _build(cls: type[S], values: Mapping[str, Scalar], prefix: str = "") -> S:
+def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
     hints = typing.get_type_hints(cls)
     arguments: dict[str, Any] = {}
     for field in fields(cls):

@@ -137,6 +137,6 @@ def settings_of(cls: type[Any], prefix: str = "") -> Iterator[Setting]:
         kind = hints[field.name]
         if dataclasses.is_dataclass(kind):
             yield from settings_of(cast("type[Any]", kind), f"{prefix}{field.name}.")
-        else:
+        elif "rule" in field.metadata:
             default, rule = cast("Scalar", field.default), cast("Rule", field.metadata["rule"])
             yield Setting(prefix + field.name, typing.get_origin(kind) or kind, default, rule)

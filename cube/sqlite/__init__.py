@@ -4,6 +4,7 @@
 ``<database>.metrics.db`` (a cache, deletable at will) in a directory.
 """
 
+from cube.sqlite.keys import SqliteKeys
 from cube.sqlite.store import SqliteStore, open_store
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteKeys", "SqliteStore", "open_store"]

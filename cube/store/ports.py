@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from cube.columns.block import Block
+from cube.environment import Key
 from cube.event import Event
 from cube.span import Span
 from cube.tier import Tier
@@ -157,3 +158,19 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything."""
+
+
+class KeyStore(Protocol):
+    """The API keys that are managed beside the settings, of all environments; see `cube.environment.Key`."""
+
+    async def all(self) -> list[Key]:
+        """Return all keys, ordered by environment and id."""
+
+    async def add(self, key: Key) -> None:
+        """Store a key durably; raises `InvalidRequest` where its environment has one of that id."""
+
+    async def revoke(self, environment: str, id: str) -> bool:
+        """Remove a key durably; tell whether it was there."""
+
+    async def close(self) -> None:
+        """Let go of everything."""

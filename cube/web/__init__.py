@@ -3,14 +3,15 @@
 A daemon makes a table of `Route` objects, hands it to a `Service`, and serves that with a `Server`::
 
     routes = with_standard_routes("Cube collector", [Route("/1.0/event", {"POST": Operation(…)})], …)
-    service = Service(routes, access=Origins(), telemetry=telemetry, max_body_bytes=…, max_sockets=…)
+    service = Service(routes, access=gate, telemetry=telemetry, max_body_bytes=…, max_sockets=…)
     server = Server(service, host="127.0.0.1", port=0)
 
 Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refusal` turns into the
 reply. WebSockets are `Conversation` objects.
 """
 
-from cube.web.access import Access, Origins
+from cube.web.access import Access, Gate, KeyRing, standard_credentials
+from cube.web.guard import followed_keys, refuse_exposure, tls_context
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server, address, run, stop_signal, write_ready_file
@@ -22,9 +23,10 @@ from cube.web.websocket import Conversation, Link
 __all__ = [
     "Access",
     "Conversation",
+    "Gate",
+    "KeyRing",
     "Link",
     "Operation",
-    "Origins",
     "Parameter",
     "Reply",
     "Request",
@@ -33,8 +35,12 @@ __all__ = [
     "Service",
     "Telemetry",
     "address",
+    "followed_keys",
+    "refuse_exposure",
     "run",
+    "standard_credentials",
     "stop_signal",
+    "tls_context",
     "with_standard_routes",
     "write_ready_file",
 ]

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, cast
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
+from cube.environment import Scope
 from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, Unavailable
+from cube.web.access import standard_credentials
 from cube.web.body import Body, announced_bytes
 from cube.web.request import MethodNotAllowed, Reply, Request, refusal, told
 from cube.web.route import Operation, Route
@@ -63,16 +65,17 @@ class Exchange(HTTPMessageDelegate):
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         self._service.began(self)
-        if self._route is not None and self._service.on_request is not None:
-            self._service.on_request(self.request)
         try:
             if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
-                self._delegate = self._upgrade(start_line, self._route.socket)
+                self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._choose()
             self._body = Body(headers, self._service.max_body_bytes)
         except CubeError as error:
             self._refuse(error)
+        finally:
+            if self._route is not None and self._service.on_request is not None:
+                self._service.on_request(self.request)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -117,13 +120,21 @@ class Exchange(HTTPMessageDelegate):
         operation = self._route.operation(method)
         if operation is None and method != "OPTIONS":
             raise MethodNotAllowed(method, self._route.methods)
+        if operation is not None and operation.scope is not None:
+            self._admit(operation.scope)
         return operation
 
-    def _upgrade(self, start_line: RequestStartLine, talk: Talk) -> HTTPMessageDelegate:
+    def _admit(self, scope: Scope) -> None:
+        request = self.request
+        credentials = standard_credentials(request.headers, request.query)
+        request.caller = self._service.access.admit(credentials, scope)
+
+    def _upgrade(self, start_line: RequestStartLine, route: Route, talk: Talk) -> HTTPMessageDelegate:
         if self._service.stopping:
             raise Unavailable("The server is stopping; nothing new is accepted.")
         if len(self._service.sockets) >= self._service.max_sockets:
             raise Overloaded(f"All {self._service.max_sockets} WebSockets are taken.")
+        self._admit(route.socket_scope)
         delegate = self._service.upgrade(self._connection, start_line, self.request, talk)
         self._service.ended(self)  # from here on it counts as a socket
         return delegate
@@ -200,12 +211,20 @@ class Exchange(HTTPMessageDelegate):
             yield f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n"
         yield f"X-Request-Id: {self.request.id}\r\nVary: Origin\r\n"
         origin = self.request.headers.get("Origin")
-        if origin is not None and self._service.access.allows_origin(origin):
+        if origin is not None and self._service.access.allows_origin(origin, self.request.caller):
             yield f"Access-Control-Allow-Origin: {origin}\r\n{_EXPOSED}"
+            if self._takes_credentials(origin):
+                yield "Access-Control-Allow-Credentials: true\r\n"
         for name, value in reply.headers:
             yield f"{name}: {value}\r\n"
         yield self._connection_header(last)
         yield "\r\n"
+
+    def _takes_credentials(self, origin: str) -> bool:
+        taken = self._operation or self._route
+        if taken is not None and taken.credentials:
+            return True
+        return self._service.access.names_origin(origin, self.request.caller)
 
     def _connection_header(self, last: bool) -> str:
         wanted = self.request.headers.get("Connection")

@@ -12,7 +12,17 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, Overloaded, TooLarge, Unavailable
+from cube.environment import Caller
+from cube.errors import (
+    AccessDenied,
+    CubeError,
+    InvalidQuery,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from cube.web import json_text
 
 JSON_TYPE = "application/json"
@@ -26,10 +36,11 @@ class Request:
 
     ``path`` and ``query`` are as sent, without the question mark. ``id`` is the caller's
     ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
-    ``captures``: the parts of the path that a route in braces matched, decoded.
+    ``captures``: the parts of the path that a route in braces matched, decoded. ``caller``: who was
+    admitted; None before that, and where nobody asks.
     """
 
-    __slots__ = ("body", "captures", "headers", "id", "method", "path", "query", "remote")
+    __slots__ = ("body", "caller", "captures", "headers", "id", "method", "path", "query", "remote")
 
     def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
         self.method = method
@@ -37,9 +48,17 @@ class Request:
         self.headers = headers
         self.remote = remote
         self.body = b""
+        self.caller: Caller | None = None
         self.captures: Mapping[str, str] = {}
         given = headers.get("X-Request-Id")
         self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
+
+    @property
+    def admitted(self) -> Caller:
+        """Who was admitted, for operations that have a scope."""
+        if self.caller is None:
+            raise TypeError(f"nobody was admitted to {self.path}: its operation has no scope")
+        return self.caller
 
     def parameters(self) -> Mapping[str, str]:
         """Return the query's parameters; a repeated one or one that is not UTF-8 is an `InvalidQuery`."""
@@ -91,6 +110,7 @@ STATUS: tuple[tuple[type[CubeError], int], ...] = (
     (NotFound, 404),
     (MethodNotAllowed, 405),
     (UnsupportedEncoding, 415),
+    (Unauthenticated, 401),
     (AccessDenied, 403),
     (Overloaded, 503),
     (Unavailable, 503),
@@ -134,6 +154,8 @@ def _extra_headers(error: Exception) -> list[tuple[str, str]]:
     match error:
         case Overloaded() | Unavailable():
             return [("Retry-After", str(max(1, error.retry_after_seconds)))]
+        case Unauthenticated():
+            return [("WWW-Authenticate", "Bearer")]
         case MethodNotAllowed():
             return [("Allow", ", ".join(error.allowed))]
         case UnsupportedEncoding():

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cube.environment import Scope
 from cube.errors import CubeError
 from cube.web.request import Reply, Request
 from cube.web.websocket import Talk
@@ -29,7 +30,9 @@ class Operation:
 
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
-    ``result``: the JSON schema of what a reply that is no error holds.
+    ``result``: the JSON schema of what a reply that is no error holds. ``scope``: what a caller must be
+    allowed, by a key where the request has one; None: nobody is asked for one here.
+    ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     """
 
     answer: Answer
@@ -39,6 +42,8 @@ class Operation:
     replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
     content_type: str = "application/json"
     result: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    scope: Scope | None = None
+    credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Route:
     HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
     answers an OPTIONS that is no CORS preflight, or gives None. ``refuse``: makes the replies that tell
     errors, where they have another form than the native one.
+    ``socket_scope``: what the opener of a WebSocket must be allowed.
     """
 
     path: str
@@ -57,10 +63,16 @@ class Route:
     socket_summary: str = ""
     options: Callable[[Request], Reply | None] | None = None
     refuse: Callable[[CubeError, Request], Reply] | None = None
+    socket_scope: Scope = Scope.READ
 
     def operation(self, method: str) -> Operation | None:
         """Return what answers `method`; HEAD is answered like GET."""
         return self.operations.get("GET" if method == "HEAD" else method)
+
+    @property
+    def credentials(self) -> bool:
+        """Whether any of its operations takes cookies from pages, for preflights."""
+        return any(operation.credentials for operation in self.operations.values())
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ _log = logging.getLogger(__name__)
 class Server:
     """Serves a `Service` on one port from the moment it is made; port 0 is any free one.
 
-    Raises `InvalidSettings` where the address cannot be had.
+    ``tls``: then it speaks HTTPS alone. Raises `InvalidSettings` where the address cannot be had.
     """
 
-    def __init__(self, service: Service, *, host: str, port: int) -> None:
-        self._service = service
-        self._http = _LeanServer(service, max_body_size=_UNBOUNDED, max_header_size=MAX_HEAD_BYTES)
+    def __init__(self, service: Service, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.service = service
+        self._http = _LeanServer(
+            service, max_body_size=_UNBOUNDED, max_header_size=MAX_HEAD_BYTES, ssl_options=tls
+        )
         self._http.conn_params.header_timeout = None
         try:
             listening = _listen(host, port)
@@ -42,6 +45,7 @@ class Server:
             raise InvalidSettings(f"Cannot listen on {address(host, port)}: {error.strerror}.") from None
         self.port: int = listening.getsockname()[1]
         self.address = address(host, self.port)
+        self.url = f"{'http' if tls is None else 'https'}://{self.address}"
         self._http.add_socket(listening)
 
     async def stop(self, seconds: float) -> bool:
@@ -51,7 +55,7 @@ class Server:
         """
         self._http.stop()
         try:
-            await asyncio.wait_for(self._service.finish(), seconds)
+            await asyncio.wait_for(self.service.finish(), seconds)
         except TimeoutError:
             _log.warning("not all requests were finished within %g s; they are cut off", seconds)
             return False

@@ -80,7 +80,7 @@ class Service(HTTPServerConnectionDelegate):
         is none.
         """
         origin = request.headers.get("Origin")
-        if origin is not None and not self.access.allows_origin(origin):
+        if origin is not None and not self.access.allows_origin(origin, request.caller):
             raise AccessDenied(f"Pages of {origin[:200]} may not call this server.")
         if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
             raise InvalidRequest("The WebSocket handshake is wrong; accepted is RFC 6455, version 13.")
@@ -100,6 +100,13 @@ class Service(HTTPServerConnectionDelegate):
         self._exchanges.discard(exchange)
         if not self._exchanges:
             self._idle.set()
+
+    def close_revoked(self) -> None:
+        """End the WebSockets whose openers would not be admitted any more."""
+        for socket in list(self.sockets):
+            caller = socket.opening.caller
+            if caller is not None and not self.access.admits(caller):
+                socket.revoke()
 
     async def finish(self) -> None:
         """Accept nothing more, and return when all that was accepted is answered."""

@@ -26,6 +26,7 @@ GOODBYE_SECONDS = 1.0
 """How long a client has to answer our closing of its socket."""
 
 GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +124,12 @@ class Socket(WebSocketHandler):
         if not isinstance(error, CubeError):
             _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
         await self.send({**described(error, self.opening.id), **details})
+
+    def revoke(self) -> None:
+        """End the socket of a caller who may not call any more; what it still sends is not heard."""
+        self.conversation.closed()
+        self.conversation = _SILENCE
+        self.close(POLICY_VIOLATION, "the key was revoked")
 
     def abort(self) -> None:
         """Close without waiting for the client."""

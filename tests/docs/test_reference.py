@@ -11,7 +11,14 @@ import click
 import pytest
 
 from cube.cli.main import main
-from cube.settings import CollectorSettings, DaemonSettings, EvaluatorSettings, markdown_table
+from cube.settings import (
+    CollectorSettings,
+    DaemonSettings,
+    EnvironmentSettings,
+    EvaluatorSettings,
+    KeySettings,
+    markdown_table,
+)
 from tests.daemon import daemon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,8 +26,10 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.mark.parametrize("cls", [CollectorSettings, EvaluatorSettings])
-def test_every_setting_is_documented_with_its_default(cls: type[DaemonSettings]) -> None:
+@pytest.mark.parametrize("cls", [CollectorSettings, EvaluatorSettings, EnvironmentSettings, KeySettings])
+def test_every_setting_is_documented_with_its_default(
+    cls: type[DaemonSettings | EnvironmentSettings | KeySettings],
+) -> None:
     assert markdown_table(cls) in REFERENCE
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cube.environment import DEFAULT
 from tests.evaluator_running import DAY, Running, Socket, event, known_events, running
 
 MINUTE = 60_000
@@ -140,7 +141,7 @@ async def test_a_closed_socket_stops_its_work(made: Running) -> None:
     await socket.ask(expression="sum(test)", step=3.6e6, start=DAY, stop=DAY + 1)
     await made.seen.until_scans(1)
     await socket.close()
-    await asyncio.wait_for(made.evaluator.pyramid.close(), 5)
+    await asyncio.wait_for(made.evaluator._desks[DEFAULT].evaluation.close(), 5)
     assert made.seen.saved == []
 
 

@@ -27,9 +27,9 @@ from cube.errors import (
     Unavailable,
 )
 from cube.web import (
+    Gate,
     Link,
     Operation,
-    Origins,
     Reply,
     Request,
     Route,
@@ -39,6 +39,7 @@ from cube.web import (
     with_standard_routes,
 )
 from cube.web.handler import LINGER_BYTES
+from tests.gates import open_gate
 from tests.web_client import HANDSHAKE, Answer, ask, connection, head
 
 LIMIT = 1_000
@@ -82,7 +83,7 @@ class Echo:
 class Stage:
     """A service that runs, with what its operations share."""
 
-    def __init__(self, access: Origins, max_sockets: int) -> None:
+    def __init__(self, access: Gate, max_sockets: int) -> None:
         self.ready: CubeError | None = None
         self.entered = asyncio.Event()
         self.let_go = asyncio.Event()
@@ -152,7 +153,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(*origins: str, max_sockets: int = 10) -> AsyncIterator[Stage]:
-    stage = Stage(Origins(origins), max_sockets)
+    stage = Stage(open_gate(*origins), max_sockets)
     try:
         yield stage
     finally:

@@ -1,0 +1,143 @@
+"""Environments and their keys, as a settings file has them::
+
+    [environments.prod]
+    database = "cube_prod"
+    origins = ["https://example.com"]
+
+    [[environments.prod.keys]]
+    name = "web"
+    hash = "sha256:…"
+    scopes = ["write"]
+
+They stand in the file alone: neither flags nor environment variables can say them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from cube.environment import DEFAULT, Environment, Key, Scope, digest
+from cube.errors import InvalidSettings
+from cube.origin import OriginPattern
+from cube.settings.daemons import DATABASE, ORIGIN, TYPE, DaemonSettings
+from cube.settings.setting import setting, settings_of
+
+T = TypeVar("T")
+
+NAME = "[A-Za-z0-9_-]{1,40}"
+HASH_PREFIX = "sha256:"
+
+_HASH = re.compile(HASH_PREFIX + "[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSettings:
+    """One environment, ``[environments.NAME]``: a database of its own."""
+
+    database: str = setting(
+        "", f"Its database; empty: cube_NAME, and for {DEFAULT} the daemon's.", pattern=f"({DATABASE})?"
+    )
+    origins: tuple[str, ...] = setting(
+        (), "Web origins that may call; empty: those of the daemon.", pattern=ORIGIN
+    )
+    open: bool = setting(False, "Takes requests without a key, and datagrams; one environment may.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """One API key of an environment, ``[[environments.NAME.keys]]``."""
+
+    name: str = setting("", "Names the key in logs; the key itself is never shown.", pattern=NAME)
+    hash: str = setting("", "What `cube keys hash` prints for the key.")
+    key: str = setting("", "The key itself, in place of its hash, where only the daemon reads the file.")
+    scopes: tuple[str, ...] = setting(
+        tuple(Scope), "What it allows.", choices=tuple(Scope), pattern="read|write"
+    )
+    types: tuple[str, ...] = setting((), "The types of events that it is for; empty: all.", pattern=TYPE)
+    filter: str = setting(
+        "",
+        "Filters added to every expression that its holder evaluates, joined by dots: eq(customer, 7).",
+    )
+
+
+def read_environments(
+    table: Mapping[str, Any], origin: str
+) -> tuple[tuple[Environment, ...], tuple[Key, ...]]:
+    """Read the table ``environments`` of a settings file; raises `InvalidSettings`."""
+    environments: list[Environment] = []
+    keys: list[Key] = []
+    for name, entry in table.items():
+        path = f"environments.{name}"
+        if not re.fullmatch(NAME, name) or not isinstance(entry, Mapping):
+            raise InvalidSettings(f"Got {path} from {origin}; accepted are tables with names of {NAME}.")
+        own = {key: value for key, value in entry.items() if key != "keys"}
+        environments.append(_environment(name, _read(EnvironmentSettings, own, path, origin)))
+        listed = entry.get("keys", [])
+        if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
+            raise InvalidSettings(f"Got {path}.keys from {origin}; accepted is a list of tables.")
+        keys += [_key(name, _read(KeySettings, item, f"{path}.keys", origin)) for item in listed]
+    if sum(environment.open for environment in environments) > 1:
+        raise InvalidSettings(f"Got more than one open environment from {origin}; accepted is one.")
+    return tuple(environments), tuple(keys)
+
+
+def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
+    """Return the environments of a daemon, at least one, each with its database and its origins."""
+    common = tuple(_patterns(settings.origins))
+    own = settings.environments or (Environment(DEFAULT, settings.database),)
+    return tuple(
+        replace(
+            environment,
+            database=environment.database or _database(environment.name, settings),
+            origins=environment.origins or common,
+        )
+        for environment in own
+    )
+
+
+def parse_hash(text: str) -> bytes | None:
+    """Return the digest that a text of the form ``sha256:…`` holds; None for any other text."""
+    return bytes.fromhex(text.removeprefix(HASH_PREFIX)) if _HASH.fullmatch(text) else None
+
+
+def _environment(name: str, own: EnvironmentSettings) -> Environment:
+    return Environment(name, own.database, tuple(_patterns(own.origins)), own.open)
+
+
+def _database(name: str, settings: DaemonSettings) -> str:
+    return settings.database if name == DEFAULT else f"cube_{name}"
+
+
+def _key(environment: str, own: KeySettings) -> Key:
+    hashed = parse_hash(own.hash)
+    if not own.name or bool(own.hash) == bool(own.key) or (own.hash and hashed is None):
+        raise InvalidSettings(
+            f"Got a key of the environment {environment} without a name, or without exactly one of key and"
+            f" hash; accepted are name and key, or name and hash = {HASH_PREFIX}(64 hexadecimal digits)."
+        )
+    return Key(
+        own.name,
+        hashed if hashed is not None else digest(own.key),
+        environment,
+        frozenset(map(Scope, own.scopes)),
+        frozenset(own.types) or None,
+        own.filter,
+    )
+
+
+def _patterns(texts: tuple[str, ...]) -> Iterator[OriginPattern]:
+    for text in texts:
+        yield from OriginPattern.parse_all(text)
+
+
+def _read(cls: type[T], table: Mapping[str, Any], path: str, origin: str) -> T:
+    known = {item.key: item for item in settings_of(cls)}
+    for name in table:
+        if name not in known:
+            raise InvalidSettings(
+                f"Got the key {path}.{name} from {origin}; accepted are {', '.join(known)}."
+            )
+    return cls(**{name: known[name].check(value, f"{path} in {origin}") for name, value in table.items()})

@@ -1,0 +1,13 @@
+"""Access as the tests need it."""
+
+from __future__ import annotations
+
+from cube.environment import DEFAULT, Environment
+from cube.origin import OriginPattern
+from cube.web import Gate, KeyRing
+
+
+def open_gate(*origins: str) -> Gate:
+    """Access for everybody to one environment, whose pages are of these origins."""
+    patterns = tuple(pattern for origin in origins for pattern in OriginPattern.parse_all(origin))
+    return Gate((Environment(DEFAULT, "test", patterns),), KeyRing())
