@@ -54,11 +54,11 @@ def named(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
 
 def _named(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     fit: dict[str, Any] = {}
+    last: dict[str, int] = {}  # the number that a name got last, so that many alike take no long search
     for name, item in value.items():
         wanted = free = property_name(str(name))
-        number = 2
         while free in fit:
-            free = f"{wanted}_{number}"
-            number += 1
+            last[wanted] = last.get(wanted, 1) + 1
+            free = f"{wanted}_{last[wanted]}"
         fit[free] = named(item, depth)
     return fit
