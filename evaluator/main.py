@@ -26,6 +26,7 @@ from cube.web import (
     write_ready_file,
 )
 from evaluator.app import Evaluator
+from evaluator.restriction import refuse_bad_filters
 
 _log = logging.getLogger("cube.evaluator")
 
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 async def serve(settings: EvaluatorSettings) -> None:
     """Open the environments' stores, listen, and stop cleanly when told to."""
+    refuse_bad_filters(settings.keys)
     environments = environments_of(settings)
     async with opened(settings.store, environments, settings.database, foreign=settings.foreign) as databases:
         ring = KeyRing(settings.keys)

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import assert_never
 
 from cube.columns import check
-from cube.environment import Caller
-from cube.errors import AccessDenied, InvalidExpression
-from cube.expression import parse_event
+from cube.environment import Caller, Key
+from cube.errors import AccessDenied, InvalidExpression, InvalidSettings
+from cube.expression import parse_filters
 from cube.expression.nodes import (
     EventExpression,
     Filter,
@@ -79,6 +79,18 @@ def read_filters(text: str) -> tuple[Filter, ...]:
 
     Raises `InvalidExpression`.
     """
-    expression = parse_event(f"any.{text}")
-    check(expression)
-    return expression.filters
+    filters = parse_filters(text)
+    check(EventExpression("any", (), filters))  # its patterns
+    return filters
+
+
+def refuse_bad_filters(keys: Iterable[Key]) -> None:
+    """Raise `InvalidSettings` where the filter of one of these keys cannot be read."""
+    for key in keys:
+        try:
+            if key.filter:
+                read_filters(key.filter)
+        except InvalidExpression as error:
+            raise InvalidSettings(
+                f"Got the filter {key.filter!r} of the key {key.id}. {error.message}"
+            ) from None

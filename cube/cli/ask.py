@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
 from cube import instant
+from cube.cli.key_option import key_option
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.client.exchange import EVALUATOR_URL, NO_RETRIES
 from cube.event import ABSENT
@@ -31,7 +32,7 @@ def _evaluator(command: Command) -> Command:
         default=EVALUATOR_URL,
         show_default=True,
         help="The address of the evaluator.",
-    )(command)
+    )(key_option(command))
 
 
 def _span(command: Command) -> Command:
@@ -44,12 +45,12 @@ def _span(command: Command) -> Command:
 @_evaluator
 @_span
 @click.argument("expression")
-def event(url: str, expression: str, **parameters: Any) -> None:
+def event(url: str, key: str | None, expression: str, **parameters: Any) -> None:
     """Show the events that EXPRESSION selects: request(path, ms).ge(ms, 250)
 
     A table on a terminal, JSON lines otherwise.
     """
-    with Evaluator(url, retries=NO_RETRIES) as evaluator:
+    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
         _show(map(_event_row, evaluator.events(expression, **parameters)), ("time", "id", "data"))
 
 
@@ -58,20 +59,20 @@ def event(url: str, expression: str, **parameters: Any) -> None:
 @_span
 @click.option("--step", help="Milliseconds in a bucket; 10000 if not given.")
 @click.argument("expression")
-def metric(url: str, expression: str, **parameters: Any) -> None:
+def metric(url: str, key: str | None, expression: str, **parameters: Any) -> None:
     """Show the values of EXPRESSION: sum(request(ms)) / sum(request)
 
     A table on a terminal, JSON lines otherwise.
     """
-    with Evaluator(url, retries=NO_RETRIES) as evaluator:
+    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
         _show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
 
 
 @click.command()
 @_evaluator
-def types(url: str) -> None:
+def types(url: str, key: str | None) -> None:
     """List the types of the events that are stored."""
-    with Evaluator(url, retries=NO_RETRIES) as evaluator:
+    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
         for name in evaluator.types():
             click.echo(name)
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cube.cli.ask import event, metric, types
+from cube.cli.keys import keys
 from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.supervisor import FailedStart
@@ -38,7 +39,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, put, event, metric, types):
+for command in (serve, put, event, metric, types, keys):
     main.add_command(command)
 
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from cube.cli.key_option import key_option
 from cube.client.emitter import Emitter
 from cube.client.exchange import COLLECTOR_URL
 from cube.errors import CubeError, InvalidEvent
@@ -21,8 +22,9 @@ from cube.errors import CubeError, InvalidEvent
     show_default=True,
     help="The address of the collector.",
 )
+@key_option
 @click.argument("file", type=click.File("rb"))
-def put(collector: str, file: BinaryIO) -> None:
+def put(collector: str, key: str | None, file: BinaryIO) -> None:
     """Store the events of FILE (- is standard input), one JSON object on each line.
 
     Ends when all are stored. An event without an id gets one here, so that repeating a batch whose
@@ -30,7 +32,7 @@ def put(collector: str, file: BinaryIO) -> None:
     """
     lines = Lines(file)
     try:
-        with Emitter(collector) as emitter:
+        with Emitter(collector, key=key) as emitter:
             stored = emitter.send(lines)
     except InvalidEvent as error:
         raise lines.named(error) from None

@@ -102,7 +102,7 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
         addresses = {
             "collector": collector["http"],
             "evaluator": evaluator["http"],
-            "udp": collector["udp"],
+            "udp": collector.get("udp", "none: keys are needed"),
             "store": StoreUrl.shown(plan.store),
         }
         _announce(addresses)

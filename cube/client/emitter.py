@@ -32,14 +32,19 @@ def identified(event: RawEvent) -> RawEvent:
 class Emitter:
     """Sends events to a collector over HTTP; for one thread at a time.
 
-    `send` returns when the events are stored. Events are sent again, with the same ids, when
-    the collector is overloaded, or absent for a moment: they are stored once all the same.
+    ``key``: an API key. `send` returns when the events are stored. Events are sent again, with the same
+    ids, when the collector is overloaded, or absent for a moment: they are stored once all the same.
     """
 
     def __init__(
-        self, url: str = COLLECTOR_URL, *, timeout_seconds: float = 60.0, retries: Retries | None = None
+        self,
+        url: str = COLLECTOR_URL,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: Retries | None = None,
     ) -> None:
-        self._exchange = Exchange(url, timeout_seconds=timeout_seconds, retries=retries or Retries())
+        self._exchange = Exchange(url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries())
 
     def send(self, events: Iterable[RawEvent]) -> int:
         """Store events durably, in batches in their order, and return how many.

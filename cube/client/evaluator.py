@@ -30,12 +30,20 @@ class FoundEvent:
 
 
 class Evaluator:
-    """Asks one evaluator; for one thread at a time. Parameters left out have the daemon's defaults."""
+    """Asks one evaluator; for one thread at a time. Parameters left out have the daemon's defaults.
+
+    ``key``: an API key.
+    """
 
     def __init__(
-        self, url: str = EVALUATOR_URL, *, timeout_seconds: float = 60.0, retries: Retries | None = None
+        self,
+        url: str = EVALUATOR_URL,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: Retries | None = None,
     ) -> None:
-        self._exchange = Exchange(url, timeout_seconds=timeout_seconds, retries=retries or Retries())
+        self._exchange = Exchange(url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries())
 
     def metrics(
         self,

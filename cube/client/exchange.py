@@ -14,6 +14,7 @@ import msgspec
 from cube.client.replies import error_of
 from cube.errors import InvalidSettings, Overloaded, Unavailable
 
+KEY_VARIABLE = "CUBE_KEY"
 COLLECTOR_URL = "http://127.0.0.1:1080"
 EVALUATOR_URL = "http://127.0.0.1:1081"
 
@@ -41,11 +42,18 @@ NO_RETRIES = Retries(attempts=0)
 class Exchange:
     """Sends requests to one daemon over one connection; for one thread at a time.
 
-    ``url``: ``http://HOST:PORT`` or ``https://…``. A request is only repeated where that is safe:
-    events carry ids, and questions change nothing.
+    ``url``: ``http://HOST:PORT`` or ``https://…``. ``key``: an API key that each request bears. A request
+    is only repeated where that is safe: events carry ids, and questions change nothing.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 60.0, retries: Retries = NO_RETRIES) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: Retries = NO_RETRIES,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidSettings(f"Got the address {url!r}; accepted is http://HOST:PORT or https://….")
@@ -54,6 +62,7 @@ class Exchange:
         self._prefix = parts.path.rstrip("/")
         self._connection = kind(parts.hostname, parts.port, timeout=timeout_seconds)
         self._retries = retries
+        self._headers = key_headers(key)
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Any:
         """Ask, and return the decoded JSON answer."""
@@ -95,9 +104,14 @@ class Exchange:
         return msgspec.json.decode(content)
 
     def _round_trip(self, method: str, path: str, body: bytes | None) -> HTTPResponse:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         self._connection.request(method, self._prefix + path, body, headers)
         return self._connection.getresponse()
+
+
+def key_headers(key: str | None) -> dict[str, str]:
+    """Return the headers that bear an API key."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 def _reason(error: Exception) -> str:

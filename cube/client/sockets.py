@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cube.client.emitter import RawEvent, batches
-from cube.client.exchange import COLLECTOR_URL, Retries
-from cube.errors import InvalidEvent, InvalidRequest, Unavailable
+from cube.client.exchange import COLLECTOR_URL, Retries, key_headers
+from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
@@ -28,13 +28,20 @@ class SocketEmitter:
         async with SocketEmitter("http://127.0.0.1:1080") as emitter:
             await emitter.send([{"type": "request", "data": {"ms": 241}}])
 
-    ``ack_seconds`` is how long an acknowledgement may take. When the socket breaks, another is opened
-    and the message sent again with the same ids. One `send` runs at a time; others wait for it.
+    ``key``: an API key. ``ack_seconds`` is how long an acknowledgement may take. When the socket breaks,
+    another is opened and the message sent again with the same ids. One `send` runs at a time; others
+    wait for it.
     """
 
     def __init__(
-        self, url: str = COLLECTOR_URL, *, ack_seconds: float = 60.0, retries: Retries | None = None
+        self,
+        url: str = COLLECTOR_URL,
+        *,
+        key: str | None = None,
+        ack_seconds: float = 60.0,
+        retries: Retries | None = None,
     ) -> None:
+        self._headers = key_headers(key)
         self._url = url.replace("http", "ws", 1).rstrip("/") + "/1.0/event/put"
         self._ack_seconds = ack_seconds
         self._retries = retries or Retries()
@@ -102,13 +109,20 @@ class SocketEmitter:
         raise self._silent()
 
     async def _connect(self) -> WebSocketClientConnection:
-        from tornado.httpclient import HTTPClientError
+        from tornado.httpclient import HTTPClientError, HTTPRequest
         from tornado.websocket import websocket_connect
 
         try:
-            return await websocket_connect(self._url)
-        except (OSError, HTTPClientError):
+            return await websocket_connect(HTTPRequest(self._url, headers=self._headers))
+        except HTTPClientError as error:
+            raise self._refused(error.code) from None
+        except OSError:
             raise self._silent() from None
+
+    def _refused(self, status: int) -> CubeError:
+        if status in (401, 403):
+            return AccessDenied(f"The collector answered {status}; accepted is an API key that may write.")
+        return self._silent()
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")

@@ -23,6 +23,7 @@ from cube.expression.nodes import (
     EventExpression,
     Exists,
     Field,
+    Filter,
     MetricExpression,
     Not,
     Number,
@@ -50,6 +51,14 @@ def parse_event(text: str) -> EventExpression:
     Bounds and errors are those of `parse_metric`.
     """
     return cast("EventExpression", _parse(_event_grammar(), text))
+
+
+def parse_filters(text: str) -> tuple[Filter, ...]:
+    """Parse filters joined by dots, such as ``eq(customer,"acme").ge(n,1)``.
+
+    Bounds and errors are those of `parse_event` for these filters of a type ``any``.
+    """
+    return parse_event(f"any.{text}").filters
 
 
 def _parse(grammar: pp.ParserElement, text: str) -> Any:

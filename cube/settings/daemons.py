@@ -10,7 +10,7 @@ from cube.settings.setting import setting
 
 TYPE = "[a-z_][a-zA-Z0-9_]{0,63}"
 DATABASE = "[A-Za-z0-9_-]{1,63}"
-ORIGIN = r"([a-z]+|\*)://\S+"
+ORIGIN = r"([a-z]+|\*)://.+"
 
 _MIB = 2**20
 

@@ -23,7 +23,7 @@ Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
 # No settings of a daemon: the settings file's, the tests', the command's, and what Kubernetes sets
 # for every service whose name begins with "cube" (its CUBE_…_PORT hold "tcp://…").
 _OTHER_VARIABLES = re.compile(
-    r"CUBE_(CONFIG|TEST_\w+|COLLECTOR|EVALUATOR|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_\w+)=.*"
+    r"CUBE_(CONFIG|KEY|TEST_\w+|COLLECTOR|EVALUATOR|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_\w+)=.*"
     r"|CUBE_\w+_PORT=(tcp|udp)://.*",
     re.DOTALL,
 )

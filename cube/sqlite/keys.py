@@ -35,7 +35,8 @@ class SqliteKeys:
         return await asyncio.to_thread(self._all)
 
     async def add(self, key: Key) -> None:
-        """Store a key durably."""
+        """Store a key durably, in a directory that is made if it is missing."""
+        await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(self._run, lambda connection: _add(connection, key))
 
     async def revoke(self, environment: str, id: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -26,6 +27,14 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def _commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
 @pytest.mark.parametrize("cls", [CollectorSettings, EvaluatorSettings, EnvironmentSettings, KeySettings])
 def test_every_setting_is_documented_with_its_default(
     cls: type[DaemonSettings | EnvironmentSettings | KeySettings],
@@ -44,11 +53,10 @@ def test_every_route_is_documented(name: str, tmp_path: Path) -> None:
     assert [path for path in paths if f"`{path}`" not in REFERENCE] == []
 
 
-@pytest.mark.parametrize("command", main.commands.values(), ids=lambda command: command.name)
-def test_every_command_is_documented_with_its_options(command: click.Command) -> None:
-    row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `cube {command.name}"))
+@pytest.mark.parametrize(("name", "command"), list(_commands(main)), ids=lambda value: str(value))
+def test_every_command_is_documented_with_its_options(name: str, command: click.Command) -> None:
+    row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `cube {name}"))
     options = [option for parameter in command.params for option in parameter.opts if option[:2] == "--"]
-    assert options
     assert [option for option in options if f"`{option}`" not in row] == []
     assert command.help
 

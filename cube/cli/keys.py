@@ -1,0 +1,127 @@
+"""``cube keys``: the API keys in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import click
+
+from cube.cli.databases import database_options
+from cube.environment import DEFAULT, Key, Scope, digest
+from cube.errors import InvalidRequest, NotFound
+from cube.event import is_type
+from cube.opening import opened_keys
+from cube.settings.environments import HASH_PREFIX, NAME
+from cube.store.ports import KeyStore
+
+T = TypeVar("T")
+Command: TypeAlias = Callable[..., None]
+
+SECRET_BYTES = 24
+PREFIX = "cube_"
+"""Begins every made key, so that one that has leaked can be found by a search."""
+
+
+@click.group()
+def keys() -> None:
+    """Manage the API keys that the database holds, beside those of the settings files."""
+
+
+def _environment(command: Command) -> Command:
+    return click.option(
+        "--environment", default=DEFAULT, show_default=True, help="The environment that it is for."
+    )(command)
+
+
+@keys.command()
+@click.argument("name")
+@_environment
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it allows, both unless given; may be repeated.",
+)
+@click.option("--type", "types", multiple=True, help="A type that it is for, all unless given; repeatable.")
+@click.option("--filter", default="", help='Added to all that its holder asks: eq(customer, "acme")')
+@click.option("--key", "secret", help="A key that exists already, in place of a made one.")
+@database_options
+def add(
+    name: str,
+    environment: str,
+    scopes: tuple[str, ...],
+    types: tuple[str, ...],
+    filter: str,
+    secret: str | None,
+    store: str,
+    database: str,
+) -> None:
+    """Add a key under NAME, and show it, this once."""
+    _check(name, environment, types, filter)
+    made = PREFIX + secrets.token_urlsafe(SECRET_BYTES) if secret is None else secret
+    key = Key(
+        name,
+        digest(made),
+        environment,
+        frozenset(map(Scope, scopes or Scope)),
+        frozenset(types) or None,
+        filter,
+    )
+    _with_keys(store, database, lambda stored: stored.add(key))
+    click.echo(made if secret is None else f"The key {name} is added.")
+
+
+@keys.command(name="list")
+@database_options
+def list_(store: str, database: str) -> None:
+    """List the keys: environment, name, scopes, types and filter, with tabs between."""
+    for key in _with_keys(store, database, lambda stored: stored.all()):
+        types = "all types" if key.types is None else ",".join(sorted(key.types))
+        click.echo("\t".join((key.environment, key.id, ",".join(sorted(key.scopes)), types, key.filter)))
+
+
+@keys.command()
+@click.argument("name")
+@_environment
+@database_options
+def revoke(name: str, environment: str, store: str, database: str) -> None:
+    """Remove the key NAME; daemons that run heed it within 5 seconds."""
+    if not _with_keys(store, database, lambda stored: stored.revoke(environment, name)):
+        raise NotFound(f"The environment {environment} has no key {name}; `cube keys list` shows all.")
+    click.echo(f"The key {name} is revoked.")
+
+
+@keys.command(name="hash")
+def hash_() -> None:
+    """Print what a settings file may hold of a key, which is asked for or read from standard input."""
+    text = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not text:
+        raise InvalidRequest("Got no key; accepted is one line with it on standard input.")
+    click.echo(HASH_PREFIX + digest(text).hex())
+
+
+def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> None:
+    for what, text in (("name", name), ("environment", environment)):
+        if not re.fullmatch(NAME, text):
+            raise InvalidRequest(f"Got the {what} {text!r}; accepted is text that matches {NAME}.")
+    for type in types:
+        if not is_type(type):
+            raise InvalidRequest(f"Got the type {type!r}; accepted is [a-z_][a-zA-Z0-9_]*.")
+    if filter:
+        from cube.expression.grammar import parse_filters  # pyparsing takes its time to load
+
+        parse_filters(filter)
+
+
+def _with_keys(store: str, database: str, work: Callable[[KeyStore], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with opened_keys(store, database) as stored:
+            return await work(stored)
+
+    return asyncio.run(run())

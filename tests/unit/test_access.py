@@ -1,0 +1,130 @@
+"""Who is admitted, to which environment, and who is not."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from cube.environment import Caller, Credentials, Environment, Key, Scope, digest
+from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.web import Gate, KeyRing, standard_credentials
+
+DEV, PROD = Environment("dev", "cube_dev"), Environment("prod", "cube_prod")
+OPEN = Environment("dev", "cube_dev", open=True)
+WRITER = Key("writer", digest("w"), "prod", frozenset({Scope.WRITE}))
+READER = Key("reader", digest("r"), "prod", frozenset({Scope.READ}), frozenset({"a"}))
+
+
+def gate(*environments: Environment, keys: tuple[Key, ...] = ()) -> Gate:
+    return Gate(environments, KeyRing(keys))
+
+
+def told(*keys: str, environment: str | None = None) -> Credentials:
+    return Credentials(frozenset(keys), frozenset() if environment is None else frozenset({environment}))
+
+
+def test_without_keys_anybody_may_do_anything_in_the_only_environment() -> None:
+    assert gate(DEV).admit(told(), Scope.WRITE) == Caller(DEV)
+    assert gate(DEV).admit(told("some"), Scope.READ) == Caller(DEV)
+    assert gate(DEV).admit(told(environment="staging"), Scope.READ) == Caller(DEV)
+
+
+def test_without_keys_an_environment_that_is_named_is_taken() -> None:
+    assert gate(OPEN, PROD).admit(told(environment="prod"), Scope.WRITE) == Caller(PROD)
+    assert gate(OPEN, PROD).admit(told(), Scope.WRITE) == Caller(OPEN)
+
+
+def test_several_environments_without_keys_or_an_open_one_are_refused_at_the_start() -> None:
+    with pytest.raises(InvalidSettings, match="dev, prod have no keys"):
+        gate(DEV, PROD)
+
+
+def test_with_keys_a_request_without_one_is_refused() -> None:
+    with pytest.raises(Unauthenticated, match="A key is needed"):
+        gate(DEV, PROD, keys=(WRITER,)).admit(told(), Scope.WRITE)
+
+
+def test_with_keys_a_request_without_one_goes_to_the_open_environment_and_to_no_other() -> None:
+    mixed = gate(OPEN, PROD, keys=(WRITER,))
+    assert mixed.admit(told(), Scope.WRITE) == Caller(OPEN)
+    assert mixed.admit(told(environment="dev"), Scope.WRITE) == Caller(OPEN)
+    with pytest.raises(Unauthenticated, match="'prod' needs a key"):
+        mixed.admit(told(environment="prod"), Scope.WRITE)
+
+
+def test_an_unknown_key_is_refused_even_where_an_environment_is_open() -> None:
+    with pytest.raises(Unauthenticated, match="not known"):
+        gate(OPEN, PROD, keys=(WRITER,)).admit(told("x"), Scope.WRITE)
+
+
+def test_a_key_leads_to_its_environment() -> None:
+    assert gate(DEV, PROD, keys=(WRITER,)).admit(told("w"), Scope.WRITE) == Caller(PROD, WRITER)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "scope", "sentence"),
+    [
+        (told("w"), Scope.READ, "does not allow to read"),
+        (told("w", environment="dev"), Scope.WRITE, "'dev', which is not that of the key"),
+        (told("w", "r"), Scope.WRITE, "2 different keys"),
+        (Credentials(frozenset({"w"}), frozenset({"dev", "prod"})), Scope.WRITE, "2 different environments"),
+    ],
+)
+def test_a_key_that_may_not_is_refused(credentials: Credentials, scope: Scope, sentence: str) -> None:
+    with pytest.raises(AccessDenied, match=sentence) as refused:
+        gate(DEV, PROD, keys=(WRITER, READER)).admit(credentials, scope)
+    assert not isinstance(refused.value, Unauthenticated)
+
+
+def test_a_key_of_an_environment_that_is_not_there_is_unknown() -> None:
+    with pytest.raises(Unauthenticated):
+        gate(DEV, keys=(WRITER,)).admit(told("w"), Scope.WRITE)
+
+
+def test_a_key_for_some_types_refuses_the_others() -> None:
+    Caller(PROD, READER).check_type("a")
+    with pytest.raises(AccessDenied, match="Got the type b; the key accepts a"):
+        Caller(PROD, READER).check_type("b")
+
+
+def test_a_revoked_key_counts_no_more_and_the_last_one_opens_nothing() -> None:
+    ring = KeyRing()
+    ring.replace([WRITER])
+    entry = Gate((PROD,), ring)
+    caller = entry.admit(told("w"), Scope.WRITE)
+    assert entry.admits(caller)
+    ring.replace([])
+    assert not entry.admits(caller)
+    with pytest.raises(Unauthenticated):
+        entry.admit(told(), Scope.WRITE)
+
+
+def test_who_came_before_there_were_keys_is_admitted_no_more() -> None:
+    ring = KeyRing()
+    entry = Gate((PROD,), ring)
+    caller = entry.admit(told(), Scope.READ)
+    assert entry.admits(caller)
+    ring.replace([WRITER])
+    assert not entry.admits(caller)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "keys"),
+    [
+        ({}, "", set()),
+        ({"Authorization": "Bearer abc"}, "", {"abc"}),
+        ({"Authorization": "bearer  abc"}, "", {"abc"}),
+        ({"Authorization": "Basic " + base64.b64encode(b"abc:").decode()}, "", {"abc"}),
+        ({"Authorization": "Basic " + base64.b64encode(b"abc:def").decode()}, "", {"abc"}),
+        ({"Authorization": "Basic ?"}, "", set()),
+        ({"Authorization": "Digest abc"}, "", set()),
+        ({"X-Api-Key": "abc"}, "a=b", {"abc"}),
+        ({}, "expression=a&api_key=a%20b", {"a b"}),
+        ({"X-Api-Key": "abc"}, "api_key=def", {"abc", "def"}),
+        ({"X-Api-Key": "abc"}, "api_key=abc", {"abc"}),
+    ],
+)
+def test_where_a_request_may_have_its_key(headers: dict[str, str], query: str, keys: set[str]) -> None:
+    assert standard_credentials(HTTPHeaders(headers), query) == Credentials(frozenset(keys))
