@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TypeAlias
 
 import click
 
-from cube.cli.databases import database_options
+from cube.cli.databases import database_options, with_keys
 from cube.environment import DEFAULT, Key, Scope, digest
 from cube.errors import InvalidRequest, NotFound
 from cube.event import is_type
-from cube.opening import opened_keys
 from cube.settings.environments import HASH_PREFIX, NAME
-from cube.store.ports import KeyStore
 
-T = TypeVar("T")
 Command: TypeAlias = Callable[..., None]
 
 SECRET_BYTES = 24
@@ -73,7 +69,7 @@ def add(
         frozenset(types) or None,
         filter,
     )
-    _with_keys(store, database, lambda stored: stored.add(key))
+    with_keys(store, database, lambda stored: stored.add(key))
     click.echo(made if secret is None else f"The key {name} is added.")
 
 
@@ -81,7 +77,7 @@ def add(
 @database_options
 def list_(store: str, database: str) -> None:
     """List the keys: environment, name, scopes, types and filter, with tabs between."""
-    for key in _with_keys(store, database, lambda stored: stored.all()):
+    for key in with_keys(store, database, lambda stored: stored.all()):
         types = "all types" if key.types is None else ",".join(sorted(key.types))
         click.echo("\t".join((key.environment, key.id, ",".join(sorted(key.scopes)), types, key.filter)))
 
@@ -92,7 +88,7 @@ def list_(store: str, database: str) -> None:
 @database_options
 def revoke(name: str, environment: str, store: str, database: str) -> None:
     """Remove the key NAME; daemons that run heed it within 5 seconds."""
-    if not _with_keys(store, database, lambda stored: stored.revoke(environment, name)):
+    if not with_keys(store, database, lambda stored: stored.revoke(environment, name)):
         raise NotFound(f"The environment {environment} has no key {name}; `cube keys list` shows all.")
     click.echo(f"The key {name} is revoked.")
 
@@ -117,11 +113,3 @@ def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> 
         from cube.expression.grammar import parse_filters  # pyparsing takes its time to load
 
         parse_filters(filter)
-
-
-def _with_keys(store: str, database: str, work: Callable[[KeyStore], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with opened_keys(store, database) as stored:
-            return await work(stored)
-
-    return asyncio.run(run())
