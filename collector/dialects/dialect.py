@@ -33,11 +33,13 @@ class Context:
     """What a translation may know beside its request.
 
     ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may use.
+    ``key``: the id, which is no secret, of the caller's key; None for nobody in particular.
     """
 
     now: int
     environment: str
     state: DialectState
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
