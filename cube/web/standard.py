@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from cube.web.access import KEY_PARAMETER
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
 from cube.web.table import captures
@@ -27,12 +28,22 @@ _ERROR_SCHEMA = {
 }
 
 
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic", "description": "The key is the user name."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    "parameter": {"type": "apiKey", "in": "query", "name": KEY_PARAMETER},
+}
 _REFUSALS = {
     400: "The request is wrong; sent again unchanged it cannot succeed.",
     413: "The body is over its limit.",
     415: "The body's content encoding is none that can be read.",
     500: "A fault of the server, logged there.",
     503: "Overloaded, stopping, or the store does not answer.",
+}
+_ACCESS_REFUSALS = {
+    401: "A key is needed, or the one that was sent is not known.",
+    403: "The key does not allow this.",
 }
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
 
@@ -72,7 +83,7 @@ def describe(title: str, routes: Sequence[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": title, "version": version("cube-events")},
         "paths": {route.path: _path(route) for route in routes},
-        "components": {"schemas": {"Error": _ERROR_SCHEMA}},
+        "components": {"schemas": {"Error": _ERROR_SCHEMA}, "securitySchemes": _SECURITY},
     }
 
 
@@ -96,6 +107,7 @@ def _path(route: Route) -> dict[str, Any]:
 
 
 def _operation(path: str, operation: Operation) -> dict[str, Any]:
+    refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
     described: dict[str, Any] = {
         "summary": operation.summary,
         "parameters": [*map(_path_parameter, captures(path)), *map(_parameter, operation.parameters)],
@@ -107,10 +119,12 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
                 }
                 for status, text in operation.replies.items()
             },
-            **{str(status): _refusal(status, text) for status, text in _REFUSALS.items()},
+            **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},
             "default": _refusal(None, "An error."),
         },
     }
+    if operation.scope is not None:  # no key is needed where none are configured
+        described["security"] = [{}, *({scheme: []} for scheme in _SECURITY)]
     if operation.body is not None:
         content = {"application/json": {"schema": operation.body}}
         described["requestBody"] = {"required": True, "content": content}
