@@ -17,7 +17,7 @@ from cube.environment import DEFAULT
 from cube.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
 from cube.sqlite import SqliteStore, open_store
-from cube.store.ports import MetricStore, ReadSession
+from cube.store.ports import MetricStore, Names, ReadSession
 from cube.web import Gate, KeyRing
 from tests.contract.builders import rows
 
@@ -77,6 +77,10 @@ class GatedStore:
     @property
     def metrics(self) -> MetricStore:
         return self._store.metrics
+
+    @property
+    def names(self) -> Names:
+        return self._store.names
 
     async def ping(self) -> None:
         await self._store.ping()

@@ -55,6 +55,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.metrics = self
+        self.names = store.names
         self.events = _Events(store, self)
         self.finds: list[str] = []
         self.scans: list[Span] = []

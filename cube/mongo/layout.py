@@ -11,6 +11,7 @@
 ``cube_notes``          ``{_id: process, seen}`` for each writing process, and its notes:
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
+``cube_names``          ``{_id: group, names}``, see `cube.mongo.names`
 ======================  ============================================================================
 
 All ``_id`` are scalar, so every collection shards by ``{_id: "hashed"}``. Whatever the URL says, reads
@@ -75,6 +76,11 @@ class Layout:
     def intents(self) -> AsyncCollection[Document]:
         """The collection of replacements in flight."""
         return self._collection("cube_intents", DURABLE)
+
+    @property
+    def names(self) -> AsyncCollection[Document]:
+        """The collection of groups of names."""
+        return self._collection("cube_names", _DURABLE)
 
     def _collection(self, name: str, concern: WriteConcern) -> AsyncCollection[Document]:
         return self.database.get_collection(

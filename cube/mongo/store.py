@@ -15,6 +15,7 @@ from cube.mongo.events import MongoEvents
 from cube.mongo.faults import answered, without_credentials
 from cube.mongo.layout import Document, Layout
 from cube.mongo.metrics import MongoMetrics
+from cube.mongo.names import MongoNames
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -29,6 +30,7 @@ class MongoStore:
     def __init__(self, layout: Layout, lease_seconds: float, *, owned: bool) -> None:
         self.events = MongoEvents(layout, lease_seconds)
         self.metrics = MongoMetrics(layout)
+        self.names = MongoNames(layout)
         self._layout = layout
         self._owned = owned
         self._closed = False

@@ -13,6 +13,7 @@ from cube.sqlite.checkpoint import Checkpoint
 from cube.sqlite.database import OLDEST_SQLITE, answering, connect
 from cube.sqlite.events import SqliteEvents
 from cube.sqlite.metrics import SqliteMetrics
+from cube.sqlite.names import SqliteNames
 from cube.sqlite.readers import Readers
 from cube.sqlite.writer import Writer
 
@@ -34,10 +35,12 @@ class SqliteStore:
 
     events: SqliteEvents
     metrics: SqliteMetrics
+    names: SqliteNames
 
     def __init__(self, writer: Writer, readers: Readers, metrics: SqliteMetrics) -> None:
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
+        self.names = SqliteNames(writer, readers)
         self._writer = writer
         self._readers = readers
 

@@ -142,6 +142,16 @@ class MetricStore(Protocol):
         """Merge cells into what is there; a chunk that would be over 1 MB is left as it was."""
 
 
+class Names(Protocol):
+    """Groups of names, each with a limit, that all processes of a database share."""
+
+    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
+        """Add names to a group, in order, while it has fewer than `limit`; return all that it has then.
+
+        Durable, and never undone: a name that is in a group stays in it, and a full group stays full.
+        """
+
+
 class Store(Protocol):
     """One environment's database, opened."""
 
@@ -152,6 +162,10 @@ class Store(Protocol):
     @property
     def metrics(self) -> MetricStore:
         """The cache of metrics."""
+
+    @property
+    def names(self) -> Names:
+        """The groups of names."""
 
     async def ping(self) -> None:
         """Return if the store answers; raise `Unavailable` if it does not."""

@@ -85,6 +85,7 @@ class GatedStore:
         self._inner = inner
         self.events = GatedEvents(inner.events)
         self.metrics = GatedMetrics(inner.metrics)
+        self.names = inner.names
 
     async def ping(self) -> None:
         await self._inner.ping()

@@ -1,0 +1,75 @@
+"""Payloads without keys: what a client sent, fit to be stored and shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from cube.web import json_text
+
+REMOVED: Final = "[removed]"
+
+SECRETS: Final = frozenset(
+    {"access_token", "api_key", "apikey", "auth_token", "authorization", "client_secret", "cookie"}
+    | {"password", "proxy_authorization", "secret", "set_cookie", "token", "write_key", "x_api_key"}
+)
+"""Property names whose values are never stored, in any writing (``X-Api-Key``, ``apiKey``)."""
+
+_MAX_DEPTH = 40  # leaves room for the levels around a payload
+_SHORTEST_KEY = 4  # a shorter key would blot out ordinary text
+_UNWRITTEN = re.compile(r"[^a-z0-9]")
+_IN_TEXT = re.compile(
+    r"""(?ix) \b (?P<name> (?:x[-_]?)? api[-_]?key | write[-_]?key | access[-_]?token | auth[-_]?token
+        | (?:proxy[-_]?)? authorization | client[-_]?secret | password )
+    (?P<between> \\?["']? \s* [:=] \s* \[? (?:u? \\?["'])? (?:(?:bearer|basic)\s+)? )
+    [^\s"'&,;}\]\\]+"""
+)
+
+
+class Redaction:
+    """Takes secrets out of one request's payloads.
+
+    ``names``: properties whose values go, beside `SECRETS`. ``keys``: the request's own, which go
+    wherever they stand, in texts too.
+    """
+
+    def __init__(self, names: Iterable[str] = (), keys: Iterable[str] = ()) -> None:
+        self._names = frozenset(map(_plain, SECRETS.union(names)))
+        self._keys = sorted((key for key in keys if len(key) >= _SHORTEST_KEY), key=len, reverse=True)
+
+    def clean(self, value: Any, depth: int = _MAX_DEPTH) -> Any:
+        """Return a JSON value without secrets at any depth; what is very deep becomes text."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping | list | tuple):
+            if depth == 0:
+                return self.text(_written(value))
+            if isinstance(value, Mapping):
+                return {self.text(str(name)): self._property(name, value[name], depth) for name in value}
+            return [self.clean(item, depth - 1) for item in value]
+        if isinstance(value, bytes):
+            return self.text(value.decode(errors="replace"))
+        return value if value is None or isinstance(value, bool | int | float) else self.text(str(value))
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
+        if not text.isascii():  # half a surrogate pair is no text that can be stored
+            text = text.encode(errors="replace").decode()
+        for key in self._keys:
+            text = text.replace(key, REMOVED)
+        return _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
+
+    def _property(self, name: Any, value: Any, depth: int) -> Any:
+        return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)
+
+
+def _plain(name: str) -> str:
+    return _UNWRITTEN.sub("", name.lower())
+
+
+def _written(value: Any) -> str:
+    try:
+        return json_text.encode(value).decode()
+    except (RecursionError, TypeError, ValueError):
+        return "[nested too deeply]"
