@@ -12,7 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
 from collector.datagram import Datagrams, DatagramServer
-from collector.figures import DatagramFigures, IntakeFigures
+from collector.dialects.registry import dialects
+from collector.dialects.service import Desk, dialect_routes
+from collector.figures import DatagramFigures, DialectFigures, IntakeFigures
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intake, Intakes
 from collector.request_events import RequestEvents
@@ -60,9 +62,14 @@ _EVENT_SCHEMA: dict[str, Any] = {
 
 
 def routes(
-    intakes: Intakes, limits: Limits, clock: Callable[[], int], telemetry: Telemetry, ready: Ready
+    intakes: Intakes,
+    limits: Limits,
+    clock: Callable[[], int],
+    telemetry: Telemetry,
+    ready: Ready,
+    foreign: Iterable[Route] = (),
 ) -> tuple[Route, ...]:
-    """Return all that the collector answers."""
+    """Return all that the collector answers; ``foreign``: the routes of dialects."""
     put = Operation(
         PutEvents(intakes, limits, clock),
         "Store an array of events, or one event: all of them or none.",
@@ -80,7 +87,7 @@ def routes(
             socket_scope=Scope.WRITE,
         ),
     )
-    return with_standard_routes("Cube collector", table, telemetry, ready)
+    return with_standard_routes("Cube collector", (*table, *foreign), telemetry, ready)
 
 
 def _batch(limits: Limits) -> dict[str, Any]:
@@ -189,8 +196,19 @@ def _server(
             await store.ping()
 
     telemetry = Telemetry(registry)
+    desk = Desk(
+        gate,
+        intakes,
+        stores,
+        limits,
+        settings.limits.body_bytes,
+        settings.dialects.types,
+        clock,
+        DialectFigures(registry),
+    )
+    foreign = dialect_routes(dialects(settings.dialects), desk)
     service = Service(
-        routes(intakes, limits, clock, telemetry, ready),
+        routes(intakes, limits, clock, telemetry, ready, foreign),
         access=gate,
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,

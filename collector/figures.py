@@ -69,3 +69,52 @@ class DatagramFigures:
         self.overloaded = dropped.labels("overloaded")
         self.failed = dropped.labels("failed")
         self.denied = dropped.labels("denied")
+
+
+class DialectFigures:
+    """Figures of the dialects: the events stored, and what was refused, by reason."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._stored = Counter(
+            "cube_dialect_events", "Events of dialects stored durably.", ["dialect"], registry=registry
+        )
+        self._refused = Counter(
+            "cube_dialect_refused",
+            "Parts of requests of dialects that became no event, by reason.",
+            ["dialect", "reason"],
+            registry=registry,
+        )
+        self._failed = Counter(
+            "cube_dialect_failed",
+            "Requests of dialects of which nothing was stored, by error.",
+            ["dialect", "error"],
+            registry=registry,
+        )
+
+    def of(self, dialect: str) -> DialectCounts:
+        """Return the figures of one dialect."""
+        return DialectCounts(dialect, self._stored.labels(dialect), self._refused, self._failed)
+
+
+class DialectCounts:
+    """Figures of one dialect."""
+
+    def __init__(self, dialect: str, stored: Counter, refused: Counter, failed: Counter) -> None:
+        self._dialect = dialect
+        self._stored = stored
+        self._refused = refused
+        self._failed = failed
+
+    def stored(self, events: int) -> None:
+        """Count events that are stored."""
+        self._stored.inc(events)
+
+    def refused(self, **counts: int) -> None:
+        """Count refusals, by reason."""
+        for reason, count in counts.items():
+            if count:
+                self._refused.labels(self._dialect, reason).inc(count)
+
+    def failed(self, error: Exception) -> None:
+        """Count a request that was answered with an error."""
+        self._failed.labels(self._dialect, type(error).__name__).inc()

@@ -24,16 +24,16 @@ _MAX_REASON = 500
 
 
 def dead_letters(
-    dialect: str, refusals: Sequence[Refusal], redaction: Redaction, *, now: int
+    dialect: str, refusals: Sequence[Refusal], redaction: Redaction, *, first: int = 0, now: int
 ) -> list[Event]:
-    """Make the events ``{dialect, reason, payload}`` of one request's refusals.
+    """Make the events ``{dialect, reason, payload}`` of one request's refusals, from its `first` on.
 
     A payload over `MAX_PAYLOAD_BYTES` is cut and is then the beginning of its JSON text. The id comes
     from the content, its place in the request and the hour: a request sent again soon stores nothing
     twice, and one that comes every hour is seen every hour.
     """
     shown = refusals[:MAX_LETTERS]
-    letters = [_letter(dialect, place, refusal, redaction, now) for place, refusal in enumerate(shown)]
+    letters = [_letter(dialect, place, refusal, redaction, now) for place, refusal in enumerate(shown, first)]
     if len(refusals) > MAX_LETTERS:
         letters.append(_rest(dialect, refusals[MAX_LETTERS:], redaction, now))
     return letters

@@ -56,9 +56,10 @@ class Redaction:
         """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
         if not text.isascii():  # half a surrogate pair is no text that can be stored
             text = text.encode(errors="replace").decode()
+        text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
         for key in self._keys:
             text = text.replace(key, REMOVED)
-        return _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
+        return text
 
     def _property(self, name: Any, value: Any, depth: int) -> Any:
         return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)

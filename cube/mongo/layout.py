@@ -80,7 +80,7 @@ class Layout:
     @property
     def names(self) -> AsyncCollection[Document]:
         """The collection of groups of names."""
-        return self._collection("cube_names", _DURABLE)
+        return self._collection("cube_names", DURABLE)
 
     def _collection(self, name: str, concern: WriteConcern) -> AsyncCollection[Document]:
         return self.database.get_collection(

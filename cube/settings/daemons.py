@@ -83,6 +83,19 @@ class IntakeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialectSettings:
+    """The foreign protocols that the collector understands; see docs/dialects."""
+
+    types: int = setting(
+        200, "Types that one dialect may make in an environment; then DIALECT_other.", low=1, high=10_000
+    )
+    collectd: bool = setting(True, "Take what collectd's plugin write_http sends.")
+    collectd_differences: bool = setting(
+        False, "Store Square's raw differences of derive values, instead of rates per second."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings(DaemonSettings):
     """The settings of the collector."""
 
@@ -95,6 +108,7 @@ class CollectorSettings(DaemonSettings):
     )
     limits: CollectorLimits = CollectorLimits()
     intake: IntakeSettings = IntakeSettings()
+    dialects: DialectSettings = DialectSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ reply. WebSockets are `Conversation` objects.
 
 from cube.web.access import Access, Gate, KeyRing, standard_credentials
 from cube.web.guard import followed_keys, refuse_exposure, tls_context
-from cube.web.request import Reply, Request
+from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server, address, run, stop_signal, write_ready_file
 from cube.web.service import Service
@@ -36,6 +36,7 @@ __all__ = [
     "Telemetry",
     "address",
     "followed_keys",
+    "refusal",
     "refuse_exposure",
     "run",
     "standard_credentials",

@@ -53,7 +53,8 @@ class Route:
     A part of ``path`` in braces matches one part of a request's path (see `cube.web.table`).
     HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
     answers an OPTIONS that is no CORS preflight, or gives None. ``refuse``: makes the replies that tell
-    errors, where they have another form than the native one.
+    errors, where they have another form than the native one. ``foreign``: the protocol is not ours, so
+    bodies and replies are described loosely.
     ``socket_scope``: what the opener of a WebSocket must be allowed.
     """
 
@@ -63,6 +64,7 @@ class Route:
     socket_summary: str = ""
     options: Callable[[Request], Reply | None] | None = None
     refuse: Callable[[CubeError, Request], Reply] | None = None
+    foreign: bool = False
     socket_scope: Scope = Scope.READ
 
     def operation(self, method: str) -> Operation | None:

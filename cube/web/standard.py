@@ -45,6 +45,7 @@ _ACCESS_REFUSALS = {
     401: "A key is needed, or the one that was sent is not known.",
     403: "The key does not allow this.",
 }
+_FOREIGN = {"default": {"description": "What clients of the protocol expect.", "content": {"*/*": {}}}}
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
 
 
@@ -100,35 +101,38 @@ def _get(
 def _path(route: Route) -> dict[str, Any]:
     item: dict[str, Any] = {"description": route.socket_summary} if route.socket else {}
     for method, operation in route.operations.items():
-        item[method.lower()] = _operation(route.path, operation)
+        item[method.lower()] = _operation(route, operation)
         if method == "GET":
-            item["head"] = _operation(route.path, operation)
+            item["head"] = _operation(route, operation)
     return item
 
 
-def _operation(path: str, operation: Operation) -> dict[str, Any]:
-    refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
+def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "parameters": [*map(_path_parameter, captures(path)), *map(_parameter, operation.parameters)],
-        "responses": {
-            **{
-                str(status): {
-                    "description": text,
-                    "content": {operation.content_type: {"schema": operation.result}},
-                }
-                for status, text in operation.replies.items()
-            },
-            **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},
-            "default": _refusal(None, "An error."),
-        },
+        "parameters": [*map(_path_parameter, captures(route.path)), *map(_parameter, operation.parameters)],
+        "responses": _FOREIGN if route.foreign else _responses(operation),
     }
-    if operation.scope is not None:  # no key is needed where none are configured
+    if operation.scope is not None or route.foreign:  # no key is needed where none are configured
         described["security"] = [{}, *({scheme: []} for scheme in _SECURITY)]
     if operation.body is not None:
-        content = {"application/json": {"schema": operation.body}}
-        described["requestBody"] = {"required": True, "content": content}
+        accepted = "*/*" if route.foreign else "application/json"
+        content = {accepted: {"schema": operation.body}}
+        described["requestBody"] = {"required": not route.foreign, "content": content}
     return described
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    content = {operation.content_type: {"schema": operation.result}}
+    refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
+    return {
+        **{
+            str(status): {"description": text, "content": content}
+            for status, text in operation.replies.items()
+        },
+        **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},
+        "default": _refusal(None, "An error."),
+    }
 
 
 def _refusal(status: int | None, text: str) -> dict[str, Any]:

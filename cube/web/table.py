@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from cube.web.route import Route
@@ -27,10 +27,6 @@ class RouteTable:
                 self._patterns.append((_pattern(route.path), route))
             else:
                 self._exact[route.path] = route
-
-    def __iter__(self) -> Iterator[Route]:
-        yield from self._exact.values()
-        yield from (route for _, route in self._patterns)
 
     def find(self, path: str) -> tuple[Route | None, Mapping[str, str]]:
         """Return the route of a path, and the parts that its braces matched, percent-decoded."""

@@ -1,0 +1,74 @@
+"""Drafts become events, or refusals: the same rules as on the native interface, for each draft alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collector.batch import Limits
+from collector.dialects.dialect import Draft, Refusal
+from cube.environment import Caller
+from cube.errors import AccessDenied, InvalidEvent, TooLarge
+from cube.event import ABSENT, Event
+from cube.web import json_text
+
+
+@dataclass(slots=True)
+class Checked:
+    """The drafts that are valid events, those events, what is wrong with the others, and their size."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    size: int = 0
+
+
+def check(
+    drafts: Sequence[Draft],
+    types: Sequence[str],
+    caller: Caller,
+    limits: Limits,
+    *,
+    total_bytes: int,
+    now: int,
+) -> Checked:
+    """Make events of drafts that arrived at `now`; one that is none becomes a refusal.
+
+    Raises `TooLarge` where the events together are over ``total_bytes`` of JSON text: one part of a body
+    that stands in each of its events could make it a thousand times its size.
+    """
+    checked = Checked()
+    for draft, type in zip(drafts, types, strict=True):
+        try:
+            caller.check_type(type)
+            event = _event(draft, type, now)
+            checked.size += _size(event, limits)
+        except (InvalidEvent, AccessDenied, TooLarge) as error:
+            checked.refusals.append(refused(draft, error.message))
+            continue
+        if checked.size > total_bytes:
+            raise TooLarge(f"The events of the request are over {total_bytes} bytes, which is the limit.")
+        checked.drafts.append(draft)
+        checked.events.append(event)
+    return checked
+
+
+def refused(draft: Draft, reason: str) -> Refusal:
+    """Refuse a draft, with what its client sent."""
+    if draft.source is not None:
+        return Refusal(reason, draft.source)
+    shown = {"name": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
+    return Refusal(reason, {name: value for name, value in shown.items() if value is not ABSENT})
+
+
+def _event(draft: Draft, type: str, now: int) -> Event:
+    raw: dict[str, Any] = {"type": type, "time": draft.time, "id": draft.id, "data": draft.data}
+    return Event.parse(raw, now=now)
+
+
+def _size(event: Event, limits: Limits) -> int:
+    size = 0 if event.data is ABSENT else len(json_text.encode(event.data))
+    if size > limits.event_bytes:
+        raise TooLarge(f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.")
+    return size

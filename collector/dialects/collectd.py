@@ -1,0 +1,220 @@
+"""collectd: what its plugin write_http sends as JSON (``Format "JSON"``, ``StoreRates false``).
+
+A body is an array of value lists ``{values, dstypes, dsnames, time, interval, host, plugin,
+plugin_instance, type, type_instance}``, or of notifications. collectd never sends a body again,
+whatever it is answered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from collector.dialects.collectd_rates import Reading, difference, rate
+from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
+from collector.dialects.identity import hashed
+from collector.dialects.naming import named, property_name
+from cube.errors import CubeError, InvalidRequest, Unauthenticated
+from cube.event import MAX_ID_LENGTH
+from cube.web import Reply, Request, json_text, refusal
+
+TYPE: Final = "collectd"
+NOTIFICATION: Final = "collectd_notification"
+
+_LARGEST = 2**64
+_OLD_UNIT = 2**30  # collectd 5.0 sent times in units of 2^-30 s
+_FAR_SECONDS = 1_000_000_000  # so far ahead no clock is wrong: it is that unit
+_LATEST = 2**70  # longer ago or ahead than any year that has four digits, in either unit
+_TAKEN = frozenset({"host", "plugin", "type"})
+_EMPTY = Reply(b"", content_type="text/plain")
+
+
+def dialect(*, differences: bool = False) -> Dialect:
+    """Make the dialect; ``differences``: no rates but, as in Square's Cube, what was added since."""
+    translate = {"POST": partial(_translate, differences=differences)}
+    summary = "Values and notifications of collectd's plugin write_http."
+    endpoints = [
+        Endpoint(path, translate, summary, content_type="text/plain") for path in ("/collectd", "/collectd/")
+    ]
+    return Dialect("collectd", endpoints, refuse=_refuse)
+
+
+def _refuse(error: CubeError, request: Request) -> Reply:
+    """Ask for Basic: only then does collectd send the user name of its configuration."""
+    reply = refusal(error, request.id)
+    if not isinstance(error, Unauthenticated):
+        return reply
+    return Reply(reply.body, reply.status, reply.content_type, (("WWW-Authenticate", 'Basic realm="Cube"'),))
+
+
+def _translate(request: Request, context: Context, *, differences: bool) -> Translation:
+    body = json_text.decode(request.body)
+    drafts: list[Draft] = []
+    refusals: list[Refusal] = []
+    for item in body if isinstance(body, list) else [body]:
+        try:
+            drafts += _drafts(item, context, differences)
+        except InvalidRequest as error:
+            refusals.append(Refusal(error.message, item))
+    return Translation(drafts, lambda _: _EMPTY, refusals)
+
+
+def _drafts(item: Any, context: Context, differences: bool) -> Sequence[Draft]:
+    if not isinstance(item, Mapping):
+        raise InvalidRequest("Got an item that is no object; accepted are value lists and notifications.")
+    if "labels" in item:
+        return (_notification(item),)
+    values = ValueList.parse(item, context.now)
+    shown = _shown(values, context.state, differences)
+    return () if not shown else (_draft(values, shown, item),)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueList:
+    """What one read of one plugin gave; ``time`` in milliseconds, ``path`` names its series."""
+
+    time: int
+    host: str
+    plugin: str
+    plugin_instance: str
+    type: str
+    type_instance: str
+    values: tuple[float | None, ...]
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, item: Mapping[str, Any], now: int) -> ValueList:
+        """Read one item of a body. Raises `InvalidRequest`."""
+        values, kinds, names = (_list(item, name) for name in ("values", "dstypes", "dsnames"))
+        if not len(values) == len(kinds) == len(names) > 0:
+            raise InvalidRequest(
+                f"Got {len(values)} values, {len(kinds)} dstypes and {len(names)} dsnames; accepted is as"
+                " many of each, at least one."
+            )
+        if not all(value is None or _is_number(value) for value in values):
+            raise InvalidRequest("Got a value that is no number; accepted are numbers up to 2^64, and null.")
+        return cls(
+            _time(item.get("time"), now),
+            _text(item, "host"),
+            _text(item, "plugin"),
+            _text(item, "plugin_instance", ""),
+            _text(item, "type"),
+            _text(item, "type_instance", ""),
+            tuple(values),
+            tuple(map(str, kinds)),
+            tuple(map(str, names)),
+        )
+
+    @property
+    def path(self) -> str:
+        """The series, as collectd writes it: ``host/plugin-instance/type-instance``."""
+        plugin = f"{self.plugin}-{self.plugin_instance}" if self.plugin_instance else self.plugin
+        type = f"{self.type}-{self.type_instance}" if self.type_instance else self.type
+        return f"{self.host}/{plugin}/{type}"
+
+
+def _shown(item: ValueList, state: DialectState, differences: bool) -> dict[str, Any]:
+    """Return what is stored of the values, by their names; the series moves on to this reading.
+
+    One that was seen before shows the same again; one that is older than the last shows gauges alone.
+    """
+    last: Reading | None = state.get("series", item.path)
+    if last is not None and last.time == item.time and last.values == item.values:
+        shown = last.shown
+    else:
+        counted = difference if differences else rate
+        shown = tuple(_value(counted, last, item, place) for place in range(len(item.values)))
+        if last is None or item.time > last.time:
+            state.put("series", item.path, Reading(item.time, item.values, shown))
+    pairs = zip(item.names, shown, strict=True)
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _value(
+    counted: Callable[[str, Reading | None, int, int, float], float | None],
+    last: Reading | None,
+    item: ValueList,
+    place: int,
+) -> float | None:
+    value = item.values[place]
+    if value is None:
+        return None
+    found = counted(item.kinds[place], last, place, item.time, value)
+    is_too_long = isinstance(found, int) and not -(2**63) <= found < 2**63
+    return float(found) if is_too_long and found is not None else found
+
+
+def _draft(item: ValueList, shown: Mapping[str, Any], source: Any) -> Draft:
+    value: Any = shown[item.names[0]] if len(item.values) == 1 else named(shown)
+    if item.type != item.plugin:
+        value = {property_name(item.type): value}
+    plugin = property_name(item.plugin)
+    data = {"host": item.host, f"{plugin}_2" if plugin in _TAKEN else plugin: value}
+    if item.plugin_instance:
+        data["plugin"] = item.plugin_instance
+    if item.type_instance:
+        data["type"] = item.type_instance
+    id = f"{item.path}/{item.time}"
+    seconds = (item.time + 500) // 1000  # as in Square's Cube
+    return Draft(
+        TYPE,
+        time=seconds * 1000,
+        id=id if len(id) <= MAX_ID_LENGTH else hashed(id),
+        data=data,
+        source=source,
+        fixed=True,
+    )
+
+
+def _notification(item: Mapping[str, Any]) -> Draft:
+    labels, annotations = item["labels"], item.get("annotations", {})
+    if not isinstance(labels, Mapping) or not isinstance(annotations, Mapping):
+        raise InvalidRequest("Got labels or annotations that are no objects; accepted are objects.")
+    data = {
+        "host": labels.get("instance"),
+        "name": labels.get("alertname"),
+        "severity": labels.get("severity"),
+        "summary": annotations.get("summary"),
+        "labels": named(labels),
+        "annotations": named(annotations),
+    }
+    time = {"time": item["startsAt"]} if "startsAt" in item else {}
+    return Draft(
+        NOTIFICATION,
+        **time,
+        id=hashed(item),
+        data={name: value for name, value in data.items() if value is not None},
+        source=item,
+        fixed=True,
+    )
+
+
+def _time(value: Any, now: int) -> int:
+    if not _is_number(value) or abs(value) > _LATEST:
+        raise InvalidRequest("Got a time that is none; accepted are seconds since 1970.")
+    seconds: float = value / _OLD_UNIT if value > now / 1000 + _FAR_SECONDS else value
+    return math.floor(seconds * 1000 + 0.5)
+
+
+def _list(item: Mapping[str, Any], name: str) -> list[Any]:
+    value = item.get(name)
+    if not isinstance(value, list):
+        raise InvalidRequest(f"Got no list of {name}; accepted are values, dstypes and dsnames.")
+    return value
+
+
+def _text(item: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = item.get(name, default)
+    if not isinstance(value, str) or (not value and default is None):
+        raise InvalidRequest(f"Got the {name} {str(value)[:40]!r}; accepted is text.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST

@@ -1,0 +1,23 @@
+"""All dialects, and which of them are on.
+
+A new one is a line here, a switch in `DialectSettings` and a page in ``docs/dialects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from collector.dialects import collectd
+from collector.dialects.dialect import Dialect
+from cube.settings import DialectSettings
+
+Entry: TypeAlias = tuple[bool, Callable[[], Dialect]]
+
+
+def dialects(settings: DialectSettings) -> list[Dialect]:
+    """Return the dialects that the settings switch on."""
+    table: tuple[Entry, ...] = (
+        (settings.collectd, lambda: collectd.dialect(differences=settings.collectd_differences)),
+    )
+    return [make() for is_on, make in table if is_on]

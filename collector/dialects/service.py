@@ -1,0 +1,214 @@
+"""Dialects served: from a foreign request to stored events, and the reply that its client needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from collector.batch import Batch, Limits
+from collector.dialects.checking import Checked, check, refused
+from collector.dialects.dead_letters import dead_letters
+from collector.dialects.dialect import Context, Dialect, Endpoint, Read, Refusal, Translate
+from collector.dialects.memory import Memory
+from collector.dialects.reading import Reading
+from collector.dialects.redaction import Redaction
+from collector.dialects.type_names import TypeNames
+from collector.figures import DialectFigures
+from collector.intake import Intake
+from cube.environment import Caller, Credentials, Scope
+from cube.errors import CubeError, InvalidEvent, TooLarge
+from cube.event import Event
+from cube.store.ports import Store
+from cube.web import Access, Operation, Reply, Request, Route, json_text, standard_credentials
+
+T = TypeVar("T")
+
+GROWTH: Final = 4
+"""How many times the bound of a body the events made of one may be together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
+
+    ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
+    """
+
+    access: Access
+    intakes: Mapping[str, Intake]
+    stores: Mapping[str, Store]
+    limits: Limits
+    body_bytes: int
+    types: int
+    clock: Callable[[], int]
+    figures: DialectFigures
+
+
+def dialect_routes(dialects: Iterable[Dialect], desk: Desk) -> list[Route]:
+    """Return the routes of some dialects."""
+    reading = Reading()
+    return [route for dialect in dialects for route in DialectService(dialect, desk, reading).routes()]
+
+
+class DialectService:
+    """Answers the requests of one dialect.
+
+    Translations of one environment run one after another, in order of arrival: what the dialect
+    remembers is never seen half changed.
+    """
+
+    def __init__(self, dialect: Dialect, desk: Desk, reading: Reading) -> None:
+        self._dialect = dialect
+        self._desk = desk
+        self._reading = reading
+        self._figures = desk.figures.of(dialect.name)
+        self._sides = {
+            name: _Side(TypeNames(dialect.name, store.names, desk.types), Memory(), asyncio.Lock())
+            for name, store in desk.stores.items()
+        }
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the dialect's endpoints."""
+        return [self._route(endpoint) for endpoint in self._dialect.endpoints]
+
+    def _route(self, endpoint: Endpoint) -> Route:
+        reads = {
+            method: self._operation(endpoint, method, partial(self._read, read))
+            for method, read in endpoint.reads.items()
+        }
+        writes = {
+            method: self._operation(endpoint, method, partial(self._write, translate))
+            for method, translate in endpoint.translate.items()
+        }
+        return Route(
+            endpoint.path,
+            {**reads, **writes},
+            options=endpoint.options,
+            refuse=self._dialect.refuse,
+            foreign=True,
+        )
+
+    def _operation(self, endpoint: Endpoint, method: str, answer: Callable[[Request], Any]) -> Operation:
+        return Operation(
+            partial(self._counted, answer),
+            endpoint.summary,
+            body=None if method == "GET" else endpoint.body,
+            credentials=True,
+        )
+
+    async def _counted(self, answer: Callable[[Request], Any], request: Request) -> Reply:
+        try:
+            reply: Reply = await answer(request)
+        except CubeError as error:
+            self._figures.failed(error)
+            raise
+        return reply
+
+    async def _read(self, read: Read, request: Request) -> Reply:
+        caller, _ = await self._admit(request, Scope.READ)
+        name = caller.environment.name
+        asked = read(request, Context(self._desk.clock(), name, self._sides[name].memory))
+        if isinstance(asked, Reply):
+            return asked
+        return await self._reading.answer(asked, self._desk.stores[name].events, caller)
+
+    async def _write(self, translate: Translate, request: Request) -> Reply:
+        caller, credentials = await self._admit(request, Scope.WRITE)
+        name = caller.environment.name
+        side, now = self._sides[name], self._desk.clock()
+        self._desk.intakes[name].check()
+        async with side.turn:
+            translation = await _aside(request, translate, request, Context(now, name, side.memory))
+        drafts = translation.drafts
+        if len(drafts) > self._desk.limits.events:
+            raise TooLarge(
+                f"Got {len(drafts)} events; accepted are {self._desk.limits.events} in one request."
+            )
+        types = await side.names.name(drafts)
+        bound = self._desk.body_bytes * GROWTH
+        checked = await _aside(
+            request, partial(check, total_bytes=bound, now=now), drafts, types, caller, self._desk.limits
+        )
+        self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
+        checked.refusals[:0] = translation.refusals
+        letters = _Letters(self._dialect, credentials, now, request)
+        await self._store(self._desk.intakes[name], checked, letters)
+        return translation.reply(checked.refusals)
+
+    async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
+        credentials = standard_credentials(request.headers, request.query)
+        if self._dialect.credentials is not None:
+            credentials |= await _aside(request, self._dialect.credentials, request)
+        request.caller = self._desk.access.admit(credentials, scope)
+        return request.caller, credentials
+
+    async def _store(self, intake: Intake, checked: Checked, letters: _Letters) -> None:
+        """Store the events and the dead letters together; what the store refuses is told, too."""
+        events, size = checked.events, checked.size
+        dead = await letters.write(checked.refusals, 0)
+        late = await _accept(intake, [*events, *dead], size)
+        if late:
+            first = len(checked.refusals)
+            checked.refusals += (
+                refused(checked.drafts[place], reason) for place, reason in late if place < len(events)
+            )
+            self._figures.refused(expired=len(checked.refusals) - first)
+            await _accept(intake, await letters.write(checked.refusals[first:], first), size)
+        self._figures.stored(len(events) - len(late))
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A dialect in one environment; ``turn`` is held while it translates."""
+
+    names: TypeNames
+    memory: Memory
+    turn: asyncio.Lock
+
+
+class _Letters:
+    """Writes the dead letters of one request."""
+
+    def __init__(self, dialect: Dialect, credentials: Credentials, now: int, request: Request) -> None:
+        self._dialect = dialect
+        self._redaction = Redaction(dialect.secrets, credentials.keys)
+        self._now = now
+        self._request = request
+
+    async def write(self, refusals: Sequence[Refusal], first: int) -> list[Event]:
+        """Make the letters; ``first``: the place of the first refusal in the request."""
+        if not refusals:
+            return []
+        write = partial(dead_letters, first=first, now=self._now)
+        return await _aside(self._request, write, self._dialect.name, refusals, self._redaction)
+
+
+async def _accept(intake: Intake, events: Sequence[Event], size: int) -> list[tuple[int, str]]:
+    """Store events; return which ones the store refuses, as too old, and why."""
+    try:
+        await intake.accept(Batch(events, size))
+        return []
+    except InvalidEvent:
+        pass  # each alone, so that it does not cost the others
+    share = size // len(events)
+    outcomes = await asyncio.gather(
+        *(intake.accept(Batch((event,), share)) for event in events), return_exceptions=True
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, InvalidEvent):
+            raise outcome
+    return [
+        (place, outcome.message)
+        for place, outcome in enumerate(outcomes)
+        if isinstance(outcome, InvalidEvent)
+    ]
+
+
+async def _aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function, in a thread where a large body could hold the event loop for long."""
+    if len(request.body) <= json_text.THREAD_BYTES:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
