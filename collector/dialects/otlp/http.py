@@ -1,0 +1,129 @@
+"""OTLP/HTTP logs: ``POST /v1/logs``, answered in the encoding of the request.
+
+Source: the OpenTelemetry Protocol specification (OTLP/HTTP) and opentelemetry-proto 1.x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from typing import Final
+
+from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.dialects.otlp.json_form import JsonForm
+from collector.dialects.otlp.record import Emitter, Encoding, Group
+from cube.environment import Credentials
+from cube.errors import CubeError, InvalidRequest
+from cube.web import Reply, Request
+from cube.web.request import refusal
+
+NAME: Final = "otlp"
+MAX_RECORD_BYTES: Final = 2**20
+"""One record, as it is encoded."""
+
+_PROTOBUF = "application/x-protobuf"
+_JSON = JsonForm()
+_ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")  # now, and before 1.27
+
+
+class UnsupportedMedia(InvalidRequest):
+    """The body is in neither encoding: HTTP 415."""
+
+
+def dialect(*, hashed_ids: bool = True) -> Dialect:
+    """Return the dialect. ``hashed_ids``: a record's id is the hash of all of it, unless it has its own.
+
+    Then a resend stores nothing twice; but two records that are equal to the last nanosecond are one.
+    """
+    endpoint = Endpoint(
+        "/v1/logs",
+        {"POST": partial(translate, hashed_ids=hashed_ids)},
+        "Store the log records of an OTLP request.",
+    )
+    return Dialect(NAME, (endpoint,), credentials=credentials, refuse=refuse)
+
+
+def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Translation:
+    """Read the records of a request; each that cannot be read is a refusal."""
+    encoding = _encoding(request)
+    drafts: list[Draft] = []
+    refusals: list[Refusal] = []
+    for group in encoding.groups(request.body):
+        for outcome in _outcomes(encoding, group, hashed_ids=hashed_ids):
+            (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
+    return Translation(drafts, partial(_answer, encoding), refusals)
+
+
+def credentials(request: Request) -> Credentials:
+    """Find the environments that the resources name."""
+    encoding = _encoding(request)
+    named: set[str] = set()
+    for encoded in {group.resource for group in encoding.groups(request.body)}:
+        try:
+            attributes = encoding.resource(encoded)
+        except InvalidRequest:
+            continue  # its records are refused, one by one, when they are translated
+        name = next((attributes[key] for key in _ENVIRONMENTS if key in attributes), None)
+        if isinstance(name, str) and name:
+            named.add(name)
+    return Credentials(environments=frozenset(named))
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
+    reply = refusal(error, request.id)
+    encoding = _protobuf() if _media(request) == _PROTOBUF else _JSON
+    status = 415 if isinstance(error, UnsupportedMedia) else reply.status
+    return Reply(encoding.status(error.message), status, encoding.content_type)
+
+
+def _encoding(request: Request) -> Encoding:
+    media = _media(request)
+    if media == _JSON.content_type:
+        return _JSON
+    if media == _PROTOBUF:
+        return _protobuf()
+    raise UnsupportedMedia(
+        f"Got the content type {media[:80]!r}; accepted are {_PROTOBUF} and {_JSON.content_type}."
+    )
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+@cache
+def _protobuf() -> Encoding:
+    from collector.dialects.otlp.protobuf import Protobuf  # 5 MiB, and 30 ms: only for those who use it
+
+    return Protobuf()
+
+
+def _outcomes(encoding: Encoding, group: Group, *, hashed_ids: bool) -> Iterator[Draft | Refusal]:
+    """Make of each record of a group a draft or a refusal."""
+    try:
+        resource, scope = encoding.resource(group.resource), encoding.scope(group.scope)
+    except InvalidRequest as error:
+        yield from (_refusal(encoding, record, error) for record in group.records)
+        return
+    emitter = Emitter(resource, scope, hashed_ids=hashed_ids)
+    for encoded in group.records:
+        try:
+            _check_size(encoded)
+            yield emitter.draft(encoding.record(encoded))
+        except InvalidRequest as error:
+            yield _refusal(encoding, encoded, error)
+
+
+def _check_size(encoded: bytes) -> None:
+    if len(encoded) > MAX_RECORD_BYTES:
+        raise InvalidRequest(f"Got a record of {len(encoded)} bytes; accepted are {MAX_RECORD_BYTES}.")
+
+
+def _refusal(encoding: Encoding, encoded: bytes, error: InvalidRequest) -> Refusal:
+    return Refusal(error.message, encoding.shown(encoded))
+
+
+def _answer(encoding: Encoding, refusals: Sequence[Refusal]) -> Reply:
+    message = refusals[0].reason if refusals else ""
+    return Reply(encoding.response(len(refusals), message), content_type=encoding.content_type)

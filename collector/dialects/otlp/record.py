@@ -1,0 +1,157 @@
+"""A log record as both encodings mean it, and the event that it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from collector.dialects.dialect import Draft
+from collector.dialects.naming import named
+from cube.event import ABSENT
+from cube.web.json_text import encode
+
+MAX_DEPTH: Final = 60
+"""Values nested deeper are refused unread: an event's data may have 50 levels."""
+
+MIN_INTEGER: Final = -(2**63)
+MAX_INTEGER: Final = 2**63 - 1
+MAX_TIME: Final = 2**64 - 1
+
+Attributes: TypeAlias = "Mapping[str, Any]"
+
+_UID = "log.record.uid"
+_OLD_EVENT_NAME = "event.name"  # an attribute, before records had a field for it
+_NS_PER_MS = 1_000_000
+
+
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One record. Times are ns since 1970, 0 where not known; ids are hex, "" where there is none."""
+
+    time: int = 0
+    observed: int = 0
+    severity_number: int = 0
+    severity_text: str = ""
+    body: Any = None
+    attributes: dict[str, Any] = {}
+    dropped: int = 0
+    flags: int = 0
+    trace_id: str = ""
+    span_id: str = ""
+    event_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """The event's name; "" for a log line, which has none."""
+        old = self.attributes.get(_OLD_EVENT_NAME)
+        return self.event_name or (old if isinstance(old, str) else "")
+
+    @property
+    def milliseconds(self) -> Any:
+        """When it happened, else when it was seen; absent is the arrival."""
+        return (self.time or self.observed) // _NS_PER_MS or ABSENT
+
+
+class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What wrote records: a library, by name and version."""
+
+    name: str = ""
+    version: str = ""
+    attributes: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Encoded records of one scope of one resource, those two encoded as well."""
+
+    resource: bytes
+    scope: bytes
+    records: Sequence[bytes]
+
+
+class Encoding(Protocol):
+    """One of the encodings of OTLP. What cannot be read raises `InvalidRequest`."""
+
+    content_type: str
+
+    def groups(self, body: bytes) -> Iterator[Group]:
+        """Part a request into groups, without reading what is in them."""
+
+    def resource(self, encoded: bytes) -> Attributes:
+        """Read a resource's attributes."""
+
+    def scope(self, encoded: bytes) -> Scope:
+        """Read a scope."""
+
+    def record(self, encoded: bytes) -> LogRecord:
+        """Read a record."""
+
+    def shown(self, encoded: bytes) -> Any:
+        """Return a record that cannot be read, as JSON, for its refusal."""
+
+    def response(self, rejected: int, message: str) -> bytes:
+        """Make the reply to what was taken, but for so many records."""
+
+    def status(self, message: str) -> bytes:
+        """Make a ``google.rpc.Status``."""
+
+
+class Emitter:
+    """What the records of one group have in common; makes their drafts."""
+
+    def __init__(self, resource: Attributes, scope: Scope, *, hashed_ids: bool) -> None:
+        self._shared = _present(resource=named(resource), scope=named(msgspec.to_builtins(scope)))
+        self._digest = hashlib.sha256(encode([resource, scope])) if hashed_ids else None
+
+    def draft(self, record: LogRecord) -> Draft:
+        """Return the event that a record becomes."""
+        data = _data(record) | self._shared
+        return Draft(
+            record.name or "log",
+            time=record.milliseconds,
+            id=self._id(record),
+            data=data,
+            source=data,
+            fixed=not record.name,
+        )
+
+    def _id(self, record: LogRecord) -> Any:
+        uid = record.attributes.get(_UID)
+        if isinstance(uid, str) and uid:
+            return uid
+        if self._digest is None:
+            return ABSENT
+        digest = self._digest.copy()
+        digest.update(encode(record))
+        return digest.hexdigest()
+
+
+def number(value: float) -> float | str:
+    """Return a number as data may have it: one that is not finite as the text that JSON has for it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _data(record: LogRecord) -> dict[str, Any]:
+    return _present(
+        event_name=record.name,
+        body=named(record.body),
+        attributes=named(record.attributes),
+        severity=_present(number=record.severity_number, text=record.severity_text),
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        flags=record.flags,
+        dropped_attributes_count=record.dropped,
+        time_unix_nano=str(record.time or ""),
+        observed_time_unix_nano=str(record.observed or ""),
+    )
+
+
+def _present(**items: Any) -> dict[str, Any]:
+    """Leave out what is not there: as in protobuf, a default and an absence are one. A body of 0 stays."""
+    return {name: item for name, item in items.items() if item or (name == "body" and item is not None)}
