@@ -1,0 +1,229 @@
+"""Segment's HTTP tracking API: ``/v1/batch``, the single calls, and the pixel.
+
+Source: Segment's HTTP API and pixel API documentation. Its clients drop what is answered by 400 or 401, so
+that a batch is refused only where nothing of it can be read; a message that is wrong costs only itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.dialects.naming import named
+from collector.dialects.shown import shown
+from cube.environment import Credentials
+from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.event import ABSENT
+from cube.web import Reply, Request
+from cube.web.json_text import decode, encode
+from cube.web.request import refusal
+
+NAME: Final = "segment"
+CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
+MERGED_BYTES: Final = 16 * 2**20
+"""What the context of a batch may take once it is in each of its messages."""
+
+_PIXEL: Final = "/v1/pixel/"
+_GIF = base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
+_NO_CACHE = (("Cache-Control", "no-cache, no-store, must-revalidate"),)
+_STORED = {  # what is stored of a message, under which name
+    "event": "event",
+    "name": "name",
+    "category": "category",
+    "properties": "properties",
+    "traits": "traits",
+    "userId": "user_id",
+    "anonymousId": "anonymous_id",
+    "groupId": "group_id",
+    "previousId": "previous_id",
+    "context": "context",
+}
+
+
+class _Keyed(msgspec.Struct):
+    """The part of a body that says who sends it."""
+
+    writeKey: Any = None  # noqa: N815  # Segment's name
+
+
+def batch(request: Request, _: Context) -> Translation:
+    """Read ``/v1/batch`` and ``/v1/import``: messages of any call."""
+    body = _object(decode(request.body))
+    messages = body.get("batch")
+    if not isinstance(messages, list):
+        raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
+    context = _shared_context(body, len(messages))
+    return _translation([_outcome(message, None, context) for message in messages])
+
+
+def call(request: Request, _: Context, *, kind: str) -> Translation:
+    """Read ``/v1/track`` and its like: one message."""
+    return _translation([_outcome(_object(decode(request.body)), kind, {})])
+
+
+def pixel(request: Request, _: Context) -> Translation:
+    """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
+    kind = request.captures["kind"]
+    if kind not in CALLS:
+        raise InvalidRequest(f"Got the call {kind[:80]!r}; accepted are {', '.join(CALLS)}.")
+    outcome = _outcome(_object(_pixel_data(request)), kind, {})
+    drafts, refusals = _parted([outcome])
+    return Translation(drafts, _pixel_shown, refusals)
+
+
+def credentials(request: Request) -> Credentials:
+    """Find the ``writeKey`` in a body or a pixel's data (Basic and Bearer are found by all)."""
+    if request.path.startswith(_PIXEL):
+        given = _pixel_data(request)
+        key = given.get("writeKey") if isinstance(given, dict) else None
+    else:
+        key = _body_key(request.body)
+    return Credentials(keys=frozenset((key,))) if isinstance(key, str) and key else Credentials()
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error by the status that Segment has for it; to a page's pixel nothing is an error.
+
+    Only where nothing can be stored now the pixel says so: a browser does not look, others may.
+    """
+    reply = refusal(error, request.id)
+    if request.path.startswith(_PIXEL) and request.method != "POST":
+        later = isinstance(error, Overloaded | Unavailable)
+        return Reply(_GIF, 503 if later else 200, "image/gif", _NO_CACHE)
+    if isinstance(error, AccessDenied):
+        return replace(reply, status=401)
+    return replace(reply, status=400) if isinstance(error, TooLarge) else reply
+
+
+def dialect() -> Dialect:
+    """Return the dialect."""
+    many = "Store Segment's messages of any call."
+    endpoints = (
+        Endpoint("/v1/batch", {"POST": batch}, many),
+        Endpoint("/v1/import", {"POST": batch}, many),
+        *(
+            Endpoint(
+                f"/v1/{kind}", {"POST": partial(call, kind=kind)}, f"Store one message of Segment's {kind}."
+            )
+            for kind in CALLS
+        ),
+        Endpoint(
+            f"{_PIXEL}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
+        ),
+    )
+    return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)))
+
+
+def _outcome(message: Any, kind: str | None, context: Mapping[str, Any]) -> Draft | Refusal:
+    try:
+        return _draft(_object(message), kind, context)
+    except InvalidRequest as error:
+        return Refusal(error.message, message)
+
+
+def _draft(message: Mapping[str, Any], kind: str | None, context: Mapping[str, Any]) -> Draft:
+    kind = kind or message.get("type")
+    if kind not in CALLS:
+        raise InvalidRequest(f"Got the type {shown(kind)}; accepted are {', '.join(CALLS)}.")
+    if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
+        raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
+    return Draft(
+        _event_name(message) if kind == "track" else str(kind),
+        time=_given(message, "timestamp", "originalTimestamp"),
+        id=_given(message, "messageId"),
+        data=_data(message, context),
+        source=message,
+        fixed=kind != "track",
+    )
+
+
+def _event_name(message: Mapping[str, Any]) -> str:
+    event = message.get("event")
+    if not isinstance(event, str) or not event:
+        raise InvalidRequest(f"Got {shown(event)} as the event; accepted is text that is not empty.")
+    return event
+
+
+def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    data = {name: named(message[key]) for key, name in _STORED.items() if message.get(key) is not None}
+    own = data.get("context")
+    if not own and context:
+        data["context"] = context
+    elif context and isinstance(own, dict):
+        data["context"] = {**context, **own}
+    return data
+
+
+def _shared_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
+    """Return the context that a batch has beside its messages; copies of it must not grow without bound."""
+    context = body.get("context")
+    if not isinstance(context, dict):
+        return {}
+    try:
+        size = len(encode(context)) * messages
+    except RecursionError:
+        raise InvalidRequest("The batch's context is nested too deeply to be read.") from None
+    if size > MERGED_BYTES:
+        raise TooLarge(f"The batch's context in each message would be over {MERGED_BYTES} bytes.")
+    fit: dict[str, Any] = named(context)
+    return fit
+
+
+def _given(message: Mapping[str, Any], *keys: str) -> Any:
+    return next((message[key] for key in keys if message.get(key) is not None), ABSENT)
+
+
+def _is_name(value: Any) -> bool:
+    """Tell whether a value can be an id of somebody: text, or (from older clients) a number."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
+
+
+def _translation(outcomes: Sequence[Draft | Refusal]) -> Translation:
+    drafts, refusals = _parted(outcomes)
+    return Translation(drafts, _success, refusals)
+
+
+def _parted(outcomes: Sequence[Draft | Refusal]) -> tuple[list[Draft], list[Refusal]]:
+    drafts = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
+    return drafts, [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+
+
+def _success(_: Sequence[Refusal]) -> Reply:
+    return Reply.json({"success": True})
+
+
+def _pixel_shown(_: Sequence[Refusal]) -> Reply:
+    return Reply(_GIF, 200, "image/gif", _NO_CACHE)
+
+
+def _pixel_data(request: Request) -> Any:
+    text = request.parameters().get("data", "")
+    if text.lstrip().startswith("{"):
+        return decode(text)
+    plain = (
+        text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+    )  # a + may be lost on its way
+    try:
+        return decode(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+    except (ValueError, binascii.Error):
+        raise InvalidRequest("Got no JSON, nor base64 of it, as data.") from None
+
+
+def _body_key(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body, type=_Keyed).writeKey
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None  # the translation tells what is wrong
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"Got {shown(value)}; accepted is an object.")
+    return value
