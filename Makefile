@@ -7,6 +7,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 BIN := .venv/bin
 STORE ?= sqlite:data
 ARGS ?=
+# What the tests run on Node: installed where there is npm; tests that need it are skipped elsewhere.
+NODE_READY := $(if $(shell command -v npm),tests/node/node_modules/.ready)
 
 .PHONY: run setup test check bench format clean
 .DEFAULT_GOAL := run
@@ -14,10 +16,10 @@ ARGS ?=
 run: .venv/.run-ready
 	@exec bin/cube serve --store "$(STORE)" $(ARGS)
 
-setup: .venv/.dev-ready
+setup: .venv/.dev-ready $(NODE_READY)
 
 # -n 2: the machine that the bound of ten minutes is for has two cores.
-test: .venv/.dev-ready
+test: .venv/.dev-ready $(NODE_READY)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: .venv/.dev-ready
@@ -35,7 +37,7 @@ format: .venv/.dev-ready
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/artefacts
+	rm -rf .venv tests/node/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/artefacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -51,3 +53,7 @@ clean:
 	@echo "Installing into .venv"
 	@$(PIP) install --constraint constraints.txt --editable '.[test,check]'
 	@touch $@ .venv/.run-ready
+
+tests/node/node_modules/.ready: tests/node/package.json tests/node/package-lock.json tests/node/.npmrc
+	@echo "Installing into tests/node"
+	@npm --prefix tests/node ci --silent && touch $@ || echo "Tests that need them are skipped." >&2

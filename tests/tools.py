@@ -1,0 +1,34 @@
+"""Tools of the system that some tests need: found, or the test is skipped; in CI it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NODE = Path(__file__).resolve().parent / "node"
+_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of the system."""
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        _missing(f"the program {name} is not there; .ci/run installs it")
+    return str(found)
+
+
+def node_package(name: str) -> str:
+    """Return the path of node, where a package of tests/node is installed."""
+    node = tool("node")
+    if not (NODE / "node_modules" / name).is_dir():
+        _missing(f"the package {name} is not in {NODE}; `make setup` installs it where there is npm")
+    return node
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CUBE_TEST_REQUIRE"):
+        pytest.fail(reason)
+    pytest.skip(reason)
