@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 from collector.dialects import collectd
 from collector.dialects.dialect import Dialect
+from collector.dialects.eye import EYE
+from collector.dialects.tracardi import TRACARDI
 from cube.settings import DialectSettings
 
 Entry: TypeAlias = tuple[bool, Callable[[], Dialect]]
@@ -19,5 +21,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
     """Return the dialects that the settings switch on."""
     table: tuple[Entry, ...] = (
         (settings.collectd, lambda: collectd.dialect(differences=settings.collectd_differences)),
+        (settings.eye, lambda: EYE),
+        (settings.tracardi, lambda: TRACARDI),
     )
     return [make() for is_on, make in table if is_on]

@@ -110,7 +110,7 @@ class DialectService:
     async def _read(self, read: Read, request: Request) -> Reply:
         caller, _ = await self._admit(request, Scope.READ)
         name = caller.environment.name
-        asked = read(request, Context(self._desk.clock(), name, self._sides[name].memory))
+        asked = read(request, self._context(caller, self._desk.clock()))
         if isinstance(asked, Reply):
             return asked
         return await self._reading.answer(asked, self._desk.stores[name].events, caller)
@@ -121,7 +121,7 @@ class DialectService:
         side, now = self._sides[name], self._desk.clock()
         self._desk.intakes[name].check()
         async with side.turn:
-            translation = await _aside(request, translate, request, Context(now, name, side.memory))
+            translation = await _aside(request, translate, request, self._context(caller, now))
         drafts = translation.drafts
         if len(drafts) > self._desk.limits.events:
             raise TooLarge(
@@ -137,6 +137,10 @@ class DialectService:
         letters = _Letters(self._dialect, credentials, now, request)
         await self._store(self._desk.intakes[name], checked, letters)
         return translation.reply(checked.refusals)
+
+    def _context(self, caller: Caller, now: int) -> Context:
+        name = caller.environment.name
+        return Context(now, name, self._sides[name].memory, None if caller.key is None else caller.key.id)
 
     async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
         credentials = standard_credentials(request.headers, request.query)

@@ -93,6 +93,8 @@ class DialectSettings:
     collectd_differences: bool = setting(
         False, "Store Square's raw differences of derive values, instead of rates per second."
     )
+    eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
+    tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
