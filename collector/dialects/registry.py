@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from collector.dialects import collectd
+from collector.dialects import cloudevents, collectd, otlp, segment
 from collector.dialects.dialect import Dialect
 from collector.dialects.eye import EYE
 from collector.dialects.tracardi import TRACARDI
@@ -23,5 +23,8 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.collectd, lambda: collectd.dialect(differences=settings.collectd_differences)),
         (settings.eye, lambda: EYE),
         (settings.tracardi, lambda: TRACARDI),
+        (settings.cloudevents, cloudevents.dialect),
+        (settings.otlp, lambda: otlp.dialect(hashed_ids=settings.otlp_hashed_ids)),
+        (settings.segment, segment.dialect),
     )
     return [make() for is_on, make in table if is_on]

@@ -95,6 +95,12 @@ class DialectSettings:
     )
     eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
     tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
+    cloudevents: bool = setting(True, "Take CloudEvents.")
+    otlp: bool = setting(True, "Take OpenTelemetry's logs (OTLP/HTTP).")
+    otlp_hashed_ids: bool = setting(
+        True, "Log records that are equal in everything are one event, so that a resend stores nothing twice."
+    )
+    segment: bool = setting(True, "Take what Segment's clients send.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
