@@ -10,7 +10,7 @@ ARGS ?=
 # What the tests run on Node: installed where there is npm; tests that need it are skipped elsewhere.
 NODE_READY := $(if $(shell command -v npm),tests/node/node_modules/.ready)
 
-.PHONY: run setup test check bench format clean
+.PHONY: run setup test check bench fuzz format clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run-ready
@@ -31,6 +31,10 @@ check: .venv/.dev-ready
 
 bench: .venv/.dev-ready
 	$(BIN)/python -m tests.benchmark $(ARGS)
+
+# At least 100 000 hostile inputs to both daemons on both stores: about a quarter of an hour.
+fuzz: .venv/.dev-ready
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 format: .venv/.dev-ready
 	$(BIN)/ruff format .
