@@ -129,7 +129,9 @@ class Collector:
         )
         datagrams = None
         if settings.udp_trusted or not gate.requires_keys:
-            datagrams = await DatagramServer.listen(receiver, host=settings.host, port=settings.udp_port)
+            datagrams = await DatagramServer.listen(
+                receiver, host=settings.host, port=settings.udp_port, reuse_port=settings.reuse_port
+            )
         try:
             server = _server(stores, gate, settings, registry, clock, intakes, limits)
         except BaseException:
@@ -213,9 +215,16 @@ def _server(
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,
         max_sockets=settings.limits.sockets,
+        http=settings.http,
         on_request=RequestEvents(intakes, gate, clock) if settings.self_events else None,
     )
-    return Server(service, host=settings.host, port=settings.port, tls=tls_context(settings))
+    return Server(
+        service,
+        host=settings.host,
+        port=settings.port,
+        tls=tls_context(settings),
+        reuse_port=settings.reuse_port,
+    )
 
 
 async def _sweep(stores: Iterable[EventStore], seconds: float) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 from collector.batch import Batch, Limits, read_each
 from collector.figures import DatagramFigures
 from collector.intake import Intake, Intakes
-from cube.errors import CubeError, InvalidSettings, Overloaded, Unavailable
-from cube.web import Gate, address
+from cube.errors import CubeError, Overloaded, Unavailable
+from cube.web import Gate, address, open_datagrams, turn_away
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
 
+_LONGEST_BYTES = 2**16
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +55,7 @@ class Datagrams(asyncio.DatagramProtocol):
         events, errors = read_each(data, self._limits, now=self._clock())
         if errors:
             self._figures.invalid.inc(len(errors))
-            _log.debug("from %s by UDP: %s", addr[0], errors[0].message)
+            _log.debug("from %s by UDP: %d events that are none", addr[0], len(errors))
         for event in events:
             # One by one, so that the store's refusal of one does not cost the others.
             self._offer(intake, Batch((event,), len(data) // len(events)))
@@ -87,24 +88,35 @@ class Datagrams(asyncio.DatagramProtocol):
 class DatagramServer:
     """An open UDP socket; made by `listen`."""
 
-    def __init__(self, transport: asyncio.DatagramTransport) -> None:
+    def __init__(
+        self, protocol: Datagrams, opened: socket.socket, transport: asyncio.DatagramTransport
+    ) -> None:
+        self._protocol = protocol
+        self._socket = opened
         self._transport = transport
-        host, port, *_ = transport.get_extra_info("sockname")
+        host, port, *_ = opened.getsockname()
         self.address = address(host, port)
 
     @classmethod
-    async def listen(cls, protocol: Datagrams, *, host: str, port: int) -> DatagramServer:
+    async def listen(
+        cls, protocol: Datagrams, *, host: str, port: int, reuse_port: bool = False
+    ) -> DatagramServer:
         """Open the socket; port 0 is any free one. Raises `InvalidSettings` where that fails."""
-        try:
-            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: protocol, local_addr=(host, port)
-            )
-        except OSError as error:
-            raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
-        opened: socket.socket = transport.get_extra_info("socket")
+        opened = open_datagrams(host, port, reuse_port=reuse_port)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        return cls(transport)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: protocol, sock=opened)
+        return cls(protocol, opened, transport)
 
     def stop(self) -> None:
-        """Receive nothing more."""
+        """Receive what has arrived, and nothing more."""
+        if self._transport.is_closing():
+            return
+        try:
+            turn_away(self._socket)
+            while True:
+                self._protocol.datagram_received(*self._socket.recvfrom(_LONGEST_BYTES))
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):  # all is read
+                _log.warning("datagrams that have arrived may be lost: %s", error.strerror)
         self._transport.close()

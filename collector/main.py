@@ -18,11 +18,13 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
 from cube.settings import CollectorSettings, environments_of, load
 from cube.web import (
+    WORK_SHARE,
     Gate,
     KeyRing,
     followed_keys,
     refuse_exposure,
     run,
+    set_up_log,
     stop_signal,
     write_ready_file,
 )
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a collector until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
     try:
         settings = load(CollectorSettings, sys.argv[1:] if argv is None else argv, os.environ)
-        _set_up_log(settings.log_level)
+        set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
         run(serve(settings))
     except (InvalidSettings, Unavailable) as error:
         _refuse(error.message)
@@ -48,15 +50,15 @@ async def serve(settings: CollectorSettings) -> None:
         ring.replace(await databases.keys.all())
         gate = Gate(environments, ring)
         refuse_exposure(settings, gate)
+        told = stop_signal(settings.stop_seconds)
         collector = await Collector.start(databases.stores, gate, settings, _registry(), _now)
-        told = stop_signal()
         if settings.ready_file:
             write_ready_file(settings.ready_file, collector.addresses)
         _log.info("listening on %s", " and ".join(collector.addresses.values()))
         async with followed_keys(databases.keys, ring, collector.close_revoked):
             await told.wait()
             _log.info("stopping")
-            await collector.stop(settings.stop_seconds)
+            await collector.stop(WORK_SHARE * settings.stop_seconds)
 
 
 def _registry() -> CollectorRegistry:
@@ -68,10 +70,6 @@ def _registry() -> CollectorRegistry:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _set_up_log(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s collector %(levelname)s %(message)s")
 
 
 def _refuse(reason: str) -> NoReturn:

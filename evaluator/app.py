@@ -156,9 +156,16 @@ class Evaluator:
             telemetry=telemetry,
             max_body_bytes=settings.limits.message_bytes,
             max_sockets=settings.limits.sockets,
+            http=settings.http,
             on_request=self._requested if self._own else None,
         )
-        return Server(service, host=settings.host, port=settings.port, tls=tls_context(settings))
+        return Server(
+            service,
+            host=settings.host,
+            port=settings.port,
+            tls=tls_context(settings),
+            reuse_port=settings.reuse_port,
+        )
 
     def _requested(self, request: Request) -> None:
         environment = self._gate.keyless if request.caller is None else request.caller.environment

@@ -17,11 +17,13 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
 from cube.settings import EvaluatorSettings, environments_of, load
 from cube.web import (
+    WORK_SHARE,
     Gate,
     KeyRing,
     followed_keys,
     refuse_exposure,
     run,
+    set_up_log,
     stop_signal,
     write_ready_file,
 )
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run an evaluator until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
     try:
         settings = load(EvaluatorSettings, sys.argv[1:] if argv is None else argv, os.environ)
-        _set_up_log(settings.log_level)
+        set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
         run(serve(settings))
     except (InvalidSettings, Unavailable) as error:
         _refuse(error.message)
@@ -50,15 +52,15 @@ async def serve(settings: EvaluatorSettings) -> None:
         ring.replace(await databases.keys.all())
         gate = Gate(environments, ring)
         refuse_exposure(settings, gate)
+        told = stop_signal(settings.stop_seconds)
         evaluator = Evaluator(databases.stores, gate, settings, _registry(), _now)
-        told = stop_signal()
         if settings.ready_file:
             write_ready_file(settings.ready_file, evaluator.addresses)
         _log.info("listening on %(http)s", evaluator.addresses)
         async with followed_keys(databases.keys, ring, evaluator.close_revoked):
             await told.wait()
             _log.info("stopping")
-            await evaluator.stop(settings.stop_seconds)
+            await evaluator.stop(WORK_SHARE * settings.stop_seconds)
 
 
 def _registry() -> CollectorRegistry:
@@ -70,10 +72,6 @@ def _registry() -> CollectorRegistry:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _set_up_log(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s evaluator %(levelname)s %(message)s")
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -12,6 +12,7 @@ from cube.settings.daemons import (
     DialectSettings,
     EvaluatorLimits,
     EvaluatorSettings,
+    HttpSettings,
     IntakeSettings,
     StreamSettings,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "EnvironmentSettings",
     "EvaluatorLimits",
     "EvaluatorSettings",
+    "HttpSettings",
     "IntakeSettings",
     "KeySettings",
     "Setting",

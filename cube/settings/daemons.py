@@ -16,6 +16,27 @@ _MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """The bounds of what a connection may take, and how long it may take it."""
+
+    connections: int = setting(
+        20_000, "Connections open at once, WebSockets among them.", low=1, high=1_000_000
+    )
+    head_bytes: int = setting(64 * 1024, "A request's line and headers.", low=1024, high=1 * _MIB)
+    url_bytes: int = setting(32 * 1024, "A request's path and query.", low=256, high=1 * _MIB)
+    headers: int = setting(100, "The headers of a request, by name.", low=10, high=10_000)
+    head_seconds: float = setting(
+        20.0, "How long a request's head, or a connection's first one, may take.", low=1, high=3600
+    )
+    stall_seconds: float = setting(
+        30.0, "How long a body, message or answer may move by less than 1 KiB.", low=1, high=3600
+    )
+    idle_seconds: float = setting(
+        75.0, "How long a connection is kept for another request.", low=1, high=86_400
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """What both daemons can be told."""
 
@@ -40,16 +61,23 @@ class DaemonSettings:
     insecure: bool = setting(False, "Listen on an address that others reach though no keys are configured.")
     tls_certificate: str = setting("", "A PEM file with the certificate chain: then HTTPS is spoken.")
     tls_key: str = setting("", "The PEM file of its private key; empty: in the certificate's file.")
+    reuse_port: bool = setting(
+        True, "Share the port with others that do (SO_REUSEPORT), so that a new process can take over."
+    )
     stop_seconds: float = setting(
-        10.0, "How long a stop waits for what was accepted, at most.", low=0.1, high=3600
+        10.0, "How long a stop takes at most; what was accepted is finished meanwhile.", low=0.1, high=3600
     )
     log_level: str = setting(
         "info", "What is worth a log line.", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = setting(
+        "auto", "JSON lines, or text; auto is text on a terminal.", choices=("auto", "json", "text")
     )
     self_events: bool = setting(
         False, "Store cube_request and cube_compute events about the daemon's own work."
     )
     ready_file: str = setting("", "A file to write the addresses to, as JSON, once the daemon listens.")
+    http: HttpSettings = HttpSettings()
     environments: tuple[Environment, ...] = ()
     """From the file's tables alone; see `cube.settings.environments`."""
     keys: tuple[Key, ...] = ()

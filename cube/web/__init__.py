@@ -12,15 +12,19 @@ reply. WebSockets are `Conversation` objects.
 
 from cube.web.access import Access, Gate, KeyRing, standard_credentials
 from cube.web.guard import followed_keys, refuse_exposure, tls_context
+from cube.web.listening import address, open_datagrams, turn_away
+from cube.web.log import set_up_log
+from cube.web.process import WORK_SHARE, run, stop_signal, write_ready_file
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
-from cube.web.server import Server, address, run, stop_signal, write_ready_file
+from cube.web.server import Server
 from cube.web.service import Service
 from cube.web.standard import with_standard_routes
 from cube.web.telemetry import Telemetry
 from cube.web.websocket import Conversation, Link
 
 __all__ = [
+    "WORK_SHARE",
     "Access",
     "Conversation",
     "Gate",
@@ -36,12 +40,15 @@ __all__ = [
     "Telemetry",
     "address",
     "followed_keys",
+    "open_datagrams",
     "refusal",
     "refuse_exposure",
     "run",
+    "set_up_log",
     "standard_credentials",
     "stop_signal",
     "tls_context",
+    "turn_away",
     "with_standard_routes",
     "write_ready_file",
 ]

@@ -21,8 +21,18 @@ from cube.environment import Scope
 from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, Unavailable
 from cube.web.access import standard_credentials
 from cube.web.body import Body, announced_bytes
-from cube.web.request import MethodNotAllowed, Reply, Request, refusal, told
+from cube.web.log import request_id
+from cube.web.request import (
+    HeadTooLarge,
+    MethodNotAllowed,
+    Reply,
+    Request,
+    UrlTooLong,
+    refusal,
+    told,
+)
 from cube.web.route import Operation, Route
+from cube.web.stream import Phase, Stream
 from cube.web.websocket import Talk
 
 if TYPE_CHECKING:
@@ -42,9 +52,10 @@ _log = logging.getLogger(__name__)
 class Exchange(HTTPMessageDelegate):
     """Reads one request, runs its operation and sends the reply."""
 
-    def __init__(self, service: Service, connection: HTTP1Connection) -> None:
+    def __init__(self, service: Service, connection: HTTP1Connection, stream: Stream) -> None:
         self._service = service
         self._connection = connection
+        self._stream = stream
         self._route: Route | None = None
         self._operation: Operation | None = None
         self._body: Body | None = None  # None: refused
@@ -60,12 +71,14 @@ class Exchange(HTTPMessageDelegate):
         """Find the operation and refuse what can be refused now."""
         start_line = cast("RequestStartLine", start_line)  # a server's
         self._began = time.monotonic()
+        self._stream.enter(Phase.BODY)
         self._version = start_line.version
         remote = getattr(self._connection.context, "remote_ip", "")
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         self._service.began(self)
         try:
+            self._check_head()
             if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
@@ -93,6 +106,7 @@ class Exchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Run the operation: the request is here as a whole."""
+        self._stream.enter(Phase.ANSWER)
         if self._delegate is not None:
             self._delegate.finish()
         elif self._body is None:
@@ -124,6 +138,13 @@ class Exchange(HTTPMessageDelegate):
             self._admit(operation.scope)
         return operation
 
+    def _check_head(self) -> None:
+        http, request = self._service.http, self.request
+        if len(request.path) + len(request.query) >= http.url_bytes:
+            raise UrlTooLong(f"The URL is over {http.url_bytes} bytes, which is the limit.")
+        if len(request.headers) > http.headers:
+            raise HeadTooLarge(f"Got {len(request.headers)} headers; accepted are {http.headers}.")
+
     def _admit(self, scope: Scope) -> None:
         request = self.request
         credentials = standard_credentials(request.headers, request.query)
@@ -142,6 +163,7 @@ class Exchange(HTTPMessageDelegate):
     # Running.
 
     async def _run(self, body: Body) -> None:
+        request_id.set(self.request.id)
         try:
             self.request.body = body.complete()
             reply = await self._answer()
@@ -228,7 +250,7 @@ class Exchange(HTTPMessageDelegate):
 
     def _connection_header(self, last: bool) -> str:
         wanted = self.request.headers.get("Connection")
-        if last or self._service.stopping or (wanted is not None and wanted.lower() == "close"):
+        if last or self._service.leaving or (wanted is not None and wanted.lower() == "close"):
             return "Connection: close\r\n"
         if self._version == "HTTP/1.0" and wanted is not None and wanted.lower() == "keep-alive":
             return "Connection: keep-alive\r\n"
@@ -252,6 +274,10 @@ class Exchange(HTTPMessageDelegate):
         path = self._route.path if self._route is not None else ""
         seconds = time.monotonic() - self._began
         self._service.telemetry.answered(path, self.request.method, status, seconds)
+        if _log.isEnabledFor(logging.DEBUG):
+            text = "%s %s was answered with %d in %.1f ms"
+            method, id = self.request.method[:20], {"request": self.request.id}
+            _log.debug(text, method, path or "(elsewhere)", status, 1000 * seconds, extra=id)
 
 
 def _is_upgrade(request: Request) -> bool:

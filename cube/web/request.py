@@ -101,6 +101,14 @@ class MethodNotAllowed(CubeError):
         self.allowed = allowed
 
 
+class UrlTooLong(CubeError):
+    """The path and the query are over their limit."""
+
+
+class HeadTooLarge(CubeError):
+    """There are more headers than are accepted."""
+
+
 class UnsupportedEncoding(CubeError):
     """The body's content encoding is none that can be read."""
 
@@ -110,6 +118,8 @@ STATUS: tuple[tuple[type[CubeError], int], ...] = (
     (NotFound, 404),
     (MethodNotAllowed, 405),
     (UnsupportedEncoding, 415),
+    (UrlTooLong, 414),
+    (HeadTooLarge, 431),
     (Unauthenticated, 401),
     (AccessDenied, 403),
     (Overloaded, 503),

@@ -1,130 +1,169 @@
-"""Listening, stopping, and what a process tells about itself."""
+"""Serving: who gets in, and how a server leaves its port without losing anybody."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
+import errno
 import logging
-import os
-import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
 
-from cube.errors import InvalidSettings
-from cube.web import json_text
+from cube.web.listening import (
+    BACKLOG,
+    HANDSHAKE_SECONDS,
+    address,
+    hold_new,
+    is_shared,
+    open_listening,
+)
+from cube.web.process import open_files
+from cube.web.pulse import Pulse
 from cube.web.service import Service
+from cube.web.stream import SecureStream, Stream
+from cube.web.watch import Patience, Watch
 
-BACKLOG = 1024
-MAX_HEAD_BYTES = 64 * 1024
+OTHER_FILES = 64
+"""Files of the process that are no connections of clients."""
 
 _UNBOUNDED = 2**63  # bodies are counted by `cube.web.body`, so that a refusal is a JSON reply
+_FULL_BODY = b'{"error":"All connections that may be open are taken."}'
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n" + (
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_FULL_BODY), _FULL_BODY)
+)
+_PAUSE_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
 class Server:
     """Serves a `Service` on one port from the moment it is made; port 0 is any free one.
 
-    ``tls``: then it speaks HTTPS alone. Raises `InvalidSettings` where the address cannot be had.
+    ``tls``: then it speaks HTTPS alone. ``reuse_port``: others may listen there, too. Raises
+    `InvalidSettings` where the address cannot be had.
     """
 
-    def __init__(self, service: Service, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+    ) -> None:
         self.service = service
-        self._http = _LeanServer(
-            service, max_body_size=_UNBOUNDED, max_header_size=MAX_HEAD_BYTES, ssl_options=tls
-        )
-        self._http.conn_params.header_timeout = None
-        try:
-            listening = _listen(host, port)
-        except OSError as error:
-            raise InvalidSettings(f"Cannot listen on {address(host, port)}: {error.strerror}.") from None
-        self.port: int = listening.getsockname()[1]
+        self._tls = tls
+        self._http = HTTPServer(service, max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes)
+        self._http.conn_params.header_timeout = None  # see `cube.web.watch`
+        self._listening = open_listening(host, port, reuse_port=reuse_port)
+        self.port: int = self._listening.getsockname()[1]
         self.address = address(host, self.port)
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
-        self._http.add_socket(listening)
+        self._loop = asyncio.get_running_loop()
+        self._watch = Watch(_patience(service), service.telemetry.watch(lambda: len(self._watch)))
+        self._pulse = Pulse(service.telemetry.lag.observe)
+        self._loop.add_reader(self._listening, self._accept)
 
     async def stop(self, seconds: float) -> bool:
         """Stop accepting, and finish what was accepted, within so many seconds.
 
         Returns whether all was finished; what was not is cut off.
         """
-        self._http.stop()
+        deadline = self._loop.time() + seconds
+        await self._leave(seconds)
+        self._watch.stopping = True
         try:
-            await asyncio.wait_for(self.service.finish(), seconds)
+            async with asyncio.timeout_at(deadline):
+                await self.service.finish()
         except TimeoutError:
             _log.warning("not all requests were finished within %g s; they are cut off", seconds)
             return False
         finally:
+            self._pulse.stop()
+            self._watch.stop()
+            self._watch.cut_all()
             await self._http.close_all_connections()
         return True
 
+    async def _leave(self, seconds: float) -> None:
+        """Leave the port, taking everybody along whose connection has begun.
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    listening.setblocking(False)
-    return listening
+        Where others share it, requests are served meanwhile, the last one on each connection, so that
+        its client comes back to another process.
+        """
+        if self._listening.fileno() == -1:  # it has left before
+            return
+        if is_shared(self._listening) and hold_new(self._listening):
+            self.service.leaving = True
+            self._http.conn_params.no_keep_alive = True
+            await asyncio.sleep(min(HANDSHAKE_SECONDS, seconds / 4))
+        self._accept()
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
 
+    def _accept(self) -> None:
+        for _ in range(2 * BACKLOG):
+            try:
+                connection, at = self._listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(error)
+                return
+            self._take(connection, at)
 
-def address(host: str, port: int) -> str:
-    """Write an address as others can use it; "every interface" becomes the loopback one."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+    def _pause(self, error: OSError) -> None:
+        """Accept nothing for a moment: there are no files, or no memory, for another connection."""
+        _log.error("no connection can be accepted now: %s", error.strerror)
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(_PAUSE_SECONDS, self._go_on)
 
+    def _go_on(self) -> None:
+        if self._listening.fileno() != -1:
+            self._loop.add_reader(self._listening, self._accept)
 
-def stop_signal() -> asyncio.Event:
-    """Return an event that is set when the process is told to stop (SIGTERM or SIGINT)."""
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    return told
-
-
-def write_ready_file(path: str, addresses: Mapping[str, str]) -> None:
-    """Tell the addresses in a file, which is there as a whole or not at all."""
-    aside = Path(f"{path}.{os.getpid()}.tmp")
-    aside.write_bytes(json_text.encode(addresses) + b"\n")
-    aside.replace(path)
-
-
-def run(main: Coroutine[object, object, None]) -> None:
-    """Run a daemon to its end, on uvloop where there is one."""
-    # A batch of events makes thousands of objects that need no collector; looking for cycles among them
-    # at Python's usual pace takes a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not on every platform
-        return None
-    return uvloop.new_event_loop
-
-
-class _LeanServer(HTTPServer):
-    """Tornado's server without what costs a small request much of its time.
-
-    Tornado sets a timer for every head, and turns Nagle's algorithm off and on again around every reply.
-    Here it is off for good, and the kernel finds the dead connections (``SO_KEEPALIVE``).
-    """
-
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+    def _take(self, connection: socket.socket, at: Any) -> None:
         """Serve a new connection."""
-        stream.set_nodelay(True)
-        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        stream.set_nodelay = _leave  # type: ignore[method-assign]  # it is set already
-        super().handle_stream(stream, address)
+        if self._watch.is_full:
+            self.service.telemetry.turned_away.inc()
+            _turn_away(connection, plain=self._tls is None)
+            return
+        # The kernel finds the connections whose client vanished.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            stream = self._stream(connection)
+        except OSError as error:  # gone before it was here, says TLS
+            connection.close()
+            if error.errno not in (errno.ENOTCONN, errno.EINVAL, errno.ECONNABORTED, ssl.SSL_ERROR_EOF):
+                _log.debug("a connection could not be secured: %s", error)
+            return
+        self._watch.add(stream)
+        self._http.handle_stream(stream, at)
+
+    def _stream(self, connection: socket.socket) -> Stream:
+        # Requests sent ahead wait here while one is answered; a WebSocket frame must fit as a whole.
+        held = 2 * self.service.max_body_bytes + self.service.http.head_bytes
+        if self._tls is None:
+            return Stream(connection, max_buffer_size=held)
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return SecureStream(secured, max_buffer_size=held)
 
 
-def _leave(value: bool) -> None:
-    """Do nothing."""
+def _patience(service: Service) -> Patience:
+    http = service.http
+    connections = max(1, min(http.connections, open_files() - OTHER_FILES))
+    if connections < http.connections:
+        _log.info("%d connections are accepted, as the process may open no more files", connections)
+    return Patience(http.head_seconds, http.stall_seconds, http.idle_seconds, connections)
+
+
+def _turn_away(connection: socket.socket, *, plain: bool) -> None:
+    with contextlib.suppress(OSError), connection:  # who does not wait to hear it has gone
+        connection.setblocking(False)
+        if plain:
+            connection.send(_FULL)
+            connection.shutdown(socket.SHUT_WR)

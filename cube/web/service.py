@@ -17,10 +17,12 @@ from tornado.httputil import (
 )
 
 from cube.errors import AccessDenied, InvalidRequest
+from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.handler import Exchange
 from cube.web.request import Request
 from cube.web.route import Route
+from cube.web.stream import Phase, Stream
 from cube.web.table import RouteTable
 from cube.web.telemetry import Telemetry
 from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
@@ -29,8 +31,9 @@ from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
 class Service(HTTPServerConnectionDelegate):
     """Answers the requests of one daemon from a route table.
 
-    ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. To be made in the event loop
-    that serves it. ``on_request`` is told of each request to a path of the table.
+    ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. ``http``: the bounds of
+    connections and heads. To be made in the event loop that serves it. ``on_request`` is told of each
+    request to a path of the table.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Service(HTTPServerConnectionDelegate):
         telemetry: Telemetry,
         max_body_bytes: int,
         max_sockets: int,
+        http: HttpSettings | None = None,
         on_request: Callable[[Request], None] | None = None,
     ) -> None:
         self.routes = RouteTable(routes)
@@ -50,6 +54,8 @@ class Service(HTTPServerConnectionDelegate):
         self.max_sockets = max_sockets
         self.on_request = on_request
         self.loop = asyncio.get_running_loop()
+        self.http = HttpSettings() if http is None else http
+        self.leaving = False
         self.stopping = False
         self.sockets: set[Socket] = set()
         self._exchanges: set[Exchange] = set()
@@ -66,7 +72,11 @@ class Service(HTTPServerConnectionDelegate):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Begin with the next request of a connection; Tornado calls it."""
-        return Exchange(self, cast("HTTP1Connection", request_conn))
+        connection = cast("HTTP1Connection", request_conn)
+        stream = cast("Stream", connection.stream)
+        stream.turn += 1
+        stream.enter(Phase.HEAD)
+        return Exchange(self, connection, stream)
 
     def on_close(self, server_conn: object) -> None:
         """Note that a connection is gone; its exchange has been told."""
@@ -110,6 +120,6 @@ class Service(HTTPServerConnectionDelegate):
 
     async def finish(self) -> None:
         """Accept nothing more, and return when all that was accepted is answered."""
-        self.stopping = True
+        self.leaving = self.stopping = True
         await finish_all(self.sockets)
         await self._idle.wait()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from cube.web.request import Reply, Request
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -30,7 +33,29 @@ class Telemetry:
             registry=registry,
         )
         self.sockets = Gauge("cube_websockets", "WebSockets that are open.", registry=registry)
+        self._connections = Gauge(
+            "cube_connections", "Connections that are open, WebSockets among them.", registry=registry
+        )
+        self._cut = Counter(
+            "cube_connections_cut", "Connections that took too long and were closed.", registry=registry
+        )
+        self.turned_away = Counter(
+            "cube_connections_turned_away",
+            "Connections closed at once because as many as may were open.",
+            registry=registry,
+        )
+        self.lag = Histogram(
+            "cube_loop_lag_seconds",
+            "How late the event loop came to what was due.",
+            buckets=_LAG_SECONDS,
+            registry=registry,
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def watch(self, connections: Callable[[], int]) -> Callable[[], None]:
+        """Show how many connections are open; what is returned counts one that was cut."""
+        self._connections.set_function(connections)
+        return self._cut.inc
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a path of the table, or "" for an unknown one."""

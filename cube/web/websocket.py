@@ -11,13 +11,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from cube.errors import CubeError, TooLarge
 from cube.web import json_text
+from cube.web.log import request_id
 from cube.web.request import Request, described
+from cube.web.stream import Phase, Stream
 
 PING_SECONDS = 30.0
 """How often an idle client is pinged, so that one that vanished is noticed."""
@@ -92,19 +95,41 @@ class Socket(WebSocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin the conversation."""
         self.set_nodelay(True)
-        self._stream = cast("WebSocketProtocol13", self.ws_connection).stream
+        self._stream = cast("Stream", cast("WebSocketProtocol13", self.ws_connection).stream)
+        self._stream.enter(Phase.SOCKET)
+        request_id.set(self.opening.id)
         self.host.sockets.add(self)
         self.conversation = self.talk(_Link(self))
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand a message over; whatever comes of it, the socket lives on."""
         content = message.encode() if isinstance(message, str) else message
+        self._stream.enter(Phase.TALK)
         try:
             if len(content) > self.host.max_body_bytes:
                 raise TooLarge(f"The message is over {self.host.max_body_bytes} bytes, which is the limit.")
             await self.conversation.receive(content)
         except Exception as error:
             await self.fail(error)
+        finally:
+            self._stream.enter(Phase.SOCKET)
+
+    def on_ping(self, data: bytes) -> None:
+        """Note that nothing is half sent."""
+        self._stream.enter(Phase.SOCKET)
+
+    def on_pong(self, data: bytes) -> None:
+        """Note that nothing is half sent."""
+        self._stream.enter(Phase.SOCKET)
+
+    def log_exception(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Log a fault outside of messages; Tornado would show the whole request, its query included."""
+        _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
 
     def on_close(self) -> None:
         """End the conversation."""

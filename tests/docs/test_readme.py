@@ -121,7 +121,7 @@ def said(log: Path, addresses: Addresses, store: str, shown: str = "sqlite:data"
     ):
         text = text.replace(address.rpartition(":")[2], port)
     said = text[text.index("Collector ") :]  # before it, an installation may have been renewed
-    return tuple(line for line in said.splitlines() if not re.match(r"\d{4}-", line))
+    return tuple(line for line in said.splitlines() if not line.startswith('{"time"'))
 
 
 def lines(text: str) -> list[str]:

@@ -1,0 +1,166 @@
+"""Listening sockets that several processes may share, and that are left without losing anybody.
+
+With ``SO_REUSEPORT`` the kernel spreads new connections over the processes that listen on one address.
+One that just closes its socket resets the connections that wait in its queue and those whose handshake
+is under way. To leave, therefore: `hold_new`, take what comes for `HANDSHAKE_SECONDS`, close.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cube.errors import InvalidSettings
+
+Place: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""An address as `socket.getaddrinfo` gives it."""
+
+BACKLOG = 1024
+HANDSHAKE_SECONDS = 0.5
+"""How long handshakes that have begun get to end: more than a round trip, less than TCP's first second."""
+
+# Attached to a listening socket, drops segments with SYN and without ACK; others pass. The client's kernel
+# sends its SYN again after a second, and then another process has it. (Loads the flags, byte 13 of TCP's
+# header; masks SYN and ACK; SYN alone: keep 0 bytes, else all.) Needs no privilege. asm/socket.h: 26.
+_SO_ATTACH_FILTER = 26
+_NO_SYN = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+
+_LISTENING = "0A"
+_log = logging.getLogger(__name__)
+
+
+def address(host: str, port: int) -> str:
+    """Write an address as others can use it; "every interface" becomes the loopback one."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+
+def open_listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """Listen on a TCP address; port 0 is any free one. Raises `InvalidSettings` where it cannot be had."""
+    try:
+        listening = _bound(socket.SOCK_STREAM, host, port, reuse_port)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        raise InvalidSettings(f"Cannot listen on {address(host, port)}: {error.strerror}.") from None
+    return listening
+
+
+def open_datagrams(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """Open a UDP socket; port 0 is any free one. Raises `InvalidSettings` where it cannot be had."""
+    try:
+        return _bound(socket.SOCK_DGRAM, host, port, reuse_port)
+    except OSError as error:
+        raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
+
+
+def _bound(kind: socket.SocketKind, host: str, port: int, reuse_port: bool) -> socket.socket:
+    place = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+    if reuse_port and port and _is_taken(place):
+        _log.warning(
+            "others listen on %s (%s) too: what arrives is shared with them (reuse_port)",
+            address(host, port),
+            "TCP" if kind == socket.SOCK_STREAM else "UDP",
+        )
+    return _bind(place, reuse_port)
+
+
+def _bind(place: Place, reuse_port: bool) -> socket.socket:
+    family, kind, _, _, at = place
+    bound = socket.socket(family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port and hasattr(socket, "SO_REUSEPORT"):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setblocking(False)
+        bound.bind(at)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _is_taken(place: Place) -> bool:
+    """Tell whether anybody has the address: it cannot be had alone."""
+    try:
+        _bind(place, reuse_port=False).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def is_shared(listening: socket.socket) -> bool:
+    """Tell whether another socket listens on the same address (False where the system does not tell)."""
+    at = _hexadecimal(listening)
+    return sum(place == at for place in _listening_places(listening.family)) > 1
+
+
+def hold_new(listening: socket.socket) -> bool:
+    """Let no new handshake begin on a listening socket, while those under way end; False: it cannot."""
+    if sys.platform != "linux":
+        return False
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_SYN)
+    held = ctypes.create_string_buffer(program)
+    try:
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN), ctypes.addressof(held))
+        )
+    except OSError as error:
+        _log.warning("new connections cannot be held back; some may be reset: %s", error.strerror)
+        return False
+    return True
+
+
+def turn_away(datagrams: socket.socket) -> None:
+    """Have the kernel hand new datagrams to others; those that have arrived stay to be read.
+
+    A socket with a peer takes from that one alone, so it gets one that never sends: itself.
+    """
+    datagrams.connect(datagrams.getsockname()[:2] if _is_concrete(datagrams) else _loopback(datagrams))
+
+
+def _is_concrete(datagrams: socket.socket) -> bool:
+    return datagrams.getsockname()[0] not in ("0.0.0.0", "::")  # noqa: S104 - read, not bound
+
+
+def _loopback(datagrams: socket.socket) -> tuple[str, int]:
+    host = "127.0.0.1" if datagrams.family == socket.AF_INET else "::1"
+    return host, datagrams.getsockname()[1]
+
+
+def _hexadecimal(listening: socket.socket) -> str:
+    """Write a socket's address as /proc/net/tcp does: words of 4 bytes in the machine's order."""
+    host, port, *_ = listening.getsockname()
+    packed = socket.inet_pton(listening.family, host)
+    words = [packed[place : place + 4] for place in range(0, len(packed), 4)]
+    if sys.byteorder == "little":
+        words = [word[::-1] for word in words]
+    return f"{b''.join(words).hex().upper()}:{port:04X}"
+
+
+def _listening_places(family: int) -> Iterator[str]:
+    table = Path("/proc/net/tcp6" if family == socket.AF_INET6 else "/proc/net/tcp")
+    if not table.exists():
+        return
+    with table.open() as lines:
+        next(lines)
+        for line in lines:
+            _, place, _, state, *_ = line.split()
+            if state != _LISTENING:  # those that listen come first, and the others may be many
+                return
+            yield place

@@ -1,0 +1,103 @@
+"""Connections that count: what came, what went, and what they wait for now."""
+
+from __future__ import annotations
+
+import enum
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+
+LAST_READ_BYTES = 2**20
+"""So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
+and the client may never see the reply."""
+
+_TOO_LONG = b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+
+
+class Phase(enum.Enum):
+    """What a connection waits for."""
+
+    HEAD = enum.auto()
+    """A request's line and headers, or its first byte."""
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    """Our answer, or the client's reading of it."""
+    SOCKET = enum.auto()
+    """It is a WebSocket, between two messages or within one."""
+    TALK = enum.auto()
+    """It is a WebSocket whose message is being handled: nothing is read meanwhile."""
+
+
+class Stream(IOStream):
+    """A connection of the server.
+
+    ``received``, ``sent``: bytes so far. ``turn``: requests begun. ``mark``: what had been received when
+    the phase began.
+    """
+
+    phase = Phase.HEAD
+    received = 0
+    sent = 0
+    turn = 0
+    mark = 0
+    seen: object = None
+    """What `cube.web.watch` saw last, and when it saw that first."""
+    seen_at = 0.0
+    on_gone: Callable[[Stream], None] | None = None
+
+    def enter(self, phase: Phase) -> None:
+        """Begin to wait for something else."""
+        self.phase = phase
+        self.mark = self.received
+
+    def set_nodelay(self, value: bool) -> None:
+        """Leave it: Nagle's algorithm is off for good, not turned off and on again around every reply."""
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Read, and count."""
+        count = super().read_from_fd(buf)
+        if count:
+            self.received += count
+        return count
+
+    def write_to_fd(self, data: memoryview) -> int:
+        """Write, and count."""
+        count = super().write_to_fd(data)
+        self.sent += count
+        return count
+
+    def close(self, exc_info: Any = False) -> None:
+        """Close; a head that is too long is answered first."""
+        if not self.closed():
+            if isinstance(exc_info, UnsatisfiableReadError) and self.phase is Phase.HEAD:
+                self._refuse_head()
+            if self.on_gone is not None:
+                self.on_gone(self)
+        super().close(exc_info)
+
+    def _refuse_head(self) -> None:
+        # Tornado tells nobody of a head over its limit, so what it holds of it is looked at here.
+        line = bytes(self._read_buffer[:LAST_READ_BYTES]).lstrip(b"\r\n")
+        if b"\n" in line:
+            status, error = b"431 Request Header Fields Too Large", "The head of the request is too long."
+        else:
+            status, error = b"414 URI Too Long", "The URL is too long."
+        body = f'{{"error":"{error}"}}'.encode()
+        self._say_last(b"HTTP/1.1 %s\r\n" % status + _TOO_LONG % (len(body), body))
+
+    def _say_last(self, reply: bytes) -> None:
+        spare = bytearray(2**16)
+        try:
+            for _ in range(LAST_READ_BYTES // len(spare)):
+                if not super().read_from_fd(memoryview(spare)):
+                    break
+            super().write_to_fd(memoryview(reply))
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # the client has gone, which is all the same
+
+
+class SecureStream(Stream, SSLIOStream):
+    """A connection over TLS."""
