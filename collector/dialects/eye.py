@@ -5,8 +5,6 @@ Source: the README of the-eye (commit 2f1e5b9), and what its server answered whe
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +12,9 @@ from typing import Any
 from collector.dialects import eye_time
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.eye_search import BAD_TIME, TYPE, search
+from collector.dialects.identity import hashed
 from collector.dialects.naming import named
+from collector.dialects.shown import shown
 from cube import instant
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest
 from cube.web import Reply, Request, json_text
@@ -87,14 +87,14 @@ def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
 def _draft(sent: Any) -> Draft:
     if not isinstance(sent, dict):
         raise InvalidEvent(
-            f"Got {type(sent).__name__} as an event; accepted is an object of {', '.join(_TEXTS)},"
+            f"Got {shown(sent)} as an event; accepted is an object of {', '.join(_TEXTS)},"
             " timestamp and data."
         )
     data: dict[str, Any] = {name: _text(sent, name) for name in _TEXTS}
     moment = eye_time.parse(sent["timestamp"]) if isinstance(sent.get("timestamp"), str) else None
     if moment is None:
         raise InvalidEvent(
-            f"Got the timestamp {sent.get('timestamp')!r:.80}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
+            f"Got the timestamp {shown(sent.get('timestamp'))}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
             " with a zone or in UTC.",
             field="timestamp",
         )
@@ -104,7 +104,7 @@ def _draft(sent: Any) -> Draft:
     id = _id(data, sent["data"])
     data["data"] = named(sent["data"])
     if data["data"] != sent["data"]:  # so that it can be given back as it came
-        data["original"] = json.dumps(sent["data"], ensure_ascii=False, separators=(",", ":"))
+        data["original"] = json_text.encode(sent["data"]).decode()
     return Draft(TYPE, instant.from_datetime(moment), id, data, source=sent, fixed=True)
 
 
@@ -115,7 +115,7 @@ def _text(sent: Mapping[str, Any], name: str) -> str:
         if 1 <= len(text) <= MAX_TEXT_LENGTH and "\0" not in text:
             return text
     raise InvalidEvent(
-        f"Got the {name} {value!r:.80}; accepted is text of 1 to {MAX_TEXT_LENGTH} characters.", field=name
+        f"Got the {name} {shown(value)}; accepted is text of 1 to {MAX_TEXT_LENGTH} characters.", field=name
     )
 
 
@@ -124,8 +124,7 @@ def _id(texts: Mapping[str, str], data: Any) -> str:
 
     It begins with the timestamp, so that events of one millisecond are ordered by their microseconds.
     """
-    canonical = json.dumps([texts, data], sort_keys=True, separators=(",", ":"))
-    return f"{texts['timestamp']}-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+    return f"{texts['timestamp']}-{hashed([texts, data])}"
 
 
 def _hello(request: Request, context: Context) -> Reply:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from collector.dialects.shown import shown
 from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import MAX_ID_LENGTH
@@ -54,7 +55,7 @@ class TrackedEvent:
         """Read one event; raises `InvalidPayload`."""
         where: Location = ("events", place)
         if not isinstance(raw, Mapping):
-            raise InvalidPayload(f"Got {raw!r:.80} as an event; accepted is an object.", where)
+            raise InvalidPayload(f"Got {shown(raw)} as an event; accepted is an object.", where)
         options = _object(raw, "options", where)
         return cls(
             _text(raw, "type", where),
@@ -93,7 +94,7 @@ class Payload:
     def parse(cls, raw: Any) -> Payload:
         """Read a decoded body; raises `InvalidPayload` where it is none beyond single events."""
         if not isinstance(raw, Mapping):
-            raise InvalidPayload(f"Got {raw!r:.80} as a payload; accepted is an object.", ())
+            raise InvalidPayload(f"Got {shown(raw)} as a payload; accepted is an object.", ())
         source = _entity(raw, "source")
         if source is None:
             raise InvalidPayload("Got no source; accepted is {id: text}.", ("source",), missing=True)
@@ -123,7 +124,7 @@ def _events(raw: Mapping[str, Any]) -> tuple[list[TrackedEvent], list[tuple[Inva
     if items is None:
         return [], []
     if not isinstance(items, list):
-        raise InvalidPayload(f"Got the events {items!r:.80}; accepted is a list.", ("events",))
+        raise InvalidPayload(f"Got the events {shown(items)}; accepted is a list.", ("events",))
     events: list[TrackedEvent] = []
     wrong: list[tuple[InvalidPayload, Any]] = []
     for place, item in enumerate(items):
@@ -147,7 +148,7 @@ def _object(raw: Mapping[str, Any], name: str, where: Location = ()) -> Mapping[
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidPayload(f"Got the {name} {value!r:.80}; accepted is an object.", (*where, name))
+        raise InvalidPayload(f"Got the {name} {shown(value)}; accepted is an object.", (*where, name))
     return value
 
 
@@ -158,7 +159,7 @@ def _text(raw: Mapping[str, Any], name: str, where: Location) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidPayload(f"Got the {name} {value!r:.80}; accepted is text.", (*where, name))
+        raise InvalidPayload(f"Got the {name} {shown(value)}; accepted is text.", (*where, name))
     return value.strip()
 
 
@@ -176,7 +177,9 @@ def _times(raw: Mapping[str, Any], where: Location) -> dict[str, int]:
 
 
 def _time(value: Any, where: Location) -> int:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LATEST_SECONDS:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise InvalidPayload(f"Got {shown(value)} as a time; accepted is {instant.ACCEPTED}.", where)
+    if not isinstance(value, str) and abs(value) <= LATEST_SECONDS:
         value *= 1000
     try:
         return instant.parse(value)
@@ -191,5 +194,5 @@ def _tags(raw: Mapping[str, Any], options: Mapping[str, Any], where: Location) -
         tags = options.get("tags")
         return tags if isinstance(tags, list) else []
     if not isinstance(tags, list):
-        raise InvalidPayload(f"Got the tags {tags!r:.80}; accepted is a list.", (*where, "tags"))
+        raise InvalidPayload(f"Got the tags {shown(tags)}; accepted is a list.", (*where, "tags"))
     return tags

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,8 @@ async def find(
 
 async def count(session: ReadSession, expression: EventExpression, span: Span) -> int:
     """Count the events that `expression` selects in a span."""
+    if expression.fields is None:  # it shows all data and demands none: only its filters' is read
+        expression = replace(expression, fields=())
     total = 0
     async with aclosing(_blocks(session.scan(expression.type, span, needed(expression)))) as blocks:
         async for block in blocks:
