@@ -20,6 +20,7 @@ from cube.errors import AccessDenied, InvalidRequest
 from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.handler import Exchange
+from cube.web.lenient import read_leniently
 from cube.web.request import Request
 from cube.web.route import Route
 from cube.web.stream import Phase, Stream
@@ -33,7 +34,8 @@ class Service(HTTPServerConnectionDelegate):
 
     ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. ``http``: the bounds of
     connections and heads. To be made in the event loop that serves it. ``on_request`` is told of each
-    request to a path of the table.
+    request to a path of the table. ``lenient``: two headers are read though they are written wrongly
+    (see `cube.web.lenient`).
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Service(HTTPServerConnectionDelegate):
         max_sockets: int,
         http: HttpSettings | None = None,
         on_request: Callable[[Request], None] | None = None,
+        lenient: bool = False,
     ) -> None:
         self.routes = RouteTable(routes)
         self.access = access
@@ -53,6 +56,7 @@ class Service(HTTPServerConnectionDelegate):
         self.max_body_bytes = max_body_bytes
         self.max_sockets = max_sockets
         self.on_request = on_request
+        self._lenient = lenient
         self.loop = asyncio.get_running_loop()
         self.http = HttpSettings() if http is None else http
         self.leaving = False
@@ -73,6 +77,8 @@ class Service(HTTPServerConnectionDelegate):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Begin with the next request of a connection; Tornado calls it."""
         connection = cast("HTTP1Connection", request_conn)
+        if self._lenient:
+            read_leniently(connection)
         stream = cast("Stream", connection.stream)
         stream.turn += 1
         stream.enter(Phase.HEAD)

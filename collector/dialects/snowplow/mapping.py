@@ -1,0 +1,187 @@
+"""One event of a tracker becomes the draft of one of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from collector.dialects.dialect import Draft
+from collector.dialects.naming import named
+from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_whole
+from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
+from cube import instant
+from cube.errors import InvalidEvent
+from cube.event import ABSENT
+from cube.web import json_text
+
+KINDS: Final = {
+    "pv": "page_view",
+    "pp": "page_ping",
+    "se": "struct_event",
+    "ev": "struct_event",  # as trackers before 2013 sent it
+    "tr": "transaction",
+    "ti": "transaction_item",
+    "ad": "ad_impression",
+}
+"""The kinds of events that have a name of their own; an event of the kind ``ue`` brings its name."""
+
+_READ_HERE = frozenset({"e", "eid", "ttm", "dtm", "ue_pr", "ue_px", "co", "cx", "nuid", "tnuid", "ip", "ua"})
+_NO_PING = {"min_x": 0, "max_x": 0, "min_y": 0, "max_y": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a request says of all its events.
+
+    ``network_user``: who its cookie says it is; ``address``, ``user_agent``: those of the request,
+    None where it asked to stay anonymous. ``unstored``: parameters that are left out, keys among them.
+    ``pixel``: an image asked for; no client asks for one again where that failed.
+    """
+
+    now: int
+    network_user: str
+    anonymous: bool = False
+    address: str | None = None
+    user_agent: str | None = None
+    unstored: frozenset[str] = frozenset()
+    pixel: bool = False
+
+
+def draft(sent: Mapping[str, Any], visit: Visit) -> Draft:
+    """Make a draft of an event's parameters. Raises `InvalidEvent` where it is none."""
+    shown = {name: value for name, value in sent.items() if name not in visit.unstored}
+    inner = _inner(shown)
+    data: dict[str, Any] = {"name": KINDS[shown["e"]] if inner is None else inner.name}
+    _add_parameters(data, shown)
+    if shown["e"] == "pp":  # browsers leave out what is 0
+        data["ping"] = {**_NO_PING, **data.get("ping", {})}
+    _add_page_parts(data)
+    _add_people(data, shown, visit)
+    if inner is not None:
+        _add_inner(data, inner)
+    contexts = read_contexts(shown)
+    if contexts:
+        data["contexts"] = contexts
+    data["received"] = visit.now
+    time = _time(shown)
+    return Draft(data["name"], time, _id(shown, time, visit), data, shown, fixed=inner is None)
+
+
+def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
+    kind = sent.get("e")
+    if kind == "ue":
+        return read_event(sent)
+    if not isinstance(kind, str) or kind not in KINDS:
+        got = "no kind of event (e)" if kind is None else f"the kind of event (e) {kind!r:.40}"
+        raise InvalidEvent(f"Got {got}; accepted are ue, {', '.join(KINDS)}.", field="e")
+    return None
+
+
+def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
+    extra: dict[str, Any] = {}
+    for name, value in sent.items():
+        if value is None or value == "" or name in _READ_HERE:
+            continue
+        parameter = PARAMETERS.get(name)
+        if parameter is None:
+            extra[name] = value
+            continue
+        try:
+            _put(data, parameter.path, parameter.read(value))
+        except ValueError:
+            extra[name] = _unread(name, value, parameter)
+    if extra:
+        data["extra"] = named(extra)
+
+
+def _unread(name: str, value: Any, parameter: Parameter) -> Any:
+    if parameter.essential:
+        raise InvalidEvent(f"Got the {name} {value!r:.80}; accepted is {parameter.kind}.", field=name)
+    return value
+
+
+def _put(data: dict[str, Any], path: Iterable[str], value: Any) -> None:
+    *groups, last = path
+    for group in groups:
+        data = data.setdefault(group, {})
+    data[last] = value
+
+
+def _add_page_parts(data: dict[str, Any]) -> None:
+    """Add the page's host and path, by which pages are grouped: URLs differ by their queries."""
+    url = data.get("page", {}).get("url")
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return
+    data["page"] |= {key: text for key, text in (("host", host), ("path", parts.path)) if text}
+
+
+def _add_people(data: dict[str, Any], sent: Mapping[str, Any], visit: Visit) -> None:
+    """Add who and where; what the event says goes before what the request says."""
+    named_by_event = _first(sent, "tnuid") if visit.anonymous else _first(sent, "tnuid", "nuid")
+    _put(data, ("user", "network"), named_by_event or visit.network_user)
+    if visit.anonymous:
+        return
+    people = {
+        "ip": _first(sent, "ip") or visit.address,
+        "user_agent": _first(sent, "ua") or visit.user_agent,
+    }
+    data |= {key: value for key, value in people.items() if value}
+
+
+def _first(sent: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
+        value = sent.get(name)
+        if value is not None and value != "":
+            try:
+                return read_text(value)
+            except ValueError:
+                raise InvalidEvent(f"Got the {name} {value!r:.80}; accepted is text.", field=name) from None
+    return None
+
+
+def _add_inner(data: dict[str, Any], inner: SelfDescribing) -> None:
+    if inner.schema is not None:
+        data["schema"] = inner.schema
+    if inner.data is not ABSENT:
+        data["event"] = named(inner.data)
+
+
+def _time(sent: Mapping[str, Any]) -> Any:
+    """Return the true time, else the device's; neither changes when an event is sent again."""
+    for name in ("ttm", "dtm"):
+        value = sent.get(name)
+        if value is None or value == "":
+            continue
+        try:
+            time = read_whole(value)
+        except ValueError:
+            time = -1
+        if 0 <= time <= instant.LATEST:
+            return time
+        raise InvalidEvent(
+            f"Got the {name} {value!r:.80}; accepted are milliseconds since 1970, up to the year 9999.",
+            field=name,
+        )
+    return ABSENT
+
+
+def _id(sent: Mapping[str, Any], time: Any, visit: Visit) -> Any:
+    """Return the event's id; one that has none gets it from its content.
+
+    A pixel with neither id nor time is the same whenever it is shown: each is one more event.
+    """
+    given = _first(sent, "eid")
+    if given is not None:
+        return given.lower()
+    if visit.pixel and time is ABSENT:
+        return ABSENT
+    stable = sorted((name, value) for name, value in sent.items() if name != "stm")
+    return hashlib.sha256(json_text.encode(stable)).hexdigest()[:32]

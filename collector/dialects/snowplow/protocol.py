@@ -1,0 +1,119 @@
+"""The Snowplow dialect: its paths, and what they answer."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from collector.dialects import datacoral
+from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translate, Translation
+from collector.dialects.snowplow.mapping import Visit, draft
+from collector.dialects.snowplow.network_user import cookie_headers, is_anonymous, network_user
+from collector.dialects.snowplow.payload import Payload, of_body, of_query, query_of
+from cube.errors import InvalidEvent, InvalidRequest
+from cube.web import Reply, Request
+
+POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
+PIXEL_PATHS: Final = ("/i", "/ice.png")
+GIF: Final = base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
+
+_UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
+_PAYLOAD = {
+    "type": "object",
+    "properties": {"schema": {"type": "string"}, "data": {"type": "array", "items": {"type": "object"}}},
+}
+
+
+def snowplow(paths: Iterable[str] = (), make_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> Dialect:
+    """Make the dialect, with further ``/vendor/version`` paths; ``make_id`` names unknown browsers."""
+    pixel, post = partial(_take_pixel, make_id=make_id), partial(_take_body, make_id=make_id)
+    written = dict.fromkeys((*POST_PATHS, *paths))
+    return Dialect(
+        "snowplow",
+        (
+            *(_post_endpoint(path, post, pixel) for path in written),
+            *(
+                Endpoint(path, {"GET": pixel}, "An event of a Snowplow tracker, as an image.", "image/gif")
+                for path in PIXEL_PATHS
+            ),
+        ),
+        credentials=datacoral.credentials,
+        secrets=datacoral.KEYS,
+    )
+
+
+def _post_endpoint(path: str, post: Translate, pixel: Translate) -> Endpoint:
+    return Endpoint(
+        path,
+        {"POST": post, "GET": pixel},
+        "Events of a Snowplow tracker; GET takes one in its query, as an image.",
+        "text/plain",
+        _PAYLOAD,
+    )
+
+
+def _take_pixel(request: Request, context: Context, make_id: Callable[[], str]) -> Translation:
+    return _translation(request, of_query(request), _visit(request, context, make_id, pixel=True), _gif)
+
+
+def _take_body(request: Request, context: Context, make_id: Callable[[], str]) -> Translation:
+    visit = _visit(request, context, make_id, pixel=False)
+    if datacoral.is_passthrough(request):
+        drafts, refusals = datacoral.passed_through(request)
+        return Translation(drafts, partial(_ok, request, visit), refusals)
+    return _translation(request, of_body(request), visit, _ok)
+
+
+def _visit(request: Request, context: Context, make_id: Callable[[], str], *, pixel: bool) -> Visit:
+    anonymous = is_anonymous(request)
+    return Visit(
+        context.now,
+        network_user(request, _given_user(request), make_id),
+        anonymous,
+        None if anonymous else request.remote or None,
+        None if anonymous else request.headers.get("User-Agent"),
+        _UNSTORED,
+        pixel,
+    )
+
+
+def _given_user(request: Request) -> str | None:
+    try:
+        return query_of(request).get("nuid")
+    except InvalidRequest:  # told where the query is read as a whole
+        return None
+
+
+def _translation(
+    request: Request,
+    payload: Payload,
+    visit: Visit,
+    reply: Callable[[Request, Visit, Sequence[Refusal]], Reply],
+) -> Translation:
+    drafts: list[Draft] = []
+    refusals = list(payload.refusals)
+    for sent in payload.events:
+        try:
+            drafts.append(draft(sent, visit))
+        except InvalidEvent as error:
+            refusals.append(Refusal(error.message, sent))
+    return Translation(drafts, partial(reply, request, visit), refusals)
+
+
+def _ok(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
+    """Answer as the original does, whatever was in the events: else its trackers drop the good ones, too."""
+    return Reply(b"ok", content_type="text/plain", headers=cookie_headers(request, visit.network_user))
+
+
+def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
+    return Reply(
+        GIF,
+        content_type="image/gif",
+        headers=(
+            ("Cache-Control", "no-cache, no-store, must-revalidate"),
+            *cookie_headers(request, visit.network_user),
+        ),
+    )

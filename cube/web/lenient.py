@@ -1,0 +1,46 @@
+"""Two headers that Datacoral's client writes with a blank before the colon, put right before Tornado parses.
+
+RFC 9112, section 5.1, has servers refuse such lines: where a proxy in front reads a header and the
+server does not, or the other way round, a request can be hidden in another. So this holds for
+these two names alone, of which no framing depends, and only where it leaves nothing to interpret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders
+
+_Parse: TypeAlias = Callable[[bytes], tuple[str, HTTPHeaders]]
+
+_NAME = rb"^(x-api-key|x-datacoral-environment)"
+_ANY = re.compile(rb"(?im)" + _NAME + rb"[ \t]*:")
+# Not where the next line continues this one: how far a header goes is then a matter of opinion.
+_BLANK = re.compile(rb"(?im)" + _NAME + rb"[ \t]+:(?=[^\r\n]*\r?\n(?![ \t]))")
+
+
+def put_right(head: bytes) -> bytes:
+    """Return a request's head without the blanks; one where a name occurs twice is left as it is."""
+    if b" :" not in head and b"\t:" not in head:  # nearly every head
+        return head
+    names = [found.lower() for found in _ANY.findall(head)]
+    if len(names) != len(set(names)):
+        return head
+    return _BLANK.sub(rb"\1:", head)
+
+
+def read_leniently(connection: HTTP1Connection) -> None:
+    """Have a connection put the heads of its requests right.
+
+    This is no public interface of Tornado's: `tests.integration.test_web_lenient` holds it.
+    """
+    parse = connection._parse_headers  # noqa: SLF001 - Tornado has no other place for it
+    connection._parse_headers = partial(_parse, parse)  # type: ignore[method-assign]  # noqa: SLF001 - same
+
+
+def _parse(parse: _Parse, head: bytes) -> tuple[str, HTTPHeaders]:
+    return parse(put_right(head))
