@@ -217,6 +217,7 @@ def _server(
         max_sockets=settings.limits.sockets,
         http=settings.http,
         on_request=RequestEvents(intakes, gate, clock) if settings.self_events else None,
+        lenient=settings.dialects.snowplow and settings.dialects.datacoral,
     )
     return Server(
         service,

@@ -139,6 +139,9 @@ class Dialect:
     ``refuse``: makes the reply that tells an error in the protocol's own form (its status too: a
     client's retries hang on it), errors from before the translation included, such as a method that
     is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
+    ``bury``: the reply to a request that is too large and leaves a dead letter, for protocols whose
+    clients would send it for ever; None: it is refused. ``plain_key``: reads a key as clients of this
+    protocol write it, wherever it stood.
     ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
     writing: ``x_api_key`` is ``X-Api-Key``).
     """
@@ -148,3 +151,5 @@ class Dialect:
     credentials: Callable[[Request], Credentials] | None = None
     refuse: Callable[[CubeError, Request], Reply] | None = None
     secrets: frozenset[str] = frozenset()
+    bury: Reply | None = None
+    plain_key: Callable[[str], str] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from collector.dialects import cloudevents, collectd, otlp, segment
+from collector.dialects import cloudevents, collectd, otlp, segment, snowplow
 from collector.dialects.dialect import Dialect
 from collector.dialects.eye import EYE
 from collector.dialects.tracardi import TRACARDI
@@ -26,5 +26,9 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.cloudevents, cloudevents.dialect),
         (settings.otlp, lambda: otlp.dialect(hashed_ids=settings.otlp_hashed_ids)),
         (settings.segment, segment.dialect),
+        (
+            settings.snowplow,
+            lambda: snowplow.dialect(settings.snowplow_paths, with_datacoral=settings.datacoral),
+        ),
     )
     return [make() for is_on, make in table if is_on]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from collector.batch import Batch, Limits
 from collector.dialects.checking import Checked, check, refused
-from collector.dialects.dead_letters import dead_letters
+from collector.dialects.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.dialects.dialect import Context, Dialect, Endpoint, Read, Refusal, Translate
 from collector.dialects.memory import Memory
 from collector.dialects.reading import Reading
@@ -97,11 +97,12 @@ class DialectService:
             endpoint.summary,
             body=None if method == "GET" else endpoint.body,
             credentials=True,
+            bury=None if self._dialect.bury is None else partial(self._counted, self._bury),
         )
 
-    async def _counted(self, answer: Callable[[Request], Any], request: Request) -> Reply:
+    async def _counted(self, answer: Callable[..., Any], *arguments: Any) -> Reply:
         try:
-            reply: Reply = await answer(request)
+            reply: Reply = await answer(*arguments)
         except CubeError as error:
             self._figures.failed(error)
             raise
@@ -142,10 +143,20 @@ class DialectService:
         name = caller.environment.name
         return Context(now, name, self._sides[name].memory, None if caller.key is None else caller.key.id)
 
+    async def _bury(self, request: Request, error: TooLarge) -> Reply:
+        caller, credentials = await self._admit(request, Scope.WRITE)
+        letters = _Letters(self._dialect, credentials, self._desk.clock(), request)
+        refusal = Refusal(error.message, request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace"))
+        self._figures.refused(not_understood=1)
+        await self._store(self._desk.intakes[caller.environment.name], Checked(refusals=[refusal]), letters)
+        return self._dialect.bury or Reply()
+
     async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
         credentials = standard_credentials(request.headers, request.query)
         if self._dialect.credentials is not None:
             credentials |= await _aside(request, self._dialect.credentials, request)
+        if self._dialect.plain_key is not None:
+            credentials = replace(credentials, keys=frozenset(map(self._dialect.plain_key, credentials.keys)))
         request.caller = self._desk.access.admit(credentials, scope)
         return request.caller, credentials
 

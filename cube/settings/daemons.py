@@ -129,6 +129,17 @@ class DialectSettings:
         True, "Log records that are equal in everything are one event, so that a resend stores nothing twice."
     )
     segment: bool = setting(True, "Take what Segment's clients send.")
+    snowplow: bool = setting(True, "Take what Snowplow's trackers send.")
+    snowplow_paths: tuple[str, ...] = setting(
+        (),
+        "Further /VENDOR/VERSION paths on which Snowplow's trackers post.",
+        pattern=r"/[A-Za-z0-9._~-]+/[A-Za-z0-9._~-]+",
+    )
+    datacoral: bool = setting(
+        True,
+        "As a part of snowplow, take what Datacoral's clients send: keys and environments in events, and two"
+        " headers with a blank before the colon.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from cube.environment import Scope
-from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, Unavailable
+from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, TooLarge, Unavailable
 from cube.web.access import standard_credentials
 from cube.web.body import Body, announced_bytes
 from cube.web.log import request_id
@@ -58,7 +58,8 @@ class Exchange(HTTPMessageDelegate):
         self._stream = stream
         self._route: Route | None = None
         self._operation: Operation | None = None
-        self._body: Body | None = None  # None: refused
+        self._body: Body | None = None  # None: refused, or too large
+        self._excess: TooLarge | None = None  # told once the whole request is here
         self._delegate: HTTPMessageDelegate | None = None  # takes over for a WebSocket
         self._task: asyncio.Task[None] | None = None
         self._discarded = 0
@@ -84,6 +85,8 @@ class Exchange(HTTPMessageDelegate):
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._choose()
             self._body = Body(headers, self._service.max_body_bytes)
+        except TooLarge as error:
+            self._exceed(error)
         except CubeError as error:
             self._refuse(error)
         finally:
@@ -100,6 +103,8 @@ class Exchange(HTTPMessageDelegate):
             return None
         try:
             self._body.add(chunk)
+        except TooLarge as error:
+            self._exceed(error)
         except InvalidRequest as error:
             self._refuse(error)
         return None
@@ -109,11 +114,11 @@ class Exchange(HTTPMessageDelegate):
         self._stream.enter(Phase.ANSWER)
         if self._delegate is not None:
             self._delegate.finish()
-        elif self._body is None:
+        elif self._body is None and self._excess is None:
             self._connection.finish()
         else:
             self._connection.set_close_callback(self.on_connection_close)
-            self._task = self._service.loop.create_task(self._run(self._body))
+            self._task = self._service.loop.create_task(self._run())
 
     def on_connection_close(self) -> None:
         """Stop: nobody waits for the reply any more."""
@@ -162,11 +167,10 @@ class Exchange(HTTPMessageDelegate):
 
     # Running.
 
-    async def _run(self, body: Body) -> None:
+    async def _run(self) -> None:
         request_id.set(self.request.id)
         try:
-            self.request.body = body.complete()
-            reply = await self._answer()
+            reply = await self._answer_or_bury()
         except CubeError as error:
             reply = self._told(error)
         except asyncio.CancelledError as error:
@@ -178,6 +182,18 @@ class Exchange(HTTPMessageDelegate):
             reply = self._fault(error)
         self._send(reply)
         self._connection.finish()
+
+    async def _answer_or_bury(self) -> Reply:
+        try:
+            if self._excess is not None:
+                raise self._excess
+            if self._body is not None:
+                self.request.body = self._body.complete()
+            return await self._answer()
+        except TooLarge as error:
+            if self._operation is None or self._operation.bury is None:
+                raise
+            return await self._operation.bury(self.request, error)
 
     async def _answer(self) -> Reply:
         if self._operation is not None:
@@ -199,6 +215,14 @@ class Exchange(HTTPMessageDelegate):
         _log.error("request %s: a fault in %s %s", request.id, request.method, request.path, exc_info=error)
         return refusal(error, request.id)
 
+    def _exceed(self, error: TooLarge) -> None:
+        """Refuse, or where the operation buries such requests read them to their end first."""
+        buries = self._operation is not None and self._operation.bury is not None
+        if buries and announced_bytes(self.request.headers) <= LINGER_BYTES:
+            self._body, self._excess = None, error
+        else:
+            self._refuse(error)
+
     def _refuse(self, error: CubeError) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""
         self._body = None
@@ -211,8 +235,12 @@ class Exchange(HTTPMessageDelegate):
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > LINGER_BYTES:
-            self._connection.finish()
+        if self._discarded <= LINGER_BYTES:
+            return
+        if self._excess is not None:
+            self._refuse(self._excess)
+            self._excess = None
+        self._connection.finish()
 
     # Replying.
 

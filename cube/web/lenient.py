@@ -36,7 +36,7 @@ def put_right(head: bytes) -> bytes:
 def read_leniently(connection: HTTP1Connection) -> None:
     """Have a connection put the heads of its requests right.
 
-    This is no public interface of Tornado's: `tests.integration.test_web_lenient` holds it.
+    This is no public interface of Tornado's: `tests.integration.test_web_lenient` shows that it holds.
     """
     parse = connection._parse_headers  # noqa: SLF001 - Tornado has no other place for it
     connection._parse_headers = partial(_parse, parse)  # type: ignore[method-assign]  # noqa: SLF001 - same

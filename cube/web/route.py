@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cube.environment import Scope
-from cube.errors import CubeError
+from cube.errors import CubeError, TooLarge
 from cube.web.request import Reply, Request
 from cube.web.websocket import Talk
 
@@ -32,6 +32,7 @@ class Operation:
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
     ``result``: the JSON schema of what a reply that is no error holds. ``scope``: what a caller must be
     allowed, by a key where the request has one; None: nobody is asked for one here.
+    ``bury``: answers in place of an error where a request is too large; its body may not be there.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     """
 
@@ -44,6 +45,7 @@ class Operation:
     result: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
     scope: Scope | None = None
     credentials: bool = False
+    bury: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
+from cube.errors import InvalidSettings
 from cube.web.route import Route
 
 _CAPTURE = re.compile(r"\{([a-z_]+)\}")
@@ -16,13 +17,18 @@ class RouteTable:
     """Routes by path; those without braces come first, whatever their order.
 
     ``{name}`` matches one part of a path, at least one character and no slash. Nothing is redirected:
-    ``/a`` and ``/a/`` are two paths.
+    ``/a`` and ``/a/`` are two paths. Raises `InvalidSettings` where two routes have one path: some
+    paths come from the settings.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Route] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        paths: set[str] = set()
         for route in routes:
+            if route.path in paths:
+                raise InvalidSettings(f"Got the path {route.path} for two things; accepted is one.")
+            paths.add(route.path)
             if captures(route.path):
                 self._patterns.append((_pattern(route.path), route))
             else:

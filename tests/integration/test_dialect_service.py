@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,9 @@ from cube.web import (
     json_text,
     with_standard_routes,
 )
+from cube.web.handler import LINGER_BYTES
 from tests.contract.builders import rows
-from tests.web_client import Answer, ask
+from tests.web_client import Answer, ask, connection, head
 
 NOW = 1_311_033_600_000
 LIMITS = Limits(event_bytes=50_000, events=200)
@@ -121,7 +124,10 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    directory: Path, environments: Sequence[Environment] = (Environment("one", "one"),), *keys: Key
+    directory: Path,
+    environments: Sequence[Environment] = (Environment("one", "one"),),
+    *keys: Key,
+    dialect: Dialect = TOY,
 ) -> AsyncIterator[Stage]:
     registry = CollectorRegistry()
     stores = {one.name: await open_store(directory, one.database) for one in environments}
@@ -149,7 +155,7 @@ async def staged(
         return
 
     service = Service(
-        with_standard_routes("Toys", dialect_routes([TOY], desk), telemetry, ready),
+        with_standard_routes("Toys", dialect_routes([dialect], desk), telemetry, ready),
         access=gate,
         telemetry=telemetry,
         max_body_bytes=BODY_BYTES,
@@ -274,6 +280,60 @@ async def test_errors_from_before_the_translation_have_the_dialects_form_and_the
 async def test_too_many_events_are_refused_as_a_whole(stage: Stage) -> None:
     assert (await stage.send([["a", number, 1] for number in range(201)])).status == 422
     assert await stage.types() == []
+
+
+@pytest.fixture
+async def burying(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A dialect whose clients would send a refused request for ever."""
+    dialect = replace(TOY, bury=Reply(b"buried", 200, "text/plain"))
+    async with staged(tmp_path, ENVIRONMENTS, *KEYS, dialect=dialect) as made:
+        yield made
+
+
+async def test_a_body_too_large_to_be_read_may_leave_a_letter_in_place_of_an_error(burying: Stage) -> None:
+    whole = b"x" * (BODY_BYTES + 1)
+    for body, encoding in ((whole, "identity"), (gzip.compress(whole), "gzip")):
+        answer = await burying.send(body, X_Toy_Key="key-of-one", Content_Encoding=encoding)
+        assert (answer.status, answer.body) == (200, b"buried")
+    (letter,) = await burying.letters()
+    assert "400000 bytes" in letter["reason"]
+    assert burying.figure("cube_dialect_refused_total", dialect="toy", reason="not_understood") == 2
+
+
+async def test_a_connection_goes_on_after_a_body_that_left_a_letter(burying: Stage) -> None:
+    async with connection(burying.port) as client:
+        for body in (b"x" * (BODY_BYTES + 1), b"[]"):
+            answer = await client.ask("POST", "/toy", body, {"X-Toy-Key": "key-of-one"})
+            assert answer.status in (200, 202)
+
+
+async def test_too_many_events_may_leave_a_letter_with_what_was_sent(burying: Stage) -> None:
+    answer = await burying.send([["a", number, 1] for number in range(201)], X_Toy_Key="key-of-one")
+    assert (answer.status, answer.body) == (200, b"buried")
+    (letter,) = await burying.letters()
+    assert letter["reason"] == "Got 201 events; accepted are 200 in one request."
+    assert letter["payload"].startswith('[["a", 0, 1], ["a", 1, 1]')
+
+
+async def test_nobody_leaves_a_letter_without_a_key(burying: Stage) -> None:
+    assert (await burying.send(b"x" * (BODY_BYTES + 1))).status == 422
+    assert await burying.types() == []
+
+
+async def test_a_body_beyond_all_bounds_is_refused_at_once(burying: Stage) -> None:
+    lines = {"Host": "cube", "Content-Length": str(LINGER_BYTES + 1), "X-Toy-Key": "key-of-one"}
+    async with connection(burying.port) as client:
+        client.send(head("POST", "/toy", lines))
+        assert (await client.answer("POST")).status == 422
+    assert await burying.types() == []
+
+
+async def test_a_dialect_may_have_its_own_way_to_write_keys(tmp_path: Path) -> None:
+    dialect = replace(TOY, plain_key=lambda key: key.strip("<>"))
+    async with staged(tmp_path, ENVIRONMENTS, *KEYS, dialect=dialect) as made:
+        answer = await made.send([["a", 1, 1]], X_Api_Key="<key-of-one>", X_Toy_Key="key-of-one")
+        assert answer.status == 202
+        assert await made.types() == ["a"]
 
 
 async def test_an_event_over_its_limit_is_refused_alone(stage: Stage) -> None:

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 from tornado.httputil import HTTPHeaders
 
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
-from collector.dialects.snowplow import snowplow
+from collector.dialects.snowplow import dialect
 from cube.event import Event
 from cube.web import Request
 
 NOW = 1_700_000_000_000
 NEW_USER = "11111111-2222-4333-8444-555555555555"
-DIALECT = snowplow(["/com.acme/track"], make_id=lambda: NEW_USER)
+DIALECT = dialect(["/com.acme/track"], make_id=lambda: NEW_USER)
 PAYLOAD = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
 UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
 CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"

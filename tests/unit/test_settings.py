@@ -35,6 +35,9 @@ def at(settings: DaemonSettings, key: str) -> object:
     return value
 
 
+LISTS = {"origins": ("https://a", "https://b"), "dialects.snowplow_paths": ("/a/b", "/c.d/e")}
+
+
 def another(item: Setting) -> tuple[str, object]:
     """Return an accepted text that is not the default, and its value."""
     if item.rule.choices:
@@ -43,11 +46,8 @@ def another(item: Setting) -> tuple[str, object]:
     if item.kind is bool:
         return str(not item.default).lower(), not item.default
     if item.kind is tuple:
-        return (
-            ("https://a,https://b", ("https://a", "https://b"))
-            if item.key == "origins"
-            else ("a,b", ("a", "b"))
-        )
+        texts = LISTS.get(item.key, ("a", "b"))
+        return ",".join(texts), texts
     if item.kind is str:
         return "other", "other"
     number = item.kind(item.rule.low or 0) + item.kind(1)

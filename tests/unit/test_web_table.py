@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cube.errors import InvalidSettings
 from cube.web import Route
 from cube.web.table import RouteTable, captures
 
@@ -42,3 +43,8 @@ def test_a_slash_more_or_less_is_another_path(path: str) -> None:
 
 def test_the_names_in_braces_are_known_in_order() -> None:
     assert captures("/collect/{event_type}/{source_id}") == ["event_type", "source_id"]
+
+
+def test_two_routes_of_one_path_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match="Got the path /a for two things"):
+        RouteTable([Route("/a"), Route("/b"), Route("/a")])

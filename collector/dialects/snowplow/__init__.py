@@ -4,6 +4,6 @@ Sources: the Snowplow tracker protocol, and what its collector (stream-collector
 its enrichment (enrich, commit 607962e) do.
 """
 
-from collector.dialects.snowplow.protocol import snowplow
+from collector.dialects.snowplow.protocol import dialect
 
-__all__ = ["snowplow"]
+__all__ = ["dialect"]

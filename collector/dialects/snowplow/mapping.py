@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from collector.dialects.dialect import Draft
+from collector.dialects.identity import hashed
 from collector.dialects.naming import named
 from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_whole
 from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
 from cube import instant
 from cube.errors import InvalidEvent
 from cube.event import ABSENT
-from cube.web import json_text
 
 KINDS: Final = {
     "pv": "page_view",
@@ -183,5 +182,4 @@ def _id(sent: Mapping[str, Any], time: Any, visit: Visit) -> Any:
         return given.lower()
     if visit.pixel and time is ABSENT:
         return ABSENT
-    stable = sorted((name, value) for name, value in sent.items() if name != "stm")
-    return hashlib.sha256(json_text.encode(stable)).hexdigest()[:32]
+    return hashed({name: value for name, value in sent.items() if name != "stm"})

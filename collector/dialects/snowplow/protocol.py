@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,34 +14,46 @@ from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusa
 from collector.dialects.snowplow.mapping import Visit, draft
 from collector.dialects.snowplow.network_user import cookie_headers, is_anonymous, network_user
 from collector.dialects.snowplow.payload import Payload, of_body, of_query, query_of
-from cube.errors import InvalidEvent, InvalidRequest
+from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.web import Reply, Request
+from cube.web.request import refusal
 
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")
 GIF: Final = base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
 
 _UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
+_OK = Reply(b"ok", content_type="text/plain")
 _PAYLOAD = {
     "type": "object",
     "properties": {"schema": {"type": "string"}, "data": {"type": "array", "items": {"type": "object"}}},
 }
 
 
-def snowplow(paths: Iterable[str] = (), make_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> Dialect:
+def dialect(
+    paths: Iterable[str] = (),
+    *,
+    with_datacoral: bool = True,
+    make_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+) -> Dialect:
     """Make the dialect, with further ``/vendor/version`` paths; ``make_id`` names unknown browsers."""
-    pixel, post = partial(_take_pixel, make_id=make_id), partial(_take_body, make_id=make_id)
-    written = dict.fromkeys((*POST_PATHS, *paths))
+    pixel = partial(_take_pixel, make_id=make_id)
+    post = partial(_take_body, make_id=make_id)
+    if with_datacoral:
+        post = partial(_take_either, post=post)
     return Dialect(
         "snowplow",
         (
-            *(_post_endpoint(path, post, pixel) for path in written),
+            *(_post_endpoint(path, post, pixel) for path in dict.fromkeys((*POST_PATHS, *paths))),
             *(
                 Endpoint(path, {"GET": pixel}, "An event of a Snowplow tracker, as an image.", "image/gif")
                 for path in PIXEL_PATHS
             ),
         ),
-        credentials=datacoral.credentials,
+        credentials=datacoral.credentials if with_datacoral else None,
+        plain_key=datacoral.plain_key if with_datacoral else None,
+        refuse=_refuse,
+        bury=_OK,
         secrets=datacoral.KEYS,
     )
 
@@ -60,11 +73,14 @@ def _take_pixel(request: Request, context: Context, make_id: Callable[[], str]) 
 
 
 def _take_body(request: Request, context: Context, make_id: Callable[[], str]) -> Translation:
-    visit = _visit(request, context, make_id, pixel=False)
-    if datacoral.is_passthrough(request):
-        drafts, refusals = datacoral.passed_through(request)
-        return Translation(drafts, partial(_ok, request, visit), refusals)
-    return _translation(request, of_body(request), visit, _ok)
+    return _translation(request, of_body(request), _visit(request, context, make_id, pixel=False), _ok)
+
+
+def _take_either(request: Request, context: Context, post: Translate) -> Translation:
+    if not datacoral.is_passthrough(request):
+        return post(request, context)
+    drafts, refusals = datacoral.passed_through(request)
+    return Translation(drafts, lambda _: _OK, refusals)
 
 
 def _visit(request: Request, context: Context, make_id: Callable[[], str], *, pixel: bool) -> Visit:
@@ -105,7 +121,7 @@ def _translation(
 
 def _ok(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
     """Answer as the original does, whatever was in the events: else its trackers drop the good ones, too."""
-    return Reply(b"ok", content_type="text/plain", headers=cookie_headers(request, visit.network_user))
+    return replace(_OK, headers=cookie_headers(request, visit.network_user))
 
 
 def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
@@ -117,3 +133,9 @@ def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
             *cookie_headers(request, visit.network_user),
         ),
     )
+
+
+def _refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error in the native form; 413 is 422, for trackers send what met a 413 again for ever."""
+    native = refusal(error, request.id)
+    return replace(native, status=422) if isinstance(error, TooLarge) else native
