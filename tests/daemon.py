@@ -49,8 +49,8 @@ def daemon(name: str, store: str, directory: Path, *flags: str, database: str = 
     with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{name}.main", "--store", store, "--database", database]
-            + ["--port", "0", "--ready-file", str(ready), *flags]
-            + (["--udp-port", "0"] if name == "collector" else []),
+            + (["--udp-port", "0"] if name == "collector" else [])
+            + ["--port", "0", "--ready-file", str(ready), *flags],
             cwd=CHECKOUT,
             stdout=log,
             stderr=log,
