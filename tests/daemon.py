@@ -25,6 +25,7 @@ class Daemon:
     process: subprocess.Popen[bytes]
     http: str
     udp: str | None
+    statsd: str | None = None
 
     @property
     def host(self) -> str:
@@ -57,7 +58,7 @@ def daemon(name: str, store: str, directory: Path, *flags: str, database: str = 
         )
     try:
         addresses = _wait_until_ready(process, ready, directory / f"{name}.log")
-        yield Daemon(process, addresses["http"], addresses.get("udp"))
+        yield Daemon(process, addresses["http"], addresses.get("udp"), addresses.get("statsd"))
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

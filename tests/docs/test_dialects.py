@@ -12,6 +12,7 @@ import pytest
 
 from collector.dialects.dialect import Dialect
 from collector.dialects.registry import dialects
+from cube.expression import parse_metric
 from cube.settings import DialectSettings
 from tests.daemon import daemon
 
@@ -57,6 +58,15 @@ def test_every_route_on_a_page_is_there(page: Path, served: set[tuple[str, str]]
 @pytest.mark.parametrize("page", sorted(PAGES.glob("[a-z]*.md")), ids=lambda page: page.stem)
 def test_the_overview_leads_to_every_page(page: Path) -> None:
     assert f"({page.name})" in (PAGES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_every_metric_on_a_page_parses(page: Path) -> None:
+    for text in re.findall(
+        r"(?:`|^    )((?:sum|min|max|median|quantile|distinct)\(.+\))(?:`|$)", page.read_text(), re.M
+    ):
+        for expression in text.split("`, `"):
+            parse_metric(expression)
 
 
 def test_every_switch_is_a_dialect() -> None:
