@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
-from collector.datagram import DatagramServer
+from collector.datagram import Datagrams, DatagramServer
 from collector.dialects.registry import dialects
 from collector.dialects.service import Desk, dialect_routes
-from collector.figures import DialectFigures, IntakeFigures
+from collector.figures import DatagramFigures, DialectFigures
 from collector.handlers import EventFeed, PutEvents
-from collector.intake import Intake, Intakes
-from collector.receivers import receivers
+from collector.intake import Intakes
+from collector.intakes import open_intakes
 from collector.request_events import RequestEvents
 from cube.environment import Scope
 from cube.errors import Unavailable
@@ -40,7 +40,8 @@ Ready: TypeAlias = Callable[[], Awaitable[None]]
 
 _FEED = (
     "As a WebSocket: an event, or an array, per message; answered only if it is wrong, or where"
-    ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}.'
+    ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
+    " of it is only in the collector's spool."
 )
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -75,7 +76,11 @@ def routes(
         PutEvents(intakes, limits, clock),
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
-        replies={200: "All are stored durably."},
+        replies={
+            200: "All are stored durably.",
+            202: "All are durable, but so many as `spooled` says are only in the collector's spool: they"
+            " are stored once the store answers again.",
+        },
         scope=Scope.WRITE,
     )
     table = (
@@ -101,7 +106,7 @@ class Collector:
     def __init__(
         self,
         server: Server,
-        datagrams: Mapping[str, DatagramServer],
+        datagrams: DatagramServer | None,
         intakes: Intakes,
         sweeper: asyncio.Task[None],
     ) -> None:
@@ -124,17 +129,21 @@ class Collector:
         Raises `InvalidSettings` where a port cannot be had.
         """
         limits = Limits(settings.limits.event_bytes, settings.limits.batch_events)
-        intakes = _intakes(stores, settings, registry)
-        datagrams: dict[str, DatagramServer] = {}
+        intakes = await open_intakes(stores, settings, registry, clock)
+        receiver = Datagrams(
+            intakes, gate, limits, DatagramFigures(registry), clock, trusted=settings.udp_trusted
+        )
+        datagrams = None
         try:
-            for name, receiver, port in receivers(intakes, gate, settings, registry, clock, limits):
-                datagrams[name] = await DatagramServer.listen(
-                    receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
+            if settings.udp_trusted or not gate.requires_keys:
+                datagrams = await DatagramServer.listen(
+                    receiver, host=settings.host, port=settings.udp_port, reuse_port=settings.reuse_port
                 )
             server = _server(stores, gate, settings, registry, clock, intakes, limits)
         except BaseException:
-            for opened in datagrams.values():
-                opened.stop()
+            if datagrams is not None:
+                datagrams.stop()
+            await _close(intakes)
             raise
         events = [store.events for store in stores.values()]
         sweeper = asyncio.create_task(_sweep(events, settings.intake.sweep_seconds))
@@ -143,7 +152,8 @@ class Collector:
     @property
     def addresses(self) -> dict[str, str]:
         """Where it listens, as the ready-file says it."""
-        return {"http": self._server.url, **{name: one.address for name, one in self._datagrams.items()}}
+        udp = {} if self._datagrams is None else {"udp": self._datagrams.address}
+        return {"http": self._server.url, **udp}
 
     def close_revoked(self) -> None:
         """End the WebSockets whose openers' keys count no more."""
@@ -152,31 +162,19 @@ class Collector:
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and store and answer what was accepted, within so many seconds."""
         deadline = asyncio.get_running_loop().time() + seconds
-        for datagrams in self._datagrams.values():
-            datagrams.stop()
+        if self._datagrams is not None:
+            self._datagrams.stop()
         self._sweeper.cancel()
         await self._server.stop(seconds)
         try:
             async with asyncio.timeout_at(deadline):
-                await asyncio.gather(*(intake.close() for intake in self._intakes.values()))
+                await _close(self._intakes)
         except TimeoutError:
             _log.error("the store did not take in time all that was accepted without an answer (by UDP)")
 
 
-def _intakes(
-    stores: Mapping[str, Store], settings: CollectorSettings, registry: CollectorRegistry
-) -> dict[str, Intake]:
-    figures = IntakeFigures(registry)
-    return {
-        name: Intake(
-            store.events,
-            waiting_events=settings.intake.waiting_events,
-            waiting_bytes=settings.intake.waiting_bytes,
-            commit_events=settings.intake.commit_events,
-            figures=figures,
-        )
-        for name, store in stores.items()
-    }
+async def _close(intakes: Intakes) -> None:
+    await asyncio.gather(*(intake.close() for intake in intakes.values()))
 
 
 def _server(

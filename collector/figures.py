@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from collector.budget import Budget
+from cube.spool import Spool
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 
@@ -20,21 +23,27 @@ class IntakeFigures:
         self._failed = Counter(
             "cube_events_failed", "Events accepted that could not be stored.", ["error"], registry=registry
         )
+        self._refused = Counter(
+            "cube_events_refused", "Events that were not accepted, by reason.", ["reason"], registry=registry
+        )
+        self._spooled = Counter("cube_events_spooled", "Events accepted into the spool.", registry=registry)
         self._seconds = Histogram(
             "cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS, registry=registry
         )
         self._sizes = Histogram(
             "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
         )
-        self._watched: list[tuple[Callable[[], int], Callable[[], int]]] = []
-        waiting_events = Gauge("cube_waiting_events", "Events not stored yet.", registry=registry)
-        waiting_events.set_function(lambda: sum(events() for events, _ in self._watched))
-        waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
-        waiting_bytes.set_function(lambda: sum(size() for _, size in self._watched))
+        self._waiting_events = Gauge(
+            "cube_waiting_events",
+            "Events in memory that are neither stored nor spooled yet.",
+            registry=registry,
+        )
+        self._waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
 
-    def watch(self, events: Callable[[], int], size: Callable[[], int]) -> None:
-        """Add to what is shown as waiting, asked whenever the figures are."""
-        self._watched.append((events, size))
+    def watch(self, budget: Budget) -> None:
+        """Show what waits, asked whenever the figures are."""
+        self._waiting_events.set_function(lambda: budget.events)
+        self._waiting_bytes.set_function(lambda: budget.bytes)
 
     @contextmanager
     def commit(self, events: int) -> Iterator[None]:
@@ -46,21 +55,60 @@ class IntakeFigures:
             self._seconds.observe(time.monotonic() - began)
             self._sizes.observe(events)
 
-    def settled(self, events: int, error: Exception | None) -> None:
-        """Count events whose fate is known."""
-        if error is None:
-            self._stored.inc(events)
-        else:
-            self._failed.labels(type(error).__name__).inc(events)
+    def settled(self, events: int, spooled: int = 0) -> None:
+        """Count events that are durable, and how many of them are only in the spool."""
+        self._stored.inc(events - spooled)
+        self._spooled.inc(spooled)
+
+    def failed(self, events: int, error: Exception) -> None:
+        """Count events that were accepted and could not be stored."""
+        self._failed.labels(type(error).__name__).inc(events)
+
+    def refused(self, events: int, reason: str) -> None:
+        """Count events that were not accepted: ``overloaded``, ``stopping``, or what the store says of
+        those in the spool (``store``)."""
+        self._refused.labels(reason).inc(events)
+
+    def drained(self, events: int) -> None:
+        """Count events that went from the spool to the store."""
+        self._stored.inc(events)
+
+
+class SpoolFigures:
+    """Figures of the spools of all environments together."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._spools: list[Spool] = []
+        self.drained = Counter(
+            "cube_spool_drained", "Events that went from the spool to the store.", registry=registry
+        )
+        self.damaged = Counter(
+            "cube_spool_damaged", "Damaged records of spool files, lost or set aside.", registry=registry
+        )
+        for name, help, ask in (
+            ("cube_spool_events", "Events in the spool.", lambda: sum(s.events for s in self._spools)),
+            ("cube_spool_bytes", "The disk that they take.", lambda: sum(s.bytes for s in self._spools)),
+            ("cube_spool_oldest_seconds", "How long the first of them has waited.", self._age),
+        ):
+            Gauge(name, help, registry=registry).set_function(ask)
+
+    def watch(self, spool: Spool) -> None:
+        """Add a spool to what is shown, asked whenever the figures are."""
+        self._spools.append(spool)
+
+    def _age(self) -> float:
+        arrivals = [spool.oldest for spool in self._spools if spool.oldest is not None]
+        return max(0, self._clock() - min(arrivals)) / 1000 if arrivals else 0.0
 
 
 class DatagramFigures:
     """Figures of the UDP side: nobody is answered there, so this is where losses show."""
 
-    def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
-        self.datagrams = Counter(f"{prefix}_datagrams", "Datagrams received.", registry=registry)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.datagrams = Counter("cube_udp_datagrams", "Datagrams received.", registry=registry)
         dropped = Counter(
-            f"{prefix}_dropped",
+            "cube_udp_dropped",
             "Events (or unreadable datagrams) that were not stored, by reason.",
             ["reason"],
             registry=registry,

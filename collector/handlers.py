@@ -16,11 +16,14 @@ from cube.web import Link, Reply, Request
 WINDOW = 1_000
 """Messages of one socket that may wait for the store; then the next one is not read."""
 
+WINDOW_BYTES = 16 * 2**20
+"""The same for their bytes; a single larger message may wait alone."""
+
 _DONE = Reply()
 
 
 class PutEvents:
-    """``POST`` and ``PUT`` of events: answered when all of them are stored."""
+    """``POST`` and ``PUT`` of events: answered when all of them are stored, or at least spooled."""
 
     def __init__(self, intakes: Intakes, limits: Limits, clock: Callable[[], int]) -> None:
         self._intakes = intakes
@@ -31,8 +34,8 @@ class PutEvents:
         """Store the events of the body."""
         batch = await read_batch_aside(request.body, self._limits, now=self._clock())
         batch.check_types(request.admitted)
-        await self._intakes[request.admitted.environment.name].accept(batch)
-        return _DONE
+        spooled = await self._intakes[request.admitted.environment.name].accept(batch)
+        return Reply.json({"spooled": spooled}, 202) if spooled else _DONE
 
 
 class EventFeed:
@@ -45,6 +48,7 @@ class EventFeed:
         self._clock = clock
         self._link = link
         self._waiting = 0
+        self._waiting_bytes = 0
         self._answers: set[asyncio.Task[None]] = set()
         self._eased = asyncio.Event()
         self._stopping = False
@@ -60,7 +64,8 @@ class EventFeed:
             await self._link.fail(error, **_echo(read.ack))
             return
         self._waiting += 1
-        stored.add_done_callback(partial(self._settled, read.ack))
+        self._waiting_bytes += len(message)
+        stored.add_done_callback(partial(self._settled, read.ack, len(message)))
 
     def closed(self) -> None:
         """Do nothing: what was accepted is stored all the same."""
@@ -72,7 +77,7 @@ class EventFeed:
             await self._change()
 
     async def _turn(self, batch: Batch) -> None:
-        while self._waiting >= WINDOW:
+        while self._waiting >= WINDOW or (self._waiting and self._waiting_bytes + batch.size > WINDOW_BYTES):
             await self._change()
         await self._intake.room(batch)
 
@@ -80,26 +85,29 @@ class EventFeed:
         self._eased.clear()
         await self._eased.wait()
 
-    def _offer(self, batch: Batch) -> asyncio.Future[None]:
+    def _offer(self, batch: Batch) -> asyncio.Future[int]:
         if self._stopping:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         return self._intake.offer(batch)
 
-    def _settled(self, ack: Any, stored: asyncio.Future[None]) -> None:
-        error = stored.exception()
-        if error is None and ack is ABSENT:
+    def _settled(self, ack: Any, size: int, settled: asyncio.Future[int]) -> None:
+        self._waiting_bytes -= size
+        if settled.exception() is None and ack is ABSENT:
             self._answered()
             return
-        answer = stored.get_loop().create_task(self._answer(ack, error))
+        answer = settled.get_loop().create_task(self._answer(ack, settled))
         self._answers.add(answer)  # the loop itself keeps no task alive
         answer.add_done_callback(self._answers.discard)
 
-    async def _answer(self, ack: Any, error: BaseException | None) -> None:
+    async def _answer(self, ack: Any, settled: asyncio.Future[int]) -> None:
+        error = settled.exception()
         try:
-            if error is None:
-                await self._link.send(_echo(ack))
-            else:
+            if error is not None:
                 await self._link.fail(error, **_echo(ack))
+            elif settled.result():
+                await self._link.send({**_echo(ack), "spooled": True})
+            else:
+                await self._link.send(_echo(ack))
         finally:
             self._answered()
 

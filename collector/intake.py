@@ -8,55 +8,32 @@ client that goes away cancels nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from collector.batch import Batch
+from collector.budget import Account, Budget
 from collector.figures import IntakeFigures
+from collector.parcel import Parcel, locate
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
 
-_log = logging.getLogger(__name__)
+_Part: TypeAlias = "tuple[Sequence[Event], int, Sequence[int] | None]"
 
 
 class Saver(Protocol):
-    """What the intake needs of an `EventStore`."""
+    """What the intake needs of a store and its spool; a `Relay` is one."""
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
-        """Store events of one type durably; see `EventStore.save`."""
+    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
+        """Make events of one type durable; see `EventStore.save`.
 
+        Returns the places of those that are only in the spool: durable, but not yet visible.
+        """
 
-@dataclass(slots=True, eq=False)
-class Parcel:
-    """The events of one type in one request, and the promise to tell what became of them.
-
-    ``places``: where in the request they stood; None if that is where they stand here.
-    """
-
-    events: Sequence[Event]
-    size: int
-    stored: asyncio.Future[None]
-    places: Sequence[int] | None = None
-
-    def refuse(self, error: InvalidEvent, index: int) -> None:
-        """Tell that event `index` of this parcel cannot be stored, and therefore none of them."""
-        place = index if self.places is None else self.places[index]
-        self.fail(
-            InvalidEvent(error.message, **{**error.details, "index": place, "id": _id(self.events[index])})
-        )
-
-    def fail(self, error: Exception) -> None:
-        """Tell why the events are not stored."""
-        if not self.stored.done():
-            self.stored.set_exception(error)
-
-    def succeed(self) -> None:
-        """Tell that all are stored."""
-        if not self.stored.done():
-            self.stored.set_result(None)
+    async def close(self) -> None:
+        """Finish what was begun."""
 
 
 @dataclass(slots=True)
@@ -64,135 +41,135 @@ class Lane:
     """One type's parcels in order of arrival, and its commit, if one is under way."""
 
     parcels: deque[Parcel] = field(default_factory=deque)
+    account: Account = field(default_factory=Account)
     committing: asyncio.Task[None] | None = None
 
 
 class Intake:
-    """Accepts batches and stores them durably.
+    """Accepts batches of one environment and makes them durable.
 
-    ``waiting_events``, ``waiting_bytes``: bounds of what is accepted and not stored; a batch that is
-    larger than a bound is taken when nothing else waits. ``commit_events``: one write takes no
-    further request once it has so many.
+    ``budget``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
+    write takes no further request once it has so many.
     """
 
-    def __init__(
-        self,
-        store: Saver,
-        *,
-        waiting_events: int,
-        waiting_bytes: int,
-        commit_events: int,
-        figures: IntakeFigures,
-    ) -> None:
-        self._store = store
-        self._max_events = waiting_events
-        self._max_bytes = waiting_bytes
+    def __init__(self, saver: Saver, *, budget: Budget, commit_events: int, figures: IntakeFigures) -> None:
+        self._saver = saver
+        self._budget = budget
         self._commit_events = commit_events
         self._figures = figures
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[str, Lane] = {}
-        self._events = 0
-        self._bytes = 0
         self._closed = False
-        self._eased = asyncio.Event()  # set whenever something has been written
-        figures.watch(lambda: self._events, lambda: self._bytes)
 
-    async def accept(self, batch: Batch) -> None:
-        """Store a batch; when this returns, all of it is durable and counted by every later query.
+    async def accept(self, batch: Batch) -> int:
+        """Make a batch durable, and return how many of its events are only in the spool.
 
-        Raises `Overloaded` where a bound is reached, `InvalidEvent` where the store refuses an event,
-        `Unavailable` where the store does not answer. Only a batch of several types can be stored in
-        part when it fails; sending it again with the same ids stores nothing twice.
+        All others are counted by every later query. Raises `Overloaded` where a bound is reached, the
+        spool's included, `InvalidEvent` where the store refuses an event, `Unavailable` where the store
+        does not answer and there is no spool. Only a batch of several types, or one with an event that
+        had to go to the spool behind another, can be stored in part when it fails; sending it again with
+        the same ids stores nothing twice.
         """
-        await self.offer(batch)
+        return await self.offer(batch)
 
-    def offer(self, batch: Batch) -> asyncio.Future[None]:
+    def offer(self, batch: Batch) -> asyncio.Future[int]:
         """Take a batch and return the promise that `accept` waits for.
 
         Raises `Overloaded`, and `Unavailable` once the intake is closed.
         """
-        self.check(len(batch.events), batch.size)
         if not batch.events:
+            self.check()
             return self._resolved()
-        parcels = self._parcels(batch)
-        return parcels[0].stored if len(parcels) == 1 else self._all(parcels)
+        parts = self._parts(batch)
+        try:
+            self._check(parts)
+        except Overloaded:
+            self._figures.refused(len(batch.events), "overloaded")
+            raise
+        except Unavailable:
+            self._figures.refused(len(batch.events), "stopping")
+            raise
+        parcels = [self._queue(*part) for part in parts]
+        return parcels[0].settled if len(parcels) == 1 else self._all(parcels)
 
-    def check(self, events: int = 1, size: int = 0) -> None:
-        """Return if so much more would be accepted; raise what `offer` would if not."""
+    def check(self) -> None:
+        """Return if one more event would be accepted; raise what `offer` would if not."""
         if self._closed:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
-        if not self.has_room(events, size):
-            raise Overloaded(
-                f"{self._events} events ({self._bytes} bytes) are waiting to be stored, and no more may"
-                " wait; send again later."
-            )
-
-    def has_room(self, events: int = 1, size: int = 0) -> bool:
-        """Tell whether so much more would be accepted."""
-        return self._events == 0 or (
-            self._events + events <= self._max_events and self._bytes + size <= self._max_bytes
-        )
+        if not self._budget.fits([(Account(), 1, 0)]):
+            raise self._budget.refusal()
 
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""
-        while not self.has_room(len(batch.events), batch.size) and not self._closed:
-            self._eased.clear()
-            await self._eased.wait()
+        parts = self._parts(batch)
+        await self._budget.until(lambda: self._closed or self._budget.fits(self._wanted(parts)))
 
     async def close(self) -> None:
-        """Accept nothing more, and return when nothing waits."""
+        """Accept nothing more, and return when nothing waits and what holds it all is closed."""
         self._closed = True
-        self._eased.set()
+        self._budget.ease()
         while committing := [lane.committing for lane in self._lanes.values() if lane.committing]:
             await asyncio.wait(committing)
+        await self._saver.close()
 
-    def _resolved(self) -> asyncio.Future[None]:
+    def _resolved(self) -> asyncio.Future[int]:
         future = self._loop.create_future()
-        future.set_result(None)
+        future.set_result(0)
         return future
 
-    def _parcels(self, batch: Batch) -> list[Parcel]:
-        by_type = batch.by_type()
+    def _parts(self, batch: Batch) -> list[_Part]:
+        """Return the events of each type, their size, and where in the batch they stand."""
+        by_type = batch.by_type() if batch.events else {}
         if len(by_type) == 1:
-            return [self._queue(batch.events[0].type, batch.events, batch.size, None)]
-        parcels = []
-        for name, places in by_type.items():
-            size = batch.size * len(places) // len(batch.events)
-            parcels.append(self._queue(name, [batch.events[place] for place in places], size, places))
-        return parcels
+            return [(batch.events, batch.size, None)]
+        return [
+            ([batch.events[place] for place in places], batch.size * len(places) // len(batch.events), places)
+            for places in by_type.values()
+        ]
 
-    def _queue(self, type: str, events: Sequence[Event], size: int, places: Sequence[int] | None) -> Parcel:
+    def _wanted(self, parts: Sequence[_Part]) -> Iterator[tuple[Account, int, int]]:
+        for events, size, _ in parts:
+            lane = self._lanes.get(events[0].type)
+            yield Account() if lane is None else lane.account, len(events), size
+
+    def _check(self, parts: Sequence[_Part]) -> None:
+        if self._closed:
+            raise Unavailable("The collector is stopping; nothing new is accepted.")
+        if not self._budget.fits(self._wanted(parts)):
+            raise self._budget.refusal()
+
+    def _queue(self, events: Sequence[Event], size: int, places: Sequence[int] | None) -> Parcel:
         parcel = Parcel(events, size, self._loop.create_future(), places)
-        self._events += len(events)
-        self._bytes += size
+        type = events[0].type
         lane = self._lanes.get(type)
         if lane is None:
             lane = self._lanes[type] = Lane()
+        self._budget.take(lane.account, len(events), size)
         lane.parcels.append(parcel)
         if lane.committing is None:
             lane.committing = self._loop.create_task(self._empty(type, lane))
         return parcel
 
-    def _all(self, parcels: Sequence[Parcel]) -> asyncio.Future[None]:
+    def _all(self, parcels: Sequence[Parcel]) -> asyncio.Future[int]:
         """Return one promise for several: kept when all are, broken as the first one broken is."""
         whole = self._loop.create_future()
         left = len(parcels)
 
-        def settled(_: asyncio.Future[None]) -> None:
+        def settled(_: asyncio.Future[int]) -> None:
             nonlocal left
             left -= 1
             if left:
                 return
-            errors = [error for parcel in parcels if (error := parcel.stored.exception()) is not None]
+            errors = [error for parcel in parcels if (error := parcel.settled.exception()) is not None]
             if whole.done():  # its request is gone
                 return
             if errors:
                 whole.set_exception(errors[0])
             else:
-                whole.set_result(None)
+                whole.set_result(sum(parcel.settled.result() for parcel in parcels))
 
         for parcel in parcels:
-            parcel.stored.add_done_callback(settled)
+            parcel.settled.add_done_callback(settled)
         return whole
 
     # Committing.
@@ -201,7 +178,7 @@ class Intake:
         """Commit until nothing of a type waits."""
         try:
             while lane.parcels:
-                await self._commit(type, self._next(lane))
+                await self._commit(type, lane, self._next(lane))
         finally:
             del self._lanes[type]
 
@@ -214,57 +191,49 @@ class Intake:
             count += len(parcel.events)
         return parcels
 
-    async def _commit(self, type: str, parcels: list[Parcel]) -> None:
+    async def _commit(self, type: str, lane: Lane, parcels: list[Parcel]) -> None:
         """Store parcels together; one that the store refuses leaves, and the others go on."""
         while parcels:
             try:
-                await self._save(type, parcels)
-                self._settle(parcels, None)
-                return
+                spooled = await self._save(type, parcels)
             except InvalidEvent as error:
-                guilty, index = _locate(parcels, error)
+                guilty, index = locate(parcels, error)
                 guilty.refuse(error, index)
                 parcels = [parcel for parcel in parcels if parcel is not guilty]
-                self._settle([guilty], error)
+                self._fail(lane, [guilty], error)
             except Exception as error:  # whatever it is, those who wait are told
-                self._settle(parcels, error)
+                self._fail(lane, parcels, error)
+                return
+            else:
+                self._settle(lane, parcels, spooled)
                 return
 
-    async def _save(self, type: str, parcels: Sequence[Parcel]) -> None:
+    async def _save(self, type: str, parcels: Sequence[Parcel]) -> Collection[int]:
         events: Sequence[Event] = parcels[0].events
         if len(parcels) > 1:
             events = [event for parcel in parcels for event in parcel.events]
         with self._figures.commit(len(events)):
-            await self._store.save(type, events)
+            return await self._saver.save(type, events)
 
-    def _settle(self, parcels: Sequence[Parcel], error: Exception | None) -> None:
+    def _settle(self, lane: Lane, parcels: Sequence[Parcel], spooled: Collection[int]) -> None:
+        first = 0
         for parcel in parcels:
-            self._events -= len(parcel.events)
-            self._bytes -= parcel.size
-            if error is None:
-                parcel.succeed()
-            else:
-                parcel.fail(error)
-        count = sum(len(parcel.events) for parcel in parcels)
-        self._figures.settled(count, error)
-        self._eased.set()
+            following = first + len(parcel.events)
+            parcel.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
+            first = following
+        self._give_back(lane, parcels)
+        self._figures.settled(first, len(spooled))
+
+    def _fail(self, lane: Lane, parcels: Sequence[Parcel], error: Exception) -> None:
+        for parcel in parcels:
+            parcel.fail(error)
+        self._give_back(lane, parcels)
+        self._figures.failed(sum(len(parcel.events) for parcel in parcels), error)
+
+    def _give_back(self, lane: Lane, parcels: Sequence[Parcel]) -> None:
+        for parcel in parcels:
+            self._budget.give_back(lane.account, len(parcel.events), parcel.size)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]
-"""The intakes of all environments, by name."""
-
-
-def _locate(parcels: Sequence[Parcel], error: InvalidEvent) -> tuple[Parcel, int]:
-    """Find the parcel, and the place in it, of the event that a shared write was refused for."""
-    index = int(error.details["index"])
-    for parcel in parcels:
-        if index < len(parcel.events):
-            return parcel, index
-        index -= len(parcel.events)
-    raise IndexError(
-        f"the store refused event {error.details['index']} of a commit that has fewer"
-    ) from error
-
-
-def _id(event: Event) -> int | float | str | None:
-    return None if isinstance(event.id, bytes) else event.id
+"""The intake of each environment, by its name."""

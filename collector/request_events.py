@@ -43,7 +43,7 @@ class RequestEvents:
             _log.debug("a %s event is left out: %s", TYPE, error.message)
 
 
-def _settled(stored: asyncio.Future[None]) -> None:
-    error = stored.exception()
+def _settled(settled: asyncio.Future[int]) -> None:
+    error = settled.exception()
     if error is not None:
         _log.warning("a %s event could not be stored: %s", TYPE, error)

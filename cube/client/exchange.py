@@ -99,7 +99,7 @@ class Exchange:
                 f"Nothing answers at {self._url} ({_reason(error)}); `cube serve` starts both daemons."
             ) from None
         content = response.read()
-        if response.status != 200:
+        if response.status not in (200, 202):  # 202: durable in the collector's spool
             raise error_of(response.status, content, response.getheader("Retry-After"))
         return msgspec.json.decode(content)
 

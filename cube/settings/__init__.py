@@ -14,6 +14,7 @@ from cube.settings.daemons import (
     EvaluatorSettings,
     HttpSettings,
     IntakeSettings,
+    SpoolSettings,
     StreamSettings,
 )
 from cube.settings.document import commented_toml, markdown_table
@@ -33,6 +34,7 @@ __all__ = [
     "IntakeSettings",
     "KeySettings",
     "Setting",
+    "SpoolSettings",
     "StreamSettings",
     "commented_toml",
     "environments_of",

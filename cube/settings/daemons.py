@@ -101,12 +101,35 @@ class IntakeSettings:
     """The bounds of what the collector holds in memory before it is written."""
 
     waiting_events: int = setting(
-        200_000, "Events accepted but not yet written; beyond it clients are told to wait.", low=1, high=10**8
+        200_000,
+        "Events accepted but not yet written, one type half of them at most; beyond it clients are told to"
+        " wait.",
+        low=1,
+        high=10**8,
     )
-    waiting_bytes: int = setting(256 * _MIB, "The JSON text of those events.", low=1 * _MIB, high=2**40)
+    waiting_bytes: int = setting(64 * _MIB, "The JSON text of those events.", low=1 * _MIB, high=2**40)
     commit_events: int = setting(10_000, "The events of one commit.", low=1, high=100_000)
     sweep_seconds: float = setting(
         60.0, "How often the notes of dead processes are looked for.", low=1, high=86_400
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolSettings:
+    """Events on the collector's own disk while a MongoDB is away."""
+
+    directory: str = setting(
+        "",
+        "Where the spool's files are; empty: no spool. A sqlite: store has none, it is on that disk itself.",
+    )
+    bytes: int = setting(
+        1024 * _MIB, "The disk that one environment's spool may take.", low=1 * _MIB, high=2**50
+    )
+    patience_seconds: float = setting(
+        5.0,
+        "How long a commit may take before its events go to the spool and the store counts as away.",
+        low=0.1,
+        high=60,
     )
 
 
@@ -120,14 +143,6 @@ class DialectSettings:
     collectd: bool = setting(True, "Take what collectd's plugin write_http sends.")
     collectd_differences: bool = setting(
         False, "Store Square's raw differences of derive values, instead of rates per second."
-    )
-    statsd: bool = setting(False, "Take StatsD's lines over UDP, on a port of their own.")
-    statsd_port: int = setting(8125, "The port of StatsD; 0 is any free one.", low=0, high=65_535)
-    statsd_lines: int = setting(
-        10_000,
-        "Lines of StatsD stored in one second; more are dropped and counted.",
-        low=1,
-        high=10**7,
     )
     eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
     tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
@@ -163,6 +178,7 @@ class CollectorSettings(DaemonSettings):
     )
     limits: CollectorLimits = CollectorLimits()
     intake: IntakeSettings = IntakeSettings()
+    spool: SpoolSettings = SpoolSettings()
     dialects: DialectSettings = DialectSettings()
 
 

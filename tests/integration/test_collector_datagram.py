@@ -67,7 +67,7 @@ async def test_what_the_store_does_not_take_is_counted(stage: Stage) -> None:
 
 async def test_what_the_intake_has_no_room_for_is_counted(tmp_path: Path) -> None:
     settings = CollectorSettings()
-    small = replace(settings, intake=replace(settings.intake, waiting_events=2))
+    small = replace(settings, intake=replace(settings.intake, waiting_events=3))
     async with staged(tmp_path, small) as stage:
         stage.events.gate.clear()
         send(stage, [{"type": "a", "id": number} for number in range(5)])

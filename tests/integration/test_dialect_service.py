@@ -16,10 +16,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
+from collector.budget import Budget
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.service import Desk, dialect_routes
 from collector.figures import DialectFigures, IntakeFigures
 from collector.intake import Intake
+from collector.relay import Direct
 from cube.environment import Credentials, Environment, Key, Scope, digest
 from cube.errors import CubeError, InvalidRequest
 from cube.event import ABSENT, EventId
@@ -134,7 +136,10 @@ async def staged(
     figures = IntakeFigures(registry)
     intakes = {
         name: Intake(
-            store.events, waiting_events=10_000, waiting_bytes=10**8, commit_events=1_000, figures=figures
+            Direct(store.events),
+            budget=Budget(max_events=10_000, max_bytes=10**8),
+            commit_events=1_000,
+            figures=figures,
         )
         for name, store in stores.items()
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.batch import Batch
+from collector.budget import Budget
 from collector.figures import IntakeFigures
 from collector.intake import Intake
 from cube.errors import InvalidEvent, Overloaded, Unavailable
@@ -23,13 +24,14 @@ class Memory:
     commits: list[tuple[str, list[Event]]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     refused: set[object] = field(default_factory=set)
+    spooled: set[object] = field(default_factory=set)
     error: Exception | None = None
     begun: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
+    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
         self.begun += 1
         await self.gate.wait()
         if self.error is not None:
@@ -38,6 +40,10 @@ class Memory:
             if event.id in self.refused:
                 raise InvalidEvent("Got an expired event.", field="time", index=index)
         self.commits.append((type, list(events)))
+        return [place for place, event in enumerate(events) if event.id in self.spooled]
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
     @property
     def ids(self) -> list[object]:
@@ -56,12 +62,13 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def intake(memory: Memory, registry: CollectorRegistry) -> Intake:
+    budget, figures = Budget(max_events=20, max_bytes=1_000), IntakeFigures(registry)
+    figures.watch(budget)
     return Intake(
         memory,
-        waiting_events=10,
-        waiting_bytes=1_000,
+        budget=budget,
         commit_events=4,
-        figures=IntakeFigures(registry),
+        figures=figures,
     )
 
 
@@ -193,15 +200,15 @@ async def test_a_commit_outlives_the_request_that_it_was_made_for(intake: Intake
 
 async def test_over_a_bound_a_batch_is_refused_until_there_is_room(intake: Intake, memory: Memory) -> None:
     memory.gate.clear()
-    full = intake.offer(batch(*range(10), size=1_000))
+    full = intake.offer(batch(*range(20), size=1_000))
     with pytest.raises(Overloaded):
-        intake.offer(batch(11))
+        intake.offer(batch(21))
     with pytest.raises(Overloaded):
         intake.check()
     memory.gate.set()
     await full
-    await intake.accept(batch(12))
-    assert memory.ids == [*range(10), 12]
+    await intake.accept(batch(22))
+    assert memory.ids == [*range(20), 22]
 
 
 async def test_the_bytes_that_wait_are_bounded_too(intake: Intake, memory: Memory) -> None:
@@ -222,12 +229,38 @@ async def test_a_batch_over_the_bounds_is_taken_when_nothing_else_waits(
 
 async def test_who_can_wait_waits_for_room(intake: Intake, memory: Memory) -> None:
     memory.gate.clear()
-    full = intake.offer(batch(*range(10)))
+    full = intake.offer(batch(*range(20)))
     waiting = [asyncio.create_task(intake.room(batch(number))) for number in (11, 12)]
     await until_begun(memory, 1)
     assert not any(task.done() for task in waiting)
     memory.gate.set()
     await asyncio.gather(full, *waiting)
+
+
+async def test_a_type_that_floods_leaves_room_for_others(intake: Intake, memory: Memory) -> None:
+    memory.gate.clear()
+    offered = [intake.offer(batch(*range(4 * part, 4 * part + 4))) for part in range(3)]
+    with pytest.raises(Overloaded):
+        intake.offer(batch(12))
+    offered += [intake.offer(batch(part, type="b")) for part in range(4)]
+    offered.append(intake.offer(mixed("c", "d")))
+    with pytest.raises(Overloaded):
+        intake.offer(mixed("a", "e"))
+    memory.gate.set()
+    await asyncio.gather(*offered)
+    assert len(memory.ids) == 18
+
+
+async def test_what_is_only_spooled_is_told_to_whom_it_belongs(intake: Intake, memory: Memory) -> None:
+    memory.spooled = {2, 3, 5}
+    memory.gate.clear()
+    first = intake.offer(batch(0))
+    await until_begun(memory, 1)
+    others = [intake.offer(batch(1)), intake.offer(batch(2, 3)), intake.offer(batch(5))]
+    memory.gate.set()
+    assert await asyncio.gather(first, *others) == [0, 0, 2, 1]
+    memory.spooled = {0, 1}
+    assert await intake.accept(mixed("a", "b", "b")) == 2
 
 
 async def test_closing_stores_what_was_accepted_and_takes_nothing_more(

@@ -1,0 +1,94 @@
+"""The intakes of a collector: one for each environment, with its store and, where it is on, its spool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from collector.budget import Budget
+from collector.drain import Drain
+from collector.figures import IntakeFigures, SpoolFigures
+from collector.intake import Intake, Saver
+from collector.relay import Direct, Relay
+from cube.settings import CollectorSettings, environments_of
+from cube.spool import Spool
+from cube.store.ports import Store
+from cube.store.url import StoreUrl
+
+
+async def open_intakes(
+    stores: Mapping[str, Store],
+    settings: CollectorSettings,
+    registry: CollectorRegistry,
+    clock: Callable[[], int],
+) -> dict[str, Intake]:
+    """Make an intake for each store, by the name of its environment, and begin to drain their spools.
+
+    On an SQLite store there is no spool: it would be on the same disk. Raises `InvalidSettings` where
+    the spool's directory cannot be used.
+    """
+    bounds = settings.intake
+    budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
+    figures = IntakeFigures(registry)
+    figures.watch(budget)
+    savers = await _savers(stores, settings, registry, clock, figures)
+    return {
+        name: Intake(saver, budget=budget, commit_events=settings.intake.commit_events, figures=figures)
+        for name, saver in savers.items()
+    }
+
+
+async def _savers(
+    stores: Mapping[str, Store],
+    settings: CollectorSettings,
+    registry: CollectorRegistry,
+    clock: Callable[[], int],
+    figures: IntakeFigures,
+) -> Mapping[str, Saver]:
+    if not settings.spool.directory or StoreUrl.parse(settings.store).scheme == "sqlite":
+        return {name: Direct(store.events) for name, store in stores.items()}
+    databases = {environment.name: environment.database for environment in environments_of(settings)}
+    spool_figures = SpoolFigures(registry, clock)
+    savers: dict[str, Saver] = {}
+    try:
+        for name, store in stores.items():
+            spool = await _spool(databases[name], settings, spool_figures, clock)
+            savers[name] = _relay(store, spool, settings, figures, spool_figures)
+    except BaseException:
+        for saver in savers.values():
+            await saver.close()
+        raise
+    return savers
+
+
+async def _spool(
+    database: str, settings: CollectorSettings, figures: SpoolFigures, clock: Callable[[], int]
+) -> Spool:
+    spool = await Spool.open(
+        Path(settings.spool.directory),
+        database,
+        settings.store,
+        limit_bytes=settings.spool.bytes,
+        clock=clock,
+        on_damage=figures.damaged.inc,
+    )
+    figures.watch(spool)
+    return spool
+
+
+def _relay(
+    store: Store,
+    spool: Spool,
+    settings: CollectorSettings,
+    figures: IntakeFigures,
+    spool_figures: SpoolFigures,
+) -> Relay:
+    def drained(events: int) -> None:
+        figures.drained(events)
+        spool_figures.drained.inc(events)
+
+    relay = Relay(store.events, spool, patience_seconds=settings.spool.patience_seconds)
+    Drain(store, spool, relay, on_drained=drained, on_refused=lambda events: figures.refused(events, "store"))
+    return relay
