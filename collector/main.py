@@ -6,14 +6,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from collector.app import Collector
+from collector.crew import lead
+from cube.cli.supervisor import FailedStart
 from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
 from cube.settings import CollectorSettings, environments_of, load
@@ -26,6 +26,8 @@ from cube.web import (
     run,
     set_up_log,
     stop_signal,
+    warn_of_others,
+    with_process_figures,
     write_ready_file,
 )
 
@@ -34,15 +36,31 @@ _log = logging.getLogger("cube.collector")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a collector until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
+    arguments = sys.argv[1:] if argv is None else argv
+    with begin(arguments) as settings:
+        if settings.processes > 1:
+            run(lead(settings, arguments))
+        else:
+            if settings.reuse_port:
+                warn_of_others(settings.host, settings.port, settings.udp_port)
+            run(serve(settings, CollectorRegistry()))
+
+
+@contextmanager
+def begin(arguments: Sequence[str]) -> Iterator[CollectorSettings]:
+    """Read the settings and set up the log; a refusal within the block ends the process with a sentence."""
     try:
-        settings = load(CollectorSettings, sys.argv[1:] if argv is None else argv, os.environ)
+        settings = load(CollectorSettings, arguments, os.environ)
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
-        run(serve(settings))
+        yield settings
+    except FailedStart as error:
+        raise SystemExit(error.status) from None  # the child has told the reason
     except (InvalidSettings, Unavailable) as error:
-        _refuse(error.message)
+        sys.stderr.write(f"collector: {error.message}\n")
+        raise SystemExit(1) from None
 
 
-async def serve(settings: CollectorSettings) -> None:
+async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
     """Open the environments' stores, listen, and stop cleanly when told to."""
     environments = environments_of(settings)
     async with opened(settings.store, environments, settings.database, foreign=settings.foreign) as databases:
@@ -51,7 +69,9 @@ async def serve(settings: CollectorSettings) -> None:
         gate = Gate(environments, ring)
         refuse_exposure(settings, gate)
         told = stop_signal(settings.stop_seconds)
-        collector = await Collector.start(databases.stores, gate, settings, _registry(), _now)
+        collector = await Collector.start(
+            databases.stores, gate, settings, with_process_figures(registry), _now
+        )
         if settings.ready_file:
             write_ready_file(settings.ready_file, collector.addresses)
         _log.info("listening on %s", " and ".join(collector.addresses.values()))
@@ -61,20 +81,8 @@ async def serve(settings: CollectorSettings) -> None:
             await collector.stop(WORK_SHARE * settings.stop_seconds)
 
 
-def _registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
-
-
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _refuse(reason: str) -> NoReturn:
-    sys.stderr.write(f"collector: {reason}\n")
-    raise SystemExit(1)
 
 
 if __name__ == "__main__":

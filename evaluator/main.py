@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
@@ -25,6 +23,8 @@ from cube.web import (
     run,
     set_up_log,
     stop_signal,
+    warn_of_others,
+    with_process_figures,
     write_ready_file,
 )
 from evaluator.app import Evaluator
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         settings = load(EvaluatorSettings, sys.argv[1:] if argv is None else argv, os.environ)
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
+        if settings.reuse_port:
+            warn_of_others(settings.host, settings.port)
         run(serve(settings))
     except (InvalidSettings, Unavailable) as error:
         _refuse(error.message)
@@ -53,7 +55,9 @@ async def serve(settings: EvaluatorSettings) -> None:
         gate = Gate(environments, ring)
         refuse_exposure(settings, gate)
         told = stop_signal(settings.stop_seconds)
-        evaluator = Evaluator(databases.stores, gate, settings, _registry(), _now)
+        evaluator = Evaluator(
+            databases.stores, gate, settings, with_process_figures(CollectorRegistry()), _now
+        )
         if settings.ready_file:
             write_ready_file(settings.ready_file, evaluator.addresses)
         _log.info("listening on %(http)s", evaluator.addresses)
@@ -61,13 +65,6 @@ async def serve(settings: EvaluatorSettings) -> None:
             await told.wait()
             _log.info("stopping")
             await evaluator.stop(WORK_SHARE * settings.stop_seconds)
-
-
-def _registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
 
 
 def _now() -> int:

@@ -35,6 +35,8 @@ class Plan:
         """The collector and the evaluator."""
         given = {"--store": self.store, "--database": self.database, "--host": self.host}
         flags = tuple(word for flag, value in given.items() if value is not None for word in (flag, value))
+        # Two of these by mistake, on stores of their own, would share what comes in.
+        flags += ("--reuse-port", "false")
         collector = (*flags, "--port", str(self.collector_port), "--udp-port", str(self.udp_port))
         return (
             Program("collector", "collector.main", collector, {"http": "--port", "udp": "--udp-port"}),

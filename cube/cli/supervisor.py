@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,7 +47,10 @@ class Program:
     def at(self, addresses: Mapping[str, str]) -> Program:
         """Return the program with its ports fixed to those of a ready file."""
         fixed = [
-            word for key, flag in self.ports.items() for word in (flag, addresses[key].rpartition(":")[2])
+            word
+            for key, flag in self.ports.items()
+            if key in addresses
+            for word in (flag, addresses[key].rpartition(":")[2])
         ]
         return replace(self, flags=(*self.flags, *fixed))
 
@@ -55,11 +58,20 @@ class Program:
 class Child:
     """Runs a `Program`, again and again, until it is stopped.
 
-    ``directory`` is for the ready file that the program writes.
+    ``directory`` is for the ready file that the program writes. ``say`` is told what becomes of it.
     """
 
-    def __init__(self, program: Program, directory: Path) -> None:
+    def __init__(
+        self,
+        program: Program,
+        directory: Path,
+        *,
+        say: Callable[[str], None] | None = None,
+        kill_seconds: float = KILL_SECONDS,
+    ) -> None:
         self._program = program
+        self._say = _say if say is None else say
+        self._kill_seconds = kill_seconds
         self._ready_file = directory / f"{program.name}.json"
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -89,7 +101,9 @@ class Child:
                 return
             if clock() - began > STEADY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            _say(f"The {self._program.name} ended ({_reason(status)}); it is started again in {pause:g} s.")
+            self._say(
+                f"The {self._program.name} ended ({_reason(status)}); it is started again in {pause:g} s."
+            )
             await asyncio.sleep(pause)
             pause, began = min(2 * pause, LONGEST_PAUSE_SECONDS), clock()
             await self._spawn()
@@ -103,9 +117,9 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), KILL_SECONDS)
+            await asyncio.wait_for(process.wait(), self._kill_seconds)
         except TimeoutError:
-            _say(f"The {self._program.name} does not stop; it is killed.")
+            self._say(f"The {self._program.name} does not stop; it is killed.")
             process.kill()
             await process.wait()
 

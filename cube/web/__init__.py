@@ -12,15 +12,16 @@ reply. WebSockets are `Conversation` objects.
 
 from cube.web.access import Access, Gate, KeyRing, standard_credentials
 from cube.web.guard import followed_keys, refuse_exposure, tls_context
-from cube.web.listening import address, open_datagrams, turn_away
+from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
 from cube.web.process import WORK_SHARE, run, stop_signal, write_ready_file
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server
 from cube.web.service import Service
+from cube.web.siblings import SharedRegistry
 from cube.web.standard import with_standard_routes
-from cube.web.telemetry import Telemetry
+from cube.web.telemetry import Telemetry, with_process_figures
 from cube.web.websocket import Conversation, Link
 
 __all__ = [
@@ -37,10 +38,12 @@ __all__ = [
     "Route",
     "Server",
     "Service",
+    "SharedRegistry",
     "Telemetry",
     "address",
     "followed_keys",
     "open_datagrams",
+    "open_listening",
     "refusal",
     "refuse_exposure",
     "run",
@@ -49,6 +52,8 @@ __all__ = [
     "stop_signal",
     "tls_context",
     "turn_away",
+    "warn_of_others",
+    "with_process_figures",
     "with_standard_routes",
     "write_ready_file",
 ]

@@ -15,12 +15,8 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from cube.errors import InvalidSettings
-
-Place: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-"""An address as `socket.getaddrinfo` gives it."""
 
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 0.5
@@ -66,19 +62,19 @@ def open_datagrams(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
 
 
+def warn_of_others(host: str, port: int, udp_port: int = 0) -> None:
+    """Log where others have the addresses: with ``SO_REUSEPORT`` nothing else would tell."""
+    for kind, number in ((socket.SOCK_STREAM, port), (socket.SOCK_DGRAM, udp_port)):
+        if number and _is_taken(kind, host, number):
+            _log.warning(
+                "others listen on %s (%s) too: what arrives is shared with them, if they share (reuse_port)",
+                address(host, number),
+                "TCP" if kind == socket.SOCK_STREAM else "UDP",
+            )
+
+
 def _bound(kind: socket.SocketKind, host: str, port: int, reuse_port: bool) -> socket.socket:
-    place = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
-    if reuse_port and port and _is_taken(place):
-        _log.warning(
-            "others listen on %s (%s) too: what arrives is shared with them (reuse_port)",
-            address(host, port),
-            "TCP" if kind == socket.SOCK_STREAM else "UDP",
-        )
-    return _bind(place, reuse_port)
-
-
-def _bind(place: Place, reuse_port: bool) -> socket.socket:
-    family, kind, _, _, at = place
+    family, _, _, _, at = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
     bound = socket.socket(family, kind)
     try:
         if kind == socket.SOCK_STREAM:
@@ -95,10 +91,10 @@ def _bind(place: Place, reuse_port: bool) -> socket.socket:
     return bound
 
 
-def _is_taken(place: Place) -> bool:
+def _is_taken(kind: socket.SocketKind, host: str, port: int) -> bool:
     """Tell whether anybody has the address: it cannot be had alone."""
     try:
-        _bind(place, reuse_port=False).close()
+        _bound(kind, host, port, reuse_port=False).close()
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False

@@ -6,12 +6,22 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
 
 from cube.web.request import Reply, Request
+from cube.web.siblings import SharedRegistry
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def with_process_figures(registry: CollectorRegistry) -> CollectorRegistry:
+    """Add the figures of the process itself to a registry, and return it."""
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
 
 
 class Telemetry:
@@ -73,4 +83,8 @@ class Telemetry:
 
     async def expose(self, _request: Request) -> Reply:
         """Answer ``GET /metrics``."""
-        return Reply(generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)
+        if isinstance(self.registry, SharedRegistry):
+            text = await self.registry.text()
+        else:
+            text = generate_latest(self.registry)
+        return Reply(text, content_type=CONTENT_TYPE_LATEST)

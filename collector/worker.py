@@ -1,0 +1,29 @@
+"""One of several collectors on a port: ``python -m collector.worker DIRECTORY NUMBER COUNT FLAGS…``.
+
+`collector.crew` starts it; DIRECTORY is where the processes tell each other their figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from collector.main import begin, serve
+from cube.settings import CollectorSettings
+from cube.web import SharedRegistry, run
+
+
+def main() -> None:
+    """Run collector NUMBER until SIGTERM."""
+    directory, number, count, *flags = sys.argv[1:]
+    with begin(flags) as settings:
+        run(_work(settings, SharedRegistry(Path(directory), int(number), int(count))))
+
+
+async def _work(settings: CollectorSettings, registry: SharedRegistry) -> None:
+    async with registry.told():
+        await serve(settings, registry)
+
+
+if __name__ == "__main__":
+    main()
