@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
-from collector.datagram import Datagrams, DatagramServer
+from collector.datagram import DatagramServer
 from collector.dialects.registry import dialects
 from collector.dialects.service import Desk, dialect_routes
-from collector.figures import DatagramFigures, DialectFigures
+from collector.figures import DialectFigures
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
 from collector.intakes import open_intakes
+from collector.receivers import receivers
 from collector.request_events import RequestEvents
 from cube.environment import Scope
 from cube.errors import Unavailable
@@ -106,7 +107,7 @@ class Collector:
     def __init__(
         self,
         server: Server,
-        datagrams: DatagramServer | None,
+        datagrams: Mapping[str, DatagramServer],
         intakes: Intakes,
         sweeper: asyncio.Task[None],
     ) -> None:
@@ -130,19 +131,16 @@ class Collector:
         """
         limits = Limits(settings.limits.event_bytes, settings.limits.batch_events)
         intakes = await open_intakes(stores, settings, registry, clock)
-        receiver = Datagrams(
-            intakes, gate, limits, DatagramFigures(registry), clock, trusted=settings.udp_trusted
-        )
-        datagrams = None
+        datagrams: dict[str, DatagramServer] = {}
         try:
-            if settings.udp_trusted or not gate.requires_keys:
-                datagrams = await DatagramServer.listen(
-                    receiver, host=settings.host, port=settings.udp_port, reuse_port=settings.reuse_port
+            for name, receiver, port in receivers(intakes, gate, settings, registry, clock, limits):
+                datagrams[name] = await DatagramServer.listen(
+                    receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
                 )
             server = _server(stores, gate, settings, registry, clock, intakes, limits)
         except BaseException:
-            if datagrams is not None:
-                datagrams.stop()
+            for opened in datagrams.values():
+                opened.stop()
             await _close(intakes)
             raise
         events = [store.events for store in stores.values()]
@@ -152,8 +150,7 @@ class Collector:
     @property
     def addresses(self) -> dict[str, str]:
         """Where it listens, as the ready-file says it."""
-        udp = {} if self._datagrams is None else {"udp": self._datagrams.address}
-        return {"http": self._server.url, **udp}
+        return {"http": self._server.url, **{name: one.address for name, one in self._datagrams.items()}}
 
     def close_revoked(self) -> None:
         """End the WebSockets whose openers' keys count no more."""
@@ -162,8 +159,8 @@ class Collector:
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and store and answer what was accepted, within so many seconds."""
         deadline = asyncio.get_running_loop().time() + seconds
-        if self._datagrams is not None:
-            self._datagrams.stop()
+        for datagrams in self._datagrams.values():
+            datagrams.stop()
         self._sweeper.cancel()
         await self._server.stop(seconds)
         try:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from collector.batch import Batch, Limits, read_each
+from collector.batch import Batch
 from collector.figures import DatagramFigures
 from collector.intake import Intake, Intakes
 from cube.errors import CubeError, Overloaded, Unavailable
+from cube.event import Event
 from cube.web import Gate, address, open_datagrams, turn_away
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
+
+Read: TypeAlias = Callable[[bytes], tuple[Sequence[Event], Sequence[CubeError]]]
+"""Reads a datagram: the events that are valid, and what is wrong with each other one."""
 
 _LONGEST_BYTES = 2**16
 _log = logging.getLogger(__name__)
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    """Reads datagrams of one event, or an array, and keeps those that are valid.
+    """Keeps the events of datagrams.
 
     They go to the environment that requests without a key go to. ``trusted``: to the open one, even
     where others need a key.
@@ -32,18 +36,16 @@ class Datagrams(asyncio.DatagramProtocol):
         self,
         intakes: Intakes,
         gate: Gate,
-        limits: Limits,
+        read: Read,
         figures: DatagramFigures,
-        clock: Callable[[], int],
         *,
         trusted: bool,
     ) -> None:
         self._intakes = intakes
         self._gate = gate
         self._trusted = trusted
-        self._limits = limits
+        self._read = read
         self._figures = figures
-        self._clock = clock
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take one datagram."""
@@ -52,9 +54,10 @@ class Datagrams(asyncio.DatagramProtocol):
         if intake is None:
             self._figures.denied.inc()
             return
-        events, errors = read_each(data, self._limits, now=self._clock())
+        events, errors = self._read(data)
+        for error in errors:
+            (self._figures.overloaded if isinstance(error, Overloaded) else self._figures.invalid).inc()
         if errors:
-            self._figures.invalid.inc(len(errors))
             _log.debug("from %s by UDP: %d events that are none", addr[0], len(errors))
         for event in events:
             # One by one, so that the store's refusal of one does not cost the others.

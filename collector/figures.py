@@ -105,10 +105,10 @@ class SpoolFigures:
 class DatagramFigures:
     """Figures of the UDP side: nobody is answered there, so this is where losses show."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.datagrams = Counter("cube_udp_datagrams", "Datagrams received.", registry=registry)
+    def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
+        self.datagrams = Counter(f"{prefix}_datagrams", "Datagrams received.", registry=registry)
         dropped = Counter(
-            "cube_udp_dropped",
+            f"{prefix}_dropped",
             "Events (or unreadable datagrams) that were not stored, by reason.",
             ["reason"],
             registry=registry,

@@ -25,6 +25,7 @@ class Daemon:
     process: subprocess.Popen[bytes]
     http: str
     udp: str | None
+    statsd: str | None = None
 
     @property
     def host(self) -> str:
@@ -49,15 +50,15 @@ def daemon(name: str, store: str, directory: Path, *flags: str, database: str = 
     with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{name}.main", "--store", store, "--database", database]
-            + ["--port", "0", "--ready-file", str(ready), *flags]
-            + (["--udp-port", "0"] if name == "collector" else []),
+            + (["--udp-port", "0"] if name == "collector" else [])
+            + ["--port", "0", "--ready-file", str(ready), *flags],
             cwd=CHECKOUT,
             stdout=log,
             stderr=log,
         )
     try:
         addresses = _wait_until_ready(process, ready, directory / f"{name}.log")
-        yield Daemon(process, addresses["http"], addresses.get("udp"))
+        yield Daemon(process, addresses["http"], addresses.get("udp"), addresses.get("statsd"))
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

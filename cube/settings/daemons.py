@@ -144,6 +144,14 @@ class DialectSettings:
     collectd_differences: bool = setting(
         False, "Store Square's raw differences of derive values, instead of rates per second."
     )
+    statsd: bool = setting(False, "Take StatsD's lines over UDP, on a port of their own.")
+    statsd_port: int = setting(8125, "The port of StatsD; 0 is any free one.", low=0, high=65_535)
+    statsd_lines: int = setting(
+        10_000,
+        "Lines of StatsD stored in one second; more are dropped and counted.",
+        low=1,
+        high=10**7,
+    )
     eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
     tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
     cloudevents: bool = setting(True, "Take CloudEvents.")

@@ -12,11 +12,14 @@ import pytest
 
 from collector.dialects.dialect import Dialect
 from collector.dialects.registry import dialects
+from cube.expression import parse_metric
 from cube.settings import DialectSettings
 from tests.daemon import daemon
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "dialects"
 _ROUTE = re.compile(r"`(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[^\s`?]*)")
+
+_METRIC = re.compile(r"(?:`|^    )((?:sum|min|max|median|quantile|distinct)\([^`\n]+\))(?:`|$)", re.MULTILINE)
 
 SWITCHES = [field.name for field in fields(DialectSettings) if field.type == "bool" and "_" not in field.name]
 ALL = dialects(DialectSettings(**dict.fromkeys(SWITCHES, True)))
@@ -57,6 +60,12 @@ def test_every_route_on_a_page_is_there(page: Path, served: set[tuple[str, str]]
 @pytest.mark.parametrize("page", sorted(PAGES.glob("[a-z]*.md")), ids=lambda page: page.stem)
 def test_the_overview_leads_to_every_page(page: Path) -> None:
     assert f"({page.name})" in (PAGES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_every_metric_on_a_page_parses(page: Path) -> None:
+    for expression in _METRIC.findall(page.read_text()):
+        parse_metric(expression)
 
 
 def test_every_switch_is_a_dialect() -> None:

@@ -1,0 +1,52 @@
+"""What listens by UDP: Cube's own events, and StatsD where it is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from collector.batch import Limits, read_each
+from collector.datagram import Datagrams, Read
+from collector.dialects.statsd import StatsdReader
+from collector.figures import DatagramFigures
+from collector.intake import Intakes
+from cube.errors import CubeError
+from cube.event import Event
+from cube.settings import CollectorSettings
+from cube.web import Gate
+
+
+class Receiver(NamedTuple):
+    """What takes the datagrams of a port; ``name``: as the ready-file calls its address."""
+
+    name: str
+    datagrams: Datagrams
+    port: int
+
+
+def receivers(
+    intakes: Intakes,
+    gate: Gate,
+    settings: CollectorSettings,
+    registry: CollectorRegistry,
+    clock: Callable[[], int],
+    limits: Limits,
+) -> Iterator[Receiver]:
+    """Return the receivers of a collector: none where a key is needed, which no datagram bears."""
+    trusted = settings.udp_trusted
+    if gate.requires_keys and not trusted:
+        return
+
+    def receiver(name: str, read: Read, figures: DatagramFigures, port: int) -> Receiver:
+        return Receiver(name, Datagrams(intakes, gate, read, figures, trusted=trusted), port)
+
+    def read_native(datagram: bytes) -> tuple[Sequence[Event], Sequence[CubeError]]:
+        return read_each(datagram, limits, now=clock())
+
+    yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
+    if settings.dialects.statsd:
+        reader = StatsdReader(settings.dialects.statsd_lines, clock)
+        figures = DatagramFigures(registry, "cube_statsd")
+        yield receiver("statsd", reader, figures, settings.dialects.statsd_port)
