@@ -23,7 +23,7 @@ from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
 from cube.span import Span
 from cube.sqlite import open_store
-from cube.store.ports import CacheKey, Cell, ReadSession, Revisions, Store
+from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
 from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation
@@ -136,10 +136,13 @@ class _Session:
         *,
         ids: bool = False,
         newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         self._recorder.scanned(span)
         await self._recorder.gate.wait()
-        async for block in self._session.scan(type, span, fields, ids=ids, newest_first=newest_first):
+        async for block in self._session.scan(
+            type, span, fields, ids=ids, newest_first=newest_first, texts=texts
+        ):
             yield block
             await self._recorder.read_block()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from cube.mongo.documents import Decoder
 from cube.mongo.faults import answered
 from cube.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.span import Span
-from cube.store.ports import Revisions
+from cube.store.ports import NO_TEXTS, Revisions
 from cube.tier import Tier
 
 BLOCK_EVENTS = 5_000
@@ -53,10 +53,18 @@ class MongoSession:
         *,
         ids: bool = False,
         newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         """Read the events of a span as blocks, ordered by time."""
         return scan(
-            self._layout, type, span, fields, ids=ids, newest_first=newest_first, session=self._session
+            self._layout,
+            type,
+            span,
+            fields,
+            ids=ids,
+            newest_first=newest_first,
+            texts=texts,
+            session=self._session,
         )
 
 
@@ -84,16 +92,20 @@ async def scan(
     *,
     ids: bool = False,
     newest_first: bool = False,
+    texts: Mapping[str, str] = NO_TEXTS,
     session: Any = None,
     batch_events: int = BLOCK_EVENTS,
 ) -> AsyncIterator[Block]:
     """Read events as raw batches and decode each as a block.
 
     Named fields are projected as ``d.<field>``, which drops data that are no objects; those have
-    no fields, so filters and values find the same in them.
+    no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
+    are part of the query; without one the server would look for long with nothing to give.
     """
-    cursor = layout.events(type).find_raw_batches(
-        {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}},
+    events = layout.events(type)
+    selective = await _indexed(events, texts, session) if texts else {}
+    cursor = events.find_raw_batches(
+        {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
         _projection(fields, ids),
         sort=[("t", -1 if newest_first else 1)],
         batch_size=batch_events,
@@ -110,6 +122,13 @@ async def scan(
         with suppress(Unavailable):  # the server forgets a cursor that it is not told of after ten minutes
             async with answered(CLOSE_SECONDS):
                 await cursor.close()
+
+
+async def _indexed(events: Any, texts: Mapping[str, str], session: Any) -> Document:
+    async with answered():
+        indexes = await events.index_information(session=session)
+    first = {index["key"][0][0] for index in indexes.values()}
+    return {f"d.{name}": text for name, text in texts.items() if f"d.{name}" in first}
 
 
 async def _next(cursor: Any) -> bytes | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from cube.columns.block import Block
 from cube.event import EventId
 from cube.span import Span
 from cube.sqlite import catalog
 from cube.sqlite.readers import Lease
-from cube.store.ports import Revisions
+from cube.store.ports import NO_TEXTS, Revisions
 from cube.tier import Tier
 
 FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
@@ -44,6 +46,7 @@ class SqliteSession:
         *,
         ids: bool = False,
         newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         """Read the events of a span in blocks of at most `BLOCK_ROWS` rows and about `BLOCK_BYTES`.
 
@@ -53,7 +56,7 @@ class SqliteSession:
         entry = await self._lease.run(lambda connection: catalog.find(connection, type))
         if entry is None or not entry.known:
             return
-        page: Page | None = Page(entry.events, span, fields, ids, newest_first)
+        page: Page | None = Page(entry.events, span, fields, ids, newest_first, _as_stored(texts.values()))
         while page is not None:
             block, page = await self._lease.run(page.read)
             if len(block):
@@ -62,13 +65,17 @@ class SqliteSession:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where the next block of a scan begins: after the event (time, id), or at the span's edge."""
+    """Where the next block of a scan begins: after the event (time, id), or at the span's edge.
+
+    ``holding``: what the JSON of the data must hold.
+    """
 
     table: str
     span: Span
     fields: Sequence[str] | None
     ids: bool
     newest_first: bool
+    holding: tuple[str, ...] = ()
     rows: int = FIRST_BLOCK_ROWS
     after: tuple[int, EventId] | None = None
 
@@ -91,13 +98,19 @@ class Page:
         order = "DESC" if self.newest_first else "ASC"
         data = "data" if self.fields is None or self.fields else "NULL"
         after = f"AND (time, id) {'<' if self.newest_first else '>'} (?, ?)" if self.after else ""
+        holding = "AND instr(data, ?) " * len(self.holding)
         return (
-            f"SELECT time, id, {data} FROM {self.table} WHERE time >= ? AND time < ? {after}"  # noqa: S608 - our names
+            f"SELECT time, id, {data} FROM {self.table} WHERE time >= ? AND time < ? {holding}{after}"  # noqa: S608 - our names
             f" ORDER BY time {order}, id {order} LIMIT {self.rows}"
         )
 
     def _parameters(self) -> tuple[int | EventId, ...]:
-        return (self.span.start, self.span.stop, *(self.after or ()))
+        return (self.span.start, self.span.stop, *self.holding, *(self.after or ()))
+
+
+def _as_stored(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return texts as they stand in stored data, which is JSON of one encoder."""
+    return tuple(msgspec.json.encode(text).decode() for text in texts)
 
 
 def _bounded(cursor: sqlite3.Cursor) -> list[tuple[int, EventId, str | None]]:

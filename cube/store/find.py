@@ -13,7 +13,7 @@ import numpy as np
 from cube.columns import needed, project, selected
 from cube.columns.block import Block
 from cube.event import EventId, id_key
-from cube.expression.nodes import EventExpression
+from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.span import Span
 from cube.store.ports import ReadSession
 
@@ -59,7 +59,8 @@ async def count(session: ReadSession, expression: EventExpression, span: Span) -
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
     total = 0
-    async with aclosing(_blocks(session.scan(expression.type, span, needed(expression)))) as blocks:
+    scan = session.scan(expression.type, span, needed(expression), texts=_texts(expression))
+    async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
             total += await asyncio.to_thread(_count, expression, block)
     return total
@@ -70,7 +71,14 @@ async def _in_order(
 ) -> AsyncGenerator[list[Found], None]:
     """Find in parts that share no time: events of a block's last time wait for the next block."""
     waiting: list[Found] = []
-    scan = session.scan(expression.type, span, needed(expression), ids=True, newest_first=newest_first)
+    scan = session.scan(
+        expression.type,
+        span,
+        needed(expression),
+        ids=True,
+        newest_first=newest_first,
+        texts=_texts(expression),
+    )
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
             waiting += await asyncio.to_thread(_select, expression, block)
@@ -92,6 +100,18 @@ async def _blocks(scan: AsyncIterator[Block]) -> AsyncGenerator[Block, None]:
     finally:
         if isinstance(scan, AsyncGenerator):
             await scan.aclose()
+
+
+def _texts(expression: EventExpression) -> dict[str, str]:
+    """Return the filters of an expression that a store may apply, too."""
+    texts: dict[str, str] = {}
+    for each in expression.filters:
+        match each:
+            case Comparison("eq", Field((str(name),)), str(text)):
+                texts.setdefault(name, text)
+            case _:
+                pass
+    return texts
 
 
 def _select(expression: EventExpression, block: Block) -> list[Found]:

@@ -18,13 +18,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from cube.columns.block import Block
 from cube.environment import Key
 from cube.event import Event
 from cube.span import Span
 from cube.tier import Tier
+
+NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
+"""Of a scan that looks for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,15 @@ class ReadSession(Protocol):
         *,
         ids: bool = False,
         newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         """Read the events of a span as blocks of bounded size, ordered by time.
 
         ``fields``: the top-level names of the data that are needed; a store may leave out the
         others; None is the whole data, () is none of it. ``ids``: whether the blocks carry ids.
         ``newest_first`` turns the order, of the blocks and of the rows in each.
+        ``texts``: top-level names of the data whose filter ``eq(name, text)`` the caller applies: a store
+        that is faster so may leave out events that do not pass it.
         An unknown type has no blocks.
         """
 

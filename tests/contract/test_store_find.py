@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cube.columns.matching import matches
 from cube.event import ABSENT, Event
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
 from cube.span import Span
@@ -138,3 +139,33 @@ async def test_a_count_is_the_number_of_events_found(store: Store, events: list[
         assert await count(session, even, WHOLE) == 1_500
         assert await count(session, even, Span(T0, T0 + 2)) == 3
         assert await count(session, _expression(type="unknown"), WHOLE) == 0
+
+
+AWKWARD = ["x", 'a "quoted" \\ text', "é\n\t\x00", "日本", "\U0001f600", "", "</script>", "1"]
+
+
+async def test_a_text_is_found_wherever_the_filter_means_it(store: Store) -> None:
+    """However a store looks for it: a scan may be told which texts are wanted."""
+    data: list[Any] = [shape for text in AWKWARD for shape in ({"a": text}, {"a": [1, text]}, [{"a": text}])]
+    data += [{"a": {"a": text}, "b": text} for text in AWKWARD]
+    data += [ABSENT, None, "x", {}, {"a": None}, {"a": 1}, {"a": True}, {"a": [["x"]]}]
+    saved = [event(T0 + i, i, each) for i, each in enumerate(data)]
+    await store.events.save("test", saved)
+    for text in AWKWARD:
+        expression = _expression(Comparison("eq", Field(("a",)), text))
+        wanted = [one.id for one in saved if matches(expression.filters[0], one.data)]
+        assert len(wanted) == 3
+        assert [one.id for one in await _found(store, expression, newest_first=False)] == wanted
+        async with store.events.read() as session:
+            assert await count(session, expression, WHOLE) == len(wanted)
+        twice = _expression(*expression.filters, Comparison("eq", Field(("b",)), text))
+        assert await _found(store, twice) == []
+
+
+async def test_a_rare_text_is_found_in_pages(store: Store) -> None:
+    saved = [event(T0 + i, i, {"a": "rare" if i % 1_000 == 7 else "common"}) for i in range(6_000)]
+    await store.events.save("test", saved)
+    expression = _expression(Comparison("eq", Field(("a",)), "rare"))
+    assert [one.id for one in await _found(store, expression, limit=2, offset=1)] == [4_007, 3_007]
+    async with store.events.read() as session:
+        assert await count(session, expression, Span(T0, T0 + 3_000)) == 3

@@ -9,7 +9,7 @@ from typing import Any
 from cube.columns.block import Block
 from cube.event import Event
 from cube.span import Span
-from cube.store.ports import CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
+from cube.store.ports import NO_TEXTS, CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
 from cube.tier import Tier
 from tests.promise.actors import gate
 
@@ -36,9 +36,12 @@ class GatedSession:
         *,
         ids: bool = False,
         newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         await gate()
-        async for block in self._inner.scan(type, span, fields, ids=ids, newest_first=newest_first):
+        async for block in self._inner.scan(
+            type, span, fields, ids=ids, newest_first=newest_first, texts=texts
+        ):
             yield block
             await gate()
 
