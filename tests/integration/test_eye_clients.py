@@ -16,6 +16,7 @@ from cube import instant
 from cube.client import Evaluator
 from tests.daemon import daemon
 from tests.mongo_server import MongoServer
+from tests.tools import tool
 
 SECONDS = 10
 DAY = 86_400_000
@@ -110,7 +111,7 @@ def test_an_event_that_is_sent_is_answered_and_measured(eye: Eye) -> None:
 
 def test_curl_sends_json_forms_and_multipart_with_and_without_the_slash(eye: Eye) -> None:
     fields = {**EXAMPLE, "session_id": "curl", "data": '{"n": 1}'}
-    pairs = [part for name, value in fields.items() for part in (f"{name}={value}",)]
+    pairs = [f"{name}={value}" for name, value in fields.items()]
     body = json.dumps(
         {**EXAMPLE, "session_id": "curl", "timestamp": "2021-02-01T00:00:00Z", "data": {"n": 1}}
     )
