@@ -87,7 +87,7 @@ def eye(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eye]:
 def curl(*arguments: str) -> tuple[int, Any]:
     """Run curl as a README has it; return the status and the JSON of the reply."""
     command = (
-        "curl",
+        tool("curl"),
         "--silent",
         "--show-error",
         "--max-time",
