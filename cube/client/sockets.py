@@ -105,7 +105,8 @@ class SocketEmitter:
             answer: dict[str, Any] = msgspec.json.decode(message)
             if answer.get("ack") == token:
                 return _raise_refusal(answer)
-        self._socket = None  # it is closed, and None was its last message
+        self._socket = None  # None was its last message: it is closed, and `close` would wait for another
+        socket.close()
         raise self._silent()
 
     async def _connect(self) -> WebSocketClientConnection:

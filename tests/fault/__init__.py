@@ -1,0 +1,1 @@
+"""The bad things that happen to running processes, and what is left afterwards."""
