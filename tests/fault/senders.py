@@ -28,24 +28,29 @@ class Sender(Protocol):
 
 
 class Ledger:
-    """What has been acknowledged, by all clients together."""
+    """What has been acknowledged, by all clients together.
+
+    ``wanted``: so many events are handed out at least, and more until `enough` is set.
+    """
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
+        self.enough = False
         self.acknowledged: set[str] = set()
         self.stored: set[str] = set()
         self.failures = 0
+        self.taken = 0
         self._lock = threading.Lock()
-        self._next = 0
 
     def take(self, size: int, name: str) -> list[dict[str, Any]]:
-        """Hand out new events, none once all wanted ones are."""
+        """Hand out new events; none once there were enough."""
         with self._lock:
-            first, self._next = self._next, min(self._next + size, self.wanted)
-            numbers = range(first, self._next)
+            if self.enough and self.taken >= self.wanted:
+                return []
+            first, self.taken = self.taken, self.taken + size
         return [
             {"type": "kill", "time": START + number, "id": f"{name}-{number}", "data": {"n": number}}
-            for number in numbers
+            for number in range(first, first + size)
         ]
 
     def note(self, events: list[dict[str, Any]], *, is_stored: bool) -> None:
@@ -55,11 +60,6 @@ class Ledger:
             self.acknowledged |= ids
             if is_stored:
                 self.stored |= ids
-
-    @property
-    def is_full(self) -> bool:
-        """Whether every wanted event is acknowledged."""
-        return len(self.acknowledged) == self.wanted
 
 
 def run_client(
