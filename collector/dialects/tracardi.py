@@ -56,7 +56,9 @@ def _nothing(request: Request, context: Context) -> Translation:
 
 def _collect(request: Request, context: Context) -> Translation:
     """Read a webhook: what it sends is the properties of one event, of a session or of none."""
-    properties = _of_query(request) if request.method in ("GET", "HEAD") else _of_body(request)
+    if request.method == "HEAD":  # answered like GET, and meant to change nothing
+        return _nothing(request, context)
+    properties = _of_query(request) if request.method == "GET" else _of_body(request)
     captures = request.captures
     session = captures.get("session_id", "").strip()
     raw = {"type": captures["event_type"], "properties": properties}

@@ -435,6 +435,14 @@ def test_the_query_of_a_webhook_is_the_properties() -> None:
     assert event.data["properties"] == {"a": "1", "b": "", "c": ["1", "2"]}
 
 
+def test_a_head_request_stores_nothing() -> None:
+    captures = {"event_type": "a", "source_id": "src"}
+    made = request("GET", "/collect/a/src?x=1", captures=captures)
+    made.method = "HEAD"
+    endpoint = TRACARDI.endpoints[1]
+    assert not endpoint.translate["GET"](made, context()).drafts
+
+
 def test_a_webhook_without_a_body_is_an_event() -> None:
     made = request("POST", "/collect/a/src", captures={"event_type": "a", "source_id": "src"})
     (event,) = parsed(translated(made))
