@@ -14,10 +14,10 @@ from collector.dialects.dialect import Context, Dialect, Endpoint, Translation
 from collector.dialects.tracardi_events import SECRETS, translated
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
 from cube.environment import Credentials
-from cube.errors import AccessDenied, CubeError, InvalidRequest, Unauthenticated
+from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
 from cube.web import Reply, Request, json_text
 from cube.web.form import FORM, MULTIPART, form, media_type
-from cube.web.request import refusal
+from cube.web.request import MAX_PARAMETERS, refusal
 
 INVALID_SOURCE: Final = "Access denied. Invalid source."
 
@@ -72,7 +72,12 @@ def _collect(request: Request, context: Context) -> Translation:
 
 
 def _of_query(request: Request) -> dict[str, Any]:
-    found = parse_qs(request.query, keep_blank_values=True, errors="replace", max_num_fields=1_000)
+    try:
+        found = parse_qs(
+            request.query, keep_blank_values=True, errors="replace", max_num_fields=MAX_PARAMETERS
+        )
+    except ValueError:
+        raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None
     return {
         name: values[0] if len(values) == 1 else values
         for name, values in found.items()

@@ -435,6 +435,11 @@ def test_the_query_of_a_webhook_is_the_properties() -> None:
     assert event.data["properties"] == {"a": "1", "b": "", "c": ["1", "2"]}
 
 
+def test_a_query_of_too_many_parameters_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="more than 100 parameters"):
+        collected("GET", "?" + "a=1&" * 101)
+
+
 def test_a_head_request_stores_nothing() -> None:
     captures = {"event_type": "a", "source_id": "src"}
     made = request("GET", "/collect/a/src?x=1", captures=captures)
