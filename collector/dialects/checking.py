@@ -13,6 +13,8 @@ from cube.errors import AccessDenied, InvalidEvent, TooLarge
 from cube.event import ABSENT, Event
 from cube.web import json_text
 
+_HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
+
 
 @dataclass(slots=True)
 class Checked:
@@ -68,7 +70,7 @@ def _event(draft: Draft, type: str, now: int) -> Event:
 
 
 def _size(event: Event, limits: Limits) -> int:
-    size = 0 if event.data is ABSENT else len(json_text.encode(event.data))
+    size = _HEAD_BYTES + (0 if event.data is ABSENT else len(json_text.encode(event.data)))
     if size > limits.event_bytes:
         raise TooLarge(f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.")
     return size

@@ -17,6 +17,7 @@ SECRETS: Final = frozenset(
 """Property names whose values are never stored, in any writing (``X-Api-Key``, ``apiKey``)."""
 
 _MAX_DEPTH = 40  # leaves room for the levels around a payload
+_MAX_TEXT = 64 * 1024  # more than is kept of a payload, so what is cut off is never shown
 _SHORTEST_KEY = 4  # a shorter key would blot out ordinary text
 _UNWRITTEN = re.compile(r"[^a-z0-9]")
 _IN_TEXT = re.compile(
@@ -54,6 +55,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
+        text = text[:_MAX_TEXT]
         if not text.isascii():  # half a surrogate pair is no text that can be stored
             text = text.encode(errors="replace").decode()
         text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)

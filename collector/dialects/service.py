@@ -6,20 +6,22 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from collector.batch import Batch, Limits
+from collector.batch import Limits
 from collector.dialects.checking import Checked, check, refused
 from collector.dialects.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.dialects.dialect import Context, Dialect, Endpoint, Read, Refusal, Translate
 from collector.dialects.memory import Memory
 from collector.dialects.reading import Reading
 from collector.dialects.redaction import Redaction
+from collector.dialects.storing import store
 from collector.dialects.type_names import TypeNames
 from collector.figures import DialectFigures
 from collector.intake import Intake
 from cube.environment import Caller, Credentials, Scope
-from cube.errors import CubeError, InvalidEvent, TooLarge
+from cube.errors import CubeError, TooLarge
 from cube.event import Event
 from cube.store.ports import Store
 from cube.web import Access, Operation, Reply, Request, Route, json_text, standard_credentials
@@ -136,8 +138,8 @@ class DialectService:
         self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
         checked.refusals[:0] = translation.refusals
         letters = _Letters(self._dialect, credentials, now, request)
-        await self._store(self._desk.intakes[name], checked, letters)
-        return translation.reply(checked.refusals)
+        spooled = await self._store(name, checked, letters)
+        return _told(translation.reply(checked.refusals), spooled)
 
     def _context(self, caller: Caller, now: int) -> Context:
         name = caller.environment.name
@@ -148,8 +150,8 @@ class DialectService:
         letters = _Letters(self._dialect, credentials, self._desk.clock(), request)
         refusal = Refusal(error.message, request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace"))
         self._figures.refused(not_understood=1)
-        await self._store(self._desk.intakes[caller.environment.name], Checked(refusals=[refusal]), letters)
-        return self._dialect.bury or Reply()
+        spooled = await self._store(caller.environment.name, Checked(refusals=[refusal]), letters)
+        return _told(self._dialect.bury or Reply(), spooled)
 
     async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
         credentials = standard_credentials(request.headers, request.query)
@@ -160,19 +162,23 @@ class DialectService:
         request.caller = self._desk.access.admit(credentials, scope)
         return request.caller, credentials
 
-    async def _store(self, intake: Intake, checked: Checked, letters: _Letters) -> None:
-        """Store the events and the dead letters together; what the store refuses is told, too."""
-        events, size = checked.events, checked.size
+    async def _store(self, environment: str, checked: Checked, letters: _Letters) -> int:
+        """Store the events and the dead letters together; what the store refuses is told, too.
+
+        Returns how many are only in the spool.
+        """
+        intake, saved = self._desk.intakes[environment], self._desk.stores[environment].events
+        events = checked.events
         dead = await letters.write(checked.refusals, 0)
-        late = await _accept(intake, [*events, *dead], size)
-        if late:
-            first = len(checked.refusals)
-            checked.refusals += (
-                refused(checked.drafts[place], reason) for place, reason in late if place < len(events)
-            )
-            self._figures.refused(expired=len(checked.refusals) - first)
-            await _accept(intake, await letters.write(checked.refusals[first:], first), size)
-        self._figures.stored(len(events) - len(late))
+        late, spooled = await store(intake, saved, [*events, *dead], checked.size)
+        refusals = [refused(checked.drafts[place], reason) for place, reason in late if place < len(events)]
+        if refusals:
+            self._figures.refused(expired=len(refusals))
+            more = await letters.write(refusals, len(checked.refusals))
+            checked.refusals += refusals
+            spooled += (await store(intake, saved, more, checked.size)).spooled
+        self._figures.stored(len(events) - len(refusals))
+        return spooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,25 +207,9 @@ class _Letters:
         return await _aside(self._request, write, self._dialect.name, refusals, self._redaction)
 
 
-async def _accept(intake: Intake, events: Sequence[Event], size: int) -> list[tuple[int, str]]:
-    """Store events; return which ones the store refuses, as too old, and why."""
-    try:
-        await intake.accept(Batch(events, size))
-        return []
-    except InvalidEvent:
-        pass  # each alone, so that it does not cost the others
-    share = size // len(events)
-    outcomes = await asyncio.gather(
-        *(intake.accept(Batch((event,), share)) for event in events), return_exceptions=True
-    )
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, InvalidEvent):
-            raise outcome
-    return [
-        (place, outcome.message)
-        for place, outcome in enumerate(outcomes)
-        if isinstance(outcome, InvalidEvent)
-    ]
+def _told(reply: Reply, spooled: int) -> Reply:
+    """Return a reply whose status promises no more than is true: 200 is for what every query counts."""
+    return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status == HTTPStatus.OK else reply
 
 
 async def _aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:

@@ -138,6 +138,20 @@ async def test_counts_arrive_as_rates_and_a_reset_as_nothing(tmp_path: Path) -> 
         assert rates == [{"rx": 200.0, "tx": 0.0}, {"tx": 1.0}, {"rx": 2.0, "tx": 10.0}]
 
 
+async def test_after_a_restart_of_the_collector_a_series_begins_anew(tmp_path: Path) -> None:
+    for run in range(2):
+        with both_daemons(tmp_path) as both:
+            directory = tmp_path / f"collectd-{run}"
+            directory.mkdir()
+            async with collectd(directory, both) as daemon:
+                for seconds, received in ((0, 1000), (10, 1050)):
+                    await daemon.put("interface-eth0/if_octets", 20 * run + seconds, received + 100 * run, 0)
+                async with daemon.flushing():
+                    await both.until_now("sum(collectd.eq(plugin, 'eth0'))", 1 + run)
+            rates = [event["data"]["interface"]["if_octets"]["rx"] for event in _events(both)]
+            assert rates == [5.0] * (1 + run)
+
+
 async def test_squares_differences_are_a_setting(tmp_path: Path) -> None:
     with both_daemons(tmp_path, "--dialects-collectd-differences", "true") as both:
         async with collectd(tmp_path, both) as daemon:

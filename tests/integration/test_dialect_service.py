@@ -224,6 +224,15 @@ async def test_an_event_that_has_expired_is_told_and_the_others_are_stored(stage
     assert stage.figure("cube_dialect_events_total", dialect="toy") == 2
 
 
+async def test_many_events_that_have_expired_cost_few_writes(stage: Stage) -> None:
+    await stage.stores["one"].events.expire("a", NOW)
+    before = stage.figure("cube_commit_events_count") or 0
+    answer = await stage.send([["a", number, "old", 5] for number in range(150)] + [["a", 200, "new"]])
+    assert len(answer.json["refused"]) == 150
+    assert [row[1:] for row in await stage.stored("a")] == [(200, "new")]
+    assert (stage.figure("cube_commit_events_count") or 0) - before <= 4
+
+
 async def test_letters_are_as_few_as_a_bound_and_one(stage: Stage) -> None:
     assert (await stage.send([None] * 150)).status == 202
     letters = await stage.letters()
