@@ -1,0 +1,41 @@
+"""Dialects while the store is away: durable in the spool, and no reply promises more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cube.errors import Unavailable
+from cube.settings import CollectorSettings, SpoolSettings
+from tests.collector_stage import staged
+from tests.web_client import ask
+
+LOAD = {
+    "values": [0.5],
+    "dstypes": ["gauge"],
+    "dsnames": ["value"],
+    "time": 1_311_033_600,
+    "host": "web14",
+    "plugin": "load",
+    "type": "load",
+}
+
+
+async def test_what_is_only_in_the_spool_is_not_told_with_200(tmp_path: Path) -> None:
+    settings = CollectorSettings(spool=SpoolSettings(directory=str(tmp_path / "spool")))
+    async with staged(tmp_path, settings) as stage:
+        stage.events.error = Unavailable("Gone for a while.")
+        answer = await ask(stage.port, "POST", "/collectd", json.dumps([LOAD, 3]).encode())
+        assert (answer.status, answer.body) == (202, b"")
+        stage.events.error = None
+        await stage.until_stored("collectd", 1)
+        await stage.until_stored("cube_rejected", 1)
+        again = await ask(stage.port, "POST", "/collectd", json.dumps([LOAD]).encode())
+        assert again.status == 200
+
+
+async def test_without_a_spool_a_store_that_is_away_is_503(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.events.error = Unavailable("Gone for a while.")
+        answer = await ask(stage.port, "POST", "/collectd", json.dumps([LOAD]).encode())
+        assert (answer.status, "retry-after" in answer.headers) == (503, True)
