@@ -12,6 +12,7 @@ from cube.event import MAX_DATA_DEPTH, MAX_TYPE_LENGTH, is_property
 _LOWER_UPPER = re.compile(r"([a-z0-9])([A-Z])")
 _ACRONYM = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _OTHER = re.compile(r"[^a-z0-9_]+")
+_LEAVES = frozenset((str, int, float, bool, type(None)))  # most values: told without asking what they can do
 _PROPERTY_OTHER = re.compile(r"[^A-Za-z0-9_$]+")
 
 
@@ -43,7 +44,7 @@ def named(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
     Of two names that become one the first keeps it, the second gets ``_2`` behind it, and so on. What
     is deeper than data may be stays as it is: `Event.parse` refuses it.
     """
-    if depth < 0:
+    if depth < 0 or value.__class__ in _LEAVES:
         return value
     if isinstance(value, Mapping):
         return _named(value, depth - 1)

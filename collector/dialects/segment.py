@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.naming import named
 from collector.dialects.shown import shown
@@ -59,6 +60,7 @@ def batch(request: Request, _: Context) -> Translation:
     messages = body.get("batch")
     if not isinstance(messages, list):
         raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
+    check_count(len(messages))
     context = _shared_context(body, len(messages))
     return _translation([_outcome(message, None, context) for message in messages])
 

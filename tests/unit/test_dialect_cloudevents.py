@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from collector.dialects.bounds import MAX_ITEMS
 from collector.dialects.cloudevents import dialect
 from collector.dialects.cloudevents.binary import header_text
 from collector.dialects.cloudevents.http import credentials, handshake, refuse, translate
 from collector.dialects.dialect import Draft, Refusal, Translation
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, TooLarge
 from cube.event import ABSENT
 from tests.dialect_request import context, request
 
@@ -181,6 +182,11 @@ def test_a_bad_event_of_a_batch_costs_only_itself() -> None:
     reply = translation.reply(translation.refusals)
     assert reply.status == 200
     assert json.loads(reply.body)["stored"] == 2
+
+
+def test_more_events_than_a_batch_may_have_are_refused_untranslated() -> None:
+    with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
+        translate(request(b"[" + b"1," * MAX_ITEMS + b"1]", BATCH), context())
 
 
 def test_a_batch_is_answered_by_what_became_of_it() -> None:

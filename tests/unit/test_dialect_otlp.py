@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from collector.dialects.bounds import MAX_ITEMS
 from collector.dialects.dialect import Draft, Refusal, Translation
 from collector.dialects.otlp.http import MAX_RECORD_BYTES, credentials, refuse, translate
 from collector.dialects.otlp.wire import MAX_FIELDS, bytes_field
@@ -342,6 +343,20 @@ def test_millions_of_empty_records_take_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_values_are_counted_before_they_are_read() -> None:
+    body = bytes_field(5, bytes_field(5, b"\x0a\x00" * 400_000))
+    empties = in_protobuf(bytes_field(1, bytes_field(2, bytes_field(2, body) * 5)))
+    assert (len(empties.drafts), len(empties.refusals)) == (2, 3)
+    assert "values" in empties.refusals[0].reason
+
+
+def test_more_records_than_a_request_may_have_are_refused_untranslated() -> None:
+    with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
+        in_json(*[{}] * (MAX_ITEMS + 1))
+    with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
+        in_protobuf(bytes_field(1, bytes_field(2, b"\x12\x00" * (MAX_ITEMS + 1))))
 
 
 def test_unknown_fields_are_skipped() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from collector.dialects.bounds import MAX_ITEMS
 from collector.dialects.dialect import Draft, Translation
 from collector.dialects.segment import batch, call, credentials, dialect, pixel, refuse
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, TooLarge, Unauthenticated, Unavailable
@@ -84,6 +85,11 @@ def test_the_batchs_context_is_merged_under_that_of_each_message() -> None:
     ).drafts
     assert first.data["context"] == {"ip": "2.2.2.2", "locale": "de"}
     assert second.data["context"] == {"ip": "1.1.1.1", "locale": "de"}
+
+
+def test_more_messages_than_a_batch_may_have_are_refused_untranslated() -> None:
+    with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
+        batched(*[1] * (MAX_ITEMS + 1))
 
 
 def test_a_batchs_context_is_not_copied_without_bound() -> None:

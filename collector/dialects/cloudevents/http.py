@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from collector.dialects.bounds import check_count
 from collector.dialects.cloudevents import binary
 from collector.dialects.cloudevents.event import CloudEvent, from_json
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
@@ -93,6 +94,7 @@ def _single(given: Any, read: Callable[[Any], CloudEvent]) -> Translation:
 def _batch(items: Any) -> Translation:
     if not isinstance(items, list):
         raise InvalidRequest(f"Got {shown(items)} as a batch; accepted is an array of CloudEvents.")
+    check_count(len(items))
     drafts: list[Draft] = []
     refusals: list[Refusal] = []
     for index, item in enumerate(items):

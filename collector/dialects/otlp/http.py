@@ -5,10 +5,11 @@ Source: the OpenTelemetry Protocol specification (OTLP/HTTP) and opentelemetry-p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Final
 
+from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.otlp.json_form import JsonForm
 from collector.dialects.otlp.record import Emitter, Encoding, Group
@@ -22,7 +23,6 @@ MAX_RECORD_BYTES: Final = 2**20
 """One record, as it is encoded."""
 
 _PROTOBUF = "application/x-protobuf"
-_JSON = JsonForm()
 _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")  # now, and before 1.27
 
 
@@ -49,6 +49,7 @@ def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Trans
     drafts: list[Draft] = []
     refusals: list[Refusal] = []
     for group in encoding.groups(request.body):
+        check_count(len(drafts) + len(refusals) + len(group.records))
         for outcome in _outcomes(encoding, group, hashed_ids=hashed_ids):
             (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
     return Translation(drafts, partial(_answer, encoding), refusals)
@@ -72,19 +73,19 @@ def credentials(request: Request) -> Credentials:
 def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
     reply = refusal(error, request.id)
-    encoding = _protobuf() if _media(request) == _PROTOBUF else _JSON
+    encoding = _protobuf()() if _media(request) == _PROTOBUF else JsonForm()
     status = 415 if isinstance(error, UnsupportedMedia) else reply.status
     return Reply(encoding.status(error.message), status, encoding.content_type)
 
 
 def _encoding(request: Request) -> Encoding:
     media = _media(request)
-    if media == _JSON.content_type:
-        return _JSON
+    if media == JsonForm.content_type:
+        return JsonForm()
     if media == _PROTOBUF:
-        return _protobuf()
+        return _protobuf()()
     raise UnsupportedMedia(
-        f"Got the content type {media[:80]!r}; accepted are {_PROTOBUF} and {_JSON.content_type}."
+        f"Got the content type {media[:80]!r}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
     )
 
 
@@ -93,10 +94,10 @@ def _media(request: Request) -> str:
 
 
 @cache
-def _protobuf() -> Encoding:
+def _protobuf() -> Callable[[], Encoding]:
     from collector.dialects.otlp.protobuf import Protobuf  # 5 MiB, and 30 ms: only for those who use it
 
-    return Protobuf()
+    return Protobuf
 
 
 def _outcomes(encoding: Encoding, group: Group, *, hashed_ids: bool) -> Iterator[Draft | Refusal]:

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from collector.dialects.otlp.record import (
-    MAX_DEPTH,
     MAX_INTEGER,
     MAX_TIME,
     MIN_INTEGER,
@@ -17,6 +16,7 @@ from collector.dialects.otlp.record import (
     Group,
     LogRecord,
     Scope,
+    Values,
     number,
 )
 from cube.errors import InvalidRequest
@@ -98,6 +98,9 @@ class JsonForm:
 
     content_type = "application/json"
 
+    def __init__(self) -> None:
+        self._values = Values()
+
     def groups(self, body: bytes) -> Iterator[Group]:
         """Part a request into groups."""
         for resourced in _typed(body, _Request).resource_logs or ():
@@ -108,12 +111,12 @@ class JsonForm:
     def resource(self, encoded: bytes) -> Attributes:
         """Read a resource's attributes."""
         resource = _typed(encoded, _Resource | None)
-        return {} if resource is None else _pairs(resource.attributes, 0)
+        return {} if resource is None else _pairs(resource.attributes, 0, self._values)
 
     def scope(self, encoded: bytes) -> Scope:
         """Read a scope."""
         scope = _typed(encoded, _Scope | None) or _Scope()
-        return Scope(scope.name or "", scope.version or "", _pairs(scope.attributes, 0))
+        return Scope(scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values))
 
     def record(self, encoded: bytes) -> LogRecord:
         """Read a record."""
@@ -123,8 +126,8 @@ class JsonForm:
             observed=_integer(record.observed_time_unix_nano or 0, 0, MAX_TIME),
             severity_number=record.severity_number or 0,
             severity_text=record.severity_text or "",
-            body=_value(record.body, 0),
-            attributes=_pairs(record.attributes, 0),
+            body=_value(record.body, 0, self._values),
+            attributes=_pairs(record.attributes, 0, self._values),
             dropped=record.dropped_attributes_count or 0,
             flags=record.flags or 0,
             trace_id=_hex(record.trace_id, 32),
@@ -161,33 +164,30 @@ def _typed(text: bytes, kind: Any) -> Any:
         raise InvalidRequest(f"Got no OTLP JSON: {error}.") from None
 
 
-def _pairs(pairs: list[_Pair] | None, depth: int) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _pairs(pairs: list[_Pair] | None, depth: int, values: Values) -> dict[str, Any]:
+    values.take(len(pairs or ()), depth)
+    read: dict[str, Any] = {}
     for pair in pairs or ():
-        values.setdefault(pair.key, _value(pair.value, depth))
-    return values
+        read.setdefault(pair.key, _value(pair.value, depth, values))
+    return read
 
 
-def _value(given: _AnyValue | None, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise InvalidRequest(f"Got values nested more than {MAX_DEPTH} levels deep.")
-    match given:
-        case None:
-            return None
-        case _AnyValue(array_value=_Values(values=values)):
-            return [_value(value, depth + 1) for value in values or ()]
-        case _AnyValue(kvlist_value=_Pairs(values=pairs)):
-            return _pairs(pairs, depth + 1)
-        case _AnyValue(int_value=int() | str() as value):
-            return _integer(value, MIN_INTEGER, MAX_INTEGER)
-        case _AnyValue(double_value=float() | str() as value):
-            return _double(value)
-        case _:
-            return _first(given.string_value, given.bool_value, given.bytes_value)
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
+def _value(given: _AnyValue | None, depth: int, values: Values) -> Any:
+    if given is None:
+        return None
+    if given.array_value is not None:
+        items = given.array_value.values or ()
+        values.take(len(items), depth + 1)
+        return [_value(item, depth + 1, values) for item in items]
+    if given.kvlist_value is not None:
+        return _pairs(given.kvlist_value.values, depth + 1, values)
+    if given.int_value is not None:
+        return _integer(given.int_value, MIN_INTEGER, MAX_INTEGER)
+    if given.double_value is not None:
+        return _double(given.double_value)
+    if given.string_value is not None:
+        return given.string_value
+    return given.bytes_value if given.bool_value is None else given.bool_value
 
 
 def _integer(given: int | str, low: int, high: int) -> int:

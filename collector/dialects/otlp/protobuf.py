@@ -8,7 +8,7 @@ that needs it: the generated classes take 5 MiB.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -17,7 +17,7 @@ from opentelemetry.proto.common.v1 import common_pb2 as common
 from opentelemetry.proto.logs.v1 import logs_pb2 as logs
 from opentelemetry.proto.resource.v1 import resource_pb2 as resource
 
-from collector.dialects.otlp.record import MAX_DEPTH, Attributes, Group, LogRecord, Scope, number
+from collector.dialects.otlp.record import Attributes, Group, LogRecord, Scope, Values, number
 from collector.dialects.otlp.wire import Wire, bytes_field
 from cube.errors import InvalidRequest
 
@@ -38,6 +38,9 @@ class Protobuf:
 
     content_type = "application/x-protobuf"
 
+    def __init__(self) -> None:
+        self._values = Values()
+
     def groups(self, body: bytes) -> Iterator[Group]:
         """Part a request into groups. Fields may come in any order; a message in parts is joined."""
         wire = Wire()
@@ -50,12 +53,12 @@ class Protobuf:
 
     def resource(self, encoded: bytes) -> Attributes:
         """Read a resource's attributes."""
-        return _pairs(_read(resource.Resource, encoded).attributes, 0)
+        return _pairs(_read(resource.Resource, encoded).attributes, 0, self._values)
 
     def scope(self, encoded: bytes) -> Scope:
         """Read a scope."""
         scope = _read(common.InstrumentationScope, encoded)
-        return Scope(scope.name, scope.version, _pairs(scope.attributes, 0))
+        return Scope(scope.name, scope.version, _pairs(scope.attributes, 0, self._values))
 
     def record(self, encoded: bytes) -> LogRecord:
         """Read a record."""
@@ -65,8 +68,8 @@ class Protobuf:
             observed=record.observed_time_unix_nano,
             severity_number=record.severity_number,
             severity_text=record.severity_text,
-            body=_value(record.body, 0),
-            attributes=_pairs(record.attributes, 0),
+            body=_value(record.body, 0, self._values),
+            attributes=_pairs(record.attributes, 0, self._values),
             dropped=record.dropped_attributes_count,
             flags=record.flags,
             trace_id=_hex(record.trace_id, _TRACE_ID_BYTES),
@@ -101,22 +104,23 @@ def _read(kind: type[_M], encoded: bytes) -> _M:
         raise InvalidRequest(f"Got no OTLP protobuf: {str(error)[:200]}.") from None
 
 
-def _pairs(pairs: Iterable[common.KeyValue], depth: int) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: Values) -> dict[str, Any]:
+    values.take(len(pairs), depth)
+    read: dict[str, Any] = {}
     for pair in pairs:
-        values.setdefault(pair.key, _value(pair.value, depth))
-    return values
+        read.setdefault(pair.key, _value(pair.value, depth, values))
+    return read
 
 
-def _value(given: common.AnyValue, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise InvalidRequest(f"Got values nested more than {MAX_DEPTH} levels deep.")
+def _value(given: common.AnyValue, depth: int, values: Values) -> Any:
     kind = given.WhichOneof("value")
     match kind:
         case "array_value":
-            return [_value(value, depth + 1) for value in given.array_value.values]
+            items = given.array_value.values
+            values.take(len(items), depth + 1)
+            return [_value(item, depth + 1, values) for item in items]
         case "kvlist_value":
-            return _pairs(given.kvlist_value.values, depth + 1)
+            return _pairs(given.kvlist_value.values, depth + 1, values)
         case "bytes_value":
             return _base64(given.bytes_value)
         case "double_value":

@@ -12,11 +12,15 @@ import msgspec
 
 from collector.dialects.dialect import Draft
 from collector.dialects.naming import named
+from cube.errors import InvalidRequest
 from cube.event import ABSENT
 from cube.web.json_text import encode
 
 MAX_DEPTH: Final = 60
 """Values nested deeper are refused unread: an event's data may have 50 levels."""
+
+MAX_VALUES: Final = 1_000_000
+"""Those of one request, empty ones included (of two bytes each): they take two seconds."""
 
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**63 - 1
@@ -73,8 +77,23 @@ class Group:
     records: Sequence[bytes]
 
 
+class Values:
+    """Bounds what the values of one request take: how many there are, and how deep."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def take(self, count: int, depth: int) -> None:
+        """Count values of a level before they are read; raises `InvalidRequest` where they are too many."""
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"Got values nested more than {MAX_DEPTH} levels deep.")
+        self._left -= count
+        if self._left < 0:
+            raise InvalidRequest(f"Got more than {MAX_VALUES} values in one request.")
+
+
 class Encoding(Protocol):
-    """One of the encodings of OTLP. What cannot be read raises `InvalidRequest`."""
+    """One of the encodings of OTLP, for one request. What cannot be read raises `InvalidRequest`."""
 
     content_type: str
 
