@@ -32,7 +32,7 @@ class Batch:
 
     def check_types(self, caller: Caller) -> None:
         """Raise `AccessDenied` where the caller's key is not for the type of one of the events."""
-        if caller.key is not None and caller.key.types is not None:
+        if self.events and caller.key is not None and caller.key.types is not None:
             for type in self.by_type():
                 caller.check_type(type)
 
@@ -114,6 +114,14 @@ def read_each(text: bytes, limits: Limits, *, now: int) -> tuple[list[Event], li
 
 
 def _batch(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
+    try:
+        return _checked(raw, text, limits, now)
+    except InvalidRequest as error:
+        error.events = len(raw) if isinstance(raw, list) else 1
+        raise
+
+
+def _checked(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
     if not isinstance(raw, list):
         if len(text) > limits.event_bytes:
             raise _event_too_large(limits, None)

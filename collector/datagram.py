@@ -57,6 +57,7 @@ class Datagrams(asyncio.DatagramProtocol):
         events, errors = self._read(data)
         for error in errors:
             (self._figures.overloaded if isinstance(error, Overloaded) else self._figures.invalid).inc()
+            intake.refused(error)
         if errors:
             _log.debug("from %s by UDP: %d events that are none", addr[0], len(errors))
         for event in events:

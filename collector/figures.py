@@ -9,16 +9,29 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collector.budget import Budget
+from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.spool import Spool
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 
 
+REASONS: tuple[tuple[type[CubeError], str], ...] = (
+    (InvalidEvent, "invalid"),
+    (TooLarge, "too_large"),
+    (InvalidRequest, "unreadable"),
+    (AccessDenied, "denied"),
+)
+"""Why events are refused before the intake sees them: the first line that an error is an instance of."""
+
+
 class IntakeFigures:
     """Figures of the intake and its commits."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._accepted = Counter(
+            "cube_events_accepted", "Events taken in, to be stored or spooled.", registry=registry
+        )
         self._stored = Counter("cube_events_stored", "Events stored durably.", registry=registry)
         self._failed = Counter(
             "cube_events_failed", "Events accepted that could not be stored.", ["error"], registry=registry
@@ -60,13 +73,17 @@ class IntakeFigures:
         self._stored.inc(events - spooled)
         self._spooled.inc(spooled)
 
+    def accepted(self, events: int) -> None:
+        """Count events that were taken in."""
+        self._accepted.inc(events)
+
     def failed(self, events: int, error: Exception) -> None:
         """Count events that were accepted and could not be stored."""
         self._failed.labels(type(error).__name__).inc(events)
 
     def refused(self, events: int, reason: str) -> None:
-        """Count events that were not accepted: ``overloaded``, ``stopping``, or what the store says of
-        those in the spool (``store``)."""
+        """Count events that were not accepted: ``overloaded``, ``stopping``, what the store says of those
+        in the spool (``store``), or a reason of `REASONS`."""
         self._refused.labels(reason).inc(events)
 
     def drained(self, events: int) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from collector.batch import Batch, Limits, read_batch_aside, read_message_aside
-from collector.intake import Intakes
-from cube.errors import CubeError, Unavailable
+from collector.batch import Batch, Limits, Message, read_batch_aside, read_message_aside
+from collector.intake import Intake, Intakes
+from cube.environment import Caller
+from cube.errors import AccessDenied, CubeError, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, Reply, Request
 
@@ -32,9 +33,14 @@ class PutEvents:
 
     async def __call__(self, request: Request) -> Reply:
         """Store the events of the body."""
-        batch = await read_batch_aside(request.body, self._limits, now=self._clock())
-        batch.check_types(request.admitted)
-        spooled = await self._intakes[request.admitted.environment.name].accept(batch)
+        intake = self._intakes[request.admitted.environment.name]
+        try:
+            batch = await read_batch_aside(request.body, self._limits, now=self._clock())
+        except CubeError as error:
+            intake.refused(error)
+            raise
+        _check_types(batch, request.admitted, intake)
+        spooled = await intake.accept(batch)
         return Reply.json({"spooled": spooled}, 202) if spooled else _DONE
 
 
@@ -55,10 +61,10 @@ class EventFeed:
 
     async def receive(self, message: bytes) -> None:
         """Take one message, all or nothing of it; waits while the store is behind."""
-        read = await read_message_aside(message, self._limits, now=self._clock())
+        read = await self._read(message)
         await self._turn(read.batch)
         try:
-            read.batch.check_types(self._caller)
+            _check_types(read.batch, self._caller, self._intake)
             stored = self._offer(read.batch)
         except CubeError as error:
             await self._link.fail(error, **_echo(read.ack))
@@ -66,6 +72,13 @@ class EventFeed:
         self._waiting += 1
         self._waiting_bytes += len(message)
         stored.add_done_callback(partial(self._settled, read.ack, len(message)))
+
+    async def _read(self, message: bytes) -> Message:
+        try:
+            return await read_message_aside(message, self._limits, now=self._clock())
+        except CubeError as error:
+            self._intake.refused(error)
+            raise
 
     def closed(self) -> None:
         """Do nothing: what was accepted is stored all the same."""
@@ -114,6 +127,14 @@ class EventFeed:
     def _answered(self) -> None:
         self._waiting -= 1
         self._eased.set()
+
+
+def _check_types(batch: Batch, caller: Caller, intake: Intake) -> None:
+    try:
+        batch.check_types(caller)
+    except AccessDenied as error:
+        intake.refused(error, len(batch.events))
+        raise
 
 
 def _echo(ack: Any) -> dict[str, Any]:

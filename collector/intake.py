@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from collector.batch import Batch
 from collector.budget import Account, Budget
-from collector.figures import IntakeFigures
+from collector.figures import REASONS, IntakeFigures
 from collector.parcel import Parcel, locate
-from cube.errors import InvalidEvent, Overloaded, Unavailable
+from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.event import Event
 
 _Part: TypeAlias = "tuple[Sequence[Event], int, Sequence[int] | None]"
@@ -58,6 +59,7 @@ class Intake:
         self._commit_events = commit_events
         self._figures = figures
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # a commit is of many requests, and logged as of none
         self._lanes: dict[str, Lane] = {}
         self._closed = False
 
@@ -89,8 +91,16 @@ class Intake:
         except Unavailable:
             self._figures.refused(len(batch.events), "stopping")
             raise
+        self._figures.accepted(len(batch.events))
         parcels = [self._queue(*part) for part in parts]
         return parcels[0].settled if len(parcels) == 1 else self._all(parcels)
+
+    def refused(self, error: CubeError, events: int | None = None) -> None:
+        """Count events that were refused before they came here; by default, those that the error tells of."""
+        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), None)
+        if reason is not None:
+            told = error.events if isinstance(error, InvalidRequest) else 1
+            self._figures.refused(told if events is None else events, reason)
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""
@@ -147,7 +157,7 @@ class Intake:
         self._budget.take(lane.account, len(events), size)
         lane.parcels.append(parcel)
         if lane.committing is None:
-            lane.committing = self._loop.create_task(self._empty(type, lane))
+            lane.committing = self._loop.create_task(self._empty(type, lane), context=self._context)
         return parcel
 
     def _all(self, parcels: Sequence[Parcel]) -> asyncio.Future[int]:

@@ -35,7 +35,12 @@ class CubeError(Exception):
 
 
 class InvalidRequest(CubeError):
-    """The request is wrong; sending it again unchanged cannot help."""
+    """The request is wrong; sending it again unchanged cannot help.
+
+    ``events``: how many events are refused with it, the right ones beside a wrong one among them.
+    """
+
+    events = 1
 
 
 class InvalidEvent(InvalidRequest):

@@ -240,3 +240,18 @@ async def test_notes_of_dead_processes_are_looked_for_at_the_start_and_again(tmp
         stage.events.sweep_error = Unavailable("The store is away.")
         async with asyncio.timeout(10):
             await stage.events.swept_thrice.wait()
+
+
+async def test_events_are_counted_as_accepted_or_refused_by_reason(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        for body in (
+            b'[{"type": "a"}, {"type": "a"}]',
+            b'[{"type": "a"}, {"type": "A"}, {"type": "a"}]',
+            b'{"type": ',
+            b'{"type": "a", "data": "' + b"x" * 2**20 + b'"}',
+        ):
+            await ask(stage.port, "POST", "/1.0/event", body)
+        assert stage.figure("cube_events_accepted_total") == 2
+        assert stage.figure("cube_events_refused_total", reason="invalid") == 3
+        assert stage.figure("cube_events_refused_total", reason="unreadable") == 1
+        assert stage.figure("cube_events_refused_total", reason="too_large") == 1
