@@ -23,6 +23,7 @@ from cube.web import (
     KeyRing,
     followed_keys,
     refuse_exposure,
+    reporting,
     run,
     set_up_log,
     stop_signal,
@@ -52,7 +53,8 @@ def begin(arguments: Sequence[str]) -> Iterator[CollectorSettings]:
     try:
         settings = load(CollectorSettings, arguments, os.environ)
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
-        yield settings
+        with reporting(settings.sentry_dsn, settings.program):
+            yield settings
     except FailedStart as error:
         raise SystemExit(error.status) from None  # the child has told the reason
     except (InvalidSettings, Unavailable) as error:

@@ -20,6 +20,7 @@ from cube.web import (
     KeyRing,
     followed_keys,
     refuse_exposure,
+    reporting,
     run,
     set_up_log,
     stop_signal,
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
         if settings.reuse_port:
             warn_of_others(settings.host, settings.port)
-        run(serve(settings))
+        with reporting(settings.sentry_dsn, settings.program):
+            run(serve(settings))
     except (InvalidSettings, Unavailable) as error:
         _refuse(error.message)
 

@@ -20,7 +20,7 @@ class HttpSettings:
     """The bounds of what a connection may take, and how long it may take it."""
 
     connections: int = setting(
-        20_000, "Connections open at once, WebSockets among them.", low=1, high=1_000_000
+        15_000, "Connections open at once, WebSockets among them.", low=1, high=1_000_000
     )
     head_bytes: int = setting(64 * 1024, "A request's line and headers.", low=1024, high=1 * _MIB)
     url_bytes: int = setting(32 * 1024, "A request's path and query.", low=256, high=1 * _MIB)
@@ -73,6 +73,7 @@ class DaemonSettings:
     log_format: str = setting(
         "auto", "JSON lines, or text; auto is text on a terminal.", choices=("auto", "json", "text")
     )
+    sentry_dsn: str = setting("", "Where faults are reported to (needs the extra sentry); empty: nowhere.")
     self_events: bool = setting(
         False, "Store cube_request and cube_compute events about the daemon's own work."
     )

@@ -17,6 +17,7 @@ from cube.web.log import set_up_log
 from cube.web.process import WORK_SHARE, run, stop_signal, write_ready_file
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
+from cube.web.sentry import reporting
 from cube.web.server import Server
 from cube.web.service import Service
 from cube.web.siblings import SharedRegistry
@@ -46,6 +47,7 @@ __all__ = [
     "open_listening",
     "refusal",
     "refuse_exposure",
+    "reporting",
     "run",
     "set_up_log",
     "standard_credentials",

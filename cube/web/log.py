@@ -91,7 +91,7 @@ class JsonFormatter(logging.Formatter):
             "process": record.process,
             "message": _masked(record.getMessage()),
         }
-        if request := _request(record):
+        if request := request_of(record):
             entry["request"] = request
         if error := _error(record):
             entry["error"] = _masked(trace(error))
@@ -107,7 +107,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        request = f" [{_request(record)}]" if _request(record) else ""
+        request = f" [{request_of(record)}]" if request_of(record) else ""
         message = _masked(record.getMessage()).translate(_CONTROLS)
         line = f"{_time(record)} {self._daemon} {record.levelname}{request} {message}"
         error = _error(record)
@@ -146,6 +146,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         waiting += link.exceptions if isinstance(link, BaseExceptionGroup) else ()
 
 
+def request_of(record: logging.LogRecord) -> str:
+    """Return the id of the request that a record is about, as the record says or the context knows."""
+    id: str = getattr(record, "request", "") or request_id.get()
+    return id
+
+
 def log_loop_fault(_loop: object, context: dict[str, Any]) -> None:
     """Log what the event loop cannot tell anybody else; its own handler would show whole values."""
     error = context.get("exception")
@@ -156,12 +162,6 @@ def log_loop_fault(_loop: object, context: dict[str, Any]) -> None:
 def _time(record: logging.LogRecord) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
-
-
-def _request(record: logging.LogRecord) -> str:
-    """Return the id of the request that a record is about, as the record says or the context knows."""
-    id: str = getattr(record, "request", "") or request_id.get()
-    return id
 
 
 def _error(record: logging.LogRecord) -> BaseException | None:
