@@ -16,10 +16,10 @@ NODE_READY := $(if $(shell command -v npm),tests/node/node_modules/.ready)
 run: .venv/.run-ready
 	@exec bin/cube serve --store "$(STORE)" $(ARGS)
 
-setup: .venv/.dev-ready $(NODE_READY)
+setup: .venv/.dev-ready .venv/datacoral/.ready $(NODE_READY)
 
 # -n 2: the machine that the bound of ten minutes is for has two cores.
-test: .venv/.dev-ready $(NODE_READY)
+test: .venv/.dev-ready .venv/datacoral/.ready $(NODE_READY)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: .venv/.dev-ready
@@ -57,6 +57,12 @@ clean:
 	@echo "Installing into .venv"
 	@$(PIP) install --constraint constraints.txt --editable '.[test,check]'
 	@touch $@ .venv/.run-ready
+
+# A client that cannot live beside our own packages.
+.venv/datacoral/.ready: tests/clients/datacoral.txt | .venv/bin/python
+	@echo "Installing into .venv/datacoral"
+	@rm -rf .venv/datacoral
+	@$(PIP) install --no-deps --target .venv/datacoral --requirement $< && touch $@ || echo "Tests that need it are skipped." >&2
 
 tests/node/node_modules/.ready: tests/node/package.json tests/node/package-lock.json tests/node/.npmrc
 	@echo "Installing into tests/node"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -72,8 +73,21 @@ def run_node(package: str, script: str, *arguments: str) -> str:
     return _run(node_package(package), str(NODE / script), *arguments)
 
 
-def _run(*command: str) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+def run_apart(packages: Path, script: str, *arguments: str) -> str:
+    """Run a client of ``tests/clients`` with the packages of a directory in place of ours."""
+    command = (sys.executable, "-S", "-W", "ignore", str(PYTHON / script), *arguments)
+    return _run(*command, environ={"PYTHONPATH": str(packages)})
+
+
+def _run(*command: str, environ: Mapping[str, str] | None = None) -> str:
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env={**os.environ, **(environ or {})},
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,14 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
             process.wait()
             raise
+
+
+def python_packages(name: str) -> Path:
+    """Return the directory of Python packages that stand apart from ours, listed in ``tests/clients``."""
+    directory = Path(sys.prefix) / name
+    if not (directory / ".ready").is_file():
+        _missing(f"{directory} is not there; `make setup` makes it")
+    return directory
 
 
 def _missing(reason: str) -> None:

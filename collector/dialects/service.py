@@ -148,7 +148,8 @@ class DialectService:
     async def _bury(self, request: Request, error: TooLarge) -> Reply:
         caller, credentials = await self._admit(request, Scope.WRITE)
         letters = _Letters(self._dialect, credentials, self._desk.clock(), request)
-        refusal = Refusal(error.message, request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace"))
+        sent = request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace")
+        refusal = Refusal(error.message, sent or None)
         self._figures.refused(not_understood=1)
         spooled = await self._store(caller.environment.name, Checked(refusals=[refusal]), letters)
         return _told(self._dialect.bury or Reply(), spooled)
