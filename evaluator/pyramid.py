@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias
 
@@ -138,6 +138,8 @@ class Pyramid:
         span = Span(min(gaps), max(gaps) + job.tier.step)
         revisions = await session.revisions(job.reduction.type, finer.tier, span)
         finer = finer.expiring(revisions.expired_before)
+        lost: States = {bucket: None for bucket in gaps if _is_forgotten(bucket, revisions)}
+        gaps = {bucket: revision for bucket, revision in gaps.items() if bucket not in lost}
         numbers = {
             bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
         }
@@ -153,14 +155,14 @@ class Pyramid:
             fresh = await self._states(session, finer, part, revisions.numbers)
             await self._save(finer, part, fresh)
             states |= fresh
-        return await asyncio.to_thread(_combine, job, gaps, states)
+        return lost | await asyncio.to_thread(_combine, job, gaps, states)
 
     async def _save(self, job: _Job, gaps: Gaps, states: States) -> Contents:
         """Keep what was computed with the revisions that were read before; return the values."""
         values, partials = await asyncio.to_thread(_encode, job.reduction, states)
         if job.tier.cached:
             for kind, contents in ((cells.VALUE, values), (cells.PARTIAL, partials)):
-                # An expired bucket was put together whatever its revisions: it is not vouched for.
+                # An expired bucket was merged from cells that are kept as long as it would be.
                 kept = {
                     bucket: Cell(gaps[bucket], content)
                     for bucket, content in contents.items()
@@ -213,11 +215,9 @@ class _Job:
         return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
 
     def believed(self, found: Mapping[int, Cell], numbers: Mapping[int, int]) -> Contents:
-        """Return the contents that count: of the same revision, or of an expired bucket."""
+        """Return the contents that count: of the same revision, whether the bucket is expired or not."""
         return {
-            bucket: cell.content
-            for bucket, cell in found.items()
-            if numbers.get(bucket) == cell.revision or self.is_expired(bucket)
+            bucket: cell.content for bucket, cell in found.items() if numbers.get(bucket) == cell.revision
         }
 
 
@@ -231,7 +231,12 @@ async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Spa
         for second in range(bucket, bucket + TEN_SECONDS.step, SECOND.step)
         if second in span
     }
-    return Revisions(numbers, coarse.complete, coarse.expired_before, coarse.known, coarse.foreign)
+    return replace(coarse, numbers=numbers)
+
+
+def _is_forgotten(bucket: int, revisions: Revisions) -> bool:
+    """Tell whether finer buckets in a bucket may have had events and have no revision."""
+    return revisions.forgotten_before is not None and bucket < revisions.forgotten_before
 
 
 def _slices(gaps: Gaps, tier: Tier) -> Iterator[Gaps]:

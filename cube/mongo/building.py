@@ -40,15 +40,19 @@ async def build(layout: Layout, type: str) -> None:
 
 
 async def raise_all(layout: Layout, type: str) -> None:
-    """Raise every bucket that has a revision or an event, reading nothing but times."""
+    """Raise every bucket that has a revision or an event, reading nothing but times.
+
+    Not those that have expired: nobody could compute their metrics again.
+    """
     await ensure(layout.events(type), "t")
-    await revisions.raise_known(layout, type)
-    async for block in _times(layout, type):
+    live = int((await revisions.state(layout, type)).get("expired_before", EVER.start))
+    await revisions.raise_known(layout, type, live)
+    async for block in _times(layout, type, live):
         await revisions.raise_times(layout, type, set(block.times.tolist()))
 
 
-def _times(layout: Layout, type: str) -> AsyncIterator[Block]:
-    return scan(layout, type, EVER, (), batch_events=20_000)
+def _times(layout: Layout, type: str, live: int) -> AsyncIterator[Block]:
+    return scan(layout, type, Span(live, EVER.stop), (), batch_events=20_000)
 
 
 async def _is_empty(layout: Layout, type: str) -> bool:

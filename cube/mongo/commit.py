@@ -21,12 +21,21 @@ from cube.mongo.layout import Layout
 class Commit:
     """Events of one type; of equal ids the last counts.
 
+    ``expired_before``: the type's when the commit began.
     ``touched``: every time that the commit may have changed; it grows before each write.
     ``opened``: the intents to close when all that is raised.
     """
 
-    def __init__(self, layout: Layout, intents: Intents, type: str, events: Sequence[Event]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        intents: Intents,
+        type: str,
+        events: Sequence[Event],
+        expired_before: int | None,
+    ) -> None:
         self.type = type
+        self.expired_before = expired_before
         self.touched = {event.time for event in events}
         self.opened: list[object] = []
         self._layout = layout

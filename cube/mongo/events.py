@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from cube import instant
 from cube.errors import CubeError, InvalidEvent
 from cube.event import Event
-from cube.mongo import building, revisions, session
+from cube.mongo import building, expiry, revisions, session
 from cube.mongo.commit import Commit
 from cube.mongo.intents import Intents
 from cube.mongo.layout import Document, Layout
@@ -43,7 +43,7 @@ class MongoEvents:
         if type not in self._begun:
             await building.begin(self._layout, type, state)
             self._begun.add(type)
-        commit = Commit(self._layout, self._intents, type, events)
+        commit = Commit(self._layout, self._intents, type, events, state.get("expired_before"))
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
@@ -63,6 +63,18 @@ class MongoEvents:
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``, durably."""
         await revisions.expire(self._layout, type, before)
+
+    async def delete_events(self, type: str, before: int) -> int:
+        """Delete a type's expired events older than `before`, in slices of time."""
+        return await expiry.delete_events(self._layout, type, before)
+
+    async def forget(self, type: str, before: int) -> None:
+        """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
+        await revisions.forget(self._layout, type, before)
+
+    async def delete_revisions(self, type: str, before: int) -> None:
+        """Delete a type's forgotten revisions, as whole chunks that end before `before`."""
+        await expiry.delete_revisions(self._layout, type, before)
 
     async def sweep(self) -> int:
         """Raise what dead processes, and failed commits of this one, left; drop idle notes."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bson import Int64, ObjectId
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from pymongo import DeleteMany, ReplaceOne
 from pymongo.errors import BulkWriteError
@@ -25,27 +24,31 @@ from cube.event import Event, id_key
 from cube.mongo.documents import encode, stored_id
 from cube.mongo.faults import answered, only_duplicates
 from cube.mongo.indexes import ensure
-from cube.mongo.layout import Document, Layout
+from cube.mongo.layout import MILLISECONDS, Document, Layout
 
 ATTEMPTS = 100
 _SLICE = 1_000
-_MILLISECONDS: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 
 
 class Touching(Protocol):
-    """What a replacement tells its commit, before it writes."""
+    """The commit of a replacement, which is told what it touches before it writes."""
 
     type: str
+    expired_before: int | None
     touched: set[int]
     opened: list[object]
 
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One event in place of what is stored under its id; ``old`` is that document's raw time."""
+    """One event in place of what is stored under its id; ``old`` is that document's raw time.
+
+    ``expired_before``: a time before it is not kept: such an event is as good as gone.
+    """
 
     event: Event
     old: Any
+    expired_before: int | None
 
     @property
     def times(self) -> tuple[int | None, int]:
@@ -53,7 +56,8 @@ class _Exchange:
         milliseconds = int(self.old) if isinstance(self.old, DatetimeMS) else None
         if milliseconds is None or not instant.EARLIEST <= milliseconds <= instant.LATEST:
             return None, self.event.time
-        return milliseconds, self.event.time if self.event.timed else milliseconds
+        is_expired = self.expired_before is not None and milliseconds < self.expired_before
+        return milliseconds, self.event.time if self.event.timed or is_expired else milliseconds
 
     @property
     def filter(self) -> Document:
@@ -101,7 +105,9 @@ class Intents:
             stored = await self._stored(commit.type, left)
             gone = [event for event in left if stored_id(event.id) not in stored]
             found = [event for event in left if stored_id(event.id) in stored]
-            exchanges = [_Exchange(event, stored[stored_id(event.id)]) for event in found]
+            exchanges = [
+                _Exchange(event, stored[stored_id(event.id)], commit.expired_before) for event in found
+            ]
             await self._open(commit, exchanges, process)
             left = [*await self._insert(commit.type, gone), *await self._exchange(commit.type, exchanges)]
             if not left:
@@ -112,7 +118,7 @@ class Intents:
 
     async def _stored(self, type: str, events: Sequence[Event]) -> dict[Any, Any]:
         """Return the raw times (None: missing) stored under the ids of events."""
-        collection = self._layout.events(type).with_options(codec_options=_MILLISECONDS)
+        collection = self._layout.events(type).with_options(codec_options=MILLISECONDS)
         ids = [stored_id(event.id) for event in events]
         async with answered():
             found = await collection.find({"_id": {"$in": ids}}, {"t": 1}).to_list(None)

@@ -4,10 +4,11 @@
 ``<type>_events``       ``{_id, t, d}`` as in Square's Cube: ``_id`` an ObjectId (a made id) or the
                         client's; ``t`` the time as a date, indexed; ``d`` absent where the event
                         has no data
-``<type>_revisions``    ``{_id: "state", complete, expired_before}``, and a document per tier and
-                        chunk: ``{_id: "<step>:<chunk>", r: {"<bucket's place in it>": revision}}``
+``<type>_revisions``    ``{_id: "state", complete, expired_before, forgotten_before}``, and a document
+                        per tier and chunk: ``{_id: "<step>:<chunk>", r: {"<place in it>": revision}}``
 ``<type>_metrics``      a document per key, tier and chunk: ``{_id: "<hash>:<step>:<chunk>", k: the
-                        key in full, c: {"<place>": 8 bytes revision, big-endian, then the content}}``
+                        key in full, e: the chunk's end as a date, indexed, c: {"<place>": 8 bytes
+                        revision, big-endian, then the content}}``
 ``cube_notes``          ``{_id: process, seen}`` for each writing process, and its notes:
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
@@ -24,6 +25,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
 from pymongo import ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -35,8 +38,11 @@ from cube.tier import CHUNK_BUCKETS, Tier
 Document: TypeAlias = dict[str, Any]
 
 EVENTS_SUFFIX = "_events"
+METRICS_SUFFIX = "_metrics"
 STATE = "state"
 MAJORITY_MILLISECONDS = 30_000
+MILLISECONDS: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+"""Dates as `DatetimeMS`: a `datetime` does not reach as far."""
 
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
 _CACHE = WriteConcern(w=1)
@@ -65,7 +71,7 @@ class Layout:
 
     def metrics(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's cached metrics."""
-        return self._collection(f"{type}_metrics", _CACHE)
+        return self._collection(type + METRICS_SUFFIX, _CACHE)
 
     @property
     def notes(self) -> AsyncCollection[Document]:
@@ -94,6 +100,11 @@ class Layout:
 def chunk_id(tier: Tier, chunk: int) -> str:
     """Return the ``_id`` of a chunk of revisions; a chunk of metrics has the key's hash before it."""
     return f"{tier.step}:{chunk}"
+
+
+def chunk_end(tier: Tier, chunk: int) -> DatetimeMS:
+    """Return the end of a chunk's last bucket, as a date."""
+    return DatetimeMS(tier.chunk_start(chunk + 1))
 
 
 def chunks(tier: Tier, span: Span) -> range:

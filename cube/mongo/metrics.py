@@ -8,11 +8,14 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from cube.mongo import expiry
 from cube.mongo.faults import answered, only_duplicates
-from cube.mongo.layout import Document, Layout, chunk_id, chunks, place
+from cube.mongo.indexes import ensure
+from cube.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
 from cube.span import Span
 from cube.store.ports import CacheKey, Cell
 from cube.tier import Tier
@@ -54,19 +57,24 @@ class MongoMetrics:
         await self._begin(key.type)
         packed = _packed(key, tier, cells)
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
+        ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, cells)}}
         updates = [
-            UpdateOne({"_id": name, "k": _text(key)}, {"$set": _changes(new)}, upsert=True)
+            UpdateOne({"_id": name, "k": _text(key)}, {"$set": _changes(new, ends[name])}, upsert=True)
             for name, new in packed.items()
             if _size({**there.get(name, {}), **new}) + len(_text(key)) <= CHUNK_BYTES
         ]
         if updates:
             await self._merge(key.type, updates)
 
+    async def delete(self, before: int) -> int:
+        """Delete all cells whose buckets end before `before`, in slices."""
+        return await expiry.delete_metrics(self._layout, before)
+
     async def _find(self, key: CacheKey, ids: list[str]) -> list[Document]:
         async with answered():
             return (
                 await self._layout.metrics(key.type)
-                .find({"_id": {"$in": ids}, "k": _text(key)})
+                .find({"_id": {"$in": ids}, "k": _text(key)}, {"c": 1})
                 .to_list(None)
             )
 
@@ -91,6 +99,7 @@ class MongoMetrics:
         if capped or square:
             _log.warning("%s is a cache of another make: dropping it and making it anew", collection.name)
             await self._drop(collection.name)
+        await ensure(collection, "e")
         self._begun.add(type)
 
     async def _drop(self, name: str) -> None:
@@ -123,8 +132,8 @@ def _packed(key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> dict[str, d
     return packed
 
 
-def _changes(cells: Mapping[str, bytes]) -> dict[str, Any]:
-    return {f"c.{index}": content for index, content in cells.items()}
+def _changes(cells: Mapping[str, bytes], end: DatetimeMS) -> dict[str, Any]:
+    return {"e": end, **{f"c.{index}": content for index, content in cells.items()}}
 
 
 def _size(cells: Mapping[str, bytes]) -> int:

@@ -41,6 +41,7 @@ async def read(layout: Layout, type: str, tier: Tier, span: Span, session: Any =
         expired_before=_plain(state.get("expired_before")),
         known=complete or await exists(layout, type, session),
         foreign=foreign,
+        forgotten_before=_plain(state.get("forgotten_before")),
     )
 
 
@@ -59,16 +60,27 @@ async def exists(layout: Layout, type: str, session: Any = None) -> bool:
 
 
 async def mark_complete(layout: Layout, type: str, complete: bool = True) -> None:
-    """Write or take away the marker: a bucket without a revision has no events."""
-    change = {"$set": {"complete": True}} if complete else {"$unset": {"complete": ""}}
+    """Write or take away the marker: a bucket without a revision has no events.
+
+    What has expired by now may have been deleted before anybody raised it, so it is forgotten.
+    """
+    change: Document = {"$set": {"complete": True}} if complete else {"$unset": {"complete": ""}}
+    expired_before = (await state(layout, type)).get("expired_before") if complete else None
+    if expired_before is not None:
+        change["$max"] = {"forgotten_before": expired_before}
     await _write(layout, type, [UpdateOne({"_id": STATE}, change, upsert=complete)])
 
 
 async def expire(layout: Layout, type: str, before: int) -> None:
     """Advance ``expired_before``; it never goes back."""
-    await _write(
-        layout, type, [UpdateOne({"_id": STATE}, {"$max": {"expired_before": Int64(before)}}, upsert=True)]
-    )
+    await _advance(layout, type, "expired_before", before)
+
+
+async def forget(layout: Layout, type: str, before: int) -> None:
+    """Advance ``forgotten_before``, up to ``expired_before``; it never goes back."""
+    expired_before = _plain((await state(layout, type)).get("expired_before"))
+    if expired_before is not None:
+        await _advance(layout, type, "forgotten_before", min(before, expired_before))
 
 
 async def raise_times(layout: Layout, type: str, times: Iterable[int]) -> None:
@@ -89,25 +101,37 @@ def raising(times: Iterable[int]) -> list[UpdateOne]:
     return updates
 
 
-async def raise_known(layout: Layout, type: str) -> None:
-    """Raise every bucket that has a revision: its events may be gone."""
+async def raise_known(layout: Layout, type: str, live: int) -> None:
+    """Raise every bucket that has a revision and ends after `live`: its events may be gone."""
     ids = {chunk_id(tier, 0).partition(":")[0]: tier for tier in CACHED_TIERS}
     async with answered():
         documents = await layout.revisions(type).find({"_id": {"$ne": STATE}}, {"_id": 1}).to_list(None)
     names = {document["_id"] for document in documents}
     for tier in CACHED_TIERS:
         for name in sorted(name for name in names if ids.get(name.partition(":")[0]) is tier):
-            await _raise_chunk(layout, type, name)
+            await _raise_chunk(layout, type, name, _first_place(tier, name, live))
 
 
-async def _raise_chunk(layout: Layout, type: str, name: str) -> None:
+async def _raise_chunk(layout: Layout, type: str, name: str, first: int) -> None:
     async with answered():
         found = await layout.revisions(type).find({"_id": name}).to_list(None)
     change = {
-        f"r.{place}": Int64(random.getrandbits(32) + 1) for document in found for place in document["r"]
+        f"r.{place}": Int64(random.getrandbits(32) + 1)
+        for document in found
+        for place in document["r"]
+        if int(place) >= first
     }
     if change:
         await _write(layout, type, [UpdateOne({"_id": name}, {"$inc": change})])
+
+
+def _first_place(tier: Tier, name: str, live: int) -> int:
+    """Return the place in a chunk of the first bucket that ends after `live`."""
+    return (live - tier.chunk_start(int(name.partition(":")[2]))) // tier.step
+
+
+async def _advance(layout: Layout, type: str, field: str, before: int) -> None:
+    await _write(layout, type, [UpdateOne({"_id": STATE}, {"$max": {field: Int64(before)}}, upsert=True)])
 
 
 async def _write(layout: Layout, type: str, updates: Sequence[UpdateOne]) -> None:

@@ -23,6 +23,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS chunks (key BLOB NOT NULL, step INTEGER NOT NULL, chunk INTEGER NOT NULL,
     cells BLOB NOT NULL, PRIMARY KEY (key, step, chunk))""",
+    "CREATE INDEX IF NOT EXISTS chunks_by_age ON chunks (step, chunk, key)",
 )
 
 

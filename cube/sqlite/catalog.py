@@ -4,7 +4,7 @@
 table                    rows
 =======================  ===================================================================
 ``facts``                name, value: ``cache`` is the id that the metrics file must carry
-``types``                number, name (exact case), known, complete, expired_before
+``types``                number, name (exact case), known, complete, expired_before, forgotten_before
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.sqlite.names`
@@ -25,7 +25,7 @@ from typing import Final
 from cube.errors import Unavailable
 from cube.sqlite.database import immediate
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Kept in ``user_version``; a file of a later one is refused."""
 
 CACHE_ID_BYTES = 16
@@ -33,7 +33,12 @@ CACHE_ID_BYTES = 16
 _SCHEMA = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     """CREATE TABLE types (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-    known INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0, expired_before INTEGER)""",
+    known INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0, expired_before INTEGER,
+    forgotten_before INTEGER)""",
+    f"PRAGMA user_version = {VERSION}",
+)
+_FROM_VERSION_1 = (
+    "ALTER TABLE types ADD COLUMN forgotten_before INTEGER",
     f"PRAGMA user_version = {VERSION}",
 )
 
@@ -46,6 +51,7 @@ class Entry:
     known: bool
     complete: bool
     expired_before: int | None
+    forgotten_before: int | None
 
     @property
     def events(self) -> str:
@@ -66,6 +72,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
                 for statement in _SCHEMA:
                     connection.execute(statement)
                 connection.execute("INSERT INTO facts VALUES ('cache', ?)", (os.urandom(CACHE_ID_BYTES),))
+    if _version(connection) == 1:
+        with immediate(connection):
+            for statement in _FROM_VERSION_1 if _version(connection) == 1 else ():
+                connection.execute(statement)
     if (version := _version(connection)) > VERSION:
         raise Unavailable(
             f"The database {path} was made by a later Cube (its version is {version}, this one reads up to"
@@ -82,9 +92,9 @@ def cache_id(connection: sqlite3.Connection) -> bytes:
 def find(connection: sqlite3.Connection, type: str) -> Entry | None:
     """Read a type's entry."""
     row = connection.execute(
-        "SELECT number, known, complete, expired_before FROM types WHERE name = ?", (type,)
+        "SELECT number, known, complete, expired_before, forgotten_before FROM types WHERE name = ?", (type,)
     ).fetchone()
-    return None if row is None else Entry(row[0], bool(row[1]), bool(row[2]), row[3])
+    return None if row is None else Entry(row[0], bool(row[1]), bool(row[2]), row[3], row[4])
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
@@ -108,8 +118,11 @@ def register(connection: sqlite3.Connection, type: str, entry: Entry | None) -> 
 
 
 def complete(connection: sqlite3.Connection, type: str) -> None:
-    """Set the marker: every bucket with events has a revision."""
-    connection.execute("UPDATE types SET complete = 1 WHERE name = ?", (type,))
+    """Set the marker: every bucket with events has a revision; what has expired before may have none."""
+    connection.execute(
+        f"UPDATE types SET complete = 1, forgotten_before = {_later('expired_before')} WHERE name = ?",  # noqa: S608 - our names
+        (type,),
+    )
 
 
 def expire(connection: sqlite3.Connection, type: str, before: int) -> None:
@@ -119,6 +132,19 @@ def expire(connection: sqlite3.Connection, type: str, before: int) -> None:
         " expired_before = max(coalesce(expired_before, excluded.expired_before), excluded.expired_before)",
         (type, before),
     )
+
+
+def forget(connection: sqlite3.Connection, type: str, before: int) -> None:
+    """Advance a type's ``forgotten_before``, up to its ``expired_before``; without that, not at all."""
+    connection.execute(
+        f"UPDATE types SET forgotten_before = {_later('min(?, expired_before)')} WHERE name = ?",  # noqa: S608 - our names
+        (before, before, type),
+    )
+
+
+def _later(term: str) -> str:
+    """Return the SQL of the later one of a term and ``forgotten_before``, either of which may be NULL."""
+    return f"max(coalesce(forgotten_before, {term}), coalesce({term}, forgotten_before))"
 
 
 def _make_tables(connection: sqlite3.Connection, type: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
+from cube import instant
 from cube.event import Event
-from cube.sqlite import catalog, saving
+from cube.sqlite import catalog, expiry, saving
 from cube.sqlite.readers import Readers
 from cube.sqlite.session import SqliteSession
 from cube.sqlite.writer import Writer
@@ -52,12 +54,33 @@ class SqliteEvents:
         await self._write(lambda connection: catalog.complete(connection, type))
 
     async def revise(self, type: str) -> None:
-        """Raise every bucket of a type that has events or a revision."""
+        """Raise every bucket of a type that has events or a revision, but for those that have expired."""
         await self._raise_all(type)
 
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``; it never goes back."""
         await self._write(lambda connection: catalog.expire(connection, type, before))
+
+    async def delete_events(self, type: str, before: int) -> int:
+        """Delete a type's expired events older than `before`, in transactions of `expiry.SLICE_ROWS`."""
+        entry = await self._entry(type)
+        if entry is None or not entry.known or entry.expired_before is None:
+            return 0
+        end = min(before, entry.expired_before)
+        return await self._delete(lambda connection: expiry.delete_events(connection, entry, end))
+
+    async def forget(self, type: str, before: int) -> None:
+        """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
+        await self._write(lambda connection: catalog.forget(connection, type, before))
+
+    async def delete_revisions(self, type: str, before: int) -> None:
+        """Delete a type's forgotten revisions of buckets that end before `before`."""
+        entry = await self._entry(type)
+        if entry is None or not entry.known or entry.forgotten_before is None:
+            return
+        end = min(before, entry.forgotten_before)
+        for tier in CACHED_TIERS:
+            await self._delete(partial(expiry.delete_revisions, entry=entry, tier=tier, before=end))
 
     async def sweep(self) -> int:
         """Return 0: a save is one transaction, so the dead leave nothing to settle."""
@@ -88,11 +111,25 @@ class SqliteEvents:
     async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
         await self._writer.write(lambda: write)
 
+    async def _delete(self, delete: Callable[[sqlite3.Connection], int]) -> int:
+        deleted = [0]
+
+        def write(connection: sqlite3.Connection) -> None:
+            deleted[0] = delete(connection)
+
+        async def delete_some() -> int:
+            await self._writer.write(lambda: write, expiry.SLICE_ROWS)
+            return deleted[0]
+
+        return await expiry.in_slices(delete_some, expiry.SLICE_ROWS)
+
 
 def _finest_buckets(connection: sqlite3.Connection, entry: catalog.Entry) -> list[int]:
     step, origin = CACHED_TIERS[0].step, CACHED_TIERS[0].origin
     floor = f"time - ((time - {origin}) % {step} + {step}) % {step}"  # % has the sign of the left side
     query = (
-        f"SELECT {floor} FROM {entry.events} UNION SELECT bucket FROM {entry.revisions} WHERE step = {step}"  # noqa: S608 - our names
+        f"SELECT {floor} FROM {entry.events} WHERE time >= :live"  # noqa: S608 - our names
+        f" UNION SELECT bucket FROM {entry.revisions} WHERE step = {step} AND bucket > :live - {step}"
     )
-    return [start for (start,) in connection.execute(query)]
+    live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
+    return [start for (start,) in connection.execute(query, {"live": live})]

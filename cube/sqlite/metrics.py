@@ -8,16 +8,17 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
 from cube.span import Span
-from cube.sqlite import packing
+from cube.sqlite import expiry, packing
 from cube.sqlite.cache import CacheFile
 from cube.sqlite.database import immediate
 from cube.store.ports import CacheKey, Cell
-from cube.tier import Tier
+from cube.tier import CACHED_TIERS, Tier
 
 T = TypeVar("T")
 
@@ -47,6 +48,19 @@ class SqliteMetrics:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
         if cells:
             await self._run(lambda connection: _save(connection, _hash(key), tier, cells))
+
+    async def delete(self, before: int) -> int:
+        """Delete all cells whose buckets end before `before`, in transactions of few chunks."""
+
+        async def run(delete: Callable[[sqlite3.Connection], int]) -> int:
+            return await self._run(partial(_write, delete=delete)) or 0
+
+        whole = partial(expiry.delete_chunks, before=before)
+        deleted = await expiry.in_slices(lambda: run(whole), expiry.SLICE_CHUNKS)
+        for tier in CACHED_TIERS:
+            trimming = expiry.Trimming(tier, before, _chunk_key)
+            await expiry.in_slices(partial(run, trimming.slice), expiry.SLICE_CHUNKS)
+        return deleted
 
     def close(self) -> None:
         """Finish what was begun and close the file; blocks."""
@@ -98,6 +112,11 @@ def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping
     with immediate(connection):
         for chunk, fresh in by_chunk.items():
             _merge(connection, key, tier, chunk, fresh)
+
+
+def _write(connection: sqlite3.Connection, delete: Callable[[sqlite3.Connection], int]) -> int:
+    with immediate(connection):
+        return delete(connection)
 
 
 def _merge(

@@ -74,8 +74,10 @@ class Batch:
         """Write every event over the one stored under its id; return the times that were stored."""
         stored = _stored_times(connection, entry, list(self.latest))
         values: list[Any] = []
+        live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
         for position, event in enumerate(self.latest.values()):
-            time = event.time if event.timed else stored[event.id]
+            # An expired event is as good as gone: it has no time to keep.
+            time = event.time if event.timed or stored[event.id] < live else stored[event.id]
             values += (time, event.id, self.values[3 * position + 2])
         _insert(connection, entry, values, "UPDATE SET time = excluded.time, data = excluded.data")
         return set(stored.values())

@@ -130,4 +130,10 @@ def _revisions(connection: sqlite3.Connection, type: str, tier: Tier, span: Span
     if entry.known:
         query = f"SELECT bucket, number FROM {entry.revisions} WHERE step = ? AND bucket >= ? AND bucket < ?"  # noqa: S608 - our table
         numbers = dict(connection.execute(query, (tier.step, span.start, span.stop)).fetchall())
-    return Revisions(numbers, entry.complete, entry.expired_before, entry.known)
+    return Revisions(
+        numbers,
+        entry.complete,
+        entry.expired_before,
+        entry.known,
+        forgotten_before=entry.forgotten_before,
+    )

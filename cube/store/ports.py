@@ -40,6 +40,8 @@ class Revisions:
     ``expired_before``: buckets that start before it are not scanned; None if nothing expired.
     ``known``: whether the store holds a collection of events of this type at all.
     ``foreign``: other tools write events of this type beside Cube: nothing is skipped or cached.
+    ``forgotten_before``: a bucket that starts before it may have no revision though it had events; never
+    after ``expired_before``, None if nothing is forgotten.
     """
 
     numbers: Mapping[int, int] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Revisions:
     expired_before: int | None = None
     known: bool = False
     foreign: bool = False
+    forgotten_before: int | None = None
 
 
 class Cell(NamedTuple):
@@ -130,10 +133,29 @@ class EventStore(Protocol):
         """
 
     async def revise(self, type: str) -> None:
-        """Raise the revisions of every bucket of a type, whether it is complete or not."""
+        """Raise the revisions of every bucket of a type, whether it is complete or not.
+
+        All but those that end before ``expired_before``: their metrics could not be computed again.
+        """
 
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``, durably; it never goes back."""
+
+    async def delete_events(self, type: str, before: int) -> int:
+        """Delete the events older than `before` and than ``expired_before``; return how many.
+
+        In slices, between which others get their turn. No revision is raised: what the cache has of
+        an expired bucket goes on counting. Queries that began before the expiry must have ended.
+        """
+
+    async def forget(self, type: str, before: int) -> None:
+        """Advance ``forgotten_before``, up to ``expired_before`` at most, durably; it never goes back."""
+
+    async def delete_revisions(self, type: str, before: int) -> None:
+        """Delete the revisions of buckets that end before `before` and ``forgotten_before``, or some of them.
+
+        Their metrics count no more. Queries that began before they were forgotten must have ended.
+        """
 
     async def sweep(self) -> int:
         """Raise what the notes and intents of dead processes name; return how many were settled."""
@@ -147,6 +169,12 @@ class MetricStore(Protocol):
 
     async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
         """Merge cells into what is there; a chunk that would be over 1 MB is left as it was."""
+
+    async def delete(self, before: int) -> int:
+        """Delete all cells, of every type, whose buckets end before `before`; return of how many chunks.
+
+        In slices, between which others get their turn.
+        """
 
 
 class Names(Protocol):
