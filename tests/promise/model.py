@@ -30,10 +30,12 @@ class Model:
 
     ``certain``: id -> versions of which exactly one is stored; no entry where nobody acknowledged one.
     ``pending``: versions whose save has begun and not returned, or whose writer was killed.
+    ``gone``: of each of these exactly one was stored until it was deleted, long after it had expired.
     """
 
     certain: dict[str, set[Version]] = field(default_factory=dict)
     pending: set[Version] = field(default_factory=set)
+    gone: list[frozenset[Version]] = field(default_factory=list)
     versions: int = 0
     _overtook: defaultdict[Version, set[Version]] = field(default_factory=lambda: defaultdict(set))
 
@@ -55,12 +57,19 @@ class Model:
                 if rival.id == version.id:
                     self._overtook[rival].add(version)
 
+    def delete(self, before: int) -> None:
+        """Note that the events before a time were deleted: a later version of such an id is another event."""
+        for id, versions in list(self.certain.items()):
+            if all(version.time < before for version in versions):
+                self.gone.append(frozenset(self.certain.pop(id)))
+
 
 class Window:
     """What one query may see: fixed when it begins, widened by the saves that run beside it."""
 
     def __init__(self, model: Model) -> None:
         self.certain = {id: frozenset(versions) for id, versions in model.certain.items()}
+        self.gone = tuple(model.gone)
         self.possible: defaultdict[str, set[Version]] = defaultdict(set)
         self.widen(model.pending)
 
@@ -73,24 +82,24 @@ class Window:
         """Raise AssertionError unless the sums by bucket are what the promise allows.
 
         Of an id that nobody is writing, exactly the acknowledged version is counted. Beside a write it
-        may be the old one, the new one, or none. Expired buckets are not looked at.
+        may be the old one, the new one, or none. A bucket that starts before the expiry may have no value;
+        if it has one, that is right, and counts what has been deleted.
         """
-        live = {
-            bucket: int(total or 0)
-            for bucket, total in sums.items()
-            if expired_before is None or bucket >= expired_before
-        }
-        for id, versions in self.certain.items():
-            inside = [version for version in versions if tier.floor(version.time) in live]
-            counted = [version for version in inside if live[tier.floor(version.time)] & version.value]
+        known = {bucket: int(total) for bucket, total in sums.items() if total is not None}
+        lost = sums.keys() - known.keys()
+        assert all(expired_before is not None and bucket < expired_before for bucket in lost), lost
+        for versions in (*self.certain.values(), *self.gone):
+            inside = [version for version in versions if tier.floor(version.time) in known]
+            counted = [version for version in inside if known[tier.floor(version.time)] & version.value]
+            (id,) = {version.id for version in versions}
             if not self.possible[id] and len(inside) == len(versions):
                 assert len(counted) == 1, f"of {id}'s acknowledged {set(versions)}, {counted} are counted"
-        self._check_nothing_else(live, tier)
+        self._check_nothing_else(known, tier)
 
-    def _check_nothing_else(self, live: Mapping[int, int], tier: Tier) -> None:
+    def _check_nothing_else(self, known: Mapping[int, int], tier: Tier) -> None:
         allowed: defaultdict[int, int] = defaultdict(int)
-        for versions in (*self.certain.values(), *self.possible.values()):
+        for versions in (*self.certain.values(), *self.possible.values(), *self.gone):
             for version in versions:
                 allowed[tier.floor(version.time)] |= version.value
-        for bucket, total in live.items():
+        for bucket, total in known.items():
             assert not total & ~allowed[bucket], f"{bucket} counts what cannot be there: {total:b}"

@@ -44,6 +44,7 @@ __all__ = ["mongo_server"]
 MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
 OFFSETS = (0, 4_000, 10_000, 61_000, 3_600_000, 86_400_000, 8 * 86_400_000)
 TIMES = tuple(MONDAY + offset for offset in OFFSETS)
+COLLECTORS = 3
 IDS = ("a", "b", "c", "d")
 PICKS = st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(TIMES)), min_size=1, max_size=3)
 SUM = "sum(test(v))"
@@ -102,6 +103,7 @@ class Save:
 
     actor: Actor
     versions: list[Version]
+    collector: int
 
 
 @dataclass
@@ -115,7 +117,11 @@ class Query:
 
 
 class PromiseMachine(RuleBasedStateMachine):
-    """Two collectors' stores, two evaluators' pyramids, and a model; each step of each is a choice."""
+    """Three collectors' stores, two evaluators' pyramids, and a model; each step of each is a choice.
+
+    A collector has one save in flight: a second one could wait for a lock that the first holds at its gate,
+    and would never come to a gate of its own. One that is killed is replaced.
+    """
 
     def __init__(self, make: Callable[[], SqlitePlace | MongoPlace]) -> None:
         super().__init__()
@@ -130,7 +136,8 @@ class PromiseMachine(RuleBasedStateMachine):
         self.runner.run(self._open())
 
     async def _open(self) -> None:
-        self.collectors = [await self.place.open(writes=True) for _ in range(2)]
+        self.collectors = [await self.place.open(writes=True) for _ in range(COLLECTORS)]
+        self.dead: list[Store] = []
         self.stores = [await self.place.open(writes=False) for _ in range(2)]
         self.pyramids = [Pyramid(store, ColumnScan(self.threads)) for store in self.stores]
         self.sweeper = await self.place.open_sweeper()
@@ -142,9 +149,10 @@ class PromiseMachine(RuleBasedStateMachine):
 
     # Writers.
 
-    @rule(collector=st.integers(0, 1), picks=PICKS)
+    @rule(collector=st.integers(0, COLLECTORS - 1), picks=PICKS)
     def begin_a_save(self, collector: int, picks: list[tuple[str, int]]) -> None:
-        if len(self.saves) >= 3 or self.model.versions > MAX_VERSIONS - 4:
+        busy = {save.collector for save in self.saves}
+        if collector in busy or self.model.versions > MAX_VERSIONS - 4:
             return
         versions = [self.model.version(id, time) for id, time in dict(picks).items()]
         self.model.begin(versions)
@@ -157,7 +165,7 @@ class PromiseMachine(RuleBasedStateMachine):
             await actor.arrive()
             return actor
 
-        self.saves.append(Save(self.runner.run(begin()), versions))
+        self.saves.append(Save(self.runner.run(begin()), versions, collector))
 
     @precondition(lambda self: self.saves)
     @rule(data=st.data(), steps=st.one_of(st.integers(1, 8), st.just(10_000)))
@@ -167,7 +175,7 @@ class PromiseMachine(RuleBasedStateMachine):
     @rule(picks=PICKS, step=st.sampled_from(sorted(TIERS)))
     def save_and_ask(self, picks: list[tuple[str, int]], step: int) -> None:
         before = len(self.saves)
-        self.begin_a_save(self.model.versions % 2, picks)
+        self.begin_a_save(self.model.versions % COLLECTORS, picks)
         if len(self.saves) > before:
             self._drive(self.saves[-1], 10_000)
             self.ask_at_once(self.model.versions % 3 % 2, step, picks[0][1])
@@ -178,14 +186,14 @@ class PromiseMachine(RuleBasedStateMachine):
     ) -> None:
         """Ask before, after and between all steps of a save, whose writer may die at one of them."""
         before = len(self.saves)
-        self.begin_a_save(self.model.versions % 2, picks)
+        self.begin_a_save(self.model.versions % COLLECTORS, picks)
         if len(self.saves) == before:
             return
         save = self.saves[-1]
         for number in range(1, 100):
             self.ask_at_once(number % 2, step, picks[0][1])
             if number == fatal_step:
-                self.killed.append(self.saves.pop())
+                self._kill(len(self.saves) - 1)
                 break
             self._drive(save, 1)
             if save not in self.saves:
@@ -196,7 +204,7 @@ class PromiseMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.saves)
     @rule(data=st.data())
     def kill_a_writer(self, data: st.DataObject) -> None:
-        self.killed.append(self.saves.pop(data.draw(st.integers(0, len(self.saves) - 1))))
+        self._kill(data.draw(st.integers(0, len(self.saves) - 1)))
 
     @rule()
     def sweep_if_nobody_writes(self) -> None:
@@ -204,12 +212,25 @@ class PromiseMachine(RuleBasedStateMachine):
             self.runner.run(self.sweeper.events.sweep())
 
     @precondition(
-        lambda self: not self.saves and not self.queries and self.model.versions > MAX_VERSIONS // 2
+        lambda self: not self.saves and not self.queries and self.model.versions > MAX_VERSIONS // 3
     )
     @rule(before=st.sampled_from(TIMES))
     def expire(self, before: int) -> None:
         self.runner.run(self.sweeper.events.expire("test", before))
         self.expired_before = max(before, self.expired_before or before)
+
+    @precondition(lambda self: not self.saves and not self.queries and self.expired_before is not None)
+    @rule(before=st.sampled_from(TIMES))
+    def delete_events(self, before: int) -> None:
+        """Delete what has expired, when nobody is at work who began before it had."""
+        self.runner.run(self.sweeper.events.delete_events("test", before))
+        self.model.delete(min(before, self.expired_before or before))
+
+    @precondition(lambda self: not self.saves and not self.queries and self.expired_before is not None)
+    @rule(before=st.sampled_from(TIMES), with_metrics=st.booleans())
+    def forget(self, before: int, with_metrics: bool) -> None:
+        """Delete revisions, whether or not the metrics that they vouched for were deleted before."""
+        self.runner.run(self._forget(before, with_metrics))
 
     # Readers.
 
@@ -268,6 +289,13 @@ class PromiseMachine(RuleBasedStateMachine):
 
     # Private.
 
+    def _kill(self, place: int) -> None:
+        """Let a collector die in the middle of its save; another begins in its place."""
+        save = self.saves.pop(place)
+        self.killed.append(save)
+        self.dead.append(self.collectors[save.collector])
+        self.collectors[save.collector] = self.runner.run(self.place.open(writes=True))
+
     def _drive(self, save: Save, steps: int) -> None:
         async def go() -> None:
             for _ in range(steps):
@@ -294,6 +322,12 @@ class PromiseMachine(RuleBasedStateMachine):
         sums = self.runner.run(self._measure(self.pyramids[evaluator], tier, anchor))
         window.check(sums, tier, self.expired_before)
         return sums
+
+    async def _forget(self, before: int, with_metrics: bool) -> None:
+        if with_metrics:
+            await self.sweeper.metrics.delete(before)
+        await self.sweeper.events.forget("test", before)
+        await self.sweeper.events.delete_revisions("test", before)
 
     async def _measure(self, pyramid: Pyramid, tier: Tier, anchor: int) -> dict[int, float | None]:
         reduction = parse_metric(SUM)
@@ -325,7 +359,7 @@ class PromiseMachine(RuleBasedStateMachine):
             await save.actor.bury()
         for query in self.queries:
             await query.actor.bury()
-        for store in [*self.collectors, *self.stores, self.sweeper]:
+        for store in [*self.collectors, *self.dead, *self.stores, self.sweeper]:
             await store.close()
         await self.place.close()
 
