@@ -28,6 +28,8 @@ from cube.web import Access, Operation, Reply, Request, Route, json_text, standa
 
 T = TypeVar("T")
 
+_DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+
 GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
 
@@ -210,7 +212,7 @@ class _Letters:
 
 def _told(reply: Reply, spooled: int) -> Reply:
     """Return a reply whose status promises no more than is true: 200 is for what every query counts."""
-    return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status == HTTPStatus.OK else reply
+    return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status in _DONE else reply
 
 
 async def _aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:

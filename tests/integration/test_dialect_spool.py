@@ -36,6 +36,21 @@ async def test_what_is_only_in_the_spool_is_not_told_with_200(tmp_path: Path) ->
                 await asyncio.sleep(0.01)
 
 
+async def test_no_content_promises_as_much_as_200(tmp_path: Path) -> None:
+    settings = CollectorSettings(spool=SpoolSettings(directory=str(tmp_path / "spool")))
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "a"}
+    headers = {"Content-Type": "application/cloudevents+json"}
+    async with staged(tmp_path, settings) as stage:
+        statuses = []
+        for error in (None, Unavailable("Gone for a while.")):
+            stage.events.error = error
+            body = json.dumps(event | {"id": repr(error)}).encode()
+            statuses.append((await ask(stage.port, "POST", "/cloudevents", body, headers)).status)
+        assert statuses == [204, 202]
+        stage.events.error = None
+        await stage.until_stored("a", 2)
+
+
 async def test_without_a_spool_a_store_that_is_away_is_503(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.events.error = Unavailable("Gone for a while.")
