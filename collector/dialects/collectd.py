@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from collector.dialects.collectd_rates import Reading, difference, rate
+from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
 from collector.dialects.identity import hashed
 from collector.dialects.naming import named, property_name
@@ -120,16 +120,20 @@ class ValueList:
 def _shown(item: ValueList, state: DialectState, differences: bool) -> dict[str, Any]:
     """Return what is stored of the values, by their names; the series moves on to this reading.
 
-    One that was seen before shows the same again; one that is older than the last shows gauges alone.
+    One that was seen before shows the same again. One that is older than the last, or another of its
+    time, shows gauges, but nothing where they stand beside counts: it may be stored already, with rates.
     """
     last: Reading | None = state.get("series", item.path)
+    is_late = last is not None and item.time <= last.time
     if last is not None and last.time == item.time and last.values == item.values:
         shown = last.shown
+    elif is_late and not COUNTED.isdisjoint(item.kinds):
+        return {}
     else:
         counted = difference if differences else rate
         shown = tuple(_value(counted, last, item, place) for place in range(len(item.values)))
-        if last is None or item.time > last.time:
-            state.put("series", item.path, Reading(item.time, item.values, shown))
+    if not is_late:
+        state.put("series", item.path, Reading(item.time, item.values, shown))
     pairs = zip(item.names, shown, strict=True)
     return {name: value for name, value in pairs if value is not None}
 

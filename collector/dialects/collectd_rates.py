@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+COUNTED: Final = frozenset({"derive", "counter"})
+"""The kinds whose values mean something only beside the reading before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ def rate(kind: str, last: Reading | None, place: int, time: int, value: float) -
 
     None: there is no rate, for it is the first reading, an older one, or the first after a reset.
     """
-    if kind not in ("derive", "counter"):
+    if kind not in COUNTED:
         return value
     before = _before(last, place)
     if last is None or before is None or time <= last.time:

@@ -149,6 +149,20 @@ def test_a_reading_sent_again_is_the_same_event_and_the_series_does_not_move() -
     assert later.data["interface"]["if_octets"] == {"rx": 20.0, "tx": 0.0}
 
 
+def test_an_older_reading_does_not_take_the_rates_of_what_is_stored() -> None:
+    collectd = Collectd()
+    mixed = [
+        {**octets(time, count, 5), "dstypes": ["derive", "gauge"]} for time, count in ((100, 0), (110, 50))
+    ]
+    assert [draft.data["interface"]["if_octets"] for draft in collectd.send(*mixed).drafts] == [
+        {"tx": 5},
+        {"rx": 5.0, "tx": 5},
+    ]
+    collectd.send({**octets(120, 50, 5), "dstypes": ["derive", "gauge"]})
+    assert collectd.send(*mixed).drafts == []
+    assert len(collectd.send(item([1], time=120), item([1], time=110)).drafts) == 2
+
+
 def test_squares_differences_are_there_for_those_who_ask() -> None:
     collectd = Collectd(differences=True)
     sent = collectd.data(octets(100, 1000, 10), octets(110, 5512, 5), octets(120, 5512, 6))
