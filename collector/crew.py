@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cube.cli.supervisor import Child, Program
 from cube.settings import CollectorSettings
-from cube.web import open_datagrams, open_listening, stop_signal, warn_of_others, write_ready_file
+from cube.web import open_datagrams, open_listening, stop_signal, tell_ready, warn_of_others
 
 GRACE_SECONDS = 1.0
 """How much longer than ``stop_seconds`` a child may take before it is killed."""
@@ -58,8 +58,7 @@ class _Crew:
         addresses = await self._child(0, {}).start()
         others = [self._child(number, addresses) for number in range(1, self._settings.processes)]
         await asyncio.gather(*(child.start() for child in others))
-        if self._settings.ready_file:
-            write_ready_file(self._settings.ready_file, addresses)
+        tell_ready(self._settings.ready_file, addresses)
         _log.info("%d processes listen on %s", len(self._children), " and ".join(addresses.values()))
         await asyncio.gather(*(child.keep() for child in self._children))
 

@@ -27,9 +27,9 @@ from cube.web import (
     run,
     set_up_log,
     stop_signal,
+    tell_ready,
     warn_of_others,
     with_process_figures,
-    write_ready_file,
 )
 
 _log = logging.getLogger("cube.collector")
@@ -74,8 +74,7 @@ async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> Non
         collector = await Collector.start(
             databases.stores, gate, settings, with_process_figures(registry), _now
         )
-        if settings.ready_file:
-            write_ready_file(settings.ready_file, collector.addresses)
+        tell_ready(settings.ready_file, collector.addresses)
         _log.info("listening on %s", " and ".join(collector.addresses.values()))
         async with followed_keys(databases.keys, ring, collector.close_revoked):
             await told.wait()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cube.web import SharedRegistry, run
 def main() -> None:
     """Run collector NUMBER until SIGTERM."""
     directory, number, count, *flags = sys.argv[1:]
+    os.environ.pop("NOTIFY_SOCKET", None)  # systemd hears of the parent
     with begin(flags) as settings:
         run(_work(settings, SharedRegistry(Path(directory), int(number), int(count))))
 

@@ -24,9 +24,9 @@ from cube.web import (
     run,
     set_up_log,
     stop_signal,
+    tell_ready,
     warn_of_others,
     with_process_figures,
-    write_ready_file,
 )
 from evaluator.app import Evaluator
 from evaluator.restriction import refuse_bad_filters
@@ -60,8 +60,7 @@ async def serve(settings: EvaluatorSettings) -> None:
         evaluator = Evaluator(
             databases.stores, gate, settings, with_process_figures(CollectorRegistry()), _now
         )
-        if settings.ready_file:
-            write_ready_file(settings.ready_file, evaluator.addresses)
+        tell_ready(settings.ready_file, evaluator.addresses)
         _log.info("listening on %(http)s", evaluator.addresses)
         async with followed_keys(databases.keys, ring, evaluator.close_revoked):
             await told.wait()

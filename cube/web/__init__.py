@@ -14,7 +14,7 @@ from cube.web.access import Access, Gate, KeyRing, standard_credentials
 from cube.web.guard import followed_keys, refuse_exposure, tls_context
 from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
-from cube.web.process import WORK_SHARE, run, stop_signal, write_ready_file
+from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
 from cube.web.sentry import reporting
@@ -52,10 +52,10 @@ __all__ = [
     "set_up_log",
     "standard_credentials",
     "stop_signal",
+    "tell_ready",
     "tls_context",
     "turn_away",
     "warn_of_others",
     "with_process_figures",
     "with_standard_routes",
-    "write_ready_file",
 ]

@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ def stop_signal(seconds: float) -> asyncio.Event:
     def tell() -> None:
         if not told.is_set():
             told.set()
+            _notify("STOPPING=1")
             _end_within(seconds)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,8 +44,15 @@ def stop_signal(seconds: float) -> asyncio.Event:
     return told
 
 
-def write_ready_file(path: str, addresses: Mapping[str, str]) -> None:
-    """Tell the addresses in a file, which is there as a whole or not at all."""
+def tell_ready(path: str, addresses: Mapping[str, str]) -> None:
+    """Tell where the process listens in a file, if there is one, and systemd, if it asks, that it does."""
+    if path:
+        _write(path, addresses)
+    _notify("READY=1")
+
+
+def _write(path: str, addresses: Mapping[str, str]) -> None:
+    """Write a file that is there as a whole or not at all."""
     aside = Path(f"{path}.{os.getpid()}.tmp")
     aside.write_bytes(json_text.encode(addresses) + b"\n")
     aside.replace(path)
@@ -64,6 +73,18 @@ def run(main: Coroutine[object, object, None]) -> None:
 def open_files() -> int:
     """Return how many files, connections among them, the process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _notify(state: str) -> None:
+    """Tell systemd our state, as sd_notify(3) does, if it started us with ``Type=notify``."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+        try:
+            own.sendto(state.encode(), f"\0{path[1:]}" if path.startswith("@") else path)
+        except OSError as error:
+            _log.warning("systemd cannot be told %s: %s", state, error.strerror)
 
 
 def _raise_file_limit() -> None:

@@ -109,3 +109,16 @@ def test_a_port_that_is_taken_is_refused_with_a_sentence(tmp_path: Path) -> None
     assert ended.returncode == 1
     assert "Cannot listen on" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--processes", "2")])
+def test_systemd_is_told_when_it_listens_and_when_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with daemon("collector", f"sqlite:{tmp_path}", tmp_path, *flags):
+            assert systemd.recv(100) == b"READY=1"
+        assert systemd.recv(100) == b"STOPPING=1"

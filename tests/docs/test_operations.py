@@ -1,0 +1,121 @@
+"""`docs/operations.md` names every metric, and what it says to do works."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+
+from cube.settings import CollectorSettings
+from tests.daemon import Daemon, daemon
+from tests.mongo_server import MongoServer
+from tests.web_client import ask
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+
+
+def metrics_of(process: Daemon) -> set[str]:
+    with urlopen(f"{process.http}/metrics") as answer:
+        names = re.findall(r"^# HELP (\S+) ", answer.read().decode(), re.MULTILINE)
+    return {name for name in names if not name.endswith("_created")}
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Everything that either daemon tells, with all that can be switched on."""
+    directory = tmp_path_factory.mktemp("metrics")
+    spool = ("--processes", "2", "--spool-directory", str(directory / "spool"))
+    with (
+        MongoServer() as server,
+        daemon("collector", server.url, directory, *spool) as collector,
+        daemon("evaluator", server.url, directory) as evaluator,
+    ):
+        return metrics_of(collector) | metrics_of(evaluator)
+
+
+def test_every_metric_of_either_daemon_is_explained(metrics: set[str]) -> None:
+    assert len(metrics) > 30
+    assert sorted(name for name in metrics if f"`{name}`" not in PAGE) == []
+
+
+def test_every_metric_that_is_explained_exists(metrics: set[str]) -> None:
+    tables = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    named = {name for cell in tables for name in re.findall(r"`((?:cube|process|python)_\w+)`", cell)}
+    assert len(named) > 30
+    assert named - metrics == set()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_unit_file_is_one_and_fits_the_settings(tmp_path: Path) -> None:
+    (text,) = blocks("ini")
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of systemd have capitals
+    unit.read_string(text)
+    program, *flags = unit["Service"]["ExecStart"].split()
+    assert (ROOT / Path(program).relative_to("/opt/cube")).exists()
+    assert flags == ["--config", "/etc/cube/collector.toml"]
+    assert int(unit["Service"]["TimeoutStopSec"]) > CollectorSettings().stop_seconds + 3
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
+    file = tmp_path / "cube-collector@.service"
+    file.write_text(text.replace(program, "/bin/true").replace("User=cube", "User=root"))
+    checked = subprocess.run(
+        [analyze, "verify", "--man=no", file], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "cube-collector" not in checked.stderr, checked.stderr
+    assert checked.returncode == 0, checked.stderr
+
+
+async def count(evaluator: Daemon) -> float:
+    query = f"expression={quote('sum(a)')}&step=86400000&start=2020-01-01&stop=2020-01-02"
+    found: float = json.loads((await ask(evaluator.port, "GET", f"/1.0/metric?{query}")).body)[0]["value"]
+    return found
+
+
+async def store(collector: Daemon, first: int, last: int) -> None:
+    events = [{"type": "a", "time": "2020-01-01T12:00Z", "id": id} for id in range(first, last)]
+    assert (await ask(collector.port, "POST", "/1.0/event", json.dumps(events).encode())).status == 200
+
+
+async def test_a_sqlite_backup_of_a_running_daemon_restores_to_what_it_held(tmp_path: Path) -> None:
+    """With the cache of metrics left as it was, which by then knows of later events."""
+    (command,) = [line for line in PAGE.splitlines() if "VACUUM INTO" in line]
+    statement = re.findall(r'"(VACUUM INTO .*)"', command)[0]
+    backup = tmp_path / "backup.db"
+    data = tmp_path / "data"
+    data.mkdir()
+    live = data / "test.events.db"
+    with (
+        daemon("collector", f"sqlite:{data}", tmp_path) as collector,
+        daemon("evaluator", f"sqlite:{data}", tmp_path) as evaluator,
+    ):
+        await store(collector, 0, 100)
+        assert await count(evaluator) == 100
+        with contextlib.closing(sqlite3.connect(live)) as opened:
+            opened.execute(statement.replace("/backup/events.db", str(backup)))
+        await store(collector, 100, 150)
+        assert await count(evaluator) == 150
+    for suffix in ("-wal", "-shm"):
+        live.with_name(live.name + suffix).unlink(missing_ok=True)
+    shutil.copy(backup, live)
+    with (
+        daemon("collector", f"sqlite:{data}", tmp_path) as collector,
+        daemon("evaluator", f"sqlite:{data}", tmp_path) as evaluator,
+    ):
+        assert await count(evaluator) == 100
+        await store(collector, 200, 210)
+        assert await count(evaluator) == 110
