@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tornado.httputil import HTTPHeaders
-
-from collector.dialects.dialect import Context, Draft, Refusal, Translation
+from collector.dialects.dialect import Draft, Refusal, Translation
 from collector.dialects.snowplow import dialect
 from cube.event import Event
 from cube.web import Request
+from tests.dialect_request import NOW, context
+from tests.dialect_request import request as dialect_request
 
-NOW = 1_700_000_000_000
 NEW_USER = "11111111-2222-4333-8444-555555555555"
 DIALECT = dialect(["/com.acme/track"], make_id=lambda: NEW_USER)
 PAYLOAD = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
@@ -23,25 +22,13 @@ UNSTRUCT = "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0"
 CONTEXTS = "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-1"
 
 
-class Forgetful:
-    """The state of a dialect that has none."""
-
-    def get(self, kind: str, key: str) -> Any:
-        raise AssertionError("nothing is remembered")
-
-    def put(self, kind: str, key: str, value: Any) -> None:
-        raise AssertionError("nothing is remembered")
-
-
 def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Request:
-    made = Request(method, target, HTTPHeaders(headers or {}), "10.1.2.3")
-    made.body = body
-    return made
+    return dialect_request(body, headers, target, method)
 
 
 def translated(made: Request) -> Translation:
     path = {endpoint.path: endpoint for endpoint in DIALECT.endpoints}[made.path]
-    return path.translate[made.method](made, Context(NOW, "test", Forgetful()))
+    return path.translate[made.method](made, context())
 
 
 def posted(

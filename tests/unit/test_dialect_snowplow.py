@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cube.event import ABSENT
+from tests.dialect_request import NOW
 from tests.unit.snowplow_requests import (
     CONTEXTS,
     NEW_USER,
-    NOW,
     draft_of,
     mapped,
     packed,
@@ -365,4 +365,4 @@ def test_an_anonymous_sender_leaves_neither_address_nor_cookie() -> None:
 
 def test_the_requests_address_and_browser_are_kept_where_the_event_names_none() -> None:
     data = draft_of(posted({"e": "pv"}, headers={"User-Agent": "UA/1"})).data
-    assert (data["ip"], data["user_agent"]) == ("10.1.2.3", "UA/1")
+    assert (data["ip"], data["user_agent"]) == ("127.0.0.1", "UA/1")
