@@ -6,6 +6,7 @@ A new one is a line here, a switch in `DialectSettings` and a page in ``docs/dia
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from collector.dialects import cloudevents, collectd, otlp, segment, snowplow
@@ -24,7 +25,14 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.eye, lambda: EYE),
         (settings.tracardi, lambda: TRACARDI),
         (settings.cloudevents, cloudevents.dialect),
-        (settings.otlp, lambda: otlp.dialect(hashed_ids=settings.otlp_hashed_ids)),
+        (
+            settings.otlp,
+            partial(
+                otlp.dialect,
+                hashed_ids=settings.otlp_hashed_ids,
+                environments=settings.otlp_environments,
+            ),
+        ),
         (settings.segment, segment.dialect),
         (
             settings.snowplow,

@@ -160,6 +160,9 @@ class DialectSettings:
     otlp_hashed_ids: bool = setting(
         True, "Log records that are equal in everything are one event, so that a resend stores nothing twice."
     )
+    otlp_environments: bool = setting(
+        True, "A resource's deployment.environment.name has to be the environment; false: it is data alone."
+    )
     segment: bool = setting(True, "Take what Segment's clients send.")
     snowplow: bool = setting(True, "Take what Snowplow's trackers send.")
     snowplow_paths: tuple[str, ...] = setting(

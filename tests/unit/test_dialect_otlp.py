@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.dialects.bounds import MAX_ITEMS
 from collector.dialects.dialect import Draft, Refusal, Translation
-from collector.dialects.otlp.http import MAX_RECORD_BYTES, credentials, refuse, translate
+from collector.dialects.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
 from collector.dialects.otlp.wire import MAX_FIELDS, bytes_field
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.event import ABSENT
@@ -311,6 +311,11 @@ def test_the_environment_is_that_of_the_resource(key: str) -> None:
     assert credentials(request(made.SerializeToString(), PROTOBUF)).environments == {"stage"}
 
 
+def test_the_environment_may_be_data_alone() -> None:
+    assert dialect().credentials is not None
+    assert dialect(environments=False).credentials is None
+
+
 def nested(levels: int) -> bytes:
     """Return a record whose body is so many arrays in each other."""
     value = b""
@@ -367,7 +372,7 @@ def test_unknown_fields_are_skipped() -> None:
 
 
 def test_protobuf_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, collector.dialects.otlp; sys.exit('google.protobuf' in sys.modules)"
+    code = "import sys, collector.main; sys.exit('google.protobuf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -171,6 +171,11 @@ def test_a_write_key_in_the_body_is_a_key() -> None:
     assert dialect().secrets == {"writeKey"}
 
 
+def test_an_import_is_a_batch() -> None:
+    translate = {endpoint.path: endpoint.translate for endpoint in dialect().endpoints}
+    assert translate["/v1/import"] == translate["/v1/batch"]
+
+
 def test_a_pixel_takes_json_and_base64_of_it_in_all_its_writings() -> None:
     message = json.dumps({"userId": "u", "event": "é>?~~", "writeKey": "wk"}).encode()
     plain = "%7B%22userId%22:%22u%22,%22event%22:%22E%22,%22writeKey%22:%22wk%22%7D"

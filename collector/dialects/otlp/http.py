@@ -30,17 +30,19 @@ class UnsupportedMedia(InvalidRequest):
     """The body is in neither encoding: HTTP 415."""
 
 
-def dialect(*, hashed_ids: bool = True) -> Dialect:
-    """Return the dialect. ``hashed_ids``: a record's id is the hash of all of it, unless it has its own.
+def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
+    """Return the dialect.
 
-    Then a resend stores nothing twice; but two records that are equal to the last nanosecond are one.
+    ``hashed_ids``: a record's id is the hash of all of it, unless it has its own. Then a resend stores
+    nothing twice; but two records that are equal to the last nanosecond are one. ``environments``: a
+    resource's environment is a claim, else it is data alone.
     """
     endpoint = Endpoint(
         "/v1/logs",
         {"POST": partial(translate, hashed_ids=hashed_ids)},
         "Store the log records of an OTLP request.",
     )
-    return Dialect(NAME, (endpoint,), credentials=credentials, refuse=refuse)
+    return Dialect(NAME, (endpoint,), credentials=credentials if environments else None, refuse=refuse)
 
 
 def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Translation:
