@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.daemon import Daemon, daemon
 from tests.fuzz import claims
+from tests.fuzz.dialects import changed
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.openapi import fuzz_openapi
 
@@ -47,6 +48,7 @@ class Target:
         claims.check_daemon(self.collector, self.directory / "collector.log")
         claims.check_daemon(self.evaluator, self.directory / "evaluator.log")
         claims.check_canaries(self.evaluator)
+        claims.check_stored(self.evaluator)
 
 
 @contextmanager
@@ -68,6 +70,7 @@ def run(aimed: Target, inputs: int, seed: int) -> dict[str, int]:
     ways: dict[str, Callable[[Target, int, int], int]] = {
         "events over HTTP": fuzz_events,
         "questions over HTTP": fuzz_questions,
+        "foreign clients' requests": fuzz_dialects,
         "heads of requests": fuzz_heads,
         "datagrams": fuzz_datagrams,
         "WebSocket of the collector": lambda *to: asyncio.run(_fuzz_sockets(*to, collector=True)),
@@ -100,6 +103,15 @@ def fuzz_questions(aimed: Target, count: int, seed: int) -> int:
         for _ in range(count):
             path = made.random.choice(("/1.0/event", "/1.0/metric", "/1.0/metric", "/1.0/types"))
             _ask(connection, "GET", f"{path}?{made.query()}", None, made.headers())
+    return count
+
+
+def fuzz_dialects(aimed: Target, count: int, seed: int) -> int:
+    """Requests of foreign clients to the collector."""
+    made = Inputs(seed)
+    with _connection(aimed.collector) as connection:
+        for _ in range(count):
+            _ask(connection, *changed(made))
     return count
 
 

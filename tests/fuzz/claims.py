@@ -85,3 +85,11 @@ def check_canaries(evaluator: Daemon) -> None:
     with Evaluator(evaluator.http, key=SECRET) as asking:
         found = asking.events("canary(n)", start=0, stop="2100-01-01")
         assert [(event.id, event.data) for event in found] == [(c["id"], c["data"]) for c in CANARIES]
+
+
+def check_stored(evaluator: Daemon) -> None:
+    """Fail where a stored event holds a key: foreign protocols have keys among their data."""
+    with Evaluator(evaluator.http, key=SECRET) as asking:
+        for type in asking.types():
+            for event in asking.events(f"{type}(*)", start=0, stop="2100-01-01"):
+                assert SECRET not in json.dumps(event.data), f"an event of type {type} holds a key: {event}"

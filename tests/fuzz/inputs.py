@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import json
 import random
@@ -113,7 +114,7 @@ class Inputs:
             for _ in range(self.random.choice((10, 49, 50, 51, 200))):
                 deep = [deep] if self.random.random() < 0.5 else {"a": deep}
             return deep
-        return self.random.choice(_ODD)
+        return copy.deepcopy(self.random.choice(_ODD))
 
     def name(self) -> str:
         """Return a property name, odd ones among them."""
