@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from cube.web import json_text
@@ -19,6 +19,7 @@ SECRETS: Final = frozenset(
 _MAX_DEPTH = 40  # leaves room for the levels around a payload
 _MAX_TEXT = 64 * 1024  # more than is kept of a payload, so what is cut off is never shown
 _SHORTEST_KEY = 4  # a shorter key would blot out ordinary text
+_WORD = re.compile(r"""[^\s"'&,;:=(){}\[\]<>\\%]{4,}""")
 _UNWRITTEN = re.compile(r"[^a-z0-9]")
 _IN_TEXT = re.compile(
     r"""(?ix) \b (?P<name> (?:x[-_]?)? api[-_]?key | write[-_]?key | access[-_]?token | auth[-_]?token
@@ -32,10 +33,17 @@ class Redaction:
     """Takes secrets out of one request's payloads.
 
     ``names``: properties whose values go, beside `SECRETS`. ``keys``: the request's own, which go
-    wherever they stand, in texts too.
+    wherever they stand, in texts too. ``is_key``: tells the keys of this server, which go as whole words:
+    a damaged text may hold one where nothing names it.
     """
 
-    def __init__(self, names: Iterable[str] = (), keys: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        keys: Iterable[str] = (),
+        is_key: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._is_key = is_key
         self._names = frozenset(map(_plain, SECRETS.union(names)))
         self._keys = sorted((key for key in keys if len(key) >= _SHORTEST_KEY), key=len, reverse=True)
 
@@ -61,7 +69,7 @@ class Redaction:
         text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
         for key in self._keys:
             text = text.replace(key, REMOVED)
-        return text
+        return _WORD.sub(lambda word: REMOVED if self._is_key(word[0]) else word[0], text)
 
     def _property(self, name: Any, value: Any, depth: int) -> Any:
         return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)

@@ -139,7 +139,7 @@ class DialectService:
         )
         self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
         checked.refusals[:0] = translation.refusals
-        letters = _Letters(self._dialect, credentials, now, request)
+        letters = self._letters(credentials, now, request)
         spooled = await self._store(name, checked, letters)
         return _told(translation.reply(checked.refusals), spooled)
 
@@ -149,12 +149,16 @@ class DialectService:
 
     async def _bury(self, request: Request, error: TooLarge) -> Reply:
         caller, credentials = await self._admit(request, Scope.WRITE)
-        letters = _Letters(self._dialect, credentials, self._desk.clock(), request)
+        letters = self._letters(credentials, self._desk.clock(), request)
         sent = request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace")
         refusal = Refusal(error.message, sent or None)
         self._figures.refused(not_understood=1)
         spooled = await self._store(caller.environment.name, Checked(refusals=[refusal]), letters)
         return _told(self._dialect.bury or Reply(), spooled)
+
+    def _letters(self, credentials: Credentials, now: int, request: Request) -> _Letters:
+        redaction = Redaction(self._dialect.secrets, credentials.keys, self._desk.access.is_key)
+        return _Letters(self._dialect.name, redaction, now, request)
 
     async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
         credentials = standard_credentials(request.headers, request.query)
@@ -196,9 +200,9 @@ class _Side:
 class _Letters:
     """Writes the dead letters of one request."""
 
-    def __init__(self, dialect: Dialect, credentials: Credentials, now: int, request: Request) -> None:
+    def __init__(self, dialect: str, redaction: Redaction, now: int, request: Request) -> None:
         self._dialect = dialect
-        self._redaction = Redaction(dialect.secrets, credentials.keys)
+        self._redaction = redaction
         self._now = now
         self._request = request
 
@@ -207,7 +211,7 @@ class _Letters:
         if not refusals:
             return []
         write = partial(dead_letters, first=first, now=self._now)
-        return await _aside(self._request, write, self._dialect.name, refusals, self._redaction)
+        return await _aside(self._request, write, self._dialect, refusals, self._redaction)
 
 
 def _told(reply: Reply, spooled: int) -> Reply:

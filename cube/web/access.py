@@ -28,6 +28,9 @@ class Access(Protocol):
     def admits(self, caller: Caller) -> bool:
         """Tell whether a caller admitted before would still be: its key may have been revoked."""
 
+    def is_key(self, text: str) -> bool:
+        """Tell whether a text is a key that counts now, whatever it allows."""
+
     def allows_origin(self, origin: str, caller: Caller | None) -> bool:
         """Tell whether pages of an origin may read a reply; without a caller: of any environment's."""
 
@@ -116,6 +119,10 @@ class Gate:
             return self._ring.holds(caller.key)
         keyless = self.keyless
         return keyless is not None and keyless.name == caller.environment.name
+
+    def is_key(self, text: str) -> bool:
+        """Tell whether a text is a key that counts now."""
+        return self._ring.find(text) is not None
 
     def allows_origin(self, origin: str, caller: Caller | None) -> bool:
         """Tell whether pages of an origin may read a reply."""

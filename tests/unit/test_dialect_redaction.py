@@ -56,3 +56,9 @@ def test_what_is_very_deep_becomes_text_without_its_secrets() -> None:
         (shown,) = shown
     assert isinstance(shown, str)
     assert "K1" not in shown
+
+
+def test_a_key_of_this_server_goes_wherever_it_stands_as_a_word() -> None:
+    redaction = Redaction(is_key="key-1234".__eq__)
+    assert redaction.text("""damaged "x_a"["'key-1234'], {key-1234}&k=key-1234""").count("key-1234") == 0
+    assert redaction.text("monkey-1234 and key-12345") == "monkey-1234 and key-12345"
