@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ from tests.tools import NODE, node_package
 TRACKER = NODE / "node_modules/@snowplow/browser-tracker/dist/index.umd.min.js"
 HTML = """<!doctype html><meta charset="utf-8"><title>T é</title><script src="/sp.js"></script>
 <body style="height: 5000px">"""
+SETTINGS = """
+[environments.web]
+database = "test"
+origins = ["*://127.0.0.1:*"]
+
+[[environments.web.keys]]
+name = "web"
+key = "KEY1"
+"""
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
@@ -123,3 +133,23 @@ async def test_a_browser_is_known_again_by_the_collectors_cookie_unless_it_is_an
     assert hidden["user"] == {"network": ZEROS}
     assert "ip" not in hidden
     assert "user_agent" not in hidden
+
+
+async def test_with_a_key_the_pages_of_its_environment_alone_may_send(
+    tmp_path: Path, site: str, browser: Browser
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(SETTINGS)
+    with running(tmp_path, "--config", str(settings)) as cube:
+        for host in ("localhost", "127.0.0.1"):
+            page = await browser.open(f"{site.replace('127.0.0.1', host)}/shop")
+            await track(
+                page,
+                "window.failed = []; sp.newTracker('sp', '" + cube.collector + "', {"
+                f"appId: '{host}', customHeaders: {{'X-Api-Key': 'KEY1'}}, retryFailedRequests: false,"
+                "onRequestFailure: failure => window.failed.push(failure.message)}); sp.trackPageView();",
+            )
+            if host == "localhost":
+                assert "Failed to fetch" in (await page.until("window.failed.length && window.failed"))[0]
+        assert len(await found(cube, 'page_view.eq(app, "127.0.0.1")', 1)) == 1
+        assert cube.evaluator.events('page_view.eq(app, "localhost")', start="2020-01-01") == []

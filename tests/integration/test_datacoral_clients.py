@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import requests
 
 from cube.client import Evaluator
 from tests.daemon import daemon
-from tests.foreign_client import Running, run_apart
+from tests.foreign_client import Running, run_apart, run_node
 from tests.tools import python_packages
 
 SETTINGS = """
@@ -209,6 +210,13 @@ def test_replies_are_for_the_pages_of_the_keys_environment(
     shown = answer.headers.get("Access-Control-Allow-Origin")
     credentials = answer.headers.get("Access-Control-Allow-Credentials")
     assert (shown, credentials) == ((origin, "true") if allowed else (None, None))
+
+
+def test_snowplows_own_tracker_has_its_key_in_a_header(datacoral: Datacoral) -> None:
+    run = partial(run_node, "@snowplow/node-tracker", "send_snowplow.mjs", datacoral.collector, "post")
+    assert run("KEY2") == ""
+    assert datacoral.prod.metric(f"sum({mine('page_view', 'node-post')})") == 1
+    assert datacoral.dev.metric(f"sum({mine('page_view', 'node-post')})") in (None, 0)
 
 
 def test_what_passes_through_is_stored_as_it_is(datacoral: Datacoral) -> None:
