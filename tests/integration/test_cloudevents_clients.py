@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
+from tests.daemon import daemon
 from tests.foreign_client import Running, run_node, run_python, running
 
 TYPE = "com_acme_order_created"
+SETTINGS = """
+[environments.prod]
+database = "prod"
+
+[[environments.prod.keys]]
+name = "hook"
+key = "hook-key"
+scopes = ["write"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +75,24 @@ def test_what_is_no_cloudevent_is_told_so(cube: Running) -> None:
     assert (avro.status_code, avro.headers["Accept"].split(",")[0]) == (415, "application/cloudevents+json")
     plain = requests.post(url, json={"type": "x"}, timeout=10)
     assert (plain.status_code, "specversion" in plain.json()["error"]) == (400, True)
+
+
+def test_a_webhooks_token_is_a_key_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    flags = ("--config", str(tmp_path / "settings.toml"))
+    event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "a"}
+    structured = {"Content-Type": "application/cloudevents+json"}
+    with daemon("collector", f"sqlite:{tmp_path}", tmp_path, *flags) as collector:
+        for query, bearer, status in (
+            ("?access_token=hook-key", None, 204),
+            ("", "hook-key", 204),
+            ("?access_token=hook-key", "hook-key", 204),
+            ("", None, 401),
+            ("?access_token=other", None, 401),
+            ("?access_token=hook-key", "other", 403),
+        ):
+            headers = structured | ({} if bearer is None else {"Authorization": f"Bearer {bearer}"})
+            url = f"{collector.http}/cloudevents{query}"
+            answer = requests.post(url, json.dumps(event), headers=headers, timeout=10)
+            assert (query, bearer, answer.status_code) == (query, bearer, status)
+            assert "hook-key" not in answer.text

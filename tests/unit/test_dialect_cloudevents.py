@@ -184,6 +184,12 @@ def test_a_bad_event_of_a_batch_costs_only_itself() -> None:
     assert json.loads(reply.body)["stored"] == 2
 
 
+def test_a_reply_tells_no_more_refusals_than_somebody_reads() -> None:
+    translation = translate(request(json.dumps([1] * 500 + [ATTRIBUTES]).encode(), BATCH), context())
+    report = json.loads(translation.reply(translation.refusals).body)
+    assert (report["stored"], len(report["errors"])) == (1, 100)
+
+
 def test_more_events_than_a_batch_may_have_are_refused_untranslated() -> None:
     with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
         translate(request(b"[" + b"1," * MAX_ITEMS + b"1]", BATCH), context())

@@ -23,6 +23,8 @@ from cube.web.json_text import decode
 from cube.web.request import refusal
 
 NAME: Final = "cloudevents"
+MAX_TOLD: Final = 100
+"""The refusals of a batch that its reply tells."""
 
 _BATCH = "application/cloudevents-batch"
 _STRUCTURED = "application/cloudevents"
@@ -113,9 +115,10 @@ def _answer(count: int, refusals: Sequence[Refusal]) -> Reply:
     """204 where all is stored, 200 with the reasons where some is, 400 with them where nothing is."""
     if not refusals:
         return Reply(b"", 204)
-    reasons = [refusal.reason for refusal in refusals]
-    report: Mapping[str, Any] = {"error": reasons[0], "stored": count - len(reasons), "errors": reasons}
-    return Reply.json(report, 200 if len(reasons) < count else 400)
+    reasons = [refusal.reason for refusal in refusals[:MAX_TOLD]]
+    stored = count - len(refusals)
+    report: Mapping[str, Any] = {"error": reasons[0], "stored": stored, "errors": reasons}
+    return Reply.json(report, 200 if stored else 400)
 
 
 def _is_token(value: str) -> bool:
