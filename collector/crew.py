@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from collector.receivers import udp_ports
 from cube.cli.supervisor import Child, Program
 from cube.settings import CollectorSettings
 from cube.web import open_datagrams, open_listening, stop_signal, tell_ready, warn_of_others
@@ -20,7 +21,7 @@ from cube.web import open_datagrams, open_listening, stop_signal, tell_ready, wa
 GRACE_SECONDS = 1.0
 """How much longer than ``stop_seconds`` a child may take before it is killed."""
 
-_PORTS = {"http": "--port", "udp": "--udp-port"}
+_PORTS = {"http": "--port", "udp": "--udp-port", "statsd": "--dialects-statsd-port"}
 _log = logging.getLogger("cube.collector")
 
 
@@ -79,7 +80,8 @@ class _Crew:
 def _look_at_ports(settings: CollectorSettings) -> None:
     """Warn of others on the ports, or refuse to share with them, as one collector would."""
     if settings.reuse_port:
-        warn_of_others(settings.host, settings.port, settings.udp_port)
+        warn_of_others(settings.host, settings.port, *udp_ports(settings))
         return
-    for listen, port in ((open_listening, settings.port), (open_datagrams, settings.udp_port)):
-        listen(settings.host, port, reuse_port=False).close()
+    open_listening(settings.host, settings.port, reuse_port=False).close()
+    for port in udp_ports(settings):
+        open_datagrams(settings.host, port, reuse_port=False).close()

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
 from collector.crew import lead
+from collector.receivers import udp_ports
 from cube.cli.supervisor import FailedStart
 from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             run(lead(settings, arguments))
         else:
             if settings.reuse_port:
-                warn_of_others(settings.host, settings.port, settings.udp_port)
+                warn_of_others(settings.host, settings.port, *udp_ports(settings))
             run(serve(settings, CollectorRegistry()))
 
 

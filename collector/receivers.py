@@ -26,6 +26,12 @@ class Receiver(NamedTuple):
     port: int
 
 
+def udp_ports(settings: CollectorSettings) -> tuple[int, ...]:
+    """Return the ports on which a collector may receive datagrams."""
+    statsd = (settings.dialects.statsd_port,) if settings.dialects.statsd else ()
+    return (settings.udp_port, *statsd)
+
+
 def receivers(
     intakes: Intakes,
     gate: Gate,

@@ -62,9 +62,10 @@ def open_datagrams(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
 
 
-def warn_of_others(host: str, port: int, udp_port: int = 0) -> None:
+def warn_of_others(host: str, port: int, *udp_ports: int) -> None:
     """Log where others have the addresses: with ``SO_REUSEPORT`` nothing else would tell."""
-    for kind, number in ((socket.SOCK_STREAM, port), (socket.SOCK_DGRAM, udp_port)):
+    datagrams = [(socket.SOCK_DGRAM, number) for number in udp_ports]
+    for kind, number in ((socket.SOCK_STREAM, port), *datagrams):
         if number and _is_taken(kind, host, number):
             _log.warning(
                 "others listen on %s (%s) too: what arrives is shared with them, if they share (reuse_port)",

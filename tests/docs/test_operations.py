@@ -34,10 +34,11 @@ def metrics_of(process: Daemon) -> set[str]:
 def metrics(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Everything that either daemon tells, with all that can be switched on."""
     directory = tmp_path_factory.mktemp("metrics")
-    spool = ("--processes", "2", "--spool-directory", str(directory / "spool"))
+    all_on = ("--processes", "2", "--spool-directory", str(directory / "spool"))
+    statsd = ("--dialects-statsd", "true", "--dialects-statsd-port", "0")
     with (
         MongoServer() as server,
-        daemon("collector", server.url, directory, *spool) as collector,
+        daemon("collector", server.url, directory, *all_on, *statsd) as collector,
         daemon("evaluator", server.url, directory) as evaluator,
     ):
         return metrics_of(collector) | metrics_of(evaluator)

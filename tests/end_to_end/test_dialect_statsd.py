@@ -62,3 +62,14 @@ async def test_bad_lines_can_be_asked_for_and_the_others_count(tmp_path: Path) -
 def test_it_is_off_unless_switched_on(tmp_path: Path) -> None:
     with both_daemons(tmp_path) as both:
         assert both.collector.statsd is None
+
+
+async def test_several_processes_share_the_port(tmp_path: Path) -> None:
+    with both_daemons(tmp_path, *ON, "--processes", "2") as both:
+        for _ in range(8):  # the kernel spreads them by the port that they come from
+            client = _client(both)
+            try:
+                client.incr("hits")
+            finally:
+                client.close()
+        assert await both.until_now("sum(statsd(count).eq(name, 'app.hits'))", 8) == 8
