@@ -24,6 +24,7 @@ class Plan:
     """What to serve, and where; None leaves it to the daemons' own settings."""
 
     store: str
+    spool: str
     database: str | None
     host: str | None
     collector_port: int
@@ -38,6 +39,7 @@ class Plan:
         # Two of these by mistake, on stores of their own, would share what comes in.
         flags += ("--reuse-port", "false")
         collector = (*flags, "--port", str(self.collector_port), "--udp-port", str(self.udp_port))
+        collector += ("--spool-directory", self.spool)
         return (
             Program("collector", "collector.main", collector, {"http": "--port", "udp": "--udp-port"}),
             Program(
@@ -56,6 +58,13 @@ class Plan:
     default="sqlite:data",
     show_default=True,
     help="Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.",
+)
+@click.option(
+    "--spool",
+    envvar="CUBE_SPOOL_DIRECTORY",
+    default="data/spool",
+    show_default=True,
+    help="Where events wait while a MongoDB is away; empty: nowhere, and they are refused.",
 )
 @click.option("--database", help="The name of the database in the store.")
 @click.option("--host", help="The address to listen on.")

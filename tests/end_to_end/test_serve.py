@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cube.client import Emitter, Evaluator
+from cube.errors import CubeError
 from tests.end_to_end.serving import (
     ANY_PORTS,
     PATIENCE_SECONDS,
@@ -24,6 +25,7 @@ from tests.end_to_end.serving import (
     serving,
     wait_until,
 )
+from tests.mongo_server import MongoServer
 
 START = "2011-07-17T23:47Z"
 STOP = "2011-07-18T00:50Z"
@@ -40,6 +42,13 @@ def count(running: Serving) -> float | None:
     return rows[0].value
 
 
+def answered_count(running: Serving) -> float | None:
+    try:
+        return count(running)
+    except CubeError:  # the evaluator may not have found its store again
+        return None
+
+
 def listens(url: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", urlsplit(url).port)) == 0
@@ -51,6 +60,17 @@ def test_an_event_that_goes_in_is_counted(tmp_path: Path) -> None:
         assert count(running) == 1
         assert running.store == "sqlite:data"
         assert (tmp_path / "data").is_dir()
+
+
+def test_events_wait_in_a_spool_while_a_mongodb_is_away(tmp_path: Path) -> None:
+    with MongoServer() as server:
+        url = f"{server.url}/?serverSelectionTimeoutMS=1000"
+        with serving(tmp_path, "--store", url) as running:
+            server.kill()
+            store_one(running, 1)
+            assert list((tmp_path / "data" / "spool").iterdir())
+            server.start()
+            wait_until(lambda: answered_count(running) == 1, "the spool to be drained")
 
 
 def test_a_daemon_that_is_killed_comes_back_on_its_port(tmp_path: Path) -> None:
