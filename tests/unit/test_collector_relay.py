@@ -1,0 +1,235 @@
+"""The relay and the drain: what goes to the store, what to the spool, and in which order it gets there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.drain import Drain
+from collector.relay import Relay
+from cube.errors import InvalidEvent, Overloaded, Unavailable
+from cube.event import Event
+from cube.spool import Spool
+
+AWAY = Unavailable("The store is away.")
+
+
+@dataclass
+class Memory:
+    """A store in memory: of equal ids the last counts; away, slow or at fault where a test says so."""
+
+    stored: dict[Any, Any] = field(default_factory=dict)
+    saves: list[list[Any]] = field(default_factory=list)
+    away: bool = False
+    refused: set[Any] = field(default_factory=set)
+    broken: Callable[[Event], bool] = lambda event: False
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    @property
+    def events(self) -> Memory:
+        return self
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        self.tries += 1
+        await self.gate.wait()
+        if self.away:
+            raise AWAY
+        for index, event in enumerate(events):
+            if event.id in self.refused:
+                raise InvalidEvent("The event has expired.", field="time").at(index)
+        if any(map(self.broken, events)):
+            raise RuntimeError("The store met a fault.")
+        self.saves.append([event.id for event in events])
+        self.stored.update({event.id: event.data for event in events})
+
+    async def ping(self) -> None:
+        if self.away:
+            raise AWAY
+
+
+class Stage:
+    """A relay on a store in memory, and its spool."""
+
+    def __init__(self, memory: Memory, spool: Spool) -> None:
+        self.memory = memory
+        self.spool = spool
+        self.drained = 0
+        self.refused = 0
+        self.relay = Relay(memory, spool, patience_seconds=0.05)  # type: ignore[arg-type]  # it only saves
+        self.drain = Drain(
+            memory,  # type: ignore[arg-type]  # likewise
+            spool,
+            self.relay,
+            on_drained=self._drained,
+            on_refused=self._refused,
+        )
+
+    def _drained(self, events: int) -> None:
+        self.drained += events
+
+    def _refused(self, events: int) -> None:
+        self.refused += events
+
+    async def until_empty(self) -> None:
+        async with asyncio.timeout(20):
+            while self.spool.events or self.relay.away:  # noqa: ASYNC110 - counts are polled
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    spool = await Spool.open(
+        tmp_path, "db", "mongodb://a", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
+    )
+    made = Stage(Memory(), spool)
+    yield made
+    made.memory.gate.set()
+    await made.relay.close()
+
+
+def events(*ids: Any, data: Any = None) -> list[Event]:
+    return [Event("a", 0, id, data) for id in ids]
+
+
+async def test_a_store_that_answers_gets_everything(stage: Stage) -> None:
+    assert not await stage.relay.save("a", events(1, 2))
+    assert stage.memory.saves == [[1, 2]]
+    assert stage.spool.events == 0
+
+
+async def test_while_it_is_away_all_is_spooled_and_nobody_waits_for_it(stage: Stage) -> None:
+    stage.memory.away = True
+    assert len(await stage.relay.save("a", events(1, 2))) == 2
+    tries = stage.memory.tries
+    for number in range(50):
+        assert len(await stage.relay.save("a", events(number))) == 1
+    assert stage.memory.tries == tries
+    stage.memory.away = False
+    await stage.until_empty()
+    assert sorted(stage.memory.stored) == list(range(50))
+    assert stage.drained == 52
+    assert not await stage.relay.save("a", events(99))
+
+
+async def test_an_event_whose_id_waits_goes_behind_it_and_the_others_do_not(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(1, 2, data="old"))
+    stage.relay.away = False  # it has just come back, and nothing is drained yet
+    stage.memory.away = False
+    assert set(await stage.relay.save("a", [*events(7), *events(1, data="new"), *events(8)])) == {1}
+    assert stage.memory.saves[0] == [7, 8]
+    await stage.until_empty()
+    assert stage.memory.stored == {1: "new", 2: "old", 7: None, 8: None}
+
+
+async def test_a_refusal_names_the_place_in_the_whole_commit(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(1))
+    stage.relay.away = False
+    stage.memory.away, stage.memory.refused = False, {9}
+    with pytest.raises(InvalidEvent) as refusal:
+        await stage.relay.save("a", events(1, 8, 9))
+    assert refusal.value.details["index"] == 2
+
+
+async def test_a_slow_commit_is_spooled_and_forgotten_there_when_it_ends_well(stage: Stage) -> None:
+    stage.memory.gate.clear()
+    assert len(await stage.relay.save("a", events(1, 2))) == 2
+    assert len(await stage.relay.save("a", events(1, data="new"))) == 1
+    assert stage.spool.events == 3
+    await asyncio.sleep(0.1)
+    assert stage.memory.tries == 1  # nothing is drained beside it
+    stage.memory.gate.set()
+    await stage.until_empty()
+    assert stage.memory.saves == [[1, 2], [1]]
+    assert stage.memory.stored[1] == "new"
+
+
+async def test_a_slow_commit_that_fails_is_drained(stage: Stage) -> None:
+    stage.memory.gate.clear()
+    await stage.relay.save("a", events(1, 2))
+    stage.memory.away = True
+    stage.memory.gate.set()
+    while stage.memory.tries < 1:  # noqa: ASYNC110 - a count is polled
+        await asyncio.sleep(0.005)
+    stage.memory.away = False
+    await stage.until_empty()
+    assert stage.memory.stored == {1: None, 2: None}
+
+
+async def test_what_the_store_refuses_is_set_aside_and_the_rest_goes_on(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(*range(10)))
+    await stage.relay.save("b", [Event("b", 0, 20), Event("b", 0, 21)])
+    stage.memory.refused = {0, 5, 9, 21}
+    stage.memory.away = False
+    await stage.until_empty()
+    assert sorted(stage.memory.stored) == [1, 2, 3, 4, 6, 7, 8, 20]
+    assert (stage.drained, stage.refused) == (8, 4)
+
+
+async def test_an_event_that_the_store_cannot_bear_is_set_aside(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(*range(10)))
+    stage.memory.broken = lambda event: event.id == 3
+    stage.memory.away = False
+    await stage.until_empty()
+    assert sorted(stage.memory.stored) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert stage.refused == 1
+
+
+async def test_a_store_at_fault_costs_no_event(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(*range(30)))
+    stage.memory.broken = lambda event: True
+    stage.memory.away = False
+    tries = stage.memory.tries
+    while stage.memory.tries < tries + 12:  # noqa: ASYNC110 - a count is polled
+        await asyncio.sleep(0.005)
+    assert (stage.spool.events, stage.refused) == (30, 0)
+    stage.memory.broken = lambda event: False
+    await stage.until_empty()
+    assert sorted(stage.memory.stored) == list(range(30))
+
+
+async def test_a_full_spool_refuses_until_the_store_is_back(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(1, data="x" * 900_000))
+    with pytest.raises(Overloaded):
+        await stage.relay.save("a", events(2, data="x" * 900_000))
+    assert len(await stage.relay.save("a", events(3))) == 1
+    stage.memory.away = False
+    await stage.until_empty()
+    assert not await stage.relay.save("a", events(2, data="x" * 900_000))
+    assert sorted(stage.memory.stored) == [1, 2, 3]
+
+
+async def test_a_fault_of_the_store_that_is_no_absence_is_told(stage: Stage) -> None:
+    stage.memory.broken = lambda event: True
+    with pytest.raises(RuntimeError):
+        await stage.relay.save("a", events(1))
+    assert stage.spool.events == 0
+
+
+async def test_what_waits_at_a_stop_stays_for_the_next_start(tmp_path: Path) -> None:
+    async def opened() -> Spool:
+        return await Spool.open(
+            tmp_path, "db", "mongodb://a", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
+        )
+
+    first = Stage(Memory(away=True), await opened())
+    await first.relay.save("a", events(1, 2))
+    await first.relay.close()
+    second = Stage(Memory(), await opened())
+    await second.until_empty()
+    await second.relay.close()
+    assert sorted(second.memory.stored) == [1, 2]
