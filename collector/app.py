@@ -14,6 +14,7 @@ from collector.batch import Limits
 from collector.datagram import DatagramServer
 from collector.dialects.registry import dialects
 from collector.dialects.service import Desk, dialect_routes
+from collector.drain import ping
 from collector.figures import DialectFigures
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
@@ -186,8 +187,7 @@ def _server(
     async def ready() -> None:
         for intake in intakes.values():
             intake.check()
-        for store in stores.values():
-            await store.ping()
+        await asyncio.gather(*(ping(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)
     desk = Desk(

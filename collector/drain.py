@@ -28,6 +28,15 @@ FAULTS = 10
 _log = logging.getLogger(__name__)
 
 
+async def ping(store: Store) -> None:
+    """Return if a store answers within `PING_SECONDS`; raise `Unavailable` if it does not."""
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await store.ping()
+    except TimeoutError:
+        raise Unavailable(f"The store did not answer within {PING_SECONDS:g} s.") from None
+
+
 class Drain:
     """Empties one spool into its store; a task of its own from the moment it is made.
 
@@ -60,13 +69,12 @@ class Drain:
         self._woken.set()
 
     async def stop(self) -> None:
-        """Finish the batch under way and do no more."""
+        """Finish the batch under way and do no more; while the store is away, end at once."""
         self._stopping.set()
         self._woken.set()
-        try:
-            await self._task
-        finally:
+        if self._relay.away:
             self._task.cancel()
+        await asyncio.wait({self._task})
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -89,7 +97,7 @@ class Drain:
         try:
             await self._relay.settled()
             if self._relay.away:
-                await self._ping()
+                await ping(self._store)
             head = await self._spool.head(BATCH_EVENTS, BATCH_BYTES)
             if head is not None:
                 await self._drain(head)
@@ -104,13 +112,6 @@ class Drain:
             return False
         self._relay.back()
         return True
-
-    async def _ping(self) -> None:
-        try:
-            async with asyncio.timeout(PING_SECONDS):
-                await self._store.ping()
-        except TimeoutError:
-            raise Unavailable(f"The store did not answer within {PING_SECONDS:g} s.") from None
 
     async def _drain(self, head: Head) -> None:
         by_type: dict[str, list[Record]] = {}

@@ -16,6 +16,9 @@ from cube.event import Event
 from cube.spool import Spool, Ticket
 from cube.store.ports import EventStore
 
+GOODBYE_SECONDS = 0.5
+"""How long stragglers have to end at a stop; what they owe to the store a sweep settles."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -107,15 +110,15 @@ class Relay:
                 await self._spool.remove(ticket)
 
     async def close(self) -> None:
-        """Stop draining, wait for the stragglers, and close the spool."""
+        """Stop draining, give the stragglers up (their events are in the spool), and close the spool."""
         try:
             if self._drain is not None:
                 await self._drain.stop()
-            await self.settled()
         finally:
             for task in self._stragglers:
                 task.cancel()
-            await asyncio.gather(*self._stragglers, return_exceptions=True)
+            if self._stragglers:
+                await asyncio.wait(self._stragglers, timeout=GOODBYE_SECONDS)
             await self._spool.close()
 
     async def _save(self, type: str, events: Sequence[Event], places: Sequence[int] | None) -> bool:
