@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from cube import mongo
 from cube.settings import CollectorSettings, DialectSettings
-from tests.collector_stage import staged
+from tests.collector_stage import NOW, staged
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer, mongo_server
 from tests.unit.mongo_support import sockets_dropped
@@ -56,6 +57,22 @@ def _track(collector: Daemon, event: str) -> None:
     body = json.dumps({"batch": [message]}).encode()
     with urlopen(Request(f"{collector.http}/v1/batch", body, method="POST")) as answer:
         assert answer.status == 200
+
+
+async def test_collectds_bodies_sent_again_store_nothing_twice_and_change_nothing(tmp_path: Path) -> None:
+    bodies = [json.dumps(_octets(seconds, 100 * seconds)).encode() for seconds in (0, 10, 20)]
+    async with staged(tmp_path) as stage:
+        for body in (*bodies, *bodies, bodies[2]):
+            assert (await ask(stage.port, "POST", "/collectd/", body)).status == 200
+        stored = [(time, data["interface"]) for time, _, data in await stage.stored("collectd")]
+    rate = {"if_octets": {"rx": 100.0, "tx": 0.0}}
+    assert stored == [(NOW + 10_000, rate), (NOW + 20_000, rate)]
+
+
+def _octets(seconds: int, received: int) -> list[Any]:
+    series = {"host": "web14", "plugin": "interface", "plugin_instance": "lo", "type": "if_octets"}
+    kinds = {"values": [received, 5], "dstypes": ["derive", "counter"], "dsnames": ["rx", "tx"]}
+    return [{**series, **kinds, "time": NOW / 1000 + seconds, "interval": 10.0}]
 
 
 async def test_a_dialect_that_is_off_has_no_routes(tmp_path: Path) -> None:
