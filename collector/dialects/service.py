@@ -24,11 +24,14 @@ from cube.environment import Caller, Credentials, Scope
 from cube.errors import CubeError, TooLarge
 from cube.event import Event
 from cube.store.ports import Store
-from cube.web import Access, Operation, Reply, Request, Route, json_text, standard_credentials
+from cube.web import Access, Operation, Reply, Request, Route, standard_credentials
 
 T = TypeVar("T")
 
 _DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+
+LOOP_BYTES: Final = 16 * 1024
+"""Longer bodies are translated in a thread: some take 0.5 ms a KiB, and would hold up all other requests."""
 
 GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
@@ -221,6 +224,6 @@ def _told(reply: Reply, spooled: int) -> Reply:
 
 async def _aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:
     """Call a function, in a thread where a large body could hold the event loop for long."""
-    if len(request.body) <= json_text.THREAD_BYTES:
+    if len(request.body) <= LOOP_BYTES:
         return function(*arguments)
     return await asyncio.to_thread(function, *arguments)
