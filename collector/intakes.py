@@ -13,7 +13,7 @@ from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
 from collector.relay import Direct, Relay
 from cube.settings import CollectorSettings, environments_of
-from cube.spool import Spool
+from cube.spool import Delivery, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
 
@@ -69,7 +69,7 @@ async def _spool(
     spool = await Spool.open(
         Path(settings.spool.directory),
         database,
-        settings.store,
+        store_mark(settings.store),
         limit_bytes=settings.spool.bytes,
         clock=clock,
         on_damage=figures.damaged.inc,
@@ -90,5 +90,11 @@ def _relay(
         spool_figures.drained.inc(events)
 
     relay = Relay(store.events, spool, patience_seconds=settings.spool.patience_seconds)
-    Drain(store, spool, relay, on_drained=drained, on_refused=lambda events: figures.refused(events, "store"))
+    delivery = Delivery(
+        store.events,
+        spool,
+        on_stored=drained,
+        on_refused=lambda events: figures.refused(events, "store"),
+    )
+    Drain(store, spool, relay, delivery)
     return relay

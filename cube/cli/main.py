@@ -14,6 +14,7 @@ from cube.cli.ask import event, metric, types
 from cube.cli.keys import keys
 from cube.cli.put import put
 from cube.cli.serve import serve
+from cube.cli.spool import spool
 from cube.cli.supervisor import FailedStart
 from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
 
@@ -39,7 +40,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, put, event, metric, types, keys):
+for command in (serve, put, event, metric, types, keys, spool):
     main.add_command(command)
 
 

@@ -1,24 +1,13 @@
 """The spool: events on the collector's own disk while their store is away.
 
-A directory holds one SQLite file per process and database, named
-``<database>.<store>.<age>.spool.db`` (see `cube.spool.directory`). `Spool` is what a collector has of
-one environment; `cube.spool.directory` finds the files of dead processes.
+A directory holds one SQLite file per process and database (see `cube.spool.directory` for the names).
+`Spool` is what a collector has of one database, `Delivery` moves its records to the store, and
+`cube.spool.inspection` looks at files that somebody else may own.
 """
 
-from cube.spool.directory import Claimed, SpoolName, claim_all, listed
-from cube.spool.file import FileState, SpoolFile
-from cube.spool.record import Record
+from cube.spool.delivery import Delivery
+from cube.spool.directory import store_mark
+from cube.spool.inspection import Inspected, inspect_all, put_away
 from cube.spool.spool import Head, Spool, Ticket
 
-__all__ = [
-    "Claimed",
-    "FileState",
-    "Head",
-    "Record",
-    "Spool",
-    "SpoolFile",
-    "SpoolName",
-    "Ticket",
-    "claim_all",
-    "listed",
-]
+__all__ = ["Delivery", "Head", "Inspected", "Spool", "Ticket", "inspect_all", "put_away", "store_mark"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import logging
 import os
 import secrets
 import time
@@ -17,8 +16,8 @@ from cube.errors import InvalidSettings, Unavailable
 SUFFIX = ".spool.db"
 DAMAGED = ".damaged"
 
+_SECOND_LOOK_SECONDS = 0.05
 _COMPANIONS = ("", "-wal", "-shm")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -140,6 +139,9 @@ def claim_all(directory: Path, database: str, store: str) -> Iterator[Claimed]:
         if (name.database, name.store) != (database, store):
             continue
         claimed = Claimed.claim(directory, name)
+        if claimed is None:  # somebody may just be looking at it
+            time.sleep(_SECOND_LOOK_SECONDS)
+            claimed = Claimed.claim(directory, name)
         if claimed is None:
             continue
         if path.exists():

@@ -70,7 +70,7 @@ class Spool:
         self,
         path: Path,
         database: str,
-        store: str,
+        mark: str,
         *,
         limit_bytes: int,
         clock: Callable[[], int],
@@ -81,7 +81,7 @@ class Spool:
         self.oldest: int | None = None
         self._path = path
         self._database = database
-        self._store = store
+        self._mark = mark
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._files: list[HeldFile] = []
@@ -95,7 +95,7 @@ class Spool:
         cls,
         path: Path,
         database: str,
-        store: str,
+        mark: str,
         *,
         limit_bytes: int,
         clock: Callable[[], int],
@@ -103,11 +103,10 @@ class Spool:
     ) -> Spool:
         """Open the spool of a database in a directory and take over what dead processes left there.
 
-        ``store``: the URL of the store that the events belong to. Raises `InvalidSettings` where the
+        ``mark``: of the store that the events belong to (`store_mark`). Raises `InvalidSettings` where the
         directory cannot be used; a file that is damaged, or cannot be opened, is never the end of it.
         """
         directory.prepare(path)
-        mark = directory.store_mark(store)
         spool = cls(path, database, mark, limit_bytes=limit_bytes, clock=clock, on_damage=on_damage)
         await spool._do(spool._take_over)
         return spool
@@ -194,7 +193,7 @@ class Spool:
             self.events = sum(state.events for state in states)
 
     def _take_over(self) -> None:
-        for claimed in directory.claim_all(self._path, self._database, self._store):
+        for claimed in directory.claim_all(self._path, self._database, self._mark):
             try:
                 held = HeldFile(claimed, self._on_damage, check=True)
             except CubeError as error:
@@ -217,7 +216,7 @@ class Spool:
         return tickets
 
     def _new_file(self) -> HeldFile:
-        return HeldFile(directory.claim_new(self._path, self._database, self._store), self._on_damage)
+        return HeldFile(directory.claim_new(self._path, self._database, self._mark), self._on_damage)
 
     def _waiting(self, events: Sequence[Event]) -> set[int]:
         keys = [key_of(event) for event in events]

@@ -14,7 +14,7 @@ from collector.drain import Drain
 from collector.relay import Relay
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
-from cube.spool import Spool
+from cube.spool import Delivery, Spool
 
 AWAY = Unavailable("The store is away.")
 
@@ -65,13 +65,8 @@ class Stage:
         self.drained = 0
         self.refused = 0
         self.relay = Relay(memory, spool, patience_seconds=0.05)  # type: ignore[arg-type]  # it only saves
-        self.drain = Drain(
-            memory,  # type: ignore[arg-type]  # likewise
-            spool,
-            self.relay,
-            on_drained=self._drained,
-            on_refused=self._refused,
-        )
+        delivery = Delivery(memory, spool, on_stored=self._drained, on_refused=self._refused)
+        self.drain = Drain(memory, spool, self.relay, delivery)  # type: ignore[arg-type]  # likewise
 
     def _drained(self, events: int) -> None:
         self.drained += events
@@ -88,7 +83,7 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     spool = await Spool.open(
-        tmp_path, "db", "mongodb://a", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
+        tmp_path, "db", "mark", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
     )
     made = Stage(Memory(), spool)
     yield made
@@ -223,7 +218,7 @@ async def test_a_fault_of_the_store_that_is_no_absence_is_told(stage: Stage) -> 
 async def test_what_waits_at_a_stop_stays_for_the_next_start(tmp_path: Path) -> None:
     async def opened() -> Spool:
         return await Spool.open(
-            tmp_path, "db", "mongodb://a", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
+            tmp_path, "db", "mark", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
         )
 
     first = Stage(Memory(away=True), await opened())

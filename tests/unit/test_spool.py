@@ -13,8 +13,9 @@ import pytest
 
 from cube.errors import InvalidSettings, Overloaded
 from cube.event import ABSENT, Event, EventId, make_id
-from cube.spool import Record, Spool
+from cube.spool import Spool, store_mark
 from cube.spool.file import PAGE_BYTES
+from cube.spool.record import Record
 
 STORE = "mongodb://user:secret@localhost:27017/?w=1"
 NOW = 1_311_033_600_000
@@ -26,7 +27,12 @@ class Opened:
     def __init__(self, directory: Path, store: str, limit_bytes: int) -> None:
         self.damaged = 0
         self.opening = Spool.open(
-            directory, "db", store, limit_bytes=limit_bytes, clock=lambda: NOW, on_damage=self._damage
+            directory,
+            "db",
+            store_mark(store),
+            limit_bytes=limit_bytes,
+            clock=lambda: NOW,
+            on_damage=self._damage,
         )
 
     def _damage(self, count: int) -> None:

@@ -1,0 +1,126 @@
+"""``cube spool``: the events that collectors keep on this machine while their database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+
+from cube import instant
+from cube.environment import DEFAULT, Environment
+from cube.errors import NotFound
+from cube.spool import Delivery, Spool, inspect_all, put_away, store_mark
+
+Command: TypeAlias = Callable[..., None]
+
+_UNBOUNDED = 2**62  # nothing is added here
+
+
+@click.group()
+def spool() -> None:
+    """Look at the spool of this machine's collectors, or drain it by hand."""
+
+
+def _directory(command: Command) -> Command:
+    return click.option(
+        "--directory",
+        envvar="CUBE_SPOOL_DIRECTORY",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The collectors' spool.directory.",
+    )(command)
+
+
+@spool.command(name="list")
+@_directory
+def list_(directory: Path) -> None:
+    """List the files: path, owner, events, bytes, oldest arrival, events set aside, with tabs between."""
+    _check(directory)
+    for file in inspect_all(directory):
+        oldest = "-" if file.oldest is None else instant.format(file.oldest)
+        owner = "a collector" if file.owned else "nobody"
+        cells = (file.path, owner, _shown(file.events), file.bytes, oldest, _shown(file.aside))
+        click.echo("\t".join(map(str, cells)))
+    for path in put_away(directory):
+        click.echo(f"{path}\tput away")
+
+
+@spool.command()
+@_directory
+@click.option(
+    "--store",
+    envvar="CUBE_STORE",
+    default="mongodb://127.0.0.1:27017",
+    show_default=True,
+    help="Where the events go: the collectors' store.",
+)
+@click.option("--any-store", is_flag=True, help="Drain the files of other stores as well, into this one.")
+def drain(directory: Path, store: str, any_store: bool) -> None:
+    """Move the events of files that no collector owns to their databases in STORE.
+
+    A running collector drains its own files itself, and one that starts takes over those that are left.
+    """
+    _check(directory)
+    mark = store_mark(store)
+    free = [file for file in inspect_all(directory) if not file.owned]
+    mine = [file for file in free if any_store or file.name.store == mark]
+    tally = Tally()
+    for database, of_store in sorted({(file.name.database, file.name.store) for file in mine}):
+        asyncio.run(_drain(directory, database, of_store, store, tally))
+    click.echo(f"{tally.stored} events stored, {tally.refused} set aside.")
+    if len(mine) < len(free):
+        click.echo(
+            f"{len(free) - len(mine)} files are of other stores; --any-store drains them too.", err=True
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the events."""
+
+    stored: int = 0
+    refused: int = 0
+
+    def store(self, events: int) -> None:
+        """Count what was stored."""
+        self.stored += events
+
+    def refuse(self, events: int) -> None:
+        """Count what was set aside."""
+        self.refused += events
+
+
+async def _drain(directory: Path, database: str, mark: str, store: str, tally: Tally) -> None:
+    from cube.opening import opened
+
+    environment = Environment(DEFAULT, database)
+    async with opened(store, (environment,), database) as databases:
+        events = databases.stores[environment.name].events
+        opened_spool = await Spool.open(
+            directory,
+            database,
+            mark,
+            limit_bytes=_UNBOUNDED,
+            clock=lambda: time.time_ns() // 1_000_000,
+            on_damage=tally.refuse,
+        )
+        try:
+            delivery = Delivery(events, opened_spool, on_stored=tally.store, on_refused=tally.refuse)
+            while await delivery.batch():
+                pass
+        finally:
+            await opened_spool.close()
+
+
+def _check(directory: Path) -> None:
+    if not directory.is_dir():
+        raise NotFound(f"There is no spool directory {directory}.")
+
+
+def _shown(count: int | None) -> str:
+    return "damaged" if count is None else str(count)
