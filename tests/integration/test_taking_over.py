@@ -26,12 +26,14 @@ STOP_SECONDS = 2.0
 class Load:
     """Clients that store one event after another: half of them on a connection for each, half on one.
 
-    Those keep theirs until they are told to close it.
+    Those keep theirs until they are told to close it; ``late`` counts their requests that came when the
+    process had gone from them. ``outcomes``: of those with a connection for each event.
     """
 
     def __init__(self, port: int, clients: int) -> None:
         self.port = port
         self.outcomes: Counter[str] = Counter()
+        self.late = 0
         self.stored: set[int] = set()
         self._numbers = itertools.count()
         self._enough = False
@@ -53,16 +55,22 @@ class Load:
         while not self._enough:
             try:
                 async with connection(self.port) as own:
-                    while await self._store_one(own) and keeps:
+                    while await self._store_one(own, keeps=keeps) and keeps:
                         pass
             except (OSError, asyncio.IncompleteReadError) as error:
-                self.outcomes[type(error).__name__] += 1
+                self._count(type(error).__name__, keeps=keeps)
 
-    async def _store_one(self, own: Connection) -> bool:
+    def _count(self, outcome: str, *, keeps: bool) -> None:
+        if keeps:
+            self.late += outcome != "200"
+        else:
+            self.outcomes[outcome] += 1
+
+    async def _store_one(self, own: Connection, *, keeps: bool) -> bool:
         """Store an event and tell whether the connection may be used again."""
         number = next(self._numbers)
         answer = await own.ask("POST", "/1.0/event", json.dumps({"type": "a", "id": number}).encode())
-        self.outcomes[str(answer.status)] += 1
+        self._count(str(answer.status), keeps=keeps)
         if answer.status == 200:
             self.stored.add(number)
         await asyncio.sleep(0.002)
@@ -93,18 +101,19 @@ async def test_collectors_replace_each_other_and_no_connection_is_refused_or_res
         load = Load(first.port, 12)
         current = first
         for _ in range(3):
-            await load.until(300)
+            await load.until(200)
             successor = await asyncio.to_thread(
                 stack.enter_context, daemon("collector", f"sqlite:{tmp_path}", tmp_path, *port)
             )
-            await load.until(300)
+            await load.until(200)
             await stopped(current)
             assert current.process.returncode == 0
             current = successor
-        await load.until(300)
+        await load.until(200)
         await load.finish()
     assert set(load.outcomes) == {"200"}, load.outcomes
-    assert load.outcomes.total() > 1_500
+    assert load.outcomes.total() > 1_000
+    assert load.late <= 3 * 6  # one for each kept connection and upgrade, at the very worst
     assert await ids(tmp_path) == load.stored
     assert "others listen on" in (tmp_path / "collector.log").read_text()
 
@@ -154,7 +163,7 @@ async def test_a_stop_ends_in_time_whatever_clients_hold_open(tmp_path: Path) ->
             half_body.send(head("POST", "/1.0/event", {"Content-Length": "1000"}) + event)
             assert (await feed.ask("GET", "/1.0/event/put", headers=HANDSHAKE)).status == 101
             await idle.ask("POST", "/1.0/event", event)
-            assert await stopped(process) < STOP_SECONDS + 0.5
+            assert await stopped(process) < STOP_SECONDS + 1.5
             assert process.process.returncode == 0
             for own in (idle, silent, half_head, half_body, feed):
                 with suppress(ConnectionError):  # cut, or closed: the client notices
@@ -162,18 +171,25 @@ async def test_a_stop_ends_in_time_whatever_clients_hold_open(tmp_path: Path) ->
     assert await ids(tmp_path) == {1}
 
 
-async def test_a_stop_ends_in_time_when_the_store_hangs(tmp_path: Path) -> None:
-    with (
-        MongoServer() as server,
-        daemon(
-            "collector", server.url, tmp_path, "--stop-seconds", str(STOP_SECONDS), database=server.database()
-        ) as process,
-    ):
+BODY = b'{"type": "a"}'
+WAITING = {
+    "collector": head("POST", "/1.0/event", {"Content-Length": str(len(BODY))}) + BODY,
+    "evaluator": head("GET", "/1.0/metric?expression=sum(a)", {}),
+}
+"""A request that each daemon cannot answer without its store."""
+
+
+@pytest.mark.parametrize("name", WAITING)
+async def test_a_stop_ends_in_time_when_the_store_hangs(tmp_path: Path, name: str) -> None:
+    flags = ("--stop-seconds", str(STOP_SECONDS))
+    with MongoServer() as server, daemon(name, server.url, tmp_path, *flags) as process:
         async with connection(process.port) as own:
-            assert (await own.ask("POST", "/1.0/event", b'{"type": "a"}')).status == 200
+            own.send(WAITING[name])
+            assert (await own.answer()).status == 200
             with server.frozen():
-                body = b'{"type": "b"}'
-                own.send(head("POST", "/1.0/event", {"Content-Length": str(len(body))}) + body)
-                assert STOP_SECONDS * 0.8 < await stopped(process) < STOP_SECONDS + 0.5
-    assert "it is ended now" in (tmp_path / "collector.log").read_text()
-    assert process.process.returncode == 1
+                own.send(WAITING[name])
+                assert STOP_SECONDS * 0.8 < await stopped(process) < STOP_SECONDS + 1.5
+    assert process.process.returncode in (0, 1)
+    log = (tmp_path / f"{name}.log").read_text()
+    assert "they are cut off" in log
+    assert ("it is ended now" in log) == (process.process.returncode == 1)
