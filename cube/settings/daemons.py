@@ -25,6 +25,12 @@ class HttpSettings:
     head_bytes: int = setting(64 * 1024, "A request's line and headers.", low=1024, high=1 * _MIB)
     url_bytes: int = setting(32 * 1024, "A request's path and query.", low=256, high=1 * _MIB)
     headers: int = setting(100, "The headers of a request, by name.", low=10, high=10_000)
+    bodies_bytes: int = setting(
+        256 * _MIB,
+        "All bodies and WebSocket messages held at once; beyond it requests are refused, and sockets wait.",
+        low=1 * _MIB,
+        high=2**40,
+    )
     head_seconds: float = setting(
         20.0, "How long a request's head, or a connection's first one, may take.", low=1, high=3600
     )

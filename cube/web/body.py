@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidRequest, TooLarge
+from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.web.request import UnsupportedEncoding
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -14,16 +15,48 @@ _PLAIN = ("", "identity")
 _GZIP = ("gzip", "x-gzip")
 
 
+class BodyMemory:
+    """Bounds the bytes of all bodies and messages that are held at once, until they are answered."""
+
+    def __init__(self, limit: int) -> None:
+        self.held = 0
+        self._limit = limit
+        self._eased = asyncio.Event()
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raises `Overloaded` where they do not fit."""
+        if self.held + size > self._limit:
+            raise Overloaded(
+                f"{self.held} bytes of requests are held, and no more than {self._limit} may be; send again"
+                " later."
+            )
+        self.held += size
+
+    async def take_in_turn(self, size: int) -> None:
+        """Hold so many bytes more once they fit: for a message, whose client can be made to wait."""
+        while self.held and self.held + size > self._limit:
+            self._eased.clear()
+            await self._eased.wait()
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        """Hold so many bytes no more."""
+        self.held -= size
+        self._eased.set()
+
+
 class Body:
     """The body of one request; no more than ``limit`` bytes of it, inflated, are ever held.
 
-    Raises `TooLarge`, `UnsupportedEncoding` (from the head alone) and `InvalidRequest` (broken gzip).
+    Raises `TooLarge`, `UnsupportedEncoding` (from the head alone), `InvalidRequest` (broken gzip) and
+    `Overloaded` (bodies hold too much together). `release` is to be called at the end.
     """
 
-    __slots__ = ("_inflater", "_limit", "_parts", "_size")
+    __slots__ = ("_inflater", "_limit", "_memory", "_parts", "_size")
 
-    def __init__(self, headers: HTTPHeaders, limit: int) -> None:
+    def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyMemory) -> None:
         self._limit = limit
+        self._memory = memory
         self._parts: list[bytes] = []
         self._size = 0
         self._inflater: zlib._Decompress | None = None
@@ -47,13 +80,21 @@ class Body:
         """Return the whole body."""
         if self._inflater is not None and self._parts and not self._inflater.eof:
             raise InvalidRequest("The gzip body ends before its end.")
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        if len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
+
+    def release(self) -> None:
+        """Hold nothing any more; once is enough."""
+        self._memory.give_back(self._size)
+        self._size = 0
+        self._parts.clear()
 
     def _keep(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > self._limit:
-            self._parts.clear()
+        if self._size + len(part) > self._limit:
             raise _too_large(self._limit)
+        self._memory.take(len(part))
+        self._size += len(part)
         self._parts.append(part)
 
     def _inflate(self, inflater: zlib._Decompress, part: bytes) -> bytes:

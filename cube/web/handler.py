@@ -84,7 +84,7 @@ class Exchange(HTTPMessageDelegate):
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._choose()
-            self._body = Body(headers, self._service.max_body_bytes)
+            self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
         except TooLarge as error:
             self._exceed(error)
         except CubeError as error:
@@ -105,7 +105,7 @@ class Exchange(HTTPMessageDelegate):
             self._body.add(chunk)
         except TooLarge as error:
             self._exceed(error)
-        except InvalidRequest as error:
+        except (InvalidRequest, Overloaded) as error:
             self._refuse(error)
         return None
 
@@ -127,6 +127,11 @@ class Exchange(HTTPMessageDelegate):
         if self._task is not None:
             self._task.cancel()
         self._service.ended(self)
+
+    def release(self) -> None:
+        """Let go of the body."""
+        if self._body is not None:
+            self._body.release()
 
     # Choosing.
 
@@ -219,12 +224,14 @@ class Exchange(HTTPMessageDelegate):
         """Refuse, or where the operation buries such requests read them to their end first."""
         buries = self._operation is not None and self._operation.bury is not None
         if buries and announced_bytes(self.request.headers) <= LINGER_BYTES:
+            self.release()
             self._body, self._excess = None, error
         else:
             self._refuse(error)
 
     def _refuse(self, error: CubeError) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""
+        self.release()
         self._body = None
         headers = self.request.headers
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).

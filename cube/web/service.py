@@ -19,6 +19,7 @@ from tornado.httputil import (
 from cube.errors import AccessDenied, InvalidRequest
 from cube.settings import HttpSettings
 from cube.web.access import Access
+from cube.web.body import BodyMemory
 from cube.web.handler import Exchange
 from cube.web.lenient import read_leniently
 from cube.web.request import Request
@@ -59,6 +60,7 @@ class Service(HTTPServerConnectionDelegate):
         self._lenient = lenient
         self.loop = asyncio.get_running_loop()
         self.http = HttpSettings() if http is None else http
+        self.bodies = BodyMemory(max(self.http.bodies_bytes, max_body_bytes))
         self.leaving = False
         self.stopping = False
         self.sockets: set[Socket] = set()
@@ -113,6 +115,7 @@ class Service(HTTPServerConnectionDelegate):
 
     def ended(self, exchange: Exchange) -> None:
         """Note that a request has its answer, or needs none any more."""
+        exchange.release()
         self._exchanges.discard(exchange)
         if not self._exchanges:
             self._idle.set()

@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketP
 
 from cube.errors import CubeError, TooLarge
 from cube.web import json_text
+from cube.web.body import BodyMemory
 from cube.web.log import request_id
 from cube.web.request import Request, described
 from cube.web.stream import Phase, Stream
@@ -72,6 +73,7 @@ class Host(Protocol):
     """What a socket needs of the service that it belongs to."""
 
     max_body_bytes: int
+    bodies: BodyMemory
     sockets: set[Socket]
 
 
@@ -108,7 +110,7 @@ class Socket(WebSocketHandler):
         try:
             if len(content) > self.host.max_body_bytes:
                 raise TooLarge(f"The message is over {self.host.max_body_bytes} bytes, which is the limit.")
-            await self.conversation.receive(content)
+            await self._receive(content)
         except Exception as error:
             await self.fail(error)
         finally:
@@ -130,6 +132,14 @@ class Socket(WebSocketHandler):
     ) -> None:
         """Log a fault outside of messages; Tornado would show the whole request, its query included."""
         _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
+
+    async def _receive(self, content: bytes) -> None:
+        bodies = self.host.bodies
+        await bodies.take_in_turn(len(content))
+        try:
+            await self.conversation.receive(content)
+        finally:
+            bodies.give_back(len(content))
 
     def on_close(self) -> None:
         """End the conversation."""

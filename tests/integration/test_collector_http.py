@@ -255,3 +255,24 @@ async def test_events_are_counted_as_accepted_or_refused_by_reason(tmp_path: Pat
         assert stage.figure("cube_events_refused_total", reason="invalid") == 3
         assert stage.figure("cube_events_refused_total", reason="unreadable") == 1
         assert stage.figure("cube_events_refused_total", reason="too_large") == 1
+
+
+async def test_bodies_that_arrive_at_once_are_bounded_together(tmp_path: Path) -> None:
+    settings = CollectorSettings()
+    small = replace(
+        settings,
+        limits=replace(settings.limits, body_bytes=2**20),
+        http=replace(settings.http, bodies_bytes=2**20),
+    )
+    slow = json.dumps({"type": "slow", "data": "x" * 900_000}).encode()
+    other = json.dumps({"type": "other", "data": "x" * 400_000}).encode()
+    async with staged(tmp_path, small) as stage, connection(stage.port) as first:
+        first.send(head("POST", "/1.0/event", {"Host": "cube", "Content-Length": str(len(slow))}))
+        await first.send_all(slow[:-1])
+        async with asyncio.timeout(10):
+            while (refused := await ask(stage.port, "POST", "/1.0/event", other)).status != 503:
+                pass
+        assert int(refused.headers["retry-after"]) >= 1
+        first.send(slow[-1:])
+        assert (await first.answer()).status == 200
+        assert (await ask(stage.port, "POST", "/1.0/event", other)).status == 200

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidRequest, TooLarge
-from cube.web.body import Body
+from cube.errors import InvalidRequest, Overloaded, TooLarge
+from cube.web.body import Body, BodyMemory
 from cube.web.request import UnsupportedEncoding
 
 LIMIT = 1_000
 
 
 def body(headers: dict[str, str], *parts: bytes) -> bytes:
-    reading = Body(HTTPHeaders(headers), LIMIT)
+    memory = BodyMemory(10 * LIMIT)
+    reading = Body(HTTPHeaders(headers), LIMIT, memory)
     for part in parts:
         reading.add(part)
-    return reading.complete()
+    content = reading.complete()
+    assert memory.held == len(content)
+    reading.release()
+    reading.release()
+    assert memory.held == 0
+    return content
 
 
 def gzipped(*parts: bytes) -> bytes:
@@ -37,7 +44,7 @@ def test_the_limit_itself_is_accepted() -> None:
 
 def test_an_announced_length_over_the_limit_is_refused_at_once() -> None:
     with pytest.raises(TooLarge):
-        Body(HTTPHeaders({"Content-Length": str(LIMIT + 1)}), LIMIT)
+        Body(HTTPHeaders({"Content-Length": str(LIMIT + 1)}), LIMIT, BodyMemory(LIMIT))
 
 
 def test_a_body_that_grows_over_the_limit_is_refused() -> None:
@@ -75,8 +82,31 @@ def test_broken_gzip_is_refused(content: bytes) -> None:
 @pytest.mark.parametrize("name", ["br", "deflate", "gzip, gzip"])
 def test_another_encoding_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedEncoding):
-        Body(HTTPHeaders({"Content-Encoding": name}), LIMIT)
+        Body(HTTPHeaders({"Content-Encoding": name}), LIMIT, BodyMemory(LIMIT))
 
 
 def test_identity_is_no_encoding() -> None:
     assert body({"Content-Encoding": "identity"}, b"hello") == b"hello"
+
+
+def test_all_bodies_together_hold_no_more_than_their_bound() -> None:
+    memory = BodyMemory(LIMIT)
+    first, second = Body(HTTPHeaders(), LIMIT, memory), Body(HTTPHeaders(), LIMIT, memory)
+    first.add(b"x" * 600)
+    second.add(b"x" * 400)
+    with pytest.raises(Overloaded):
+        second.add(b"x")
+    first.release()
+    second.add(b"x" * 600)
+    assert memory.held == LIMIT
+
+
+async def test_a_message_waits_for_its_turn() -> None:
+    memory = BodyMemory(LIMIT)
+    await memory.take_in_turn(600)
+    waiting = asyncio.create_task(memory.take_in_turn(500))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    memory.give_back(600)
+    await asyncio.wait_for(waiting, 5)
+    assert memory.held == 500
