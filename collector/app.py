@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,12 +15,13 @@ from collector.datagram import DatagramServer
 from collector.dialects.registry import dialects
 from collector.dialects.service import Desk, dialect_routes
 from collector.drain import ping
-from collector.figures import DialectFigures
+from collector.figures import DialectFigures, RetentionFigures
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
 from collector.intakes import open_intakes
 from collector.receivers import receivers
 from collector.request_events import RequestEvents
+from collector.retention import Retention
 from cube.environment import Scope
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings
@@ -110,12 +111,12 @@ class Collector:
         server: Server,
         datagrams: Mapping[str, DatagramServer],
         intakes: Intakes,
-        sweeper: asyncio.Task[None],
+        chores: Sequence[asyncio.Task[None]],
     ) -> None:
         self._server = server
         self._datagrams = datagrams
         self._intakes = intakes
-        self._sweeper = sweeper
+        self._chores = chores
 
     @classmethod
     async def start(
@@ -146,7 +147,8 @@ class Collector:
             raise
         events = [store.events for store in stores.values()]
         sweeper = asyncio.create_task(_sweep(events, settings.intake.sweep_seconds))
-        return cls(server, datagrams, intakes, sweeper)
+        chores = [sweeper, *_retention(stores.values(), settings, registry, clock)]
+        return cls(server, datagrams, intakes, chores)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -162,7 +164,8 @@ class Collector:
         deadline = asyncio.get_running_loop().time() + seconds
         for datagrams in self._datagrams.values():
             datagrams.stop()
-        self._sweeper.cancel()
+        for chore in self._chores:
+            chore.cancel()
         await self._server.stop(seconds)
         try:
             async with asyncio.timeout_at(deadline):
@@ -218,6 +221,28 @@ def _server(
         tls=tls_context(settings),
         reuse_port=settings.reuse_port,
     )
+
+
+def _retention(
+    stores: Iterable[Store],
+    settings: CollectorSettings,
+    registry: CollectorRegistry,
+    clock: Callable[[], int],
+) -> list[asyncio.Task[None]]:
+    """Begin to delete what is too old, in each store."""
+    kept, figures = settings.retention, RetentionFigures(registry)
+    retentions = [
+        Retention(
+            store,
+            figures,
+            clock,
+            event_days=kept.event_days,
+            metric_days=kept.metric_days,
+            lag=kept.lag_seconds,
+        )
+        for store in stores
+    ]
+    return [asyncio.create_task(retention.run(kept.period_seconds)) for retention in retentions]
 
 
 async def _sweep(stores: Iterable[EventStore], seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from collector.batch import Batch
 from collector.figures import DatagramFigures
 from collector.intake import Intake, Intakes
-from cube.errors import CubeError, Overloaded, Unavailable
+from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
 from cube.web import Gate, address, open_datagrams, turn_away
 
@@ -79,6 +79,8 @@ class Datagrams(asyncio.DatagramProtocol):
             intake.offer(batch).add_done_callback(self._settled)
         except (Overloaded, Unavailable):
             self._figures.overloaded.inc()
+        except InvalidEvent:
+            self._figures.invalid.inc()
 
     def _settled(self, settled: asyncio.Future[int]) -> None:
         error = settled.exception()

@@ -83,7 +83,7 @@ class IntakeFigures:
 
     def refused(self, events: int, reason: str) -> None:
         """Count events that were not accepted: ``overloaded``, ``stopping``, what the store says of those
-        in the spool (``store``), or a reason of `REASONS`."""
+        in the spool (``store``), what the horizon says (``too_old``, ``too_new``), or one of `REASONS`."""
         self._refused.labels(reason).inc(events)
 
     def drained(self, events: int) -> None:
@@ -117,6 +117,18 @@ class SpoolFigures:
     def _age(self) -> float:
         arrivals = [spool.oldest for spool in self._spools if spool.oldest is not None]
         return max(0, self._clock() - min(arrivals)) / 1000 if arrivals else 0.0
+
+
+class RetentionFigures:
+    """Figures of what is deleted for its age, in all environments together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "cube_expired_events", "Events deleted because they had expired.", registry=registry
+        )
+        self.chunks = Counter(
+            "cube_expired_chunks", "Chunks of cached metrics deleted for their age.", registry=registry
+        )
 
 
 class DatagramFigures:

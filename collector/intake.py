@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -20,6 +20,7 @@ from collector.figures import REASONS, IntakeFigures
 from collector.parcel import Parcel, locate
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.event import Event
+from cube.horizon import Horizon
 
 _Part: TypeAlias = "tuple[Sequence[Event], int, Sequence[int] | None]"
 
@@ -49,12 +50,24 @@ class Lane:
 class Intake:
     """Accepts batches of one environment and makes them durable.
 
-    ``budget``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
-    write takes no further request once it has so many.
+    ``horizon``: how far from their arrival, by ``clock``, events may be. ``budget``: bounds what is
+    accepted and not durable, in all intakes together. ``commit_events``: one write takes no further
+    request once it has so many.
     """
 
-    def __init__(self, saver: Saver, *, budget: Budget, commit_events: int, figures: IntakeFigures) -> None:
+    def __init__(
+        self,
+        saver: Saver,
+        *,
+        horizon: Horizon,
+        clock: Callable[[], int],
+        budget: Budget,
+        commit_events: int,
+        figures: IntakeFigures,
+    ) -> None:
+        self.horizon = horizon
         self._saver = saver
+        self._clock = clock
         self._budget = budget
         self._commit_events = commit_events
         self._figures = figures
@@ -77,11 +90,13 @@ class Intake:
     def offer(self, batch: Batch) -> asyncio.Future[int]:
         """Take a batch and return the promise that `accept` waits for.
 
-        Raises `Overloaded`, and `Unavailable` once the intake is closed.
+        Raises `InvalidEvent` for an event that is not within the horizon, `Overloaded`, and `Unavailable`
+        once the intake is closed.
         """
         if not batch.events:
             self.check()
             return self._resolved()
+        self._check_horizon(batch)
         parts = self._parts(batch)
         try:
             self._check(parts)
@@ -97,7 +112,8 @@ class Intake:
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
-        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), None)
+        kind = next((reason for kind, reason in REASONS if isinstance(error, kind)), None)
+        reason = error.details.get("reason", kind)
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
             self._figures.refused(told if events is None else events, reason)
@@ -121,6 +137,13 @@ class Intake:
         while committing := [lane.committing for lane in self._lanes.values() if lane.committing]:
             await asyncio.wait(committing)
         await self._saver.close()
+
+    def _check_horizon(self, batch: Batch) -> None:
+        try:
+            self.horizon.check_all(batch.events, self._clock())
+        except InvalidEvent as error:
+            self.refused(error, len(batch.events))
+            raise
 
     def _resolved(self) -> asyncio.Future[int]:
         future = self._loop.create_future()

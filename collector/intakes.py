@@ -12,10 +12,12 @@ from collector.drain import Drain
 from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
 from collector.relay import Direct, Relay
+from cube.horizon import Horizon
 from cube.settings import CollectorSettings, environments_of
 from cube.spool import Delivery, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
+from cube.tier import DAY, MINUTE
 
 
 async def open_intakes(
@@ -33,11 +35,25 @@ async def open_intakes(
     budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
     figures = IntakeFigures(registry)
     figures.watch(budget)
+    horizon = Horizon(
+        _ms(settings.horizon.past_days * DAY.step), _ms(settings.horizon.future_minutes * MINUTE.step)
+    )
     savers = await _savers(stores, settings, registry, clock, figures)
     return {
-        name: Intake(saver, budget=budget, commit_events=settings.intake.commit_events, figures=figures)
+        name: Intake(
+            saver,
+            horizon=horizon,
+            clock=clock,
+            budget=budget,
+            commit_events=settings.intake.commit_events,
+            figures=figures,
+        )
         for name, saver in savers.items()
     }
+
+
+def _ms(length: float) -> int | None:
+    return int(length) if length else None
 
 
 async def _savers(

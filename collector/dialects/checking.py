@@ -11,6 +11,7 @@ from collector.dialects.dialect import Draft, Refusal
 from cube.environment import Caller
 from cube.errors import AccessDenied, InvalidEvent, TooLarge
 from cube.event import ABSENT, Event
+from cube.horizon import Horizon
 from cube.web import json_text
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
@@ -18,11 +19,15 @@ _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
 
 @dataclass(slots=True)
 class Checked:
-    """The drafts that are valid events, those events, what is wrong with the others, and their size."""
+    """The drafts that are valid events, those events, what is wrong with the others, and their size.
+
+    ``outside``: the errors of those refused because they are not within the horizon.
+    """
 
     drafts: list[Draft] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    outside: list[InvalidEvent] = field(default_factory=list)
     size: int = 0
 
 
@@ -31,6 +36,7 @@ def check(
     types: Sequence[str],
     caller: Caller,
     limits: Limits,
+    horizon: Horizon,
     *,
     total_bytes: int,
     now: int,
@@ -45,9 +51,12 @@ def check(
         try:
             caller.check_type(type)
             event = _event(draft, type, now)
+            horizon.check(event, now)
             checked.size += _size(event, limits)
         except (InvalidEvent, AccessDenied, TooLarge) as error:
             checked.refusals.append(refused(draft, error.message))
+            if isinstance(error, InvalidEvent) and "reason" in error.details:
+                checked.outside.append(error)
             continue
         if checked.size > total_bytes:
             raise TooLarge(f"The events of the request are over {total_bytes} bytes, which is the limit.")

@@ -137,9 +137,11 @@ class DialectService:
             )
         types = await side.names.name(drafts)
         bound = self._desk.body_bytes * GROWTH
-        checked = await _aside(
-            request, partial(check, total_bytes=bound, now=now), drafts, types, caller, self._desk.limits
-        )
+        intake = self._desk.intakes[name]
+        check_all = partial(check, total_bytes=bound, now=now)
+        checked = await _aside(request, check_all, drafts, types, caller, self._desk.limits, intake.horizon)
+        for error in checked.outside:
+            intake.refused(error)
         self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
         checked.refusals[:0] = translation.refusals
         letters = self._letters(credentials, now, request)

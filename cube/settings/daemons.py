@@ -13,6 +13,7 @@ DATABASE = "[A-Za-z0-9_-]{1,63}"
 ORIGIN = r"([a-z]+|\*)://.+"
 
 _MIB = 2**20
+_CENTURY_DAYS = 36_525
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,40 @@ class SpoolSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HorizonSettings:
+    """How far from its arrival an event's time may be."""
+
+    past_days: float = setting(
+        0.0, "How many days old an event may be; 0: any age.", low=0, high=_CENTURY_DAYS
+    )
+    future_minutes: float = setting(
+        0.0, "How many minutes ahead an event may be; 0: any.", low=0, high=_CENTURY_DAYS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How long events and metrics are kept."""
+
+    event_days: float = setting(
+        0.0, "For how many days of their time events are kept; 0: for ever.", low=0, high=_CENTURY_DAYS
+    )
+    metric_days: float = setting(
+        0.0,
+        "For how many days metrics are kept, as long as the events or longer; 0: for ever.",
+        low=0,
+        high=_CENTURY_DAYS,
+    )
+    lag_seconds: float = setting(
+        3600.0,
+        "How long after they have expired events are deleted: longer than a query may take.",
+        low=0.1,
+        high=86_400,
+    )
+    period_seconds: float = setting(600.0, "How often what has expired is looked for.", low=0.1, high=86_400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialectSettings:
     """The foreign protocols that the collector understands; see docs/dialects."""
 
@@ -198,6 +233,8 @@ class CollectorSettings(DaemonSettings):
     limits: CollectorLimits = CollectorLimits()
     intake: IntakeSettings = IntakeSettings()
     spool: SpoolSettings = SpoolSettings()
+    horizon: HorizonSettings = HorizonSettings()
+    retention: RetentionSettings = RetentionSettings()
     dialects: DialectSettings = DialectSettings()
 
 

@@ -165,7 +165,17 @@ def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
 
 
 def _refuse_contradiction(settings: DaemonSettings) -> None:
-    """Refuse foreign types on SQLite: heeded they would cost every cache, passed over they would mislead."""
+    """Refuse foreign types on SQLite: heeded they would cost every cache, passed over they would mislead.
+
+    And metrics kept shorter than the events that they would be computed of again.
+    """
+    if isinstance(settings, CollectorSettings):
+        kept = settings.retention
+        if 0 < kept.metric_days < (kept.event_days or 0):
+            raise InvalidSettings(
+                f"Got retention.metric_days = {kept.metric_days:g}; accepted is 0, or at least"
+                f" retention.event_days, which is {kept.event_days:g}."
+            )
     if settings.foreign and settings.store.startswith("sqlite:"):
         raise InvalidSettings(
             f"Got foreign = {list(settings.foreign)} with the store {settings.store}; accepted is no foreign"

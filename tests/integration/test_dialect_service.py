@@ -25,6 +25,7 @@ from collector.relay import Direct
 from cube.environment import Credentials, Environment, Key, Scope, digest
 from cube.errors import CubeError, InvalidRequest
 from cube.event import ABSENT, EventId
+from cube.horizon import Horizon
 from cube.origin import OriginPattern
 from cube.sqlite import SqliteStore, open_store
 from cube.web import (
@@ -137,6 +138,8 @@ async def staged(
     intakes = {
         name: Intake(
             Direct(store.events),
+            horizon=Horizon(),
+            clock=lambda: NOW,
             budget=Budget(max_events=10_000, max_bytes=10**8),
             commit_events=1_000,
             figures=figures,

@@ -15,6 +15,7 @@ from collector.figures import IntakeFigures
 from collector.intake import Intake
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
+from cube.horizon import Horizon
 
 
 @dataclass
@@ -66,6 +67,8 @@ async def intake(memory: Memory, registry: CollectorRegistry) -> Intake:
     figures.watch(budget)
     return Intake(
         memory,
+        horizon=Horizon(past_ms=1_000, future_ms=500),
+        clock=lambda: 0,
         budget=budget,
         commit_events=4,
         figures=figures,
