@@ -282,7 +282,7 @@ def test_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    flags = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    flags = ("--tls-certificate", str(certificate), "--tls-key", str(key), "--http-head-seconds", "1")
     with daemon("evaluator", f"sqlite:{tmp_path}", tmp_path, *flags) as running:
         assert running.http.startswith("https://")
         context = ssl.create_default_context(cafile=str(certificate))
@@ -290,6 +290,9 @@ def test_tls(tmp_path: Path) -> None:
         connection.request("GET", "/healthz")
         assert connection.getresponse().read() == b"{}"
         connection.close()
+        with socket.create_connection((running.host, running.port), timeout=15) as slow:
+            slow.sendall(b"\x16\x03\x01")  # a handshake that does not go on
+            assert slow.recv(1) == b""  # is cut
 
 
 def _status(running: Daemon, key: str | None) -> int:
