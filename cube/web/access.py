@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
-from cube.environment import Caller, Credentials, Environment, Key, Scope, digest
+from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
 
 KEY_PARAMETER = "api_key"
@@ -75,7 +75,8 @@ class KeyRing:
 class Gate:
     """Access to some environments, at least one, by the keys of a ring.
 
-    Without any keys all is open: to the open environment, or the only one. With keys, requests that
+    Where there is only `DEFAULT`, nobody has configured any: what requests say of environments is not
+    heeded. Without any keys all is open: to the open environment, or the only one. With keys, requests that
     bear none go to the open environment, or nowhere. Raises `InvalidSettings` where no keys, several
     environments and none of them open leave it to chance.
     """
@@ -85,6 +86,7 @@ class Gate:
         self._ring = ring
         self._open = next((one for one in environments if one.open), None)
         self._only = environments[0] if len(environments) == 1 else None
+        self._are_named = self._only is None or self._only.name != DEFAULT
         if not ring.required and self._open is None and self._only is None:
             raise InvalidSettings(
                 f"The environments {', '.join(self._environments)} have no keys, and none is open;"
@@ -105,10 +107,11 @@ class Gate:
         """Return who calls; see `Access.admit`."""
         if credentials is _NOBODY and self._open is None and not self._ring.required and self._only:
             return Caller(self._only)  # the common case of one machine
-        for kind, values in (("keys", credentials.keys), ("environments", credentials.environments)):
+        claimed = credentials.environments if self._are_named else frozenset()
+        for kind, values in (("keys", credentials.keys), ("environments", claimed)):
             if len(values) > 1:
                 raise AccessDenied(f"Got {len(values)} different {kind} in one request; accepted is one.")
-        name = next(iter(credentials.environments), None)
+        name = next(iter(claimed), None)
         if credentials.keys and self._ring.required:
             return self._holder(next(iter(credentials.keys)), name, scope)
         return self._anybody(name)

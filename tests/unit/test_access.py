@@ -7,7 +7,7 @@ import base64
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from cube.environment import Caller, Credentials, Environment, Key, Scope, digest
+from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
 from cube.web import Gate, KeyRing, standard_credentials
 
@@ -87,6 +87,13 @@ def test_a_key_for_some_types_refuses_the_others() -> None:
     Caller(PROD, READER).check_type("a")
     with pytest.raises(AccessDenied, match="Got the type b; the key accepts a"):
         Caller(PROD, READER).check_type("b")
+
+
+def test_where_no_environments_are_configured_what_requests_say_of_them_is_not_heeded() -> None:
+    alone = Environment(DEFAULT, "cube")
+    key = Key("writer", digest("w"), DEFAULT)
+    said = Credentials(frozenset({"w"}), frozenset({"production", "staging"}))
+    assert gate(alone, keys=(key,)).admit(said, Scope.WRITE) == Caller(alone, key)
 
 
 def test_a_revoked_key_counts_no_more_and_the_last_one_opens_nothing() -> None:
