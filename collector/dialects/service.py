@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from collector.batch import Limits
 from collector.dialects.checking import Checked, check, refused
 from collector.dialects.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
-from collector.dialects.dialect import Context, Dialect, Endpoint, Read, Refusal, Translate
+from collector.dialects.dialect import (
+    Context,
+    Dialect,
+    Endpoint,
+    Read,
+    Refusal,
+    Translate,
+)
 from collector.dialects.memory import Memory
 from collector.dialects.reading import Reading
 from collector.dialects.redaction import Redaction
 from collector.dialects.storing import store
+from collector.dialects.turns import Turns, aside
 from collector.dialects.type_names import TypeNames
 from collector.figures import DialectFigures
 from collector.intake import Intake
@@ -26,12 +33,7 @@ from cube.event import Event
 from cube.store.ports import Store
 from cube.web import Access, Operation, Reply, Request, Route, standard_credentials
 
-T = TypeVar("T")
-
 _DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-
-LOOP_BYTES: Final = 16 * 1024
-"""Longer bodies are translated in a thread: some take 0.5 ms a KiB, and would hold up all other requests."""
 
 GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
@@ -73,7 +75,7 @@ class DialectService:
         self._reading = reading
         self._figures = desk.figures.of(dialect.name)
         self._sides = {
-            name: _Side(TypeNames(dialect.name, store.names, desk.types), Memory(), asyncio.Lock())
+            name: _Side(TypeNames(dialect.name, store.names, desk.types), Memory(), Turns())
             for name, store in desk.stores.items()
         }
 
@@ -128,8 +130,7 @@ class DialectService:
         name = caller.environment.name
         side, now = self._sides[name], self._desk.clock()
         self._desk.intakes[name].check()
-        async with side.turn:
-            translation = await _aside(request, translate, request, self._context(caller, now))
+        translation = await side.turns.take(request, translate, request, self._context(caller, now))
         drafts = translation.drafts
         if len(drafts) > self._desk.limits.events:
             raise TooLarge(
@@ -139,7 +140,7 @@ class DialectService:
         bound = self._desk.body_bytes * GROWTH
         intake = self._desk.intakes[name]
         check_all = partial(check, total_bytes=bound, now=now)
-        checked = await _aside(request, check_all, drafts, types, caller, self._desk.limits, intake.horizon)
+        checked = await aside(request, check_all, drafts, types, caller, self._desk.limits, intake.horizon)
         for error in checked.outside:
             intake.refused(error)
         self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
@@ -168,7 +169,7 @@ class DialectService:
     async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
         credentials = standard_credentials(request.headers, request.query)
         if self._dialect.credentials is not None:
-            credentials |= await _aside(request, self._dialect.credentials, request)
+            credentials |= await aside(request, self._dialect.credentials, request)
         if self._dialect.plain_key is not None:
             credentials = replace(credentials, keys=frozenset(map(self._dialect.plain_key, credentials.keys)))
         request.caller = self._desk.access.admit(credentials, scope)
@@ -195,11 +196,11 @@ class DialectService:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A dialect in one environment; ``turn`` is held while it translates."""
+    """A dialect in one environment; its translations take turns."""
 
     names: TypeNames
     memory: Memory
-    turn: asyncio.Lock
+    turns: Turns
 
 
 class _Letters:
@@ -216,16 +217,9 @@ class _Letters:
         if not refusals:
             return []
         write = partial(dead_letters, first=first, now=self._now)
-        return await _aside(self._request, write, self._dialect, refusals, self._redaction)
+        return await aside(self._request, write, self._dialect, refusals, self._redaction)
 
 
 def _told(reply: Reply, spooled: int) -> Reply:
     """Return a reply whose status promises no more than is true: 200 is for what every query counts."""
     return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status in _DONE else reply
-
-
-async def _aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function, in a thread where a large body could hold the event loop for long."""
-    if len(request.body) <= LOOP_BYTES:
-        return function(*arguments)
-    return await asyncio.to_thread(function, *arguments)

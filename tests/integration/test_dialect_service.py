@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,12 +49,27 @@ LIMITS = Limits(event_bytes=50_000, events=200)
 BODY_BYTES = 400_000
 
 
+class Waiting:
+    """A translation that takes until a test says that it is over."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+
+WAITING = Waiting()
+
+
 def translate(request: Request, context: Context) -> Translation:
     """Every item is [name, id, data]; null is not understood."""
     body = json_text.decode(request.body)
     if not isinstance(body, list):
         raise InvalidRequest("Got no array.")
     seen = context.state.get("requests", "all") or 0
+    if body[:1] == ["wait"]:
+        WAITING.begun.set()
+        assert WAITING.over.wait(10)
+        body = []
     context.state.put("requests", "all", seen + 1)
     return Translation(
         [_draft(item, request) for item in body if item is not None],
@@ -480,6 +496,19 @@ async def test_a_reply_is_shown_to_the_pages_of_its_environment_alone(guarded: S
     for origin, shown in (("https://one.example", True), ("https://two.example", False)):
         answer = await guarded.send([], X_Toy_Key="key-of-one", Origin=origin)
         assert ("access-control-allow-origin" in answer.headers) is shown
+
+
+async def test_a_turn_lasts_as_long_as_its_translation_though_the_client_is_gone(stage: Stage) -> None:
+    body = json.dumps(["wait", "x" * 300_000]).encode()
+    async with connection(stage.port) as gone:
+        gone.send(head("POST", "/toy", {"Host": "cube", "Content-Length": str(len(body))}))
+        await gone.send_all(body)
+        await asyncio.to_thread(WAITING.begun.wait, 10)
+    second = asyncio.create_task(stage.send([]))
+    done, _ = await asyncio.wait({second}, timeout=0.2)
+    assert not done
+    WAITING.over.set()
+    assert (await second).json["seen"] == 2
 
 
 async def test_requests_at_once_are_translated_in_turn(stage: Stage) -> None:
