@@ -24,6 +24,7 @@ from collector.dialects.registry import dialects
 from collector.dialects.statsd import StatsdReader
 from cube.environment import Caller, Environment
 from cube.errors import CubeError
+from cube.horizon import Horizon
 from cube.settings import DialectSettings
 from cube.web import Reply, Request
 from cube.web.table import captures
@@ -150,7 +151,7 @@ def _translate(dialect: Dialect, translate: Translate | None, read: Any, request
         return
     translation = translate(request, context)
     types = [draft.name if draft.fixed else slug(draft.name) for draft in translation.drafts]
-    checked = check(translation.drafts, types, CALLER, LIMITS, total_bytes=10**9, now=NOW)
+    checked = check(translation.drafts, types, CALLER, LIMITS, Horizon(), total_bytes=10**9, now=NOW)
     assert all(event.type for event in checked.events)
     refusals = [*translation.refusals, *checked.refusals]
     letters = dead_letters(dialect.name, refusals, Redaction(dialect.secrets), now=NOW)
