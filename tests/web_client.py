@@ -40,14 +40,20 @@ class Connection:
         self.writer = writer
 
     async def ask(
-        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
-        """Send a request with its length and read the reply."""
+        """Send a request with its length and read the reply, which may take so long."""
         lines = {"Host": "cube", **(headers or {})}
         if body is not None:
             lines["Content-Length"] = str(len(body))
         self.send(head(method, target, lines) + (body or b""))
-        return await self.answer(method)
+        return await self.answer(method, seconds=seconds)
 
     def send(self, content: bytes) -> None:
         self.writer.write(content)
@@ -58,9 +64,9 @@ class Connection:
             self.send(content[place : place + 2**20])
             await self.writer.drain()
 
-    async def answer(self, method: str = "GET") -> Answer:
+    async def answer(self, method: str = "GET", *, seconds: float = TIMEOUT_SECONDS) -> Answer:
         """Read one reply."""
-        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)).decode("latin-1")
+        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), seconds)).decode("latin-1")
         first, *lines = text.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))

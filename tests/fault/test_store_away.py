@@ -18,6 +18,7 @@ from tests.daemon import Daemon, daemon
 from tests.end_to_end.serving import wait_until
 from tests.fault.proxy import FaultyProxy, Mode
 from tests.fault.sending import Sender, exchange, figure, put, stored
+from tests.fault.test_full_disk import limit_files
 from tests.mongo_server import MongoServer
 
 PATIENCE = 0.5
@@ -216,22 +217,16 @@ def test_at_the_limit_of_the_spool_it_is_a_503_until_it_is_drained(stage: Stage)
     assert set(stage.stored()) == {*kept, 200}
 
 
-def full_disk(collector: Daemon, limit_bytes: int) -> None:
-    """No file of the process can grow beyond this: its writes fail as on a full disk."""
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, (limit_bytes, hard))
-
-
 def test_on_a_full_disk_the_spool_is_a_503_and_keeps_what_it_has(stage: Stage) -> None:
     with stage.collector() as collector:
         assert put(collector, [event(0)])[0] == 200
         stage.proxy.set(Mode.REFUSE)
         assert put(collector, [event(1)])[0] == 202
-        full_disk(collector, 300_000)
+        limit_files(collector, 300_000)
         statuses = [put(collector, [event(id, "x" * 30_000)])[0] for id in range(2, 32)]
         assert {202, 503} == set(statuses)
         assert statuses[-1] == 503
-        full_disk(collector, resource.RLIM_INFINITY)
+        limit_files(collector, resource.RLIM_INFINITY)
         assert put(collector, [event(99)])[0] == 202
         stage.proxy.set(Mode.PASS)
         until_drained(collector)
