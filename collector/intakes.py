@@ -105,7 +105,8 @@ def _relay(
         figures.drained(events)
         spool_figures.drained.inc(events)
 
-    relay = Relay(store.events, spool, patience_seconds=settings.spool.patience_seconds)
+    patience = settings.spool.patience_seconds
+    relay = Relay(store.events, spool, patience_seconds=patience, on_stored=drained)
     delivery = Delivery(
         store.events,
         spool,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from cube.errors import InvalidEvent, Unavailable
@@ -51,15 +51,24 @@ class Relay:
     """A store with a spool. One `save` of a type runs at a time, as the intake has it.
 
     ``patience_seconds``: how long a commit may take before its events go to the spool as well; then it
-    is a *straggler*, which runs on. ``away``: whether the store counts as away.
+    is a *straggler*, which runs on. ``on_stored``: is told how many events that it left in the spool
+    were stored after all. ``away``: whether the store counts as away.
     """
 
-    def __init__(self, events: EventStore, spool: Spool, *, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        events: EventStore,
+        spool: Spool,
+        *,
+        patience_seconds: float,
+        on_stored: Callable[[int], None],
+    ) -> None:
         self.away = False
         self._stragglers: dict[asyncio.Task[None], Ticket | None] = {}
         self._events = events
         self._spool = spool
         self._patience_seconds = patience_seconds
+        self._on_stored = on_stored
         self._drain: Drainer | None = None
 
     def follow(self, drain: Drainer) -> None:
@@ -107,7 +116,7 @@ class Relay:
             await asyncio.wait({task})
             ticket = self._stragglers.pop(task)
             if ticket is not None and not task.cancelled() and task.exception() is None:
-                await self._spool.remove(ticket)
+                self._on_stored(await self._spool.remove(ticket))
 
     async def close(self) -> None:
         """Stop draining, give the stragglers up (their events are in the spool), and close the spool."""

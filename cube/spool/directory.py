@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import time
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cube.errors import InvalidSettings, Unavailable
+
+_log = logging.getLogger(__name__)
 
 SUFFIX = ".spool.db"
 DAMAGED = ".damaged"
@@ -63,7 +66,10 @@ class Claimed:
     def claim(cls, directory: Path, name: SpoolName) -> Claimed | None:
         """Claim a name in a directory; None where a living process has it."""
         path = directory / str(name)
-        descriptor = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Unavailable(f"The spool file {path} cannot be locked ({error.strerror}).") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -138,10 +144,14 @@ def claim_all(directory: Path, database: str, store: str) -> Iterator[Claimed]:
     for name, path in listed(directory):
         if (name.database, name.store) != (database, store):
             continue
-        claimed = Claimed.claim(directory, name)
-        if claimed is None:  # somebody may just be looking at it
-            time.sleep(_SECOND_LOOK_SECONDS)
+        try:
             claimed = Claimed.claim(directory, name)
+            if claimed is None:  # somebody may just be looking at it
+                time.sleep(_SECOND_LOOK_SECONDS)
+                claimed = Claimed.claim(directory, name)
+        except Unavailable as error:
+            _log.error("it is left where it is: %s", error.message)
+            continue
         if claimed is None:
             continue
         if path.exists():

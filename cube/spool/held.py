@@ -62,12 +62,15 @@ class HeldFile:
     def _save(self, error: DamagedFile) -> None:
         old = self._claimed
         fresh = claim_new(old.directory, old.name.database, old.name.store)
+        file: SpoolFile | None = None
         try:
             file = SpoolFile(fresh.path)
             with Carving(old.path) as carving:
                 file.restore(carving.rows())
             state = file.state()
         except BaseException:
+            if file is not None:
+                file.close()
             fresh.delete()
             fresh.release()
             raise

@@ -196,8 +196,8 @@ class Spool:
         for claimed in directory.claim_all(self._path, self._database, self._mark):
             try:
                 held = HeldFile(claimed, self._on_damage, check=True)
-            except CubeError as error:
-                _log.error("a spool file is left where it is: %s", error.message)
+            except (CubeError, OSError) as error:  # made by a later Cube, or the disk is full or fails
+                _log.error("the spool file %s is left where it is: %s", claimed.path, error)
                 claimed.release()
                 continue
             self._files.append(held)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -143,7 +144,7 @@ class Overload:
             await self._recover()
 
     async def _post(self) -> float:
-        """Send one batch, and note what came of it; return the seconds that it took."""
+        """Send one batch, and note what came of it; return the seconds that it took, infinite if refused."""
         events, ids = self._batch("http")
         began = time.monotonic()
         async with connection(self._collector.port) as own:
@@ -153,9 +154,9 @@ class Overload:
         if answer.status in (200, 202):
             self._report.acknowledged["http"].update(ids)
             self._report.slowest = max(self._report.slowest, took)
-        else:
-            assert int(answer.headers["retry-after"]) >= 1
-        return took
+            return took
+        assert int(answer.headers["retry-after"]) >= 1
+        return math.inf
 
     async def _ws(self, per_second: float, seconds: float) -> None:
         url = f"ws://127.0.0.1:{self._collector.port}/1.0/event/put"
@@ -199,8 +200,8 @@ class Overload:
     async def _recover(self) -> None:
         """Return once a request is answered as quickly as if there had been no overload."""
         began = time.monotonic()
-        while await self._post() > 1:
-            pass
+        while await self._post() > 1:  # noqa: ASYNC110 - it is asked now and then
+            await asyncio.sleep(0.05)
         self._report.recovery = time.monotonic() - began
 
     def _batch(self, type: str) -> tuple[list[dict[str, Any]], list[int]]:

@@ -64,7 +64,12 @@ class Stage:
         self.spool = spool
         self.drained = 0
         self.refused = 0
-        self.relay = Relay(memory, spool, patience_seconds=0.05)  # type: ignore[arg-type]  # it only saves
+        self.relay = Relay(
+            memory,  # type: ignore[arg-type]  # it only saves
+            spool,
+            patience_seconds=0.05,
+            on_stored=self._drained,
+        )
         delivery = Delivery(memory, spool, on_stored=self._drained, on_refused=self._refused)
         self.drain = Drain(memory, spool, self.relay, delivery)  # type: ignore[arg-type]  # likewise
 
@@ -146,6 +151,7 @@ async def test_a_slow_commit_is_spooled_and_forgotten_there_when_it_ends_well(st
     stage.memory.gate.set()
     await stage.until_empty()
     assert stage.memory.saves == [[1, 2], [1]]
+    assert stage.drained == 3
     assert stage.memory.stored[1] == "new"
 
 

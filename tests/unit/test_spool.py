@@ -72,6 +72,13 @@ def left_in(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
+def obstruct(path: Path) -> None:
+    """Put a directory where the lock of a file has to be."""
+    lock = Path(f"{path}.lock")
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+
+
 def put_away(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.damaged"))
 
@@ -173,6 +180,21 @@ def test_a_directory_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidSettings, match="cannot be used"):
         asyncio.run(Opened(tmp_path / "file" / "spool", STORE, 2**20).opening)
+
+
+async def test_a_file_of_a_later_version_is_left_for_that(tmp_path: Path) -> None:
+    path = await filled(tmp_path, 3)
+    with closing(sqlite3.connect(path)) as later:
+        later.execute("PRAGMA user_version = 999")
+    content = path.read_bytes()
+    assert await saved(tmp_path) == ([], 0)
+    assert path.read_bytes() == content
+
+
+async def test_a_lock_that_cannot_be_had_costs_only_that_file(tmp_path: Path) -> None:
+    path = await filled(tmp_path, 3)
+    obstruct(path)
+    assert await saved(tmp_path) == ([], 0)
 
 
 # Damage.
