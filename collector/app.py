@@ -24,7 +24,7 @@ from collector.request_events import RequestEvents
 from collector.retention import Retention
 from cube.environment import Scope
 from cube.errors import Unavailable
-from cube.settings import CollectorSettings
+from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
 from cube.web import (
     Gate,
@@ -147,7 +147,7 @@ class Collector:
             raise
         events = [store.events for store in stores.values()]
         sweeper = asyncio.create_task(_sweep(events, settings.intake.sweep_seconds))
-        chores = [sweeper, *_retention(stores.values(), settings, registry, clock)]
+        chores = [sweeper, *_retention(stores, settings, registry, clock)]
         return cls(server, datagrams, intakes, chores)
 
     @property
@@ -224,23 +224,23 @@ def _server(
 
 
 def _retention(
-    stores: Iterable[Store],
+    stores: Mapping[str, Store],
     settings: CollectorSettings,
     registry: CollectorRegistry,
     clock: Callable[[], int],
 ) -> list[asyncio.Task[None]]:
-    """Begin to delete what is too old, in each store."""
+    """Begin to delete what is too old, in the store of each environment."""
     kept, figures = settings.retention, RetentionFigures(registry)
     retentions = [
         Retention(
-            store,
+            stores[environment.name],
             figures,
             clock,
-            event_days=kept.event_days,
-            metric_days=kept.metric_days,
+            event_days=environment.ages.event_days or 0,
+            metric_days=environment.ages.metric_days or 0,
             lag=kept.lag_seconds,
         )
-        for store in stores
+        for environment in environments_of(settings)
     ]
     return [asyncio.create_task(retention.run(kept.period_seconds)) for retention in retentions]
 

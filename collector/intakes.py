@@ -12,12 +12,13 @@ from collector.drain import Drain
 from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
 from collector.relay import Direct, Relay
+from cube.environment import Ages
 from cube.horizon import Horizon
 from cube.settings import CollectorSettings, environments_of
 from cube.spool import Delivery, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
-from cube.tier import DAY, MINUTE
+from cube.tier import DAY, MINUTE, Tier
 
 
 async def open_intakes(
@@ -35,14 +36,12 @@ async def open_intakes(
     budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
     figures = IntakeFigures(registry)
     figures.watch(budget)
-    horizon = Horizon(
-        _ms(settings.horizon.past_days * DAY.step), _ms(settings.horizon.future_minutes * MINUTE.step)
-    )
+    horizons = {environment.name: _horizon(environment.ages) for environment in environments_of(settings)}
     savers = await _savers(stores, settings, registry, clock, figures)
     return {
         name: Intake(
             saver,
-            horizon=horizon,
+            horizon=horizons[name],
             clock=clock,
             budget=budget,
             commit_events=settings.intake.commit_events,
@@ -52,8 +51,12 @@ async def open_intakes(
     }
 
 
-def _ms(length: float) -> int | None:
-    return int(length) if length else None
+def _horizon(ages: Ages) -> Horizon:
+    return Horizon(_ms(ages.past_days, DAY), _ms(ages.future_minutes, MINUTE))
+
+
+def _ms(length: float | None, unit: Tier) -> int | None:
+    return int(length * unit.step) if length else None
 
 
 async def _savers(

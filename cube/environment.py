@@ -26,6 +26,19 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ages:
+    """How old events may be on arrival, how far ahead, and how long events and metrics are kept.
+
+    0: without a bound; None: as the daemon's settings say.
+    """
+
+    past_days: float | None = None
+    future_minutes: float | None = None
+    event_days: float | None = None
+    metric_days: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One environment.
 
@@ -37,6 +50,7 @@ class Environment:
     database: str
     origins: tuple[OriginPattern, ...] = ()
     open: bool = False
+    ages: Ages = Ages()
 
     def allows_origin(self, origin: str) -> bool:
         """Tell whether pages of an origin may call."""

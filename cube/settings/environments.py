@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from cube.environment import DEFAULT, Environment, Key, Scope, digest
+from cube.environment import DEFAULT, Ages, Environment, Key, Scope, digest
 from cube.errors import InvalidSettings
 from cube.origin import OriginPattern
-from cube.settings.daemons import DATABASE, ORIGIN, TYPE, DaemonSettings
+from cube.settings.daemons import DATABASE, ORIGIN, TYPE, CollectorSettings, DaemonSettings
 from cube.settings.setting import setting, settings_of
 
 T = TypeVar("T")
@@ -44,6 +44,10 @@ class EnvironmentSettings:
         (), "Web origins that may call; empty: those of the daemon.", pattern=ORIGIN
     )
     open: bool = setting(False, "Takes requests without a key, and datagrams; one environment may.")
+    past_days: float = setting(-1.0, "As horizon.past_days, for this environment; -1: the same.", low=-1)
+    future_minutes: float = setting(-1.0, "As horizon.future_minutes; -1: the same.", low=-1)
+    event_days: float = setting(-1.0, "As retention.event_days; -1: the same.", low=-1)
+    metric_days: float = setting(-1.0, "As retention.metric_days; -1: the same.", low=-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,10 @@ def read_environments(
 
 
 def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
-    """Return the environments of a daemon, at least one, each with its database and its origins."""
+    """Return the environments of a daemon, at least one, with all that its settings say of each.
+
+    Raises `InvalidSettings` where one keeps metrics shorter than events.
+    """
     common = tuple(_patterns(settings.origins))
     own = settings.environments or (Environment(DEFAULT, settings.database),)
     return tuple(
@@ -93,9 +100,19 @@ def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
             environment,
             database=environment.database or _database(environment.name, settings),
             origins=environment.origins or common,
+            ages=_ages(environment, settings),
         )
         for environment in own
     )
+
+
+def refuse_short_metrics(event_days: float, metric_days: float, where: str) -> None:
+    """Raise `InvalidSettings` where metrics go before the events that they would be computed of again."""
+    if 0 < metric_days < event_days:
+        raise InvalidSettings(
+            f"Got metric_days = {metric_days:g} of {where}; accepted is 0, or at least event_days, which is"
+            f" {event_days:g}."
+        )
 
 
 def parse_hash(text: str) -> bytes | None:
@@ -104,7 +121,29 @@ def parse_hash(text: str) -> bytes | None:
 
 
 def _environment(name: str, own: EnvironmentSettings) -> Environment:
-    return Environment(name, own.database, tuple(_patterns(own.origins)), own.open)
+    ages = {
+        name: _own(getattr(own, name))
+        for name in ("past_days", "future_minutes", "event_days", "metric_days")
+    }
+    return Environment(name, own.database, tuple(_patterns(own.origins)), own.open, Ages(**ages))
+
+
+def _own(value: float) -> float | None:
+    return None if value < 0 else value
+
+
+def _ages(environment: Environment, settings: DaemonSettings) -> Ages:
+    if not isinstance(settings, CollectorSettings):
+        return environment.ages  # the evaluator has no use for them
+    horizon, retention, own = settings.horizon, settings.retention, environment.ages
+    ages = Ages(
+        horizon.past_days if own.past_days is None else own.past_days,
+        horizon.future_minutes if own.future_minutes is None else own.future_minutes,
+        retention.event_days if own.event_days is None else own.event_days,
+        retention.metric_days if own.metric_days is None else own.metric_days,
+    )
+    refuse_short_metrics(ages.event_days or 0, ages.metric_days or 0, f"the environment {environment.name}")
+    return ages
 
 
 def _database(name: str, settings: DaemonSettings) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 from cube.environment import Environment, Key
 from cube.errors import InvalidSettings
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
-from cube.settings.environments import read_environments
+from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of
 
 S = TypeVar("S", bound=DaemonSettings)
@@ -171,11 +171,7 @@ def _refuse_contradiction(settings: DaemonSettings) -> None:
     """
     if isinstance(settings, CollectorSettings):
         kept = settings.retention
-        if 0 < kept.metric_days < (kept.event_days or 0):
-            raise InvalidSettings(
-                f"Got retention.metric_days = {kept.metric_days:g}; accepted is 0, or at least"
-                f" retention.event_days, which is {kept.event_days:g}."
-            )
+        refuse_short_metrics(kept.event_days, kept.metric_days, "the settings' retention")
     if settings.foreign and settings.store.startswith("sqlite:"):
         raise InvalidSettings(
             f"Got foreign = {list(settings.foreign)} with the store {settings.store}; accepted is no foreign"
