@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tornado.websocket import WebSocketClientConnection
+
 TIMEOUT_SECONDS = 10.0
 
 HANDSHAKE = {
@@ -100,3 +102,10 @@ async def ask(
     """Send one request on a connection of its own."""
     async with connection(port) as own:
         return await own.ask(method, target, body, headers)
+
+
+async def close_socket(socket: WebSocketClientConnection) -> None:
+    """Close a WebSocket, and return when it is closed: a loop that ends before that leaves it open."""
+    socket.close()
+    while await asyncio.wait_for(socket.read_message(), TIMEOUT_SECONDS) is not None:
+        continue

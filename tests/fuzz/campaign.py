@@ -20,6 +20,7 @@ from tests.fuzz import claims
 from tests.fuzz.dialects import changed
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.openapi import fuzz_openapi
+from tests.web_client import close_socket
 
 SECONDS = 20.0
 """A reply that takes longer is a hang."""
@@ -172,7 +173,7 @@ async def _fuzz_socket(running: Daemon, path: str, count: int, made: Inputs) -> 
         await asyncio.wait_for(reading, SECONDS)
     finally:
         reading.cancel()
-        opened.close()
+        await close_socket(opened)
 
 
 def _question(made: Inputs) -> bytes:

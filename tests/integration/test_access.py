@@ -23,7 +23,7 @@ from cube.errors import AccessDenied
 from tests.daemon import Daemon, daemon
 from tests.end_to_end.serving import cube, wait_until
 from tests.mongo_server import MongoServer, mongo_server
-from tests.web_client import ask
+from tests.web_client import ask, close_socket
 
 __all__ = ["mongo_server"]
 
@@ -140,7 +140,7 @@ def test_a_key_filter_holds_on_websockets_too(daemons: tuple[Daemon, Daemon]) ->
                 answers.append(json.loads(str(await asyncio.wait_for(socket.read_message(), 10))))
             return answers
         finally:
-            socket.close()
+            await close_socket(socket)
 
     answers = asyncio.run(seen())
     refused = [answer for answer in answers if "error" in answer]
@@ -194,7 +194,7 @@ def test_a_socket_of_a_foreign_page_is_refused(daemons: tuple[Daemon, Daemon]) -
 
     async def handshake(origin: str) -> int:
         try:
-            (await websocket_connect(HTTPRequest(url, headers={"Origin": origin}))).close()
+            await close_socket(await websocket_connect(HTTPRequest(url, headers={"Origin": origin})))
         except HTTPClientError as error:
             return error.code
         return 101
