@@ -18,6 +18,7 @@ from cube.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
 from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import MetricStore, Names, ReadSession
+from cube.store.terms import FREELY, Terms
 from cube.web import Gate, KeyRing
 from tests.contract.builders import rows
 
@@ -54,8 +55,8 @@ class GatedEvents:
             raise self.sweep_error
         return await self._events.sweep()
 
-    def read(self) -> AbstractAsyncContextManager[ReadSession]:
-        return self._events.read()
+    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
+        return self._events.read(terms)
 
     async def build(self, type: str) -> None:
         await self._events.build(type)

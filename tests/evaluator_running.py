@@ -24,6 +24,7 @@ from cube.settings.daemons import EvaluatorLimits, StreamSettings
 from cube.span import Span
 from cube.sqlite import open_store
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
+from cube.store.terms import FREELY, Terms
 from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation
@@ -113,8 +114,8 @@ class _Events:
         self.sweep = store.events.sweep
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[_Session]:
-        async with self._events.read() as session:
+    async def read(self, terms: Terms = FREELY) -> AsyncIterator[_Session]:
+        async with self._events.read(terms) as session:
             yield _Session(session, self._recorder)
 
 

@@ -65,7 +65,15 @@ class Block:
         except msgspec.ValidationError:  # some data are no objects
             return cls(instants, _decoded(texts, _WHOLE), ids)
         block = cls(instants, (), ids)
-        block._rows = _Records(names, rows)
+        block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)
+        return block
+
+    def rows(self, start: int, stop: int) -> Block:
+        """Return the rows from `start` up to `stop` as a block; all of them are this block itself."""
+        if start == 0 and stop >= len(self):
+            return self
+        block = Block(self.times[start:stop], (), None if self.ids is None else self.ids[start:stop])
+        block._rows = self._rows.part(start, stop)
         return block
 
     @property
@@ -90,13 +98,19 @@ class _Values:
     def named(self, name: str) -> None:
         return None
 
+    def part(self, start: int, stop: int) -> _Values:
+        return _Values(self.data[start:stop])
+
 
 class _Records:
     """Rows decoded into structs of only the wanted names; also null, and `ABSENT`."""
 
-    def __init__(self, names: tuple[str, ...], rows: list[Any]) -> None:
-        self.attributes = {name: f"p{number}" for number, name in enumerate(names)}
+    def __init__(self, attributes: dict[str, str], rows: list[Any]) -> None:
+        self.attributes = attributes
         self.rows = rows
+
+    def part(self, start: int, stop: int) -> _Records:
+        return _Records(self.attributes, self.rows[start:stop])
 
     def named(self, name: str) -> list[Any]:
         attribute = self.attributes.get(name)

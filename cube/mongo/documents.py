@@ -7,7 +7,8 @@ nearest plain Python value, and nothing that is stored can make a scan fail.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ from cube.event import ABSENT, Event, EventId
 from cube.mongo.layout import Document
 
 _FOREIGN = (Binary, Code, DBRef, DatetimeMS, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp, bytes)
+_LENGTH = struct.Struct("<i")
 
 
 def encode(event: Event) -> Document:
@@ -83,6 +85,16 @@ def _rare(value: Any) -> Any:
 
 def _moment(time: int) -> datetime:
     return instant.to_datetime(min(max(time, instant.EARLIEST), instant.LATEST))
+
+
+def parts(batch: bytes, size: int) -> Iterator[bytes]:
+    """Cut a batch of BSON documents into parts of about so many bytes, each of whole documents."""
+    start = stop = 0
+    while stop < len(batch):
+        stop += _LENGTH.unpack_from(batch, stop)[0]  # a document begins with its own length
+        if stop - start >= size or stop >= len(batch):
+            yield batch[start:stop]
+            start = stop
 
 
 class Decoder:

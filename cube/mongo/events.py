@@ -19,6 +19,7 @@ from cube.mongo.layout import Document, Layout
 from cube.mongo.notes import Notes
 from cube.mongo.sweep import Debts, sweep
 from cube.store.ports import ReadSession
+from cube.store.terms import FREELY, Terms
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +48,9 @@ class MongoEvents:
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
-    def read(self) -> AbstractAsyncContextManager[ReadSession]:
-        """Begin a query."""
-        return session.begin(self._layout)
+    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query, on its reader's terms."""
+        return session.begin(self._layout, terms)
 
     async def build(self, type: str) -> None:
         """Raise the revisions of a type that another tool filled, and mark it complete."""

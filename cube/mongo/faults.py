@@ -75,7 +75,9 @@ async def answered(seconds: float | None = None) -> AsyncIterator[None]:
 def unavailable(error: PyMongoError) -> str | None:
     """Return one sentence if the error means that the store does not answer; None if it does not."""
     match error:
-        case WriteConcernError() | ExecutionTimeout():
+        case ExecutionTimeout():
+            return "MongoDB ended an operation that took longer than it may."
+        case WriteConcernError():
             return "MongoDB did not confirm in time that a majority of its servers holds the write on disk."
         case ConnectionFailure():
             return f"MongoDB does not answer ({type(error).__name__})."

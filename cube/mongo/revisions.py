@@ -23,14 +23,24 @@ from cube.tier import CACHED_TIERS, Tier
 _ATTEMPTS = 5
 
 
-async def read(layout: Layout, type: str, tier: Tier, span: Span, session: Any = None) -> Revisions:
+async def read(
+    layout: Layout,
+    type: str,
+    tier: Tier,
+    span: Span,
+    session: Any = None,
+    *,
+    max_time_ms: int | None = None,
+) -> Revisions:
     """Read the state and the revisions of an aligned span in one find.
 
     Of a foreign type nothing is known, so there are no numbers and no marker.
     """
     wanted = [STATE, *(chunk_id(tier, chunk) for chunk in chunks(tier, span))]
     async with answered():
-        cursor = layout.revisions(type).find({"_id": {"$in": wanted}}, session=session)
+        cursor = layout.revisions(type).find(
+            {"_id": {"$in": wanted}}, session=session, max_time_ms=max_time_ms
+        )
         found = {document.pop("_id"): document for document in await cursor.to_list(None)}
     state = found.pop(STATE, {})
     foreign = type in layout.foreign

@@ -14,15 +14,20 @@ from cube.columns.block import Block
 from cube.errors import Unavailable
 from cube.event import is_type
 from cube.mongo import revisions
-from cube.mongo.documents import Decoder
+from cube.mongo.documents import Decoder, parts
 from cube.mongo.faults import answered
 from cube.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.span import Span
 from cube.store.ports import NO_TEXTS, Revisions
+from cube.store.slices import in_thread
+from cube.store.terms import FREELY, Terms
 from cube.tier import Tier
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
+
+BLOCK_BYTES = 256 * 1024
+"""Larger batches are decoded as several blocks: a turn's worth of BSON each."""
 
 CLOSE_SECONDS = 5.0
 
@@ -30,9 +35,10 @@ CLOSE_SECONDS = 5.0
 class MongoSession:
     """A `ReadSession`; reads go to the primary, in a causally consistent session where there are any."""
 
-    def __init__(self, layout: Layout, session: Any) -> None:
+    def __init__(self, layout: Layout, session: Any, terms: Terms) -> None:
         self._layout = layout
         self._session = session
+        self._terms = terms
 
     async def types(self) -> list[str]:
         """Return the names of all types that have a collection of events, sorted."""
@@ -43,7 +49,8 @@ class MongoSession:
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a cached tier's buckets in `span`, in one find."""
-        return await revisions.read(self._layout, type, tier, span, self._session)
+        milliseconds = _milliseconds(self._terms)
+        return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
 
     def scan(
         self,
@@ -65,21 +72,22 @@ class MongoSession:
             newest_first=newest_first,
             texts=texts,
             session=self._session,
+            terms=self._terms,
         )
 
 
 @asynccontextmanager
-async def begin(layout: Layout) -> AsyncIterator[MongoSession]:
-    """Begin a query."""
+async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSession]:
+    """Begin a query, on its reader's terms: what the server works on for longer it ends."""
     if not layout.sessions:
-        yield MongoSession(layout, None)
+        yield MongoSession(layout, None, terms)
         return
     session = layout.client.start_session(causal_consistency=True)
     if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
         async with answered():
             session = await session
     try:
-        yield MongoSession(layout, session)
+        yield MongoSession(layout, session, terms)
     finally:
         await session.end_session()
 
@@ -94,9 +102,10 @@ async def scan(
     newest_first: bool = False,
     texts: Mapping[str, str] = NO_TEXTS,
     session: Any = None,
+    terms: Terms = FREELY,
     batch_events: int = BLOCK_EVENTS,
 ) -> AsyncIterator[Block]:
-    """Read events as raw batches and decode each as a block.
+    """Read events as raw batches and decode each as blocks, in threads, in the turns that the terms give.
 
     Named fields are projected as ``d.<field>``, which drops data that are no objects; those have
     no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
@@ -111,13 +120,16 @@ async def scan(
         batch_size=batch_events,
         allow_disk_use=True,
         session=session,
+        max_time_ms=_milliseconds(terms),
     )
     decoder = Decoder(ids=ids)
     try:
         while (batch := await _next(cursor)) is not None:
-            block = decoder.block(batch)
-            if len(block):
-                yield block
+            for part in parts(batch, BLOCK_BYTES):
+                async with terms.pace():
+                    block = await in_thread(None, decoder.block, part)
+                if len(block):
+                    yield block
     finally:
         with suppress(Unavailable):  # the server forgets a cursor that it is not told of after ten minutes
             async with answered(CLOSE_SECONDS):
@@ -138,6 +150,10 @@ async def _next(cursor: Any) -> bytes | None:
     except StopAsyncIteration:
         return None
     return batch
+
+
+def _milliseconds(terms: Terms) -> int | None:
+    return None if terms.seconds is None else max(1, round(terms.seconds * 1000))
 
 
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:

@@ -14,6 +14,7 @@ from cube.sqlite import catalog, expiry, saving
 from cube.sqlite.readers import Readers
 from cube.sqlite.session import SqliteSession
 from cube.sqlite.writer import Writer
+from cube.store.terms import FREELY, Terms
 from cube.tier import CACHED_TIERS
 
 T = TypeVar("T")
@@ -34,11 +35,11 @@ class SqliteEvents:
             await self._writer.write(lambda: saving.Batch.of(type, events).write, len(events))
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[SqliteSession]:
-        """Begin a query: a read transaction of its own."""
+    async def read(self, terms: Terms = FREELY) -> AsyncIterator[SqliteSession]:
+        """Begin a query: a read transaction of its own. No server works for longer than its caller waits."""
         lease = self._readers.lend()
         try:
-            yield SqliteSession(lease)
+            yield SqliteSession(lease, terms.pace)
         finally:
             lease.end()
 

@@ -14,11 +14,12 @@ from cube.span import Span
 from cube.sqlite import catalog
 from cube.sqlite.readers import Lease
 from cube.store.ports import NO_TEXTS, Revisions
+from cube.store.terms import Pace
 from cube.tier import Tier
 
 FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
-BLOCK_ROWS = 16_384
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_ROWS = 4_096  # a block is read and decoded in one turn: some 10 ms
+BLOCK_BYTES = 2 * 1024 * 1024
 
 _GROWTH = 4
 _STEP_ROWS = 16  # how many rows are read between two looks at the block's bytes
@@ -27,8 +28,9 @@ _STEP_ROWS = 16  # how many rows are read between two looks at the block's bytes
 class SqliteSession:
     """A `ReadSession`; its snapshot is taken by its first read, and let go when the lease ends."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, pace: Pace) -> None:
         self._lease = lease
+        self._pace = pace
 
     async def types(self) -> list[str]:
         """Return the names of all types that have events."""
@@ -58,7 +60,8 @@ class SqliteSession:
             return
         page: Page | None = Page(entry.events, span, fields, ids, newest_first, _as_stored(texts.values()))
         while page is not None:
-            block, page = await self._lease.run(page.read)
+            async with self._pace():
+                block, page = await self._lease.run(page.read)
             if len(block):
                 yield block
 
@@ -105,7 +108,15 @@ class Page:
         )
 
     def _parameters(self) -> tuple[int | EventId, ...]:
-        return (self.span.start, self.span.stop, *self.holding, *(self.after or ()))
+        return (*self._edges(), *self.holding, *(self.after or ()))
+
+    def _edges(self) -> tuple[int, int]:
+        """Return the span of what is left: SQLite does not see that ``after`` bounds the time as well."""
+        start, stop = self.span.start, self.span.stop
+        if self.after is None:
+            return start, stop
+        time = self.after[0]
+        return (start, min(stop, time + 1)) if self.newest_first else (max(start, time), stop)
 
 
 def _as_stored(texts: Iterable[str]) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from cube.event import EventId, id_key
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.span import Span
 from cube.store.ports import ReadSession
+from cube.store.slices import Slices
+from cube.store.terms import Pace
 
 
 class Found(NamedTuple):
@@ -34,17 +36,18 @@ async def find(
     limit: int | None,
     newest_first: bool = True,
     offset: int = 0,
+    pace: Pace = nullcontext,
 ) -> AsyncGenerator[list[Found], None]:
     """Find the events that `expression` selects in a span, in lists that are not empty.
 
     They are ordered by time and, among equal times, by `id_key`; with ``newest_first`` both run
     downwards. The first ``offset`` are passed over, and the scan ends once ``limit`` (None: all)
-    were found.
+    were found. Events are selected in threads, in the turns that ``pace`` gives.
     """
     if limit is not None and limit < 1:
         return
     passed, stop = 0, None if limit is None else offset + limit
-    async with aclosing(_in_order(session, expression, span, newest_first)) as parts:
+    async with aclosing(_in_order(session, expression, span, newest_first, stop, pace)) as parts:
         async for part in parts:
             wanted = part[max(0, offset - passed) : None if stop is None else stop - passed]
             passed += len(part)
@@ -54,23 +57,36 @@ async def find(
                 return
 
 
-async def count(session: ReadSession, expression: EventExpression, span: Span) -> int:
+async def count(
+    session: ReadSession, expression: EventExpression, span: Span, *, pace: Pace = nullcontext
+) -> int:
     """Count the events that `expression` selects in a span."""
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
-    total = 0
+    total, slices = 0, Slices(pace)
     scan = session.scan(expression.type, span, needed(expression), texts=_texts(expression))
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
-            total += await asyncio.to_thread(_count, expression, block)
+            async with aclosing(slices.each(block, partial(_count, expression))) as counts:
+                async for number in counts:
+                    total += number
     return total
 
 
 async def _in_order(
-    session: ReadSession, expression: EventExpression, span: Span, newest_first: bool
+    session: ReadSession,
+    expression: EventExpression,
+    span: Span,
+    newest_first: bool,
+    most: int | None,
+    pace: Pace,
 ) -> AsyncGenerator[list[Found], None]:
-    """Find in parts that share no time: events of a block's last time wait for the next block."""
+    """Find in parts that share no time: events of a slice's last time wait for the next slice.
+
+    Of more than ``most`` events of one time only the first in order are kept.
+    """
     waiting: list[Found] = []
+    slices = Slices(pace)
     scan = session.scan(
         expression.type,
         span,
@@ -81,12 +97,15 @@ async def _in_order(
     )
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
-            waiting += await asyncio.to_thread(_select, expression, block)
-            last = int(block.times[-1])
-            ready = [found for found in waiting if found.time != last]
-            if ready:
-                waiting = waiting[len(ready) :]
-                yield _sorted(ready, newest_first)
+            async with aclosing(slices.each(block, partial(_select, expression))) as selections:
+                async for found, last in selections:
+                    waiting += found
+                    ready = [found for found in waiting if found.time != last]
+                    if ready:
+                        waiting = waiting[len(ready) :]
+                        yield _sorted(ready, newest_first)
+                    if most is not None and len(waiting) > most:
+                        waiting = _sorted(waiting, newest_first)[:most]
     if waiting:
         yield _sorted(waiting, newest_first)
 
@@ -114,11 +133,13 @@ def _texts(expression: EventExpression) -> dict[str, str]:
     return texts
 
 
-def _select(expression: EventExpression, block: Block) -> list[Found]:
+def _select(expression: EventExpression, block: Block) -> tuple[list[Found], int]:
+    """Return the events that an expression selects, and the time of the last event, selected or not."""
     rows = np.flatnonzero(selected(expression, block)).tolist()
     times, ids = block.times.tolist(), _ids(block)
     data = block.data if rows else ()
-    return [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
+    found = [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
+    return found, times[-1]
 
 
 def _count(expression: EventExpression, block: Block) -> int:

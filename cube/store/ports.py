@@ -25,6 +25,7 @@ from cube.columns.block import Block
 from cube.environment import Key
 from cube.event import Event
 from cube.span import Span
+from cube.store.terms import FREELY, Terms
 from cube.tier import Tier
 
 NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -123,8 +124,11 @@ class EventStore(Protocol):
         same events again stores nothing twice.
         """
 
-    def read(self) -> AbstractAsyncContextManager[ReadSession]:
-        """Begin a query."""
+    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query, on its reader's terms.
+
+        Raises `Unavailable` where the server gave up a read that took longer than they allow.
+        """
 
     async def build(self, type: str) -> None:
         """Raise the revisions of every bucket of a type that another tool filled, and mark it complete.

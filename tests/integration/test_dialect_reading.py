@@ -21,6 +21,7 @@ from cube.span import Span
 from cube.sqlite import SqliteStore, open_store
 from cube.store.find import Found
 from cube.store.ports import EventStore, ReadSession
+from cube.store.terms import FREELY, Terms
 from cube.web import Reply
 from tests.collector_stage import GatedEvents
 
@@ -125,7 +126,7 @@ class SlowEvents(GatedEvents):
         self.entered, self.go = asyncio.Event(), asyncio.Event()
         self.open = self.most = 0
 
-    def read(self) -> AbstractAsyncContextManager[ReadSession]:
+    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
         return self._waiting()
 
     @asynccontextmanager

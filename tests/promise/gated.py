@@ -10,6 +10,7 @@ from cube.columns.block import Block
 from cube.event import Event
 from cube.span import Span
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
+from cube.store.terms import FREELY, Terms
 from cube.tier import Tier
 from tests.promise.actors import gate
 
@@ -60,9 +61,9 @@ class GatedEvents:
         await self._inner.save(type, events)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[ReadSession]:
+    async def read(self, terms: Terms = FREELY) -> AsyncIterator[ReadSession]:
         await gate()
-        async with self._inner.read() as session:
+        async with self._inner.read(terms) as session:
             yield GatedSession(session)
 
 

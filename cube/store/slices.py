@@ -1,0 +1,69 @@
+"""Work on blocks in pieces that last about as long as each other, whatever the work costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from cube.columns.block import Block
+from cube.store.terms import Pace
+
+T = TypeVar("T")
+
+PIECE_SECONDS = 0.01
+"""What a piece should take: long against the cost of a turn, short against what anybody notices."""
+
+FIRST_ROWS = 512
+"""The rows of a scan's first piece: for all we know then, each may cost a millisecond."""
+
+
+class Slices:
+    """Works on the blocks of one scan, slice by slice: in threads, each slice in a turn of its own.
+
+    How many rows a slice has follows from what the last one took. Whoever gives up waits for the slice
+    that is being worked on, so that nothing goes on behind the backs of those whose turn it is.
+    """
+
+    def __init__(self, pace: Pace, executor: Executor | None = None) -> None:
+        self._pace = pace
+        self._executor = executor
+        self._rows = FIRST_ROWS
+
+    async def each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
+        """Yield what the work makes of each slice of a block, in order."""
+        first = 0
+        while first < len(block):
+            part = block.rows(first, first + self._rows)
+            first += len(part)
+            async with self._pace():
+                made, seconds = await in_thread(self._executor, _timed, work, part)
+            self._adapt(seconds)
+            yield made
+
+    def _adapt(self, seconds: float) -> None:
+        if seconds > 2 * PIECE_SECONDS:
+            self._rows = max(1, int(self._rows * PIECE_SECONDS / seconds))
+        elif seconds < PIECE_SECONDS / 2:
+            self._rows *= 2
+
+
+async def in_thread(executor: Executor | None, work: Callable[..., T], *arguments: object) -> T:
+    """Do some work in a thread; a cancellation is raised when the thread has ended."""
+    future = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if not future.done():
+            await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # whoever was told that it is cancelled does not ask for it
+        raise
+
+
+def _timed(work: Callable[[Block], T], part: Block) -> tuple[T, float]:
+    began = time.perf_counter()
+    made = work(part)
+    return made, time.perf_counter() - began
