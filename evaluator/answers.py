@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,29 +17,43 @@ from cube.store.find import Found
 from cube.tier import Tier
 from evaluator.series import Series
 
+Row: TypeAlias = "dict[str, Any]"
+
+PART_ROWS = 1_000
+"""Rows made in one piece: some milliseconds."""
+
 _MAY_BE_DATED = frozenset({dict, list, datetime})
 _EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
 
-def metric_rows(series: Series, tier: Tier, span: Span) -> list[dict[str, Any]]:
+def metric_rows(series: Series, tier: Tier, span: Span) -> list[Row]:
     """Return ``{time, value?, group?}`` for each bucket of a span, ordered by time, then by group."""
-    times = texts(tier, span)
-    if series.groups is None:
-        return [_row(time, value) for time, value in zip(times, series.default.tolist(), strict=True)]
-    keys = sorted(series.groups)
-    table = np.array([series.groups[key] for key in keys]).T.tolist() if keys else []
-    groups = [_group(key[1]) for key in keys]
-    return [
-        {**_row(time, value), "group": group}
-        for time, values in zip(times, table, strict=False)
-        for value, group in zip(values, groups, strict=True)
-    ]
+    return list(chain.from_iterable(metric_parts(series, tier, span)))
 
 
-def event_rows(found: Iterable[Found]) -> Iterator[dict[str, Any]]:
+def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
+    """Yield what `metric_rows` returns, in lists of about `PART_ROWS`."""
+    keys = None if series.groups is None else sorted(series.groups)
+    if keys == []:
+        return
+    buckets = tier.buckets(span)
+    step = PART_ROWS if keys is None else max(1, PART_ROWS // len(keys))
+    for first in range(0, len(buckets), step):
+        some = slice(first, min(first + step, len(buckets)))
+        times = texts(tier, Span(buckets[some.start], buckets[some.stop - 1] + tier.step))
+        if keys is None or series.groups is None:
+            yield [
+                _row(time, value) for time, value in zip(times, series.default[some].tolist(), strict=True)
+            ]
+        else:
+            table = np.array([series.groups[key][some] for key in keys]).T.tolist()
+            yield _grouped(times, table, [_group(key[1]) for key in keys])
+
+
+def event_rows(found: Iterable[Found]) -> Iterator[Row]:
     """Yield ``{id?, time, data?}`` for each event; an id that Cube made is not shown."""
     for event in found:
-        row: dict[str, Any] = {}
+        row: Row = {}
         if not isinstance(event.id, bytes):
             row["id"] = event.id
         row["time"] = instant.format(event.time)
@@ -58,7 +73,15 @@ def shown(value: float) -> int | float:
     return int(value) if value.is_integer() and -_EXACT < value < _EXACT else value
 
 
-def _row(time: str, value: float) -> dict[str, Any]:
+def _grouped(times: list[str], table: list[list[float]], groups: list[Group]) -> list[Row]:
+    return [
+        {**_row(time, value), "group": group}
+        for time, values in zip(times, table, strict=True)
+        for value, group in zip(values, groups, strict=True)
+    ]
+
+
+def _row(time: str, value: float) -> Row:
     if value != value:  # NaN: no value
         return {"time": time}
     return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}

@@ -22,23 +22,31 @@ from cube.web import (
     tls_context,
     with_standard_routes,
 )
+from cube.web.websocket import Talk
 from evaluator import description
 from evaluator.aside import Clock
 from evaluator.conversation import Feed, Requests
+from evaluator.deadline import Deadline
 from evaluator.desk import Desk, Desks
 from evaluator.evaluation import Evaluation
 from evaluator.feeds import EventFeed, MetricFeed, TypeFeed
+from evaluator.figures import Figures
 from evaluator.handlers import GetEvents, GetMetrics, GetTypes
 from evaluator.live import Live
+from evaluator.passes import Passes
 from evaluator.pyramid import Pyramid
 from evaluator.query import Defaults
 from evaluator.scan import ColumnScan
 from evaluator.self_events import SelfEvents
 from evaluator.series import Bounds
-from evaluator.stream import Streams
+from evaluator.stream import Means, Streams
+from evaluator.turns import OVERRUNS, Turns
 
-SCAN_THREADS = 2
-"""Threads that reduce blocks: numpy lets go of the interpreter's lock now and then, no more."""
+SCAN_THREADS = 1 + OVERRUNS
+"""Threads that reduce blocks: one at a time, and those whose piece lasts."""
+
+SOCKET_ANSWERS = 2
+"""So many answers of the largest size wait on one socket at most, whatever the number of its requests."""
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -50,25 +58,29 @@ _SOCKET = (
 
 def routes(desks: Desks, limits: EvaluatorLimits, telemetry: Telemetry, ready: Ready) -> tuple[Route, ...]:
     """Return all that the evaluator answers."""
+    passes = Passes()
+
+    def requests(feed: Feed) -> Talk:
+        return partial(Requests, feed, limits.requests, SOCKET_ANSWERS * limits.answer_bytes, passes)
+
     events, metrics, types = description.operations(
         GetEvents(desks), GetMetrics(desks), GetTypes(desks), limits.rows
     )
-    at_once = limits.requests
     table = (
-        *_pair("event", events, EventFeed(desks), at_once, "Without stop a stream of events."),
-        *_pair("metric", metrics, MetricFeed(desks), at_once, "Without stop metrics as they change."),
-        *_pair("types", types, TypeFeed(desks), at_once, "Answered with an array."),
+        *_pair("event", events, requests(EventFeed(desks)), "Without stop a stream of events."),
+        *_pair("metric", metrics, requests(MetricFeed(desks)), "Without stop metrics as they change."),
+        *_pair("types", types, requests(TypeFeed(desks)), "Answered with an array."),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 
 
-def _pair(name: str, get: Operation, feed: Feed, requests: int, summary: str) -> tuple[Route, Route]:
+def _pair(name: str, get: Operation, talk: Talk, summary: str) -> tuple[Route, Route]:
     return (
         Route(f"/1.0/{name}", {"GET": get}),
         Route(
             f"/1.0/{name}/get",
             {"GET": get},
-            socket=partial(Requests, feed, requests),
+            socket=talk,
             socket_summary=_SOCKET + summary,
         ),
     )
@@ -96,6 +108,8 @@ class Evaluator:
             else {}
         )
         self._gate = gate
+        self._figures = Figures(registry)
+        self._turns = Turns(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
         self._desks = {name: self._desk(name, store, settings, clock) for name, store in stores.items()}
         self._server = self._serve(stores, gate, settings, registry)
 
@@ -120,22 +134,27 @@ class Evaluator:
 
     def _desk(self, name: str, store: Store, settings: EvaluatorSettings, clock: Clock) -> Desk:
         own = self._own.get(name)
-        bounds = Bounds(settings.limits.groups, settings.limits.cells)
+        bounds, stream = _bounds(settings.limits), settings.stream
         pyramid = Pyramid(
             store,
-            ColumnScan(self._executor),
-            scans=settings.limits.scans,
+            ColumnScan(self._executor, bounds, self._figures),
+            turns=self._turns,
             bounds=bounds,
+            figures=self._figures,
             on_computed=None if own is None else own.computed,
         )
-        evaluation, stream = Evaluation(pyramid, bounds), settings.stream
+        evaluation = Evaluation(pyramid, self._turns, bounds)
+        deadline = Deadline(bounds.seconds, self._figures)
         return Desk(
             store,
             evaluation,
-            Live(pyramid, evaluation, clock, stream.poll_ms),
-            Streams(store.events, clock, stream.poll_ms),
+            Live(pyramid, evaluation, deadline, clock, stream.poll_ms),
+            Streams(Means(store.events, self._turns, bounds, clock, stream.poll_ms)),
             Defaults(settings.limits.rows, stream.delay_ms, stream.late_ms),
             clock,
+            self._turns,
+            bounds,
+            deadline,
         )
 
     def _serve(
@@ -171,3 +190,7 @@ class Evaluator:
         environment = self._gate.keyless if request.caller is None else request.caller.environment
         if environment is not None:
             self._own[environment.name].requested(request)
+
+
+def _bounds(limits: EvaluatorLimits) -> Bounds:
+    return Bounds(limits.groups, limits.cells, limits.query_seconds, limits.memory_bytes, limits.answer_bytes)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from cube.environment import Caller
 from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, json_text
+from evaluator.passes import Passes
+from evaluator.pieces import Room
+
+SENT_TOGETHER = 20
+"""Messages sent in one pass of the event loop: about a millisecond's worth."""
 
 
 class Channel:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_id", "_link")
+    __slots__ = ("_id", "_link", "_passes", "room")
 
-    def __init__(self, link: Link, id: Any) -> None:
+    def __init__(self, link: Link, id: Any, passes: Passes, room: Room) -> None:
         self._link = link
         self._id = id
+        self._passes = passes
+        self.room: Final = room
 
     @property
     def has_id(self) -> bool:
@@ -33,13 +42,29 @@ class Channel:
 
     async def send(self, row: Mapping[str, Any]) -> None:
         """Send one object; waits for a slow reader."""
-        await self._link.send({**row, "id": self._id} if self.has_id else row)
+        await self._link.send(self.framed(row))
 
-    async def send_event(self, row: Mapping[str, Any]) -> None:
-        """Send an event; beside the id of a request, its own stands in ``event``."""
+    async def send_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Send some objects, taking turns with all others who send."""
+        await self._send_some(map(self.framed, rows))
+
+    async def send_events(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Send some events, taking turns with all others who send."""
+        await self._send_some(map(self.framed_event, rows))
+
+    async def send_written(self, texts: Iterable[bytes]) -> None:
+        """Send some objects that are JSON already, and framed."""
+        await self._send_some(map(msgspec.Raw, texts))
+
+    def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an object as this request's client is to see it."""
+        return {**row, "id": self._id} if self.has_id else row
+
+    def framed_event(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an event so; beside the id of a request, its own stands in ``event``."""
         if self.has_id and "id" in row:
             row = {**row, "event": row["id"]}
-        await self.send(row)
+        return self.framed(row)
 
     async def end(self) -> None:
         """Say that nothing more comes: null where there is no id to say it of."""
@@ -52,6 +77,12 @@ class Channel:
     async def send_list(self, name: str, values: list[Any]) -> None:
         """Send an array; with an id, as ``name`` beside it."""
         await self._link.send({name: values, "id": self._id} if self.has_id else values)
+
+    async def _send_some(self, values: Iterable[Any]) -> None:
+        for number, value in enumerate(values):
+            if number % SENT_TOGETHER == 0:
+                await self._passes.next()
+            await self._link.send(value)
 
 
 class Feed(Protocol):
@@ -67,12 +98,15 @@ class Feed(Protocol):
 class Requests:
     """The conversation of one socket: its requests, each a task of its own.
 
-    At most ``limit`` run at once. The socket's end is theirs.
+    At most ``limit`` run at once, and their answers hold ``held_bytes`` together until they are sent.
+    ``passes``: shared by all sockets. The socket's end is theirs.
     """
 
-    def __init__(self, feed: Feed, limit: int, link: Link) -> None:
+    def __init__(self, feed: Feed, limit: int, held_bytes: int, passes: Passes, link: Link) -> None:
         self._feed = feed
         self._limit = limit
+        self._passes = passes
+        self._room = Room(held_bytes)
         self._link = link
         self._running: dict[bytes | object, _Running] = {}
         self._stopping = False
@@ -82,7 +116,7 @@ class Requests:
         raw = await json_text.decode_aside(message)
         if not isinstance(raw, dict):
             raise InvalidRequest("Got a message that is no object; accepted is {expression, start, stop, …}.")
-        channel = Channel(self._link, raw.get("id", ABSENT))
+        channel = Channel(self._link, raw.get("id", ABSENT), self._passes, self._room)
         try:
             if raw.get("cancel") is True:
                 await self._cancel(raw, channel)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from cube.environment import Caller
 from cube.span import Span
-from cube.store.find import Found, find
+from cube.store.find import find
 from cube.store.ports import Store
-from evaluator.answers import metric_rows
-from evaluator.aside import Clock, aside
+from cube.store.slices import in_thread
+from cube.store.terms import Terms
+from evaluator.answers import Row, event_rows, metric_parts
+from evaluator.aside import Clock
+from evaluator.deadline import Deadline
 from evaluator.evaluation import Evaluation
 from evaluator.live import Live
+from evaluator.pieces import Pieces, Show, paced, same
 from evaluator.query import Defaults, EventQuery, MetricQuery
 from evaluator.restriction import Restriction
+from evaluator.series import Bounds
 from evaluator.stream import Streams
+from evaluator.turns import Effort, Turns
 
 T = TypeVar("T")
 
@@ -37,12 +44,17 @@ class Desk:
     streams: Streams
     defaults: Defaults
     clock: Clock
+    turns: Turns
+    bounds: Bounds
+    deadline: Deadline
     restriction: Restriction | None = None
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
         """Parse a question for metrics; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
         now = self.clock()
-        query = await _parse(raw, lambda: MetricQuery.parse(raw, now=now, defaults=self.defaults, live=live))
+        query = await self._parse(
+            raw, lambda: MetricQuery.parse(raw, now=now, defaults=self.defaults, live=live)
+        )
         if self.restriction is None:
             return query
         return replace(query, expression=self.restriction.metric(query.expression))
@@ -50,35 +62,68 @@ class Desk:
     async def event_query(self, raw: Mapping[str, Any], *, stream: bool = False) -> EventQuery:
         """Parse a question for events; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
         now = self.clock()
-        query = await _parse(
+        query = await self._parse(
             raw, lambda: EventQuery.parse(raw, now=now, defaults=self.defaults, stream=stream)
         )
         if self.restriction is None:
             return query
         return replace(query, expression=self.restriction.event(query.expression))
 
-    async def metrics(self, query: MetricQuery) -> list[dict[str, Any]]:
-        """Return the rows of a metric query, ascending."""
-        if not query.span:
-            return []
-        series = await self.evaluation.evaluate(query.expression, query.tier, query.span)
-        groups = 1 if series.groups is None else len(series.groups)
-        return await aside(len(series.default) * groups, metric_rows, series, query.tier, query.span)
+    async def metrics(self, query: MetricQuery) -> AsyncGenerator[list[Row], None]:
+        """Yield the rows of a metric query, ascending, in lists of bounded length.
 
-    async def events(self, query: EventQuery, stop: int) -> list[Found]:
-        """Return the latest events of a query before `stop`, newest first."""
-        found: list[Found] = []
-        async with self.store.events.read() as session:
-            span = Span(query.start, stop)
-            async for part in find(session, query.expression, span, limit=query.limit):
-                found += part
-        return found
+        Raises, before the first, `OutOfTime` or `TooMuch` where the query is over its bounds.
+        """
+        effort = Effort(query.span.stop - query.span.start)
+        async with self.deadline.query():
+            parts = await self._metric_parts(query, effort)
+        async with aclosing(paced(parts, partial(self.turns.turn, effort))) as some:
+            async for rows in some:
+                yield rows
+
+    async def write_metrics(self, query: MetricQuery, pieces: Pieces) -> None:
+        """Write the rows of a metric query, ascending; raises as `metrics` does."""
+        effort = Effort(query.span.stop - query.span.start)
+        async with self.deadline.query():
+            parts = await self._metric_parts(query, effort)
+            async with aclosing(paced(map(pieces.add, parts), partial(self.turns.turn, effort))) as written:
+                async for _ in written:
+                    continue
+
+    async def write_events(self, query: EventQuery, stop: int, pieces: Pieces, show: Show = same) -> None:
+        """Write what `show` makes of the latest events of a query before `stop`, newest first.
+
+        Raises `OutOfTime` or `TooMuch` where the query is over its bounds.
+        """
+        span = Span(query.start, stop)
+        async with (
+            self.deadline.query(),
+            self.turns.part(Effort(stop - query.start)) as pace,
+            self.store.events.read(Terms(self.bounds.seconds, pace)) as session,
+            aclosing(find(session, query.expression, span, limit=query.limit, pace=pace)) as parts,
+        ):
+            async for part in parts:
+                async with pace():
+                    await in_thread(None, pieces.add, map(show, event_rows(part)))
 
     async def types(self) -> list[str]:
         """Return the names of all types that may be known of, sorted."""
-        async with self.store.events.read() as session:
+        async with self.deadline.query(), self.store.events.read(Terms(self.bounds.seconds)) as session:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
+
+    async def _metric_parts(self, query: MetricQuery, effort: Effort) -> Iterator[list[Row]]:
+        if not query.span:
+            return iter(())
+        series = await self.evaluation.evaluate(query.expression, query.tier, query.span, effort)
+        return metric_parts(series, query.tier, query.span)
+
+    async def _parse(self, raw: Mapping[str, Any], parse: Callable[[], T]) -> T:
+        expression = raw.get("expression")
+        if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:
+            return parse()
+        async with self.turns.turn(Effort()):
+            return await in_thread(None, parse)
 
 
 class Desks:
@@ -94,10 +139,3 @@ class Desks:
         """
         desk = self._desks[caller.environment.name]
         return desk if caller.key is None else replace(desk, restriction=Restriction.of(caller))
-
-
-async def _parse(raw: Mapping[str, Any], parse: Callable[[], T]) -> T:
-    expression = raw.get("expression")
-    if isinstance(expression, str) and len(expression) > _LONG_EXPRESSION:
-        return await asyncio.to_thread(parse)
-    return parse()

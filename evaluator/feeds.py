@@ -10,6 +10,7 @@ from cube import instant
 from evaluator.answers import event_rows
 from evaluator.conversation import Channel
 from evaluator.desk import Desks
+from evaluator.pieces import Pieces
 
 
 class MetricFeed:
@@ -29,11 +30,11 @@ class MetricFeed:
         if query.live:
             async with aclosing(desk.live.rows(query)) as batches:
                 async for batch in batches:
-                    for row in batch:
-                        await channel.send(row)
+                    await channel.send_all(batch)
             return
-        for row in await desk.metrics(query):
-            await channel.send(row)
+        async with aclosing(desk.metrics(query)) as parts:
+            async for rows in parts:
+                await channel.send_all(rows)
         await channel.send({"time": instant.format(query.tier.ceil(query.span.stop))})
 
 
@@ -54,11 +55,11 @@ class EventFeed:
         if query.stop is None:
             async with aclosing(desk.streams.follow(query)) as batches:
                 async for batch in batches:
-                    for row in event_rows(batch):
-                        await channel.send_event(row)
+                    await channel.send_events(event_rows(batch))
             return
-        for row in event_rows(await desk.events(query, query.stop)):
-            await channel.send_event(row)
+        with Pieces(desk.bounds.answer, channel.room) as pieces:
+            await desk.write_events(query, query.stop, pieces, channel.framed_event)
+            await channel.send_written(pieces.rows)
         await channel.end()
 
 

@@ -15,6 +15,9 @@ from evaluator.window import Arrival, Window
 WAITING_EVENTS = 50_000
 """A follower for which more events wait is told so, and let go."""
 
+WAITING_BYTES = 64 * 2**20
+"""The same for what they hold."""
+
 DOUBT_MS = 60_000
 """How long a follower remembers what it was given first: some of it may be announced once more."""
 
@@ -27,14 +30,16 @@ class Follower:
     All times are in milliseconds. `advance` is called once per look, with the same clock.
     """
 
-    def __init__(self, query: EventQuery) -> None:
+    def __init__(self, query: EventQuery, waiting_bytes: int = WAITING_BYTES) -> None:
         self.query = query
+        self._waiting_bytes = waiting_bytes
         self._began = 0
         self._looked: int | None = None
         self._first: dict[_Key, Found] = {}
         self._waiting: dict[int, Arrival] = {}
         self._announced: set[int] = set()
         self._batch: list[Found] = []
+        self._batch_bytes = 0  # of what has come since it began; what it began with is bounded on its own
         self._filled = asyncio.Event()
         self._error: Exception | None = None
 
@@ -68,6 +73,7 @@ class Follower:
         given = window.held(due)
         # Announced before it was in the window: it will be announced again.
         self._announced -= {arrival.digest for arrival in due} - {arrival.digest for arrival in given}
+        self._batch_bytes += sum(arrival.size for arrival in given)
         self._give([Found(*arrival[:3]) for arrival in sorted(given, key=_key)])
         self._looked = now
         if now - self._began > DOUBT_MS:
@@ -83,7 +89,7 @@ class Follower:
         await self._filled.wait()
         if self._error is not None:
             raise self._error
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
         self._filled.clear()
         return batch
 
@@ -92,10 +98,15 @@ class Follower:
             self._batch += events
             self._filled.set()
         if len(self._batch) + len(self._waiting) > WAITING_EVENTS + self.query.limit:
-            self._batch, self._waiting = [], {}
-            self.fail(
-                Overloaded(f"More than {WAITING_EVENTS} events wait for this client, which reads too slowly.")
-            )
+            self._let_go(f"More than {WAITING_EVENTS} events")
+        elif (
+            self._batch_bytes + sum(arrival.size for arrival in self._waiting.values()) > self._waiting_bytes
+        ):
+            self._let_go(f"More than {self._waiting_bytes} bytes of events")
+
+    def _let_go(self, what: str) -> None:
+        self._batch, self._waiting = [], {}
+        self.fail(Overloaded(f"{what} wait for this client, which reads too slowly."))
 
     def _was_first(self, arrival: Arrival) -> bool:
         """Tell whether a new event was given, as it is, when it began (and forget that)."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from cube.store.find import Found
-from cube.web import Reply, Request, json_text
-from evaluator.answers import event_rows
-from evaluator.aside import aside
+from cube.web import Reply, Request
 from evaluator.desk import Desks
+from evaluator.pieces import Pieces
 
 
 class GetMetrics:
@@ -18,8 +16,9 @@ class GetMetrics:
     async def __call__(self, request: Request) -> Reply:
         """Evaluate the expression over the span."""
         desk = self._desks.of(request.admitted)
-        rows = await desk.metrics(await desk.metric_query(request.parameters()))
-        return Reply(await aside(len(rows), json_text.encode, rows))
+        pieces = Pieces(desk.bounds.answer)
+        await desk.write_metrics(await desk.metric_query(request.parameters()), pieces)
+        return Reply(pieces.array())
 
 
 class GetEvents:
@@ -32,8 +31,11 @@ class GetEvents:
         """Find the events that the expression selects."""
         desk = self._desks.of(request.admitted)
         query = await desk.event_query(request.parameters())
-        found = await desk.events(query, query.start if query.stop is None else query.stop)
-        return Reply(await aside(len(found) * 10, _write_events, found))
+        stop = query.start if query.stop is None else query.stop
+        pieces = Pieces(desk.bounds.answer)
+        await desk.write_events(query, stop, pieces)
+        pieces.rows.reverse()
+        return Reply(pieces.array())
 
 
 class GetTypes:
@@ -45,7 +47,3 @@ class GetTypes:
     async def __call__(self, request: Request) -> Reply:
         """List the types."""
         return Reply.json(await self._desks.of(request.admitted).types())
-
-
-def _write_events(found: list[Found]) -> bytes:
-    return json_text.encode(list(event_rows(reversed(found))))

@@ -7,16 +7,18 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from cube.errors import Unavailable
+from cube.errors import Overloaded, Unavailable
 from cube.expression.nodes import MetricExpression
 from cube.span import Span
 from cube.tier import Tier
 from evaluator.answers import metric_rows, texts
 from evaluator.aside import Clock, aside
+from evaluator.deadline import Deadline
 from evaluator.evaluation import Evaluation
 from evaluator.pyramid import Pyramid
 from evaluator.query import MetricQuery, latest
 from evaluator.series import reductions
+from evaluator.turns import Effort
 
 Row: TypeAlias = "dict[str, Any]"
 Seen: TypeAlias = "dict[str, Mapping[int, int] | None]"
@@ -28,9 +30,12 @@ _log = logging.getLogger(__name__)
 class Live:
     """Follows metric queries; the work is shared by the pyramid, since all look at the same moments."""
 
-    def __init__(self, pyramid: Pyramid, evaluation: Evaluation, clock: Clock, period_ms: int) -> None:
+    def __init__(
+        self, pyramid: Pyramid, evaluation: Evaluation, deadline: Deadline, clock: Clock, period_ms: int
+    ) -> None:
         self._pyramid = pyramid
         self._evaluation = evaluation
+        self._deadline = deadline
         self._clock = clock
         self._period = period_ms / 1000
 
@@ -38,11 +43,12 @@ class Live:
         """Yield all rows up to the open bucket, then ``{"live": True}``, then new and changed rows.
 
         Each bucket at most once a period. A store that does not answer after the beginning is asked
-        again, for ever.
+        again, for ever; so is an evaluator that has no time for what has changed.
         """
         table, span = _Table(), query.span
-        seen = await self._revisions(query.expression, query.tier, span)
-        rows = await self._evaluate(query, span)
+        async with self._deadline.query():
+            seen = await self._revisions(query.expression, query.tier, span)
+            rows = await self._evaluate(query, span)
         table.update(rows)
         yield rows
         yield [{"live": True}]
@@ -50,10 +56,12 @@ class Live:
             await self._pause()
             try:
                 now = latest(query.tier, Span(query.span.start, self._clock() + 1), query.limit)
-                fresh = await self._revisions(query.expression, query.tier, now)
-                changed = await self._changes(query, now, _dirty(query.tier, span, now, seen, fresh), table)
-            except Unavailable as error:
-                _log.warning("a live metric waits for the store: %s", error.message)
+                async with self._deadline.query():
+                    fresh = await self._revisions(query.expression, query.tier, now)
+                    dirty = _dirty(query.tier, span, now, seen, fresh)
+                    changed = await self._changes(query, now, dirty, table)
+            except (Unavailable, Overloaded) as error:
+                _log.warning("a live metric waits: %s", error.message)
                 continue
             span, seen = now, fresh
             table.trim(rows_before=span.start, tier=query.tier)
@@ -72,9 +80,9 @@ class Live:
     async def _evaluate(self, query: MetricQuery, span: Span) -> list[Row]:
         if not span:
             return []
-        series = await self._evaluation.evaluate(query.expression, query.tier, span)
-        size = len(series.default) * max(1, len(series.groups or ()))
-        return await aside(size, metric_rows, series, query.tier, span)
+        effort = Effort(span.stop - span.start)
+        series = await self._evaluation.evaluate(query.expression, query.tier, span, effort)
+        return await aside(series.rows, metric_rows, series, query.tier, span)
 
     async def _revisions(self, expression: MetricExpression, tier: Tier, span: Span) -> Seen:
         """Read the revisions; always before the evaluation that they vouch for."""

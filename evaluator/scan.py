@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol, cast
 
 from cube.columns import Block, grouped_partials, needed, partials
@@ -13,17 +13,25 @@ from cube.expression.nodes import Reduction
 from cube.reduce import REDUCES
 from cube.span import Span
 from cube.store.ports import ReadSession
+from cube.store.slices import Slices, in_thread
+from cube.store.terms import Pace
 from cube.tier import Tier
-from evaluator.cells import State, merge_buckets
+from evaluator.cells import State
+from evaluator.figures import Figures
+from evaluator.gathering import Gathering
+from evaluator.series import Bounds
 
 
 class Scan(Protocol):
     """Reads events and reduces them, bucket by bucket."""
 
     async def states(
-        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span]
+        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span], pace: Pace
     ) -> dict[int, State]:
-        """Return the states of the buckets that have samples in some aligned spans, in order of time."""
+        """Return the states of the buckets that have samples in some aligned spans, in order of time.
+
+        What it computes is done in the turns that `pace` gives. Raises `TooMuch` over the bounds.
+        """
 
 
 class ColumnScan:
@@ -32,25 +40,33 @@ class ColumnScan:
     At most one block and the states are held at a time; the event loop only waits.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, bounds: Bounds, figures: Figures) -> None:
         self._executor = executor
+        self._bounds = bounds
+        self._figures = figures
 
     async def states(
-        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span]
+        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span], pace: Pace
     ) -> dict[int, State]:
         """Scan; see `Scan.states`. Raises what the store raises, and then has no result."""
-        loop = asyncio.get_running_loop()
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        parts: dict[int, list[State]] = {}
+        gathering, slices = Gathering(reduction, self._bounds), Slices(pace, self._executor)
+        take = partial(_take, gathering, reduction, tier)
         for span in spans:
+            self._figures.scanned()
             # The ports promise an iterator; those of all stores are generators, which must be closed.
             blocks = cast("AsyncGenerator[Block, None]", session.scan(reduction.type, span, fields, ids=ids))
             async with aclosing(blocks):
                 async for block in blocks:
-                    found = await loop.run_in_executor(self._executor, reduce_block, reduction, tier, block)
-                    for bucket, state in found.items():
-                        parts.setdefault(bucket, []).append(state)
-        return await loop.run_in_executor(self._executor, merge_buckets, reduction, parts)
+                    self._figures.read(len(block))
+                    async for _ in slices.each(block, take):
+                        continue
+        async with pace():
+            return await in_thread(self._executor, gathering.states)
+
+
+def _take(gathering: Gathering, reduction: Reduction, tier: Tier, block: Block) -> None:
+    gathering.add(reduce_block(reduction, tier, block))
 
 
 def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:

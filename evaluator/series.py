@@ -13,13 +13,13 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from cube.errors import InvalidQuery
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
 from cube.reduce import REDUCES
 from cube.span import Span
 from cube.tier import Tier
 from evaluator.cells import Floats, GroupKey, decode_groups, decode_values
+from evaluator.refusals import TooMuch
 
 Operation: TypeAlias = "Callable[[Floats, Floats], Floats]"
 
@@ -28,23 +28,32 @@ _OPERATIONS: dict[str, Operation] = {"+": np.add, "-": np.subtract, "*": np.mult
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one answer may hold: so many groups, and so many cells (buckets times groups)."""
+    """What one query may take.
+
+    ``groups`` and ``cells`` (buckets times groups) of its answer, which has ``answer`` bytes of JSON at
+    most; ``seconds`` in all; ``memory``: about so many bytes of partial results on the way.
+    """
 
     groups: int = 1_000
     cells: int = 100_000
+    seconds: float = 30.0
+    memory: int = 256 * 2**20
+    answer: int = 64 * 2**20
 
     def check(self, buckets: int, groups: int) -> None:
-        """Raise `InvalidQuery` where an answer is over the bounds."""
+        """Raise `TooMuch` where an answer has too many groups or cells."""
         if groups > self.groups:
-            raise InvalidQuery(
+            raise TooMuch(
                 f"The expression has more than {self.groups} groups; accepted are {self.groups}:"
                 " filter, or group by another field.",
+                reason="groups",
                 field="expression",
             )
         if buckets * max(1, groups) > self.cells:
-            raise InvalidQuery(
+            raise TooMuch(
                 f"The answer has {buckets} buckets times {max(1, groups)} groups; accepted are"
-                f" {self.cells} together: take a shorter span or a larger step."
+                f" {self.cells} together: take a shorter span or a larger step.",
+                reason="cells",
             )
 
 
@@ -58,6 +67,11 @@ class Series:
 
     default: Floats
     groups: Mapping[GroupKey, Floats] | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows an answer has that shows it."""
+        return len(self.default) * (1 if self.groups is None else len(self.groups))
 
 
 def read_series(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
-from typing import TypeAlias, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeAlias, cast
 
 from cube.columns import Block
 from cube.errors import Unavailable
@@ -19,18 +21,29 @@ from cube.expression.nodes import EventExpression
 from cube.span import Span
 from cube.store.find import Found, find
 from cube.store.ports import EventStore, ReadSession, Revisions
+from cube.store.slices import Slices, in_thread
+from cube.store.terms import Pace, Terms
 from cube.tier import TEN_SECONDS
+from evaluator.answers import event_rows
 from evaluator.aside import Clock
+from evaluator.deadline import within
 from evaluator.follower import Follower
+from evaluator.pieces import Pieces
 from evaluator.query import EventQuery
+from evaluator.refusals import OutOfTime
 from evaluator.scan import runs
+from evaluator.series import Bounds
+from evaluator.turns import Effort, Turns
 from evaluator.window import Arrival, Window, meet
 
 FOREIGN_LATE_MS = 60_000
 """Late events of a foreign type are looked for so far back only: without revisions all is read again."""
 
 TAKEN_BUCKETS = 60
-"""So many buckets are read at once: the first look takes in an hour, of which digests are kept."""
+"""So many buckets are read at once, at most: the first look takes in an hour, of which digests are kept."""
+
+TAKEN_EVENTS = 5_000
+"""Where more events than these came of some buckets, fewer buckets are read at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,13 +51,22 @@ First: TypeAlias = "tuple[list[Found], list[Arrival]]"
 """What a follower begins with: events that are due, in order, and events that are not yet."""
 
 
-class Streams:
-    """All streams of one process."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What streams work with: the store, their share of the process, and how often they look."""
 
-    def __init__(self, events: EventStore, clock: Clock, period_ms: int) -> None:
-        self._events = events
-        self._clock = clock
-        self._period = period_ms / 1000
+    events: EventStore
+    turns: Turns
+    bounds: Bounds
+    clock: Clock
+    period_ms: int
+
+
+class Streams:
+    """All streams of one store."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
         self._tails: dict[str, _Tail] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -58,8 +80,8 @@ class Streams:
         name = print_expression(query.expression)
         tail = self._tails.get(name)
         if tail is None:
-            tail = self._tails[name] = _Tail(self._events, query.expression, self._clock, self._period)
-        follower = Follower(query)
+            tail = self._tails[name] = _Tail(self._means, query.expression)
+        follower = Follower(query, self._means.bounds.answer)
         tail.join(follower)
         try:
             while True:
@@ -80,11 +102,9 @@ class Streams:
 class _Tail:
     """Looks for the new events of one expression while anybody follows it."""
 
-    def __init__(self, events: EventStore, expression: EventExpression, clock: Clock, period: float) -> None:
-        self._events = events
+    def __init__(self, means: Means, expression: EventExpression) -> None:
+        self._means = means
         self._expression = expression
-        self._clock = clock
-        self._period = period
         self._window = Window()
         self._followers: set[Follower] = set()
         self._newcomers: set[Follower] = set()
@@ -112,7 +132,11 @@ class _Tail:
         while True:
             self._awaited.clear()
             try:
-                await self._look()
+                async with within(self._means.bounds.seconds):
+                    await self._look()
+            except OutOfTime as error:
+                _log.warning("a look for a stream's events was cut: %s", error.message)
+                self._refuse_newcomers(error)
             except Unavailable as error:
                 _log.warning("a stream waits for the store: %s", error.message)
             except Exception as error:
@@ -121,30 +145,45 @@ class _Tail:
                 return
             await self._pause()
 
+    def _refuse_newcomers(self, error: OutOfTime) -> None:
+        """Tell those who have not had their first events; the others go on with the next look."""
+        for newcomer in self._newcomers:
+            newcomer.fail(error)
+        self._newcomers.clear()
+
     async def _pause(self) -> None:
         """Wait for the next look: a period, or, for a first follower, not at all."""
         try:
-            async with asyncio.timeout(self._period):
+            async with asyncio.timeout(self._means.period_ms / 1000):
                 await self._awaited.wait()
         except TimeoutError:
             return
 
     async def _look(self) -> None:
         """Take in what has changed, then begin with those who have just come."""
-        now, newcomers = self._clock(), set(self._newcomers)
+        now, newcomers = self._means.clock(), set(self._newcomers)
         span = _watched(self._followers | newcomers, now)
-        async with self._events.read() as session:
-            revisions = await session.revisions(self._expression.type, TEN_SECONDS, span)
+        async with self._reading(span) as reading:
+            revisions = await reading.session.revisions(self._expression.type, TEN_SECONDS, span)
             if revisions.known and not revisions.complete and not revisions.foreign:
-                await self._events.build(self._expression.type)
+                await self._means.events.build(self._expression.type)
                 self._awaited.set()
                 return
-            await self._take(session, self._numbers(revisions, span, now))
-            firsts = [(newcomer, await self._first(session, newcomer, now)) for newcomer in newcomers]
+            await self._take(reading, self._numbers(revisions, span, now))
+            firsts = [(newcomer, await self._first(reading, newcomer, now)) for newcomer in newcomers]
         self._window.trim(span)
         self._begin(firsts, now)
         for follower in self._followers:
             follower.advance(now, self._window)
+
+    @asynccontextmanager
+    async def _reading(self, span: Span) -> AsyncIterator[_Reading]:
+        effort = Effort(span.stop - span.start)
+        async with (
+            self._means.turns.part(effort) as pace,
+            self._means.events.read(Terms(self._means.bounds.seconds, pace)) as session,
+        ):
+            yield _Reading(session, pace, Slices(pace))
 
     def _numbers(self, revisions: Revisions, span: Span, now: int) -> Mapping[int, int]:
         if not revisions.foreign:
@@ -154,27 +193,33 @@ class _Tail:
         start = max(span.start, TEN_SECONDS.floor(now - back))
         return dict.fromkeys(TEN_SECONDS.buckets(Span(start, span.stop)), self._looks)
 
-    async def _take(self, session: ReadSession, numbers: Mapping[int, int]) -> None:
+    async def _take(self, reading: _Reading, numbers: Mapping[int, int]) -> None:
         """Read the buckets that have changed, some at a time, and offer what is new in them."""
         changed = sorted(self._window.changed(numbers))
-        for first in range(0, len(changed), TAKEN_BUCKETS):
-            some = changed[first : first + TAKEN_BUCKETS]
-            met = await self._meet(session, runs(some, numbers, TEN_SECONDS))
-            fresh = await asyncio.to_thread(self._window.take, some, numbers, met)
+        at_once = 1
+        while changed:
+            some, changed = changed[:at_once], changed[at_once:]
+            met = await self._meet(reading, runs(some, numbers, TEN_SECONDS))
+            async with reading.pace():
+                fresh = await in_thread(None, self._window.take, some, numbers, met)
             for follower in self._followers:
                 follower.offer(fresh)
+            at_once = min(2 * at_once, TAKEN_BUCKETS) if len(met) <= TAKEN_EVENTS else 1
 
-    async def _first(self, session: ReadSession, newcomer: Follower, now: int) -> First:
+    async def _first(self, reading: _Reading, newcomer: Follower, now: int) -> First:
         """Find what is due from a newcomer's start, and what is not yet due."""
         query, due = newcomer.query, now - newcomer.query.delay
         found: list[Found] = []
         if query.start < due:
-            span = Span(query.start, due)
-            async with aclosing(find(session, query.expression, span, limit=query.limit)) as parts:
+            span, pieces = Span(query.start, due), Pieces(self._means.bounds.answer)
+            search = find(reading.session, query.expression, span, limit=query.limit, pace=reading.pace)
+            async with aclosing(search) as parts:
                 async for part in parts:
+                    async with reading.pace():
+                        await in_thread(None, pieces.weigh, event_rows(part))
                     found += part
         open_span = Span(max(query.start, due), TEN_SECONDS.floor(now) + TEN_SECONDS.step)
-        return found[::-1], await self._meet(session, [open_span])
+        return found[::-1], await self._meet(reading, [open_span])
 
     def _begin(self, firsts: Iterable[tuple[Follower, First]], now: int) -> None:
         for newcomer, (found, waiting) in firsts:
@@ -183,16 +228,25 @@ class _Tail:
                 self._newcomers.discard(newcomer)
                 self._followers.add(newcomer)
 
-    async def _meet(self, session: ReadSession, spans: Iterable[Span]) -> list[Arrival]:
+    async def _meet(self, reading: _Reading, spans: Iterable[Span]) -> list[Arrival]:
         met: list[Arrival] = []
         for span in spans:
             blocks = cast(
-                "AsyncGenerator[Block, None]", session.scan(self._expression.type, span, None, ids=True)
+                "AsyncGenerator[Block, None]",
+                reading.session.scan(self._expression.type, span, None, ids=True),
             )
             async with aclosing(blocks):
                 async for block in blocks:
-                    met += await asyncio.to_thread(meet, self._expression, block)
+                    async with aclosing(reading.slices.each(block, partial(meet, self._expression))) as some:
+                        async for arrivals in some:
+                            met += arrivals
         return met
+
+
+class _Reading(NamedTuple):
+    session: ReadSession
+    pace: Pace
+    slices: Slices
 
 
 def _watched(followers: Iterable[Follower], now: int) -> Span:

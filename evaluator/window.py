@@ -24,13 +24,15 @@ _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)
 class Arrival(NamedTuple):
     """One event that a stream met; ``data`` as its expression shows it.
 
-    ``digest``: tells apart all that differ in time, id or any of their data.
+    ``digest``: tells apart all that differ in time, id or any of their data. ``size``: about the bytes
+    that it holds.
     """
 
     time: int
     id: EventId
     data: Any
     digest: int
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,14 @@ def meet(expression: EventExpression, block: Block) -> list[Arrival]:
             times[row],
             ids[row],
             project(expression.fields, data[row]),
-            _digest(times[row], ids[row], data[row]),
+            *_digest(times[row], ids[row], data[row]),
         )
         for row in rows
     ]
 
 
-def _digest(time: int, id: EventId, data: Any) -> int:
+def _digest(time: int, id: EventId, data: Any) -> tuple[int, int]:
+    """Return an event's digest, and the bytes that it was made of."""
     content = _ENCODER.encode((time, id, data is ABSENT, None if data is ABSENT else data))
-    return int.from_bytes(blake2b(content, digest_size=_DIGEST_BYTES).digest(), "big", signed=True)
+    digest = blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    return int.from_bytes(digest, "big", signed=True), len(content)

@@ -28,9 +28,11 @@ from cube.store.terms import FREELY, Terms
 from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation
+from evaluator.figures import Figures
 from evaluator.pyramid import Pyramid
 from evaluator.scan import ColumnScan
 from evaluator.series import Bounds, Series
+from evaluator.turns import Effort, Turns
 from tests.gates import open_gate
 
 DAY = instant.parse("2011-07-18T00:00Z")
@@ -151,11 +153,14 @@ class _Session:
 class Bench:
     """A store and a pyramid over it, of which every find and scan is recorded."""
 
-    def __init__(self, store: Store, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, executor: ThreadPoolExecutor, bounds: Bounds | None = None) -> None:
         self.store = store
         self.seen = Recorder(store)
-        self.pyramid = Pyramid(self.seen, ColumnScan(executor))
-        self.evaluation = Evaluation(self.pyramid, Bounds())
+        bounds, figures = bounds or Bounds(), Figures(CollectorRegistry())
+        self.turns = Turns()
+        scan = ColumnScan(executor, bounds, figures)
+        self.pyramid = Pyramid(self.seen, scan, turns=self.turns, bounds=bounds, figures=figures)
+        self.evaluation = Evaluation(self.pyramid, self.turns, bounds)
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""
@@ -164,7 +169,8 @@ class Bench:
 
     async def series(self, expression: str, step: int, start: int, stop: int) -> Series:
         tier = TIERS[step]
-        return await self.evaluation.evaluate(parse_metric(expression), tier, tier.cover(Span(start, stop)))
+        span = tier.cover(Span(start, stop))
+        return await self.evaluation.evaluate(parse_metric(expression), tier, span, Effort())
 
     async def values(self, expression: str, step: int, start: int, stop: int) -> list[float | None]:
         """The values of an expression without groups."""
@@ -184,17 +190,17 @@ def plain(values: Any) -> list[float | None]:
 
 
 @asynccontextmanager
-async def bench(directory: Path | str) -> AsyncIterator[Bench]:
+async def bench(directory: Path | str, bounds: Bounds | None = None) -> AsyncIterator[Bench]:
     """A bench on SQLite."""
-    async with bench_on(await open_store(directory, "test")) as made:
+    async with bench_on(await open_store(directory, "test"), bounds) as made:
         yield made
 
 
 @asynccontextmanager
-async def bench_on(store: Store) -> AsyncIterator[Bench]:
+async def bench_on(store: Store, bounds: Bounds | None = None) -> AsyncIterator[Bench]:
     """A bench on an open store, which it closes."""
     with ThreadPoolExecutor(1) as executor:
-        made = Bench(store, executor)
+        made = Bench(store, executor, bounds)
         try:
             yield made
         finally:

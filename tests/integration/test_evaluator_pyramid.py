@@ -15,6 +15,7 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.span import Span
 from cube.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
+from evaluator.turns import Effort
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
 from tests.mongo_server import mongo_server
 
@@ -278,11 +279,11 @@ async def test_too_many_groups_are_refused(made: Bench) -> None:
 
 
 async def test_a_long_span_is_computed_in_slices(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluator.pyramid.SLICE", 8)
+    monkeypatch.setattr("evaluator.job.LARGE_SLICE", 8)
     await quick.save(*(event(DAY + minute * MINUTE_MS, {"v": minute}) for minute in range(0, 600, 3)))
     reduction = parse_metric("median(test(v))")
     assert isinstance(reduction, Reduction)
-    series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS))
+    series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS), Effort())
     assert series.default.tolist() == [60.0 * hour + 28.5 for hour in range(10)]
     assert len(quick.seen.scans) > 10
 

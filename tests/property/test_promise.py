@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from prometheus_client import CollectorRegistry
 from pymongo import AsyncMongoClient
 
 from cube import mongo, sqlite
@@ -31,8 +32,11 @@ from cube.mongo import faults
 from cube.span import Span
 from cube.store.ports import Store
 from cube.tier import TIERS, Tier
+from evaluator.figures import Figures
 from evaluator.pyramid import Pyramid
 from evaluator.scan import ColumnScan
+from evaluator.series import Bounds
+from evaluator.turns import Effort, Turns
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise.actors import Actor
 from tests.promise.driver import Gated
@@ -139,8 +143,13 @@ class PromiseMachine(RuleBasedStateMachine):
         self.collectors = [await self.place.open(writes=True) for _ in range(COLLECTORS)]
         self.dead: list[Store] = []
         self.stores = [await self.place.open(writes=False) for _ in range(2)]
-        self.pyramids = [Pyramid(store, ColumnScan(self.threads)) for store in self.stores]
+        self.pyramids = [self._pyramid(store) for store in self.stores]
         self.sweeper = await self.place.open_sweeper()
+
+    def _pyramid(self, store: Store) -> Pyramid:
+        bounds, figures = Bounds(), Figures(CollectorRegistry())
+        scan = ColumnScan(self.threads, bounds, figures)
+        return Pyramid(store, scan, turns=Turns(), bounds=bounds, figures=figures)
 
     @initialize(batches=st.lists(st.tuples(PICKS, st.sampled_from(sorted(TIERS))), min_size=2, max_size=5))
     def begin_with_some_history(self, batches: list[tuple[list[tuple[str, int]], int]]) -> None:
@@ -333,7 +342,7 @@ class PromiseMachine(RuleBasedStateMachine):
         reduction = parse_metric(SUM)
         assert isinstance(reduction, Reduction)
         span = tier.cover(Span(anchor - 1, anchor + 2 * tier.step))
-        series = await pyramid.measure(reduction, tier, span)
+        series = await pyramid.measure(reduction, tier, span, Effort())
         values = (None if value != value else float(value) for value in series.default)
         return dict(zip(tier.buckets(span), values, strict=True))
 

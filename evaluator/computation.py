@@ -1,0 +1,97 @@
+"""A computation: the states of a job's buckets, from finer tiers and from events, in one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from cube.span import Span
+from cube.store.ports import Cell, MetricStore, ReadSession, Revisions
+from cube.store.slices import in_thread
+from cube.store.terms import Pace
+from evaluator import cells
+from evaluator.job import Job, States, combine, decode, encode, slices
+from evaluator.scan import Scan, runs
+from evaluator.sharing import Contents, Gaps
+
+T = TypeVar("T")
+
+
+class Computation:
+    """Computes in one session of a store, in the turns that ``pace`` gives."""
+
+    def __init__(self, metrics: MetricStore, scan: Scan, session: ReadSession, pace: Pace) -> None:
+        self._metrics = metrics
+        self._scan = scan
+        self._session = session
+        self._pace = pace
+
+    async def contents(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> Contents:
+        """Compute some gaps, keep what was computed, and return their values."""
+        return await self._save(job, gaps, await self._states(job, gaps, eventful))
+
+    async def foreign(self, job: Job, span: Span) -> Contents:
+        """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
+        states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._pace)
+        kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
+        values, _ = await self._turn(encode, job.reduction, kept)
+        return values
+
+    async def _states(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> States:
+        """Return the states of some gaps: from the finer tier where there is one, else from events."""
+        if job.tier.finer is not None:
+            return await self._merge(job, job.finer(job.tier.finer), gaps)
+        fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
+        spans = runs(fresh, eventful, job.tier)
+        found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._pace)
+        states: States = {bucket: None for bucket in gaps if job.is_expired(bucket)}
+        states.update({bucket: found.get(bucket, {}) for bucket in fresh})
+        return states
+
+    async def _merge(self, job: Job, finer: Job, gaps: Gaps) -> States:
+        """Build the states of some gaps from the finer tier, whose revisions are read only now."""
+        span = Span(min(gaps), max(gaps) + job.tier.step)
+        revisions = await self._session.revisions(job.reduction.type, finer.tier, span)
+        finer = finer.expiring(revisions.expired_before)
+        lost: States = {bucket: None for bucket in gaps if _is_forgotten(bucket, revisions)}
+        gaps = {bucket: revision for bucket, revision in gaps.items() if bucket not in lost}
+        numbers = {
+            bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
+        }
+        found = await self._metrics.read(finer.key(cells.partial_kind(job.reduction)), finer.tier, span)
+        kept = {
+            bucket: content
+            for bucket, content in finer.believed(found, numbers).items()
+            if job.tier.floor(bucket) in gaps
+        }
+        states: States = dict(await self._turn(decode, job.reduction, kept))
+        missing = {bucket: number for bucket, number in numbers.items() if bucket not in states}
+        for part in slices(missing, finer):
+            fresh = await self._states(finer, part, revisions.numbers)
+            await self._save(finer, part, fresh)
+            states |= fresh
+        return lost | await self._turn(combine, job, gaps, states)
+
+    async def _save(self, job: Job, gaps: Gaps, states: States) -> Contents:
+        """Keep what was computed with the revisions that were read before; return the values."""
+        values, partials = await self._turn(encode, job.reduction, states)
+        if job.tier.cached:
+            for kind, contents in ((cells.VALUE, values), (cells.PARTIAL, partials)):
+                # An expired bucket was merged from cells that are kept as long as it would be.
+                kept = {
+                    bucket: Cell(gaps[bucket], content)
+                    for bucket, content in contents.items()
+                    if not job.is_expired(bucket)
+                }
+                if kept:
+                    await self._metrics.save(job.key(kind), job.tier, kept)
+        return values
+
+    async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
+        async with self._pace():
+            return await in_thread(None, work, *arguments)
+
+
+def _is_forgotten(bucket: int, revisions: Revisions) -> bool:
+    """Tell whether finer buckets in a bucket may have had events and have no revision."""
+    return revisions.forgotten_before is not None and bucket < revisions.forgotten_before

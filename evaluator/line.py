@@ -1,0 +1,64 @@
+"""A line: places that are given, one by one, to those who wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from typing import NamedTuple, TypeAlias
+
+Rank: TypeAlias = tuple[float, ...]
+"""Who waits with the lowest comes first; among equals, who came first."""
+
+ELDEST = 4
+"""Every so many times whoever has waited longest comes first, whatever the rank: nobody waits for ever."""
+
+
+class Line:
+    """Some places, which are taken by `enter` and given back by `leave`."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: list[_Waiting] = []
+        self._numbers = count()
+        self._given = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    async def enter(self, rank: Rank = ()) -> None:
+        """Take a place, as soon as it is one's turn."""
+        if self._free and not self._waiting:
+            self._free -= 1
+            return
+        waiting = _Waiting(rank, next(self._numbers), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            await waiting.called
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:  # called and cancelled at the same moment
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._free += 1
+        while self._free and self._waiting:
+            self._free -= 1
+            waiting = self._next()
+            self._waiting.remove(waiting)
+            waiting.called.set_result(None)
+
+    def _next(self) -> _Waiting:
+        self._given += 1
+        if self._given % ELDEST == 0:
+            return self._waiting[0]
+        return min(self._waiting, key=lambda waiting: (waiting.rank, waiting.number))
+
+
+class _Waiting(NamedTuple):
+    rank: Rank
+    number: int
+    called: asyncio.Future[None]
