@@ -14,6 +14,7 @@ from cube.cli.ask import event, metric, types
 from cube.cli.keys import keys
 from cube.cli.put import put
 from cube.cli.serve import serve
+from cube.cli.shard import shard
 from cube.cli.spool import spool
 from cube.cli.supervisor import FailedStart
 from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
@@ -40,7 +41,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, put, event, metric, types, keys, spool):
+for command in (serve, put, event, metric, types, keys, spool, shard):
     main.add_command(command)
 
 

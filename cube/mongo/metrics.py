@@ -54,7 +54,7 @@ class MongoMetrics:
         """
         if not cells:
             return
-        await self._begin(key.type)
+        await self.begin(key.type)
         packed = _packed(key, tier, cells)
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
         ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, cells)}}
@@ -69,6 +69,24 @@ class MongoMetrics:
     async def delete(self, before: int) -> int:
         """Delete all cells whose buckets end before `before`, in slices."""
         return await expiry.delete_metrics(self._layout, before)
+
+    async def begin(self, type: str) -> None:
+        """Make the collection of a type ready, once in this process.
+
+        A cache of another make is dropped: Square's is capped, its ids are objects.
+        """
+        if type in self._begun:
+            return
+        collection = self._layout.metrics(type)
+        async with answered():
+            found = await self._layout.database.command("listCollections", filter={"name": collection.name})
+            square = await collection.find({"_id": {"$type": "object"}}, {"_id": 1}).limit(1).to_list(None)
+        capped = any(one.get("options", {}).get("capped") for one in found["cursor"]["firstBatch"])
+        if capped or square:
+            _log.warning("%s is a cache of another make: dropping it and making it anew", collection.name)
+            await self._drop(collection.name)
+        await ensure(collection, "e")
+        self._begun.add(type)
 
     async def _find(self, key: CacheKey, ids: list[str]) -> list[Document]:
         async with answered():
@@ -86,21 +104,6 @@ class MongoMetrics:
         except BulkWriteError as error:
             if only_duplicates(error) is None:
                 raise
-
-    async def _begin(self, type: str) -> None:
-        """Drop a cache of another make, once in this process: Square's is capped, its ids are objects."""
-        if type in self._begun:
-            return
-        collection = self._layout.metrics(type)
-        async with answered():
-            found = await self._layout.database.command("listCollections", filter={"name": collection.name})
-            square = await collection.find({"_id": {"$type": "object"}}, {"_id": 1}).limit(1).to_list(None)
-        capped = any(one.get("options", {}).get("capped") for one in found["cursor"]["firstBatch"])
-        if capped or square:
-            _log.warning("%s is a cache of another make: dropping it and making it anew", collection.name)
-            await self._drop(collection.name)
-        await ensure(collection, "e")
-        self._begun.add(type)
 
     async def _drop(self, name: str) -> None:
         try:

@@ -1,0 +1,38 @@
+"""``cube shard``: the collections of a type, sharded on a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from cube.cli.databases import database_options
+from cube.errors import InvalidRequest
+from cube.event import is_type
+from cube.store.url import StoreUrl
+
+
+@click.command()
+@click.argument("type")
+@database_options
+@click.option("--dry-run", is_flag=True, help="Print the commands, as mongosh takes them, and do nothing.")
+def shard(type: str, store: str, database: str, dry_run: bool) -> None:
+    """Shard the events, revisions and metrics of TYPE by {_id: "hashed"}; doing it again does no harm."""
+    if not is_type(type):
+        raise InvalidRequest(f"Got the type {type!r}; accepted is [a-z_][a-zA-Z0-9_]*.")
+    if StoreUrl.parse(store).scheme != "mongodb":
+        raise InvalidRequest(
+            f"Got the store {store}; accepted is the mongodb:// address of a sharded cluster's mongos:"
+            " SQLite is for one machine."
+        )
+    from cube import mongo  # pymongo takes its time to load
+
+    if dry_run:
+        for command in mongo.sharding_commands(database, type):
+            click.echo(str(command))
+        return
+    fresh = asyncio.run(mongo.shard(store, database, type))
+    for name in fresh:
+        click.echo(f"{name} is sharded by {{_id: hashed}}.")
+    if not fresh:
+        click.echo(f"The collections of {type} were sharded already.")
