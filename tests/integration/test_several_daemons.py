@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,3 +83,61 @@ def test_what_any_collector_acknowledged_every_evaluator_counts_at_once(crowd: C
             ids.update(event["id"] for batch in batches for event in batch)
             for step in [*TIERS][1:6]:
                 assert crowd.sums(step) == [len(ids)] * 2, (turn, step)
+
+
+def test_while_all_collectors_take_events_no_evaluator_misses_an_acknowledged_one(crowd: Crowd) -> None:
+    """Each answer counts at least what was acknowledged before it, and never what was not sent."""
+    tally = Tally()
+    with ThreadPoolExecutor(4) as threads:
+        writers = [threads.submit(_write, crowd, collector, tally) for collector in range(2)]
+        readers = [threads.submit(_watch, crowd, place, tally, writers) for place in range(2)]
+        answers = [reader.result() for reader in readers]
+    assert all(len(asked) > 3 for asked in answers)
+    assert crowd.sums(HOUR) == [2 * TURNS * BATCH] * 2
+
+
+class Tally:
+    """How many events are sent, and how many acknowledged; of all collectors together."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.acknowledged = 0
+        self._lock = threading.Lock()
+
+    def send(self, emitter: Emitter, batch: list[dict[str, Any]]) -> None:
+        with self._lock:
+            self.sent += len(batch)
+        emitter.send(batch)
+        with self._lock:
+            self.acknowledged += len(batch)
+
+
+def _write(crowd: Crowd, collector: int, tally: Tally) -> None:
+    for turn in range(TURNS):
+        first = turn * BATCH
+        tally.send(
+            crowd.collectors[collector],
+            [
+                {
+                    "type": "test",
+                    "time": DAY + number * 29_000,
+                    "id": f"{collector}-{number}",
+                    "data": {"v": 1},
+                }
+                for number in range(first, first + BATCH)
+            ],
+        )
+
+
+def _watch(crowd: Crowd, place: int, tally: Tally, writers: list[Future[None]]) -> list[float]:
+    """Ask one evaluator, at one tier after the other, until all is written."""
+    answers: list[float] = []
+    steps = itertools.cycle([*TIERS][1:5])
+    while not all(writer.done() for writer in writers) or len(answers) < 4:
+        acknowledged = tally.acknowledged
+        rows = crowd.evaluators[place].metrics(
+            "sum(test(v))", step=next(steps), start=DAY, stop=DAY + 2 * HOUR
+        )
+        answers.append(sum(row.value or 0 for row in rows))
+        assert acknowledged <= answers[-1] <= tally.sent
+    return answers
