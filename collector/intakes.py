@@ -8,11 +8,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from collector.budget import Budget
-from collector.drain import Drain
+from collector.drain import Drain, ping
 from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
 from collector.relay import Direct, Relay
 from cube.environment import Ages
+from cube.errors import Unavailable
 from cube.horizon import Horizon
 from cube.settings import CollectorSettings, environments_of
 from cube.spool import Delivery, Spool, store_mark
@@ -74,12 +75,21 @@ async def _savers(
     try:
         for name, store in stores.items():
             spool = await _spool(databases[name], settings, spool_figures, clock)
-            savers[name] = _relay(store, spool, settings, figures, spool_figures)
+            savers[name] = relay = _relay(store, spool, settings, figures, spool_figures)
+            await _meet(store, relay)
     except BaseException:
         for saver in savers.values():
             await saver.close()
         raise
     return savers
+
+
+async def _meet(store: Store, relay: Relay) -> None:
+    """Have a store that does not answer count as away from the start."""
+    try:
+        await ping(store)
+    except Unavailable as error:
+        relay.lost(error.message)
 
 
 async def _spool(

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
 from collector.crew import lead
+from collector.known_keys import KnownKeys, RememberedKeys
 from collector.receivers import udp_ports
 from cube.cli.supervisor import FailedStart
 from cube.errors import InvalidSettings, Unavailable
@@ -66,9 +67,17 @@ def begin(arguments: Sequence[str]) -> Iterator[CollectorSettings]:
 async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
     """Open the environments' stores, listen, and stop cleanly when told to."""
     environments = environments_of(settings)
-    async with opened(settings.store, environments, settings.database, foreign=settings.foreign) as databases:
+    known = KnownKeys.beside_spool(settings)
+    async with opened(
+        settings.store,
+        environments,
+        settings.database,
+        foreign=settings.foreign,
+        late=known is not None and known.exist,
+    ) as databases:
+        keys = databases.keys if known is None else RememberedKeys(databases.keys, known)
         ring = KeyRing(settings.keys)
-        ring.replace(await databases.keys.all())
+        ring.replace(await keys.all())
         gate = Gate(environments, ring)
         refuse_exposure(settings, gate)
         told = stop_signal(settings.stop_seconds)
@@ -77,7 +86,7 @@ async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> Non
         )
         tell_ready(settings.ready_file, collector.addresses)
         _log.info("listening on %s", " and ".join(collector.addresses.values()))
-        async with followed_keys(databases.keys, ring, collector.close_revoked):
+        async with followed_keys(keys, ring, collector.close_revoked):
             await told.wait()
             _log.info("stopping")
             await collector.stop(WORK_SHARE * settings.stop_seconds)

@@ -29,16 +29,24 @@ class Databases:
 
 @asynccontextmanager
 async def opened(
-    url: str, environments: Iterable[Environment], keys_database: str, *, foreign: Collection[str] = ()
+    url: str,
+    environments: Iterable[Environment],
+    keys_database: str,
+    *,
+    foreign: Collection[str] = (),
+    late: bool = False,
 ) -> AsyncIterator[Databases]:
     """Open the databases of some environments, and close them at the end.
 
+    ``late``: a MongoDB need not answer yet; a `ping` of each store has to succeed before it is written to.
     Raises `Unavailable` where the store does not answer, `InvalidSettings` where the URL is none.
     """
     async with AsyncExitStack() as stack:
         location = StoreUrl.parse(url)
         opener = (
-            _Sqlite(location.location) if location.scheme == "sqlite" else await _mongo(url, foreign, stack)
+            _Sqlite(location.location)
+            if location.scheme == "sqlite"
+            else await _mongo(url, foreign, stack, late=late)
         )
         stores: dict[str, Store] = {}
         for environment in environments:
@@ -75,15 +83,18 @@ class _Sqlite:
 class _Mongo:
     """All environments share one client, and so one pool of connections."""
 
-    def __init__(self, url: str, client: Client, foreign: Collection[str]) -> None:
+    def __init__(self, url: str, client: Client, foreign: Collection[str], *, late: bool) -> None:
         self._url = url
         self._client = client
         self._foreign = foreign
+        self._late = late
 
     async def store(self, database: str) -> Store:
         from cube.mongo import open_store
 
-        return await open_store(self._url, database, foreign=self._foreign, client=self._client)
+        return await open_store(
+            self._url, database, foreign=self._foreign, client=self._client, late=self._late
+        )
 
     def keys(self, database: str) -> KeyStore:
         from cube.mongo import MongoKeys
@@ -91,9 +102,9 @@ class _Mongo:
         return MongoKeys(self._client, database)
 
 
-async def _mongo(url: str, foreign: Collection[str], stack: AsyncExitStack) -> _Mongo:
+async def _mongo(url: str, foreign: Collection[str], stack: AsyncExitStack, *, late: bool) -> _Mongo:
     from cube.mongo import connect
 
     client = connect(url)
     stack.push_async_callback(client.close)
-    return _Mongo(url, client, foreign)
+    return _Mongo(url, client, foreign, late=late)

@@ -48,18 +48,28 @@ DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
 _CACHE = WriteConcern(w=1)
 
 
+@dataclass(slots=True)
+class Server:
+    """What a server said of itself, once it was asked.
+
+    ``sessions``: whether it has causally consistent sessions; none are used before it is known.
+    """
+
+    known: bool = False
+    sessions: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One database's collections, each with its concerns.
 
-    ``foreign``: the types that other tools write beside Cube. ``sessions``: whether the server has
-    causally consistent sessions.
+    ``foreign``: the types that other tools write beside Cube.
     """
 
     client: Any
     database: AsyncDatabase[Document]
     foreign: Collection[str]
-    sessions: bool
+    server: Server
 
     def events(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's events."""

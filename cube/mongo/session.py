@@ -79,7 +79,7 @@ class MongoSession:
 @asynccontextmanager
 async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSession]:
     """Begin a query, on its reader's terms: what the server works on for longer it ends."""
-    if not layout.sessions:
+    if not layout.server.sessions:
         yield MongoSession(layout, None, terms)
         return
     session = layout.client.start_session(causal_consistency=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
@@ -13,13 +14,16 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.mongo import revisions
 from cube.mongo.events import MongoEvents
 from cube.mongo.faults import answered, without_credentials
-from cube.mongo.layout import Document, Layout
+from cube.mongo.layout import Document, Layout, Server
 from cube.mongo.metrics import MongoMetrics
 from cube.mongo.names import MongoNames
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
 LEASE_SECONDS = 300.0
+
+LATE_SECONDS = 2.0
+"""How long opening a database waits for a server that need not answer yet."""
 
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 45_000}
 
@@ -37,8 +41,22 @@ class MongoStore:
 
     async def ping(self) -> None:
         """Return if the primary answers; raise `Unavailable` if it does not."""
+        await self.meet()
         async with answered():
             await self._layout.database.command("ping")
+
+    async def meet(self) -> None:
+        """Ask the server what it is, once; raise `Unavailable` if it does not answer."""
+        layout = self._layout
+        if layout.server.known:
+            return
+        async with answered():
+            hello = await layout.client.get_database("admin").command("hello")
+        for name in layout.foreign:  # once it is no longer foreign its revisions are built
+            await revisions.mark_complete(layout, name, complete=False)
+        clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
+        layout.server.sessions = clustered and hello.get("logicalSessionTimeoutMinutes") is not None
+        layout.server.known = True
 
     async def close(self) -> None:
         """Finish what was begun and take the notes away; a client handed in is left open. Once is enough."""
@@ -61,23 +79,36 @@ async def open_store(
     foreign: Collection[str] = (),
     client: Any = None,
     lease_seconds: float = LEASE_SECONDS,
+    late: bool = False,
 ) -> MongoStore:
     """Open a database on the MongoDB at `url`, or through `client` (PyMongo's asynchronous one, or Motor's).
 
     ``foreign``: types that other tools write beside Cube. ``lease_seconds``: after how long without
-    a sign a writing process counts as dead.
+    a sign a writing process counts as dead. ``late``: open it even while no MongoDB answers; then a
+    `ping` has to succeed before anything is saved.
 
     Raises `Unavailable` if no MongoDB answers, `InvalidSettings` if the URL is no MongoDB URL.
     """
     owned = client is None
     client = connect(url) if owned else client
+    codec: CodecOptions[Document] = CodecOptions()
+    layout = Layout(
+        client=client,
+        database=client.get_database(database, codec_options=codec),
+        foreign=frozenset(foreign),
+        server=Server(),
+    )
+    store = MongoStore(layout, lease_seconds, owned=owned)
     try:
-        layout = await _layout(client, database, frozenset(foreign))
-    except (Unavailable, PyMongoError) as error:
+        async with asyncio.timeout(LATE_SECONDS if late else None):
+            await store.meet()
+    except (TimeoutError, Unavailable, PyMongoError) as error:
+        if late and not isinstance(error, PyMongoError):
+            return store
         if owned:
             await client.close()
         raise _refused(url, error) from None
-    return MongoStore(layout, lease_seconds, owned=owned)
+    return store
 
 
 def connect(url: str) -> Client:
@@ -94,21 +125,6 @@ def connect(url: str) -> Client:
             f"Got the store URL {without_credentials(url)}; accepted is mongodb://HOST:PORT/?OPTIONS"
             " with user and password percent-encoded."
         ) from None
-
-
-async def _layout(client: Any, database: str, foreign: Collection[str]) -> Layout:
-    async with answered():
-        hello = await client.get_database("admin").command("hello")
-    clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
-    layout = Layout(
-        client=client,
-        database=client.get_database(database, codec_options=CodecOptions()),
-        foreign=foreign,
-        sessions=clustered and hello.get("logicalSessionTimeoutMinutes") is not None,
-    )
-    for name in foreign:  # once it is no longer foreign its revisions are built
-        await revisions.mark_complete(layout, name, complete=False)
-    return layout
 
 
 def _refused(url: str, error: Exception) -> Unavailable:

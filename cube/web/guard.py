@@ -9,10 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
+from cube.environment import Key
 from cube.errors import CubeError, InvalidSettings
 from cube.settings import DaemonSettings
-from cube.store.ports import KeyStore
 from cube.web.access import Gate, KeyRing
 
 KEYS_SECONDS = 2.0
@@ -48,9 +49,16 @@ def tls_context(settings: DaemonSettings) -> ssl.SSLContext | None:
     return context
 
 
+class KeyReader(Protocol):
+    """What following needs of a `KeyStore`."""
+
+    async def all(self) -> list[Key]:
+        """Return all keys."""
+
+
 @asynccontextmanager
 async def followed_keys(
-    keys: KeyStore, ring: KeyRing, changed: Callable[[], None], seconds: float = KEYS_SECONDS
+    keys: KeyReader, ring: KeyRing, changed: Callable[[], None], seconds: float = KEYS_SECONDS
 ) -> AsyncIterator[None]:
     """Keep a ring as the keys collection is, and tell of each look; unread, what was known counts."""
     task = asyncio.create_task(_follow(keys, ring, changed, seconds))
@@ -61,7 +69,7 @@ async def followed_keys(
         await asyncio.wait([task])
 
 
-async def _follow(keys: KeyStore, ring: KeyRing, changed: Callable[[], None], seconds: float) -> None:
+async def _follow(keys: KeyReader, ring: KeyRing, changed: Callable[[], None], seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:

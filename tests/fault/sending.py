@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any
@@ -27,11 +27,16 @@ def put(daemon: Daemon, events: list[dict[str, Any]], seconds: float = 20) -> tu
 
 
 def exchange(
-    daemon: Daemon, method: str, path: str, body: Any = None, seconds: float = 20
+    daemon: Daemon,
+    method: str,
+    path: str,
+    body: Any = None,
+    seconds: float = 20,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     connection = HTTPConnection(daemon.host, daemon.port, timeout=seconds)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), headers or {})
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
     finally:

@@ -15,7 +15,7 @@ import pytest
 
 from cube.client import Emitter, SocketEmitter
 from tests.daemon import Daemon, daemon
-from tests.end_to_end.serving import wait_until
+from tests.end_to_end.serving import cube, wait_until
 from tests.fault.proxy import FaultyProxy, Mode
 from tests.fault.sending import Sender, exchange, figure, put, stored
 from tests.fault.test_full_disk import limit_files
@@ -196,7 +196,7 @@ def test_a_collector_killed_while_it_spools_and_drains_loses_nothing(stage: Stag
     found = stage.stored()
     assert acknowledged <= set(found)
     assert len(acknowledged) > 4_000
-    assert list((stage.directory / "spool").iterdir()) == []
+    assert list((stage.directory / "spool").glob("*.db*")) == []
 
 
 def test_at_the_limit_of_the_spool_it_is_a_503_until_it_is_drained(stage: Stage) -> None:
@@ -254,3 +254,41 @@ def test_a_collector_starts_whatever_lies_in_its_spool(stage: Stage) -> None:
         assert put(collector, [event(2_000)])[0] == 200
     assert len(stage.stored()) > 900
     assert sorted(path.suffix for path in spool.iterdir() if ".lock" not in path.name)[-1] == ".txt"
+
+
+def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
+    """What was spooled before and after the start is drained in order, and keys count that were known."""
+    with stage.collector() as collector:
+        assert put(collector, [event(1, "first")])[0] == 200
+        stage.proxy.set(Mode.REFUSE)
+        assert put(collector, [event(1, "second"), event(2)])[0] == 202
+        collector.process.kill()
+        collector.process.wait()
+    with stage.collector() as collector:
+        assert put(collector, [event(1, "third"), event(3)]) == (202, {"spooled": 2})
+        assert exchange(collector, "GET", "/readyz")[0] == 503
+        stage.proxy.set(Mode.PASS)
+        until_drained(collector)
+        assert put(collector, [event(4)]) == (200, {})
+    assert stage.stored() == {1: "third", 2: None, 3: None, 4: None}
+
+
+def test_keys_count_at_a_start_without_the_store(stage: Stage) -> None:
+    where = ("--store", stage.proxy.url, "--database", stage.database)
+    made = cube("keys", "add", "web", *where, cwd=stage.directory)
+    with stage.collector():
+        pass
+    stage.proxy.set(Mode.REFUSE)
+    with stage.collector() as collector:
+        assert put(collector, [event(1)])[0] == 401
+        bearer = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        assert exchange(collector, "POST", "/1.0/event", [event(1)], headers=bearer)[0] == 202
+    (known,) = (stage.directory / "spool").glob("*.keys.json")
+    assert known.stat().st_mode & 0o777 == 0o600
+    assert made.stdout.strip() not in known.read_text()
+
+
+def test_the_very_first_start_needs_the_store(stage: Stage) -> None:
+    stage.proxy.set(Mode.REFUSE)
+    with pytest.raises(AssertionError, match="No MongoDB answers"), stage.collector():
+        pass

@@ -1,0 +1,79 @@
+"""The keys as they were last read, kept beside the spool: a collector can start while its store is away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from cube.environment import Key
+from cube.errors import InvalidSettings, Unavailable
+from cube.settings import CollectorSettings
+from cube.spool import store_mark
+from cube.store.ports import KeyStore
+from cube.store.url import StoreUrl
+
+FIRST_READ_SECONDS = 2.0
+"""How long a start waits for the store's keys where some are known."""
+
+
+class KnownKeys:
+    """A file of keys; it holds digests, as the store does, never a key, and its owner alone can read it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def beside_spool(cls, settings: CollectorSettings) -> KnownKeys | None:
+        """Return those of a collector with a spool; None for one without."""
+        if not settings.spool.directory or StoreUrl.parse(settings.store).scheme == "sqlite":
+            return None
+        name = f"{settings.database}.{store_mark(settings.store)}.keys.json"
+        return cls(Path(settings.spool.directory) / name)
+
+    @property
+    def exist(self) -> bool:
+        """Whether any were read before, if only to find that there are none."""
+        return self._path.exists()
+
+    def read(self) -> list[Key]:
+        """Return what was written last; raises `InvalidSettings` where that cannot be read."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Key])
+        except (OSError, msgspec.MsgspecError) as error:
+            raise InvalidSettings(f"The file of known keys {self._path} cannot be read: {error}.") from None
+
+    def write(self, keys: Sequence[Key]) -> None:
+        """Keep these from now on."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(f"{self._path}.{os.getpid()}.tmp")
+        aside.touch(mode=0o600)
+        aside.write_bytes(msgspec.json.encode(keys))
+        aside.replace(self._path)
+
+
+class RememberedKeys:
+    """The keys of a store, or those that were known before, until it has answered for the first time."""
+
+    def __init__(self, stored: KeyStore, known: KnownKeys) -> None:
+        self._stored = stored
+        self._known = known
+        self._last: list[Key] | None = None
+
+    async def all(self) -> list[Key]:
+        """Return all keys; raises `Unavailable` where the store is away and nothing else is known."""
+        if self._last is None and self._known.exist:
+            try:
+                async with asyncio.timeout(FIRST_READ_SECONDS):
+                    keys = await self._stored.all()
+            except (TimeoutError, Unavailable):
+                return self._known.read()
+        else:
+            keys = await self._stored.all()
+        if keys != self._last:
+            self._known.write(keys)
+            self._last = keys
+        return keys
