@@ -9,7 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from collector.main import begin, serve
+from collector.main import serve
+from cube.hosting import begun
 from cube.settings import CollectorSettings
 from cube.web import SharedRegistry, run
 
@@ -18,7 +19,7 @@ def main() -> None:
     """Run collector NUMBER until SIGTERM."""
     directory, number, count, *flags = sys.argv[1:]
     os.environ.pop("NOTIFY_SOCKET", None)  # systemd hears of the parent
-    with begin(flags) as settings:
+    with begun(CollectorSettings, flags) as settings:
         run(_work(settings, SharedRegistry(Path(directory), int(number), int(count))))
 
 

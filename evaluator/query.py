@@ -121,8 +121,15 @@ def number(value: object) -> float:
             return float(int(text, 0)) if len(text) < 200 else math.inf
         return float(text) if _DECIMAL.fullmatch(text) else math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _float(value)
     return math.nan
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON's integers have no bound
+        return math.inf if value > 0 else -math.inf
 
 
 def _time(raw: Mapping[str, Any], name: str) -> int | None:

@@ -53,7 +53,7 @@ async def shard(url: str, database: str, type: str) -> list[str]:
     client = connect(url)
     try:
         await _refuse_other_servers(client, url)
-        layout = Layout(client, client.get_database(database, codec_options=CodecOptions()), (), False)
+        layout = Layout(client, client.get_database(database, codec_options=CodecOptions()), (), Server())
         sharded = [name for name in _names(database, type) if await _is_sharded(client, name)]
         await ensure(layout.events(type), "t")
         await MongoMetrics(layout).begin(type)  # Square's cache is capped, and could not be sharded

@@ -11,7 +11,7 @@ reply. WebSockets are `Conversation` objects.
 """
 
 from cube.web.access import Access, Gate, KeyRing, standard_credentials
-from cube.web.guard import followed_keys, refuse_exposure, tls_context
+from cube.web.guard import KeyReader, followed_keys, refuse_exposure, tls_context
 from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
 from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
@@ -30,6 +30,7 @@ __all__ = [
     "Access",
     "Conversation",
     "Gate",
+    "KeyReader",
     "KeyRing",
     "Link",
     "Operation",

@@ -51,6 +51,11 @@ def test_what_is_no_number_is_nan(text: object) -> None:
     assert math.isnan(number(text))
 
 
+def test_an_integer_of_any_length_is_a_number() -> None:
+    assert number(10**400) == math.inf
+    assert number(-(10**400)) == -math.inf
+
+
 def test_a_metric_query_defaults_to_the_latest_closed_buckets_of_ten_seconds() -> None:
     query = metric()
     stop = TEN_SECONDS.floor(NOW)

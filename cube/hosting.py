@@ -1,0 +1,94 @@
+"""What both daemons do as processes: read settings, open stores, serve until they are told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from cube.errors import InvalidSettings, Unavailable
+from cube.opening import opened
+from cube.settings import DaemonSettings, environments_of, load
+from cube.store.ports import KeyStore, Store
+from cube.web import (
+    WORK_SHARE,
+    Gate,
+    KeyReader,
+    KeyRing,
+    followed_keys,
+    refuse_exposure,
+    reporting,
+    set_up_log,
+    stop_signal,
+    tell_ready,
+)
+
+S = TypeVar("S", bound=DaemonSettings)
+
+_log = logging.getLogger("cube")
+
+
+class Daemon(Protocol):
+    """A collector or an evaluator that listens."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where it listens, as the ready-file says it."""
+
+    def close_revoked(self) -> None:
+        """End the WebSockets whose openers' keys count no more."""
+
+    async def stop(self, seconds: float) -> None:
+        """Stop accepting, and finish what was accepted, within so many seconds."""
+
+
+@contextmanager
+def begun(cls: type[S], arguments: Sequence[str]) -> Iterator[S]:
+    """Read the settings and set up the log; a refusal within the block ends the process with a sentence."""
+    try:
+        settings = load(cls, arguments, os.environ)
+        set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
+        with reporting(settings.sentry_dsn, settings.program):
+            yield settings
+    except (InvalidSettings, Unavailable) as error:
+        sys.stderr.write(f"{cls.program}: {error.message}\n")
+        raise SystemExit(1) from None
+
+
+async def host(
+    settings: DaemonSettings,
+    start: Callable[[Mapping[str, Store], Gate], Awaitable[Daemon]],
+    *,
+    late: bool = False,
+    remembered: Callable[[KeyStore], KeyReader] = lambda keys: keys,
+) -> None:
+    """Open the environments' stores, start a daemon on them, and stop it cleanly when told to.
+
+    ``start`` takes the stores by the names of their environments, and who may call. ``late``: a MongoDB
+    need not answer yet. ``remembered``: what reads the keys, given the store's.
+    """
+    environments = environments_of(settings)
+    async with opened(
+        settings.store, environments, settings.database, foreign=settings.foreign, late=late
+    ) as databases:
+        keys, ring = remembered(databases.keys), KeyRing(settings.keys)
+        ring.replace(await keys.all())
+        gate = Gate(environments, ring)
+        refuse_exposure(settings, gate)
+        told = stop_signal(settings.stop_seconds)
+        daemon = await start(databases.stores, gate)
+        tell_ready(settings.ready_file, daemon.addresses)
+        _log.info("listening on %s", " and ".join(daemon.addresses.values()))
+        async with followed_keys(keys, ring, daemon.close_revoked):
+            await told.wait()
+            _log.info("stopping")
+            await daemon.stop(WORK_SHARE * settings.stop_seconds)
+
+
+def now() -> int:
+    """Return the present instant, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
