@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 from cube.errors import InvalidRequest, Unavailable
 from cube.mongo.faults import answered, without_credentials
 from cube.mongo.indexes import ensure
-from cube.mongo.layout import Document, Layout
+from cube.mongo.layout import Document, Layout, Server
 from cube.mongo.metrics import MongoMetrics
 from cube.mongo.store import connect
 
