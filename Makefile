@@ -34,7 +34,7 @@ check: .venv/.dev-ready
 bench: .venv/.dev-ready
 	$(BIN)/python -m tests.benchmark $(ARGS)
 
-# Five minutes at five times what the store takes, without a spool and with one: eleven minutes in all.
+# Five minutes at five times what the store takes, without a spool and with one; then that is drained.
 soak: .venv/.dev-ready
 	$(BIN)/python -m tests.soak $(ARGS)
 

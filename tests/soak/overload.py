@@ -95,10 +95,20 @@ def run(server: MongoServer, directory: Path, seconds: float, *flags: str) -> Re
         daemon("collector", proxy.url, directory, *FLAGS, *flags, database=database) as collector,
     ):
         report = asyncio.run(Overload(collector).run(seconds))
+        _wait_until_idle(collector, OVERLOAD * seconds + 60, spools="--spool-directory" in flags)
         for name in SHARES:
             report.stored[name] = set(stored(server.url, database, name))
     server.forget(database)
     return report
+
+
+def _wait_until_idle(collector: Daemon, seconds: float, *, spools: bool) -> None:
+    """Return when all that was accepted is stored; a spool may have taken in most of the overload."""
+    names = ["cube_waiting_events", *(["cube_spool_events"] if spools else [])]
+    deadline = time.monotonic() + seconds
+    while waiting := sum(figure(collector, name) for name in names):
+        assert time.monotonic() < deadline, f"{waiting:g} events still wait after {seconds:g} s"
+        time.sleep(0.1)
 
 
 class Overload:
