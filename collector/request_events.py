@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from collector.batch import Batch
+from collector.dialects.snowplow.network_user import is_anonymous
 from collector.intake import Intakes
 from cube.errors import CubeError
 from cube.event import Event, make_id
@@ -21,8 +22,10 @@ _log = logging.getLogger(__name__)
 class RequestEvents:
     """Stores an event ``{ip, path, method}`` for each request that it is told of.
 
-    They go to the environment of the caller, or, where nobody was admitted, of callers without a key.
-    These events are a by-product: where there is no room for one it is left out.
+    ``path`` has the parts of a dialect's path in braces, for they may be keys; ``ip`` is left out where
+    the sender asks to stay anonymous. They go to the environment of the caller, or, where nobody was
+    admitted, of callers without a key. These events are a by-product: where there is no room for one it
+    is left out.
     """
 
     def __init__(self, intakes: Intakes, gate: Gate, clock: Callable[[], int]) -> None:
@@ -35,7 +38,9 @@ class RequestEvents:
         environment = self._gate.keyless if request.caller is None else request.caller.environment
         if environment is None:
             return
-        data = {"ip": request.remote, "path": request.path, "method": request.method}
+        data = {"path": request.route, "method": request.method}
+        if not is_anonymous(request):
+            data["ip"] = request.remote
         event = Event(TYPE, self._clock(), make_id(), data)
         try:
             self._intakes[environment.name].offer(Batch((event,), _SIZE)).add_done_callback(_settled)

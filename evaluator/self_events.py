@@ -33,7 +33,7 @@ class SelfEvents:
 
     def requested(self, request: Request) -> None:
         """Note a request: ``{ip, path, method}``."""
-        self._add(REQUEST, {"ip": request.remote, "path": request.path, "method": request.method})
+        self._add(REQUEST, {"ip": request.remote, "path": request.route, "method": request.method})
 
     def computed(self, type: str, expression: str, milliseconds: float) -> None:
         """Note a computation: ``{expression, ms}``; those of our own events would never end."""

@@ -73,6 +73,8 @@ class Exchange(HTTPMessageDelegate):
         remote = getattr(self._connection.context, "remote_ip", "")
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self._route, self.request.captures = self._service.routes.find(self.request.path)
+        if self._route is not None:
+            self.request.route = self._route.path
         self._service.began(self)
         try:
             self._check_head()
@@ -85,9 +87,6 @@ class Exchange(HTTPMessageDelegate):
             self._exceed(error)
         except CubeError as error:
             self._refuse(error)
-        finally:
-            if self._route is not None and self._service.on_request is not None:
-                self._service.on_request(self.request)
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -215,7 +214,7 @@ class Exchange(HTTPMessageDelegate):
 
     def _fault(self, error: Exception) -> Reply:
         request = self.request
-        _log.error("request %s: a fault in %s %s", request.id, request.method, request.path, exc_info=error)
+        _log.error("request %s: a fault in %s %s", request.id, request.method, request.route, exc_info=error)
         return refusal(error, request.id)
 
     def _exceed(self, error: TooLarge) -> None:
@@ -270,7 +269,7 @@ class Exchange(HTTPMessageDelegate):
         )
 
     def _count(self, status: int) -> None:
-        path = self._route.path if self._route is not None else ""
+        path = self.request.route
         seconds = time.monotonic() - self._began
         self._service.telemetry.answered(path, self.request.method, status, seconds)
         if _log.isEnabledFor(logging.DEBUG):

@@ -35,8 +35,9 @@ class Service(HTTPServerConnectionDelegate):
 
     ``max_body_bytes`` bounds a body, inflated, and a WebSocket message. ``http``: the bounds of
     connections and heads. To be made in the event loop that serves it. ``on_request`` is told of each
-    request to a path of the table. ``lenient``: two headers are read though they are written wrongly
-    (see `cube.web.lenient`).
+    request to a path of the table when it is over, or has become a WebSocket: only then is its caller
+    known everywhere. ``lenient``: two headers are read though they are written wrongly (see
+    `cube.web.lenient`).
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class Service(HTTPServerConnectionDelegate):
     def ended(self, exchange: Exchange) -> None:
         """Note that a request has its answer, or needs none any more."""
         exchange.release()
+        if exchange in self._exchanges and exchange.request.route and self.on_request is not None:
+            self.on_request(exchange.request)
         self._exchanges.discard(exchange)
         if not self._exchanges:
             self._idle.set()

@@ -1,0 +1,49 @@
+"""Events about the collector's own work tell nothing that their senders would mind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import requests
+
+from cube.client import Evaluator
+from tests.daemon import daemon
+
+SETTINGS = """
+[environments.shop]
+database = "shop"
+[[environments.shop.keys]]
+name = "web"
+key = "key-of-the-shop"
+
+[environments.everybody]
+database = "everybody"
+open = true
+"""
+SECONDS = 10
+
+
+def test_they_go_where_their_caller_belongs_without_keys_and_unwanted_addresses(tmp_path: Path) -> None:
+    settings = tmp_path / "cube.toml"
+    settings.write_text(SETTINGS)
+    store, flags = f"sqlite:{tmp_path}", ("--config", str(settings))
+    with daemon("collector", store, tmp_path, *flags, "--self-events", "true") as collector:
+        address = collector.http
+        requests.get(f"{address}/collect/page-view/key-of-the-shop", params={"a": 1}, timeout=SECONDS)
+        requests.get(
+            f"{address}/i?e=pv&api_key=key-of-the-shop", headers={"SP-Anonymous": "*"}, timeout=SECONDS
+        )
+        requests.get(f"{address}/i?e=pv", headers={"SP-Anonymous": "*"}, timeout=SECONDS)
+    with (
+        daemon("evaluator", store, tmp_path, *flags) as evaluator,
+        Evaluator(evaluator.http, key="key-of-the-shop") as shop,
+        Evaluator(evaluator.http) as everybody,
+    ):
+        told = [event.data for event in shop.events("cube_request(*)")]
+        by_path = {data.pop("path"): data for data in told}
+        assert by_path == {
+            "/collect/{event_type}/{source_id}": {"method": "GET", "ip": "127.0.0.1"},
+            "/i": {"method": "GET"},
+        }
+        (nobody,) = (event.data for event in everybody.events("cube_request(*)"))
+        assert nobody == {"path": "/i", "method": "GET"}
