@@ -9,7 +9,7 @@ from typing import Any
 from collector.batch import Limits
 from collector.dialects.dialect import Draft, Refusal
 from cube.environment import Caller
-from cube.errors import AccessDenied, InvalidEvent, TooLarge
+from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
 from cube.event import ABSENT, Event
 from cube.horizon import Horizon
 from cube.web import json_text
@@ -19,15 +19,12 @@ _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
 
 @dataclass(slots=True)
 class Checked:
-    """The drafts that are valid events, those events, what is wrong with the others, and their size.
-
-    ``outside``: the errors of those refused because they are not within the horizon.
-    """
+    """The drafts that are valid events, those events and their size; what is wrong with the others."""
 
     drafts: list[Draft] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
-    outside: list[InvalidEvent] = field(default_factory=list)
+    errors: list[CubeError] = field(default_factory=list)
     size: int = 0
 
 
@@ -55,8 +52,7 @@ def check(
             checked.size += _size(event, limits)
         except (InvalidEvent, AccessDenied, TooLarge) as error:
             checked.refusals.append(refused(draft, error.message))
-            if isinstance(error, InvalidEvent) and "reason" in error.details:
-                checked.outside.append(error)
+            checked.errors.append(error)
             continue
         if checked.size > total_bytes:
             raise TooLarge(f"The events of the request are over {total_bytes} bytes, which is the limit.")

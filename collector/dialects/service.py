@@ -14,10 +14,12 @@ from collector.dialects.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.dialects.dialect import (
     Context,
     Dialect,
+    Draft,
     Endpoint,
     Read,
     Refusal,
     Translate,
+    Translation,
 )
 from collector.dialects.memory import Memory
 from collector.dialects.reading import Reading
@@ -28,12 +30,12 @@ from collector.dialects.type_names import TypeNames
 from collector.figures import DialectFigures
 from collector.intake import Intake
 from cube.environment import Caller, Credentials, Scope
-from cube.errors import CubeError, TooLarge
+from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.event import Event
 from cube.store.ports import Store
 from cube.web import Access, Operation, Reply, Request, Route, standard_credentials
 
-_DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+_DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 
 GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
@@ -127,27 +129,46 @@ class DialectService:
 
     async def _write(self, translate: Translate, request: Request) -> Reply:
         caller, credentials = await self._admit(request, Scope.WRITE)
-        name = caller.environment.name
-        side, now = self._sides[name], self._desk.clock()
-        self._desk.intakes[name].check()
-        translation = await side.turns.take(request, translate, request, self._context(caller, now))
-        drafts = translation.drafts
-        if len(drafts) > self._desk.limits.events:
-            raise TooLarge(
-                f"Got {len(drafts)} events; accepted are {self._desk.limits.events} in one request."
-            )
-        types = await side.names.name(drafts)
-        bound = self._desk.body_bytes * GROWTH
+        name, now = caller.environment.name, self._desk.clock()
         intake = self._desk.intakes[name]
-        check_all = partial(check, total_bytes=bound, now=now)
-        checked = await aside(request, check_all, drafts, types, caller, self._desk.limits, intake.horizon)
-        for error in checked.outside:
-            intake.refused(error)
-        self._figures.refused(not_understood=len(translation.refusals), invalid=len(checked.refusals))
-        checked.refusals[:0] = translation.refusals
+        intake.check()
         letters = self._letters(credentials, now, request)
+        try:
+            translation = await self._translated(translate, request, caller, now)
+            checked = await self._checked(translation.drafts, request, caller, now)
+        except InvalidRequest as error:
+            intake.refused(error)
+            if not isinstance(error, TooLarge):  # what was too much may come in smaller parts
+                await self._store(name, Checked(refusals=[_whole(request, error)]), letters)
+            raise
+        self._count(translation.refusals, checked, intake)
+        checked.refusals[:0] = translation.refusals
         spooled = await self._store(name, checked, letters)
         return _told(translation.reply(checked.refusals), spooled)
+
+    async def _translated(
+        self, translate: Translate, request: Request, caller: Caller, now: int
+    ) -> Translation:
+        turns = self._sides[caller.environment.name].turns
+        translation = await turns.take(request, translate, request, self._context(caller, now))
+        count, bound = len(translation.drafts), self._desk.limits.events
+        if count > bound:
+            raise TooLarge(f"Got {count} events; accepted are {bound} in one request.")
+        return translation
+
+    async def _checked(self, drafts: Sequence[Draft], request: Request, caller: Caller, now: int) -> Checked:
+        name = caller.environment.name
+        types = await self._sides[name].names.name(drafts)
+        limits, horizon = self._desk.limits, self._desk.intakes[name].horizon
+        check_all = partial(check, total_bytes=self._desk.body_bytes * GROWTH, now=now)
+        return await aside(request, check_all, drafts, types, caller, limits, horizon)
+
+    def _count(self, not_understood: Sequence[Refusal], checked: Checked, intake: Intake) -> None:
+        self._figures.refused(not_understood=len(not_understood), invalid=len(checked.refusals))
+        if not_understood:
+            intake.refused(InvalidEvent(not_understood[0].reason), len(not_understood))
+        for error in checked.errors:
+            intake.refused(error, 1)
 
     def _context(self, caller: Caller, now: int) -> Context:
         name = caller.environment.name
@@ -156,10 +177,9 @@ class DialectService:
     async def _bury(self, request: Request, error: TooLarge) -> Reply:
         caller, credentials = await self._admit(request, Scope.WRITE)
         letters = self._letters(credentials, self._desk.clock(), request)
-        sent = request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace")
-        refusal = Refusal(error.message, sent or None)
         self._figures.refused(not_understood=1)
-        spooled = await self._store(caller.environment.name, Checked(refusals=[refusal]), letters)
+        buried = Checked(refusals=[_whole(request, error)])
+        spooled = await self._store(caller.environment.name, buried, letters)
         return _told(self._dialect.bury or Reply(), spooled)
 
     def _letters(self, credentials: Credentials, now: int, request: Request) -> _Letters:
@@ -220,6 +240,11 @@ class _Letters:
         return await aside(self._request, write, self._dialect, refusals, self._redaction)
 
 
+def _whole(request: Request, error: CubeError) -> Refusal:
+    """Refuse a request of which nothing was understood, with the beginning of its body."""
+    return Refusal(error.message, request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace") or None)
+
+
 def _told(reply: Reply, spooled: int) -> Reply:
-    """Return a reply whose status promises no more than is true: 200 is for what every query counts."""
+    """Return a reply whose status promises no more than is true: 200 and 201 are for what queries count."""
     return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status in _DONE else reply

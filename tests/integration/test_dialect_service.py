@@ -295,10 +295,22 @@ async def test_what_can_be_no_data_is_kept_as_text(stage: Stage) -> None:
 
 
 async def test_a_request_of_which_nothing_is_understood_is_told_in_the_dialects_form(stage: Stage) -> None:
-    answer = await stage.send({})
+    answer = await stage.send({"odd": 1})
     assert (answer.status, answer.json) == (422, {"toy": "Got no array."})
-    assert await stage.types() == []
+    assert await stage.letters() == [{"dialect": "toy", "reason": "Got no array.", "payload": '{"odd": 1}'}]
+    assert await stage.types() == ["cube_rejected"]
     assert stage.figure("cube_dialect_failed_total", dialect="toy", error="InvalidRequest") == 1
+
+
+async def test_what_dialects_refuse_counts_with_all_that_is_refused(stage: Stage) -> None:
+    await stage.send([["a", 1, 1], None, None, ["a", {}, 1], ["a", 2, "x" * 60_000]])
+    await stage.send({})
+    await stage.send([["a", number, 1] for number in range(201)])
+    refused = {
+        reason: stage.figure("cube_events_refused_total", reason=reason)
+        for reason in ("invalid", "too_large", "unreadable")
+    }
+    assert refused == {"invalid": 3, "too_large": 2, "unreadable": 1}
 
 
 async def test_errors_from_before_the_translation_have_the_dialects_form_and_their_headers(

@@ -51,6 +51,17 @@ async def test_no_content_promises_as_much_as_200(tmp_path: Path) -> None:
         await stage.until_stored("a", 2)
 
 
+async def test_what_no_search_finds_yet_is_not_told_with_201(tmp_path: Path) -> None:
+    settings = CollectorSettings(spool=SpoolSettings(directory=str(tmp_path / "spool")))
+    event = {"session_id": "s", "category": "c", "name": "n", "data": 1, "timestamp": "2011-07-19 00:00:00"}
+    async with staged(tmp_path, settings) as stage:
+        stage.events.error = Unavailable("Gone for a while.")
+        answer = await ask(stage.port, "POST", "/api/event/", json.dumps(event).encode())
+        assert (answer.status, answer.json) == (202, {"success": True})
+        stage.events.error = None
+        await stage.until_stored("eye", 1)
+
+
 async def test_without_a_spool_a_store_that_is_away_is_503(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.events.error = Unavailable("Gone for a while.")
