@@ -12,8 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
 from collector.datagram import DatagramServer
+from collector.dialects.desk import Desk
+from collector.dialects.reading import Bounds
 from collector.dialects.registry import dialects
-from collector.dialects.service import Desk, dialect_routes
+from collector.dialects.service import dialect_routes
 from collector.drain import ping
 from collector.figures import DialectFigures, RetentionFigures
 from collector.handlers import EventFeed, PutEvents
@@ -202,6 +204,7 @@ def _server(
         settings.dialects.types,
         clock,
         DialectFigures(registry),
+        Bounds(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
     )
     foreign = dialect_routes(dialects(settings.dialects), desk)
     service = Service(

@@ -12,7 +12,7 @@ from cube.event import ABSENT
 from cube.expression.nodes import EventExpression
 from cube.span import Span
 from cube.store.find import Found
-from cube.web import Reply, Request
+from cube.web import Parameter, Reply, Request
 
 
 class DialectState(Protocol):
@@ -117,8 +117,8 @@ class Endpoint:
 
     ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
-    with the scope read (see `collector.dialects.reading`). ``options``: answers an OPTIONS that is no
-    CORS preflight.
+    with the scope read (see `collector.dialects.reading`); ``parameters``: what they take in the query.
+    ``options``: answers an OPTIONS that is no CORS preflight.
     """
 
     path: str
@@ -128,6 +128,7 @@ class Endpoint:
     body: Mapping[str, Any] | None = field(default_factory=dict)
     options: Callable[[Request], Reply | None] | None = None
     reads: Mapping[str, Read] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from collector.dialects import eye_time
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.dialects.eye_search import BAD_TIME, TYPE, search
+from collector.dialects.eye_search import BAD_TIME, PARAMETERS, TYPE, search
 from collector.dialects.identity import hashed
 from collector.dialects.naming import named
 from collector.dialects.shown import shown
@@ -156,6 +156,7 @@ def _event_endpoint(path: str) -> Endpoint:
         "An event of The Eye; GET answers with a page of them, newest first.",
         options=_options,
         reads={"GET": search},
+        parameters=PARAMETERS,
     )
 
 

@@ -16,7 +16,7 @@ from cube.errors import InvalidQuery
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.span import Span
 from cube.store.find import Found
-from cube.web import Reply, Request, json_text
+from cube.web import Parameter, Reply, Request, json_text
 
 TYPE: Final = "eye"
 DEFAULT_LIMIT: Final = 100
@@ -26,6 +26,14 @@ _EXACT = ("session_id", "category", "name")
 _LOWEST = ("timestamp_after", "timestamp_start")
 _HIGHEST = ("timestamp_before", "timestamp_end")
 _TIMESTAMP = Field(("timestamp",))
+
+PARAMETERS: Final = (
+    *(Parameter(name, "Events with exactly this text.") for name in _EXACT),
+    *(Parameter(name, "Events at this time or later.") for name in _LOWEST),
+    *(Parameter(name, "Events at this time or earlier.") for name in _HIGHEST),
+    Parameter("limit", "How many.", {"type": "integer", "default": DEFAULT_LIMIT}),
+    Parameter("offset", "How many of the newest are passed over.", {"type": "integer", "default": 0}),
+)
 
 
 def search(request: Request, context: Context) -> Search:

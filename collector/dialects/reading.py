@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collector.dialects.dialect import Search
 from cube.environment import Caller
@@ -14,6 +14,7 @@ from cube.event import ABSENT
 from cube.expression import parse_event
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadSession
+from cube.store.terms import Terms
 from cube.web import Reply, json_text
 
 
@@ -27,6 +28,9 @@ class Bounds:
     searches: int = 4
 
 
+USUAL: Final = Bounds()
+
+
 class Reading:
     """Answers searches, within bounds.
 
@@ -34,9 +38,9 @@ class Reading:
     ``bounds.bytes``: who asked sees from the count that there are more.
     """
 
-    def __init__(self, bounds: Bounds | None = None) -> None:
-        self._bounds = bounds or Bounds()
-        self._turns = asyncio.Semaphore(self._bounds.searches)
+    def __init__(self, bounds: Bounds = USUAL) -> None:
+        self._bounds = bounds
+        self._turns = asyncio.Semaphore(bounds.searches)
 
     async def answer(self, search: Search, events: EventStore, caller: Caller) -> Reply:
         """Find and count the events in one view of the store, and make the reply.
@@ -45,15 +49,16 @@ class Reading:
         too long, and `Unavailable`.
         """
         search = _permitted(search, caller)
+        seconds = self._bounds.seconds
         try:
-            async with asyncio.timeout(self._bounds.seconds), self._turns, events.read() as session:
+            async with asyncio.timeout(seconds), self._turns, events.read(Terms(seconds)) as session:
                 page = await self._page(search, session)
                 total = page.total
                 if total is None:
                     total = await count(session, search.expression, search.span)
         except TimeoutError:
             raise Overloaded(
-                f"The search took longer than {self._bounds.seconds:g} s, which is the limit;"
+                f"The search took longer than {seconds:g} s, which is the limit;"
                 " a shorter span of time takes less."
             ) from None
         return await asyncio.to_thread(search.reply, page.events, total)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
-from collector.batch import Limits
 from collector.dialects.checking import Checked, check, refused
 from collector.dialects.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
+from collector.dialects.desk import GROWTH, Desk
 from collector.dialects.dialect import (
     Context,
     Dialect,
@@ -27,40 +27,18 @@ from collector.dialects.redaction import Redaction
 from collector.dialects.storing import store
 from collector.dialects.turns import Turns, aside
 from collector.dialects.type_names import TypeNames
-from collector.figures import DialectFigures
 from collector.intake import Intake
 from cube.environment import Caller, Credentials, Scope
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.event import Event
-from cube.store.ports import Store
-from cube.web import Access, Operation, Reply, Request, Route, standard_credentials
+from cube.web import Operation, Reply, Request, Route, standard_credentials
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
-
-GROWTH: Final = 4
-"""How many times the bound of a body the events made of one may be together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
-
-    ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
-    """
-
-    access: Access
-    intakes: Mapping[str, Intake]
-    stores: Mapping[str, Store]
-    limits: Limits
-    body_bytes: int
-    types: int
-    clock: Callable[[], int]
-    figures: DialectFigures
 
 
 def dialect_routes(dialects: Iterable[Dialect], desk: Desk) -> list[Route]:
     """Return the routes of some dialects."""
-    reading = Reading()
+    reading = Reading(desk.bounds)
     return [route for dialect in dialects for route in DialectService(dialect, desk, reading).routes()]
 
 
@@ -87,7 +65,9 @@ class DialectService:
 
     def _route(self, endpoint: Endpoint) -> Route:
         reads = {
-            method: self._operation(endpoint, method, partial(self._read, read))
+            method: replace(
+                self._operation(endpoint, method, partial(self._read, read)), parameters=endpoint.parameters
+            )
             for method, read in endpoint.reads.items()
         }
         writes = {

@@ -195,6 +195,12 @@ class DialectSettings:
         high=10**7,
     )
     eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
+    eye_events: int = setting(
+        10_000, "Events of one page of The Eye; a larger limit counts as this.", low=1, high=1_000_000
+    )
+    eye_seconds: float = setting(
+        30.0, "How long a search of The Eye may take, and one read of it on a MongoDB.", low=0.01, high=3600
+    )
     tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
     cloudevents: bool = setting(True, "Take CloudEvents.")
     otlp: bool = setting(True, "Take OpenTelemetry's logs (OTLP/HTTP).")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.dialects.dialect import Search
-from collector.dialects.reading import Bounds, Reading
+from collector.dialects.reading import USUAL, Bounds, Reading
 from cube.environment import Caller, Environment, Key
 from cube.errors import AccessDenied, Overloaded, Unavailable
 from cube.event import Event
@@ -45,7 +45,7 @@ def search(expression: str = "a(*)", *, limit: int = 3, offset: int = 0) -> Sear
 
 
 async def answered(
-    events: EventStore, asked: Search, *, bounds: Bounds | None = None, caller: Caller = ANYBODY
+    events: EventStore, asked: Search, *, bounds: Bounds = USUAL, caller: Caller = ANYBODY
 ) -> tuple[list[Any], int]:
     answer = json.loads((await Reading(bounds).answer(asked, events, caller)).body)
     return answer["ids"], answer["total"]

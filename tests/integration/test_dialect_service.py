@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
 from collector.budget import Budget
+from collector.dialects.desk import Desk
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.dialects.service import Desk, dialect_routes
+from collector.dialects.service import dialect_routes
 from collector.figures import DialectFigures, IntakeFigures
 from collector.intake import Intake
 from collector.relay import Direct

@@ -204,6 +204,21 @@ def test_statuses_are_those_of_the_eye(eye: Eye) -> None:
     assert eye.get(f"{eye.address}/api/").text == "Hello from The Eye!"
 
 
+def test_the_bounds_of_searches_are_settings_and_the_parameters_are_described(tmp_path: Path) -> None:
+    flags = ("--dialects-eye-events", "2", "--dialects-eye-seconds", "20")
+    with daemon("collector", f"sqlite:{tmp_path}", tmp_path, *flags) as running, requests.Session() as http:
+        client = Eye(http, running.http, Evaluator(running.http))
+        for number in range(3):
+            client.send(session_id=str(number))
+        page = client.page(limit=3)
+        assert (page["count"], len(page["results"])) == (3, 2)
+        assert len(client.page(page["next"])["results"]) == 1
+        description = http.get(f"{running.http}/openapi.json", timeout=SECONDS).json()
+    described = {one["name"] for one in description["paths"]["/api/event/"]["get"]["parameters"]}
+    documented = {"session_id", "category", "name", "limit", "offset", "timestamp_start", "timestamp_end"}
+    assert described == documented | {"timestamp_after", "timestamp_before"}
+
+
 def test_a_key_is_needed_where_keys_are_configured_and_must_allow_to_read(tmp_path: Path) -> None:
     settings = tmp_path / "collector.toml"
     settings.write_text("".join(ENVIRONMENT.format(name=name) for name in ("dev", "prod")))

@@ -1,0 +1,36 @@
+"""What all dialects of a collector share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from collector.batch import Limits
+from collector.dialects.reading import USUAL, Bounds
+from collector.figures import DialectFigures
+from collector.intake import Intake
+from cube.store.ports import Store
+from cube.web import Access
+
+GROWTH: Final = 4
+"""How many times the bound of a body the events made of one may be together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
+
+    ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
+    ``bounds``: of all searches together.
+    """
+
+    access: Access
+    intakes: Mapping[str, Intake]
+    stores: Mapping[str, Store]
+    limits: Limits
+    body_bytes: int
+    types: int
+    clock: Callable[[], int]
+    figures: DialectFigures
+    bounds: Bounds = USUAL
