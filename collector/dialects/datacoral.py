@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Draft, Refusal
 from collector.dialects.naming import named
+from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import InvalidRequest
 from cube.web import Request, json_text
@@ -60,7 +61,7 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]
     except InvalidRequest as error:
         return (), (Refusal(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
-        return (), (Refusal(f"Got {body!r:.80}; accepted is an array of {{data}}.", body),)
+        return (), (Refusal(f"Got {shown(body)}; accepted is an array of {{data}}.", body),)
     return [Draft("passthrough", data=named(_passed(item)), source=item, fixed=True) for item in body], ()
 
 

@@ -36,7 +36,11 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.segment, segment.dialect),
         (
             settings.snowplow,
-            lambda: snowplow.dialect(settings.snowplow_paths, with_datacoral=settings.datacoral),
+            lambda: snowplow.dialect(
+                settings.snowplow_paths,
+                with_datacoral=settings.datacoral,
+                struct_types=settings.snowplow_struct_types,
+            ),
         ),
     )
     return [make() for is_on, make in table if is_on]

@@ -18,6 +18,7 @@ import msgspec
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.naming import named
+from collector.dialects.pixel import PIXEL
 from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
@@ -31,9 +32,7 @@ CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
 MERGED_BYTES: Final = 16 * 2**20
 """What the context of a batch may take once it is in each of its messages."""
 
-_PIXEL: Final = "/v1/pixel/"
-_GIF = base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
-_NO_CACHE = (("Cache-Control", "no-cache, no-store, must-revalidate"),)
+_PIXEL_PATH: Final = "/v1/pixel/"
 _STORED = {  # what is stored of a message, under which name
     "event": "event",
     "name": "name",
@@ -82,7 +81,7 @@ def pixel(request: Request, _: Context) -> Translation:
 
 def credentials(request: Request) -> Credentials:
     """Find the ``writeKey`` in a body or a pixel's data (Basic and Bearer are found by all)."""
-    if request.path.startswith(_PIXEL):
+    if request.path.startswith(_PIXEL_PATH):
         given = _pixel_data(request)
         key = given.get("writeKey") if isinstance(given, dict) else None
     else:
@@ -96,9 +95,9 @@ def refuse(error: CubeError, request: Request) -> Reply:
     Only where nothing can be stored now the pixel says so: a browser does not look, others may.
     """
     reply = refusal(error, request.id)
-    if request.path.startswith(_PIXEL) and request.method != "POST":
+    if request.path.startswith(_PIXEL_PATH) and request.method != "POST":
         later = isinstance(error, Overloaded | Unavailable)
-        return Reply(_GIF, 503 if later else 200, "image/gif", _NO_CACHE)
+        return replace(PIXEL, status=503) if later else PIXEL
     if isinstance(error, AccessDenied):
         return replace(reply, status=401)
     return replace(reply, status=400) if isinstance(error, TooLarge) else reply
@@ -117,7 +116,7 @@ def dialect() -> Dialect:
             for kind in CALLS
         ),
         Endpoint(
-            f"{_PIXEL}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
+            f"{_PIXEL_PATH}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
         ),
     )
     return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)))
@@ -202,7 +201,7 @@ def _success(_: Sequence[Refusal]) -> Reply:
 
 
 def _pixel_shown(_: Sequence[Refusal]) -> Reply:
-    return Reply(_GIF, 200, "image/gif", _NO_CACHE)
+    return PIXEL
 
 
 def _pixel_data(request: Request) -> Any:

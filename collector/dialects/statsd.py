@@ -5,14 +5,13 @@ Each line is an event, unaggregated, as it arrives.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from collector.dialects.dead_letters import dead_letters
 from collector.dialects.dialect import Refusal
 from collector.dialects.naming import named
+from collector.dialects.numbers import decimal
 from collector.dialects.redaction import Redaction
 from cube.errors import InvalidRequest, Overloaded
 from cube.event import Event
@@ -29,8 +28,6 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """The last two, and tags, are DogStatsD's."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_MAX_DIGITS = 40
 _REDACTION = Redaction()
 
 
@@ -119,9 +116,7 @@ def _tags(text: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    if len(text) > _MAX_DIGITS or not _NUMBER.fullmatch(text):
-        raise InvalidRequest(f"Got the value {text[:40]!r}; accepted is a number.")
-    number = float(text)
-    if not math.isfinite(number):
-        raise InvalidRequest(f"Got the value {text[:40]!r}; accepted is a finite number.")
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    try:
+        return decimal(text)
+    except ValueError:
+        raise InvalidRequest(f"Got the value {text[:40]!r}; accepted is a finite number.") from None

@@ -217,6 +217,9 @@ class DialectSettings:
         "Further /VENDOR/VERSION paths on which Snowplow's trackers post.",
         pattern=r"/[A-Za-z0-9._~-]+/[A-Za-z0-9._~-]+",
     )
+    snowplow_struct_types: bool = setting(
+        False, "Name a structured event by its category and action (shop_add), in place of struct_event."
+    )
     datacoral: bool = setting(
         True,
         "As a part of snowplow, take what Datacoral's clients send: keys and environments in events, and two"

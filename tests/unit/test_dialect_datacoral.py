@@ -99,4 +99,4 @@ def test_events_of_no_protocol_pass_through() -> None:
 
 
 def test_what_passes_through_is_an_array() -> None:
-    assert refusal_of(passed({"data": 1})).reason == "Got {'data': 1}; accepted is an array of {data}."
+    assert refusal_of(passed({"data": 1})).reason == "Got an object; accepted is an array of {data}."

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from collector.dialects.dialect import Draft
+from collector.dialects.snowplow import dialect
 from cube.event import ABSENT
-from tests.dialect_request import NOW
+from tests.dialect_request import NOW, context
 from tests.unit.snowplow_requests import (
     CONTEXTS,
     NEW_USER,
@@ -117,6 +120,21 @@ def test_every_kind_of_event_is_a_type(
     draft = draft_of(posted({"e": kind, **parameters}))
     assert (draft.name, draft.fixed, draft.data["name"]) == (type, True, type)
     assert draft.data[key] == value
+
+
+def test_a_structured_event_may_be_named_by_its_category_and_action() -> None:
+    by_path = {endpoint.path: endpoint for endpoint in dialect(struct_types=True).endpoints}
+
+    def sent(**parameters: str) -> Draft:
+        made = request("GET", f"/i?{urlencode(parameters)}")
+        return draft_of(by_path["/i"].translate["GET"](made, context()))
+
+    named = sent(e="se", se_ca="Shop", se_ac="Add to cart")
+    assert (named.name, named.fixed, named.data["name"]) == ("Shop_Add to cart", False, "Shop_Add to cart")
+    assert named.data["struct"] == {"category": "Shop", "action": "Add to cart"}
+    for other in (sent(e="se", se_la="x"), sent(e="pv", se_ca="Shop")):
+        assert other.fixed
+        assert other.name in ("struct_event", "page_view")
 
 
 def test_a_self_describing_event_is_named_by_its_schema() -> None:
@@ -251,7 +269,7 @@ def test_page_ping_offsets_that_are_left_out_are_0() -> None:
         ({"e": "ue", "ue_px": "____"}, "The parameter ue_px cannot be read: "),
         ({"e": "pv", "co": "{}"}, "Got contexts without a list of data"),
         ({"e": "pv", "co": '{"data": [3]}'}, "Got the context 3; accepted is {schema, data}."),
-        ({"e": "pv", "eid": {"a": 1}}, "Got the eid {'a': 1}; accepted is text."),
+        ({"e": "pv", "eid": {"a": 1}}, "Got the eid an object; accepted is text."),
         (3, "Got 3 as an event; accepted is an object."),
     ],
 )
@@ -268,7 +286,7 @@ def test_what_is_no_event_is_refused_alone(sent: Any, reason: str) -> None:
     [
         (b"", "The text is not JSON that can be read"),
         (b"\xff{}", "The text is not JSON that can be read"),
-        (b"[]", "Got [] as a payload; accepted is {schema, data: [event, …]}"),
+        (b"[]", "Got an array as a payload; accepted is {schema, data: [event, …]}"),
         (b'{"schema": "iglu:a/b/c/1-0-0", "data": [{}]}', "Got a payload of the schema 'iglu:a/b/c/1-0-0'; "),
         (b'{"data": []}', "Got a payload without events; "),
         (b'{"data": {}}', "Got a payload without events; "),

@@ -19,6 +19,7 @@ from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest
 from cube.web import Reply, Request
+from cube.web.form import media_type
 from cube.web.json_text import decode
 from cube.web.request import refusal
 
@@ -37,7 +38,7 @@ class UnsupportedFormat(InvalidRequest):
 
 def translate(request: Request, _: Context) -> Translation:
     """Read the events of a request; its mode hangs on the Content-Type, as the HTTP binding says."""
-    media = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    media = media_type(request)
     if media.startswith(_BATCH):
         _check_format(media, _BATCH)
         return _batch(decode(request.body))

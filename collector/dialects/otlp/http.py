@@ -16,6 +16,7 @@ from collector.dialects.otlp.record import Emitter, Encoding, Group
 from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest
 from cube.web import Reply, Request
+from cube.web.form import media_type
 from cube.web.request import refusal
 
 NAME: Final = "otlp"
@@ -75,13 +76,13 @@ def credentials(request: Request) -> Credentials:
 def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
     reply = refusal(error, request.id)
-    encoding = _protobuf()() if _media(request) == _PROTOBUF else JsonForm()
+    encoding = _protobuf()() if media_type(request) == _PROTOBUF else JsonForm()
     status = 415 if isinstance(error, UnsupportedMedia) else reply.status
     return Reply(encoding.status(error.message), status, encoding.content_type)
 
 
 def _encoding(request: Request) -> Encoding:
-    media = _media(request)
+    media = media_type(request)
     if media == JsonForm.content_type:
         return JsonForm()
     if media == _PROTOBUF:
@@ -89,10 +90,6 @@ def _encoding(request: Request) -> Encoding:
     raise UnsupportedMedia(
         f"Got the content type {media[:80]!r}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
     )
-
-
-def _media(request: Request) -> str:
-    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 @cache

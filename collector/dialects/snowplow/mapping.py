@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from collector.dialects.dialect import Draft
 from collector.dialects.identity import hashed
 from collector.dialects.naming import named
+from collector.dialects.shown import shown
 from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_whole
 from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
 from cube import instant
@@ -37,7 +38,8 @@ class Visit:
 
     ``network_user``: who its cookie says it is; ``address``, ``user_agent``: those of the request,
     None where it asked to stay anonymous. ``unstored``: parameters that are left out, keys among them.
-    ``pixel``: an image asked for; no client asks for one again where that failed.
+    ``pixel``: an image asked for; no client asks for one again where that failed. ``struct_types``: a
+    structured event is named by its category and action.
     """
 
     now: int
@@ -47,26 +49,29 @@ class Visit:
     user_agent: str | None = None
     unstored: frozenset[str] = frozenset()
     pixel: bool = False
+    struct_types: bool = False
 
 
 def draft(sent: Mapping[str, Any], visit: Visit) -> Draft:
     """Make a draft of an event's parameters. Raises `InvalidEvent` where it is none."""
-    shown = {name: value for name, value in sent.items() if name not in visit.unstored}
-    inner = _inner(shown)
-    data: dict[str, Any] = {"name": KINDS[shown["e"]] if inner is None else inner.name}
-    _add_parameters(data, shown)
-    if shown["e"] == "pp":  # browsers leave out what is 0
+    kept = {name: value for name, value in sent.items() if name not in visit.unstored}
+    inner = _inner(kept)
+    data: dict[str, Any] = {"name": KINDS[kept["e"]] if inner is None else inner.name}
+    _add_parameters(data, kept)
+    if kept["e"] == "pp":  # browsers leave out what is 0
         data["ping"] = {**_NO_PING, **data.get("ping", {})}
     _add_page_parts(data)
-    _add_people(data, shown, visit)
+    _add_people(data, kept, visit)
     if inner is not None:
         _add_inner(data, inner)
-    contexts = read_contexts(shown)
+    contexts = read_contexts(kept)
     if contexts:
         data["contexts"] = contexts
     data["received"] = visit.now
-    time = _time(shown)
-    return Draft(data["name"], time, _id(shown, time, visit), data, shown, fixed=inner is None)
+    own = _struct_name(data) if visit.struct_types else None
+    data["name"] = own or data["name"]
+    time = _time(kept)
+    return Draft(data["name"], time, _id(kept, time, visit), data, kept, fixed=inner is None and own is None)
 
 
 def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
@@ -74,9 +79,14 @@ def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
     if kind == "ue":
         return read_event(sent)
     if not isinstance(kind, str) or kind not in KINDS:
-        got = "no kind of event (e)" if kind is None else f"the kind of event (e) {kind!r:.40}"
+        got = "no kind of event (e)" if kind is None else f"the kind of event (e) {shown(kind)}"
         raise InvalidEvent(f"Got {got}; accepted are ue, {', '.join(KINDS)}.", field="e")
     return None
+
+
+def _struct_name(data: Mapping[str, Any]) -> str | None:
+    struct = data.get("struct", {}) if data["name"] == KINDS["se"] else {}
+    return "_".join(struct[part] for part in ("category", "action") if part in struct) or None
 
 
 def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
@@ -98,7 +108,7 @@ def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
 
 def _unread(name: str, value: Any, parameter: Parameter) -> Any:
     if parameter.essential:
-        raise InvalidEvent(f"Got the {name} {value!r:.80}; accepted is {parameter.kind}.", field=name)
+        raise InvalidEvent(f"Got the {name} {shown(value)}; accepted is {parameter.kind}.", field=name)
     return value
 
 
@@ -142,7 +152,7 @@ def _first(sent: Mapping[str, Any], *names: str) -> str | None:
             try:
                 return read_text(value)
             except ValueError:
-                raise InvalidEvent(f"Got the {name} {value!r:.80}; accepted is text.", field=name) from None
+                raise InvalidEvent(f"Got the {name} {shown(value)}; accepted is text.", field=name) from None
     return None
 
 
@@ -166,7 +176,7 @@ def _time(sent: Mapping[str, Any]) -> Any:
         if 0 <= time <= instant.LATEST:
             return time
         raise InvalidEvent(
-            f"Got the {name} {value!r:.80}; accepted are milliseconds since 1970, up to the year 9999.",
+            f"Got the {name} {shown(value)}; accepted are milliseconds since 1970, up to the year 9999.",
             field=name,
         )
     return ABSENT

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from collector.dialects.numbers import decimal
 from cube.event import MAX_INTEGER, MIN_INTEGER
 
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})", re.ASCII)
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
-_LONGEST_NUMBER = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,7 @@ def read_text(value: Any) -> str:
 
 def read_number(value: Any) -> int | float:
     """Read a decimal number; whole ones within 64 bits become integers."""
-    text = read_text(value).strip()
-    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
-        raise ValueError
-    if _WHOLE.fullmatch(text) and MIN_INTEGER <= int(text) <= MAX_INTEGER:
-        return int(text)
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+    return decimal(read_text(value).strip())
 
 
 def read_whole(value: Any) -> int:

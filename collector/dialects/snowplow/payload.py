@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Refusal
+from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
 from cube.web import Request, json_text
 
@@ -47,7 +48,7 @@ def of_body(request: Request) -> Payload:
     return Payload(
         [{**item, **query} for item in items if isinstance(item, Mapping)],
         [
-            Refusal(f"Got {item!r:.80} as an event; accepted is an object.", item)
+            Refusal(f"Got {shown(item)} as an event; accepted is an object.", item)
             for item in items
             if not isinstance(item, Mapping)
         ],
@@ -67,7 +68,7 @@ def query_of(request: Request) -> dict[str, str]:
 
 def _wrong_envelope(body: Any) -> str | None:
     if not isinstance(body, Mapping):
-        return f"Got {body!r:.80} as a payload"
+        return f"Got {shown(body)} as a payload"
     schema = body.get("schema")
     if schema is not None and not (isinstance(schema, str) and _SCHEMA.fullmatch(schema)):
         return f"Got a payload of the schema {schema!r:.120}"

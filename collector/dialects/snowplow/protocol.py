@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from collector.dialects import datacoral
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translate, Translation
+from collector.dialects.pixel import PIXEL
 from collector.dialects.snowplow.mapping import Visit, draft
 from collector.dialects.snowplow.network_user import cookie_headers, is_anonymous, network_user
 from collector.dialects.snowplow.payload import Payload, of_body, of_query, query_of
@@ -20,7 +20,8 @@ from cube.web.request import refusal
 
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")
-GIF: Final = base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
+
+Seen: TypeAlias = Callable[[Request, Context], Visit]
 
 _UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
 _OK = Reply(b"ok", content_type="text/plain")
@@ -34,11 +35,17 @@ def dialect(
     paths: Iterable[str] = (),
     *,
     with_datacoral: bool = True,
+    struct_types: bool = False,
     make_id: Callable[[], str] = lambda: str(uuid.uuid4()),
 ) -> Dialect:
-    """Make the dialect, with further ``/vendor/version`` paths; ``make_id`` names unknown browsers."""
-    pixel = partial(_take_pixel, make_id=make_id)
-    post = partial(_take_body, make_id=make_id)
+    """Make the dialect, with further ``/vendor/version`` paths.
+
+    ``struct_types``: the type of a structured event is its category and action. ``make_id`` names
+    unknown browsers.
+    """
+    visit = partial(_visit, make_id=make_id, struct_types=struct_types)
+    pixel = partial(_take_pixel, visit=visit)
+    post = partial(_take_body, visit=visit)
     if with_datacoral:
         post = partial(_take_either, post=post)
     return Dialect(
@@ -68,12 +75,15 @@ def _post_endpoint(path: str, post: Translate, pixel: Translate) -> Endpoint:
     )
 
 
-def _take_pixel(request: Request, context: Context, make_id: Callable[[], str]) -> Translation:
-    return _translation(request, of_query(request), _visit(request, context, make_id, pixel=True), _gif)
+def _take_pixel(
+    request: Request, context: Context, visit: Callable[[Request, Context], Visit]
+) -> Translation:
+    seen = replace(visit(request, context), pixel=True)
+    return _translation(request, of_query(request), seen, _gif)
 
 
-def _take_body(request: Request, context: Context, make_id: Callable[[], str]) -> Translation:
-    return _translation(request, of_body(request), _visit(request, context, make_id, pixel=False), _ok)
+def _take_body(request: Request, context: Context, visit: Seen) -> Translation:
+    return _translation(request, of_body(request), visit(request, context), _ok)
 
 
 def _take_either(request: Request, context: Context, post: Translate) -> Translation:
@@ -83,7 +93,7 @@ def _take_either(request: Request, context: Context, post: Translate) -> Transla
     return Translation(drafts, lambda _: _OK, refusals)
 
 
-def _visit(request: Request, context: Context, make_id: Callable[[], str], *, pixel: bool) -> Visit:
+def _visit(request: Request, context: Context, *, make_id: Callable[[], str], struct_types: bool) -> Visit:
     anonymous = is_anonymous(request)
     return Visit(
         context.now,
@@ -92,7 +102,7 @@ def _visit(request: Request, context: Context, make_id: Callable[[], str], *, pi
         None if anonymous else request.remote or None,
         None if anonymous else request.headers.get("User-Agent"),
         _UNSTORED,
-        pixel,
+        struct_types=struct_types,
     )
 
 
@@ -125,14 +135,7 @@ def _ok(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
 
 
 def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
-    return Reply(
-        GIF,
-        content_type="image/gif",
-        headers=(
-            ("Cache-Control", "no-cache, no-store, must-revalidate"),
-            *cookie_headers(request, visit.network_user),
-        ),
-    )
+    return replace(PIXEL, headers=(*PIXEL.headers, *cookie_headers(request, visit.network_user)))
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from collector.dialects.naming import named, slug
+from collector.dialects.shown import shown
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.event import ABSENT
 from cube.web import json_text
@@ -73,7 +74,7 @@ def name_of(schema: str) -> str:
 
 def _context(item: Any) -> tuple[str, Any]:
     if not isinstance(item, Mapping) or "data" not in item:
-        raise InvalidEvent(f"Got the context {item!r:.80}; accepted is {{schema, data}}.", field="co")
+        raise InvalidEvent(f"Got the context {shown(item)}; accepted is {{schema, data}}.", field="co")
     schema = item.get("schema")
     return slug(name_of(schema) if isinstance(schema, str) and schema else "context"), named(item["data"])
 
