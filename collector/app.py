@@ -75,10 +75,12 @@ def routes(
     telemetry: Telemetry,
     ready: Ready,
     foreign: Iterable[Route] = (),
+    *,
+    spooled_status: int = 202,
 ) -> tuple[Route, ...]:
     """Return all that the collector answers; ``foreign``: the routes of dialects."""
     put = Operation(
-        PutEvents(intakes, limits, clock),
+        PutEvents(intakes, limits, clock, spooled_status=spooled_status),
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
         replies={
@@ -208,7 +210,15 @@ def _server(
     )
     foreign = dialect_routes(dialects(settings.dialects), desk)
     service = Service(
-        routes(intakes, limits, clock, telemetry, ready, foreign),
+        routes(
+            intakes,
+            limits,
+            clock,
+            telemetry,
+            ready,
+            foreign,
+            spooled_status=200 if settings.spool.square_emitters else 202,
+        ),
         access=gate,
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,

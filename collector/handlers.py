@@ -24,9 +24,15 @@ _DONE = Reply()
 
 
 class PutEvents:
-    """``POST`` and ``PUT`` of events: answered when all of them are stored, or at least spooled."""
+    """``POST`` and ``PUT`` of events: answered when all of them are stored, or at least spooled.
 
-    def __init__(self, intakes: Intakes, limits: Limits, clock: Callable[[], int]) -> None:
+    ``spooled_status``: of the answer where some are only spooled.
+    """
+
+    def __init__(
+        self, intakes: Intakes, limits: Limits, clock: Callable[[], int], *, spooled_status: int = 202
+    ) -> None:
+        self._spooled_status = spooled_status
         self._intakes = intakes
         self._limits = limits
         self._clock = clock
@@ -41,7 +47,7 @@ class PutEvents:
             raise
         _check_types(batch, request.admitted, intake)
         spooled = await intake.accept(batch)
-        return Reply.json({"spooled": spooled}, 202) if spooled else _DONE
+        return Reply.json({"spooled": spooled}, self._spooled_status) if spooled else _DONE
 
 
 class EventFeed:

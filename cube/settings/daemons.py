@@ -133,6 +133,11 @@ class SpoolSettings:
     bytes: int = setting(
         1024 * _MIB, "The disk that one environment's spool may take.", low=1 * _MIB, high=2**50
     )
+    square_emitters: bool = setting(
+        False,
+        "Answer 200, not 202, to native events that are only in the spool: Square's HTTP emitter sends what"
+        " met a 202 again and again.",
+    )
     patience_seconds: float = setting(
         5.0,
         "How long a commit may take before its events go to the spool and the store counts as away.",

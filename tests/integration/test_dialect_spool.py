@@ -9,6 +9,7 @@ from pathlib import Path
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, SpoolSettings
 from tests.collector_stage import Stage, staged
+from tests.tools import NODE, node_package, running
 from tests.web_client import ask
 
 LOAD = {
@@ -60,6 +61,23 @@ async def test_what_no_search_finds_yet_is_not_told_with_201(tmp_path: Path) -> 
         assert (answer.status, answer.json) == (202, {"success": True})
         stage.events.error = None
         await stage.until_stored("eye", 1)
+
+
+async def test_squares_emitter_does_not_send_again_what_is_spooled(tmp_path: Path) -> None:
+    node = node_package("cube")
+    file = tmp_path / "events.json"
+    file.write_text(json.dumps([{"type": "a", "time": 1_311_033_600_000 + n} for n in range(600)]))
+    spool = SpoolSettings(directory=str(tmp_path / "spool"), square_emitters=True)
+    async with staged(tmp_path, CollectorSettings(spool=spool)) as stage:
+        stage.events.error = Unavailable("Gone for a while.")
+        emitter = (node, str(NODE / "square_emitter.js"), f"http://127.0.0.1:{stage.port}", str(file))
+        with running(*emitter):  # 500 events, and the others once they met a 200
+            async with asyncio.timeout(20):
+                while (stage.figure("cube_events_spooled_total") or 0) < 600:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.02)
+        stage.events.error = None
+        await stage.until_stored("a", 600)
+        assert len(await stage.stored("a")) == 600
 
 
 async def test_without_a_spool_a_store_that_is_away_is_503(tmp_path: Path) -> None:
