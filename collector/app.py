@@ -1,12 +1,10 @@
-"""The collector put together: one table of routes, and an intake for each environment's store."""
+"""The collector put together: its routes, and an intake for each environment's store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 
@@ -18,93 +16,24 @@ from collector.dialects.registry import dialects
 from collector.dialects.service import dialect_routes
 from collector.drain import ping
 from collector.figures import DialectFigures, RetentionFigures
-from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
 from collector.intakes import open_intakes
 from collector.receivers import receivers
 from collector.request_events import RequestEvents
 from collector.retention import Retention
-from cube.environment import Scope
+from collector.routes import routes
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
 from cube.web import (
     Gate,
-    Operation,
-    Route,
     Server,
     Service,
     Telemetry,
     tls_context,
-    with_standard_routes,
 )
 
 _log = logging.getLogger(__name__)
-
-Ready: TypeAlias = Callable[[], Awaitable[None]]
-
-_FEED = (
-    "As a WebSocket: an event, or an array, per message; answered only if it is wrong, or where"
-    ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
-    " of it is only in the collector's spool."
-)
-_EVENT_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type"],
-    "properties": {
-        "type": {"type": "string", "pattern": "^[a-z_][a-zA-Z0-9_]{0,63}$"},
-        "time": {
-            "type": ["string", "number"],
-            "description": "ISO 8601, or milliseconds since 1970; absent is now.",
-        },
-        "id": {
-            "type": ["string", "number"],
-            "minLength": 1,
-            "maxLength": 512,
-            "description": "An event with an id that is stored replaces it.",
-        },
-        "data": {"description": "Any JSON; property names match [a-zA-Z_][a-zA-Z0-9_$]*."},
-    },
-}
-
-
-def routes(
-    intakes: Intakes,
-    limits: Limits,
-    clock: Callable[[], int],
-    telemetry: Telemetry,
-    ready: Ready,
-    foreign: Iterable[Route] = (),
-    *,
-    spooled_status: int = 202,
-) -> tuple[Route, ...]:
-    """Return all that the collector answers; ``foreign``: the routes of dialects."""
-    put = Operation(
-        PutEvents(intakes, limits, clock, spooled_status=spooled_status),
-        "Store an array of events, or one event: all of them or none.",
-        body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
-        replies={
-            200: "All are stored durably.",
-            202: "All are durable, but so many as `spooled` says are only in the collector's spool: they"
-            " are stored once the store answers again.",
-        },
-        scope=Scope.WRITE,
-    )
-    table = (
-        Route("/1.0/event", {"POST": put, "PUT": put}),
-        Route(
-            "/1.0/event/put",
-            {"POST": put, "PUT": put},
-            socket=partial(EventFeed, intakes, limits, clock),
-            socket_summary=_FEED,
-            socket_scope=Scope.WRITE,
-        ),
-    )
-    return with_standard_routes("Cube collector", (*table, *foreign), telemetry, ready)
-
-
-def _batch(limits: Limits) -> dict[str, Any]:
-    return {"type": "array", "items": _EVENT_SCHEMA, "maxItems": limits.events}
 
 
 class Collector:
