@@ -14,12 +14,16 @@ from cube.errors import CubeError, InvalidEvent
 from cube.event import Event
 from cube.mongo import building, expiry, revisions, session
 from cube.mongo.commit import Commit
+from cube.mongo.faults import answered
 from cube.mongo.intents import Intents
 from cube.mongo.layout import Document, Layout
 from cube.mongo.notes import Notes
 from cube.mongo.sweep import Debts, sweep
 from cube.store.ports import ReadSession
 from cube.store.terms import FREELY, Terms
+
+CLOSE_SECONDS = 0.4
+"""How long each part of a close waits for the server: it is the last of a stop's time."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,11 +88,17 @@ class MongoEvents:
         return settled
 
     async def close(self) -> None:
-        """Finish what was begun, and take the notes away unless something is still owed."""
+        """Finish what was begun, and take the notes away unless something is still owed.
+
+        A server that is away holds nobody up: what its notes name is raised by another process's sweep.
+        """
         if self._settling:
-            await asyncio.wait(self._settling)
+            await asyncio.wait(self._settling, timeout=CLOSE_SECONDS)
+        for task in self._settling:
+            task.cancel()
         if not self._debts:
-            await self._notes.close()
+            async with answered(CLOSE_SECONDS):
+                await self._notes.close()
 
     async def _commit(self, commit: Commit) -> None:
         """Write and raise; after any failure, a cancellation included, raise before it is reported.
