@@ -126,17 +126,7 @@ def _server(
         await asyncio.gather(*(ping(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)
-    desk = Desk(
-        gate,
-        intakes,
-        stores,
-        limits,
-        settings.limits.body_bytes,
-        settings.dialects.types,
-        clock,
-        DialectFigures(registry),
-        Bounds(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
-    )
+    desk = _desk(stores, gate, settings, registry, clock, intakes, limits)
     foreign = dialect_routes(dialects(settings.dialects), desk)
     service = Service(
         routes(
@@ -162,6 +152,28 @@ def _server(
         port=settings.port,
         tls=tls_context(settings),
         reuse_port=settings.reuse_port,
+    )
+
+
+def _desk(
+    stores: Mapping[str, Store],
+    gate: Gate,
+    settings: CollectorSettings,
+    registry: CollectorRegistry,
+    clock: Callable[[], int],
+    intakes: Intakes,
+    limits: Limits,
+) -> Desk:
+    return Desk(
+        gate,
+        intakes,
+        stores,
+        limits,
+        settings.limits.body_bytes,
+        settings.dialects.types,
+        clock,
+        DialectFigures(registry),
+        Bounds(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
     )
 
 
