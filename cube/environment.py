@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -16,6 +18,11 @@ from cube.errors import AccessDenied
 from cube.origin import OriginPattern
 
 DEFAULT: Final = "default"
+
+KEY_PREFIX: Final = "cube_"
+"""Begins every made key, so that one that has leaked can be found by a search."""
+
+MADE_KEY: Final = re.compile(KEY_PREFIX + "[A-Za-z0-9_-]{32}")
 
 
 class Scope(StrEnum):
@@ -101,6 +108,11 @@ class Caller:
         types = None if self.key is None else self.key.types
         if types is not None and type not in types:
             raise AccessDenied(f"Got the type {type}; the key accepts {', '.join(sorted(types)) or 'none'}.")
+
+
+def make_key() -> str:
+    """Make a key's secret: 192 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(24)
 
 
 def digest(secret: str) -> bytes:

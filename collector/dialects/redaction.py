@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from cube.environment import MADE_KEY
 from cube.web import json_text
 
 REMOVED: Final = "[removed]"
@@ -33,8 +34,8 @@ class Redaction:
     """Takes secrets out of one request's payloads.
 
     ``names``: properties whose values go, beside `SECRETS`. ``keys``: the request's own, which go
-    wherever they stand, in texts too. ``is_key``: tells the keys of this server, which go as whole words:
-    a damaged text may hold one where nothing names it.
+    wherever they stand, in texts too, as does what has the form of a made key. ``is_key``: tells the keys
+    of this server, which go as whole words: a damaged text may hold one where nothing names it.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Redaction:
         text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
         for key in self._keys:
             text = text.replace(key, REMOVED)
+        text = MADE_KEY.sub(REMOVED, text)
         return _WORD.sub(lambda word: REMOVED if self._is_key(word[0]) else word[0], text)
 
     def _property(self, name: Any, value: Any, depth: int) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
@@ -11,16 +10,12 @@ from typing import TypeAlias
 import click
 
 from cube.cli.databases import database_options, with_keys
-from cube.environment import DEFAULT, Key, Scope, digest
+from cube.environment import DEFAULT, Key, Scope, digest, make_key
 from cube.errors import InvalidRequest, NotFound
 from cube.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
 
 Command: TypeAlias = Callable[..., None]
-
-SECRET_BYTES = 24
-PREFIX = "cube_"
-"""Begins every made key, so that one that has leaked can be found by a search."""
 
 
 @click.group()
@@ -60,7 +55,7 @@ def add(
 ) -> None:
     """Add a key under NAME, and show it, this once."""
     _check(name, environment, types, filter)
-    made = PREFIX + secrets.token_urlsafe(SECRET_BYTES) if secret is None else secret
+    made = make_key() if secret is None else secret
     key = Key(
         name,
         digest(made),

@@ -8,7 +8,7 @@ from pathlib import Path
 from cube.client import Emitter, Evaluator
 from tests.daemon import Daemon
 
-SECRET = "canary-key-5d8f1c"
+SECRET = "cube_canary-0123456789-ABCDEFGHIJ_xyz"
 """An API key of the daemons under test: no reply and no log line may hold it."""
 
 CANARIES = [

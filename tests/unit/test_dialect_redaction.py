@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from collector.dialects.redaction import REMOVED, Redaction
+from cube.environment import MADE_KEY, make_key
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,8 @@ def test_a_key_of_this_server_goes_wherever_it_stands_as_a_word() -> None:
     redaction = Redaction(is_key="key-1234".__eq__)
     assert redaction.text("""damaged "x_a"["'key-1234'], {key-1234}&k=key-1234""").count("key-1234") == 0
     assert redaction.text("monkey-1234 and key-12345") == "monkey-1234 and key-12345"
+
+
+def test_what_has_the_form_of_a_made_key_goes_even_inside_a_word() -> None:
+    assert Redaction().text(f"27{make_key()}") == f"27{REMOVED}"
+    assert MADE_KEY.fullmatch(make_key())
