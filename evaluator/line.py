@@ -36,20 +36,21 @@ class Line:
         try:
             await waiting.called
         except asyncio.CancelledError:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            else:  # called and cancelled at the same moment
+            if not waiting.called.cancelled():  # called and cancelled at the same moment
                 self.leave()
+            elif waiting in self._waiting:
+                self._waiting.remove(waiting)
             raise
 
     def leave(self) -> None:
         """Give a place back."""
         self._free += 1
         while self._free and self._waiting:
-            self._free -= 1
             waiting = self._next()
             self._waiting.remove(waiting)
-            waiting.called.set_result(None)
+            if not waiting.called.done():  # else it was cancelled, and has not heard of it yet
+                self._free -= 1
+                waiting.called.set_result(None)
 
     def _next(self) -> _Waiting:
         self._given += 1
