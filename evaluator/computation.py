@@ -84,7 +84,7 @@ class Computation:
                     if not job.is_expired(bucket)
                 }
                 if kept:
-                    await self._metrics.save(job.key(kind), job.tier, kept)
+                    await self._metrics.save(job.key(kind), job.tier, kept, self._pace)
         return values
 
     async def _turn(self, work: Callable[..., T], *arguments: object) -> T:

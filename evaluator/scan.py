@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Protocol, cast
 
-from cube.columns import Block, grouped_partials, needed, partials
+from cube.columns import Block, grouped_partials, has_patterns, needed, partials
 from cube.expression.nodes import Reduction
 from cube.reduce import REDUCES
 from cube.span import Span
@@ -50,7 +50,8 @@ class ColumnScan:
     ) -> dict[int, State]:
         """Scan; see `Scan.states`. Raises what the store raises, and then has no result."""
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        gathering, slices = Gathering(reduction, self._bounds), Slices(pace, self._executor)
+        gathering = Gathering(reduction, self._bounds)
+        slices = Slices(pace, self._executor, searched=has_patterns(reduction))
         take = partial(_take, gathering, reduction, tier)
         for span in spans:
             self._figures.scanned()

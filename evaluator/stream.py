@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias, cast
 
-from cube.columns import Block
+from cube.columns import Block, has_patterns
 from cube.errors import Unavailable
 from cube.expression import print_expression
 from cube.expression.nodes import EventExpression
@@ -183,7 +183,7 @@ class _Tail:
             self._means.turns.part(effort) as pace,
             self._means.events.read(Terms(self._means.bounds.seconds, pace)) as session,
         ):
-            yield _Reading(session, pace, Slices(pace))
+            yield _Reading(session, pace, Slices(pace, searched=has_patterns(self._expression)))
 
     def _numbers(self, revisions: Revisions, span: Span, now: int) -> Mapping[int, int]:
         if not revisions.foreign:

@@ -30,7 +30,7 @@ OVERRUN_SECONDS = 0.05
 """After so long a piece that cannot be interrupted (a pattern's search in one long text) is left to
 itself, and the next turn begins beside it."""
 
-OVERRUNS = 4
+OVERRUNS = 8
 """So many pieces at once are left to themselves; threads are needed for them all."""
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from cube.settings.daemons import EvaluatorLimits, StreamSettings
 from cube.span import Span
 from cube.sqlite import open_store
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
-from cube.store.terms import FREELY, Terms
+from cube.store.terms import FREELY, Pace, Terms
 from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation
@@ -100,9 +100,11 @@ class Recorder:
         self.finds.append(f"{key.kind}s of {tier.name}")
         return await self.store.metrics.read(key, tier, span)
 
-    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
         self.saved.append((tier, sorted(cells)))
-        await self.store.metrics.save(key, tier, cells)
+        await self.store.metrics.save(key, tier, cells, pace)
 
 
 class _Events:

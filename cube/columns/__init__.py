@@ -8,7 +8,7 @@ from cube.columns.block import Block
 from cube.columns.functions import FUNCTIONS
 from cube.columns.masks import mask
 from cube.columns.partials import GroupKey, grouped_partials, partials
-from cube.columns.patterns import check
+from cube.columns.patterns import check, has_patterns
 from cube.columns.selection import needed, project, selected
 
 SEMANTICS = 1
@@ -24,6 +24,7 @@ __all__ = [
     "GroupKey",
     "check",
     "grouped_partials",
+    "has_patterns",
     "mask",
     "needed",
     "partials",

@@ -25,6 +25,10 @@ from cube.expression.nodes import (
     Sum,
 )
 
+SEARCH = 2 * 10**8
+"""Steps of a pattern times characters of a text, in one search. Where RE2 cannot tabulate a pattern each
+costs some 10 ns, and a search cannot be interrupted: this many take two seconds."""
+
 
 def check(expression: MetricExpression | EventExpression) -> None:
     """Compile every pattern of an expression.
@@ -39,22 +43,49 @@ def check(expression: MetricExpression | EventExpression) -> None:
 
 def finds(pattern: str, text: str) -> bool:
     """Tell whether a pattern is found anywhere in a text."""
-    return compile_pattern(pattern).search(text.encode("utf-8", "surrogatepass")) is not None
+    return compile_pattern(pattern).finds(text)
+
+
+def has_patterns(expression: MetricExpression | EventExpression) -> bool:
+    """Tell whether an expression has a pattern, which may cost much for a single event."""
+    return any(True for each in _filters(expression) for _ in _patterns(each))
+
+
+class Pattern:
+    """A compiled pattern; finds itself in texts that are not too long for it."""
+
+    __slots__ = ("_compiled", "_longest", "_text")
+
+    def __init__(self, compiled: Any, text: str) -> None:
+        self._compiled = compiled
+        self._text = text
+        self._longest = SEARCH // max(1, compiled.programsize)
+
+    def finds(self, text: str) -> bool:
+        """Tell whether it is found anywhere in a text; raises `InvalidQuery` for one that is too long."""
+        if len(text) > self._longest:
+            raise InvalidQuery(
+                f"The regular expression {self._text[:100]!r} meets a text of {len(text)} characters;"
+                f" accepted for it are {self._longest}: repeat less in it, or filter such events out.",
+                field="expression",
+            )
+        return self._compiled.search(text.encode("utf-8", "surrogatepass")) is not None
 
 
 @lru_cache(maxsize=256)
-def compile_pattern(pattern: str) -> Any:
+def compile_pattern(pattern: str) -> Pattern:
     """Compile a pattern; raises `InvalidQuery` with RE2's reason."""
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(pattern.encode("utf-8", "surrogatepass"), options)
+        compiled = re2.compile(pattern.encode("utf-8", "surrogatepass"), options)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace")
         raise InvalidQuery(
             f"Got the regular expression {pattern!r}: {reason}; accepted is RE2's syntax.",
             field="expression",
         ) from None
+    return Pattern(compiled, pattern)
 
 
 def _filters(expression: MetricExpression | EventExpression) -> Iterator[Filter]:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import struct
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
@@ -18,6 +19,7 @@ from cube.mongo.indexes import ensure
 from cube.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
 from cube.span import Span
 from cube.store.ports import CacheKey, Cell
+from cube.store.terms import Pace
 from cube.tier import Tier
 
 CHUNK_BYTES = 1_000_000
@@ -47,7 +49,9 @@ class MongoMetrics:
                     cells[bucket] = Cell(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
         return cells
 
-    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
 
         Two evaluators that merge at once may pass that bound, at most twice over; the server's is 16 MB.

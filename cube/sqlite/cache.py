@@ -17,6 +17,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _CACHE_BYTES = 8 * 1024 * 1024
+_BUSY_SECONDS = 1.0  # a value that is not kept costs less than a query that waits longer
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = (
@@ -71,7 +72,9 @@ class CacheFile:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._path, synchronous="OFF", cache_bytes=_CACHE_BYTES)
+        connection = connect(
+            self._path, synchronous="OFF", cache_bytes=_CACHE_BYTES, busy_seconds=_BUSY_SECONDS
+        )
         try:
             with immediate(connection):
                 for statement in _SCHEMA:

@@ -31,14 +31,17 @@ _ADVICE = {
 }
 
 
-def connect(path: Path, *, synchronous: str, cache_bytes: int) -> sqlite3.Connection:
+def connect(
+    path: Path, *, synchronous: str, cache_bytes: int, busy_seconds: float = BUSY_TIMEOUT_SECONDS
+) -> sqlite3.Connection:
     """Open a database in WAL mode, with transactions begun by hand; usable from any one thread at a time.
 
-    ``synchronous``: "FULL" or "OFF". Made anew if it is not there. Raises `sqlite3.Error`.
+    ``synchronous``: "FULL" or "OFF". ``busy_seconds``: how long it waits for another's lock.
+    Made anew if it is not there. Raises `sqlite3.Error`.
     """
     connection = sqlite3.connect(
         path,
-        timeout=BUSY_TIMEOUT_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_CACHED_STATEMENTS,

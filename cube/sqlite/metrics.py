@@ -7,7 +7,8 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from cube.sqlite import expiry, packing
 from cube.sqlite.cache import CacheFile
 from cube.sqlite.database import immediate
 from cube.store.ports import CacheKey, Cell
+from cube.store.terms import Pace
 from cube.tier import CACHED_TIERS, Tier
 
 T = TypeVar("T")
@@ -35,6 +37,8 @@ class SqliteMetrics:
         self._path = path
         self._identity = identity
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-metrics")
+        # One thread saves: two would wait for each other's lock, and SQLite's waiting is not fair.
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="cube-metrics-saver")
         self._local = threading.local()
         self._files: list[CacheFile] = []
         self._lock = threading.Lock()
@@ -42,18 +46,23 @@ class SqliteMetrics:
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
         """Return the cached cells of a span by bucket start."""
-        return await self._run(lambda connection: _read(connection, _hash(key), tier, span)) or {}
+        return (
+            await self._run(self._threads, lambda connection: _read(connection, _hash(key), tier, span)) or {}
+        )
 
-    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
         if cells:
-            await self._run(lambda connection: _save(connection, _hash(key), tier, cells))
+            async with pace():
+                await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, cells))
 
     async def delete(self, before: int) -> int:
         """Delete all cells whose buckets end before `before`, in transactions of few chunks."""
 
         async def run(delete: Callable[[sqlite3.Connection], int]) -> int:
-            return await self._run(partial(_write, delete=delete)) or 0
+            return await self._run(self._saver, partial(_write, delete=delete)) or 0
 
         whole = partial(expiry.delete_chunks, before=before)
         deleted = await expiry.in_slices(lambda: run(whole), expiry.SLICE_CHUNKS)
@@ -66,13 +75,14 @@ class SqliteMetrics:
         """Finish what was begun and close the file; blocks."""
         self._closed = True
         self._threads.shutdown()
+        self._saver.shutdown()
         for file in self._files:
             file.close()
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+    async def _run(self, threads: Executor, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if self._closed:
             raise Unavailable(f"The cache {self._path} is closed; open the store again.")
-        future = self._threads.submit(lambda: self._file().run(work))
+        future = threads.submit(lambda: self._file().run(work))
         return await asyncio.wrap_future(future)
 
     def _file(self) -> CacheFile:

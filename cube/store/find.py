@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cube.columns import needed, project, selected
+from cube.columns import has_patterns, needed, project, selected
 from cube.columns.block import Block
 from cube.event import EventId, id_key
 from cube.expression.nodes import Comparison, EventExpression, Field
@@ -63,7 +63,7 @@ async def count(
     """Count the events that `expression` selects in a span."""
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
-    total, slices = 0, Slices(pace)
+    total, slices = 0, Slices(pace, searched=has_patterns(expression))
     scan = session.scan(expression.type, span, needed(expression), texts=_texts(expression))
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
@@ -86,7 +86,7 @@ async def _in_order(
     Of more than ``most`` events of one time only the first in order are kept.
     """
     waiting: list[Found] = []
-    slices = Slices(pace)
+    slices = Slices(pace, searched=has_patterns(expression))
     scan = session.scan(
         expression.type,
         span,

@@ -16,7 +16,7 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
@@ -25,7 +25,7 @@ from cube.columns.block import Block
 from cube.environment import Key
 from cube.event import Event
 from cube.span import Span
-from cube.store.terms import FREELY, Terms
+from cube.store.terms import FREELY, Pace, Terms
 from cube.tier import Tier
 
 NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -171,8 +171,13 @@ class MetricStore(Protocol):
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
         """Return the cached cells of a span by bucket start, whatever their revisions; one find."""
 
-    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
-        """Merge cells into what is there; a chunk that would be over 1 MB is left as it was."""
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
+        """Merge cells into what is there; a chunk that would be over 1 MB is left as it was.
+
+        A store that does so with this process's processor does it in a turn that `pace` gives.
+        """
 
     async def delete(self, before: int) -> int:
         """Delete all cells, of every type, whose buckets end before `before`; return of how many chunks.

@@ -17,20 +17,26 @@ PIECE_SECONDS = 0.01
 """What a piece should take: long against the cost of a turn, short against what anybody notices."""
 
 FIRST_ROWS = 512
-"""The rows of a scan's first piece: for all we know then, each may cost a millisecond."""
+"""The rows of a scan's first piece, whose cost nobody knows yet."""
+
+FIRST_SEARCHED_ROWS = 1
+"""The same where a pattern is searched for: that alone may take seconds."""
+
+_GROWTH = 8
 
 
 class Slices:
     """Works on the blocks of one scan, slice by slice: in threads, each slice in a turn of its own.
 
-    How many rows a slice has follows from what the last one took. Whoever gives up waits for the slice
+    How many rows a slice has follows from what the last one took; ``searched``: whether patterns are
+    searched for. Whoever gives up waits for the slice
     that is being worked on, so that nothing goes on behind the backs of those whose turn it is.
     """
 
-    def __init__(self, pace: Pace, executor: Executor | None = None) -> None:
+    def __init__(self, pace: Pace, executor: Executor | None = None, *, searched: bool = False) -> None:
         self._pace = pace
         self._executor = executor
-        self._rows = FIRST_ROWS
+        self._rows = FIRST_SEARCHED_ROWS if searched else FIRST_ROWS
 
     async def each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         """Yield what the work makes of each slice of a block, in order."""
@@ -46,6 +52,8 @@ class Slices:
     def _adapt(self, seconds: float) -> None:
         if seconds > 2 * PIECE_SECONDS:
             self._rows = max(1, int(self._rows * PIECE_SECONDS / seconds))
+        elif seconds < PIECE_SECONDS / _GROWTH:
+            self._rows *= _GROWTH
         elif seconds < PIECE_SECONDS / 2:
             self._rows *= 2
 

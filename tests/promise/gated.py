@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from cube.columns.block import Block
 from cube.event import Event
 from cube.span import Span
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
-from cube.store.terms import FREELY, Terms
+from cube.store.terms import FREELY, Pace, Terms
 from cube.tier import Tier
 from tests.promise.actors import gate
 
@@ -77,9 +77,11 @@ class GatedMetrics:
         await gate()
         return await self._inner.read(key, tier, span)
 
-    async def save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
         await gate()
-        await self._inner.save(key, tier, cells)
+        await self._inner.save(key, tier, cells, pace)
 
 
 class GatedStore:
