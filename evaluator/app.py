@@ -45,9 +45,6 @@ from evaluator.turns import OVERRUNS, Turns
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""
 
-SOCKET_ANSWERS = 2
-"""So many answers of the largest size wait on one socket at most, whatever the number of its requests."""
-
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 
 _SOCKET = (
@@ -61,7 +58,7 @@ def routes(desks: Desks, limits: EvaluatorLimits, telemetry: Telemetry, ready: R
     passes = Passes()
 
     def requests(feed: Feed) -> Talk:
-        return partial(Requests, feed, limits.requests, SOCKET_ANSWERS * limits.answer_bytes, passes)
+        return partial(Requests, feed, limits.requests, passes)
 
     events, metrics, types = description.operations(
         GetEvents(desks), GetMetrics(desks), GetTypes(desks), limits.rows

@@ -13,22 +13,25 @@ from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, json_text
 from evaluator.passes import Passes
-from evaluator.pieces import Room
 
 SENT_TOGETHER = 20
 """Messages sent in one pass of the event loop: about a millisecond's worth."""
+
+ANSWERS = 4
+"""So many answers of events are made, and wait for their client, on one socket at once."""
 
 
 class Channel:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_id", "_link", "_passes", "room")
+    __slots__ = ("_id", "_link", "_passes", "answers")
 
-    def __init__(self, link: Link, id: Any, passes: Passes, room: Room) -> None:
+    def __init__(self, link: Link, id: Any, passes: Passes, answers: asyncio.Semaphore) -> None:
         self._link = link
         self._id = id
         self._passes = passes
-        self.room: Final = room
+        self.answers: Final = answers
+        """What takes one of the socket's places for large answers."""
 
     @property
     def has_id(self) -> bool:
@@ -98,15 +101,15 @@ class Feed(Protocol):
 class Requests:
     """The conversation of one socket: its requests, each a task of its own.
 
-    At most ``limit`` run at once, and their answers hold ``held_bytes`` together until they are sent.
-    ``passes``: shared by all sockets. The socket's end is theirs.
+    At most ``limit`` run at once, and `ANSWERS` of those whose answers are held in memory until they are
+    sent. ``passes``: shared by all sockets. The socket's end is theirs.
     """
 
-    def __init__(self, feed: Feed, limit: int, held_bytes: int, passes: Passes, link: Link) -> None:
+    def __init__(self, feed: Feed, limit: int, passes: Passes, link: Link) -> None:
         self._feed = feed
         self._limit = limit
         self._passes = passes
-        self._room = Room(held_bytes)
+        self._answers = asyncio.Semaphore(ANSWERS)
         self._link = link
         self._running: dict[bytes | object, _Running] = {}
         self._stopping = False
@@ -116,7 +119,7 @@ class Requests:
         raw = await json_text.decode_aside(message)
         if not isinstance(raw, dict):
             raise InvalidRequest("Got a message that is no object; accepted is {expression, start, stop, …}.")
-        channel = Channel(self._link, raw.get("id", ABSENT), self._passes, self._room)
+        channel = Channel(self._link, raw.get("id", ABSENT), self._passes, self._answers)
         try:
             if raw.get("cancel") is True:
                 await self._cancel(raw, channel)

@@ -13,8 +13,8 @@ from evaluator.pyramid import Pyramid
 from evaluator.series import Bounds, Series, compute, reductions
 from evaluator.turns import Effort, Turns
 
-AT_ONCE = 8
-"""So many reductions of one expression are measured at once."""
+AT_ONCE = 2
+"""So many reductions of one expression are measured at once: one computes while the other waits."""
 
 
 class Evaluation:

@@ -57,7 +57,8 @@ class EventFeed:
                 async for batch in batches:
                     await channel.send_events(event_rows(batch))
             return
-        with Pieces(desk.bounds.answer, channel.room) as pieces:
+        async with channel.answers:
+            pieces = Pieces(desk.bounds.answer)
             await desk.write_events(query, query.stop, pieces, channel.framed_event)
             await channel.send_written(pieces.rows)
         await channel.end()

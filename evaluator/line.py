@@ -9,15 +9,22 @@ from typing import NamedTuple, TypeAlias
 Rank: TypeAlias = tuple[float, ...]
 """Who waits with the lowest comes first; among equals, who came first."""
 
-ELDEST = 4
+ELDEST = 10
 """Every so many times whoever has waited longest comes first, whatever the rank: nobody waits for ever."""
 
 
 class Line:
-    """Some places, which are taken by `enter` and given back by `leave`."""
+    """Some places, which are taken by `enter` and given back by `leave`.
 
-    def __init__(self, places: int) -> None:
+    ``keep_seconds``: for so long a place that is given back is kept, where only those wait whose rank is
+    above ``low``, for whoever comes with another; see `leave`.
+    """
+
+    def __init__(self, places: int, *, keep_seconds: float = 0.0, low: Rank = ()) -> None:
         self._free = places
+        self._keep_seconds = keep_seconds
+        self._low = low
+        self._kept: asyncio.TimerHandle | None = None
         self._waiting: list[_Waiting] = []
         self._numbers = count()
         self._given = 0
@@ -28,7 +35,7 @@ class Line:
 
     async def enter(self, rank: Rank = ()) -> None:
         """Take a place, as soon as it is one's turn."""
-        if self._free and not self._waiting:
+        if self._free and (not self._waiting or rank < self._first().rank):
             self._free -= 1
             return
         waiting = _Waiting(rank, next(self._numbers), asyncio.get_running_loop().create_future())
@@ -42,9 +49,19 @@ class Line:
                 self._waiting.remove(waiting)
             raise
 
-    def leave(self) -> None:
-        """Give a place back."""
+    def leave(self, *, keep: bool = False) -> None:
+        """Give a place back, to be kept for somebody of a low rank, or not."""
         self._free += 1
+        if self._kept is not None:
+            self._kept.cancel()
+            self._kept = None
+        if keep and self._waiting and self._first().rank > self._low:
+            self._kept = asyncio.get_running_loop().call_later(self._keep_seconds, self._give)
+        else:
+            self._give()
+
+    def _give(self) -> None:
+        self._kept = None
         while self._free and self._waiting:
             waiting = self._next()
             self._waiting.remove(waiting)
@@ -56,6 +73,9 @@ class Line:
         self._given += 1
         if self._given % ELDEST == 0:
             return self._waiting[0]
+        return self._first()
+
+    def _first(self) -> _Waiting:
         return min(self._waiting, key=lambda waiting: (waiting.rank, waiting.number))
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from cube.errors import Overloaded
 from cube.store.slices import in_thread
 from cube.store.terms import Pace
 from cube.web import json_text
@@ -23,47 +22,16 @@ def same(row: Row) -> Row:
     return row
 
 
-class Room:
-    """What the answers that wait on one socket may hold together."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-
-    def take(self, size: int) -> None:
-        """Hold some bytes more; raises `Overloaded` where there is no room for them."""
-        if self._held + size > self._most:
-            raise Overloaded(
-                f"The answers that wait on this socket would hold more than {self._most} bytes:"
-                " read faster, or ask for less at once."
-            )
-        self._held += size
-
-    def give(self, size: int) -> None:
-        """Hold some bytes no more."""
-        self._held -= size
-
-
 class Pieces:
-    """The rows of one answer as JSON texts of ``bound`` bytes together at most.
+    """The rows of one answer as JSON texts of ``bound`` bytes together at most."""
 
-    ``room``: where they are held until the block ends that this is entered in.
-    """
-
-    def __init__(self, bound: int, room: Room | None = None) -> None:
+    def __init__(self, bound: int) -> None:
         self.rows: list[bytes] = []
         self._bound = bound
         self._bytes = 0
-        self._room = room or Room(bound)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._room.give(self._bytes)
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write some rows; raises `TooMuch`, or `Overloaded` where the room is full."""
+        """Write some rows; raises `TooMuch` over the bound."""
         for row in rows:
             text = json_text.encode(row)
             self._add(len(text) + 1)
@@ -85,7 +53,6 @@ class Pieces:
                 " take a shorter span or a lower limit, or name the fields that you need.",
                 reason="bytes",
             )
-        self._room.take(size)
         self._bytes += size
 
 

@@ -37,7 +37,7 @@ class Bounds:
     groups: int = 1_000
     cells: int = 100_000
     seconds: float = 30.0
-    memory: int = 256 * 2**20
+    memory: int = 128 * 2**20
     answer: int = 64 * 2**20
 
     def check(self, buckets: int, groups: int) -> None:

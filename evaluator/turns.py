@@ -17,16 +17,20 @@ from cube.store.terms import Pace
 from evaluator.line import Line, Rank
 from evaluator.refusals import Crowded
 
-QUICK_SECONDS = 0.1
+QUICK_SECONDS = 0.25
 """A query that has had more than this is a long one: it goes on once it has one of their places."""
 
-DOOR = 64
+DOOR = 32
 """Computations that have a session of the store and are not long yet."""
 
 LOOKS = 16
 """So many queries read revisions at once; each holds a connection of the store meanwhile."""
 
-OVERRUN_SECONDS = 0.05
+KEEP_SECONDS = 0.005
+"""How long the next turn is kept for a query that is not long and has just had one: it needs some, one
+after another, and would wait for a piece of a long one before each."""
+
+OVERRUN_SECONDS = 0.03
 """After so long a piece that cannot be interrupted (a pattern's search in one long text) is left to
 itself, and the next turn begins beside it."""
 
@@ -56,12 +60,12 @@ class Turns:
     their place; more are refused with `Crowded`.
     """
 
-    def __init__(self, *, long: int = 4, waiting: int = 100) -> None:
+    def __init__(self, *, long: int = 8, waiting: int = 100) -> None:
         self.looks = asyncio.Semaphore(LOOKS)
         self._door = Line(DOOR)
         self._long = Line(long)
         self._most_waiting = waiting
-        self._turn = Line(1)
+        self._turn = Line(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
         self._overruns = 0
 
     @asynccontextmanager
@@ -92,7 +96,7 @@ class Turns:
             if piece.end():
                 self._overruns -= 1
             else:
-                self._turn.leave()
+                self._turn.leave(keep=effort.seconds <= QUICK_SECONDS)
 
     @asynccontextmanager
     async def _part_turn(self, part: _Part) -> AsyncIterator[None]:
@@ -107,7 +111,7 @@ class Turns:
             raise Crowded(self._most_waiting)
         part.place = None
         self._door.leave()
-        await self._long.enter()
+        await self._long.enter(part.effort.rank)
         part.place = self._long
 
     def _give_up(self) -> bool:

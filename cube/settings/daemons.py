@@ -267,7 +267,7 @@ class EvaluatorLimits:
     sockets: int = setting(10_000, "WebSockets open at once.", low=1, high=1_000_000)
     requests: int = setting(100, "Requests running at once on one WebSocket.", low=1, high=100_000)
     scans: int = setting(
-        4, "Long computations going on at once; each may hold memory_bytes.", low=1, high=1000
+        8, "Long computations going on at once; each may hold memory_bytes.", low=1, high=1000
     )
     scans_waiting: int = setting(
         100, "Long computations that wait meanwhile; beyond it clients are told to.", low=0, high=100_000
@@ -276,7 +276,7 @@ class EvaluatorLimits:
         30.0, "How long a query may take, and one read of it on a MongoDB server.", low=0.01, high=3600
     )
     memory_bytes: int = setting(
-        256 * _MIB, "About what the partial results of one query may take.", low=1000, high=2**40
+        128 * _MIB, "About what the partial results of one query may take.", low=1000, high=2**40
     )
     answer_bytes: int = setting(64 * _MIB, "The JSON text of one answer.", low=100, high=2**40)
 

@@ -1,0 +1,87 @@
+"""Work on blocks, slice by slice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from cube.columns.block import Block
+from cube.store.slices import FIRST_ROWS, FIRST_SEARCHED_ROWS, Slices
+
+
+def block(rows: int) -> Block:
+    return Block(np.arange(rows, dtype=np.int64), list(range(rows)), list(range(rows)))
+
+
+class Turns:
+    """Counts the turns that were taken."""
+
+    def __init__(self) -> None:
+        self.taken = self.held = 0
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        self.taken += 1
+        self.held += 1
+        yield
+        self.held -= 1
+
+
+async def test_all_rows_are_worked_on_once_and_in_order() -> None:
+    slices = Slices(Turns(), searched=True)
+    seen = [row async for part in slices.each(block(5_000), lambda some: some.data) for row in part]
+    assert seen == list(range(5_000))
+
+
+async def test_cheap_rows_make_long_slices() -> None:
+    turns = Turns()
+    slices = Slices(turns)
+    assert [size async for size in slices.each(block(FIRST_ROWS), len)] == [FIRST_ROWS]
+    assert len([size async for size in slices.each(block(100_000), len)]) < 20
+    assert turns.held == 0
+
+
+async def test_dear_rows_make_short_slices() -> None:
+    def work(some: Block) -> int:
+        time.sleep(0.002 * len(some))
+        return len(some)
+
+    sizes = [size async for size in Slices(Turns(), searched=True).each(block(100), work)]
+    assert sizes[0] == FIRST_SEARCHED_ROWS
+    assert max(sizes) < 50
+
+
+async def test_who_is_cancelled_keeps_the_turn_until_the_thread_has_ended() -> None:
+    turns, begun, go = Turns(), threading.Event(), threading.Event()
+
+    def work(some: Block) -> None:
+        begun.set()
+        go.wait(10)
+
+    async def worked() -> None:
+        async for _ in Slices(turns).each(block(10), work):
+            continue
+
+    task = asyncio.create_task(worked())
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert turns.held == 1
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_part_of_a_block_has_its_columns_named_alike() -> None:
+    made = Block.from_json([1, 2, 3], ['{"a":1}', None, '{"a":3}'], [7, 8, 9], fields=("a",))
+    part = made.rows(1, 3)
+    assert (part.times.tolist(), part.ids) == ([2, 3], [8, 9])
+    assert part.named("a") == made.named("a")[1:]  # type: ignore[index]  # records, not None
+    assert list(part.data) == list(made.data)[1:]
+    assert made.rows(0, 3) is made
