@@ -108,6 +108,7 @@ class Stage:
         return [
             Route("/size", {"POST": size, "PUT": size}),
             Route("/error", {"GET": Operation(self.error, "The error that the query names.")}),
+            Route("/error/{part}", {"GET": Operation(self.error, "The same.")}),
             Route("/parameters", {"GET": Operation(self.parameters, "The parameters.")}),
             Route("/wait", {"GET": Operation(self.wait, "Waits.")}),
             Route("/echo", {}, socket=self.echo, socket_summary="Echoes."),
@@ -195,6 +196,15 @@ async def test_details_of_an_error_stand_beside_its_sentence(stage: Stage) -> No
 async def test_overload_says_when_to_come_back(stage: Stage) -> None:
     assert (await stage.ask("GET", "/error?overloaded")).headers["retry-after"] == "7"
     assert (await stage.ask("GET", "/error?away")).headers["retry-after"] == "1"
+
+
+async def test_parts_of_a_path_which_may_be_keys_are_not_logged(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert (await stage.ask("GET", "/error/a-key-of-mine?fault")).status == 500
+    assert "a fault in GET /error/{part}" in caplog.text
+    assert "a-key-of-mine" not in caplog.text
 
 
 async def test_a_fault_is_logged_with_its_trace_and_answered_without(
