@@ -119,6 +119,14 @@ def test_a_bad_event_costs_only_itself_and_too_large_a_request_is_not_sent_again
     ]
 
 
+def test_what_will_never_be_taken_is_not_sent_again(cube: Running) -> None:
+    """Trackers send what meets a 413, 414, 415 or 431 again and again."""
+    long = requests.get(f"{cube.collector}/i", params={"e": "pv", "page": "x" * 40_000}, timeout=10)
+    packed = {"Content-Encoding": "br"}
+    odd = requests.post(cube.collector + PATH, data=b"x", headers=packed, timeout=10)
+    assert (long.status_code, odd.status_code) == (422, 422)
+
+
 def test_a_pixel_is_shown_to_get_and_head_alike(cube: Running) -> None:
     before = len(cube.data('page_view(*).eq(app, "mail")'))
     query = {"e": "pv", "aid": "mail", "ttm": "1767323045678", "eid": "pixel-1"}

@@ -14,7 +14,7 @@ from collector.dialects.pixel import PIXEL
 from collector.dialects.snowplow.mapping import Visit, draft
 from collector.dialects.snowplow.network_user import cookie_headers, is_anonymous, network_user
 from collector.dialects.snowplow.payload import Payload, of_body, of_query, query_of
-from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
+from cube.errors import CubeError, InvalidEvent, InvalidRequest
 from cube.web import Reply, Request
 from cube.web.request import refusal
 
@@ -24,6 +24,7 @@ PIXEL_PATHS: Final = ("/i", "/ice.png")
 Seen: TypeAlias = Callable[[Request, Context], Visit]
 
 _UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
+_TO_BE_DROPPED = frozenset({413, 414, 415, 431})  # as wrong next time: too large, or not to be inflated
 _OK = Reply(b"ok", content_type="text/plain")
 _PAYLOAD = {
     "type": "object",
@@ -139,6 +140,6 @@ def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
-    """Tell an error in the native form; 413 is 422, for trackers send what met a 413 again for ever."""
+    """Tell an error in the native form; 422 is one of the few that trackers do not send again for ever."""
     native = refusal(error, request.id)
-    return replace(native, status=422) if isinstance(error, TooLarge) else native
+    return replace(native, status=422) if native.status in _TO_BE_DROPPED else native
