@@ -28,7 +28,8 @@ class HttpSettings:
     headers: int = setting(100, "The headers of a request, by name.", low=10, high=10_000)
     bodies_bytes: int = setting(
         256 * _MIB,
-        "All bodies and WebSocket messages held at once; beyond it requests are refused, and sockets wait.",
+        "All bodies and WebSocket messages held at once; beyond it requests are refused, and sockets wait. As"
+        " much again may wait so, and as much be messages that have come in part.",
         low=1 * _MIB,
         high=2**40,
     )

@@ -16,10 +16,14 @@ _GZIP = ("gzip", "x-gzip")
 
 
 class BodyMemory:
-    """Bounds the bytes of all bodies and messages that are held at once, until they are answered."""
+    """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
+
+    As many bytes again may wait for their turn.
+    """
 
     def __init__(self, limit: int) -> None:
         self.held = 0
+        self._waiting = 0
         self._limit = limit
         self._eased = asyncio.Event()
 
@@ -33,16 +37,32 @@ class BodyMemory:
         self.held += size
 
     async def take_in_turn(self, size: int) -> None:
-        """Hold so many bytes more once they fit: for a message, whose client can be made to wait."""
-        while self.held and self.held + size > self._limit:
-            self._eased.clear()
-            await self._eased.wait()
+        """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
+
+        Raises `Overloaded` where too many bytes wait already.
+        """
+        if self.held and self.held + size > self._limit:
+            await self._turn(size)
         self.held += size
 
     def give_back(self, size: int) -> None:
         """Hold so many bytes no more."""
         self.held -= size
         self._eased.set()
+
+    async def _turn(self, size: int) -> None:
+        if self._waiting + size > self._limit:
+            raise Overloaded(
+                f"{self._waiting} bytes of messages wait for their turn, and no more than {self._limit} may;"
+                " send again later."
+            )
+        self._waiting += size
+        try:
+            while self.held and self.held + size > self._limit:
+                self._eased.clear()
+                await self._eased.wait()
+        finally:
+            self._waiting -= size
 
 
 class Body:

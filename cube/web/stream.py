@@ -9,6 +9,8 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
+from cube.web.unfinished import Unfinished
+
 LAST_READ_BYTES = 2**20
 """So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
 and the client may never see the reply."""
@@ -34,7 +36,8 @@ class Stream(IOStream):
     """A connection of the server.
 
     ``received``, ``sent``: bytes so far. ``turn``: requests begun. ``mark``: what had been received when
-    the phase began.
+    the phase began. ``control``: bytes of a WebSocket's control frames since then; ``unfinished``: told
+    what the connection holds of a message that has not ended.
     """
 
     phase = Phase.HEAD
@@ -42,6 +45,8 @@ class Stream(IOStream):
     sent = 0
     turn = 0
     mark = 0
+    control = 0
+    unfinished: Unfinished | None = None
     seen: object = None
     """What `cube.web.watch` saw last, and when it saw that first."""
     seen_at = 0.0
@@ -50,7 +55,13 @@ class Stream(IOStream):
     def enter(self, phase: Phase) -> None:
         """Begin to wait for something else."""
         self.phase = phase
-        self.mark = self.received
+        self.mark, self.control = self.received, 0
+        self._hold(0)
+
+    @property
+    def came(self) -> int:
+        """Bytes of the request or message that is awaited now."""
+        return self.received - self.mark - self.control
 
     def set_nodelay(self, value: bool) -> None:
         """Leave it: Nagle's algorithm is off for good, not turned off and on again around every reply."""
@@ -60,6 +71,8 @@ class Stream(IOStream):
         count = super().read_from_fd(buf)
         if count:
             self.received += count
+            if self.phase is Phase.SOCKET:
+                self._hold(self.came)
         return count
 
     def write_to_fd(self, data: memoryview) -> int:
@@ -73,9 +86,24 @@ class Stream(IOStream):
         if not self.closed():
             if isinstance(exc_info, UnsatisfiableReadError) and self.phase is Phase.HEAD:
                 self._refuse_head()
+            self._hold(0)
             if self.on_gone is not None:
                 self.on_gone(self)
         super().close(exc_info)
+
+    def cut(self) -> None:
+        """Close, and forget what is half read."""
+        self.close()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what was read of a message that will not end: the garbage collector comes seldom."""
+        self._read_buffer.clear()
+        self._read_buffer_size = 0
+
+    def _hold(self, size: int) -> None:
+        if self.unfinished is not None:
+            self.unfinished.hold(self, size)
 
     def _refuse_head(self) -> None:
         # Tornado tells nobody of a head over its limit, so what it holds of it is looked at here.

@@ -46,8 +46,10 @@ class Telemetry:
         self._connections = Gauge(
             "cube_connections", "Connections that are open, WebSockets among them.", registry=registry
         )
-        self._cut = Counter(
-            "cube_connections_cut", "Connections that took too long and were closed.", registry=registry
+        self.cut = Counter(
+            "cube_connections_cut",
+            "Connections that took too long, or held too much, and were closed.",
+            registry=registry,
         )
         self.turned_away = Counter(
             "cube_connections_turned_away",
@@ -65,7 +67,7 @@ class Telemetry:
     def watch(self, connections: Callable[[], int]) -> Callable[[], None]:
         """Show how many connections are open; what is returned counts one that was cut."""
         self._connections.set_function(connections)
-        return self._cut.inc
+        return self.cut.inc
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a path of the table, or "" for an unknown one."""

@@ -97,7 +97,7 @@ class Watch:
     def _state(self, stream: Stream, pressed: bool) -> tuple[object, float | None]:
         """Return what would have to change, and within how many seconds (None: as long as it likes)."""
         stall = STOPPING_SECONDS if self.stopping else self._patience.stall_seconds
-        came = stream.received - stream.mark
+        came = stream.came
         match stream.phase:
             case Phase.HEAD if came or stream.turn <= 1:
                 return (Phase.HEAD, stream.turn, True), self._patience.head_seconds

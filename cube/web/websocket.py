@@ -2,7 +2,8 @@
 
 A bad message is answered and the socket lives on. A message is handled before the next one is read,
 so a conversation that waits slows its client down. Only what RFC 6455 calls a failed connection
-(text that is not UTF-8, broken frames) and a message over twice the limit end the socket.
+(text that is not UTF-8, broken frames), a message over twice the limit, and a lack of memory end the
+socket.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
-from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
+from tornado.http1connection import HTTP1Connection
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from cube.errors import CubeError, TooLarge
+from cube.errors import CubeError, Overloaded, TooLarge
 from cube.web import json_text
 from cube.web.body import BodyMemory
 from cube.web.log import request_id
@@ -29,8 +31,12 @@ PING_SECONDS = 30.0
 GOODBYE_SECONDS = 1.0
 """How long a client has to answer our closing of its socket."""
 
+CONTROL_BYTES = 6
+"""A client's control frame beside its content: two bytes of head, four of its mask."""
+
 GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
+TRY_AGAIN_LATER = 1013
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +93,7 @@ class Socket(WebSocketHandler):
         self.talk = talk
         self.conversation: Conversation = _SILENCE
         self.gone = asyncio.Event()
+        self._stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
         self.clear_header("Content-Type")
         self.set_header("X-Request-Id", opening.id)
 
@@ -97,7 +104,6 @@ class Socket(WebSocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin the conversation."""
         self.set_nodelay(True)
-        self._stream = cast("Stream", cast("WebSocketProtocol13", self.ws_connection).stream)
         self._stream.enter(Phase.SOCKET)
         request_id.set(self.opening.id)
         self.host.sockets.add(self)
@@ -117,12 +123,12 @@ class Socket(WebSocketHandler):
             self._stream.enter(Phase.SOCKET)
 
     def on_ping(self, data: bytes) -> None:
-        """Note that nothing is half sent."""
-        self._stream.enter(Phase.SOCKET)
+        """Note that it is no part of a message, though it may come amid one."""
+        self._stream.control += CONTROL_BYTES + len(data)
 
     def on_pong(self, data: bytes) -> None:
-        """Note that nothing is half sent."""
-        self._stream.enter(Phase.SOCKET)
+        """Do as for a ping."""
+        self._stream.control += CONTROL_BYTES + len(data)
 
     def log_exception(
         self,
@@ -135,7 +141,12 @@ class Socket(WebSocketHandler):
 
     async def _receive(self, content: bytes) -> None:
         bodies = self.host.bodies
-        await bodies.take_in_turn(len(content))
+        try:
+            await bodies.take_in_turn(len(content))
+        except Overloaded as error:
+            await self.fail(error)  # whatever token or id it has: it is not read
+            self.close(TRY_AGAIN_LATER, "too many messages wait")
+            return
         try:
             await self.conversation.receive(content)
         finally:
@@ -146,6 +157,8 @@ class Socket(WebSocketHandler):
         self.host.sockets.discard(self)
         self.gone.set()
         self.conversation.closed()
+        if self._stream.phase is Phase.SOCKET:  # else messages may still be in it that came as a whole
+            self._stream.forget()
 
     async def send(self, value: Any) -> None:
         """Send one JSON value; see `Link.send`."""

@@ -110,3 +110,17 @@ async def test_a_message_waits_for_its_turn() -> None:
     memory.give_back(600)
     await asyncio.wait_for(waiting, 5)
     assert memory.held == 500
+
+
+async def test_messages_wait_for_their_turn_but_not_without_bound() -> None:
+    memory = BodyMemory(100)
+    memory.take(80)
+    first = asyncio.create_task(memory.take_in_turn(60))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="60 bytes of messages wait"):
+        await memory.take_in_turn(50)
+    memory.give_back(80)
+    await first
+    assert memory.held == 60
+    await memory.take_in_turn(40)
+    assert memory.held == 100
