@@ -146,7 +146,7 @@ class Evaluator:
             store,
             evaluation,
             Live(pyramid, evaluation, deadline, clock, stream.poll_ms),
-            Streams(Means(store.events, self._turns, bounds, clock, stream.poll_ms)),
+            Streams(Means(store.events, pyramid.build, self._turns, bounds, clock, stream.poll_ms)),
             Defaults(settings.limits.rows, stream.delay_ms, stream.late_ms),
             clock,
             self._turns,

@@ -94,18 +94,9 @@ class Pyramid:
                 revisions = await _read_revisions(session, type, tier, span)
             if revisions.complete or revisions.foreign or not revisions.known:
                 return revisions
-            await self._build(type)
+            await self.build(type)
 
-    async def close(self) -> None:
-        """Return when the work that nobody waits for any more has let go of the store."""
-        builds = set(self._builds.values())
-        for build in builds:
-            build.cancel()
-        if builds:
-            await asyncio.wait(builds)
-        await self._sharing.close()
-
-    async def _build(self, type: str) -> None:
+    async def build(self, type: str) -> None:
         """Build a type's revisions, together with all who need them.
 
         It goes on when they have given up: the next who asks finds it done, or further.
@@ -116,6 +107,15 @@ class Pyramid:
             build.add_done_callback(lambda ended: self._end_build(type, ended))
         await asyncio.wait([build])
         build.result()
+
+    async def close(self) -> None:
+        """Return when the work that nobody waits for any more has let go of the store."""
+        builds = set(self._builds.values())
+        for build in builds:
+            build.cancel()
+        if builds:
+            await asyncio.wait(builds)
+        await self._sharing.close()
 
     def _end_build(self, type: str, build: asyncio.Task[None]) -> None:
         del self._builds[type]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,9 +53,13 @@ First: TypeAlias = "tuple[list[Found], list[Arrival]]"
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What streams work with: the store, their share of the process, and how often they look."""
+    """What streams work with: the store, their share of the process, and how often they look.
+
+    ``build``: builds a type's revisions, whoever else needs them.
+    """
 
     events: EventStore
+    build: Callable[[str], Awaitable[None]]
     turns: Turns
     bounds: Bounds
     clock: Clock
@@ -166,7 +170,7 @@ class _Tail:
         async with self._reading(span) as reading:
             revisions = await reading.session.revisions(self._expression.type, TEN_SECONDS, span)
             if revisions.known and not revisions.complete and not revisions.foreign:
-                await self._means.events.build(self._expression.type)
+                await self._means.build(self._expression.type)
                 self._awaited.set()
                 return
             await self._take(reading, self._numbers(revisions, span, now))
