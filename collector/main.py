@@ -13,6 +13,7 @@ from collector.known_keys import KnownKeys, RememberedKeys
 from collector.receivers import udp_ports
 from cube.cli.supervisor import FailedStart
 from cube.hosting import begun, host, now
+from cube.key_filter import refuse_bad_filters
 from cube.settings import CollectorSettings
 from cube.store.ports import Store
 from cube.web import Gate, run, warn_of_others, with_process_figures
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a collector until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
     arguments = sys.argv[1:] if argv is None else argv
     with begun(CollectorSettings, arguments) as settings:
+        refuse_bad_filters(settings.keys)  # those who ask The Eye's way are held to them
         if settings.processes > 1:
             _lead(settings, arguments)
             return

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 
 from cube.hosting import begun, host, now
+from cube.key_filter import refuse_bad_filters
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Gate, run, warn_of_others, with_process_figures
 from evaluator.app import Evaluator
-from evaluator.restriction import refuse_bad_filters
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import assert_never
 
-from cube.columns import check
-from cube.environment import Caller, Key
-from cube.errors import AccessDenied, InvalidExpression, InvalidSettings
-from cube.expression import parse_filters
+from cube.environment import Caller
 from cube.expression.nodes import (
     EventExpression,
     Filter,
@@ -21,6 +17,7 @@ from cube.expression.nodes import (
     Reduction,
     Sum,
 )
+from cube.key_filter import filters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,7 @@ class Restriction:
 
         Raises `AccessDenied` where its filter cannot be read: then nothing may be seen with it.
         """
-        if caller.key is None or not caller.key.filter:
-            return cls(caller)
-        try:
-            return cls(caller, read_filters(caller.key.filter))
-        except InvalidExpression:
-            raise AccessDenied("The filter of this key cannot be read; ask who gave you the key.") from None
+        return cls(caller, filters_of(caller))
 
     def event(self, expression: EventExpression) -> EventExpression:
         """Return an expression with the filters added; raises `AccessDenied` for a type not allowed."""
@@ -71,26 +63,3 @@ class Restriction:
         """Return the types that may be known of."""
         allowed = None if self.caller.key is None else self.caller.key.types
         return [name for name in names if allowed is None or name in allowed]
-
-
-@lru_cache(maxsize=256)
-def read_filters(text: str) -> tuple[Filter, ...]:
-    """Read the text of a key's filter: ``eq(customer, "acme").ge(n, 1)``.
-
-    Raises `InvalidExpression`.
-    """
-    filters = parse_filters(text)
-    check(EventExpression("any", (), filters))  # its patterns
-    return filters
-
-
-def refuse_bad_filters(keys: Iterable[Key]) -> None:
-    """Raise `InvalidSettings` where the filter of one of these keys cannot be read."""
-    for key in keys:
-        try:
-            if key.filter:
-                read_filters(key.filter)
-        except InvalidExpression as error:
-            raise InvalidSettings(
-                f"Got the filter {key.filter!r} of the key {key.id}. {error.message}"
-            ) from None

@@ -11,7 +11,7 @@ from collector.dialects.dialect import Search
 from cube.environment import Caller
 from cube.errors import Overloaded
 from cube.event import ABSENT
-from cube.expression import parse_event
+from cube.key_filter import filters_of
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadSession
 from cube.store.terms import Terms
@@ -45,7 +45,8 @@ class Reading:
     async def answer(self, search: Search, events: EventStore, caller: Caller) -> Reply:
         """Find and count the events in one view of the store, and make the reply.
 
-        Raises `AccessDenied` for a type that the caller's key is not for, `Overloaded` where it takes
+        Raises `AccessDenied` for a type that the caller's key is not for and for a filter of it that cannot
+        be read, `Overloaded` where it takes
         too long, and `Unavailable`.
         """
         search = _permitted(search, caller)
@@ -97,7 +98,5 @@ def _fit(part: list[Found], left: int) -> tuple[list[Found], int]:
 def _permitted(search: Search, caller: Caller) -> Search:
     """Return what of a search its caller may see."""
     caller.check_type(search.expression.type)
-    if caller.key is None or not caller.key.filter:
-        return search
-    own = parse_event(f"{search.expression.type}.{caller.key.filter}").filters
+    own = filters_of(caller)
     return replace(search, expression=replace(search.expression, filters=(*search.expression.filters, *own)))

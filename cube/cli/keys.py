@@ -105,6 +105,6 @@ def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> 
         if not is_type(type):
             raise InvalidRequest(f"Got the type {type!r}; accepted is [a-z_][a-zA-Z0-9_]*.")
     if filter:
-        from cube.expression.grammar import parse_filters  # pyparsing takes its time to load
+        from cube.key_filter import read_filters  # numpy and pyparsing take their time to load
 
-        parse_filters(filter)
+        read_filters(filter)

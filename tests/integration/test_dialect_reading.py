@@ -94,6 +94,15 @@ async def test_a_keys_filter_holds_for_its_searches(store: SqliteStore) -> None:
     assert await answered(store.events, search("a(*).eq(n, 4)"), caller=caller) == ([], 0)
 
 
+@pytest.mark.parametrize("filter", ["eq(odd, true", 're(name, "(")'])
+async def test_nothing_is_found_with_a_key_whose_filter_cannot_be_read(
+    store: SqliteStore, filter: str
+) -> None:
+    caller = Caller(ENVIRONMENT, Key("k", b"", "test", filter=filter))
+    with pytest.raises(AccessDenied, match="The filter of this key cannot be read"):
+        await answered(store.events, search(), caller=caller)
+
+
 async def test_a_store_that_is_away_is_told(tmp_path: Path) -> None:
     opened = await open_store(tmp_path, "gone")
     await opened.close()
