@@ -31,8 +31,10 @@ async def asking(running: Daemon, kind: str, key: str | None) -> AsyncIterator[W
     try:
         yield socket
     finally:
-        if socket.close_code is None:  # else the end was read before
+        if socket.close_code is None:
             await close_socket(socket)
+        else:  # the end was read before
+            socket.close()
 
 
 async def next_of(socket: WebSocketClientConnection) -> Any:
