@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from collector.figures import RetentionFigures
+from collector.leaps import Leaps
 from cube.errors import Unavailable
 from cube.store.ports import Store
 from cube.tier import DAY
@@ -44,7 +45,8 @@ class Retention:
 
     ``event_days``, ``metric_days``: how long they are kept; 0 is for ever. ``lag``: seconds between
     declaring that something has expired and deleting it, longer than any query takes. ``clock``: now,
-    in milliseconds since 1970.
+    in milliseconds since 1970; nothing is done for a lag after it has leapt ahead, as `Leaps` sees it, for
+    what has expired does so for good.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Retention:
         self._event_ms = int(event_days * DAY.step)
         self._metric_ms = int(metric_days * DAY.step)
         self._lag = lag
+        self._leaps = Leaps(clock(), asyncio.get_running_loop().time(), seconds=lag)
         self._expired: dict[str, Aging] = {}
         self._forgotten: dict[str, Aging] = {}
 
@@ -82,6 +85,11 @@ class Retention:
     async def keep(self) -> None:
         """Do all that is due: declare what expires now, and delete what was declared a lag ago."""
         now = self._clock()
+        ahead = self._leaps.look(now, asyncio.get_running_loop().time())
+        if ahead:
+            text = "nothing is deleted: the clock leapt ahead by %.0f s; it is believed after %g s"
+            _log.error(text, ahead, self._lag)
+            return
         async with self._store.events.read() as session:
             types = await session.types()
         for type in types:

@@ -131,6 +131,23 @@ async def test_metrics_may_be_bounded_though_events_are_kept_for_ever(
     assert (await state(store)).expired_before is None
 
 
+async def test_a_clock_that_leaps_ahead_lets_nothing_expire(
+    store: SqliteStore, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    await save(store, 40, 20)
+    await store.metrics.save(KEY, DAY, {DAY.floor(NOW - 20 * DAY.step): Cell(1, b"x")})
+    clock = iter([NOW, NOW + 3_000 * DAY.step])
+    kept = Retention(
+        store, RetentionFigures(registry), lambda: next(clock), event_days=30, metric_days=30, lag=60
+    )
+
+    await kept.keep()
+    assert "nothing is deleted: the clock leapt ahead by 259200000 s" in caplog.text
+    assert (await state(store)).expired_before is None
+    assert await store.metrics.read(KEY, DAY, Span(T0, DAY.ceil(NOW))) != {}
+    await save(store, 0)
+
+
 async def test_several_may_do_it_at_once(store: SqliteStore) -> None:
     await save(store, *range(60))
     keepers = [retention(store, CollectorRegistry(), event_days=30, metric_days=40) for _ in range(4)]

@@ -1,0 +1,38 @@
+"""Leaps of the clock: noticed at once, believed after a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.leaps import LEAP_SECONDS, Leaps
+
+START = 1_700_000_000_000
+YEAR = 365 * 86_400
+
+
+def looks(*times: tuple[float, float]) -> list[float]:
+    """Look after so many seconds at a clock that is so many seconds ahead."""
+    leaps = Leaps(START, 5, seconds=3600)
+    return [leaps.look(int(START + 1000 * (passed + ahead)), 5 + passed) for passed, ahead in times]
+
+
+def test_a_clock_that_goes_on_is_believed() -> None:
+    assert looks((0, 0), (600, 0), (1200, 2), (86_400, LEAP_SECONDS)) == [0, 0, 0, 0]
+
+
+def test_one_that_leaps_ahead_is_not_until_it_is_back() -> None:
+    assert looks((600, YEAR), (1200, YEAR), (1800, 0)) == [YEAR, YEAR, 0]
+
+
+def test_one_that_stays_ahead_is_believed_after_a_while() -> None:
+    assert looks((600, YEAR), (4199, YEAR), (4200, YEAR), (4800, YEAR), (5400, 2 * YEAR)) == pytest.approx(
+        [YEAR, YEAR, 0, 0, YEAR]
+    )
+
+
+def test_one_that_goes_back_is_believed_and_so_is_its_return() -> None:
+    assert looks((600, -YEAR), (1200, -YEAR), (1800, 0), (2400, YEAR)) == [0, 0, 0, YEAR]
+
+
+def test_the_while_begins_anew_with_each_leap() -> None:
+    assert looks((600, YEAR), (1200, 0), (1800, YEAR), (5399, YEAR)) == [YEAR, 0, YEAR, YEAR]
