@@ -16,7 +16,7 @@ from cube.errors import InvalidQuery
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.span import Span
 from cube.store.find import Found
-from cube.web import Parameter, Reply, Request, json_text
+from cube.web import KEY_PARAMETER, Parameter, Reply, Request, json_text
 
 TYPE: Final = "eye"
 DEFAULT_LIMIT: Final = 100
@@ -106,8 +106,9 @@ class _Page:
     offset: int
 
     def at(self, offset: int) -> str:
-        """Return the address of the page at another offset."""
+        """Return the address of the page at another offset; no answer has a key, so this has none."""
         parameters = {**self.parameters, "limit": str(self.limit), "offset": str(offset)}
+        parameters.pop(KEY_PARAMETER, None)
         if offset <= 0:
             del parameters["offset"]
         return f"{self.base}?{urlencode(sorted(parameters.items()))}"
@@ -116,7 +117,8 @@ class _Page:
 def _base(request: Request) -> str:
     """Return the path as an absolute address, in the words that the client asked with."""
     host = request.headers.get("Host")
-    scheme = "https" if request.headers.get("X-Forwarded-Proto", "").lower() == "https" else "http"
+    forwarded = request.headers.get("X-Forwarded-Proto", "").lower()
+    scheme = "https" if forwarded == "https" else request.scheme
     return f"{scheme}://{host}{request.path}" if host else request.path
 
 

@@ -10,7 +10,7 @@ Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refu
 reply. WebSockets are `Conversation` objects.
 """
 
-from cube.web.access import Access, Gate, KeyRing, standard_credentials
+from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
 from cube.web.guard import KeyReader, followed_keys, refuse_exposure, tls_context
 from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
@@ -26,6 +26,7 @@ from cube.web.telemetry import Telemetry, with_process_figures
 from cube.web.websocket import Conversation, Link
 
 __all__ = [
+    "KEY_PARAMETER",
     "WORK_SHARE",
     "Access",
     "Conversation",

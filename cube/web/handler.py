@@ -72,6 +72,7 @@ class Exchange(HTTPMessageDelegate):
         self._version = start_line.version
         remote = getattr(self._connection.context, "remote_ip", "")
         self.request = Request(start_line.method, start_line.path, headers, remote)
+        self.request.scheme = getattr(self._connection.context, "protocol", "http")
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         if self._route is not None:
             self.request.route = self._route.path

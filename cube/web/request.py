@@ -38,10 +38,23 @@ class Request:
     ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
     ``captures``: the parts of the path that a route in braces matched, decoded. ``route``: the path with
     those parts in braces, "" where nothing is there; it and not ``path`` is for logs and figures, for a
-    part may be a key. ``caller``: who was admitted; None before that, and where nobody asks.
+    part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``scheme``:
+    http or https, as the connection is.
     """
 
-    __slots__ = ("body", "caller", "captures", "headers", "id", "method", "path", "query", "remote", "route")
+    __slots__ = (
+        "body",
+        "caller",
+        "captures",
+        "headers",
+        "id",
+        "method",
+        "path",
+        "query",
+        "remote",
+        "route",
+        "scheme",
+    )
 
     def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
         self.method = method
@@ -52,6 +65,7 @@ class Request:
         self.caller: Caller | None = None
         self.captures: Mapping[str, str] = {}
         self.route = ""
+        self.scheme = "http"
         given = headers.get("X-Request-Id")
         self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
 

@@ -329,6 +329,12 @@ def test_a_bad_limit_or_offset_is_the_default(query: str) -> None:
     assert (searched(query).limit, searched(query).offset) == (100, 0)
 
 
+def test_no_link_holds_a_key() -> None:
+    answered_page = page("limit=1&api_key=secret&offset=1", 1, 3)
+    assert "limit=1&offset=2" in answered_page["next"]
+    assert "secret" not in str(answered_page)
+
+
 def page(query: str, found: int, total: int, **headers: str) -> Any:
     one = Found(0, "i", {"session_id": "s", "timestamp": "1970-01-01T00:00:00.000000Z", "data": 1})
     reply = searched(query, **headers).reply([one] * found, total)
