@@ -33,6 +33,13 @@ class HttpSettings:
         low=1 * _MIB,
         high=2**40,
     )
+    answers_bytes: int = setting(
+        512 * _MIB,
+        "All answers held at once because their clients have not read them; beyond it those connections are"
+        " closed that hold most.",
+        low=1 * _MIB,
+        high=2**40,
+    )
     head_seconds: float = setting(
         20.0, "How long a request's head, or a connection's first one, may take.", low=1, high=3600
     )

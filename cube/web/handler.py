@@ -256,8 +256,13 @@ class Exchange(HTTPMessageDelegate):
         self._count(reply.status)
         if written.done():
             self._service.ended(self)
-        else:
-            written.add_done_callback(lambda _: self._service.ended(self))
+            return
+        written.add_done_callback(lambda _: self._sent())
+        self._service.unread.hold(self._stream, len(body))
+
+    def _sent(self) -> None:
+        self._service.unread.hold(self._stream, 0)
+        self._service.ended(self)
 
     def _head(self, reply: Reply, last: bool) -> bytes:
         taken = self._operation or self._route

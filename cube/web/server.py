@@ -24,7 +24,6 @@ from cube.web.process import open_files
 from cube.web.pulse import Pulse
 from cube.web.service import Service
 from cube.web.stream import SecureStream, Stream
-from cube.web.unfinished import Unfinished
 from cube.web.watch import Patience, Watch
 
 OTHER_FILES = 64
@@ -65,9 +64,6 @@ class Server:
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(_patience(service), service.telemetry.watch(lambda: len(self._watch)))
-        # A lone message may always come in, one that is refused for its length included.
-        most = max(service.http.bodies_bytes, 2 * service.max_body_bytes + service.http.head_bytes)
-        self._unfinished = Unfinished(most, service.telemetry.cut.inc)
         self._pulse = Pulse(service.telemetry.lag.observe)
         self._loop.add_reader(self._listening, self._accept)
 
@@ -145,7 +141,7 @@ class Server:
             if error.errno not in (errno.ENOTCONN, errno.EINVAL, errno.ECONNABORTED, ssl.SSL_ERROR_EOF):
                 _log.debug("a connection could not be secured: %s", error)
             return
-        stream.unfinished = self._unfinished
+        stream.unfinished = self.service.unfinished
         self._watch.add(stream)
         self._http.handle_stream(stream, at)
 

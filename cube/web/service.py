@@ -27,6 +27,7 @@ from cube.web.route import Route
 from cube.web.stream import Phase, Stream
 from cube.web.table import RouteTable
 from cube.web.telemetry import Telemetry
+from cube.web.unfinished import Unfinished
 from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
 
 
@@ -62,6 +63,10 @@ class Service(HTTPServerConnectionDelegate):
         self.loop = asyncio.get_running_loop()
         self.http = HttpSettings() if http is None else http
         self.bodies = BodyMemory(max(self.http.bodies_bytes, max_body_bytes))
+        # A lone message may always come in, one that is refused for its length included.
+        incoming = max(self.http.bodies_bytes, 2 * max_body_bytes + self.http.head_bytes)
+        self.unfinished = Unfinished(incoming, telemetry.cut.inc)
+        self.unread = Unfinished(self.http.answers_bytes, telemetry.cut.inc)
         self.leaving = False
         self.stopping = False
         self.sockets: set[Socket] = set()

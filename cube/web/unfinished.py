@@ -1,7 +1,7 @@
-"""Messages that have come in part: how much of them all WebSockets together may hold.
+"""Messages that have come in part, and answers that have gone in part: how much all together may hold.
 
-A frame has to be here as a whole before it can be read, so nothing slows its sender down, and each
-socket may hold twice the limit of a message. Ten thousand of them would hold more than any machine has.
+A WebSocket's frame has to be here as a whole before it can be read, and an answer stays until its client
+has read it. Nothing hurries either, and ten thousand of them would hold more than any machine has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Holder(Protocol):
 
 
 class Unfinished:
-    """Bounds what connections hold of messages that have not ended; ``held``: how many bytes that is now.
+    """Bounds what connections hold of what has not ended; ``held``: how many bytes that is now.
 
     Where it is over ``limit``, those that hold most are closed, and `on_cut` is told of each.
     """
