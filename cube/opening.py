@@ -103,8 +103,8 @@ class _Mongo:
 
 
 async def _mongo(url: str, foreign: Collection[str], stack: AsyncExitStack, *, late: bool) -> _Mongo:
-    from cube.mongo import connect
+    from cube.mongo import connect, disconnect
 
     client = connect(url)
-    stack.push_async_callback(client.close)
+    stack.push_async_callback(disconnect, client)
     return _Mongo(url, client, foreign, late=late)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, PyMongoError
@@ -24,6 +25,9 @@ LEASE_SECONDS = 300.0
 
 LATE_SECONDS = 2.0
 """How long opening a database waits for a server that need not answer yet."""
+
+GOODBYE_SECONDS = 0.4
+"""How long a client that is closed says goodbye to its server."""
 
 _TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 45_000}
 
@@ -69,7 +73,7 @@ class MongoStore:
             return  # a sweep settles the notes that could not be taken away
         finally:
             if self._owned:
-                await self._layout.client.close()
+                await disconnect(self._layout.client)
 
 
 async def open_store(
@@ -125,6 +129,12 @@ def connect(url: str) -> Client:
             f"Got the store URL {without_credentials(url)}; accepted is mongodb://HOST:PORT/?OPTIONS"
             " with user and password percent-encoded."
         ) from None
+
+
+async def disconnect(client: Client) -> None:
+    """Close a client; a server that does not answer its goodbye (``endSessions``) is not waited for."""
+    with pymongo.timeout(GOODBYE_SECONDS):
+        await client.close()
 
 
 def _refused(url: str, error: Exception) -> Unavailable:

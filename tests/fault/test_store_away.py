@@ -172,6 +172,23 @@ def test_under_load_nothing_is_lost_and_nobody_waits_long(stage: Stage) -> None:
         assert sender.slowest < PATIENCE + 5
 
 
+@pytest.mark.parametrize("way", ["killed", "frozen", "silent"])
+def test_sigterm_while_it_is_away_is_a_clean_stop_and_the_next_collector_drains(
+    stage: Stage, way: str
+) -> None:
+    with stage.collector() as collector:
+        assert put(collector, [event(1)])[0] == 200
+        with AWAY[way](stage):
+            assert put(collector, [event(2)])[0] == 202
+            began = time.monotonic()
+            collector.process.terminate()
+            assert collector.process.wait(10) == 0
+            assert time.monotonic() - began < 2.9  # it was not cut off, at 3 s
+    with stage.collector() as collector:
+        until_drained(collector)
+    assert sorted(stage.stored()) == [1, 2]
+
+
 def test_a_collector_killed_while_it_spools_and_drains_loses_nothing(stage: Stage) -> None:
     """Kill it in the middle of both, several times; each next one takes over what the dead ones left."""
     acknowledged: set[int] = set()
