@@ -14,6 +14,8 @@ from cube.store.ports import Store
 PING_SECONDS = 2.0
 """How long the store has to answer before a batch is tried on it."""
 
+LOOK_SECONDS = 10.0
+
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 2.0
 
 _log = logging.getLogger(__name__)
@@ -29,9 +31,21 @@ async def ping(store: Store) -> None:
 
 
 class Drain:
-    """Empties one spool into its store; a task of its own from the moment it is made."""
+    """Empties one spool into its store; a task of its own from the moment it is made.
 
-    def __init__(self, store: Store, spool: Spool, relay: Relay, delivery: Delivery) -> None:
+    ``look_seconds``: how often, with nothing to do, it looks for what processes left that have ended.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        relay: Relay,
+        delivery: Delivery,
+        *,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._look_seconds = look_seconds
         self._store = store
         self._spool = spool
         self._relay = relay
@@ -58,13 +72,23 @@ class Drain:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             if not (self._spool.events or self._relay.away):
-                self._woken.clear()
-                await self._woken.wait()
+                await self._idle()
             elif await self._step():
                 pause = FIRST_PAUSE_SECONDS
             else:
                 await self._rest(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _idle(self) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(self._look_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            try:
+                await self._spool.take_over()
+            except CubeError as error:
+                _log.warning("cannot look for spool files now: %s", error.message)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -139,14 +139,17 @@ def claim_new(directory: Path, database: str, store: str) -> Claimed:
     return claimed
 
 
-def claim_all(directory: Path, database: str, store: str) -> Iterator[Claimed]:
-    """Claim what dead processes left for a database, oldest first."""
+def claim_all(directory: Path, database: str, store: str, *, patient: bool) -> Iterator[Claimed]:
+    """Claim what dead processes left for a database, oldest first.
+
+    ``patient``: look twice at each, for somebody may just be looking at it.
+    """
     for name, path in listed(directory):
         if (name.database, name.store) != (database, store):
             continue
         try:
             claimed = Claimed.claim(directory, name)
-            if claimed is None:  # somebody may just be looking at it
+            if claimed is None and patient:
                 time.sleep(_SECOND_LOOK_SECONDS)
                 claimed = Claimed.claim(directory, name)
         except Unavailable as error:

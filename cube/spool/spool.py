@@ -85,6 +85,7 @@ class Spool:
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._files: list[HeldFile] = []
+        self._left: set[Path] = set()  # files that cannot be used, and were told of
         self._on_damage = on_damage
         self._appends: list[_Append] = []
         self._appending: asyncio.Task[None] | None = None
@@ -108,8 +109,12 @@ class Spool:
         """
         directory.prepare(path)
         spool = cls(path, database, mark, limit_bytes=limit_bytes, clock=clock, on_damage=on_damage)
-        await spool._do(spool._take_over)
+        await spool._do(lambda: spool._take_over(patient=True))
         return spool
+
+    async def take_over(self) -> None:
+        """Take over what processes have left that died, or stopped, since this one started."""
+        await self._do(lambda: self._take_over(patient=False))
 
     async def append(self, events: Sequence[Event]) -> Ticket:
         """Store events durably at the end.
@@ -192,16 +197,22 @@ class Spool:
             self.oldest = next((state.oldest for state in states if state.events), None)
             self.events = sum(state.events for state in states)
 
-    def _take_over(self) -> None:
-        for claimed in directory.claim_all(self._path, self._database, self._mark):
+    def _take_over(self, *, patient: bool) -> None:
+        found: list[HeldFile] = []
+        for claimed in directory.claim_all(self._path, self._database, self._mark, patient=patient):
+            if claimed.path in self._left:
+                claimed.release()
+                continue
             try:
                 held = HeldFile(claimed, self._on_damage, check=True)
             except (CubeError, OSError) as error:  # made by a later Cube, or the disk is full or fails
                 _log.error("the spool file %s is left where it is: %s", claimed.path, error)
+                self._left.add(claimed.path)
                 claimed.release()
                 continue
-            self._files.append(held)
+            found.append(held)
             _log.info("took over %s with %d events", held.path, held.state.events)
+        self._files[:0] = found  # new events go on to the last one
 
     def _append(self, group: Sequence[_Append]) -> list[Ticket]:
         if not self._files:

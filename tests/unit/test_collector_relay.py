@@ -71,7 +71,7 @@ class Stage:
             on_stored=self._drained,
         )
         delivery = Delivery(memory, spool, on_stored=self._drained, on_refused=self._refused)
-        self.drain = Drain(memory, spool, self.relay, delivery)  # type: ignore[arg-type]  # likewise
+        self.drain = Drain(memory, spool, self.relay, delivery, look_seconds=0.05)  # type: ignore[arg-type]  # likewise
 
     def _drained(self, events: int) -> None:
         self.drained += events
@@ -234,3 +234,15 @@ async def test_what_waits_at_a_stop_stays_for_the_next_start(tmp_path: Path) -> 
     await second.until_empty()
     await second.relay.close()
     assert sorted(second.memory.stored) == [1, 2]
+
+
+async def test_what_another_process_leaves_is_drained_by_one_that_lives(stage: Stage, tmp_path: Path) -> None:
+    other = await Spool.open(
+        tmp_path, "db", "mark", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
+    )
+    await other.append(events(1, 2))
+    await other.close()
+    async with asyncio.timeout(20):
+        while stage.drained < 2:  # noqa: ASYNC110 - counts are polled
+            await asyncio.sleep(0.005)
+    assert stage.memory.saves == [[1, 2]]

@@ -126,6 +126,32 @@ async def test_the_next_process_takes_over_what_a_dead_one_left(tmp_path: Path) 
     assert left_in(tmp_path) == []
 
 
+async def test_a_process_takes_over_what_one_leaves_that_ends_after_its_start(tmp_path: Path) -> None:
+    async with spool(tmp_path) as (new, _):
+        async with spool(tmp_path) as (old, _):
+            await old.append(events(1, 2))
+            await new.append(events(3))
+            await new.take_over()
+            assert new.events == 1
+        await new.take_over()
+        assert new.events == 3
+        await new.append(events(4))
+        assert await drained(new) == [1, 2, 3, 4]
+    assert left_in(tmp_path) == []
+
+
+async def test_a_file_that_cannot_be_used_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = await filled(tmp_path, 3)
+    with closing(sqlite3.connect(path)) as later:
+        later.execute("PRAGMA user_version = 999")
+    async with spool(tmp_path) as (one, _):
+        await one.take_over()
+        await one.take_over()
+    assert caplog.text.count("is left where it is") == 1
+
+
 async def test_events_of_another_store_or_database_are_left_alone(tmp_path: Path) -> None:
     async with spool(tmp_path) as (first, _):
         await first.append(events(1))
