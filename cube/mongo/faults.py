@@ -65,6 +65,11 @@ async def answered(seconds: float | None = None) -> AsyncIterator[None]:
             raise asyncio.CancelledError
     except TimeoutError:
         raise Unavailable(f"MongoDB did not answer within {seconds:g} s.") from None
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > cancelling:
+            raise
+        # Nobody cancelled us: what we waited for in PyMongo was, as it gave up a connection.
+        raise Unavailable("MongoDB's connection was given up.") from error
     except PyMongoError as error:
         sentence = unavailable(error)
         if sentence is None:

@@ -74,3 +74,26 @@ def test_only_duplicates_of_ids_are_replaced() -> None:
     assert (
         only_duplicates(BulkWriteError({"writeErrors": [twin], "writeConcernErrors": [{"code": 64}]})) is None
     )
+
+
+async def test_what_pymongo_gives_up_by_itself_is_an_absence_and_not_a_cancellation() -> None:
+    given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    with pytest.raises(Unavailable, match="given up"):
+        async with answered():
+            await given_up
+
+
+async def test_who_is_cancelled_while_waiting_for_the_server_stays_so() -> None:
+    async def wait() -> None:
+        async with answered():
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await wait()
