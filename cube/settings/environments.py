@@ -91,11 +91,11 @@ def read_environments(
 def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
     """Return the environments of a daemon, at least one, with all that its settings say of each.
 
-    Raises `InvalidSettings` where one keeps metrics shorter than events.
+    Raises `InvalidSettings` where one keeps metrics shorter than events, or two share a database.
     """
     common = tuple(_patterns(settings.origins))
     own = settings.environments or (Environment(DEFAULT, settings.database),)
-    return tuple(
+    environments = tuple(
         replace(
             environment,
             database=environment.database or _database(environment.name, settings),
@@ -104,6 +104,8 @@ def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
         )
         for environment in own
     )
+    _refuse_shared_databases(environments)
+    return environments
 
 
 def refuse_short_metrics(event_days: float, metric_days: float, where: str) -> None:
@@ -144,6 +146,18 @@ def _ages(environment: Environment, settings: DaemonSettings) -> Ages:
     )
     refuse_short_metrics(ages.event_days or 0, ages.metric_days or 0, f"the environment {environment.name}")
     return ages
+
+
+def _refuse_shared_databases(environments: tuple[Environment, ...]) -> None:
+    owners: dict[str, str] = {}
+    for environment in environments:
+        # MongoDB, and some file systems, take names that differ only in case for one.
+        owner = owners.setdefault(environment.database.casefold(), environment.name)
+        if owner != environment.name:
+            raise InvalidSettings(
+                f"Got the database {environment.database} for the environments {owner} and"
+                f" {environment.name}; accepted is one of its own for each."
+            )
 
 
 def _database(name: str, settings: DaemonSettings) -> str:
