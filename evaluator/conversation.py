@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -42,6 +43,10 @@ class Channel:
     def caller(self) -> Caller:
         """Who opened the socket."""
         return self._link.request.admitted
+
+    def holding(self, size: int) -> AbstractContextManager[None]:
+        """Count so many bytes of an answer as held for the client to read."""
+        return self._link.holding(size)
 
     async def send(self, row: Mapping[str, Any]) -> None:
         """Send one object; waits for a slow reader."""

@@ -60,7 +60,8 @@ class EventFeed:
         async with channel.answers:
             pieces = Pieces(desk.bounds.answer)
             await desk.write_events(query, query.stop, pieces, channel.framed_event)
-            await channel.send_written(pieces.rows)
+            with channel.holding(pieces.size):
+                await channel.send_written(pieces.rows)
         await channel.end()
 
 

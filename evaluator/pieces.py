@@ -23,12 +23,12 @@ def same(row: Row) -> Row:
 
 
 class Pieces:
-    """The rows of one answer as JSON texts of ``bound`` bytes together at most."""
+    """The rows of one answer as JSON texts of ``bound`` bytes together at most; ``size``: so far."""
 
     def __init__(self, bound: int) -> None:
         self.rows: list[bytes] = []
         self._bound = bound
-        self._bytes = 0
+        self.size = 0
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write some rows; raises `TooMuch` over the bound."""
@@ -47,13 +47,13 @@ class Pieces:
         return b"[" + b",".join(self.rows) + b"]"
 
     def _add(self, size: int) -> None:
-        if self._bytes + size > self._bound:
+        if self.size + size > self._bound:
             raise TooMuch(
                 f"The answer has more than {self._bound} bytes of JSON, which is the limit:"
                 " take a shorter span or a lower limit, or name the fields that you need.",
                 reason="bytes",
             )
-        self._bytes += size
+        self.size += size
 
 
 async def paced(parts: Iterator[T], pace: Pace) -> AsyncGenerator[T, None]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -24,6 +24,7 @@ from cube.web.body import BodyMemory
 from cube.web.log import request_id
 from cube.web.request import Request, described
 from cube.web.stream import Phase, Stream
+from cube.web.unfinished import Unfinished
 
 PING_SECONDS = 30.0
 """How often an idle client is pinged, so that one that vanished is noticed."""
@@ -57,6 +58,9 @@ class Link(Protocol):
     async def fail(self, error: BaseException, **details: Any) -> None:
         """Send an error with `details` beside it; one that is no `CubeError` is logged as a fault."""
 
+    def holding(self, size: int) -> AbstractContextManager[None]:
+        """Count so many bytes as held for the client to read; who holds most may be cut for it."""
+
 
 class Conversation(Protocol):
     """What a daemon does with the messages of one socket."""
@@ -80,6 +84,7 @@ class Host(Protocol):
 
     max_body_bytes: int
     bodies: BodyMemory
+    unread: Unfinished
     sockets: set[Socket]
 
 
@@ -93,6 +98,7 @@ class Socket(WebSocketHandler):
         self.talk = talk
         self.conversation: Conversation = _SILENCE
         self.gone = asyncio.Event()
+        self._held = 0
         self._stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
         self.clear_header("Content-Type")
         self.set_header("X-Request-Id", opening.id)
@@ -173,6 +179,19 @@ class Socket(WebSocketHandler):
             _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
         await self.send({**described(error, self.opening.id), **details})
 
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count bytes as held; see `Link.holding`."""
+        self._hold(size)
+        try:
+            yield
+        finally:
+            self._hold(-size)
+
+    def _hold(self, more: int) -> None:
+        self._held += more
+        self.host.unread.hold(self._stream, self._held)
+
     def revoke(self) -> None:
         """End the socket of a caller who may not call any more; what it still sends is not heard."""
         self.conversation.closed()
@@ -224,6 +243,9 @@ class _Link:
 
     async def fail(self, error: BaseException, **details: Any) -> None:
         await self._socket.fail(error, **details)
+
+    def holding(self, size: int) -> AbstractContextManager[None]:
+        return self._socket.holding(size)
 
 
 async def finish_all(sockets: set[Socket]) -> None:

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.daemon import Daemon, daemon
-from tests.integration.test_web_limits import figure
-from tests.web_client import ask, connection, head
+from tests.integration.test_web_limits import figure, frame
+from tests.web_client import HANDSHAKE, ask, connection, head
 
 BOUND_BYTES = 32 * 2**20
 ROWS, ROW_BYTES = 2_000, 10_000
@@ -34,10 +34,14 @@ async def test_answers_that_nobody_reads_are_bounded_together(tmp_path: Path) ->
     ):
         await fill(collector)
         async with AsyncExitStack() as stack:
-            for _ in range(CROWD):
+            for number in range(CROWD):
                 own = await stack.enter_async_context(connection(evaluator.port))
+                if number % 2:
+                    own.send(head("GET", "/1.0/event?expression=a(text)", {"Host": "cube"}))
+                else:
+                    assert (await own.ask("GET", "/1.0/event/get", headers=HANDSHAKE)).status == 101
+                    own.send(frame(b'{"expression": "a(text)", "stop": "2030-01-01"}'))
                 own.writer.transport.pause_reading()
-                own.send(head("GET", "/1.0/event?expression=a(text)", {"Host": "cube"}))
             async with asyncio.timeout(30):
                 while await figure(evaluator, "cube_connections_cut_total") < CROWD - 1:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
