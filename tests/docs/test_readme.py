@@ -58,7 +58,10 @@ def made_to_run(command: str, log: Path) -> Iterator[Addresses]:
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, log)
         assert process.poll() is None, log.read_text()
-        found = re.search(r"Collector  (\S+)  and UDP (\S+)\nEvaluator  (\S+)\n", log.read_text())
+        # A daemon's own log lines may come between.
+        found = re.search(
+            r"^Collector  (\S+)  and UDP (\S+)\n(?:\{.*\n)*Evaluator  (\S+)$", log.read_text(), re.MULTILINE
+        )
         assert found, log.read_text()
         yield Addresses(collector=found[1], udp=found[2], evaluator=found[3])
     finally:
