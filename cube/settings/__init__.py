@@ -5,18 +5,20 @@ these tables alone come the parser of files, environment variables and flags, ``
 commented files in ``config/``.
 """
 
-from cube.settings.daemons import (
+from cube.settings.collecting import (
     CollectorLimits,
-    CollectorSettings,
-    DaemonSettings,
     DialectSettings,
-    EvaluatorLimits,
-    EvaluatorSettings,
     HorizonSettings,
-    HttpSettings,
     IntakeSettings,
     RetentionSettings,
     SpoolSettings,
+)
+from cube.settings.daemons import (
+    CollectorSettings,
+    DaemonSettings,
+    EvaluatorLimits,
+    EvaluatorSettings,
+    HttpSettings,
     StreamSettings,
 )
 from cube.settings.document import commented_toml, markdown_table

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from tornado.websocket import websocket_connect
 
-from cube.settings import CollectorSettings
-from cube.settings.daemons import HorizonSettings
+from cube.settings import CollectorSettings, HorizonSettings
 from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import ask
 
