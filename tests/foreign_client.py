@@ -52,15 +52,24 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, *flags: str) -> Iterator[Running]:
-    """Run both daemons on a SQLite store; ``flags``: of the collector."""
+def running(directory: Path, *flags: str, database: str = "test") -> Iterator[Running]:
+    """Run both daemons on a SQLite store; ``flags``: of the collector; ``database``: the evaluator's."""
     store = f"sqlite:{directory}"
     with (
         daemon("collector", store, directory, *flags) as collector,
-        daemon("evaluator", store, directory) as evaluator,
+        daemon("evaluator", store, directory, database=database) as evaluator,
         Evaluator(evaluator.http) as metrics,
     ):
         yield Running(collector.http, metrics)
+
+
+@contextmanager
+def running_with(directory: Path, settings: str, database: str) -> Iterator[Running]:
+    """Run both daemons, the collector with a settings file, the evaluator on one environment's database."""
+    file = directory / "settings.toml"
+    file.write_text(settings)
+    with running(directory, "--config", str(file), database=database) as made:
+        yield made
 
 
 def run_python(script: str, *arguments: str) -> str:

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from cube.client import Evaluator
 from tests.daemon import daemon
-from tests.foreign_client import Running, front, run_node, run_python, running
+from tests.foreign_client import Running, front, run_node, run_python, running, running_with
 from tests.mongo_server import MongoServer
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -105,15 +105,7 @@ def test_a_bad_record_is_told_as_a_partial_success(cube: Running) -> None:
 
 
 def test_the_resources_environment_is_that_of_the_key_or_nothing_is_stored(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    flags = ("--config", str(tmp_path / "settings.toml"))
-    store = f"sqlite:{tmp_path}"
-    with (
-        daemon("collector", store, tmp_path, *flags) as collector,
-        daemon("evaluator", store, tmp_path, database="prod") as evaluator,
-        Evaluator(evaluator.http) as metrics,
-    ):
-        prod = Running(collector.http, metrics)
+    with running_with(tmp_path, SETTINGS, "prod") as prod:
         for number, (key, environment) in enumerate(
             [("prod-key", "prod"), ("prod-key", ""), ("prod-key", "dev"), ("", "prod"), ("other", "prod")]
         ):

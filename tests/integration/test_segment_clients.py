@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cube.client import Evaluator
-from tests.daemon import daemon
-from tests.foreign_client import Running, front, run_node, run_python, running
+from tests.foreign_client import Running, front, run_node, run_python, running, running_with
 
 SETTINGS = """
 [environments.prod]
@@ -101,15 +99,7 @@ def test_a_bad_message_costs_only_itself(cube: Running) -> None:
 
 
 def test_the_write_key_is_a_key_wherever_it_stands(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    flags = ("--config", str(tmp_path / "settings.toml"))
-    store = f"sqlite:{tmp_path}"
-    with (
-        daemon("collector", store, tmp_path, *flags) as collector,
-        daemon("evaluator", store, tmp_path, database="prod") as evaluator,
-        Evaluator(evaluator.http) as metrics,
-    ):
-        prod = Running(collector.http, metrics)
+    with running_with(tmp_path, SETTINGS, "prod") as prod:
         lost = run_python("send_segment.py", prod.collector, "unknown", "plain")
         assert "lost 9" in lost
         assert prod.metric("sum(identify)") in (None, 0)
