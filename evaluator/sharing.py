@@ -30,15 +30,22 @@ class Sharing:
     ) -> Contents:
         """Return the contents of some gaps: those in flight are waited for, the others computed.
 
-        A computation is cancelled once nobody waits for it any more; if it fails, all who wait fail.
+        A computation in flight gives only the buckets for which it was joined: it may be at work on the
+        others at an older revision. It is cancelled once nobody waits for it; if it fails, all who wait fail.
         """
-        flights = {(key, bucket, gaps[bucket]): bucket for bucket in gaps}
-        joined = {self._flights[name] for name in flights if name in self._flights}
-        fresh = {name: bucket for name, bucket in flights.items() if name not in self._flights}
+        joined: dict[_Flight, list[int]] = {}
+        fresh: dict[Hashable, int] = {}
+        for bucket, revision in gaps.items():
+            name = (key, bucket, revision)
+            if name in self._flights:
+                joined.setdefault(self._flights[name], []).append(bucket)
+            else:
+                fresh[name] = bucket
         if fresh:
-            joined.add(
-                self._start(frozenset(fresh), {bucket: gaps[bucket] for bucket in fresh.values()}, compute)
+            mine = self._start(
+                frozenset(fresh), {bucket: gaps[bucket] for bucket in fresh.values()}, compute
             )
+            joined[mine] = list(fresh.values())
         for flight in joined:
             flight.waiting += 1
         try:
@@ -47,9 +54,10 @@ class Sharing:
             for flight in joined:
                 self._leave(flight)
         found: Contents = {}
-        for flight in joined:
-            found.update(flight.task.result())
-        return {bucket: content for bucket, content in found.items() if bucket in gaps}
+        for flight, buckets in joined.items():
+            contents = flight.task.result()
+            found.update({bucket: contents[bucket] for bucket in buckets if bucket in contents})
+        return found
 
     async def close(self) -> None:
         """Return when all computations have ended, the cancelled ones included."""

@@ -52,6 +52,16 @@ async def test_another_revision_is_another_computation() -> None:
     assert [await task for task in tasks] == [{0: b"1"}, {0: b"2"}]
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_a_computation_gives_only_the_buckets_it_was_joined_for(newest_first: bool) -> None:
+    sharing, computing = Sharing(), Computing()
+    gaps = [{0: 7, 1: 8}, {0: 9, 1: 8}][:: -1 if newest_first else 1]
+    tasks = [await begun(sharing, computing, some) for some in gaps]
+    computing.go.set_result(None)
+    for task, some in zip(tasks, gaps, strict=True):
+        assert await task == {bucket: b"%d" % revision for bucket, revision in some.items()}
+
+
 async def test_nothing_is_remembered() -> None:
     sharing, computing = Sharing(), Computing()
     computing.go.set_result(None)
