@@ -22,15 +22,18 @@ FIRST_ROWS = 512
 FIRST_SEARCHED_ROWS = 1
 """The same where a pattern is searched for: that alone may take seconds."""
 
+MOST_ROWS = 65_536
+"""No slice has more: blocks are shorter, and nothing is learned of longer ones."""
+
 _GROWTH = 8
 
 
 class Slices:
     """Works on the blocks of one scan, slice by slice: in threads, each slice in a turn of its own.
 
-    How many rows a slice has follows from what the last one took; ``searched``: whether patterns are
-    searched for. Whoever gives up waits for the slice
-    that is being worked on, so that nothing goes on behind the backs of those whose turn it is.
+    How many rows a slice has follows from what the last one took, and is `MOST_ROWS` at most;
+    ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
+    worked on, so that nothing goes on behind the backs of those whose turn it is.
     """
 
     def __init__(self, pace: Pace, executor: Executor | None = None, *, searched: bool = False) -> None:
@@ -46,16 +49,16 @@ class Slices:
             first += len(part)
             async with self._pace():
                 made, seconds = await in_thread(self._executor, _timed, work, part)
-            self._adapt(seconds)
+            self._adapt(len(part), seconds)
             yield made
 
-    def _adapt(self, seconds: float) -> None:
+    def _adapt(self, rows: int, seconds: float) -> None:
+        """Learn from a slice; one that the block's end cut short says nothing of longer ones."""
         if seconds > 2 * PIECE_SECONDS:
-            self._rows = max(1, int(self._rows * PIECE_SECONDS / seconds))
-        elif seconds < PIECE_SECONDS / _GROWTH:
-            self._rows *= _GROWTH
-        elif seconds < PIECE_SECONDS / 2:
-            self._rows *= 2
+            self._rows = max(1, int(rows * PIECE_SECONDS / seconds))
+        elif rows == self._rows and seconds < PIECE_SECONDS / 2:
+            growth = _GROWTH if seconds < PIECE_SECONDS / _GROWTH else 2
+            self._rows = min(growth * rows, MOST_ROWS)
 
 
 async def in_thread(executor: Executor | None, work: Callable[..., T], *arguments: object) -> T:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cube.columns.block import Block
-from cube.store.slices import FIRST_ROWS, FIRST_SEARCHED_ROWS, Slices
+from cube.store.slices import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, Slices
 
 
 def block(rows: int) -> Block:
@@ -45,6 +45,17 @@ async def test_cheap_rows_make_long_slices() -> None:
     assert [size async for size in slices.each(block(FIRST_ROWS), len)] == [FIRST_ROWS]
     assert len([size async for size in slices.each(block(100_000), len)]) < 20
     assert turns.held == 0
+
+
+async def test_slices_do_not_grow_without_end() -> None:
+    """Each of many blocks takes no time, and so says that the next slice may be longer."""
+    slices = Slices(Turns())
+    for _ in range(100):  # 512 * 8**100 rows are more than an index may be
+        assert [size async for size in slices.each(block(10), len)] == [10]
+    assert len([size async for size in slices.each(block(4 * FIRST_ROWS), len)]) > 1
+    for _ in range(40):
+        assert sum([size async for size in slices.each(block(3 * MOST_ROWS), len)]) == 3 * MOST_ROWS
+    assert max([size async for size in slices.each(block(3 * MOST_ROWS), len)]) == MOST_ROWS
 
 
 async def test_dear_rows_make_short_slices() -> None:
