@@ -41,7 +41,10 @@ class Bounds:
     answer: int = 64 * 2**20
 
     def check(self, buckets: int, groups: int) -> None:
-        """Raise `TooMuch` where an answer has too many groups or cells."""
+        """Raise `TooMuch` where an answer has too many groups or cells.
+
+        ``groups``: 0 without any; else what has been counted of them, which need not be all.
+        """
         if groups > self.groups:
             raise TooMuch(
                 f"The expression has more than {self.groups} groups; accepted are {self.groups}:"
@@ -49,10 +52,17 @@ class Bounds:
                 reason="groups",
                 field="expression",
             )
-        if buckets * max(1, groups) > self.cells:
+        if buckets > self.cells:
             raise TooMuch(
-                f"The answer has {buckets} buckets times {max(1, groups)} groups; accepted are"
-                f" {self.cells} together: take a shorter span or a larger step.",
+                f"The answer has {buckets} buckets; accepted are {self.cells}:"
+                " take a shorter span or a larger step.",
+                reason="cells",
+            )
+        if buckets * groups > self.cells:
+            raise TooMuch(
+                f"The answer has {buckets} buckets times {groups} groups or more; accepted are {self.cells}"
+                f" values together, with so many groups {self.cells // groups} buckets: take a shorter span,"
+                " a larger step or fewer groups.",
                 reason="cells",
             )
 
@@ -149,15 +159,18 @@ def _indexes(buckets: Collection[int], tier: Tier, span: Span) -> npt.NDArray[np
 def _read_groups(
     default: Floats, buckets: range, contents: Mapping[int, bytes], bounds: Bounds
 ) -> dict[GroupKey, Floats]:
+    """Read the values by group; over the bound of cells the groups are still counted, for the refusal."""
     groups: dict[GroupKey, Floats] = {}
+    most, spare = bounds.cells // max(1, len(buckets)), default.copy()
     for bucket, content in contents.items():
         index = (bucket - buckets.start) // buckets.step
         for key, value in decode_groups(content):
             values = groups.get(key)
             if values is None:
-                bounds.check(len(buckets), len(groups) + 1)
-                values = groups[key] = default.copy()
+                bounds.check(0, len(groups) + 1)
+                values = groups[key] = default.copy() if len(groups) < most else spare
             values[index] = value
+    bounds.check(len(buckets), len(groups))
     return groups
 
 

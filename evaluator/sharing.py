@@ -42,9 +42,7 @@ class Sharing:
             else:
                 fresh[name] = bucket
         if fresh:
-            mine = self._start(
-                frozenset(fresh), {bucket: gaps[bucket] for bucket in fresh.values()}, compute
-            )
+            mine = self._start(frozenset(fresh), {bucket: gaps[bucket] for bucket in fresh.values()}, compute)
             joined[mine] = list(fresh.values())
         for flight in joined:
             flight.waiting += 1

@@ -10,11 +10,14 @@ import pytest
 
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
+from cube.expression.nodes import Reduction
 from cube.metric import group_key
 from cube.span import Span
 from cube.tier import MINUTE
 from evaluator.answers import metric_rows
-from evaluator.series import Bounds, Series, compute, reductions
+from evaluator.cells import encode_value
+from evaluator.refusals import TooMuch
+from evaluator.series import Bounds, Series, compute, read_series, reductions
 
 NAN = math.nan
 SPAN = Span(0, 2 * MINUTE.step)
@@ -111,5 +114,28 @@ def test_too_many_groups_are_refused() -> None:
 
 
 def test_too_many_cells_are_refused() -> None:
-    with pytest.raises(InvalidQuery, match="2 buckets times 3 groups"):
+    with pytest.raises(InvalidQuery, match="2 buckets times 3 groups or more; .* 1 buckets: "):
         compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, Bounds(cells=5))
+
+
+def test_too_many_buckets_are_refused_without_a_word_of_groups() -> None:
+    with pytest.raises(InvalidQuery, match="The answer has 6 buckets; accepted are 5:"):
+        Bounds(cells=5).check(6, 0)
+
+
+@pytest.mark.parametrize("buckets", [20, 10])
+def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
+    """With half the span there are as many groups, so the refusal says what span would do."""
+    reduction = parse_metric("sum(x).group(g)")
+    assert isinstance(reduction, Reduction)
+    contents = {
+        bucket * MINUTE.step: encode_value(
+            reduction, {group_key(f"{number}"): (1.0, 0.0) for number in range(bucket % 5, 937, 5)}
+        )
+        for bucket in range(buckets)
+    }
+    span = Span(0, buckets * MINUTE.step)
+    with pytest.raises(TooMuch, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
+        read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000))
+    with pytest.raises(TooMuch, match="more than 900 groups"):
+        read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000, groups=900))
