@@ -83,7 +83,8 @@ class IntakeFigures:
 
     def refused(self, events: int, reason: str) -> None:
         """Count events that were not accepted: ``overloaded``, ``stopping``, what the store says of those
-        in the spool (``store``), what the horizon says (``too_old``, ``too_new``), or one of `REASONS`."""
+        in the spool (``store``), what the horizon says (``too_old``, ``too_new``, ``expired``), or one
+        of `REASONS`."""
         self._refused.labels(reason).inc(events)
 
     def drained(self, events: int) -> None:

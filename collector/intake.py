@@ -11,12 +11,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from collector.batch import Batch
 from collector.budget import Account, Budget
 from collector.figures import REASONS, IntakeFigures
+from collector.leaps import Kept
 from collector.parcel import Parcel, locate
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.event import Event
@@ -50,9 +51,9 @@ class Lane:
 class Intake:
     """Accepts batches of one environment and makes them durable.
 
-    ``horizon``: how far from their arrival, by ``clock``, events may be. ``budget``: bounds what is
-    accepted and not durable, in all intakes together. ``commit_events``: one write takes no further
-    request once it has so many.
+    ``horizon``: how far from their arrival, by ``clock``, events may be; of ``kept``, what it keeps.
+    ``budget``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
+    write takes no further request once it has so many.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Intake:
         saver: Saver,
         *,
         horizon: Horizon,
+        kept: Kept | None = None,
         clock: Callable[[], int],
         budget: Budget,
         commit_events: int,
         figures: IntakeFigures,
     ) -> None:
-        self.horizon = horizon
+        self._horizon = horizon
+        self._kept = kept
         self._saver = saver
         self._clock = clock
         self._budget = budget
@@ -75,6 +78,13 @@ class Intake:
         self._context = copy_context()  # a commit is of many requests, and logged as of none
         self._lanes: dict[str, Lane] = {}
         self._closed = False
+
+    @property
+    def horizon(self) -> Horizon:
+        """What events that arrive now have to be within."""
+        if self._kept is None:
+            return self._horizon
+        return replace(self._horizon, expired_before=self._kept.expired_before)
 
     async def accept(self, batch: Batch) -> int:
         """Make a batch durable, and return how many of its events are only in the spool.
@@ -90,8 +100,8 @@ class Intake:
     def offer(self, batch: Batch) -> asyncio.Future[int]:
         """Take a batch and return the promise that `accept` waits for.
 
-        Raises `InvalidEvent` for an event that is not within the horizon, `Overloaded`, and `Unavailable`
-        once the intake is closed.
+        Raises `InvalidEvent` for an event that is not within the horizon or has expired, `Overloaded`, and
+        `Unavailable` once the intake is closed.
         """
         if not batch.events:
             self.check()

@@ -11,6 +11,7 @@ from collector.budget import Budget
 from collector.drain import Drain, ping
 from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
+from collector.leaps import Kept
 from collector.relay import Direct, Relay
 from cube.environment import Ages
 from cube.errors import Unavailable
@@ -37,12 +38,15 @@ async def open_intakes(
     budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
     figures = IntakeFigures(registry)
     figures.watch(budget)
-    horizons = {environment.name: _horizon(environment.ages) for environment in environments_of(settings)}
-    savers = await _savers(stores, settings, registry, clock, figures)
+    ages = {environment.name: environment.ages for environment in environments_of(settings)}
+    lag = settings.retention.lag_seconds
+    kept = {name: Kept(_ms(own.event_days, DAY) or 0, clock, seconds=lag) for name, own in ages.items()}
+    savers = await _savers(stores, settings, registry, clock, figures, kept)
     return {
         name: Intake(
             saver,
-            horizon=horizons[name],
+            horizon=_horizon(ages[name]),
+            kept=kept[name],
             clock=clock,
             budget=budget,
             commit_events=settings.intake.commit_events,
@@ -66,6 +70,7 @@ async def _savers(
     registry: CollectorRegistry,
     clock: Callable[[], int],
     figures: IntakeFigures,
+    kept: Mapping[str, Kept],
 ) -> Mapping[str, Saver]:
     if not settings.spool.directory or StoreUrl.parse(settings.store).scheme == "sqlite":
         return {name: Direct(store.events) for name, store in stores.items()}
@@ -75,7 +80,7 @@ async def _savers(
     try:
         for name, store in stores.items():
             spool = await _spool(databases[name], settings, spool_figures, clock)
-            savers[name] = relay = _relay(store, spool, settings, figures, spool_figures)
+            savers[name] = relay = _relay(store, spool, settings, figures, spool_figures, kept[name])
             await _meet(store, relay)
     except BaseException:
         for saver in savers.values():
@@ -113,6 +118,7 @@ def _relay(
     settings: CollectorSettings,
     figures: IntakeFigures,
     spool_figures: SpoolFigures,
+    kept: Kept,
 ) -> Relay:
     def drained(events: int) -> None:
         figures.drained(events)
@@ -125,6 +131,7 @@ def _relay(
         spool,
         on_stored=drained,
         on_refused=lambda events: figures.refused(events, "store"),
+        expired_before=lambda: kept.expired_before,
     )
     Drain(store, spool, relay, delivery)
     return relay

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 LEAP_SECONDS = 60.0
 """By how much a clock has to run ahead to have leapt: what is less, a time server corrects every day."""
 
@@ -31,3 +34,31 @@ class Leaps:
         self._zero += 1000 * ahead
         self._since = None
         return 0
+
+
+class Kept:
+    """The events that retention does not let expire, by the clock as far as that is believed.
+
+    ``event_ms``: how long after their time; 0 is for ever. ``seconds``: how long a leap is not believed.
+    """
+
+    def __init__(
+        self,
+        event_ms: int,
+        clock: Callable[[], int],
+        *,
+        seconds: float,
+        passed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._event_ms = event_ms
+        self._clock = clock
+        self._passed = passed
+        self._leaps = Leaps(clock(), passed(), seconds=seconds)
+
+    @property
+    def expired_before(self) -> int | None:
+        """What is older has expired now, whether or not anybody has declared that yet; None: nothing has."""
+        if not self._event_ms:
+            return None
+        now = self._clock()
+        return now - self._event_ms - int(1000 * self._leaps.look(now, self._passed()))

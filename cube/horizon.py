@@ -1,4 +1,4 @@
-"""The horizon: how old, and how far ahead of its arrival, an event may be."""
+"""The horizon: how old, and how far ahead of its arrival, an event may be, and what has expired."""
 
 from __future__ import annotations
 
@@ -9,47 +9,60 @@ from cube import instant
 from cube.errors import InvalidEvent
 from cube.event import Event
 
-TOO_OLD, TOO_NEW = "too_old", "too_new"
+TOO_OLD, TOO_NEW, EXPIRED = "too_old", "too_new", "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """``past_ms``, ``future_ms``: how far an event's time may be from its arrival; None: any far."""
+    """``past_ms``, ``future_ms``: how far an event's time may be from its arrival; None: any far.
+
+    ``expired_before``: what is older would be deleted for its age as soon as it is stored; None: nothing.
+    """
 
     past_ms: int | None = None
     future_ms: int | None = None
+    expired_before: int | None = None
 
     def accepts(self, event: Event, now: int) -> bool:
-        """Tell whether an event that arrives at `now` is within; both bounds are."""
-        return self._reason(event, now) is None
+        """Tell whether an event that arrives at `now` is within; all bounds are."""
+        first, last = self._bounds(now)
+        return first <= event.time <= last
 
     def check(self, event: Event, now: int) -> None:
-        """Raise `InvalidEvent` for an event that is not within; its ``reason`` is too_old or too_new."""
-        reason = self._reason(event, now)
-        if reason is not None:
-            raise InvalidEvent(
-                f"Got the time {instant.format(event.time)}; accepted are times {self._shown(now)}.",
-                field="time",
-                reason=reason,
-                id=None if isinstance(event.id, bytes) else event.id,
-            )
+        """Raise `InvalidEvent` for an event that is not within; its ``reason`` is one of the three above."""
+        if not self.accepts(event, now):
+            raise self._refusal(event, now)
 
     def check_all(self, events: Sequence[Event], now: int) -> None:
         """Do what `check` does for all that arrive together; its error has the ``index`` of the first."""
-        if self.past_ms is None and self.future_ms is None:
+        if self == _BOUNDLESS:
             return
+        first, last = self._bounds(now)
         for index, event in enumerate(events):
-            try:
-                self.check(event, now)
-            except InvalidEvent as error:
-                raise error.at(index) from None
+            if not first <= event.time <= last:
+                raise self._refusal(event, now).at(index)
 
-    def _reason(self, event: Event, now: int) -> str | None:
-        if self.past_ms is not None and event.time < now - self.past_ms:
-            return TOO_OLD
-        if self.future_ms is not None and event.time > now + self.future_ms:
-            return TOO_NEW
-        return None
+    def _bounds(self, now: int) -> tuple[int, int]:
+        first = instant.EARLIEST if self.past_ms is None else now - self.past_ms
+        last = instant.LATEST if self.future_ms is None else now + self.future_ms
+        return (first if self.expired_before is None else max(first, self.expired_before)), last
+
+    def _refusal(self, event: Event, now: int) -> InvalidEvent:
+        reason, accepted = self._reason(event.time, now)
+        return InvalidEvent(
+            f"Got the time {instant.format(event.time)}; {accepted}.",
+            field="time",
+            reason=reason,
+            id=None if isinstance(event.id, bytes) else event.id,
+        )
+
+    def _reason(self, time: int, now: int) -> tuple[str, str]:
+        if self.past_ms is not None and time < now - self.past_ms:
+            return TOO_OLD, f"accepted are times {self._shown(now)}"
+        if self.expired_before is not None and time < self.expired_before:
+            before = instant.format(max(self.expired_before, instant.EARLIEST))
+            return EXPIRED, f"events before {before} have expired (retention.event_days)"
+        return TOO_NEW, f"accepted are times {self._shown(now)}"
 
     def _shown(self, now: int) -> str:
         bounds = [
@@ -61,3 +74,6 @@ class Horizon:
             if time is not None
         ]
         return " ".join(bounds)
+
+
+_BOUNDLESS = Horizon()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from cube import instant
 from cube.errors import CubeError, InvalidEvent
 from cube.event import Event
 from cube.spool.record import Record
@@ -30,8 +31,9 @@ class Delivery:
     """Moves records to a store.
 
     ``on_stored`` and ``on_refused`` are told how many were stored, and how many were set aside because
-    the store refuses them. What is delivered twice, because the process died before the removal, is
-    stored once: events keep their ids.
+    the store refuses them. ``expired_before``: what is older would be deleted for its age as soon as it is
+    stored, and is set aside as well; None: nothing. What is delivered twice, because the process died before
+    the removal, is stored once: events keep their ids.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Delivery:
         *,
         on_stored: Callable[[int], None],
         on_refused: Callable[[int], None],
+        expired_before: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._events = events
         self._spool = spool
         self._on_stored = on_stored
         self._on_refused = on_refused
+        self._expired_before = expired_before
 
     async def batch(self) -> bool:
         """Deliver the first records; return whether there were any.
@@ -57,11 +61,23 @@ class Delivery:
         if head is None:
             return False
         by_type: dict[str, list[Record]] = {}
-        for record in head.records:
+        for record in await self._without_expired(head):
             by_type.setdefault(record.event.type, []).append(record)
         for type, records in by_type.items():
             await self._deliver(head, type, records)
         return True
+
+    async def _without_expired(self, head: Head) -> Sequence[Record]:
+        """Set aside what has expired while it waited; return the others."""
+        before = self._expired_before()
+        expired = [] if before is None else [one for one in head.records if one.event.time < before]
+        if before is None or not expired:
+            return head.records
+        reason = f"events before {instant.format(max(before, instant.EARLIEST))} have expired"
+        await self._spool.set_aside(head.ticket(expired), reason)
+        self._on_refused(len(expired))
+        _log.error("%d events in the spool are set aside: %s", len(expired), reason)
+        return [record for record in head.records if record.event.time >= before]
 
     async def _deliver(self, head: Head, type: str, records: Sequence[Record]) -> None:
         """Store records of one type; those that the store refuses are set aside, and the others go on."""

@@ -63,6 +63,7 @@ class Stage:
         self.memory = memory
         self.spool = spool
         self.drained = 0
+        self.expired_before: int | None = None
         self.refused = 0
         self.relay = Relay(
             memory,  # type: ignore[arg-type]  # it only saves
@@ -70,7 +71,13 @@ class Stage:
             patience_seconds=0.05,
             on_stored=self._drained,
         )
-        delivery = Delivery(memory, spool, on_stored=self._drained, on_refused=self._refused)
+        delivery = Delivery(
+            memory,
+            spool,
+            on_stored=self._drained,
+            on_refused=self._refused,
+            expired_before=lambda: self.expired_before,
+        )
         self.drain = Drain(memory, spool, self.relay, delivery, look_seconds=0.05)  # type: ignore[arg-type]  # likewise
 
     def _drained(self, events: int) -> None:
@@ -176,6 +183,21 @@ async def test_what_the_store_refuses_is_set_aside_and_the_rest_goes_on(stage: S
     await stage.until_empty()
     assert sorted(stage.memory.stored) == [1, 2, 3, 4, 6, 7, 8, 20]
     assert (stage.drained, stage.refused) == (8, 4)
+
+
+async def test_what_expired_while_it_waited_is_set_aside_with_one_sentence(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", [Event("a", time, time) for time in range(10)])
+    stage.expired_before = 4
+    stage.memory.away = False
+    await stage.until_empty()
+    assert sorted(stage.memory.stored) == [4, 5, 6, 7, 8, 9]
+    assert (stage.drained, stage.refused) == (6, 4)
+    assert (
+        caplog.text.count("4 events in the spool are set aside: events before 1970-01-01T00:00:00.004Z") == 1
+    )
 
 
 async def test_an_event_that_the_store_cannot_bear_is_set_aside(stage: Stage) -> None:

@@ -31,6 +31,10 @@ def event(time: int, id: str | bytes = b"made") -> Event:
         (Horizon(future_ms=1), -(10**9), True),
         (Horizon(past_ms=0), -1, False),
         (Horizon(future_ms=0), 1, False),
+        (Horizon(expired_before=NOW - 10), -10, True),
+        (Horizon(expired_before=NOW - 10), -11, False),
+        (Horizon(past_ms=100, expired_before=NOW - 10), -11, False),
+        (Horizon(past_ms=5, expired_before=NOW - 10), -6, False),
     ],
 )
 def test_it_accepts_what_is_within_its_bounds_which_are_too(
@@ -64,6 +68,15 @@ def test_it_accepts_what_is_within_its_bounds_which_are_too(
             (
                 "Got the time 0001-01-01T00:00:00.000Z; accepted are times from 0001-01-01T00:00:00.001Z"
                 " to 9999-12-31T23:59:59.999Z."
+            ),
+        ),
+        (
+            Horizon(past_ms=5_000, expired_before=NOW - 1_000),
+            NOW - 2_000,
+            "expired",
+            (
+                "Got the time 2011-07-18T23:59:58.000Z; events before 2011-07-18T23:59:59.000Z have expired"
+                " (retention.event_days)."
             ),
         ),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.leaps import LEAP_SECONDS, Leaps
+from collector.leaps import LEAP_SECONDS, Kept, Leaps
 
 START = 1_700_000_000_000
 YEAR = 365 * 86_400
@@ -36,3 +36,20 @@ def test_one_that_goes_back_is_believed_and_so_is_its_return() -> None:
 
 def test_the_while_begins_anew_with_each_leap() -> None:
     assert looks((600, YEAR), (1200, 0), (1800, YEAR), (5399, YEAR)) == [YEAR, 0, YEAR, YEAR]
+
+
+def test_what_has_expired_follows_the_clock_but_not_its_leaps() -> None:
+    passed, clock = [0.0], [START]
+    kept = Kept(1000, lambda: clock[0], seconds=3600, passed=lambda: passed[0])
+    assert kept.expired_before == START - 1000
+    passed[0], clock[0] = 60, START + 60_000
+    assert kept.expired_before == START + 59_000
+    clock[0] += 1000 * YEAR
+    assert kept.expired_before == START + 59_000
+    passed[0] += 3600
+    clock[0] += 3_600_000
+    assert kept.expired_before == clock[0] - 1000
+
+
+def test_what_is_kept_for_ever_never_expires() -> None:
+    assert Kept(0, lambda: START, seconds=1).expired_before is None
