@@ -53,6 +53,7 @@ def receivers(
 
     yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
     if settings.dialects.statsd:
-        reader = StatsdReader(settings.dialects.statsd_lines, clock)
+        dialect = settings.dialects
+        reader = StatsdReader(dialect.statsd_lines, clock, dialect.statsd_flavour)
         figures = DatagramFigures(registry, "cube_statsd")
         yield receiver("statsd", reader, figures, settings.dialects.statsd_port)

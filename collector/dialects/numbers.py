@@ -8,7 +8,8 @@ from typing import Final
 
 from cube.event import MAX_INTEGER, MIN_INTEGER
 
-LONGEST: Final = 40
+LONGEST: Final = 400
+"""Python's clients write large floats without an exponent: up to 309 digits."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)

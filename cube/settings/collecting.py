@@ -113,9 +113,14 @@ class DialectSettings:
     statsd_port: int = setting(8125, "The port of StatsD; 0 is any free one.", low=0, high=65_535)
     statsd_lines: int = setting(
         10_000,
-        "Lines of StatsD stored in one second; more are dropped and counted.",
+        "Values of StatsD's lines stored in one second; more are dropped and counted.",
         low=1,
         high=10**7,
+    )
+    statsd_flavour: str = setting(
+        "statsd",
+        "What a gauge's sign means: of statsd that it is a change, of datadog nothing.",
+        choices=("statsd", "datadog"),
     )
     eye: bool = setting(True, "Take what clients of The Eye send, and answer what they ask.")
     eye_events: int = setting(
