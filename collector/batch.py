@@ -61,7 +61,7 @@ def read_batch(text: bytes, limits: Limits, *, now: int) -> Batch:
     Raises `InvalidRequest` for text that is not JSON, `TooLarge`, and `InvalidEvent` with the ``index``
     of the first event that is wrong (none for a lone object).
     """
-    return _batch(json_text.decode(text), text, limits, now)
+    return _batch(json_text.decode_leniently(text), text, limits, now)
 
 
 async def read_batch_aside(text: bytes, limits: Limits, *, now: int) -> Batch:
@@ -76,13 +76,13 @@ def read_message(text: bytes, limits: Limits, *, now: int) -> Message:
 
     Its errors carry the ``ack``.
     """
-    raw = json_text.decode(text)
+    raw = json_text.decode_leniently(text)
     if not isinstance(raw, dict) or "events" not in raw or "type" in raw:
         return Message(_batch(raw, text, limits, now))
     ack = raw.get("ack", ABSENT)
     try:
         if len(text) > limits.event_bytes:
-            text = bytes(msgspec.json.decode(text, type=dict[str, msgspec.Raw])["events"])
+            text = _text_of_events(text)
         return Message(_batch(raw["events"], text, limits, now), ack)
     except InvalidRequest as error:
         if ack is not ABSENT:
@@ -102,7 +102,7 @@ def read_each(text: bytes, limits: Limits, *, now: int) -> tuple[list[Event], li
     events: list[Event] = []
     errors: list[InvalidRequest] = []
     try:
-        raw = json_text.decode(text)
+        raw = json_text.decode_leniently(text)
     except InvalidRequest as error:
         return [], [error]
     for item in raw if isinstance(raw, list) else [raw]:
@@ -111,6 +111,13 @@ def read_each(text: bytes, limits: Limits, *, now: int) -> tuple[list[Event], li
         except InvalidEvent as error:
             errors.append(error)
     return events, errors
+
+
+def _text_of_events(message: bytes) -> bytes:
+    try:
+        return bytes(msgspec.json.decode(message, type=dict[str, msgspec.Raw])["events"])
+    except (msgspec.DecodeError, RecursionError, UnicodeError):  # one that was read leniently
+        return json_text.encode(json_text.decode_leniently(message)["events"])
 
 
 def _batch(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
@@ -148,9 +155,16 @@ def _parse_all(raw: list[Any], now: int) -> list[Event]:
 
 def _check_sizes(text: bytes, limits: Limits) -> None:
     """Refuse an array with an event that is too long (no text within the bound of one has any)."""
-    for index, item in enumerate(msgspec.json.decode(text, type=list[msgspec.Raw])):
-        if len(memoryview(item)) > limits.event_bytes:
+    for index, size in enumerate(_sizes(text)):
+        if size > limits.event_bytes:
             raise _event_too_large(limits, index)
+
+
+def _sizes(text: bytes) -> list[int]:
+    try:
+        return [len(memoryview(item)) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError, UnicodeError):  # a text that was read leniently
+        return [len(json_text.encode(item)) for item in json_text.decode_leniently(text)]
 
 
 def _event_too_large(limits: Limits, index: int | None) -> TooLarge:

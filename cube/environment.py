@@ -117,4 +117,4 @@ def make_key() -> str:
 
 def digest(secret: str) -> bytes:
     """Return what is kept of a key's secret: SHA-256, which is enough for secrets made at random."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()

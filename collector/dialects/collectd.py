@@ -51,7 +51,7 @@ def _refuse(error: CubeError, request: Request) -> Reply:
 
 
 def _translate(request: Request, context: Context, *, differences: bool) -> Translation:
-    body = json_text.decode(request.body)
+    body = json_text.decode_leniently(request.body)
     drafts: list[Draft] = []
     refusals: list[Refusal] = []
     for item in body if isinstance(body, list) else [body]:
@@ -220,5 +220,5 @@ def _text(item: Mapping[str, Any], name: str, default: str | None = None) -> str
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, float):
-        return True
+        return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST

@@ -57,7 +57,7 @@ def is_passthrough(request: Request) -> bool:
 def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]]:
     """Make drafts of ``[{"data": …}, …]``: events of type ``passthrough``, at the time of their arrival."""
     try:
-        body = json_text.decode(request.body)
+        body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
         return (), (Refusal(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
@@ -79,7 +79,7 @@ def _from_body(request: Request) -> Iterator[tuple[str, str]]:
     if _IN_BODY not in request.body:
         return
     try:
-        body = json_text.decode(request.body)
+        body = json_text.decode_leniently(request.body)
     except InvalidRequest:
         return  # told where the body is read
     events = body.get("data") if isinstance(body, Mapping) else None

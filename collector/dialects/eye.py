@@ -68,7 +68,7 @@ def _sent(request: Request) -> Any:
     if not request.body.strip():
         return {}
     try:
-        return json_text.decode(request.body)
+        return json_text.decode_leniently(request.body)
     except InvalidRequest as error:
         raise InvalidRequest(f"JSON parse error - {error.message}") from None
 
@@ -78,7 +78,7 @@ def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
     sent: dict[str, Any] = dict(fields)
     if "data" in sent:
         try:
-            sent["data"] = json_text.decode(sent["data"])
+            sent["data"] = json_text.decode_leniently(sent["data"])
         except InvalidRequest as error:
             raise InvalidRequest(f"JSON parse error in data - {error.message}") from None
     return sent
@@ -111,7 +111,7 @@ def _draft(sent: Any) -> Draft:
 def _text(sent: Mapping[str, Any], name: str) -> str:
     value = sent.get(name)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        text = str(value).strip()
+        text = value.strip() if isinstance(value, str) else shown(value)
         if 1 <= len(text) <= MAX_TEXT_LENGTH and "\0" not in text:
             return text
     raise InvalidEvent(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import msgspec
-
-_ENCODER = msgspec.json.Encoder(order="deterministic")
+from cube.web import json_text
 
 
 def hashed(value: Any) -> str:
     """Return an id of 32 characters that equal JSON values share, whatever the order of their keys."""
-    return hashlib.sha256(_ENCODER.encode(value)).hexdigest()[:32]
+    return hashlib.sha256(json_text.encode_ordered(value)).hexdigest()[:32]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from cube.environment import MADE_KEY
+from cube.event import MAX_INTEGER, MIN_INTEGER
+from cube.shown import shown
 from cube.web import json_text
 
 REMOVED: Final = "[removed]"
@@ -60,13 +63,14 @@ class Redaction:
             return [self.clean(item, depth - 1) for item in value]
         if isinstance(value, bytes):
             return self.text(value.decode(errors="replace"))
-        return value if value is None or isinstance(value, bool | int | float) else self.text(str(value))
+        if value is None or _is_plain(value):
+            return value
+        return self.text(shown(value) if isinstance(value, float) else str(value))
 
     def text(self, text: str) -> str:
         """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
         text = text[:_MAX_TEXT]
-        if not text.isascii():  # half a surrogate pair is no text that can be stored
-            text = text.encode(errors="replace").decode()
+        text = json_text.storable(text)
         text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
         for key in self._keys:
             text = text.replace(key, REMOVED)
@@ -75,6 +79,13 @@ class Redaction:
 
     def _property(self, name: Any, value: Any, depth: int) -> Any:
         return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether an event's data may have a value as it is; other numbers are shown as text."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and MIN_INTEGER <= value <= MAX_INTEGER
 
 
 def _plain(name: str) -> str:

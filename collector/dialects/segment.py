@@ -24,7 +24,7 @@ from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.event import ABSENT
 from cube.web import Reply, Request
-from cube.web.json_text import decode, encode
+from cube.web.json_text import convert_leniently, decode_leniently, encode
 from cube.web.request import refusal
 
 NAME: Final = "segment"
@@ -55,7 +55,7 @@ class _Keyed(msgspec.Struct):
 
 def batch(request: Request, _: Context) -> Translation:
     """Read ``/v1/batch`` and ``/v1/import``: messages of any call."""
-    body = _object(decode(request.body))
+    body = _object(decode_leniently(request.body))
     messages = body.get("batch")
     if not isinstance(messages, list):
         raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
@@ -66,7 +66,7 @@ def batch(request: Request, _: Context) -> Translation:
 
 def call(request: Request, _: Context, *, kind: str) -> Translation:
     """Read ``/v1/track`` and its like: one message."""
-    return _translation([_outcome(_object(decode(request.body)), kind, {})])
+    return _translation([_outcome(_object(decode_leniently(request.body)), kind, {})])
 
 
 def pixel(request: Request, _: Context) -> Translation:
@@ -81,11 +81,7 @@ def pixel(request: Request, _: Context) -> Translation:
 
 def credentials(request: Request) -> Credentials:
     """Find the ``writeKey`` in a body or a pixel's data (Basic and Bearer are found by all)."""
-    if request.path.startswith(_PIXEL_PATH):
-        given = _pixel_data(request)
-        key = given.get("writeKey") if isinstance(given, dict) else None
-    else:
-        key = _body_key(request.body)
+    key = _pixel_key(request) if request.path.startswith(_PIXEL_PATH) else _body_key(request.body)
     return Credentials(keys=frozenset((key,))) if isinstance(key, str) and key else Credentials()
 
 
@@ -207,20 +203,28 @@ def _pixel_shown(_: Sequence[Refusal]) -> Reply:
 def _pixel_data(request: Request) -> Any:
     text = request.parameters().get("data", "")
     if text.lstrip().startswith("{"):
-        return decode(text)
+        return decode_leniently(text)
     plain = (
         text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
     )  # a + may be lost on its way
     try:
-        return decode(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+        return decode_leniently(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
     except (ValueError, binascii.Error):
         raise InvalidRequest("Got no JSON, nor base64 of it, as data.") from None
 
 
+def _pixel_key(request: Request) -> Any:
+    try:
+        given = _pixel_data(request)
+    except InvalidRequest:
+        return None  # the translation tells what is wrong
+    return given.get("writeKey") if isinstance(given, dict) else None
+
+
 def _body_key(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body, type=_Keyed).writeKey
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return convert_leniently(body, _Keyed).writeKey
+    except (msgspec.ValidationError, InvalidRequest):
         return None  # the translation tells what is wrong
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cube.shown import shown as as_json
+
 
 def shown(value: Any) -> str:
     """Return a value for a sentence: short, and of what is nested (it may be so without end) its kind."""
@@ -14,7 +16,5 @@ def shown(value: Any) -> str:
             return "an object"
         case list():
             return "an array"
-        case str():
-            return repr(value[:80])
         case _:
-            return repr(value)[:80]
+            return as_json(value)

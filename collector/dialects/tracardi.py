@@ -32,7 +32,7 @@ def _track(request: Request, context: Context) -> Translation:
 def _decoded(request: Request) -> Any:
     """Read the body, whatever the content type: the Python client sends none."""
     try:
-        return json_text.decode(request.body)
+        return json_text.decode_leniently(request.body)
     except InvalidRequest as error:
         raise InvalidPayload(error.message, ()) from None
 
@@ -92,7 +92,7 @@ def _of_body(request: Request) -> Mapping[str, Any]:
     if media_type(request) in (FORM, MULTIPART):
         return form(request)
     try:
-        value = json_text.decode(request.body)
+        value = json_text.decode_leniently(request.body)
     except InvalidRequest:
         value = request.body.decode(errors="replace")
     return value if isinstance(value, dict) else {"body": value}
@@ -107,7 +107,7 @@ def _credentials(request: Request) -> Credentials:
 
 def _source(request: Request) -> str:
     try:
-        raw = json_text.decode(request.body)
+        raw = json_text.decode_leniently(request.body)
     except InvalidRequest:  # which the translation tells
         return ""
     source = raw.get("source") if isinstance(raw, dict) else None

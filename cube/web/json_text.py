@@ -1,4 +1,4 @@
-"""JSON in and out: strict, and every refusal an `InvalidRequest` with a sentence."""
+"""JSON in and out; every refusal is an `InvalidRequest` with a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from cube.errors import InvalidRequest
+from cube.web import json_repair
+from cube.web.json_repair import Unrepresentable
 
 THREAD_BYTES = 256 * 1024
 """Longer texts are decoded in a thread: 16 MiB take about 0.2 s, too long for the event loop."""
@@ -39,9 +41,51 @@ async def decode_aside(text: bytes | str) -> Any:
     return await asyncio.get_running_loop().run_in_executor(None, decode, text)
 
 
+def decode_leniently(text: bytes | str) -> Any:
+    """Read one JSON text with events; a value that JSON does not allow costs no other value.
+
+    What `decode` takes comes out the same. Beside it are read, so that `cube.event.Event.parse` refuses
+    the one event that has them and names their place: ``NaN`` and ``Infinity`` (floats), numbers that no
+    double holds (`Unrepresentable`, a float), half a surrogate pair and bytes that are not UTF-8 (lone
+    surrogates), and any nesting (deeper than `json_repair.MAX_DEPTH`, ten times as deep as data may be,
+    it is emptied). A byte order mark, and control characters in text, do no harm and are accepted.
+
+    Raises `InvalidRequest`, with the line and column, for what does not have the form of JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return json_repair.decode(text)
+
+
+def convert_leniently(text: bytes | str, kind: Any) -> Any:
+    """Do what `decode_leniently` does, and return a value of a msgspec type.
+
+    Raises `InvalidRequest`, and `msgspec.ValidationError` for a value of another type.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return msgspec.convert(json_repair.decode(text), kind)
+
+
 def encode(value: Any) -> bytes:
-    """Write a value as compact JSON (datetimes come out with microseconds: make them text before)."""
-    return _ENCODER.encode(value)
+    """Write a value as compact JSON (datetimes come out with microseconds: make them text before).
+
+    It takes whatever `decode_leniently` returns: NaN and infinities become null, an `Unrepresentable` its
+    text, and a lone surrogate U+FFFD, as in `storable`.
+    """
+    return _encoded(_ENCODER, value)
+
+
+def encode_ordered(value: Any) -> bytes:
+    """Do what `encode` does, with the keys in order: equal values have equal texts."""
+    return _encoded(_ORDERED, value)
+
+
+def storable(text: str) -> str:
+    """Return a text with U+FFFD for each lone surrogate, which no UTF-8 can have."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _refused(error: msgspec.DecodeError) -> InvalidRequest:
@@ -52,4 +96,26 @@ def _refused(error: msgspec.DecodeError) -> InvalidRequest:
     return InvalidRequest(message, index=int(found[1]) if found else None)
 
 
-_ENCODER = msgspec.json.Encoder()
+def _encoded(encoder: msgspec.json.Encoder, value: Any) -> bytes:
+    try:
+        return encoder.encode(value)
+    except UnicodeEncodeError:
+        return encoder.encode(_all_storable(msgspec.to_builtins(value, enc_hook=_text_of)))
+
+
+def _all_storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {_all_storable(name): _all_storable(item) for name, item in value.items()}
+    return [_all_storable(item) for item in value] if isinstance(value, list) else value
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, Unrepresentable):
+        return value.text
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_text_of)
+_ORDERED = msgspec.json.Encoder(enc_hook=_text_of, order="deterministic")

@@ -79,6 +79,19 @@ def test_an_event_that_is_too_long_is_refused_alone_and_in_an_array() -> None:
     assert refused.value.details["index"] == 1
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_sizes_are_bounded_in_a_text_that_is_read_leniently_too(start: bytes) -> None:
+    event = b'{"type":"a","data":"%b"}'
+    long = start + b"[%b,%b]" % (event % b"\t", event % (b"x" * 200))
+    for read, text in (
+        (read_batch, long),
+        (read_message, b'{"events":%b,"ack":1}' % long.removeprefix(start)),
+    ):
+        with pytest.raises(TooLarge) as refused:
+            read(text, LIMITS, now=NOW)
+        assert refused.value.details["index"] == 1
+
+
 def test_a_long_array_of_short_events_is_accepted() -> None:
     assert len(read([{"type": "a", "data": "x" * 150}] * 5).events) == 5
 

@@ -42,7 +42,7 @@ def test_the_keys_of_the_request_go_wherever_they_stand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(1, 1), (None, None), (True, True), (b"\xff", "\ufffd"), ("\ud800", "?")]
+    ("value", "shown"), [(1, 1), (None, None), (True, True), (b"\xff", "\ufffd"), ("\ud800", "\ufffd")]
 )
 def test_other_values_stay_or_become_text(value: Any, shown: Any) -> None:
     assert Redaction().clean(value) == shown

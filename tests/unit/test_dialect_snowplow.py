@@ -236,7 +236,7 @@ def test_what_is_unknown_or_not_of_its_kind_stands_under_extra() -> None:
 )
 def test_a_number_that_is_none_refuses_the_event_that_is_about_it(name: str, value: str) -> None:
     refusal = refusal_of(posted({"e": "se", name: value}))
-    assert f"Got the {name} '{value}'; accepted is a " in refusal.reason
+    assert f'Got the {name} "{value}"; accepted is a ' in refusal.reason
 
 
 def test_whole_numbers_beyond_64_bits_become_decimal_ones() -> None:
@@ -261,7 +261,7 @@ def test_page_ping_offsets_that_are_left_out_are_0() -> None:
     ("sent", "reason"),
     [
         ({}, "Got no kind of event (e); accepted are ue, pv, pp, se, ev, tr, ti, ad."),
-        ({"e": "xx"}, "Got the kind of event (e) 'xx'; accepted are"),
+        ({"e": "xx"}, 'Got the kind of event (e) "xx"; accepted are'),
         ({"e": "ue"}, "Got a self-describing event without data.data"),
         ({"e": "ue", "ue_pr": "{"}, "The parameter ue_pr cannot be read"),
         ({"e": "ue", "ue_pr": '{"data": 3}'}, "Got a self-describing event without data.data"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cube.errors import InvalidRequest
-from cube.web import json_text
+from cube.web import json_repair, json_text
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,45 @@ async def test_a_long_text_is_read_in_a_thread_to_the_same_effect() -> None:
     assert len(await json_text.decode_aside(long)) == json_text.THREAD_BYTES + 1
     with pytest.raises(InvalidRequest):
         await json_text.decode_aside(long[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"-Infinity", "-inf"),
+        (b"[1, NaN]", "[1, nan]"),
+        (b"[-1e999]", "[-1e999]"),
+        (b"9" * 5_000, "9" * 80),
+        (b'"\\ud800"', "'\\ud800'"),
+        (b'"\xff"', "'\\udcff'"),
+        (b"\xef\xbb\xbf{}", "{}"),
+        (b'"a\tb"', "'a\\tb'"),
+    ],
+)
+def test_a_value_that_json_does_not_allow_is_read_so_that_it_is_told_apart(text: bytes, value: str) -> None:
+    assert repr(json_text.decode_leniently(text)) == value
+    json_text.encode(json_text.decode_leniently(text)).decode()
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1,]", b"{} {}", b"{'a': 1}", b"[" * 100_000, b"[NaN"])
+def test_what_has_not_the_form_of_json_is_refused_leniently_too(text: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        json_text.decode_leniently(text)
+    assert "line 1, column" in refused.value.message
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"]":', b"}"), (b'[{"\\"[":', b"}]")])
+def test_what_is_nested_too_deeply_is_emptied_and_its_neighbours_are_not(
+    opening: bytes, closing: bytes
+) -> None:
+    deep = opening * 2_000 + b"1" + closing * 2_000
+    first, found, last = json_text.decode_leniently(b'["[", %b, {"a": "]"}]' % deep)
+    assert (first, last) == ("[", {"a": "]"})
+    depth = 1
+    while found:
+        found = found[0] if isinstance(found, list) else next(iter(found.values()))
+        depth += 1
+    assert depth == json_repair.MAX_DEPTH - 1
 
 
 def test_what_json_does_not_have_is_a_fault() -> None:

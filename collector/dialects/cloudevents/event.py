@@ -15,7 +15,7 @@ from collector.dialects.shown import shown
 from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import ABSENT, MAX_ID_LENGTH
-from cube.web.json_text import decode
+from cube.web.json_text import decode, decode_leniently
 
 VERSIONS: Final = ("1.0", "0.3")
 
@@ -107,7 +107,7 @@ def content_of(data: bytes, media: str | None) -> dict[str, Any]:
     if media is None:
         return _guessed(data)
     if is_json(media):
-        return {"data": decode(data)}
+        return {"data": _json(data)}
     if media.strip().lower().startswith("text/"):
         return _text(data, media)
     return _bytes(data)
@@ -141,9 +141,32 @@ def _from_base64(text: Any) -> bytes:
 
 def _guessed(data: bytes) -> dict[str, Any]:
     try:
-        return {"data": decode(data)}
+        return {"data": _json(data)}
     except InvalidRequest:
         return _text(data, "text/plain")
+
+
+def _json(data: bytes) -> Any:
+    """Read JSON. Raises `InvalidRequest`.
+
+    SDKs put no quotes around text in binary mode: what neither is JSON nor begins as an object, an array
+    or quoted text does is text as it stands.
+    """
+    try:
+        return decode(data)
+    except InvalidRequest:
+        if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", b'"')):
+            return decode_leniently(data)
+        if (text := _utf8(data)) is None:
+            raise
+        return text
+
+
+def _utf8(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _text(data: bytes, media: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest
 from cube.web import Reply, Request
 from cube.web.form import media_type
-from cube.web.json_text import decode
+from cube.web.json_text import decode_leniently
 from cube.web.request import refusal
 
 NAME: Final = "cloudevents"
@@ -41,10 +41,10 @@ def translate(request: Request, _: Context) -> Translation:
     media = media_type(request)
     if media.startswith(_BATCH):
         _check_format(media, _BATCH)
-        return _batch(decode(request.body))
+        return _batch(decode_leniently(request.body))
     if media.startswith(_STRUCTURED):
         _check_format(media, _STRUCTURED)
-        return _single(decode(request.body), from_json)
+        return _single(decode_leniently(request.body), from_json)
     if binary.VERSION_HEADER not in request.headers:
         raise InvalidRequest(
             f"Got the content type {media[:80]!r} and no ce-specversion; accepted are"

@@ -5,16 +5,16 @@ Source: the OpenTelemetry Protocol specification (OTLP/HTTP) and opentelemetry-p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from typing import Final
+from typing import Any, Final
 
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.otlp.json_form import JsonForm
 from collector.dialects.otlp.record import Emitter, Encoding, Group
 from cube.environment import Credentials
-from cube.errors import CubeError, InvalidRequest
+from cube.errors import CubeError, InvalidRequest, TooLarge
 from cube.web import Reply, Request
 from cube.web.form import media_type
 from cube.web.request import refusal
@@ -53,24 +53,24 @@ def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Trans
     refusals: list[Refusal] = []
     for group in encoding.groups(request.body):
         check_count(len(drafts) + len(refusals) + len(group.records))
+        if group.wrong:
+            refusals += [Refusal(group.wrong, encoding.shown(record)) for record in group.records]
+            continue
         for outcome in _outcomes(encoding, group, hashed_ids=hashed_ids):
             (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
     return Translation(drafts, partial(_answer, encoding), refusals)
 
 
 def credentials(request: Request) -> Credentials:
-    """Find the environments that the resources name."""
-    encoding = _encoding(request)
-    named: set[str] = set()
-    for encoded in {group.resource for group in encoding.groups(request.body)}:
-        try:
-            attributes = encoding.resource(encoded)
-        except InvalidRequest:
-            continue  # its records are refused, one by one, when they are translated
-        name = next((attributes[key] for key in _ENVIRONMENTS if key in attributes), None)
-        if isinstance(name, str) and name:
-            named.add(name)
-    return Credentials(environments=frozenset(named))
+    """Find the environments that the resources name; what cannot be read is told by `translate`."""
+    try:
+        encoding = _encoding(request)
+        named = {_environment(encoding, resource) for resource in _resources(encoding.groups(request.body))}
+    except TooLarge:
+        raise
+    except InvalidRequest:
+        return Credentials()
+    return Credentials(environments=frozenset(named - {""}))
 
 
 def refuse(error: CubeError, request: Request) -> Reply:
@@ -79,6 +79,26 @@ def refuse(error: CubeError, request: Request) -> Reply:
     encoding = _protobuf()() if media_type(request) == _PROTOBUF else JsonForm()
     status = 415 if isinstance(error, UnsupportedMedia) else reply.status
     return Reply(encoding.status(error.message), status, encoding.content_type)
+
+
+def _resources(groups: Iterable[Group]) -> Iterator[Any]:
+    """Return each encoded resource once, where that is easily told."""
+    seen: set[bytes] = set()
+    for group in groups:
+        if isinstance(group.resource, bytes):
+            if group.resource in seen:
+                continue
+            seen.add(group.resource)
+        yield group.resource
+
+
+def _environment(encoding: Encoding, resource: Any) -> str:
+    try:
+        attributes = encoding.resource(resource)
+    except InvalidRequest:
+        return ""  # its records are refused, one by one, when they are translated
+    name = next((attributes[key] for key in _ENVIRONMENTS if key in attributes), None)
+    return name if isinstance(name, str) else ""
 
 
 def _encoding(request: Request) -> Encoding:
@@ -109,18 +129,18 @@ def _outcomes(encoding: Encoding, group: Group, *, hashed_ids: bool) -> Iterator
     emitter = Emitter(resource, scope, hashed_ids=hashed_ids)
     for encoded in group.records:
         try:
-            _check_size(encoded)
+            _check_size(encoding.size(encoded))
             yield emitter.draft(encoding.record(encoded))
         except InvalidRequest as error:
             yield _refusal(encoding, encoded, error)
 
 
-def _check_size(encoded: bytes) -> None:
-    if len(encoded) > MAX_RECORD_BYTES:
-        raise InvalidRequest(f"Got a record of {len(encoded)} bytes; accepted are {MAX_RECORD_BYTES}.")
+def _check_size(size: int) -> None:
+    if size > MAX_RECORD_BYTES:
+        raise InvalidRequest(f"Got a record of {size} bytes; accepted are {MAX_RECORD_BYTES}.")
 
 
-def _refusal(encoding: Encoding, encoded: bytes, error: InvalidRequest) -> Refusal:
+def _refusal(encoding: Encoding, encoded: Any, error: InvalidRequest) -> Refusal:
     return Refusal(error.message, encoding.shown(encoded))
 
 

@@ -1,31 +1,27 @@
-"""OTLP's JSON: lowerCamelCase, ids in hex, 64-bit integers as text or number, unknown fields ignored."""
+"""OTLP's JSON: requests are parted first, and each resource, scope and record read on its own.
+
+Source: the OTLP specification (lowerCamelCase, ids in hex, unknown fields ignored) and ProtoJSON, whose
+ways to write a number are read in `collector.dialects.otlp.proto_json`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
-from collector.dialects.otlp.record import (
-    MAX_INTEGER,
-    MAX_TIME,
-    MIN_INTEGER,
-    Attributes,
-    Group,
-    LogRecord,
-    Scope,
-    Values,
-    number,
-)
+from collector.dialects.otlp.proto_json import Number, double, enum, hexadecimal, integer, wide_integer
+from collector.dialects.otlp.record import Attributes, Group, LogRecord, Scope, Values
+from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
-from cube.web.json_text import decode, encode
+from cube.web.json_text import convert_leniently, decode_leniently, encode
 
-_T = TypeVar("_T")
 _NOTHING: Final = msgspec.Raw(b"{}")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
-_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_MAX_TIME: Final = 2**64 - 1
+_MAX_COUNT: Final = 2**32 - 1
+_BESIDE_SCOPES: Final = frozenset(("resource", "schemaUrl"))
+_BESIDE_RECORDS: Final = frozenset(("scope", "schemaUrl"))
 
 
 class _Camel(msgspec.Struct, rename="camel", gc=False):
@@ -33,24 +29,24 @@ class _Camel(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Scoped(_Camel):
+    log_records: list[msgspec.Raw] | None
     scope: msgspec.Raw = _NOTHING
-    log_records: list[msgspec.Raw] | None = None
 
 
 class _Resourced(_Camel):
+    scope_logs: list[_Scoped] | None
     resource: msgspec.Raw = _NOTHING
-    scope_logs: list[_Scoped] | None = None
 
 
 class _Request(_Camel):
-    resource_logs: list[_Resourced] | None = None
+    resource_logs: list[_Resourced] | None
 
 
 class _AnyValue(_Camel):
     string_value: str | None = None
     bool_value: bool | None = None
-    int_value: int | str | None = None
-    double_value: float | str | None = None
+    int_value: Number | None = None
+    double_value: Number | msgspec.UnsetType | None = msgspec.UNSET
     bytes_value: str | None = None
     array_value: _Values | None = None
     kvlist_value: _Pairs | None = None
@@ -80,21 +76,21 @@ class _Scope(_Camel):
 
 
 class _Record(_Camel):
-    time_unix_nano: int | str | None = None
-    observed_time_unix_nano: int | str | None = None
-    severity_number: int | None = None
+    time_unix_nano: Number | None = None
+    observed_time_unix_nano: Number | None = None
+    severity_number: Number | None = None
     severity_text: str | None = None
     body: _AnyValue | None = None
     attributes: list[_Pair] | None = None
-    dropped_attributes_count: int | None = None
-    flags: int | None = None
+    dropped_attributes_count: Number | None = None
+    flags: Number | None = None
     trace_id: str | None = None
     span_id: str | None = None
     event_name: str | None = None
 
 
 class JsonForm:
-    """The encoding ``application/json``."""
+    """The encoding ``application/json``. What is encoded is JSON text, or a value of one read leniently."""
 
     content_type = "application/json"
 
@@ -103,44 +99,53 @@ class JsonForm:
 
     def groups(self, body: bytes) -> Iterator[Group]:
         """Part a request into groups."""
-        for resourced in _typed(body, _Request).resource_logs or ():
+        try:
+            request = msgspec.json.decode(body, type=_Request)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            yield from _parted(decode_leniently(body))
+            return
+        for resourced in request.resource_logs or ():
+            resource = bytes(resourced.resource)
             for scoped in resourced.scope_logs or ():
                 records = [bytes(record) for record in scoped.log_records or ()]
-                yield Group(bytes(resourced.resource), bytes(scoped.scope), records)
+                yield Group(resource, bytes(scoped.scope), records)
 
-    def resource(self, encoded: bytes) -> Attributes:
+    def resource(self, encoded: Any) -> Attributes:
         """Read a resource's attributes."""
         resource = _typed(encoded, _Resource | None)
         return {} if resource is None else _pairs(resource.attributes, 0, self._values)
 
-    def scope(self, encoded: bytes) -> Scope:
+    def scope(self, encoded: Any) -> Scope:
         """Read a scope."""
         scope = _typed(encoded, _Scope | None) or _Scope()
         return Scope(scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values))
 
-    def record(self, encoded: bytes) -> LogRecord:
+    def record(self, encoded: Any) -> LogRecord:
         """Read a record."""
         record = _typed(encoded, _Record)
+        if record == _EMPTY and not _is_record(self.shown(encoded)):
+            raise InvalidRequest("Got an object without any field of a log record; accepted are log records.")
         return LogRecord(
-            time=_integer(record.time_unix_nano or 0, 0, MAX_TIME),
-            observed=_integer(record.observed_time_unix_nano or 0, 0, MAX_TIME),
-            severity_number=record.severity_number or 0,
+            time=integer(record.time_unix_nano or 0, 0, _MAX_TIME),
+            observed=integer(record.observed_time_unix_nano or 0, 0, _MAX_TIME),
+            severity_number=enum(record.severity_number or 0),
             severity_text=record.severity_text or "",
             body=_value(record.body, 0, self._values),
             attributes=_pairs(record.attributes, 0, self._values),
-            dropped=record.dropped_attributes_count or 0,
-            flags=record.flags or 0,
-            trace_id=_hex(record.trace_id, 32),
-            span_id=_hex(record.span_id, 16),
+            dropped=integer(record.dropped_attributes_count or 0, 0, _MAX_COUNT),
+            flags=integer(record.flags or 0, 0, _MAX_COUNT),
+            trace_id=hexadecimal(record.trace_id, 32),
+            span_id=hexadecimal(record.span_id, 16),
             event_name=record.event_name or "",
         )
 
-    def shown(self, encoded: bytes) -> Any:
+    def size(self, encoded: Any) -> int:
+        """Return how many bytes a record takes."""
+        return len(encoded) if isinstance(encoded, bytes) else len(encode(encoded))
+
+    def shown(self, encoded: Any) -> Any:
         """Return a record that cannot be read."""
-        try:
-            return decode(encoded)
-        except InvalidRequest:
-            return encoded.decode(errors="replace")
+        return decode_leniently(encoded) if isinstance(encoded, bytes) else encoded
 
     def response(self, rejected: int, message: str) -> bytes:
         """Make the reply to what was taken, but for so many records."""
@@ -153,15 +158,57 @@ class JsonForm:
         return encode({"message": message})
 
 
-def _typed(text: bytes, kind: Any) -> Any:
+_EMPTY: Final = _Record()
+_FIELDS: Final = frozenset(_Record.__struct_encode_fields__)
+
+
+def _is_record(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object is a record that says nothing, and nothing else."""
+    return not value or not _FIELDS.isdisjoint(value)
+
+
+def _parted(request: Any) -> Iterator[Group]:
+    """Part a request of which something is not as it should be: only that is refused."""
+    for resourced in _listed(request, "resourceLogs", frozenset()):
+        try:
+            scopes = _listed(resourced, "scopeLogs", _BESIDE_SCOPES)
+        except InvalidRequest as error:
+            yield Group({}, {}, [resourced], error.message)
+            continue
+        for scoped in scopes:
+            yield _group(resourced.get("resource"), scoped)
+
+
+def _group(resource: Any, scoped: Any) -> Group:
     try:
-        return msgspec.json.decode(text, type=kind)
-    except RecursionError:
-        raise InvalidRequest("The JSON is nested too deeply to be read.") from None
-    except UnicodeError:
-        raise InvalidRequest("Got text that is not UTF-8; accepted is JSON in UTF-8.") from None
-    except msgspec.DecodeError as error:
-        raise InvalidRequest(f"Got no OTLP JSON: {error}.") from None
+        records = _listed(scoped, "logRecords", _BESIDE_RECORDS)
+    except InvalidRequest as error:
+        return Group({}, {}, [scoped], error.message)
+    return Group(resource, scoped.get("scope"), records)
+
+
+def _listed(value: Any, name: str, beside: frozenset[str]) -> list[Any]:
+    """Return a list in an object; one that has other fields instead is something else, not empty."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"Got {shown(value)}; accepted is an object with {name}.")
+    items = value.get(name)
+    if isinstance(items, list):
+        return items
+    if items is not None:
+        raise InvalidRequest(f"Got {shown(items)} as {name}; accepted is an array.")
+    if name not in value and not beside.issuperset(value):
+        fields = ", ".join(list(value)[:5])[:80]
+        raise InvalidRequest(f"Got an object with {fields} and no {name}; accepted is one with {name}.")
+    return []
+
+
+def _typed(encoded: Any, kind: Any) -> Any:
+    try:
+        if isinstance(encoded, bytes):
+            return convert_leniently(encoded, kind)
+        return msgspec.convert(encoded, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
 
 
 def _pairs(pairs: list[_Pair] | None, depth: int, values: Values) -> dict[str, Any]:
@@ -181,33 +228,9 @@ def _value(given: _AnyValue | None, depth: int, values: Values) -> Any:
         return [_value(item, depth + 1, values) for item in items]
     if given.kvlist_value is not None:
         return _pairs(given.kvlist_value.values, depth + 1, values)
+    for scalar in (given.string_value, given.bool_value, given.bytes_value):
+        if scalar is not None:
+            return scalar
     if given.int_value is not None:
-        return _integer(given.int_value, MIN_INTEGER, MAX_INTEGER)
-    if given.double_value is not None:
-        return _double(given.double_value)
-    if given.string_value is not None:
-        return given.string_value
-    return given.bytes_value if given.bool_value is None else given.bool_value
-
-
-def _integer(given: int | str, low: int, high: int) -> int:
-    if isinstance(given, str) and not _INTEGER.fullmatch(given):
-        raise InvalidRequest(f"Got {given[:80]!r}; accepted is an integer, as text or a number.")
-    value = int(given)
-    if not low <= value <= high:
-        raise InvalidRequest(f"Got the integer {str(given)[:80]}; accepted are those from {low} to {high}.")
-    return value
-
-
-def _double(given: float | str) -> float | str:
-    try:
-        return number(float(given))
-    except ValueError:
-        raise InvalidRequest(f"Got {given[:80]!r} as a double; accepted is a number."[:200]) from None  # type: ignore[index]  # text: a number cannot fail
-
-
-def _hex(given: str | None, digits: int) -> str:
-    """Return an id; one that is not valid counts as absent, as the protocol says."""
-    if given is None or len(given) != digits or not _HEX.fullmatch(given) or not given.strip("0"):
-        return ""
-    return given.lower()
+        return wide_integer(given.int_value)
+    return None if given.double_value is msgspec.UNSET else double(given.double_value)

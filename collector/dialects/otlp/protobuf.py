@@ -44,7 +44,10 @@ class Protobuf:
     def groups(self, body: bytes) -> Iterator[Group]:
         """Part a request into groups. Fields may come in any order; a message in parts is joined."""
         wire = Wire()
-        for resourced in _all(wire.submessages(body), _RESOURCE_LOGS):
+        found = list(_all(wire.submessages(body), _RESOURCE_LOGS))
+        if body and not found:
+            raise InvalidRequest("Got a message without resource_logs; accepted is an OTLP request for logs.")
+        for resourced in found:
             fields = list(wire.submessages(resourced))
             described = b"".join(_all(fields, _RESOURCE))
             for scoped in _all(fields, _SCOPE_LOGS):
@@ -63,6 +66,8 @@ class Protobuf:
     def record(self, encoded: bytes) -> LogRecord:
         """Read a record."""
         record = _read(logs.LogRecord, encoded)
+        if encoded and not record.ListFields():
+            raise InvalidRequest("Got a message without any field of a log record; accepted are log records.")
         return LogRecord(
             time=record.time_unix_nano,
             observed=record.observed_time_unix_nano,
@@ -76,6 +81,10 @@ class Protobuf:
             span_id=_hex(record.span_id, _SPAN_ID_BYTES),
             event_name=record.event_name,
         )
+
+    def size(self, encoded: bytes) -> int:
+        """Return how many bytes a record takes."""
+        return len(encoded)
 
     def shown(self, encoded: bytes) -> Any:
         """Return a record that cannot be read, in base64."""
@@ -101,7 +110,7 @@ def _read(kind: type[_M], encoded: bytes) -> _M:
     try:
         return kind.FromString(encoded)
     except DecodeError as error:
-        raise InvalidRequest(f"Got no OTLP protobuf: {str(error)[:200]}.") from None
+        raise InvalidRequest(f"Got bytes that are not OTLP in protobuf: {str(error)[:200]}.") from None
 
 
 def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: Values) -> dict[str, Any]:

@@ -22,10 +22,6 @@ MAX_DEPTH: Final = 60
 MAX_VALUES: Final = 1_000_000
 """Those of one request, empty ones included (of two bytes each): they take two seconds."""
 
-MIN_INTEGER: Final = -(2**63)
-MAX_INTEGER: Final = 2**63 - 1
-MAX_TIME: Final = 2**64 - 1
-
 Attributes: TypeAlias = "Mapping[str, Any]"
 
 _UID = "log.record.uid"
@@ -70,11 +66,15 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Encoded records of one scope of one resource, those two encoded as well."""
+    """Encoded records of one scope of one resource, those two encoded as well.
 
-    resource: bytes
-    scope: bytes
-    records: Sequence[bytes]
+    ``wrong``: why these are no records, and all of them are refused.
+    """
+
+    resource: Any
+    scope: Any
+    records: Sequence[Any]
+    wrong: str = ""
 
 
 class Values:
@@ -93,23 +93,29 @@ class Values:
 
 
 class Encoding(Protocol):
-    """One of the encodings of OTLP, for one request. What cannot be read raises `InvalidRequest`."""
+    """One of the encodings of OTLP, for one request. What cannot be read raises `InvalidRequest`.
+
+    What is encoded hangs on the encoding: bytes, or a value that is not looked at yet.
+    """
 
     content_type: str
 
     def groups(self, body: bytes) -> Iterator[Group]:
         """Part a request into groups, without reading what is in them."""
 
-    def resource(self, encoded: bytes) -> Attributes:
+    def resource(self, encoded: Any) -> Attributes:
         """Read a resource's attributes."""
 
-    def scope(self, encoded: bytes) -> Scope:
+    def scope(self, encoded: Any) -> Scope:
         """Read a scope."""
 
-    def record(self, encoded: bytes) -> LogRecord:
+    def record(self, encoded: Any) -> LogRecord:
         """Read a record."""
 
-    def shown(self, encoded: bytes) -> Any:
+    def size(self, encoded: Any) -> int:
+        """Return how many bytes a record takes."""
+
+    def shown(self, encoded: Any) -> Any:
         """Return a record that cannot be read, as JSON, for its refusal."""
 
     def response(self, rejected: int, message: str) -> bytes:

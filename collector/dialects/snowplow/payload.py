@@ -38,7 +38,7 @@ def of_body(request: Request) -> Payload:
     """Return the events of a body. The query is a part of each of them, and goes before the body."""
     try:
         query = query_of(request)
-        body = json_text.decode(request.body)
+        body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
         return Payload(refusals=(Refusal(error.message, _text(request)),))
     reason = _wrong_envelope(body)

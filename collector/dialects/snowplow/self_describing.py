@@ -88,7 +88,7 @@ def _read(sent: Mapping[str, Any], plain: str, encoded: str) -> Any:
         if isinstance(value, Mapping):  # a tracker that forgot to make text of it
             return value
         try:
-            return json_text.decode(unpack(value))
+            return json_text.decode_leniently(unpack(value))
         except (InvalidRequest, ValueError) as error:
             reason = error.message if isinstance(error, InvalidRequest) else f"{error}."
             raise InvalidEvent(f"The parameter {name} cannot be read: {reason}", field=name) from None
