@@ -49,8 +49,8 @@ class Ages:
 class Environment:
     """One environment.
 
-    ``origins``: whose pages may call; none given: any may. ``open``: takes requests without a key,
-    and datagrams, which cannot bear one.
+    ``origins``: whose pages may call; none given: any may that bear a key. ``open``: takes
+    requests without a key, and datagrams, which cannot bear one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Environment:
     ages: Ages = Ages()
 
     def allows_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin may call."""
+        """Tell whether pages of an origin may call with a key; see `cube.web.access.Gate`."""
         return not self.origins or any(pattern.matches(origin) for pattern in self.origins)
 
 

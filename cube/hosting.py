@@ -20,6 +20,7 @@ from cube.web import (
     KeyReader,
     KeyRing,
     followed_keys,
+    hosts_of,
     refuse_exposure,
     reporting,
     set_up_log,
@@ -77,7 +78,7 @@ async def host(
     ) as databases:
         keys, ring = remembered(databases.keys), KeyRing(settings.keys)
         ring.replace(await keys.all())
-        gate = Gate(environments, ring)
+        gate = Gate(environments, ring, hosts_of(settings))
         refuse_exposure(settings, gate)
         told = stop_signal(settings.stop_seconds)
         daemon = await start(databases.stores, gate)

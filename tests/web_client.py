@@ -51,7 +51,7 @@ class Connection:
         seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
         """Send a request with its length and read the reply, which may take so long."""
-        lines = {"Host": "cube", **(headers or {})}
+        lines = {"Host": "localhost", **(headers or {})}
         if body is not None:
             lines["Content-Length"] = str(len(body))
         self.send(head(method, target, lines) + (body or b""))

@@ -173,6 +173,7 @@ class DialectService:
         if self._dialect.plain_key is not None:
             credentials = replace(credentials, keys=frozenset(map(self._dialect.plain_key, credentials.keys)))
         request.caller = self._desk.access.admit(credentials, scope)
+        self._desk.access.check_page(request.headers, request.caller, scope)
         return request.caller, credentials
 
     async def _store(self, environment: str, checked: Checked, letters: _Letters) -> int:

@@ -19,6 +19,7 @@ from cube.settings.setting import setting
 TYPE = "[a-z_][a-zA-Z0-9_]{0,63}"
 DATABASE = "[A-Za-z0-9_-]{1,63}"
 ORIGIN = r"([a-z]+|\*)://.+"
+HOST = r"\*|(\*\.)?[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?"
 
 _MIB = 2**20
 
@@ -77,8 +78,15 @@ class DaemonSettings:
     )
     origins: tuple[str, ...] = setting(
         (),
-        "Web origins that may call (https://example.org, *://*.example.org:*); none named: any may.",
+        "Web origins that may call (https://example.org, *://*.example.org:*); none named: any may that bear"
+        " a key, and without one those on loopback (http://localhost:*).",
         pattern=ORIGIN,
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "Names by which the daemon may be called without a key, beside loopback ones: what stands in Host."
+        " *.example.org is any below, * any.",
+        pattern=HOST,
     )
     insecure: bool = setting(False, "Listen on an address that others reach though no keys are configured.")
     tls_certificate: str = setting("", "A PEM file with the certificate chain: then HTTPS is spoken.")

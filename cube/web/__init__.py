@@ -11,9 +11,10 @@ reply. WebSockets are `Conversation` objects.
 """
 
 from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
-from cube.web.guard import KeyReader, followed_keys, refuse_exposure, tls_context
+from cube.web.guard import KeyReader, followed_keys, hosts_of, refuse_exposure, tls_context
 from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
+from cube.web.pages import Hosts
 from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
@@ -31,6 +32,7 @@ __all__ = [
     "Access",
     "Conversation",
     "Gate",
+    "Hosts",
     "KeyReader",
     "KeyRing",
     "Link",
@@ -45,6 +47,7 @@ __all__ = [
     "Telemetry",
     "address",
     "followed_keys",
+    "hosts_of",
     "open_datagrams",
     "open_listening",
     "refusal",

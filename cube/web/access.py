@@ -12,6 +12,7 @@ from tornado.httputil import HTTPHeaders
 
 from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.web.pages import Hosts, is_loopback_page, is_own_page, silent_page
 
 KEY_PARAMETER = "api_key"
 
@@ -31,8 +32,14 @@ class Access(Protocol):
     def is_key(self, text: str) -> bool:
         """Tell whether a text is a key that counts now, whatever it allows."""
 
-    def allows_origin(self, origin: str, caller: Caller | None) -> bool:
-        """Tell whether pages of an origin may read a reply; without a caller: of any environment's."""
+    def check_page(self, headers: HTTPHeaders, caller: Caller | None, scope: Scope | None = None) -> None:
+        """Raise `AccessDenied` for a request of a page that may not call, or that goes to a foreign host.
+
+        ``caller`` None: nobody was admitted (yet), so what one environment allows is enough.
+        """
+
+    def allows_origin(self, headers: HTTPHeaders, caller: Caller | None) -> bool:
+        """Tell whether the page that a request's ``Origin`` names may read the reply."""
 
     def names_origin(self, origin: str, caller: Caller | None) -> bool:
         """Tell whether an allowed origin is one that was configured: then with credentials, too."""
@@ -79,9 +86,15 @@ class Gate:
     heeded. Without any keys all is open: to the open environment, or the only one. With keys, requests that
     bear none go to the open environment, or nowhere. Raises `InvalidSettings` where no keys, several
     environments and none of them open leave it to chance.
+
+    Pages may call from the origins of an environment; where it has none, with a key from anywhere, and
+    without one from the loopback, by the names of ``hosts`` alone.
     """
 
-    def __init__(self, environments: Sequence[Environment], ring: KeyRing) -> None:
+    def __init__(
+        self, environments: Sequence[Environment], ring: KeyRing, hosts: Hosts | None = None
+    ) -> None:
+        self._hosts = Hosts() if hosts is None else hosts
         self._environments = {environment.name: environment for environment in environments}
         self._ring = ring
         self._open = next((one for one in environments if one.open), None)
@@ -127,13 +140,48 @@ class Gate:
         """Tell whether a text is a key that counts now."""
         return self._ring.find(text) is not None
 
-    def allows_origin(self, origin: str, caller: Caller | None) -> bool:
-        """Tell whether pages of an origin may read a reply."""
-        return any(environment.allows_origin(origin) for environment in self._asked(caller))
+    def check_page(self, headers: HTTPHeaders, caller: Caller | None, scope: Scope | None = None) -> None:
+        """Refuse foreign pages and hosts; see `Access.check_page`."""
+        host = headers.get("Host", "")
+        if not self._bears_key(caller) and not self._hosts.accepts(host):
+            raise AccessDenied(
+                f"Got the Host {host[:200]!r} without a key; accepted are names and addresses of the"
+                " loopback, and those of the setting allowed_hosts."
+            )
+        origin = headers.get("Origin")
+        if origin is not None:
+            if not self._allows_page(origin, host, caller):
+                raise _foreign(origin, caller)
+        elif scope is not None and caller is not None and self._trusts_loopback(caller.environment, caller):
+            page = silent_page(headers, scope)
+            if page is not None and not self._allows_page(page, host, caller):
+                raise _foreign(page, caller)
+
+    def allows_origin(self, headers: HTTPHeaders, caller: Caller | None) -> bool:
+        """Tell whether a page may read a reply."""
+        origin, host = headers.get("Origin"), headers.get("Host", "")
+        if origin is None or not (self._bears_key(caller) or self._hosts.accepts(host)):
+            return False
+        return self._allows_page(origin, host, caller)
 
     def names_origin(self, origin: str, caller: Caller | None) -> bool:
         """Tell whether an allowed origin is one that was configured."""
         return any(one.origins and one.allows_origin(origin) for one in self._asked(caller))
+
+    def _allows_page(self, origin: str, host: str, caller: Caller | None) -> bool:
+        if is_own_page(origin, host):
+            return True
+        return any(
+            is_loopback_page(origin) if self._trusts_loopback(one, caller) else one.allows_origin(origin)
+            for one in self._asked(caller)
+        )
+
+    def _trusts_loopback(self, environment: Environment, caller: Caller | None) -> bool:
+        return not environment.origins and not self._bears_key(caller)
+
+    def _bears_key(self, caller: Caller | None) -> bool:
+        """Tell whether a request has a key, or will be asked for one."""
+        return self._ring.required if caller is None else caller.key is not None
 
     def _asked(self, caller: Caller | None) -> Iterable[Environment]:
         return self._environments.values() if caller is None else (caller.environment,)
@@ -161,6 +209,14 @@ class Gate:
         if name is not None and self._only is None:
             raise Unauthenticated(f"The environment {name[:80]!r} needs a key; none was sent.")
         return Caller(self.keyless)
+
+
+def _foreign(origin: str, caller: Caller | None) -> AccessDenied:
+    loopback = "" if caller is not None and caller.environment.origins else "of the loopback, and "
+    return AccessDenied(
+        f"Pages of {origin[:200]} may not call this server; accepted are pages {loopback}of the origins that"
+        " the setting origins names."
+    )
 
 
 def standard_credentials(headers: HTTPHeaders, query: str) -> Credentials:

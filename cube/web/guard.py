@@ -15,6 +15,7 @@ from cube.environment import Key
 from cube.errors import CubeError, InvalidSettings
 from cube.settings import DaemonSettings
 from cube.web.access import Gate, KeyRing
+from cube.web.pages import Hosts
 
 KEYS_SECONDS = 2.0
 """How often the keys collection is read: a new key counts, and a revoked one does not, within 5 s."""
@@ -30,6 +31,16 @@ def refuse_exposure(settings: DaemonSettings, gate: Gate) -> None:
         f"Got host = {settings.host!r}, which others can reach, and no keys; accepted are a loopback address,"
         " keys (cube keys add), or --insecure to be open to everybody."
     )
+
+
+def hosts_of(settings: DaemonSettings) -> Hosts:
+    """Return by which names a daemon may be called without a key.
+
+    One that others reach was meant to be (`refuse_exposure`): then by its addresses, too.
+    """
+    if _is_loopback(settings.host):
+        return Hosts(settings.allowed_hosts)
+    return Hosts((*settings.allowed_hosts, settings.host), addresses=True)
 
 
 def tls_context(settings: DaemonSettings) -> ssl.SSLContext | None:

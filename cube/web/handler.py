@@ -142,6 +142,8 @@ class Exchange(HTTPMessageDelegate):
             raise MethodNotAllowed(method, self._route.methods)
         if operation is not None and operation.scope is not None:
             self._admit(operation.scope)
+        else:  # a dialect's caller is known, and checked again, once its body is read
+            self._service.access.check_page(self.request.headers, None)
         return operation
 
     def _check_head(self) -> None:
@@ -155,6 +157,7 @@ class Exchange(HTTPMessageDelegate):
         request = self.request
         credentials = standard_credentials(request.headers, request.query)
         request.caller = self._service.access.admit(credentials, scope)
+        self._service.access.check_page(request.headers, request.caller, scope)
 
     def _upgrade(self, start_line: RequestStartLine, route: Route, talk: Talk) -> HTTPMessageDelegate:
         if self._service.stopping:

@@ -27,7 +27,7 @@ def cors_lines(access: Access, request: Request, *, credentials: bool) -> str:
     ``credentials``: whether it may send cookies where no origins are configured.
     """
     origin = request.headers.get("Origin")
-    if origin is None or not access.allows_origin(origin, request.caller):
+    if origin is None or not access.allows_origin(request.headers, request.caller):
         return ""
     allowed = f"Access-Control-Allow-Origin: {origin}\r\n{_EXPOSED}"
     if credentials or access.names_origin(origin, request.caller):

@@ -16,7 +16,7 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
-from cube.errors import AccessDenied, InvalidRequest
+from cube.errors import InvalidRequest
 from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.body import BodyMemory
@@ -100,12 +100,8 @@ class Service(HTTPServerConnectionDelegate):
     ) -> HTTPMessageDelegate:
         """Turn a request into a WebSocket.
 
-        Raises `AccessDenied` for an origin that may not call, `InvalidRequest` for a handshake that
-        is none.
+        Raises `InvalidRequest` for a handshake that is none.
         """
-        origin = request.headers.get("Origin")
-        if origin is not None and not self.access.allows_origin(origin, request.caller):
-            raise AccessDenied(f"Pages of {origin[:200]} may not call this server.")
         if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
             raise InvalidRequest("The WebSocket handshake is wrong; accepted is RFC 6455, version 13.")
         return self._application.get_handler_delegate(

@@ -57,7 +57,7 @@ def at(request: bytes, second: int) -> bytes:
 
 def request(content: bytes) -> bytes:
     """Return the bytes of one POST."""
-    head = f"POST /1.0/event HTTP/1.1\r\nHost: cube\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"POST /1.0/event HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
 
 

@@ -115,14 +115,15 @@ class Browser:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Run a Chromium with a profile of its own, which is gone with it."""
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """Run a Chromium with a profile of its own, which is gone with it; ``flags``: more of its own."""
     program = tool("chromium")
     # Chromium's last files may still be written while the directory is removed.
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             program,
             *_FLAGS,
+            *flags,
             f"--user-data-dir={profile}",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

@@ -100,7 +100,7 @@ async def asked(evaluator: Daemon, *expressions: str) -> AsyncIterator[list[Conn
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connection(evaluator.port)) for _ in expressions]
         for client, expression in zip(clients, expressions, strict=True):
-            client.send(head("GET", target(expression), {"Host": "cube"}))
+            client.send(head("GET", target(expression), {"Host": "localhost"}))
         yield clients
 
 
@@ -204,7 +204,7 @@ async def test_a_thousand_idle_sockets_take_nothing_from_others(evaluator: Daemo
     async with AsyncExitStack() as stack:
         for _ in range(1_000):
             idle = await stack.enter_async_context(connection(evaluator.port))
-            idle.send(head("GET", "/1.0/metric/get", {"Host": "cube", **HANDSHAKE}))
+            idle.send(head("GET", "/1.0/metric/get", {"Host": "localhost", **HANDSHAKE}))
             assert (await idle.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         assert await figure(evaluator, "cube_websockets ") == 1_000
         await cheap_seconds(evaluator)
@@ -237,7 +237,7 @@ async def test_who_reads_a_byte_a_second_is_given_up(evaluator: Daemon) -> None:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.setblocking(False)
         await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", evaluator.port))
-        slow.send(head("GET", target("text(s)", of="event"), {"Host": "cube"}))
+        slow.send(head("GET", target("text(s)", of="event"), {"Host": "localhost"}))
         await cheap_seconds(evaluator)
         await until_cut(evaluator, slow)
 
@@ -249,7 +249,7 @@ async def test_over_a_websocket_who_reads_a_byte_a_second_is_given_up(evaluator:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.setblocking(False)
         await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", evaluator.port))
-        slow.send(head("GET", "/1.0/event/get", {"Host": "cube", **HANDSHAKE}))
+        slow.send(head("GET", "/1.0/event/get", {"Host": "localhost", **HANDSHAKE}))
         for number in range(100):
             slow.send(frame({"expression": "text(s)", "start": DAY, "stop": DAY + DAY_MS, "id": number}))
         await cheap_seconds(evaluator)

@@ -215,7 +215,11 @@ def _head(made: Inputs) -> bytes:
     path = made.random.choice(
         ("/1.0/event", "/1.0/metric/get", "/healthz", "*", "http://a/b", "/" + "a" * 9000)
     )
-    lines = [f"{method} {path} HTTP/1.1", "Host: cube", *(f"{a}: {b}" for a, b in made.headers().items())]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        *(f"{a}: {b}" for a, b in made.headers().items()),
+    ]
     lines.append(
         made.random.choice(
             (

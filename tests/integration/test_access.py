@@ -184,7 +184,8 @@ def test_origins_are_those_of_the_callers_environment(daemons: tuple[Daemon, Dae
     assert cors("https://shop.example", "prod-all") == ("https://shop.example", "true")
     assert cors("http://127.0.0.1:9160", "prod-all") == ("http://127.0.0.1:9160", "true")
     assert cors("https://evil.example", "prod-all") == (None, None)
-    assert cors("https://evil.example", None) == ("https://evil.example", None)  # dev has no origins
+    assert cors("https://evil.example", None) == (None, None)  # dev has no origins, and there is no key
+    assert cors("http://localhost:9160", None) == ("http://localhost:9160", None)
     assert cors("https://www.shop.example", None, "OPTIONS") == ("https://www.shop.example", "true")
 
 
@@ -237,7 +238,7 @@ def test_keys_of_the_database_come_and_go_while_daemons_run(
 def open_socket(running: Daemon, key: str) -> Iterator[socket.socket]:
     with socket.create_connection((running.host, running.port), timeout=15) as opened:
         opened.sendall(
-            b"GET /1.0/event/put HTTP/1.1\r\nHost: cube\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /1.0/event/put HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             + f"Authorization: Bearer {key}\r\n\r\n".encode()
         )

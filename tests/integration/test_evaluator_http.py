@@ -27,7 +27,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def ask(made: Running, path: str, method: str = "GET", **parameters: Any) -> Answer:
-    headers = {"Origin": "http://there.example"}
+    headers = {"Origin": "http://localhost:3000"}
     async with connection(made.port) as client:
         return await client.ask(method, f"{path}?{urlencode(parameters, doseq=True)}", headers=headers)
 
@@ -152,7 +152,7 @@ async def test_a_wrong_request_is_told_what_is_wrong(
     answer = await ask(made, "/1.0/metric", **parameters)
     assert answer.status == 400
     assert part in answer.json["error"].lower()
-    assert answer.headers["access-control-allow-origin"] == "http://there.example"
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
 async def test_a_parse_error_says_where(made: Running) -> None:

@@ -35,7 +35,7 @@ async def serving(*, lenient: bool) -> AsyncIterator[int]:
 
 
 def head(*lines: str) -> bytes:
-    return "\r\n".join(["POST / HTTP/1.1", "Host: cube", *lines, "Content-Length: 2", "", "{}"]).encode()
+    return "\r\n".join(["POST / HTTP/1.1", "Host: localhost", *lines, "Content-Length: 2", "", "{}"]).encode()
 
 
 @pytest.fixture

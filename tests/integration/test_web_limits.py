@@ -150,7 +150,7 @@ async def test_a_second_head_that_drips_is_cut_before_it_would_be_for_idleness(c
 
 
 async def test_a_client_that_does_not_read_its_answers_is_cut(collector: Daemon) -> None:
-    request = head("GET", "/openapi.json", {"Host": "cube"})
+    request = head("GET", "/openapi.json", {"Host": "localhost"})
     async with connection(collector.port) as own:
         with pytest.raises(ConnectionError):
             await pour(own, request * 100)

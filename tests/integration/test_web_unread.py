@@ -37,7 +37,7 @@ async def test_answers_that_nobody_reads_are_bounded_together(tmp_path: Path) ->
             for number in range(CROWD):
                 own = await stack.enter_async_context(connection(evaluator.port))
                 if number % 2:
-                    own.send(head("GET", "/1.0/event?expression=a(text)", {"Host": "cube"}))
+                    own.send(head("GET", "/1.0/event?expression=a(text)", {"Host": "localhost"}))
                 else:
                     assert (await own.ask("GET", "/1.0/event/get", headers=HANDSHAKE)).status == 101
                     own.send(frame(b'{"expression": "a(text)", "stop": "2030-01-01"}'))
