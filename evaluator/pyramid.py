@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ from evaluator.gathering import check_memory
 from evaluator.job import Job, slices
 from evaluator.scan import Scan
 from evaluator.series import Bounds, Series, read_series
-from evaluator.sharing import Contents, Gaps, Sharing
+from evaluator.sharing import Contents, Gaps, Part, Sharing
 from evaluator.turns import Effort, Turns
 
 _ASIDE = 2_000  # more buckets than these are put together in a thread
@@ -37,7 +37,7 @@ class Pyramid:
     """Measures reductions over one store; safe for any number of concurrent callers.
 
     ``turns``: shared with the other pyramids of the process. ``on_computed`` is told the type, the
-    reduction's text and the milliseconds of each computation.
+    reduction's text and the milliseconds of each computation. ``sharing``: its computations in flight.
     """
 
     def __init__(
@@ -49,10 +49,11 @@ class Pyramid:
         bounds: Bounds,
         figures: Figures,
         on_computed: Callable[[str, str, float], None] | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._store = store
         self._scan = scan
-        self._sharing = Sharing()
+        self._sharing = Sharing() if sharing is None else sharing
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._turns = turns
         self._bounds = bounds
@@ -133,26 +134,28 @@ class Pyramid:
             valid |= await self._sharing.contents(
                 (job.text, job.reduction.type, job.tier.step, job.expired_before),
                 gaps,
-                lambda fresh: self._compute(job, fresh, numbers, effort),
+                lambda some: self._compute(job, some, numbers, effort),
+                effort,
             )
+            check_memory(sum(map(len, valid.values())), self._bounds)
         return valid
 
-    async def _compute(self, job: Job, gaps: Gaps, numbers: Mapping[int, int], effort: Effort) -> Contents:
+    async def _compute(
+        self, job: Job, gaps: Gaps, numbers: Mapping[int, int], effort: Effort
+    ) -> AsyncGenerator[Part, None]:
         """Compute and save some buckets of the tier that is asked for, in a session of its own.
 
         Whole slices are kept, whatever comes after them; one that is cut leaves nothing.
         """
-        contents: Contents = {}
         began, held = time.monotonic(), 0
         async with self._computation(effort) as computation:
             for part in slices(gaps, job):
-                fresh = await computation.contents(job, part, numbers)
-                held += sum(map(len, fresh.values()))
+                contents = await computation.contents(job, part, numbers)
+                held += sum(map(len, contents.values()))
                 check_memory(held, self._bounds)
-                contents |= fresh
+                yield Part(part, contents)
         if self._on_computed is not None:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
-        return contents
 
     async def _scan_foreign(self, job: Job, span: Span, effort: Effort) -> Contents:
         async with self._computation(effort) as computation:

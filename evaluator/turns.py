@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from cube.store.terms import Pace
-from evaluator.line import Line, Rank
+from evaluator.line import Line
 from evaluator.refusals import Crowded
 
 QUICK_SECONDS = 0.25
@@ -39,16 +39,29 @@ OVERRUNS = 8
 
 
 class Effort:
-    """What one query has had so far; ``reach``: the length of its span in milliseconds."""
+    """What one query has had so far; ``reach``: the length of its span in milliseconds.
 
-    __slots__ = ("reach", "seconds")
+    ``is_parked``: whether it waits for a place among the long ones.
+    """
+
+    __slots__ = ("is_parked", "reach", "seconds")
 
     def __init__(self, reach: int = 0) -> None:
         self.reach = reach
         self.seconds = 0.0
+        self.is_parked = False
 
     @property
-    def rank(self) -> Rank:
+    def is_long(self) -> bool:
+        """Whether it goes on only once it has a place among the long ones."""
+        return self.seconds > QUICK_SECONDS
+
+    def ease(self, other: Effort) -> None:
+        """Rank as a query that waits for this one's work, where that one has had less."""
+        self.seconds, self.reach = min(self.rank, other.rank)
+
+    @property
+    def rank(self) -> tuple[float, int]:
         """How it stands to others that wait, the lowest first."""
         return (self.seconds, self.reach)
 
@@ -96,11 +109,11 @@ class Turns:
             if piece.end():
                 self._overruns -= 1
             else:
-                self._turn.leave(keep=effort.seconds <= QUICK_SECONDS)
+                self._turn.leave(keep=not effort.is_long)
 
     @asynccontextmanager
     async def _part_turn(self, part: _Part) -> AsyncIterator[None]:
-        if part.place is self._door and part.effort.seconds > QUICK_SECONDS:
+        if part.place is self._door and part.effort.is_long:
             await self._settle(part)
         async with self.turn(part.effort):
             yield
@@ -111,7 +124,11 @@ class Turns:
             raise Crowded(self._most_waiting)
         part.place = None
         self._door.leave()
-        await self._long.enter(part.effort.rank)
+        part.effort.is_parked = True
+        try:
+            await self._long.enter(part.effort.rank)
+        finally:
+            part.effort.is_parked = False
         part.place = self._long
 
     def _give_up(self) -> bool:

@@ -51,8 +51,8 @@ def known_events() -> list[Event]:
 class Recorder:
     """A store that hands everything on to another one, and keeps what was asked of it.
 
-    ``gate``: while it is clear, scans wait, before their first block and after each. ``shut_after``: it
-    is cleared after so many blocks, and ``shut`` is set.
+    ``gate``: while it is clear, scans wait, before their first block and after each; scans of less than
+    ``gated_ms`` never do. ``shut_after``: it is cleared after so many blocks, and ``shut`` is set.
     """
 
     def __init__(self, store: Store) -> None:
@@ -66,6 +66,7 @@ class Recorder:
         self._scanned = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.gated_ms = 0
         self.shut_after = 0
         self.shut = asyncio.Event()
 
@@ -76,13 +77,18 @@ class Recorder:
         self.scans.append(span)
         self._scanned.set()
 
-    async def read_block(self) -> None:
+    async def wait_at_gate(self, span: Span) -> None:
+        """Wait at the gate, if a scan of such a span has to."""
+        if span.stop - span.start >= self.gated_ms:
+            await self.gate.wait()
+
+    async def read_block(self, span: Span) -> None:
         """Note that a scan has a block, and wait at the gate."""
         self.shut_after -= 1
         if self.shut_after == 0:
             self.gate.clear()
             self.shut.set()
-        await self.gate.wait()
+        await self.wait_at_gate(span)
 
     async def until_scans(self, count: int) -> None:
         """Return when so many scans have begun."""
@@ -144,12 +150,12 @@ class _Session:
         texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         self._recorder.scanned(span)
-        await self._recorder.gate.wait()
+        await self._recorder.wait_at_gate(span)
         async for block in self._session.scan(
             type, span, fields, ids=ids, newest_first=newest_first, texts=texts
         ):
             yield block
-            await self._recorder.read_block()
+            await self._recorder.read_block(span)
 
 
 class Bench:

@@ -1,54 +1,84 @@
-"""Computations in flight: who joins, who is cancelled, who learns of a failure."""
+"""Computations in flight: who joins, who waits for what, who is cancelled, who learns of a failure."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
-from evaluator.sharing import Contents, Gaps, Sharing
+from evaluator.refusals import OutOfTime, TooMuch
+from evaluator.sharing import Contents, Gaps, Part, Sharing
+from evaluator.turns import QUICK_SECONDS, Effort
+
+TOO_MUCH = TooMuch("too much", reason="groups")
 
 
 class Computing:
-    """A computation that waits to be told what to do, and keeps what it was asked."""
+    """A computation that waits before each of its parts, of one bucket each, and keeps what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, fails: dict[int, Exception] | None = None) -> None:
         self.asked: list[Gaps] = []
-        self.go: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.cancelled = 0
+        self._fails = fails or {}
+        self._go = asyncio.Semaphore(0)
 
-    async def __call__(self, gaps: Gaps) -> Contents:
+    async def __call__(self, gaps: Gaps) -> AsyncGenerator[Part, None]:
         self.asked.append(dict(gaps))
-        try:
-            await asyncio.shield(self.go)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        return {bucket: b"%d" % revision for bucket, revision in gaps.items()}
+        for bucket, revision in gaps.items():
+            try:
+                await self._go.acquire()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            if bucket in self._fails:
+                raise self._fails[bucket]
+            yield Part({bucket: revision}, {bucket: b"%d" % revision})
+
+    def go(self, parts: int = 100) -> Computing:
+        """Let so many parts be computed."""
+        for _ in range(parts):
+            self._go.release()
+        return self
 
 
-async def begun(sharing: Sharing, computing: Computing, gaps: Gaps) -> asyncio.Task[Contents]:
+def ask(
+    sharing: Sharing, computing: Computing, gaps: Gaps, effort: Effort | None = None
+) -> asyncio.Task[Contents]:
+    return asyncio.create_task(sharing.contents("key", gaps, computing, effort or Effort()))
+
+
+async def begun(*arguments: Any) -> asyncio.Task[Contents]:
     """Ask, and return when the question has been taken in."""
-    task = asyncio.create_task(sharing.contents("key", gaps, computing))
-    for _ in range(3):
-        await asyncio.sleep(0)
+    task = ask(*arguments)
+    await settled()
     return task
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def right(gaps: Gaps) -> Contents:
+    return {bucket: b"%d" % revision for bucket, revision in gaps.items()}
 
 
 async def test_only_what_is_not_in_flight_is_computed() -> None:
     sharing, computing = Sharing(), Computing()
     first = await begun(sharing, computing, {0: 7, 1: 8})
     second = await begun(sharing, computing, {1: 8, 2: 9})
-    computing.go.set_result(None)
-    assert await first == {0: b"7", 1: b"8"}
-    assert await second == {1: b"8", 2: b"9"}
+    computing.go()
+    assert await first == right({0: 7, 1: 8})
+    assert await second == right({1: 8, 2: 9})
     assert computing.asked == [{0: 7, 1: 8}, {2: 9}]
 
 
 async def test_another_revision_is_another_computation() -> None:
     sharing, computing = Sharing(), Computing()
     tasks = [await begun(sharing, computing, {0: revision}) for revision in (1, 2)]
-    computing.go.set_result(None)
+    computing.go()
     assert [await task for task in tasks] == [{0: b"1"}, {0: b"2"}]
 
 
@@ -57,16 +87,16 @@ async def test_a_computation_gives_only_the_buckets_it_was_joined_for(newest_fir
     sharing, computing = Sharing(), Computing()
     gaps = [{0: 7, 1: 8}, {0: 9, 1: 8}][:: -1 if newest_first else 1]
     tasks = [await begun(sharing, computing, some) for some in gaps]
-    computing.go.set_result(None)
+    assert [len(asked) for asked in computing.asked] == [2, 1]
+    computing.go()
     for task, some in zip(tasks, gaps, strict=True):
-        assert await task == {bucket: b"%d" % revision for bucket, revision in some.items()}
+        assert await task == right(some)
 
 
 async def test_nothing_is_remembered() -> None:
-    sharing, computing = Sharing(), Computing()
-    computing.go.set_result(None)
+    sharing, computing = Sharing(), Computing().go()
     for count in (1, 2):
-        await sharing.contents("key", {0: 1}, computing)
+        await ask(sharing, computing, {0: 1})
         assert len(computing.asked) == count
 
 
@@ -75,7 +105,7 @@ async def test_a_computation_goes_on_while_anybody_waits() -> None:
     first, second = [await begun(sharing, computing, {0: 1}) for _ in range(2)]
     first.cancel()
     await asyncio.wait([first])
-    computing.go.set_result(None)
+    computing.go()
     assert await second == {0: b"1"}
     assert (len(computing.asked), computing.cancelled) == (1, 0)
 
@@ -86,20 +116,103 @@ async def test_a_computation_nobody_waits_for_is_cancelled_and_not_joined() -> N
     first.cancel()
     await asyncio.wait([first])
     second = await begun(sharing, computing, {0: 1})
-    await asyncio.sleep(0)
     assert (len(computing.asked), computing.cancelled) == (2, 1)
-    computing.go.set_result(None)
+    computing.go()
     assert await second == {0: b"1"}
     await sharing.close()
 
 
-async def test_a_failure_is_told_to_all_and_not_remembered() -> None:
+async def test_who_has_all_it_asked_for_does_not_wait_for_the_rest() -> None:
     sharing, computing = Sharing(), Computing()
-    tasks = [await begun(sharing, computing, {0: 1}) for _ in range(2)]
-    computing.go.set_exception(ValueError("broken"))
-    for task in tasks:
-        with pytest.raises(ValueError, match="broken"):
+    large = await begun(sharing, computing, {0: 1, 1: 1, 2: 1, 3: 1})
+    half = await begun(sharing, computing, {0: 1, 1: 1})
+    computing.go(2)
+    assert await half == right({0: 1, 1: 1})
+    assert not large.done()
+    computing.go()
+    assert await large == right({0: 1, 1: 1, 2: 1, 3: 1})
+    assert len(computing.asked) == 1
+
+
+async def test_what_has_much_more_to_do_is_not_waited_for() -> None:
+    sharing, large, small = Sharing(), Computing(), Computing()
+    everything = dict.fromkeys(range(100), 1)
+    slow = await begun(sharing, large, everything)
+    quick = [await begun(sharing, small, {99: 1}) for _ in range(8)]
+    assert small.asked == [{99: 1}]  # they share with each other
+    small.go()
+    assert await asyncio.gather(*quick) == [{99: b"1"}] * 8
+    assert not slow.done()
+    large.go()
+    assert await slow == right(everything)
+
+
+async def test_what_a_larger_one_has_done_already_is_taken_from_it() -> None:
+    sharing, large, none = Sharing(), Computing(), Computing()
+    slow = await begun(sharing, large, dict.fromkeys(range(100), 1))
+    large.go(3)
+    await settled()
+    assert await ask(sharing, none, {2: 1}) == {2: b"1"}
+    assert none.asked == []
+    slow.cancel()
+    await asyncio.wait([slow])
+    await sharing.close()
+    assert large.cancelled == 1
+
+
+async def test_a_failure_costs_nobody_but_who_began() -> None:
+    sharing, failing, own = Sharing(), Computing({1: OutOfTime(30)}), Computing().go()
+    gaps = {0: 1, 1: 1, 2: 1}
+    first = await begun(sharing, failing, gaps)
+    others = [await begun(sharing, own, gaps) for _ in range(3)]
+    failing.go()
+    with pytest.raises(OutOfTime):
+        await first
+    assert await asyncio.gather(*others) == [right(gaps)] * 3
+    assert own.asked == [{1: 1, 2: 1}] * 3  # what was done before the failure is good
+
+
+async def test_a_failure_of_ones_own_is_raised_at_once_and_not_remembered() -> None:
+    sharing, hanging, failing = Sharing(), Computing(), Computing({5: ValueError("broken")}).go()
+    first = await begun(sharing, hanging, {0: 1})
+    with pytest.raises(ValueError, match="broken"):
+        await ask(sharing, failing, {0: 1, 5: 1})
+    hanging.go()
+    assert await first == {0: b"1"}
+    assert await ask(sharing, Computing().go(), {0: 1, 5: 1}) == right({0: 1, 5: 1})
+
+
+async def test_what_is_too_much_for_all_who_ask_is_found_out_once() -> None:
+    sharing, failing, none = Sharing(), Computing({1: TOO_MUCH}), Computing().go()
+    first = await begun(sharing, failing, {0: 1, 1: 1})
+    equal = await begun(sharing, none, {0: 1, 1: 1})
+    half = await begun(sharing, none, {1: 1})
+    failing.go()
+    for task in (first, equal):
+        with pytest.raises(TooMuch):
             await task
-    again = Computing()
-    again.go.set_result(None)
-    assert await sharing.contents("key", {0: 1}, again) == {0: b"1"}
+    assert await half == {1: b"1"}
+    assert none.asked == [{1: 1}]
+
+
+async def test_what_waits_for_a_place_of_long_ones_is_joined_by_long_ones_alone() -> None:
+    sharing, parked, own = Sharing(), Computing(), Computing().go()
+    effort, long = Effort(), Effort()
+    effort.is_parked, long.seconds = True, 2 * QUICK_SECONDS
+    first = await begun(sharing, parked, {0: 1}, effort)
+    waits = await begun(sharing, own, {0: 1}, long)
+    assert await ask(sharing, own, {0: 1}) == {0: b"1"}
+    assert not waits.done()
+    parked.go()
+    assert await first == await waits == {0: b"1"}
+    assert own.asked == [{0: 1}]
+
+
+async def test_who_is_waited_for_ranks_as_who_waits() -> None:
+    sharing, computing = Sharing(), Computing()
+    effort = Effort(reach=1_000)
+    effort.seconds = 20.0
+    tasks = [await begun(sharing, computing, {0: 1}, each) for each in (effort, Effort(reach=10))]
+    assert effort.rank == (0.0, 10)
+    computing.go()
+    assert await asyncio.gather(*tasks) == [{0: b"1"}] * 2
