@@ -1,4 +1,7 @@
-"""Drafts become events, or refusals: the same rules as on the native interface, for each draft alone."""
+"""Drafts become events, or refusals: the rules of the native interface, for each draft alone.
+
+But for integers beyond 64 bits: they become doubles, since nobody is there to send something else.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from collector.batch import Limits
 from collector.dialects.dialect import Draft, Refusal
+from collector.dialects.numbers import doubled
 from cube.environment import Caller
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
 from cube.event import ABSENT, Event
@@ -71,7 +75,10 @@ def refused(draft: Draft, reason: str) -> Refusal:
 
 def _event(draft: Draft, type: str, now: int) -> Event:
     raw: dict[str, Any] = {"type": type, "time": draft.time, "id": draft.id, "data": draft.data}
-    return Event.parse(raw, now=now)
+    try:
+        return Event.parse(raw, now=now)
+    except InvalidEvent:  # for which few are the reason, so nobody else pays for looking
+        return Event.parse({**raw, "data": doubled(draft.data)}, now=now)
 
 
 def _size(event: Event, limits: Limits) -> int:

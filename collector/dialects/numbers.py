@@ -1,12 +1,13 @@
-"""Numbers that protocols write as text."""
+"""Numbers as protocols write them: as text, and beyond 64 bits."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from cube.event import MAX_INTEGER, MIN_INTEGER
+from cube.event import MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
 
 LONGEST: Final = 400
 """Python's clients write large floats without an exponent: up to 309 digits."""
@@ -25,3 +26,25 @@ def decimal(text: str) -> int | float:
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+def doubled(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
+    """Return a JSON value with a double for each integer beyond 64 bits.
+
+    One beyond the range of a double, and what is deeper than data may be, stays as it is: `Event.parse`
+    refuses it.
+    """
+    if isinstance(value, int):
+        return value if MIN_INTEGER <= value <= MAX_INTEGER else _double(value)
+    if depth and isinstance(value, Mapping):
+        return {name: doubled(item, depth - 1) for name, item in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [doubled(item, depth - 1) for item in value]
+    return value
+
+
+def _double(value: int) -> int | float:
+    try:
+        return float(value)
+    except OverflowError:
+        return value

@@ -74,7 +74,7 @@ def _collect(request: Request, context: Context) -> Translation:
 def _of_query(request: Request) -> dict[str, Any]:
     try:
         found = parse_qs(
-            request.query, keep_blank_values=True, errors="replace", max_num_fields=MAX_PARAMETERS
+            request.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS
         )
     except ValueError:
         raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None

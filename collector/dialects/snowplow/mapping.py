@@ -11,9 +11,8 @@ from collector.dialects.dialect import Draft
 from collector.dialects.identity import hashed
 from collector.dialects.naming import named
 from collector.dialects.shown import shown
-from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_whole
+from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
 from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
-from cube import instant
 from cube.errors import InvalidEvent
 from cube.event import ABSENT
 
@@ -28,7 +27,10 @@ KINDS: Final = {
 }
 """The kinds of events that have a name of their own; an event of the kind ``ue`` brings its name."""
 
-_READ_HERE = frozenset({"e", "eid", "ttm", "dtm", "ue_pr", "ue_px", "co", "cx", "nuid", "tnuid", "ip", "ua"})
+TIMES: Final = ("ttm", "dtm")
+"""What says when an event happened, in the order of preference."""
+
+_READ_HERE = frozenset({"e", "eid", "ttm", "ue_pr", "ue_px", "co", "cx", "nuid", "tnuid", "ip", "ua"})
 _NO_PING = {"min_x": 0, "max_x": 0, "min_y": 0, "max_y": 0}
 
 
@@ -38,8 +40,7 @@ class Visit:
 
     ``network_user``: who its cookie says it is; ``address``, ``user_agent``: those of the request,
     None where it asked to stay anonymous. ``unstored``: parameters that are left out, keys among them.
-    ``pixel``: an image asked for; no client asks for one again where that failed. ``struct_types``: a
-    structured event is named by its category and action.
+    ``struct_types``: a structured event is named by its category and action.
     """
 
     now: int
@@ -48,7 +49,6 @@ class Visit:
     address: str | None = None
     user_agent: str | None = None
     unstored: frozenset[str] = frozenset()
-    pixel: bool = False
     struct_types: bool = False
 
 
@@ -71,7 +71,7 @@ def draft(sent: Mapping[str, Any], visit: Visit) -> Draft:
     own = _struct_name(data) if visit.struct_types else None
     data["name"] = own or data["name"]
     time = _time(kept)
-    return Draft(data["name"], time, _id(kept, time, visit), data, kept, fixed=inner is None and own is None)
+    return Draft(data["name"], time, _id(kept, time), data, kept, fixed=inner is None and own is None)
 
 
 def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
@@ -92,7 +92,7 @@ def _struct_name(data: Mapping[str, Any]) -> str | None:
 def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
     extra: dict[str, Any] = {}
     for name, value in sent.items():
-        if value is None or value == "" or name in _READ_HERE:
+        if value is None or value == "" or name in _READ_HERE or _is_the_time(name, sent):
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
@@ -104,6 +104,10 @@ def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
             extra[name] = _unread(name, value, parameter)
     if extra:
         data["extra"] = named(extra)
+
+
+def _is_the_time(name: str, sent: Mapping[str, Any]) -> bool:
+    return name == "dtm" and not is_given(sent, "ttm")
 
 
 def _unread(name: str, value: Any, parameter: Parameter) -> Any:
@@ -165,31 +169,32 @@ def _add_inner(data: dict[str, Any], inner: SelfDescribing) -> None:
 
 def _time(sent: Mapping[str, Any]) -> Any:
     """Return the true time, else the device's; neither changes when an event is sent again."""
-    for name in ("ttm", "dtm"):
-        value = sent.get(name)
-        if value is None or value == "":
-            continue
-        try:
-            time = read_whole(value)
-        except ValueError:
-            time = -1
-        if 0 <= time <= instant.LATEST:
-            return time
+    name = next((name for name in TIMES if is_given(sent, name)), None)
+    if name is None:
+        return ABSENT
+    try:
+        return read_time(sent[name])
+    except ValueError:
         raise InvalidEvent(
-            f"Got the {name} {shown(value)}; accepted are milliseconds since 1970, up to the year 9999.",
+            f"Got the {name} {shown(sent[name])}; accepted are milliseconds since 1970, up to the year 9999.",
             field=name,
-        )
-    return ABSENT
+        ) from None
 
 
-def _id(sent: Mapping[str, Any], time: Any, visit: Visit) -> Any:
+def is_given(sent: Mapping[str, Any], name: str) -> bool:
+    """Tell whether an event has a parameter; one that is empty counts for nothing."""
+    return sent.get(name) not in (None, "")
+
+
+def _id(sent: Mapping[str, Any], time: Any) -> Any:
     """Return the event's id; one that has none gets it from its content.
 
-    A pixel with neither id nor time is the same whenever it is shown: each is one more event.
+    One with neither id nor time is the same whenever it is sent, as a pixel in a mail is: each is one more
+    event.
     """
     given = _first(sent, "eid")
     if given is not None:
         return given.lower()
-    if visit.pixel and time is ABSENT:
+    if time is ABSENT:
         return ABSENT
     return hashed({name: value for name, value in sent.items() if name != "stm"})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from collector.dialects.epoch import milliseconds
 from collector.dialects.numbers import decimal
 from cube.event import MAX_INTEGER, MIN_INTEGER
 
@@ -51,6 +52,11 @@ def read_whole(value: Any) -> int:
     raise ValueError
 
 
+def read_time(value: Any) -> int:
+    """Read a time since 1970 as milliseconds; its magnitude tells its unit."""
+    return milliseconds(read_number(value))
+
+
 def read_size(value: Any) -> list[int]:
     """Read ``1024x768`` as [1024, 768]."""
     found = _SIZE.fullmatch(read_text(value))
@@ -73,6 +79,10 @@ def _text(path: str) -> Parameter:
 
 def _whole(path: str, *, essential: bool = False) -> Parameter:
     return Parameter(tuple(path.split(".")), read_whole, "a whole number", essential)
+
+
+def _time(path: str) -> Parameter:
+    return Parameter(tuple(path.split(".")), read_time, "milliseconds since 1970")
 
 
 def _number(path: str) -> Parameter:
@@ -112,7 +122,8 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "tna": _text("tracker.namespace"),
     "tv": _text("tracker.version"),
     "cv": _text("collector_version"),
-    "stm": _whole("sent"),
+    "dtm": _time("created"),
+    "stm": _time("sent"),
     "uid": _text("user.id"),
     "duid": _text("user.domain"),
     "fp": _text("user.fingerprint"),

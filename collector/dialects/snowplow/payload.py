@@ -56,10 +56,13 @@ def of_body(request: Request) -> Payload:
 
 
 def query_of(request: Request) -> dict[str, str]:
-    """Return the parameters of a query; of a repeated one the last counts. Raises `InvalidRequest`."""
+    """Return the parameters of a query; of a repeated one the last counts. Raises `InvalidRequest`.
+
+    What is not UTF-8 comes out as lone surrogates, for which an event is refused.
+    """
     try:
         pairs = parse_qsl(
-            request.query, keep_blank_values=True, errors="replace", max_num_fields=MAX_PARAMETERS
+            request.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS
         )
     except ValueError:
         raise InvalidRequest(f"Got more than {MAX_PARAMETERS} parameters in a query.") from None

@@ -10,8 +10,9 @@ from typing import Final, TypeAlias
 
 from collector.dialects import datacoral
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translate, Translation
+from collector.dialects.identity import Occurrences
 from collector.dialects.pixel import PIXEL
-from collector.dialects.snowplow.mapping import Visit, draft
+from collector.dialects.snowplow.mapping import Visit, draft, is_given
 from collector.dialects.snowplow.network_user import cookie_headers, is_anonymous, network_user
 from collector.dialects.snowplow.payload import Payload, of_body, of_query, query_of
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
@@ -79,8 +80,7 @@ def _post_endpoint(path: str, post: Translate, pixel: Translate) -> Endpoint:
 def _take_pixel(
     request: Request, context: Context, visit: Callable[[Request, Context], Visit]
 ) -> Translation:
-    seen = replace(visit(request, context), pixel=True)
-    return _translation(request, of_query(request), seen, _gif)
+    return _translation(request, of_query(request), visit(request, context), _gif)
 
 
 def _take_body(request: Request, context: Context, visit: Seen) -> Translation:
@@ -122,9 +122,11 @@ def _translation(
 ) -> Translation:
     drafts: list[Draft] = []
     refusals = list(payload.refusals)
+    occurrences = Occurrences()
     for sent in payload.events:
         try:
-            drafts.append(draft(sent, visit))
+            made = draft(sent, visit)
+            drafts.append(made if is_given(sent, "eid") else replace(made, id=occurrences.own(made.id)))
         except InvalidEvent as error:
             refusals.append(Refusal(error.message, sent))
     return Translation(drafts, partial(reply, request, visit), refusals)
