@@ -122,7 +122,7 @@ def _server(
 ) -> Server:
     async def ready() -> None:
         for intake in intakes.values():
-            intake.check()
+            await intake.ready()
         await asyncio.gather(*(ping(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)

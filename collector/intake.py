@@ -35,6 +35,9 @@ class Saver(Protocol):
         Returns the places of those that are only in the spool: durable, but not yet visible.
         """
 
+    async def ready(self) -> None:
+        """Return if there is nothing beside the store that would keep events from it; else raise."""
+
     async def close(self) -> None:
         """Finish what was begun."""
 
@@ -134,6 +137,11 @@ class Intake:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         if not self._budget.fits([(Account(), 1, 0)]):
             raise self._budget.refusal()
+
+    async def ready(self) -> None:
+        """Do what `check` does, and look after the spool as well."""
+        self.check()
+        await self._saver.ready()
 
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,8 @@ from cube.spool import store_mark
 from cube.store.ports import KeyStore
 from cube.store.url import StoreUrl
 
+_log = logging.getLogger(__name__)
+
 FIRST_READ_SECONDS = 2.0
 """How long a start waits for the store's keys where some are known."""
 
@@ -25,6 +29,7 @@ class KnownKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._failing = False
 
     @classmethod
     def beside_spool(cls, settings: CollectorSettings) -> KnownKeys | None:
@@ -46,13 +51,29 @@ class KnownKeys:
         except (OSError, msgspec.MsgspecError) as error:
             raise InvalidSettings(f"The file of known keys {self._path} cannot be read: {error}.") from None
 
-    def write(self, keys: Sequence[Key]) -> None:
-        """Keep these from now on."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+    def write(self, keys: Sequence[Key]) -> bool:
+        """Keep these from now on; return whether that could be written. Where not, that is logged once."""
         aside = Path(f"{self._path}.{os.getpid()}.tmp")
-        aside.touch(mode=0o600)
-        aside.write_bytes(msgspec.json.encode(keys))
-        aside.replace(self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            aside.touch(mode=0o600)
+            aside.write_bytes(msgspec.json.encode(keys))
+            aside.replace(self._path)
+        except OSError as error:
+            self._note(error)
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            return False
+        self._failing = False
+        return True
+
+    def _note(self, error: OSError) -> None:
+        if not self._failing:
+            self._failing = True
+            _log.error(
+                "the copy of the keys %s cannot be written (%s); a revoked one in it would count at a start"
+                " without the database", self._path, error.strerror,
+            )  # fmt: skip
 
 
 class RememberedKeys:
@@ -61,11 +82,12 @@ class RememberedKeys:
     def __init__(self, stored: KeyStore, known: KnownKeys) -> None:
         self._stored = stored
         self._known = known
-        self._last: list[Key] | None = None
+        self._answered = False
+        self._written: list[Key] | None = None
 
     async def all(self) -> list[Key]:
         """Return all keys; raises `Unavailable` where the store is away and nothing else is known."""
-        if self._last is None and self._known.exist:
+        if not self._answered and self._known.exist:
             try:
                 async with asyncio.timeout(FIRST_READ_SECONDS):
                     keys = await self._stored.all()
@@ -73,7 +95,7 @@ class RememberedKeys:
                 return self._known.read()
         else:
             keys = await self._stored.all()
-        if keys != self._last:
-            self._known.write(keys)
-            self._last = keys
+        self._answered = True
+        if (keys != self._written or not self._known.exist) and self._known.write(keys):
+            self._written = keys
         return keys

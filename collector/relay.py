@@ -33,6 +33,9 @@ class Direct:
         await self._events.save(type, events)
         return ()
 
+    async def ready(self) -> None:
+        """Do nothing: there is only the store."""
+
     async def close(self) -> None:
         """Do nothing: nothing is ever left over."""
 
@@ -105,6 +108,10 @@ class Relay:
         if self.away:
             self.away = False
             _log.info("the store answers again; %d events wait in the spool", self._spool.events)
+
+    async def ready(self) -> None:
+        """Return if the spool's directory is still there; raise `Unavailable` if it is not."""
+        await self._spool.check()
 
     async def settled(self) -> None:
         """Return when no straggler runs, and what they stored is forgotten.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from pathlib import Path
 from cube.errors import Overloaded, Unavailable
 
 RETRY_AFTER_SECONDS = 5
+
+
+_log = logging.getLogger(__name__)
 
 
 class DamagedFile(Exception):
@@ -30,7 +34,8 @@ def answering(path: Path) -> Iterator[None]:
                 f"The spool's disk is full ({error}); send again later.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from error
+        _log.warning("the spool file %s does not answer: %s", path, error)
         raise Unavailable(
-            f"The spool file {path} does not answer ({error}): see its disk and its rights.",
+            f"The spool does not answer ({error}): see its disk and its rights.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         ) from error

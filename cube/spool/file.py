@@ -8,12 +8,14 @@ claimed (see `cube.spool.directory`), by one process.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from cube.errors import Unavailable
+from cube.errors import Overloaded, Unavailable
+from cube.placement import Placement
 from cube.spool.faults import DamagedFile, answering
 from cube.spool.record import Record, Row
 
@@ -24,6 +26,7 @@ FORMAT = 1
 _CACHE_KIB = 8 * 1024
 _LOG_BYTES = 4 * 2**20  # to which the write-ahead log is cut back
 _TOGETHER = 500  # values in one statement
+_SETTLED = 2_000  # hidden records in one transaction
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, at INTEGER NOT NULL,
         key INTEGER, event BLOB NOT NULL, checksum INTEGER NOT NULL)""",
@@ -38,12 +41,16 @@ class FileState:
     """What is in a file.
 
     ``oldest``: when its first record arrived; None if it has none. ``bytes``: of its pages in use.
+    ``removed``, ``refused``: records that are still in the file, for want of room, though they are
+    delivered, or were to be set aside.
     """
 
     events: int
     aside: int
     bytes: int
     oldest: int | None
+    removed: int = 0
+    refused: int = 0
 
 
 class SpoolFile:
@@ -51,12 +58,19 @@ class SpoolFile:
 
     Raises `DamagedFile` where it is no database or a damaged one (``check`` looks at all of it),
     `Unavailable` where it cannot be opened or was made by a later Cube, `Overloaded` on a full disk.
+    ``exclusive``: nobody else can look at it meanwhile; then no index of its log is needed, and so no room.
+
+    SQLite needs room to remove a row. Where there is none, what is removed or set aside is *hidden*
+    instead: it stays in the file, is delivered no more, and its id goes on waiting.
     """
 
-    def __init__(self, path: Path, *, check: bool = False) -> None:
+    def __init__(self, path: Path, *, check: bool = False, exclusive: bool = False) -> None:
         self.path = path
+        self._exclusive = exclusive
         self._events = self._aside = 0
         self._next = 1
+        self._begin = 0  # no record up to this number is to be delivered
+        self._hidden: dict[int, str | None] = {}  # number -> why it is set aside; None: delivered
         with answering(path):
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
@@ -67,6 +81,12 @@ class SpoolFile:
             except BaseException:
                 self._connection.close()
                 raise
+        self._placement = Placement(path, Path(f"{path}-wal"))
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still the one at its path, and not deleted or replaced."""
+        return self._placement.holds()
 
     def append(self, rows: Iterable[tuple[int, int | None, bytes]]) -> range:
         """Store (arrival, key, event text) durably, all or none; return the numbers they got."""
@@ -103,14 +123,13 @@ class SpoolFile:
         records: list[Record] = []
         damaged: list[int] = []
         with answering(self.path):
-            for found in self._connection.execute("SELECT * FROM records ORDER BY number LIMIT ?", (events,)):
-                row = Row(*found)
+            for row in self._waiting_rows():
                 if row.is_sound:
                     records.append(Record.of(row))
                     size -= len(row.event)
                 else:
                     damaged.append(row.number)
-                if size <= 0:
+                if size <= 0 or len(records) + len(damaged) >= events:
                     break
         self.set_aside(damaged, "the record is damaged")
         if not records and not damaged and self._events:
@@ -118,36 +137,42 @@ class SpoolFile:
         return records, len(damaged)
 
     def remove(self, numbers: Sequence[int]) -> int:
-        """Forget records; return how many of them were there."""
-        with self._writing():
-            removed = self._delete(numbers)
-        self._events -= removed
-        return removed
+        """Forget records, on a full disk as well; return how many of them were there."""
+        return self._take_out(dict.fromkeys(numbers))
 
     def set_aside(self, numbers: Sequence[int], reason: str) -> None:
-        """Move records out of the way, where they are kept with a reason."""
-        if not numbers:
-            return
-        with self._writing():
-            for number in numbers:
-                self._connection.execute(
-                    "INSERT INTO aside (at, key, event, checksum, reason)"
-                    " SELECT at, key, event, checksum, ? FROM records WHERE number = ?",
-                    (reason, number),
-                )
-            removed = self._delete(numbers)
-        self._events -= removed
-        self._aside += removed
+        """Move records out of the way, where they are kept with a reason; on a full disk as well."""
+        self._take_out(dict.fromkeys(numbers, reason))
+
+    def settle(self) -> bool:
+        """Remove, and set aside, what is only hidden; return whether there was room for it."""
+        while self._hidden:
+            some = dict(islice(self._hidden.items(), _SETTLED))
+            try:
+                self._write_out(some)
+            except (Overloaded, Unavailable):
+                return False
+            for number in some:
+                del self._hidden[number]
+        return True
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the records that are neither delivered nor set aside, in order."""
+        with answering(self.path):
+            yield from self._waiting_rows()
 
     def state(self) -> FileState:
         """Look at what is in the file."""
         with answering(self.path):
-            return FileState(self._events, self._aside, self.size(), self.oldest())
+            refused = sum(reason is not None for reason in self._hidden.values())
+            removed = len(self._hidden) - refused
+            return FileState(self._events, self._aside, self.size(), self.oldest(), removed, refused)
 
     def oldest(self) -> int | None:
         """Return when the first record arrived; None if there is none."""
         with answering(self.path):
-            found = self._connection.execute("SELECT at FROM records ORDER BY number LIMIT 1").fetchone()
+            query = "SELECT at FROM records WHERE number > ? ORDER BY number LIMIT 1"
+            found = self._connection.execute(query, (self._begin,)).fetchone()
         return None if found is None or not isinstance(found[0], int) else found[0]
 
     def size(self) -> int:
@@ -155,12 +180,6 @@ class SpoolFile:
         with answering(self.path):
             pages, free = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
         return (pages - free) * PAGE_BYTES
-
-    def shrink(self) -> None:
-        """Give the space of removed records back to the disk; quick when few are left."""
-        with answering(self.path):
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Close the file; its write-ahead log is merged into it."""
@@ -171,7 +190,7 @@ class SpoolFile:
         connection.text_factory = bytes  # a damaged text may be no UTF-8, and must not cost its neighbours
         for pragma in (
             f"page_size = {PAGE_BYTES}",
-            "locking_mode = NORMAL",
+            f"locking_mode = {'EXCLUSIVE' if self._exclusive else 'NORMAL'}",
             "journal_mode = WAL",
             "synchronous = FULL",
             # What was removed must not come back when a damaged file is carved.
@@ -204,9 +223,52 @@ class SpoolFile:
     def _one(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
 
-    def _delete(self, numbers: Sequence[int]) -> int:
-        marked = ((number,) for number in numbers)
-        return self._connection.executemany("DELETE FROM records WHERE number = ?", marked).rowcount
+    def _waiting_rows(self) -> Iterator[Row]:
+        query = "SELECT * FROM records WHERE number > ? ORDER BY number"
+        with closing(self._connection.execute(query, (self._begin,))) as cursor:
+            first = True
+            for found in cursor:
+                if found[0] not in self._hidden:
+                    first = False
+                    yield Row(*found)
+                elif first:
+                    self._begin = found[0]
+
+    def _take_out(self, numbers: Mapping[int, str | None]) -> int:
+        """Remove records, or set them aside with their reasons; where there is no room, hide them."""
+        numbers = {number: reason for number, reason in numbers.items() if number not in self._hidden}
+        if not numbers:
+            return 0
+        try:
+            taken = self._write_out(numbers)
+        except (Overloaded, Unavailable):
+            present = self._present(list(numbers))
+            self._hidden.update({number: numbers[number] for number in present})
+            taken = len(present)
+        self._events -= taken
+        return taken
+
+    def _write_out(self, numbers: Mapping[int, str | None]) -> int:
+        aside = [(reason, number) for number, reason in numbers.items() if reason is not None]
+        with self._writing():
+            kept = self._connection.executemany(
+                "INSERT INTO aside (at, key, event, checksum, reason)"
+                " SELECT at, key, event, checksum, ? FROM records WHERE number = ?",
+                aside,
+            ).rowcount
+            marked = ((number,) for number in numbers)
+            gone = self._connection.executemany("DELETE FROM records WHERE number = ?", marked).rowcount
+        self._aside += max(0, kept)
+        return gone
+
+    def _present(self, numbers: Sequence[int]) -> list[int]:
+        found: list[int] = []
+        with answering(self.path):
+            for place in range(0, len(numbers), _TOGETHER):
+                some = numbers[place : place + _TOGETHER]
+                query = f"SELECT number FROM records WHERE number IN ({_marks(some)})"  # noqa: S608 - marks only
+                found += [number for (number,) in self._connection.execute(query, some)]
+        return found
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

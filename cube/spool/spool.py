@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from cube.errors import CubeError, Overloaded
+from cube.errors import CubeError, Overloaded, Unavailable
 from cube.event import Event
+from cube.placement import Placement
 from cube.spool import directory
 from cube.spool.faults import RETRY_AFTER_SECONDS
 from cube.spool.held import HeldFile
@@ -25,6 +26,8 @@ RECORD_BYTES = 64
 
 _MANY = 200  # events that are encoded in the thread
 _SHRUNK_BYTES = 2**20  # an empty file below this is left as it is
+_SEGMENT_BYTES = 64 * 2**20
+_SEGMENTS = 32
 _log = logging.getLogger(__name__)
 
 
@@ -60,8 +63,9 @@ class _Append:
 class Spool:
     """The spooled events of one database: the files of this process, and those that it took over.
 
-    New events go to the end of the last file, which is made when it is needed; a file that is empty
-    is deleted. ``events``, ``bytes``, ``oldest`` (the arrival of the first, milliseconds since 1970)
+    New events go to the end of the last file, which is made when it is needed, and a new one is begun
+    where that has grown to `_SEGMENT_BYTES` (or a part of the limit); a file that is empty is deleted, which
+    needs no room. ``events``, ``bytes``, ``oldest`` (the arrival of the first, milliseconds since 1970)
     say what waits. ``on_damage`` is told, in a thread, how many records were lost, or set aside because
     their checksums do not hold.
     """
@@ -83,6 +87,10 @@ class Spool:
         self._database = database
         self._mark = mark
         self._limit_bytes = limit_bytes
+        self._segment_bytes = max(_SEGMENT_BYTES, limit_bytes // _SEGMENTS)
+        self._placement = Placement(path)
+        self._is_in_place = True
+        self._hides = False  # whether ids wait of records that are delivered, or to be set aside
         self._clock = clock
         self._files: list[HeldFile] = []
         self._left: set[Path] = set()  # files that cannot be used, and were told of
@@ -120,7 +128,7 @@ class Spool:
         """Store events durably at the end.
 
         Raises `Overloaded` where the limit is reached or the disk is full, `Unavailable` where the disk
-        fails; then none of them is in the spool.
+        fails, or the directory was deleted or replaced; then none of them is in the spool.
         """
         rows = (
             _rows(events, self._clock())
@@ -142,7 +150,12 @@ class Spool:
 
     async def waiting(self, events: Sequence[Event]) -> set[int]:
         """Return the places of those events whose id waits."""
-        return await self._do(lambda: self._waiting(events)) if self.events else set()
+        waits = self.events or self._hides
+        return await self._do(lambda: self._waiting(events)) if waits else set()
+
+    async def check(self) -> None:
+        """Return if the directory is still there; raise `Unavailable` if it was deleted or replaced."""
+        await self._do(self._check)
 
     async def head(self, events: int, size: int) -> Head | None:
         """Return the first records, up to so many events and about so many bytes; None if none waits.
@@ -157,7 +170,7 @@ class Spool:
 
     async def set_aside(self, ticket: Ticket, reason: str) -> None:
         """Move records that cannot be stored out of the way; they are kept, with the reason."""
-        await self._do(lambda: ticket.file.run(lambda file: file.set_aside(ticket.numbers, reason)))
+        await self._do(lambda: self._set_aside(ticket, reason))
 
     async def close(self) -> None:
         """Finish what was begun and close all files; those with records stay for the next process."""
@@ -196,30 +209,34 @@ class Spool:
             self.bytes = sum(state.bytes for state in states)
             self.oldest = next((state.oldest for state in states if state.events), None)
             self.events = sum(state.events for state in states)
+            self._hides = any(state.removed or state.refused for state in states)
 
     def _take_over(self, *, patient: bool) -> None:
         found: list[HeldFile] = []
         for claimed in directory.claim_all(self._path, self._database, self._mark, patient=patient):
-            if claimed.path in self._left:
-                claimed.release()
-                continue
             try:
-                held = HeldFile(claimed, self._on_damage, check=True)
+                held = HeldFile(claimed, self._on_damage, found=True)
             except (CubeError, OSError) as error:  # made by a later Cube, or the disk is full or fails
-                _log.error("the spool file %s is left where it is: %s", claimed.path, error)
-                self._left.add(claimed.path)
+                if claimed.path not in self._left:
+                    _log.error("the spool file %s is left where it is: %s", claimed.path, error)
+                    self._left.add(claimed.path)
                 claimed.release()
                 continue
+            self._left.discard(claimed.path)
             found.append(held)
             _log.info("took over %s with %d events", held.path, held.state.events)
         self._files[:0] = found  # new events go on to the last one
 
     def _append(self, group: Sequence[_Append]) -> list[Ticket]:
-        if not self._files:
+        self._check()
+        if not self._files or self._files[-1].state.bytes >= self._segment_bytes:
             self._files.append(self._new_file())
         held = self._files[-1]
         rows = [row for append in group for row in append.rows]
         numbers = held.run(lambda file: file.append(rows))
+        if not (self._placement.holds() and held.is_in_place):  # deleted just now: they would be lost
+            held.run(lambda file: file.remove(numbers))
+            raise self._moved()
         tickets, place = [], 0
         for append in group:
             tickets.append(Ticket(held, numbers[place : place + len(append.rows)]))
@@ -227,7 +244,33 @@ class Spool:
         return tickets
 
     def _new_file(self) -> HeldFile:
-        return HeldFile(directory.claim_new(self._path, self._database, self._mark), self._on_damage)
+        claimed = directory.claim_new(self._path, self._database, self._mark)
+        try:
+            return HeldFile(claimed, self._on_damage)
+        except BaseException:  # such as a full disk: nothing may be left of each try
+            claimed.delete()
+            claimed.release()
+            raise
+
+    def _check(self) -> None:
+        """Raise `Unavailable` where the directory is gone; save what was in files that alone are gone."""
+        in_place = self._placement.holds()
+        if in_place != self._is_in_place:
+            self._is_in_place = in_place
+            told = "is back" if in_place else "was deleted or replaced; until it is back nothing is spooled"
+            (_log.info if in_place else _log.error)("the spool directory %s %s", self._path, told)
+        if not in_place:
+            raise self._moved()
+        for held in self._files:
+            if not held.is_in_place:
+                held.move()
+
+    def _moved(self) -> Unavailable:
+        return Unavailable(
+            "The spool's directory was deleted or replaced while the collector runs: put it back, or restart"
+            " the collector.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
 
     def _waiting(self, events: Sequence[Event]) -> set[int]:
         keys = [key_of(event) for event in events]
@@ -254,22 +297,27 @@ class Spool:
         self._tidy()
         return removed
 
-    def _tidy(self) -> None:
-        """Let go of files that are empty; of the last one only its space."""
-        for held in self._files[:-1]:
-            if not held.state.events:
-                self._let_go(held)
-        for held in self._files[-1:]:
-            if not held.state.events and held.state.bytes > _SHRUNK_BYTES:
-                held.run(lambda file: file.shrink())
+    def _set_aside(self, ticket: Ticket, reason: str) -> None:
+        if ticket.file in self._files:
+            ticket.file.run(lambda file: file.set_aside(ticket.numbers, reason))
+            self._tidy()
 
-    def _let_go(self, held: HeldFile) -> None:
-        self._files.remove(held)
-        held.finish()
+    def _tidy(self) -> None:
+        """Let go of files that are empty, but for a last one that is small."""
+        for held in list(self._files):
+            state = held.state
+            is_last = held is self._files[-1]
+            is_small = state.bytes <= _SHRUNK_BYTES and not state.removed and not state.refused
+            if not state.events and not (is_last and is_small) and held.finish():
+                self._files.remove(held)
 
     def _close(self) -> None:
-        for held in list(self._files):
-            self._let_go(held)
+        for held in self._files:
+            if held.state.events and not (self._placement.holds() and held.is_in_place):
+                _log.error("%d events are lost with the spool file %s, which was deleted or replaced",
+                           held.state.events, held.path)  # fmt: skip
+            held.close()
+        self._files.clear()
 
 
 def _rows(events: Sequence[Event], at: int) -> list[NewRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -249,6 +250,38 @@ def test_on_a_full_disk_the_spool_is_a_503_and_keeps_what_it_has(stage: Stage) -
         until_drained(collector)
     kept = {id for id, status in zip(range(2, 32), statuses, strict=True) if status == 202}
     assert set(stage.stored()) == {0, 1, 99, *kept}
+
+
+def test_a_full_disk_drains_and_is_free_again_though_nobody_makes_room(stage: Stage) -> None:
+    with stage.collector() as collector:
+        assert put(collector, [event(0)])[0] == 200
+        stage.proxy.set(Mode.REFUSE)
+        assert put(collector, [event(1)])[0] == 202
+        limit_files(collector, 300_000)
+        statuses = [put(collector, [event(id, "x" * 30_000)])[0] for id in range(2, 32)]
+        assert statuses[-1] == 503
+        stage.proxy.set(Mode.PASS)
+        until_drained(collector)
+        assert put(collector, [event(1, "after"), event(99)]) == (200, {})
+        assert list((stage.directory / "spool").glob("*.db-wal")) == []
+    kept = {id for id, status in zip(range(2, 32), statuses, strict=True) if status == 202}
+    assert stage.stored() == {0: None, 1: "after", 99: None, **dict.fromkeys(kept, "x" * 30_000)}
+
+
+def test_a_spool_directory_that_is_deleted_is_a_503_and_not_ready(stage: Stage) -> None:
+    with stage.collector() as collector:
+        assert put(collector, [event(0)])[0] == 200
+        assert exchange(collector, "GET", "/readyz")[0] == 200
+        shutil.rmtree(stage.directory / "spool")
+        status, _, told = exchange(collector, "GET", "/readyz")
+        assert (status, b"The spool's directory was deleted" in told) == (503, True)
+        stage.proxy.set(Mode.REFUSE)
+        status, answer = put(collector, [event(1)])
+        assert (status, str(stage.directory) in answer["error"]) == (503, False)
+    assert (
+        f"the spool directory {stage.directory / 'spool'} was deleted"
+        in (stage.directory / "collector.log").read_text()
+    )
 
 
 def test_a_collector_starts_whatever_lies_in_its_spool(stage: Stage) -> None:

@@ -43,6 +43,9 @@ class Memory:
         self.commits.append((type, list(events)))
         return [place for place, event in enumerate(events) if event.id in self.spooled]
 
+    async def ready(self) -> None:
+        """Nothing beside it."""
+
     async def close(self) -> None:
         """Nothing to close."""
 
