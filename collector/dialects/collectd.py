@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from collector.dialects import epoch
+from collector.dialects.collectd_body import items_of
 from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
 from collector.dialects.identity import hashed
 from collector.dialects.naming import named, property_name
+from collector.dialects.shown import shown
 from cube.errors import CubeError, InvalidRequest, Unauthenticated
-from cube.event import MAX_ID_LENGTH
-from cube.web import Reply, Request, json_text, refusal
+from cube.event import ABSENT, MAX_ID_LENGTH
+from cube.web import Reply, Request, refusal
 
 TYPE: Final = "collectd"
 NOTIFICATION: Final = "collectd_notification"
 
 _LARGEST = 2**64
 _OLD_UNIT = 2**30  # collectd 5.0 sent times in units of 2^-30 s
-_FAR_SECONDS = 1_000_000_000  # so far ahead no clock is wrong: it is that unit
-_LATEST = 2**70  # longer ago or ahead than any year that has four digits, in either unit
+_LEAST_OLD = 10**17  # as a number of those December 1972, and of microseconds the year 5138
 _TAKEN = frozenset({"host", "plugin", "type"})
 _EMPTY = Reply(b"", content_type="text/plain")
 
@@ -51,10 +53,10 @@ def _refuse(error: CubeError, request: Request) -> Reply:
 
 
 def _translate(request: Request, context: Context, *, differences: bool) -> Translation:
-    body = json_text.decode_leniently(request.body)
+    items, unread = items_of(request.body)
     drafts: list[Draft] = []
-    refusals: list[Refusal] = []
-    for item in body if isinstance(body, list) else [body]:
+    refusals = list(unread)
+    for item in items:
         try:
             drafts += _drafts(item, context, differences)
         except InvalidRequest as error:
@@ -67,9 +69,9 @@ def _drafts(item: Any, context: Context, differences: bool) -> Sequence[Draft]:
         raise InvalidRequest("Got an item that is no object; accepted are value lists and notifications.")
     if "labels" in item:
         return (_notification(item),)
-    values = ValueList.parse(item, context.now)
-    shown = _shown(values, context.state, differences)
-    return () if not shown else (_draft(values, shown, item),)
+    values = ValueList.parse(item)
+    stored = _stored(values, context.state, differences)
+    return () if not stored else (_draft(values, stored, item),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class ValueList:
     names: tuple[str, ...]
 
     @classmethod
-    def parse(cls, item: Mapping[str, Any], now: int) -> ValueList:
+    def parse(cls, item: Mapping[str, Any]) -> ValueList:
         """Read one item of a body. Raises `InvalidRequest`."""
         values, kinds, names = (_list(item, name) for name in ("values", "dstypes", "dsnames"))
         if not len(values) == len(kinds) == len(names) > 0:
@@ -98,7 +100,7 @@ class ValueList:
         if not all(value is None or _is_number(value) for value in values):
             raise InvalidRequest("Got a value that is no number; accepted are numbers up to 2^64, and null.")
         return cls(
-            _time(item.get("time"), now),
+            _time(item.get("time")),
             _text(item, "host"),
             _text(item, "plugin"),
             _text(item, "plugin_instance", ""),
@@ -117,7 +119,7 @@ class ValueList:
         return f"{self.host}/{plugin}/{type}"
 
 
-def _shown(item: ValueList, state: DialectState, differences: bool) -> dict[str, Any]:
+def _stored(item: ValueList, state: DialectState, differences: bool) -> dict[str, Any]:
     """Return what is stored of the values, by their names; the series moves on to this reading.
 
     One that was seen before shows the same again. One that is older than the last, or another of its
@@ -126,15 +128,15 @@ def _shown(item: ValueList, state: DialectState, differences: bool) -> dict[str,
     last: Reading | None = state.get("series", item.path)
     is_late = last is not None and item.time <= last.time
     if last is not None and last.time == item.time and last.values == item.values:
-        shown = last.shown
+        kept = last.shown
     elif is_late and not COUNTED.isdisjoint(item.kinds):
         return {}
     else:
         counted = difference if differences else rate
-        shown = tuple(_value(counted, last, item, place) for place in range(len(item.values)))
+        kept = tuple(_value(counted, last, item, place) for place in range(len(item.values)))
     if not is_late:
-        state.put("series", item.path, Reading(item.time, item.values, shown))
-    pairs = zip(item.names, shown, strict=True)
+        state.put("series", item.path, Reading(item.time, item.values, kept))
+    pairs = zip(item.names, kept, strict=True)
     return {name: value for name, value in pairs if value is not None}
 
 
@@ -152,8 +154,8 @@ def _value(
     return float(found) if is_too_long and found is not None else found
 
 
-def _draft(item: ValueList, shown: Mapping[str, Any], source: Any) -> Draft:
-    value: Any = shown[item.names[0]] if len(item.values) == 1 else named(shown)
+def _draft(item: ValueList, stored: Mapping[str, Any], source: Any) -> Draft:
+    value: Any = stored[item.names[0]] if len(item.values) == 1 else named(stored)
     if item.type != item.plugin:
         value = {property_name(item.type): value}
     plugin = property_name(item.plugin)
@@ -185,23 +187,28 @@ def _notification(item: Mapping[str, Any]) -> Draft:
         "summary": annotations.get("summary"),
         "labels": named(labels),
         "annotations": named(annotations),
+        "ends": item.get("endsAt"),
     }
-    time = {"time": item["startsAt"]} if "startsAt" in item else {}
+    time = item.get("startsAt", ABSENT)
     return Draft(
         NOTIFICATION,
-        **time,
-        id=hashed(item),
+        time,
+        ABSENT if time is ABSENT else hashed(item),
         data={name: value for name, value in data.items() if value is not None},
         source=item,
         fixed=True,
     )
 
 
-def _time(value: Any, now: int) -> int:
-    if not _is_number(value) or abs(value) > _LATEST:
-        raise InvalidRequest("Got a time that is none; accepted are seconds since 1970.")
-    seconds: float = value / _OLD_UNIT if value > now / 1000 + _FAR_SECONDS else value
-    return math.floor(seconds * 1000 + 0.5)
+def _time(value: Any) -> int:
+    if _is_number(value):
+        try:
+            return epoch.milliseconds(value / _OLD_UNIT if abs(value) >= _LEAST_OLD else value)
+        except ValueError:
+            pass
+    raise InvalidRequest(
+        f"Got the time {shown(value)}; accepted are seconds since 1970, in the years 1 to 9999."
+    )
 
 
 def _list(item: Mapping[str, Any], name: str) -> list[Any]:

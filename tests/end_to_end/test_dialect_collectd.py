@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ LoadPlugin unixsock
 <Plugin unixsock>
   SocketFile "{directory}/socket"
 </Plugin>
+"""
+_WRITING = """
 LoadPlugin write_http
 <Plugin write_http>
   <Node "cube">
@@ -39,6 +42,7 @@ LoadPlugin write_http
   </Node>
 </Plugin>
 """
+_PAGE = Path(__file__).resolve().parents[2] / "docs" / "dialects" / "collectd.md"
 _PLUGINS = """
 LoadPlugin cpu
 LoadPlugin load
@@ -63,10 +67,11 @@ class Collectd:
         self._writer = writer
         self.base = base
 
-    async def put(self, series: str, seconds: float, *values: int) -> None:
-        """Hand collectd one reading, so many seconds after `base`."""
+    async def put(self, series: str, seconds: float, *values: int, meta: str = "") -> None:
+        """Hand collectd one reading, so many seconds after `base`; with meta data it takes it and says no."""
         listed = ":".join(map(str, values))
-        await self._say(f'PUTVAL "web14/{series}" interval=10 {self.base + seconds}:{listed}')
+        line = f'PUTVAL "web14/{series}" interval=10 {meta} {self.base + seconds}:{listed}'
+        await self._say(line, "-1 Non-string metadata" if meta else "0 ")
 
     @asynccontextmanager
     async def flushing(self) -> AsyncIterator[None]:
@@ -84,20 +89,29 @@ class Collectd:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _say(self, line: str) -> None:
+    async def _say(self, line: str, expected: str = "0 ") -> None:
         self._writer.write(f"{line}\n".encode())
-        answer = (await asyncio.wait_for(self._reader.readline(), 10)).decode()
-        assert answer.startswith("0 "), answer
+        async with asyncio.timeout(10):  # wait_for may swallow a cancellation (Python 3.11)
+            answer = (await self._reader.readline()).decode()
+        assert answer.startswith(expected), answer
 
 
 @asynccontextmanager
 async def collectd(
-    directory: Path, both: Both, *, plugins: str = "", slash: str = "", login: str = ""
+    directory: Path,
+    both: Both,
+    *,
+    plugins: str = "",
+    slash: str = "",
+    login: str = "",
+    writing: str = _WRITING,
 ) -> AsyncIterator[Collectd]:
     """Run Debian's collectd, which writes to the collector, with its files in `directory`."""
     program = tool("collectd")
     config = directory / "collectd.conf"
-    text = _DAEMON.format(directory=directory, url=both.collector.http, slash=slash, login=login)
+    text = _DAEMON.format(directory=directory) + writing.format(
+        url=both.collector.http, slash=slash, login=login
+    )
     config.write_text(text + plugins)
     with running(program, "-f", "-C", str(config)):
         reader, writer = await _connected(str(directory / "socket"))
@@ -177,6 +191,30 @@ async def test_a_key_is_taken_as_header_and_as_user_name(tmp_path: Path) -> None
                 await daemon.put("memory/memory-used", number, 5)
                 async with daemon.flushing():
                     assert await both.until_now("sum(collectd(memory))", 5 * number) == 5 * number
+
+
+async def test_values_beside_meta_data_that_are_no_json_count(tmp_path: Path) -> None:
+    with both_daemons(tmp_path) as both:
+        async with collectd(tmp_path, both) as daemon:
+            await daemon.put("memory/memory-used", 0, 1)
+            await daemon.put("memory/memory-free", 0, 2, meta='meta:note="text"')
+            await daemon.put("memory/memory-cached", 0, 4)
+            async with daemon.flushing():
+                assert await both.until_now("sum(collectd(memory))", 7) == 7
+        assert both.types() == ["collectd"]
+
+
+async def test_the_pages_configuration_sends_by_itself(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"(?:^    .*\n)+", _PAGE.read_text(), re.MULTILINE)
+    assert "FlushInterval 10\n" in shown
+    quick = shown.replace(
+        "FlushInterval 10\n", "FlushInterval 0.2\n"
+    )  # so that the test need not wait so long
+    with both_daemons(tmp_path) as both:
+        writing = quick.replace("http://127.0.0.1:1080", "{url}")
+        async with collectd(tmp_path, both, writing=writing) as daemon:
+            await daemon.put("memory/memory-used", 0, 5)
+            assert await both.until_now("sum(collectd(memory))", 5) == 5
 
 
 def _events(both: Both) -> list[Any]:

@@ -12,6 +12,7 @@ from collector.dialects.collectd import dialect
 from collector.dialects.dialect import Context, Translation
 from collector.dialects.memory import Memory
 from cube.errors import InvalidRequest
+from cube.event import ABSENT
 from cube.web import Request
 
 NOW = 1_795_321_720_000
@@ -25,8 +26,11 @@ class Collectd:
         self._context = Context(NOW, "default", Memory())
 
     def send(self, *items: Any) -> Translation:
+        return self.send_text(json.dumps(items, separators=(",", ":")).encode())
+
+    def send_text(self, body: bytes) -> Translation:
         request = Request("POST", "/collectd", HTTPHeaders(), "127.0.0.1")
-        request.body = json.dumps(items).encode()
+        request.body = body
         return self._endpoint.translate["POST"](request, self._context)
 
     def data(self, *items: Any) -> list[Any]:
@@ -94,6 +98,18 @@ def test_values_that_are_all_null_are_no_event_and_no_error() -> None:
 def test_the_time_is_that_of_the_second_and_the_id_is_exact() -> None:
     (draft,) = Collectd().send(item([1], time=1_795_321_715.5, type_instance="used")).drafts
     assert (draft.time, draft.id) == (1_795_321_716_000, "web14/memory/memory-used/1795321715500")
+
+
+@pytest.mark.parametrize("time", [1_795_321_715.9, 1_795_321_715_900, 1_795_321_715_900_000])
+def test_a_time_tells_its_unit_by_its_magnitude(time: float) -> None:
+    (draft,) = Collectd().send(item([1], time=time)).drafts
+    assert (draft.time, draft.id) == (1_795_321_716_000, "web14/memory/memory/1795321715900")
+
+
+def test_notifications_without_a_time_are_not_merged() -> None:
+    timeless = {name: value for name, value in NOTIFICATION.items() if name != "startsAt"}
+    drafts = Collectd().send(timeless, timeless).drafts
+    assert [(draft.time, draft.id) for draft in drafts] == [(ABSENT, ABSENT)] * 2
 
 
 def test_times_in_units_of_two_to_the_minus_thirty_seconds_are_understood() -> None:
@@ -219,6 +235,7 @@ def test_a_notification_is_an_event_of_its_own_type() -> None:
         {**item([1]), "dsnames": []},
         {**item([1]), "time": None},
         {**item([1]), "time": 1e308},
+        {**item([1]), "time": 10**400},
         {**item([1]), "time": 10**30},
         {**item([10**30])},
         {**item([1]), "host": ""},
@@ -233,8 +250,42 @@ def test_a_bad_item_is_refused_and_the_others_stand(bad: Any) -> None:
     assert translation.refusals[0].reason.endswith(".")
 
 
-def test_a_body_that_is_no_json_is_an_error() -> None:
-    request = Request("POST", "/collectd", HTTPHeaders(), "127.0.0.1")
-    request.body = b"PUTVAL"
+@pytest.mark.parametrize(
+    "meta",
+    [
+        b"",  # of a PUTVAL with meta:note="text", which the daemon itself refuses
+        b'{"n":nan}',  # of its Python plugin
+        b'{"s":"x","n":-inf}',
+        b'{"a"b":"v"}',
+        b'{"note":"text, \\"meta\\":} and {\\"values\\":["}',
+    ],
+)
+def test_meta_data_that_are_no_json_cost_nothing(meta: bytes) -> None:
+    series = 'f{},"meta":},{"values":['  # what names a series may have any character
+    lists = [item([number], type_instance=series, plugin=f"p{number}") for number in (1, 2, 3)]
+    texts = [json.dumps(one, separators=(",", ":")).encode() for one in lists]
+    texts[1] = texts[1][:-1] + b',"meta":' + meta + b"}"
+    translation = Collectd().send_text(b"[" + b",".join(texts) + b"]")
+    assert not translation.refusals
+    assert [draft.data for draft in translation.drafts] == [
+        {"host": "web14", f"p{number}": {"memory": number}, "type": series} for number in (1, 2, 3)
+    ]
+
+
+def test_a_value_list_that_is_no_json_costs_no_other() -> None:
+    texts = [json.dumps(item([number], plugin=f"p{number}"), separators=(",", ":")) for number in (1, 2, 3)]
+    texts[1] = texts[1].replace('"p2"', "p2")
+    translation = Collectd().send_text(f"[{','.join(texts)}]".encode())
+    assert [draft.data for draft in translation.drafts] == [
+        {"host": "web14", f"p{number}": {"memory": number}} for number in (1, 3)
+    ]
+    (refusal,) = translation.refusals
+    assert '"plugin":p2' in refusal.payload
+
+
+@pytest.mark.parametrize(
+    "body", [b"PUTVAL", b"", b'[{"values":[1', b'{"values":[1],}', b"[1", b'x[{"values":[1]}]']
+)
+def test_a_body_that_is_no_json_is_an_error(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        dialect().endpoints[0].translate["POST"](request, Context(NOW, "default", Memory()))
+        Collectd().send_text(body)
