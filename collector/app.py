@@ -27,6 +27,7 @@ from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
 from cube.web import (
     Gate,
+    Proxies,
     Server,
     Service,
     Telemetry,
@@ -144,6 +145,7 @@ def _server(
         max_sockets=settings.limits.sockets,
         http=settings.http,
         on_request=RequestEvents(intakes, gate, clock) if settings.self_events else None,
+        proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         lenient=settings.dialects.snowplow and settings.dialects.datacoral,
     )
     return Server(

@@ -14,6 +14,7 @@ from cube.store.ports import Store
 from cube.web import (
     Gate,
     Operation,
+    Proxies,
     Request,
     Route,
     Server,
@@ -173,6 +174,7 @@ class Evaluator:
             max_body_bytes=settings.limits.message_bytes,
             max_sockets=settings.limits.sockets,
             http=settings.http,
+            proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
             on_request=self._requested if self._own else None,
         )
         return Server(

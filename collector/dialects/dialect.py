@@ -142,7 +142,8 @@ class Dialect:
     is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
     ``bury``: the reply to a request that is too large and leaves a dead letter, for protocols whose
     clients would send it for ever; None: it is refused. ``plain_key``: reads a key as clients of this
-    protocol write it, wherever it stood.
+    protocol write it, wherever it stood. ``keys_in_body``: whether a key may stand there alone; else, and
+    where a head has one, nobody's body is read before that key is known.
     ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
     writing: ``x_api_key`` is ``X-Api-Key``).
     """
@@ -154,3 +155,4 @@ class Dialect:
     secrets: frozenset[str] = frozenset()
     bury: Reply | None = None
     plain_key: Callable[[str], str] | None = None
+    keys_in_body: bool = False

@@ -117,9 +117,7 @@ class _Page:
 def _base(request: Request) -> str:
     """Return the path as an absolute address, in the words that the client asked with."""
     host = request.headers.get("Host")
-    forwarded = request.headers.get("X-Forwarded-Proto", "").lower()
-    scheme = "https" if forwarded == "https" else request.scheme
-    return f"{scheme}://{host}{request.path}" if host else request.path
+    return f"{request.scheme}://{host}{request.path}" if host else request.path
 
 
 def _reply(page: _Page, found: Sequence[Found], total: int) -> Reply:

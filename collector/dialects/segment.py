@@ -115,7 +115,7 @@ def dialect() -> Dialect:
             f"{_PIXEL_PATH}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
         ),
     )
-    return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)))
+    return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
 
 
 def _outcome(message: Any, kind: str | None, context: Mapping[str, Any]) -> Draft | Refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -66,7 +67,9 @@ class DialectService:
     def _route(self, endpoint: Endpoint) -> Route:
         reads = {
             method: replace(
-                self._operation(endpoint, method, partial(self._read, read)), parameters=endpoint.parameters
+                self._operation(endpoint, method, partial(self._read, read)),
+                parameters=endpoint.parameters,
+                admit=partial(self._admit_head, Scope.READ),
             )
             for method, read in endpoint.reads.items()
         }
@@ -87,6 +90,7 @@ class DialectService:
             partial(self._counted, answer),
             endpoint.summary,
             body=None if method == "GET" else endpoint.body,
+            admit=partial(self._admit_head, Scope.WRITE),
             credentials=True,
             bury=None if self._dialect.bury is None else partial(self._counted, self._bury),
         )
@@ -175,6 +179,22 @@ class DialectService:
         request.caller = self._desk.access.admit(credentials, scope)
         self._desk.access.check_page(request.headers, request.caller, scope)
         return request.caller, credentials
+
+    def _admit_head(self, scope: Scope, request: Request) -> None:
+        """Refuse who cannot be admitted by what the head says, whatever the body does."""
+        keys = standard_credentials(request.headers, request.query).keys
+        with suppress(InvalidRequest):  # what is wrong with a body that is not here yet is told later
+            if self._dialect.credentials is not None:
+                keys |= self._dialect.credentials(request).keys
+        if self._dialect.plain_key is not None:
+            keys = frozenset(map(self._dialect.plain_key, keys))
+        if not keys and self._dialect.keys_in_body and request.method not in ("GET", "HEAD"):
+            return
+        try:
+            self._desk.access.admit(Credentials(keys), scope)
+        except CubeError as error:
+            self._figures.failed(error)
+            raise
 
     async def _store(self, environment: str, checked: Checked, letters: _Letters) -> int:
         """Store the events and the dead letters together; what the store refuses is told, too.

@@ -151,4 +151,5 @@ TRACARDI = Dialect(
     credentials=_credentials,
     refuse=_refuse,
     secrets=SECRETS,
+    keys_in_body=True,
 )

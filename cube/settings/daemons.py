@@ -89,6 +89,17 @@ class DaemonSettings:
         pattern=HOST,
     )
     insecure: bool = setting(False, "Listen on an address that others reach though no keys are configured.")
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        "Networks of the proxies in front (10.0.0.0/8, ::1): what they say of a client's address and scheme"
+        " counts.",
+        pattern=r"[0-9A-Fa-f:.]+(/[0-9]+)?",
+    )
+    proxy_header: str = setting(
+        "any",
+        "Which of their headers counts; any: Forwarded where there is no other.",
+        choices=("any", "x-forwarded-for", "forwarded"),
+    )
     tls_certificate: str = setting("", "A PEM file with the certificate chain: then HTTPS is spoken.")
     tls_key: str = setting("", "The PEM file of its private key; empty: in the certificate's file.")
     reuse_port: bool = setting(

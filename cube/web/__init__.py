@@ -16,6 +16,7 @@ from cube.web.listening import address, open_datagrams, open_listening, turn_awa
 from cube.web.log import set_up_log
 from cube.web.pages import Hosts
 from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
+from cube.web.proxies import Proxies
 from cube.web.request import Reply, Request, refusal
 from cube.web.route import Operation, Parameter, Route
 from cube.web.sentry import reporting
@@ -38,6 +39,7 @@ __all__ = [
     "Link",
     "Operation",
     "Parameter",
+    "Proxies",
     "Reply",
     "Request",
     "Route",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -245,7 +244,7 @@ def _from_authorization(value: str) -> str:
         case "basic":
             try:
                 return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # outside ASCII, no base64, or no UTF-8 in it
                 return ""
         case _:
             return ""

@@ -10,6 +10,15 @@ from tornado.httputil import HTTPHeaders
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.web.request import UnsupportedEncoding
 
+WIRE_BYTES = 64 * 1024
+"""What cannot be compressed is longer so than it was."""
+
+MEMBERS = 1_000
+"""The members of a gzip body; one costs some microseconds, however little it holds."""
+
+PART_BYTES = 64 * 1024
+"""Parts of a body that are smaller are put together: each costs memory beside its bytes."""
+
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _PLAIN = ("", "identity")
 _GZIP = ("gzip", "x-gzip")
@@ -68,41 +77,53 @@ class BodyMemory:
 class Body:
     """The body of one request; no more than ``limit`` bytes of it, inflated, are ever held.
 
-    Raises `TooLarge`, `UnsupportedEncoding` (from the head alone), `InvalidRequest` (broken gzip) and
-    `Overloaded` (bodies hold too much together). `release` is to be called at the end.
+    Of a gzip body no more than ``limit`` bytes are read from the wire either, but for `WIRE_BYTES`, and
+    no more than `MEMBERS` members. Raises `TooLarge`, `UnsupportedEncoding` (from the head alone),
+    `InvalidRequest` (broken gzip) and `Overloaded` (bodies hold too much together). `release` is to be
+    called at the end.
     """
 
-    __slots__ = ("_inflater", "_limit", "_memory", "_parts", "_size")
+    __slots__ = ("_inflater", "_limit", "_members", "_memory", "_parts", "_size", "_wire")
 
     def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyMemory) -> None:
         self._limit = limit
         self._memory = memory
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._size = 0
+        self._wire = 0
+        self._members = 1
         self._inflater: zlib._Decompress | None = None
         encoding = headers.get("Content-Encoding")
         if encoding is not None and encoding.strip().lower() not in _PLAIN:
             self._inflater = _inflater(encoding)
-        elif announced_bytes(headers) > limit:
+        if announced_bytes(headers) > self._wire_limit:
             raise _too_large(limit)
+
+    @property
+    def _wire_limit(self) -> int:
+        return self._limit if self._inflater is None else self._limit + WIRE_BYTES
 
     def add(self, part: bytes) -> None:
         """Take the next part as it came over the wire."""
         if self._inflater is None:
             self._keep(part)
             return
+        self._wire += len(part)
+        if self._wire > self._wire_limit:
+            raise _too_large(self._limit)
         while part:
             if self._inflater.eof:  # a gzip body may have several members
-                self._inflater = zlib.decompressobj(_GZIP_WINDOW)
+                self._inflater = self._next_member()
             part = self._inflate(self._inflater, part)
 
     def complete(self) -> bytes:
         """Return the whole body."""
-        if self._inflater is not None and self._parts and not self._inflater.eof:
+        if self._inflater is not None and self._wire and not self._inflater.eof:
             raise InvalidRequest("The gzip body ends before its end.")
-        if len(self._parts) != 1:
-            self._parts = [b"".join(self._parts)]
-        return self._parts[0]
+        content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        whole = content if isinstance(content, bytes) else bytes(content)
+        self._parts = [whole]
+        return whole
 
     def release(self) -> None:
         """Hold nothing any more; once is enough."""
@@ -115,7 +136,17 @@ class Body:
             raise _too_large(self._limit)
         self._memory.take(len(part))
         self._size += len(part)
-        self._parts.append(part)
+        last = self._parts[-1] if self._parts else b""
+        if isinstance(last, bytearray) and len(last) < PART_BYTES:
+            last += part
+        elif part:
+            self._parts.append(part if len(part) >= PART_BYTES else bytearray(part))
+
+    def _next_member(self) -> zlib._Decompress:
+        self._members += 1
+        if self._members > MEMBERS:
+            raise InvalidRequest(f"The gzip body has more than {MEMBERS} members, which is the limit.")
+        return zlib.decompressobj(_GZIP_WINDOW)
 
     def _inflate(self, inflater: zlib._Decompress, part: bytes) -> bytes:
         """Inflate a part and return what of it is still to be inflated."""
@@ -128,9 +159,8 @@ class Body:
 
 
 def announced_bytes(headers: HTTPHeaders) -> int:
-    """Return the length of the body as the head gives it; 0 where it does not (or not as a number)."""
-    length = headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    """Return the length of the body as the head gives it (see `cube.web.wire`); 0 where it does not."""
+    return int(headers.get("Content-Length", "0"))
 
 
 def _inflater(encoding: str) -> zlib._Decompress:

@@ -70,9 +70,11 @@ class Exchange(HTTPMessageDelegate):
         self._began = time.monotonic()
         self._stream.enter(Phase.BODY)
         self._version = start_line.version
-        remote = getattr(self._connection.context, "remote_ip", "")
+        context = self._connection.context
+        remote, scheme = getattr(context, "remote_ip", ""), getattr(context, "protocol", "http")
+        remote, scheme = self._service.proxies.client(headers, remote, scheme)
         self.request = Request(start_line.method, start_line.path, headers, remote)
-        self.request.scheme = getattr(self._connection.context, "protocol", "http")
+        self.request.scheme = scheme
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         if self._route is not None:
             self.request.route = self._route.path
@@ -86,7 +88,7 @@ class Exchange(HTTPMessageDelegate):
             self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
         except TooLarge as error:
             self._exceed(error)
-        except CubeError as error:
+        except Exception as error:
             self._refuse(error)
         return None
 
@@ -116,6 +118,13 @@ class Exchange(HTTPMessageDelegate):
             self._connection.set_close_callback(self.on_connection_close)
             self._task = self._service.loop.create_task(self._run())
 
+    def broken(self, error: InvalidRequest) -> None:
+        """Refuse a body that cannot be read to its end; where the next request begins is not known."""
+        if self._body is not None or self._excess is not None:
+            self._excess = None
+            self._refuse(error, last=True)
+        self._connection.finish()
+
     def on_connection_close(self) -> None:
         """Stop: nobody waits for the reply any more."""
         if self._delegate is not None:
@@ -144,6 +153,8 @@ class Exchange(HTTPMessageDelegate):
             self._admit(operation.scope)
         else:  # a dialect's caller is known, and checked again, once its body is read
             self._service.access.check_page(self.request.headers, None)
+        if operation is not None and operation.admit is not None:
+            operation.admit(self.request)
         return operation
 
     def _check_head(self) -> None:
@@ -230,14 +241,15 @@ class Exchange(HTTPMessageDelegate):
         else:
             self._refuse(error)
 
-    def _refuse(self, error: CubeError) -> None:
+    def _refuse(self, error: Exception, *, last: bool = False) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""
         self.release()
         self._body = None
         headers = self.request.headers
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).
         waits = headers.get("Expect", "").lower() == "100-continue"
-        self._send(self._told(error), last=waits or announced_bytes(headers) > LINGER_BYTES)
+        reply = self._told(error) if isinstance(error, CubeError) else self._fault(error)
+        self._send(reply, last=last or waits or announced_bytes(headers) > LINGER_BYTES)
         if waits:
             self._connection.finish()
 
@@ -282,9 +294,10 @@ class Exchange(HTTPMessageDelegate):
         seconds = time.monotonic() - self._began
         self._service.telemetry.answered(path, self.request.method, status, seconds)
         if _log.isEnabledFor(logging.DEBUG):
-            text = "%s %s was answered with %d in %.1f ms"
-            method, id = self.request.method[:20], {"request": self.request.id}
-            _log.debug(text, method, path or "(elsewhere)", status, 1000 * seconds, extra=id)
+            text = "%s %s from %s was answered with %d in %.1f ms"
+            request = self.request
+            told = (request.method[:20], path or "(elsewhere)", request.remote, status, 1000 * seconds)
+            _log.debug(text, *told, extra={"request": request.id})
 
 
 def _is_upgrade(request: Request) -> bool:

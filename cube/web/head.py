@@ -21,6 +21,13 @@ def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> by
     return "".join(_lines(reply, request, cors, connection)).encode("latin-1")
 
 
+def last_reply(reply: Reply, request_id: str) -> bytes:
+    """Return the whole of a reply to a request whose head cannot be read; nothing follows it."""
+    body, length = reply.body, len(reply.body)
+    lines = f"{_STATUS_LINES[reply.status]}Content-Type: {reply.content_type}\r\nContent-Length: {length}\r\n"
+    return f"{lines}X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n".encode("latin-1") + body
+
+
 def cors_lines(access: Access, request: Request, *, credentials: bool) -> str:
     """Return what lets a page of the request's origin read the reply; nothing if it may not.
 

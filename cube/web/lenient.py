@@ -8,14 +8,6 @@ these two names alone, of which no framing depends, and only where it leaves not
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
-from typing import TypeAlias
-
-from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders
-
-_Parse: TypeAlias = Callable[[bytes], tuple[str, HTTPHeaders]]
 
 _NAME = rb"^(x-api-key|x-datacoral-environment)"
 _ANY = re.compile(rb"(?im)" + _NAME + rb"[ \t]*:")
@@ -31,16 +23,3 @@ def put_right(head: bytes) -> bytes:
     if len(names) != len(set(names)):
         return head
     return _BLANK.sub(rb"\1:", head)
-
-
-def read_leniently(connection: HTTP1Connection) -> None:
-    """Have a connection put the heads of its requests right.
-
-    This is no public interface of Tornado's: `tests.integration.test_web_lenient` shows that it holds.
-    """
-    parse = connection._parse_headers  # noqa: SLF001 - Tornado has no other place for it
-    connection._parse_headers = partial(_parse, parse)  # type: ignore[method-assign]  # noqa: SLF001 - same
-
-
-def _parse(parse: _Parse, head: bytes) -> tuple[str, HTTPHeaders]:
-    return parse(put_right(head))

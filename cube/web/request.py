@@ -34,12 +34,13 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 class Request:
     """One HTTP request, its body read and inflated.
 
-    ``path`` and ``query`` are as sent, without the question mark. ``id`` is the caller's
+    ``path`` and ``query`` are as sent, without the question mark; bytes outside ASCII are percent-encoded.
+    ``id`` is the caller's
     ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
     ``captures``: the parts of the path that a route in braces matched, decoded. ``route``: the path with
     those parts in braces, "" where nothing is there; it and not ``path`` is for logs and figures, for a
-    part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``scheme``:
-    http or https, as the connection is.
+    part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``remote``,
+    ``scheme``: the client's address, and http or https, as the connection or a trusted proxy tells.
     """
 
     __slots__ = (
@@ -129,11 +130,16 @@ class UnsupportedEncoding(CubeError):
     """The body's content encoding is none that can be read."""
 
 
+class UnsupportedTransfer(CubeError):
+    """The body's transfer coding is none that can be read."""
+
+
 STATUS: tuple[tuple[type[CubeError], int], ...] = (
     (TooLarge, 413),
     (NotFound, 404),
     (MethodNotAllowed, 405),
     (UnsupportedEncoding, 415),
+    (UnsupportedTransfer, 501),
     (UrlTooLong, 414),
     (HeadTooLarge, 431),
     (Unauthenticated, 401),

@@ -31,7 +31,8 @@ class Operation:
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
     ``result``: the JSON schema of what a reply that is no error holds. ``scope``: what a caller must be
-    allowed, by a key where the request has one; None: nobody is asked for one here.
+    allowed, by a key where the request has one; None: nobody is asked for one here. ``admit``: asked in
+    its place, before the body is read; raises for who cannot be admitted whatever the body says.
     ``bury``: answers in place of an error where a request is too large; its body may not be there.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     """
@@ -44,6 +45,7 @@ class Operation:
     content_type: str = "application/json"
     result: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
     scope: Scope | None = None
+    admit: Callable[[Request], None] | None = None
     credentials: bool = False
     bury: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
 

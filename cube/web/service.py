@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 from tornado import web
@@ -16,19 +18,23 @@ from tornado.httputil import (
     RequestStartLine,
 )
 
-from cube.errors import InvalidRequest
+from cube.errors import CubeError, InvalidRequest
 from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.body import BodyMemory
 from cube.web.handler import Exchange
-from cube.web.lenient import read_leniently
-from cube.web.request import Request
+from cube.web.head import last_reply
+from cube.web.proxies import Proxies
+from cube.web.reading import read_our_way
+from cube.web.request import Request, make_request_id, refusal
 from cube.web.route import Route
 from cube.web.stream import Phase, Stream
 from cube.web.table import RouteTable
 from cube.web.telemetry import Telemetry
 from cube.web.unfinished import Unfinished
 from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
+
+_log = logging.getLogger(__name__)
 
 
 class Service(HTTPServerConnectionDelegate):
@@ -38,7 +44,8 @@ class Service(HTTPServerConnectionDelegate):
     connections and heads. To be made in the event loop that serves it. ``on_request`` is told of each
     request to a path of the table when it is over, or has become a WebSocket: only then is its caller
     known everywhere. ``lenient``: two headers are read though they are written wrongly (see
-    `cube.web.lenient`).
+    `cube.web.lenient`). ``proxies``: whose word for a client's address and scheme counts; by default
+    nobody's.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Service(HTTPServerConnectionDelegate):
         http: HttpSettings | None = None,
         on_request: Callable[[Request], None] | None = None,
         lenient: bool = False,
+        proxies: Proxies | None = None,
     ) -> None:
         self.routes = RouteTable(routes)
         self.access = access
@@ -60,6 +68,7 @@ class Service(HTTPServerConnectionDelegate):
         self.max_sockets = max_sockets
         self.on_request = on_request
         self._lenient = lenient
+        self.proxies = Proxies() if proxies is None else proxies
         self.loop = asyncio.get_running_loop()
         self.http = HttpSettings() if http is None else http
         self.bodies = BodyMemory(max(self.http.bodies_bytes, max_body_bytes))
@@ -85,12 +94,22 @@ class Service(HTTPServerConnectionDelegate):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Begin with the next request of a connection; Tornado calls it."""
         connection = cast("HTTP1Connection", request_conn)
-        if self._lenient:
-            read_leniently(connection)
         stream = cast("Stream", connection.stream)
+        read_our_way(connection, lenient=self._lenient, refused=partial(self._refuse_head, stream))
         stream.turn += 1
         stream.enter(Phase.HEAD)
         return Exchange(self, connection, stream)
+
+    def _refuse_head(self, stream: Stream, error: CubeError) -> None:
+        """Reply to a head that cannot be read: where the next request begins is not known."""
+        request_id = make_request_id()
+        reply = refusal(error, request_id)
+        stream.say_last(last_reply(reply, request_id))
+        stream.close()
+        self.telemetry.answered("", "", reply.status, 0.0)
+        _log.debug(
+            "a head was answered with %d: %s", reply.status, error.message, extra={"request": request_id}
+        )
 
     def on_close(self, server_conn: object) -> None:
         """Note that a connection is gone; its exchange has been told."""

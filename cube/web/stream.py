@@ -15,7 +15,11 @@ LAST_READ_BYTES = 2**20
 """So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
 and the client may never see the reply."""
 
-_TOO_LONG = b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+_LAST = b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+
+_HEAD_TOO_LONG = (b"431 Request Header Fields Too Large", b"The head of the request is too long.")
+_URL_TOO_LONG = (b"414 URI Too Long", b"The URL is too long.")
+_CHUNK_TOO_LONG = (b"400 Bad Request", b"The line before a chunk of the body is too long.")
 
 
 class Phase(enum.Enum):
@@ -46,6 +50,7 @@ class Stream(IOStream):
     turn = 0
     mark = 0
     control = 0
+    _sent_before = 0
     unfinished: Unfinished | None = None
     seen: object = None
     """What `cube.web.watch` saw last, and when it saw that first."""
@@ -56,6 +61,7 @@ class Stream(IOStream):
         """Begin to wait for something else."""
         self.phase = phase
         self.mark, self.control = self.received, 0
+        self._sent_before = self.sent
         self._hold(0)
 
     @property
@@ -82,10 +88,10 @@ class Stream(IOStream):
         return count
 
     def close(self, exc_info: Any = False) -> None:
-        """Close; a head that is too long is answered first."""
+        """Close; a head, or a line within a body, that is too long is answered first."""
         if not self.closed():
-            if isinstance(exc_info, UnsatisfiableReadError) and self.phase is Phase.HEAD:
-                self._refuse_head()
+            if isinstance(exc_info, UnsatisfiableReadError):
+                self._refuse_line()
             self._hold(0)
             if self.on_gone is not None:
                 self.on_gone(self)
@@ -105,17 +111,23 @@ class Stream(IOStream):
         if self.unfinished is not None:
             self.unfinished.hold(self, size)
 
-    def _refuse_head(self) -> None:
-        # Tornado tells nobody of a head over its limit, so what it holds of it is looked at here.
-        line = bytes(self._read_buffer[:LAST_READ_BYTES]).lstrip(b"\r\n")
-        if b"\n" in line:
-            status, error = b"431 Request Header Fields Too Large", "The head of the request is too long."
+    def _refuse_line(self) -> None:
+        # Tornado tells nobody of a line over its limit, so what it holds of it is looked at here.
+        if self.phase is Phase.HEAD:
+            line = bytes(self._read_buffer[:LAST_READ_BYTES]).lstrip(b"\r\n")
+            told = _HEAD_TOO_LONG if b"\n" in line else _URL_TOO_LONG
+        elif self.phase is Phase.BODY and self.sent == self._sent_before:
+            told = _CHUNK_TOO_LONG
         else:
-            status, error = b"414 URI Too Long", "The URL is too long."
-        body = f'{{"error":"{error}"}}'.encode()
-        self._say_last(b"HTTP/1.1 %s\r\n" % status + _TOO_LONG % (len(body), body))
+            return
+        status, error = told
+        body = b'{"error":"%s"}' % error
+        self.say_last(b"HTTP/1.1 %s\r\n" % status + _LAST % (len(body), body))
 
-    def _say_last(self, reply: bytes) -> None:
+    def say_last(self, reply: bytes) -> None:
+        """Send a reply after which nothing is read or sent; `close` is left to the caller."""
+        if self.closed():
+            return
         spare = bytearray(2**16)
         try:
             for _ in range(LAST_READ_BYTES // len(spare)):

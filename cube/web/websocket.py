@@ -16,11 +16,17 @@ from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import (
+    WebSocketClosedError,
+    WebSocketHandler,
+    WebSocketProtocol,
+    WebSocketProtocol13,
+)
 
 from cube.errors import CubeError, Overloaded, TooLarge
 from cube.web import json_text
 from cube.web.body import BodyMemory
+from cube.web.frames import Frames
 from cube.web.log import request_id
 from cube.web.request import Request, described
 from cube.web.stream import Phase, Stream
@@ -107,6 +113,11 @@ class Socket(WebSocketHandler):
         """Accept: the service has asked `Access` before it came here."""
         return True
 
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Read frames with `Frames`."""
+        made = super().get_websocket_protocol()
+        return Frames(self, False, made.params) if isinstance(made, WebSocketProtocol13) else made
+
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin the conversation."""
         self.set_nodelay(True)
@@ -117,7 +128,7 @@ class Socket(WebSocketHandler):
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand a message over; whatever comes of it, the socket lives on."""
-        content = message.encode() if isinstance(message, str) else message
+        content = cast("bytes", message)  # see `Frames`
         self._stream.enter(Phase.TALK)
         try:
             if len(content) > self.host.max_body_bytes:

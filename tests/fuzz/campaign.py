@@ -16,7 +16,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.daemon import Daemon, daemon
-from tests.fuzz import claims
+from tests.fuzz import claims, heads
 from tests.fuzz.dialects import changed
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.openapi import fuzz_openapi
@@ -127,7 +127,7 @@ def fuzz_heads(aimed: Target, count: int, seed: int) -> int:
     made = Inputs(seed)
     for number in range(count):
         running = (aimed.collector, aimed.evaluator)[number % 2]
-        content = made.broken(_head(made) + made.body())
+        content = heads.head(made) + heads.body(made)
         with socket.create_connection((running.host, running.port), timeout=SECONDS) as raw:
             raw.sendall(content)
             raw.shutdown(socket.SHUT_WR)
@@ -138,6 +138,7 @@ def fuzz_heads(aimed: Target, count: int, seed: int) -> int:
             except ConnectionResetError:
                 continue
         reply = reply.removeprefix(_CONTINUE)
+        assert b"HTTP/1.1 500" not in reply, (content, reply)
         if reply.startswith(b"HTTP/1.1 ") and not reply.startswith(b"HTTP/1.1 101"):
             claims.check_reply(int(reply[9:12]), reply.partition(b"\r\n\r\n")[2])
     return count
@@ -206,35 +207,6 @@ def _is_text(message: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _head(made: Inputs) -> bytes:
-    method = made.random.choice(
-        ("GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT", "get")
-    )
-    path = made.random.choice(
-        ("/1.0/event", "/1.0/metric/get", "/healthz", "*", "http://a/b", "/" + "a" * 9000)
-    )
-    lines = [
-        f"{method} {path} HTTP/1.1",
-        "Host: localhost",
-        *(f"{a}: {b}" for a, b in made.headers().items()),
-    ]
-    lines.append(
-        made.random.choice(
-            (
-                "Content-Length: 5",
-                "Content-Length: -1",
-                "Content-Length: 5\r\nContent-Length: 6",
-                "A:b",
-                "Transfer-Encoding: chunked",
-                "Transfer-Encoding: x",
-                "Connection: Upgrade\r\nUpgrade: websocket",
-                "Expect: 100-continue",
-            )
-        )
-    )
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
 
 
 @contextmanager

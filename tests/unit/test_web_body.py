@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 
 import pytest
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
-from cube.web.body import Body, BodyMemory
+from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyMemory
 from cube.web.request import UnsupportedEncoding
 
 LIMIT = 1_000
@@ -77,6 +78,36 @@ def test_the_limit_holds_for_the_inflated_size() -> None:
 def test_broken_gzip_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequest):
         gzipped(content)
+
+
+def test_the_bytes_on_the_wire_are_bounded_as_well() -> None:
+    """A gzip body that holds nothing may be as long as one likes: a long file name, or empty blocks."""
+    named = gzip.compress(b"hello")
+    named = named[:3] + b"\x08" + named[4:10] + b"x" * (LIMIT + WIRE_BYTES) + b"\0" + named[10:]
+    with pytest.raises(TooLarge):
+        gzipped(*(named[place : place + 4096] for place in range(0, len(named), 4096)))
+    headers = {"Content-Encoding": "gzip", "Content-Length": str(LIMIT + WIRE_BYTES + 1)}
+    with pytest.raises(TooLarge):
+        Body(HTTPHeaders(headers), LIMIT, BodyMemory(LIMIT))
+
+
+def test_members_are_bounded() -> None:
+    empty = gzip.compress(b"")
+    assert gzipped(empty * (MEMBERS - 1) + gzip.compress(b"a")) == b"a"
+    with pytest.raises(InvalidRequest, match="more than 1000 members"):
+        gzipped(empty * (MEMBERS + 1))
+
+
+def test_many_small_parts_hold_little_more_than_their_bytes() -> None:
+    """A body in chunks of one byte must not cost fifty times its length."""
+    reading = Body(HTTPHeaders(), 10**6, BodyMemory(10**6))
+    tracemalloc.start()
+    for _ in range(30_000):
+        reading.add(b"x")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 90_000
+    assert reading.complete() == b"x" * 30_000
 
 
 @pytest.mark.parametrize("name", ["br", "deflate", "gzip, gzip"])

@@ -26,6 +26,11 @@ TABLE = RouteTable(
         ("/collect/a%2Fb", "/collect/{name}", {"name": "a/b"}),
         ("/collect/%FF", "/collect/{name}", {"name": "\ufffd"}),
         ("/a/", "/a/", {}),
+        ("/a", "/a/", {}),
+        ("//a", "/a/", {}),
+        ("/collect/all/", "/collect/all", {}),
+        ("//collect///x//", "/collect/{name}", {"name": "x"}),
+        ("/collect/a/b/", "/collect/{event_type}/{source_id}", {"event_type": "a", "source_id": "b"}),
     ],
 )
 def test_a_path_finds_its_route_and_what_the_braces_matched(
@@ -36,9 +41,14 @@ def test_a_path_finds_its_route_and_what_the_braces_matched(
     assert (found.path, matched) == (route, parts)
 
 
-@pytest.mark.parametrize("path", ["/collect/", "/collect//x", "/collect/a/b/", "/a", "/collect/all/", ""])
-def test_a_slash_more_or_less_is_another_path(path: str) -> None:
+@pytest.mark.parametrize("path", ["/collect/", "/collect//", "", "//", "a", "/A/", "/collect/a/b/c", "/a%2F"])
+def test_another_path_finds_nothing(path: str) -> None:
     assert TABLE.find(path) == (None, {})
+
+
+def test_an_exact_path_comes_before_one_with_a_slash_more() -> None:
+    table = RouteTable([Route("/b/"), Route("/b")])
+    assert [found.path for path in ("/b", "/b/") if (found := table.find(path)[0])] == ["/b", "/b/"]
 
 
 def test_the_names_in_braces_are_known_in_order() -> None:

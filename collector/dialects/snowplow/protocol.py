@@ -61,6 +61,7 @@ def dialect(
         ),
         credentials=datacoral.credentials if with_datacoral else None,
         plain_key=datacoral.plain_key if with_datacoral else None,
+        keys_in_body=with_datacoral,
         refuse=_refuse,
         bury=_OK,
         secrets=datacoral.KEYS,
