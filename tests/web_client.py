@@ -82,7 +82,7 @@ class Connection:
 
 def head(method: str, target: str, headers: Mapping[str, str], version: str = "HTTP/1.1") -> bytes:
     """Return the bytes of a request's head; it has a Host in any case."""
-    headers = {"Host": "cube", **headers}
+    headers = {"Host": "localhost", **headers}
     lines = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
