@@ -20,6 +20,7 @@ import msgspec
 
 from cube import instant
 from cube.errors import InvalidEvent, InvalidRequest
+from cube.shown import shown
 
 EventId: TypeAlias = "int | float | str | bytes"
 """A client's id (text or a number, integral floats as int) or a made one (12 bytes)."""
@@ -66,9 +67,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     timed: bool = True
 
     @classmethod
-    def parse(cls, raw: object, *, now: int) -> Event:
+    def parse(cls, raw: object, *, now: int, unit_known: bool = False) -> Event:
         """Check one decoded JSON value and make it an event that arrived at `now`.
 
+        A time that is a number has to be plausible as milliseconds (`instant.parse_plausible`), unless its
+        ``unit_known`` is what a dialect has seen to.
         Raises `InvalidEvent` with the ``field`` (a path such as ``data.a[0].b``) and, where the
         event has a usable one, its ``id``.
         """
@@ -78,7 +81,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         try:
             return cls(
                 _type(raw.get("type", ABSENT)),
-                now if time is ABSENT else _time(time),
+                now if time is ABSENT else _time(time, unit_known),
                 make_id() if id is ABSENT else _id(id),
                 _data(raw.get("data", ABSENT)),
                 time is not ABSENT,
@@ -139,11 +142,11 @@ def _type(value: object) -> str:
     return value
 
 
-def _time(value: object) -> int:
-    if value.__class__ is int and instant.EARLIEST <= value <= instant.LATEST:
+def _time(value: object, unit_known: bool) -> int:
+    if value.__class__ is int and instant.EARLIEST_PLAUSIBLE <= value <= instant.LATEST:
         return value
     try:
-        return instant.parse(value)
+        return instant.parse(value) if unit_known else instant.parse_plausible(value)
     except InvalidRequest as error:
         raise InvalidEvent(error.message, field="time") from None
 
@@ -182,7 +185,7 @@ def _check(value: object, path: str, depth: int) -> None:
             )
     elif kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]  # a float
-            raise InvalidEvent(f"Got {value} at {path}; accepted are finite numbers.", field=path)
+            raise InvalidEvent(f"Got {_shown(value)} at {path}; accepted are finite numbers.", field=path)
     elif kind is dict or kind is list:
         _check_nested(value, path, depth)  # type: ignore[arg-type]  # a dict or list
     else:
@@ -231,5 +234,4 @@ def _is_unicode(text: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = "nothing" if value is ABSENT else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return "nothing" if value is ABSENT else shown(value)

@@ -1,28 +1,51 @@
 """Instants: whole milliseconds since 1970-01-01T00:00Z, years 1 to 9999.
 
 Inside Cube every time is such an ``int``. This module is the only place that reads and writes
-their text forms (ISO 8601).
+their text forms (ISO 8601), and that tells the unit of a number by its magnitude.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
 
 from dateutil.parser import isoparser
 
 from cube.errors import InvalidRequest
+from cube.shown import shown
 
 EARLIEST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 LATEST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+EARLIEST_PLAUSIBLE: Final = 10**11
+"""As milliseconds in 1973, as seconds in 5138: what lies below is seconds, or a mistake."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_DAY: Final = 86_400_000
 _DIGITS = re.compile(r"-?[0-9]{1,20}", re.ASCII)
-_DASHED_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])|[0-9]{4}-[0-9]{2}$", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{0,20})?", re.ASCII)
 _LOST_PLUS = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) ([0-9]{2}:?[0-9]{2})$", re.ASCII)
 _LONG_FRACTION = re.compile(r"([.,][0-9]{6})[0-9]+", re.ASCII)
+_TEXT = re.compile(
+    r"""(?xi) [0-9]{4}-[0-9]{2} (?: -[0-9]{2} (?:
+          (?P<zone> Z | [+-][0-9]{2}:[0-9]{2} )
+        | [T ] (?P<hour>[0-9]{2}) (?: (?P<colon>:?) (?P<minute>[0-9]{2})
+            (?: (?P=colon) (?: (?P<leap>60(?:[.,][0-9]+)?) | [0-9]{2}(?:[.,][0-9]+)? ) )? )?
+          (?: Z | [+-][0-9]{2} (?: :?[0-9]{2} )? )?
+    )? )?""",
+    re.ASCII,
+)
 _ISO = isoparser()
+_UNITS: Final = {
+    "seconds": (10**11, Decimal(1000)),
+    "milliseconds": (10**14, Decimal(1)),
+    "microseconds": (10**17, Decimal("1e-3")),
+    "nanoseconds": (10**20, Decimal("1e-6")),
+}
+"""Units of time since 1970: the number that one stays below until the year 5138, and its milliseconds."""
 
 ACCEPTED = "ISO 8601 (such as 2011-09-12T21:33:12Z) or milliseconds since 1970, in the years 1 to 9999"
 
@@ -31,11 +54,12 @@ def parse(value: object) -> int:
     """Read an instant from text or a number.
 
     Text is ISO 8601 with ``T`` or a blank, any length of fraction (cut to milliseconds), ``Z``,
-    ``±HH:MM``, ``±HHMM``, ``±HH`` or no zone (UTC), or a date alone (midnight UTC); or digits
-    alone: milliseconds since 1970, like a number. A blank before a final ``HH:MM`` is a ``+``
+    ``±HH:MM``, ``±HHMM``, ``±HH`` or no zone (UTC), or a date alone, with XML's zone or without one
+    (midnight there, or UTC); or digits alone: milliseconds since 1970, like a number. A leap second
+    (``23:59:60``) is the last millisecond of its minute. A blank before a final ``HH:MM`` is a ``+``
     that was lost in a query string.
 
-    Raises `InvalidRequest`, whose message shows the text.
+    Raises `InvalidRequest`, whose message shows the value.
     """
     if isinstance(value, str):
         return _in_range(_from_text(value), value)
@@ -43,6 +67,37 @@ def parse(value: object) -> int:
         if value != value or value in (float("inf"), float("-inf")):
             raise _refused(value)
         return _in_range(int(value // 1), value)
+    raise _refused(value)
+
+
+def parse_plausible(value: object) -> int:
+    """Read an instant as `parse` does, but of numbers (and digits alone) only what milliseconds may be.
+
+    Those are the ones from 1973 on, or as long before 1970, to the year 9999: below are seconds, above
+    microseconds or nanoseconds, which the message of the `InvalidRequest` says.
+    """
+    number = _number(value) if not isinstance(value, str) or _DIGITS.fullmatch(value) else None
+    if number is not None and (abs(number) < EARLIEST_PLAUSIBLE or not EARLIEST <= number <= LATEST):
+        raise InvalidRequest(
+            f"Got the time {shown(value)}, which {_as_units(number)}; accepted are milliseconds since 1970,"
+            " from 1973 to 9999, or ISO 8601 (such as 2011-09-12T21:33:12Z)."
+        )
+    return parse(value)
+
+
+def parse_any_unit(value: object) -> int:
+    """Read an instant as `parse` does, but numbers in the unit that their magnitude tells.
+
+    For protocols that leave the unit open, and clients that get it wrong: below 10^11 a number is
+    seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds; text of digits may have
+    a fraction. Raises `InvalidRequest`.
+    """
+    number = _number(value)
+    if number is None:
+        return parse(value)
+    for below, milliseconds in _UNITS.values():
+        if abs(number) < below:
+            return _in_range(math.floor(number * milliseconds), value)
     raise _refused(value)
 
 
@@ -68,8 +123,18 @@ def _from_text(text: str) -> int:
     if _DIGITS.fullmatch(text):
         return int(text)
     restored = _LONG_FRACTION.sub(r"\1", _LOST_PLUS.sub(r"\1+\2", text))
-    if not _DASHED_DATE.match(restored):
+    found = _TEXT.fullmatch(restored)
+    if found is None:
         raise _refused(text)
+    if found["leap"]:
+        return _leap_second(found, text)
+    if found["zone"]:
+        place = found.start("zone")
+        restored = f"{restored[:place]}T00:00{restored[place:]}"
+    return _from_iso(restored.upper(), text)
+
+
+def _from_iso(restored: str, text: str) -> int:
     try:
         return from_datetime(datetime.fromisoformat(restored))
     except (ValueError, OverflowError):
@@ -80,12 +145,48 @@ def _from_text(text: str) -> int:
         raise _refused(text) from None
 
 
-def _in_range(time: int, shown: object) -> int:
-    if EARLIEST <= time <= LATEST:
+def _leap_second(found: re.Match[str], text: str) -> int:
+    """Read a second 60, which only the last minute of a day has: of one in UTC, or where no zone says so."""
+    start, end = found.span("leap")
+    time = _from_iso(f"{found.string[:start]}59.999{found.string[end:]}".upper(), text)
+    if (found["hour"], found["minute"]) != ("23", "59") and (time + 1) % _DAY:
+        raise _refused(text)
+    return time
+
+
+def _number(value: object) -> Decimal | None:
+    """Return a finite number, or text that is one; None for anything else."""
+    if isinstance(value, str):
+        return Decimal(value) if _NUMBER.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    number = Decimal(value) if isinstance(value, int) else Decimal(float.__repr__(value))  # as it was written
+    return number if number.is_finite() else None
+
+
+def _as_units(number: Decimal) -> str:
+    """Say what a number is as milliseconds, and in which other unit it is a likely time."""
+    times = {unit: math.floor(number * milliseconds) for unit, (_, milliseconds) in _UNITS.items()}
+    own = times.pop("milliseconds")
+    told = [f"is {_or_far(own)} as milliseconds"]
+    likely = {unit: time for unit, time in times.items() if EARLIEST_PLAUSIBLE <= abs(time) <= LATEST}
+    told += [f"{format(time)} as {unit}" for unit, time in (likely or times).items() if _is_instant(time)]
+    return ", ".join(told[:2])
+
+
+def _or_far(time: int) -> str:
+    return format(time) if _is_instant(time) else "beyond the years 1 to 9999"
+
+
+def _is_instant(time: int) -> bool:
+    return EARLIEST <= time <= LATEST
+
+
+def _in_range(time: int, shown_as: object) -> int:
+    if _is_instant(time):
         return time
-    raise _refused(shown)
+    raise _refused(shown_as)
 
 
 def _refused(value: object) -> InvalidRequest:
-    shown = repr(value)
-    return InvalidRequest(f"Got the time {shown[:80]}; accepted is {ACCEPTED}.")
+    return InvalidRequest(f"Got the time {shown(value)}; accepted is {ACCEPTED}.")

@@ -10,6 +10,7 @@ from cube.environment import Caller, Key
 from cube.errors import AccessDenied, InvalidRequest, InvalidSettings
 from cube.expression import parse_filters
 from cube.expression.nodes import EventExpression, Filter
+from cube.shown import shown
 
 
 def filters_of(caller: Caller) -> tuple[Filter, ...]:
@@ -44,5 +45,5 @@ def refuse_bad_filters(keys: Iterable[Key]) -> None:
                 read_filters(key.filter)
         except InvalidRequest as error:
             raise InvalidSettings(
-                f"Got the filter {key.filter!r} of the key {key.id}. {error.message}"
+                f"Got the filter {shown(key.filter)} of the key {key.id}. {error.message}"
             ) from None

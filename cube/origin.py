@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cube.errors import InvalidSettings
+from cube.shown import shown
 
 _DEFAULT_PORTS: Final = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 _ORIGIN = re.compile(
@@ -39,8 +40,8 @@ class OriginPattern:
         host = found["host"] if found else ""
         if found is None or "*" in (host[2:] if host.startswith("*.") else host.removeprefix("*")):
             raise InvalidSettings(
-                f"Got the origin {text!r}; accepted are scheme://host and scheme://host:port, each part of"
-                " which may be *, and hosts such as *.example.com."
+                f"Got the origin {shown(text)}; accepted are scheme://host and scheme://host:port, each part"
+                " of which may be *, and hosts such as *.example.com."
             )
         return cls(found["scheme"], host, found["port"])
 

@@ -16,6 +16,7 @@ from cube.columns import check
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
+from cube.shown import shown
 from cube.span import Span
 from cube.tier import TEN_SECONDS, TIERS, Tier
 
@@ -138,7 +139,7 @@ def _time(raw: Mapping[str, Any], name: str) -> int | None:
     try:
         return instant.parse(raw[name])
     except InvalidRequest as error:
-        raise InvalidQuery(f"The parameter {name} is no time. {error.message}", field=name) from None
+        raise InvalidQuery(f"The parameter {name} is not a valid time. {error.message}", field=name) from None
 
 
 def _check_order(start: int | None, stop: int | None) -> None:
@@ -153,7 +154,7 @@ def _expression(raw: Mapping[str, Any]) -> str:
         raise InvalidQuery("The expression is missing.", field="expression")
     expression = raw["expression"]
     if not isinstance(expression, str):
-        raise InvalidQuery(f"Got the expression {_shown(expression)}; accepted is text.", field="expression")
+        raise InvalidQuery(f"Got the expression {shown(expression)}; accepted is text.", field="expression")
     return expression
 
 
@@ -168,7 +169,7 @@ def _tier(raw: Mapping[str, Any]) -> Tier:
     value = number(step)
     tier = TIERS.get(int(value)) if value.is_integer() else None
     if tier is None:
-        raise InvalidQuery(f"Got the step {_shown(step)}; accepted are {_STEPS}.", field="step")
+        raise InvalidQuery(f"Got the step {shown(step)}; accepted are {_STEPS}.", field="step")
     return tier
 
 
@@ -178,7 +179,7 @@ def _limit(raw: Mapping[str, Any], largest: int) -> int:
     value = number(raw["limit"])
     if math.isnan(value) or value < 1:
         raise InvalidQuery(
-            f"Got the limit {_shown(raw['limit'])}; accepted are numbers from 1.", field="limit"
+            f"Got the limit {shown(raw['limit'])}; accepted are numbers from 1.", field="limit"
         )
     return int(min(value, largest))
 
@@ -189,11 +190,6 @@ def _wait(raw: Mapping[str, Any], name: str, default: int) -> int:
     value = number(raw[name])
     if math.isnan(value) or value < 0:
         raise InvalidQuery(
-            f"Got the {name} {_shown(raw[name])}; accepted are milliseconds from 0.", field=name
+            f"Got the {name} {shown(raw[name])}; accepted are milliseconds from 0.", field=name
         )
     return int(min(value, LONGEST_WAIT_MS))
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -76,9 +76,9 @@ def refused(draft: Draft, reason: str) -> Refusal:
 def _event(draft: Draft, type: str, now: int) -> Event:
     raw: dict[str, Any] = {"type": type, "time": draft.time, "id": draft.id, "data": draft.data}
     try:
-        return Event.parse(raw, now=now)
+        return Event.parse(raw, now=now, unit_known=True)
     except InvalidEvent:  # for which few are the reason, so nobody else pays for looking
-        return Event.parse({**raw, "data": doubled(draft.data)}, now=now)
+        return Event.parse({**raw, "data": doubled(draft.data)}, now=now, unit_known=True)
 
 
 def _size(event: Event, limits: Limits) -> int:

@@ -221,7 +221,7 @@ def _list(item: Mapping[str, Any], name: str) -> list[Any]:
 def _text(item: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = item.get(name, default)
     if not isinstance(value, str) or (not value and default is None):
-        raise InvalidRequest(f"Got the {name} {str(value)[:40]!r}; accepted is text.")
+        raise InvalidRequest(f"Got the {name} {shown(value)}; accepted is text.")
     return value
 
 

@@ -48,7 +48,8 @@ class Draft:
 
     ``name``: the event's foreign name. It becomes the type by `collector.dialects.naming.slug`, unless
     the environment has too many types of this dialect. ``fixed``: the name is a type as it stands, a
-    word of the protocol. ``time``: as `Event.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
+    word of the protocol. ``time``: milliseconds, or text as
+    `cube.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
     `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
     draft turns out to be no valid event.
     """

@@ -73,7 +73,7 @@ def pixel(request: Request, _: Context) -> Translation:
     """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
     kind = request.captures["kind"]
     if kind not in CALLS:
-        raise InvalidRequest(f"Got the call {kind[:80]!r}; accepted are {', '.join(CALLS)}.")
+        raise InvalidRequest(f"Got the call {shown(kind)}; accepted are {', '.join(CALLS)}.")
     outcome = _outcome(_object(_pixel_data(request)), kind, {})
     drafts, refusals = _parted([outcome])
     return Translation(drafts, _pixel_shown, refusals)

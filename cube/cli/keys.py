@@ -14,6 +14,7 @@ from cube.environment import DEFAULT, Key, Scope, digest, make_key
 from cube.errors import InvalidRequest, NotFound
 from cube.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
+from cube.shown import shown
 
 Command: TypeAlias = Callable[..., None]
 
@@ -100,10 +101,10 @@ def hash_() -> None:
 def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> None:
     for what, text in (("name", name), ("environment", environment)):
         if not re.fullmatch(NAME, text):
-            raise InvalidRequest(f"Got the {what} {text!r}; accepted is text that matches {NAME}.")
+            raise InvalidRequest(f"Got the {what} {shown(text)}; accepted is text that matches {NAME}.")
     for type in types:
         if not is_type(type):
-            raise InvalidRequest(f"Got the type {type!r}; accepted is [a-z_][a-zA-Z0-9_]*.")
+            raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
     if filter:
         from cube.key_filter import read_filters  # numpy and pyparsing take their time to load
 

@@ -9,6 +9,7 @@ import click
 from cube.cli.databases import database_options
 from cube.errors import InvalidRequest
 from cube.event import is_type
+from cube.shown import shown
 from cube.store.url import StoreUrl
 
 
@@ -19,7 +20,7 @@ from cube.store.url import StoreUrl
 def shard(type: str, store: str, database: str, dry_run: bool) -> None:
     """Shard the events, revisions and metrics of TYPE by {_id: "hashed"}; doing it again does no harm."""
     if not is_type(type):
-        raise InvalidRequest(f"Got the type {type!r}; accepted is [a-z_][a-zA-Z0-9_]*.")
+        raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
     if StoreUrl.parse(store).scheme != "mongodb":
         raise InvalidRequest(
             f"Got the store {store}; accepted is the mongodb:// address of a sharded cluster's mongos:"

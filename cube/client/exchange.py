@@ -13,6 +13,7 @@ import msgspec
 
 from cube.client.replies import error_of
 from cube.errors import InvalidSettings, Overloaded, Unavailable
+from cube.shown import shown
 
 KEY_VARIABLE = "CUBE_KEY"
 COLLECTOR_URL = "http://127.0.0.1:1080"
@@ -56,7 +57,7 @@ class Exchange:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidSettings(f"Got the address {url!r}; accepted is http://HOST:PORT or https://….")
+            raise InvalidSettings(f"Got the address {shown(url)}; accepted is http://HOST:PORT or https://….")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._url = url
         self._prefix = parts.path.rstrip("/")

@@ -24,6 +24,7 @@ from cube.expression.nodes import (
     Reduction,
     Sum,
 )
+from cube.shown import shown
 
 SEARCH = 10**8
 """Steps of a pattern times characters of a text, in one search. Where RE2 cannot tabulate a pattern each
@@ -65,7 +66,7 @@ class Pattern:
         """Tell whether it is found anywhere in a text; raises `InvalidQuery` for one that is too long."""
         if len(text) > self._longest:
             raise InvalidQuery(
-                f"The regular expression {self._text[:100]!r} meets a text of {len(text)} characters;"
+                f"The regular expression {shown(self._text)} meets a text of {len(text)} characters;"
                 f" accepted for it are {self._longest}: repeat less in it, or filter such events out.",
                 field="expression",
             )
@@ -82,7 +83,7 @@ def compile_pattern(pattern: str) -> Pattern:
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace")
         raise InvalidQuery(
-            f"Got the regular expression {pattern!r}: {reason}; accepted is RE2's syntax.",
+            f"Got the regular expression {shown(pattern)}: {reason}; accepted is RE2's syntax.",
             field="expression",
         ) from None
     return Pattern(compiled, pattern)

@@ -16,6 +16,7 @@ from cube.errors import InvalidSettings
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
 from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of
+from cube.shown import shown
 
 S = TypeVar("S", bound=DaemonSettings)
 Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
@@ -174,6 +175,6 @@ def _refuse_contradiction(settings: DaemonSettings) -> None:
         refuse_short_metrics(kept.event_days, kept.metric_days, "the settings' retention")
     if settings.foreign and settings.store.startswith("sqlite:"):
         raise InvalidSettings(
-            f"Got foreign = {list(settings.foreign)} with the store {settings.store}; accepted is no foreign"
-            " type there: only Cube writes into an SQLite store."
+            f"Got foreign = {shown(list(settings.foreign))} with the store {settings.store}; accepted is no"
+            " foreign type there: only Cube writes into an SQLite store."
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
 from cube.errors import InvalidSettings
+from cube.shown import shown
 
 Scalar: TypeAlias = "str | int | float | bool | tuple[str, ...]"
 T = TypeVar("T", bound=Scalar)
@@ -89,7 +90,9 @@ class Setting:
         """
         typed = self._typed(value)
         if typed is None or not self._within(typed):
-            raise InvalidSettings(f"Got {self.key} = {value!r} from {origin}; accepted is {self.accepted}.")
+            raise InvalidSettings(
+                f"Got {self.key} = {shown(value)} from {origin}; accepted is {self.accepted}."
+            )
         return typed
 
     def read(self, text: str, origin: str) -> Scalar:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cube.errors import InvalidSettings
+from cube.shown import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class StoreUrl:
                 return cls("sqlite", rest.removeprefix("//"))
         got = cls.shown(text) if colon else text
         raise InvalidSettings(
-            f"Got the store {got!r}; accepted are mongodb://HOST:PORT and sqlite:DIRECTORY."
+            f"Got the store {shown(got)}; accepted are mongodb://HOST:PORT and sqlite:DIRECTORY."
         )
 
     @staticmethod

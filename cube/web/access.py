@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders
 
 from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.shown import shown
 from cube.web.pages import Hosts, is_loopback_page, is_own_page, silent_page
 
 KEY_PARAMETER = "api_key"
@@ -144,7 +145,7 @@ class Gate:
         host = headers.get("Host", "")
         if not self._bears_key(caller) and not self._hosts.accepts(host):
             raise AccessDenied(
-                f"Got the Host {host[:200]!r} without a key; accepted are names and addresses of the"
+                f"Got the Host {shown(host)} without a key; accepted are names and addresses of the"
                 " loopback, and those of the setting allowed_hosts."
             )
         origin = headers.get("Origin")
@@ -191,7 +192,7 @@ class Gate:
         if key is None or environment is None:
             raise Unauthenticated("The key is not known; accepted is an API key of this server.")
         if name is not None and name != environment.name:
-            raise AccessDenied(f"Got the environment {name[:80]!r}, which is not that of the key.")
+            raise AccessDenied(f"Got the environment {shown(name)}, which is not that of the key.")
         if scope not in key.scopes:
             raise AccessDenied(f"The key does not allow to {scope}; accepted is one with the scope {scope}.")
         return Caller(environment, key)
@@ -206,7 +207,7 @@ class Gate:
                 f" the parameter {KEY_PARAMETER}."
             )
         if name is not None and self._only is None:
-            raise Unauthenticated(f"The environment {name[:80]!r} needs a key; none was sent.")
+            raise Unauthenticated(f"The environment {shown(name)} needs a key; none was sent.")
         return Caller(self.keyless)
 
 

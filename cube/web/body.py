@@ -8,6 +8,7 @@ import zlib
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
+from cube.shown import shown
 from cube.web.request import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
@@ -165,7 +166,7 @@ def announced_bytes(headers: HTTPHeaders) -> int:
 
 def _inflater(encoding: str) -> zlib._Decompress:
     if encoding.strip().lower() not in _GZIP:
-        raise UnsupportedEncoding(f"Got the content encoding {encoding[:40]!r}; accepted is gzip, or none.")
+        raise UnsupportedEncoding(f"Got the content encoding {shown(encoding)}; accepted is gzip, or none.")
     return zlib.decompressobj(_GZIP_WINDOW)
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from cube.environment import Key
 from cube.errors import CubeError, InvalidSettings
 from cube.settings import DaemonSettings
+from cube.shown import shown
 from cube.web.access import Gate, KeyRing
 from cube.web.pages import Hosts
 
@@ -28,8 +29,8 @@ def refuse_exposure(settings: DaemonSettings, gate: Gate) -> None:
     if gate.requires_keys or settings.insecure or _is_loopback(settings.host):
         return
     raise InvalidSettings(
-        f"Got host = {settings.host!r}, which others can reach, and no keys; accepted are a loopback address,"
-        " keys (cube keys add), or --insecure to be open to everybody."
+        f"Got host = {shown(settings.host)}, which others can reach, and no keys; accepted are a loopback"
+        " address, keys (cube keys add), or --insecure to be open to everybody."
     )
 
 

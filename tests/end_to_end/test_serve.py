@@ -121,7 +121,7 @@ def test_it_says_where_it_listens_in_a_few_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "sentence"),
     [
-        (["--store", "postgres://x"], {}, "Got the store 'postgres://x'; accepted are mongodb://HOST:PORT"),
+        (["--store", "postgres://x"], {}, 'Got the store "postgres://x"; accepted are mongodb://HOST:PORT'),
         (["--database", "../x"], {}, "Got database = '../x' from --database; accepted is text that matches"),
         ([], {"CUBE_LIMITS_EVENT_BYTES": "1"}, "Got limits.event_bytes = 1 from CUBE_LIMITS_EVENT_BYTES"),
         ([], {"CUBE_PROT": "1"}, "Got the environment variable CUBE_PROT, which is no setting"),
@@ -232,7 +232,7 @@ def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
 
         bad = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n\n{"type":"Test"}\n')
         assert (bad.returncode, bad.stdout) == (2, "")
-        assert bad.stderr.startswith("cube: Line 3: Got the type 'Test'; accepted is")
+        assert bad.stderr.startswith('cube: Line 3: Got the type "Test"; accepted is')
         cut = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n{"type":\n')
         assert cut.returncode == 2
         assert cut.stderr.startswith("cube: Line 2: The line is no JSON: ")

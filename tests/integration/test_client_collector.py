@@ -14,6 +14,7 @@ from cube.expression import parse_event
 from cube.span import Span
 from cube.sqlite import open_store
 from cube.store.find import find
+from tests.collector_stage import NOW
 from tests.daemon import Daemon, daemon
 
 
@@ -28,7 +29,9 @@ async def stored(directory: Path) -> list[object]:
     store = await open_store(directory, "test")
     try:
         async with store.events.read() as session:
-            found = find(session, parse_event("a"), Span(0, 100_000), limit=10_000, newest_first=False)
+            found = find(
+                session, parse_event("a"), Span(NOW, NOW + 100_000), limit=10_000, newest_first=False
+            )
             return [event.id async for batch in found for event in batch]
     finally:
         await store.close()
@@ -36,31 +39,31 @@ async def stored(directory: Path) -> list[object]:
 
 async def test_an_emitter_returns_when_the_events_are_stored(collector: Daemon, tmp_path: Path) -> None:
     with Emitter(collector.http) as emitter:
-        assert emitter.send({"type": "a", "time": i, "id": i} for i in range(1_200)) == 1_200
+        assert emitter.send({"type": "a", "time": NOW + i, "id": i} for i in range(1_200)) == 1_200
         assert await stored(tmp_path) == list(range(1_200))
 
 
 async def test_a_socket_emitter_returns_when_the_events_are_stored(collector: Daemon, tmp_path: Path) -> None:
     async with SocketEmitter(collector.http) as emitter:
-        assert await emitter.send({"type": "a", "time": i, "id": i} for i in range(1_200)) == 1_200
+        assert await emitter.send({"type": "a", "time": NOW + i, "id": i} for i in range(1_200)) == 1_200
         assert await stored(tmp_path) == list(range(1_200))
 
 
 async def test_a_socket_emitter_lives_on_after_a_refused_event(collector: Daemon, tmp_path: Path) -> None:
     async with SocketEmitter(collector.http) as emitter:
-        with pytest.raises(InvalidEvent, match="Got the type 'A'") as refused:
-            await emitter.send([{"type": "a", "time": 1, "id": 1}, {"type": "A"}])
+        with pytest.raises(InvalidEvent, match='Got the type "A"') as refused:
+            await emitter.send([{"type": "a", "time": NOW + 1, "id": 1}, {"type": "A"}])
         assert refused.value.details["index"] == 1
-        assert await emitter.send([{"type": "a", "time": 2, "id": 2}]) == 1
+        assert await emitter.send([{"type": "a", "time": NOW + 2, "id": 2}]) == 1
     assert await stored(tmp_path) == [2]
 
 
 async def test_a_socket_emitter_opens_a_broken_socket_again(collector: Daemon, tmp_path: Path) -> None:
     flags = ("--port", str(collector.port))
     async with SocketEmitter(collector.http) as emitter:
-        await emitter.send([{"type": "a", "time": 1, "id": 1}])
+        await emitter.send([{"type": "a", "time": NOW + 1, "id": 1}])
         collector.process.terminate()
         await asyncio.to_thread(collector.process.wait, 30)
         with daemon("collector", f"sqlite:{tmp_path}", tmp_path, *flags):
-            await emitter.send([{"type": "a", "time": 2, "id": 2}])
+            await emitter.send([{"type": "a", "time": NOW + 2, "id": 2}])
     assert await stored(tmp_path) == [1, 2]

@@ -37,10 +37,10 @@ async def until_dropped(stage: Stage, reason: str, count: int) -> None:
 
 
 async def test_a_datagram_is_an_event_or_an_array(stage: Stage) -> None:
-    send(stage, {"type": "a", "id": 1, "time": 5}, [{"type": "a", "id": 2}, {"type": "b", "id": 3}])
+    send(stage, {"type": "a", "id": 1, "time": NOW - 5}, [{"type": "a", "id": 2}, {"type": "b", "id": 3}])
     await stage.until_stored("a", 2)
     await stage.until_stored("b", 1)
-    assert [row[:2] for row in await stage.stored("a")] == [(5, 1), (NOW, 2)]
+    assert [row[:2] for row in await stage.stored("a")] == [(NOW - 5, 1), (NOW, 2)]
     assert stage.figure("cube_udp_datagrams_total") == 2
 
 
@@ -51,10 +51,10 @@ async def test_the_good_events_beside_bad_ones_are_kept_and_the_bad_counted(stag
 
 
 async def test_an_expired_event_does_not_cost_its_neighbours(stage: Stage) -> None:
-    send(stage, {"type": "a", "time": 10_000_000, "id": 1})
+    send(stage, {"type": "a", "time": NOW + 10_000_000, "id": 1})
     await stage.until_stored("a", 1)
-    await stage.store.events.expire("a", 5_000_000)
-    send(stage, [{"type": "a", "time": 1, "id": 2}, {"type": "a", "time": 9_000_000, "id": 3}])
+    await stage.store.events.expire("a", NOW + 5_000_000)
+    send(stage, [{"type": "a", "time": NOW + 1, "id": 2}, {"type": "a", "time": NOW + 9_000_000, "id": 3}])
     await stage.until_stored("a", 2)
     await until_dropped(stage, "failed", 1)
 

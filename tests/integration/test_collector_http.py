@@ -36,10 +36,10 @@ async def put(stage: Stage, value: Any, **headers: str) -> Answer:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_an_array_is_stored_before_it_is_answered(stage: Stage, method: str, path: str) -> None:
-    events = [{"type": "a", "time": number, "id": number, "data": {"n": number}} for number in range(3)]
+    events = [{"type": "a", "time": NOW + number, "id": number, "data": {"n": number}} for number in range(3)]
     answer = await ask(stage.port, method, path, json.dumps(events).encode())
     assert (answer.status, answer.json) == (200, {})
-    assert await stage.stored("a") == [(number, number, {"n": number}) for number in range(3)]
+    assert await stage.stored("a") == [(NOW + number, number, {"n": number}) for number in range(3)]
 
 
 async def test_one_event_object_is_stored(stage: Stage) -> None:
@@ -138,8 +138,8 @@ async def test_a_body_over_its_limit_is_a_413(stage: Stage) -> None:
 
 async def test_what_is_sent_twice_under_one_id_is_stored_once(stage: Stage) -> None:
     for number in (1, 2):
-        assert (await put(stage, {"type": "a", "time": 5, "id": "x", "data": number})).status == 200
-    assert await stage.stored("a") == [(5, "x", 2)]
+        assert (await put(stage, {"type": "a", "time": NOW, "id": "x", "data": number})).status == 200
+    assert await stage.stored("a") == [(NOW, "x", 2)]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -155,11 +155,13 @@ async def test_other_methods_are_a_405(stage: Stage, path: str) -> None:
 
 
 async def test_an_expired_event_is_refused_by_its_index_and_its_neighbours_are_not(stage: Stage) -> None:
-    assert (await put(stage, {"type": "a", "time": 10_000_000, "id": 1})).status == 200
-    await stage.store.events.expire("a", 5_000_000)
+    assert (await put(stage, {"type": "a", "time": NOW + 10_000_000, "id": 1})).status == 200
+    await stage.store.events.expire("a", NOW + 5_000_000)
     late, fine = await asyncio.gather(
-        put(stage, [{"type": "a", "time": 9_000_000, "id": 2}, {"type": "a", "time": 1, "id": 3}]),
-        put(stage, {"type": "a", "time": 8_000_000, "id": 4}),
+        put(
+            stage, [{"type": "a", "time": NOW + 9_000_000, "id": 2}, {"type": "a", "time": NOW + 1, "id": 3}]
+        ),
+        put(stage, {"type": "a", "time": NOW + 8_000_000, "id": 4}),
     )
     assert (late.status, late.json["index"], late.json["id"]) == (400, 1, 3)
     assert fine.status == 200

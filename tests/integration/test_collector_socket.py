@@ -17,7 +17,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from collector.handlers import WINDOW
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings
-from tests.collector_stage import Stage, staged
+from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import HANDSHAKE, ask
 
 
@@ -127,10 +127,12 @@ async def test_a_fault_of_the_store_is_told_without_its_reason(stage: Stage, fee
 
 
 async def test_an_event_that_the_store_refuses_is_named(stage: Stage, feed: Feed) -> None:
-    await feed.send({"events": [{"type": "a", "time": 10_000_000}], "ack": 1})
+    await feed.send({"events": [{"type": "a", "time": NOW + 10_000_000}], "ack": 1})
     assert await feed.hear() == {"ack": 1}
-    await stage.store.events.expire("a", 5_000_000)
-    await feed.send([{"type": "a", "time": 9_000_000, "id": 1}, {"type": "a", "time": 1, "id": 2}])
+    await stage.store.events.expire("a", NOW + 5_000_000)
+    await feed.send(
+        [{"type": "a", "time": NOW + 9_000_000, "id": 1}, {"type": "a", "time": NOW + 1, "id": 2}]
+    )
     error = await feed.hear()
     assert (error["index"], error["id"]) == (1, 2)
 
@@ -148,11 +150,11 @@ async def test_limits_hold(stage: Stage, feed: Feed) -> None:
 
 async def test_of_equal_ids_the_message_sent_last_counts(stage: Stage, feed: Feed) -> None:
     for number in range(100):
-        await feed.send({"type": "a", "id": "x", "time": number, "data": number})
+        await feed.send({"type": "a", "id": "x", "time": NOW + number, "data": number})
     await feed.synced()
     await stage.until_stored("a", 1)
     async with asyncio.timeout(10):
-        while await stage.stored("a") != [(99, "x", 99)]:  # noqa: ASYNC110 - nothing tells of a write
+        while await stage.stored("a") != [(NOW + 99, "x", 99)]:  # noqa: ASYNC110 - nothing tells of a write
             await asyncio.sleep(0.005)
 
 

@@ -217,7 +217,7 @@ async def test_a_bad_event_costs_no_other_and_becomes_a_dead_letter(stage: Stage
     answer = await stage.send([["a", "x", 1], None, ["b", {}, 2], ["a", "y", {"a.b": 3}], ["a", "z", 4]])
     assert answer.status == 202
     null, id, name = answer.json["refused"]
-    assert (null, "the id {}" in id, "'a.b'" in name) == ("Got null.", True, True)
+    assert (null, "the id {}" in id, '"a.b"' in name) == ("Got null.", True, True)
     assert [row[1:] for row in await stage.stored("a")] == [("x", 1), ("z", 4)]
     assert sorted(await stage.letters(), key=lambda letter: letter["reason"]) == [
         {"dialect": "toy", "reason": null, "payload": {"item": None}},

@@ -146,7 +146,7 @@ def test_what_is_wrong_is_no_success_and_becomes_a_rejected_event(eye: Eye) -> N
         if "wrong" in str(event.data["payload"])
     ]
     assert [one["dialect"] for one in rejected] == ["eye"] * 3
-    assert any("Got the timestamp 'yesterday'" in one["reason"] for one in rejected)
+    assert any('Got the timestamp "yesterday"' in one["reason"] for one in rejected)
 
 
 def test_filters_and_pages(eye: Eye) -> None:

@@ -116,7 +116,7 @@ def test_sqlite_is_refused(tmp_path: Path) -> None:
 def test_a_type_that_is_none_is_refused(mongos: Mongos) -> None:
     done = shard(mongos, "Re quest")
     assert (done.exit_code, mongos.sent) == (2, [])
-    assert "Got the type 'Re quest'" in done.stderr
+    assert 'Got the type "Re quest"' in done.stderr
 
 
 def test_a_dry_run_prints_what_mongosh_takes_and_asks_nobody(mongos: Mongos) -> None:

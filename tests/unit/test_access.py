@@ -50,7 +50,7 @@ def test_with_keys_a_request_without_one_goes_to_the_open_environment_and_to_no_
     mixed = gate(OPEN, PROD, keys=(WRITER,))
     assert mixed.admit(told(), Scope.WRITE) == Caller(OPEN)
     assert mixed.admit(told(environment="dev"), Scope.WRITE) == Caller(OPEN)
-    with pytest.raises(Unauthenticated, match="'prod' needs a key"):
+    with pytest.raises(Unauthenticated, match='"prod" needs a key'):
         mixed.admit(told(environment="prod"), Scope.WRITE)
 
 
@@ -67,7 +67,7 @@ def test_a_key_leads_to_its_environment() -> None:
     ("credentials", "scope", "sentence"),
     [
         (told("w"), Scope.READ, "does not allow to read"),
-        (told("w", environment="dev"), Scope.WRITE, "'dev', which is not that of the key"),
+        (told("w", environment="dev"), Scope.WRITE, '"dev", which is not that of the key'),
         (told("w", "r"), Scope.WRITE, "2 different keys"),
         (Credentials(frozenset({"w"}), frozenset({"dev", "prod"})), Scope.WRITE, "2 different environments"),
     ],

@@ -144,7 +144,7 @@ def test_a_wrong_step_is_answered_with_all_steps() -> None:
 
 
 def test_a_wrong_time_is_shown() -> None:
-    with pytest.raises(InvalidQuery, match="'tomorrow'"):
+    with pytest.raises(InvalidQuery, match='"tomorrow"'):
         metric(start="tomorrow")
 
 

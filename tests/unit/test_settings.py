@@ -104,7 +104,7 @@ def test_a_list_is_separated_by_commas() -> None:
 def test_foreign_types_are_refused_on_sqlite(cls: type[DaemonSettings]) -> None:
     assert load(cls, ["--store", "sqlite:data"], {}).foreign == ()
     with pytest.raises(
-        InvalidSettings, match=r"Got foreign = \['a'\] with the store sqlite:data; accepted is"
+        InvalidSettings, match=r'Got foreign = \["a"\] with the store sqlite:data; accepted is'
     ):
         load(cls, ["--store", "sqlite:data"], {"CUBE_FOREIGN": "a"})
 
@@ -117,14 +117,14 @@ def test_foreign_types_are_refused_on_sqlite(cls: type[DaemonSettings]) -> None:
         ("[limit]\nevents = 1", "Got the key limit in .*, which is no setting"),
         ("limits = 1", r"Got the key limits in "),
         ("[a.b]\nc = 1", "Got the key a in "),
-        ("port = '1080'", "Got port = '1080' from .*; accepted is a whole number from 0 to 65535"),
-        ("port = true", "Got port = True "),
+        ("port = '1080'", 'Got port = "1080" from .*; accepted is a whole number from 0 to 65535'),
+        ("port = true", "Got port = true "),
         ("port = 1080.0", r"Got port = 1080\.0 "),
-        ("stop_seconds = nan", "Got stop_seconds = nan from .* accepted is a number from 0.1 to 3600"),
-        ("host = ''", "Got host = '' "),
-        ("database = '../x'", r"Got database = '\.\./x' from .* accepted is text that matches "),
-        ("foreign = ['a', 1]", r"Got foreign = \['a', 1\] "),
-        ("foreign = 'a'", "Got foreign = 'a' from .* accepted is a list of texts that match"),
+        ("stop_seconds = nan", "Got stop_seconds = NaN from .* accepted is a number from 0.1 to 3600"),
+        ("host = ''", 'Got host = "" '),
+        ("database = '../x'", r'Got database = "\.\./x" from .* accepted is text that matches '),
+        ("foreign = ['a', 1]", r'Got foreign = \["a", 1\] '),
+        ("foreign = 'a'", 'Got foreign = "a" from .* accepted is a list of texts that match'),
         ("port = ", "The settings file .* cannot be read: "),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         (["extra"], "Got the argument extra, which is no setting"),
         (["--port"], "--port: expected one argument"),
         (["--port", "65536"], "Got port = 65536 from --port; accepted is a whole number from 0 to 65535"),
-        (["--port", "1_0"], "Got port = '1_0' from --port"),
+        (["--port", "1_0"], 'Got port = "1_0" from --port'),
         (["--log-level", "loud"], "accepted is one of debug, info, warning, error"),
     ],
 )
@@ -166,7 +166,7 @@ def test_bad_flags_are_refused_with_a_sentence(argv: list[str], message: str) ->
     ("name", "text", "message"),
     [
         ("CUBE_PROT", "1", r"Got the environment variable CUBE_PROT, .*did you mean CUBE_PORT"),
-        ("CUBE_PORT", "", "Got port = '' from CUBE_PORT"),
+        ("CUBE_PORT", "", 'Got port = "" from CUBE_PORT'),
         ("CUBE_UPD_PORT", "1180", "did you mean CUBE_UDP_PORT"),
         ("CUBE_SELF_EVENTS", "maybe", "accepted is true or false"),
     ],

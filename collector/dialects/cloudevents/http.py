@@ -47,7 +47,7 @@ def translate(request: Request, _: Context) -> Translation:
         return _single(decode_leniently(request.body), from_json)
     if binary.VERSION_HEADER not in request.headers:
         raise InvalidRequest(
-            f"Got the content type {media[:80]!r} and no ce-specversion; accepted are"
+            f"Got the content type {shown(media)} and no ce-specversion; accepted are"
             f" {_STRUCTURED}+json, {_BATCH}+json and, in binary mode, headers ce-…"
         )
     return _single(request, binary.from_request)

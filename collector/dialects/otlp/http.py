@@ -13,6 +13,7 @@ from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.otlp.json_form import JsonForm
 from collector.dialects.otlp.record import Emitter, Encoding, Group
+from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest, TooLarge
 from cube.web import Reply, Request
@@ -108,7 +109,7 @@ def _encoding(request: Request) -> Encoding:
     if media == _PROTOBUF:
         return _protobuf()()
     raise UnsupportedMedia(
-        f"Got the content type {media[:80]!r}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
+        f"Got the content type {shown(media)}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
     )
 
 

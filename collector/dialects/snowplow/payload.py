@@ -74,7 +74,7 @@ def _wrong_envelope(body: Any) -> str | None:
         return f"Got {shown(body)} as a payload"
     schema = body.get("schema")
     if schema is not None and not (isinstance(schema, str) and _SCHEMA.fullmatch(schema)):
-        return f"Got a payload of the schema {schema!r:.120}"
+        return f"Got a payload of the schema {shown(schema)}"
     if not isinstance(body.get("data"), list) or not body["data"]:
         return "Got a payload without events"
     return None

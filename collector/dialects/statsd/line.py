@@ -10,6 +10,7 @@ from collector.dialects.naming import named
 from collector.dialects.numbers import decimal
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
+from cube.shown import shown
 
 KINDS: Final[Mapping[str, str]] = {
     "c": "counter",
@@ -92,7 +93,7 @@ def _counted(data: dict[str, Any]) -> dict[str, Any]:
 def _rate(text: str) -> float:
     rate = _number(text)
     if not 0 < rate <= 1:
-        raise InvalidRequest(f"Got the rate {text[:40]!r}; accepted is a number over 0, up to 1.")
+        raise InvalidRequest(f"Got the rate {shown(text)}; accepted is a number over 0, up to 1.")
     return rate
 
 
@@ -113,7 +114,7 @@ def _time(text: str) -> int:
         return milliseconds(decimal(text))
     except ValueError:
         raise InvalidRequest(
-            f"Got the time {text[:40]!r}; accepted are seconds since 1970, in the years 1 to 9999."
+            f"Got the time {shown(text)}; accepted are seconds since 1970, in the years 1 to 9999."
         ) from None
 
 
@@ -121,7 +122,7 @@ def _number(text: str) -> int | float:
     try:
         return decimal(text)
     except ValueError:
-        raise InvalidRequest(f"Got the value {text[:40]!r}; accepted is a finite number.") from None
+        raise InvalidRequest(f"Got the value {shown(text)}; accepted is a finite number.") from None
 
 
 _FIELDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
