@@ -45,7 +45,7 @@ def parsed(sent: dict[str, Any]) -> Event:
     request.body = json.dumps(sent).encode()
     (draft,) = EYE.endpoints[0].translate["POST"](request, CONTEXT).drafts
     raw = {"type": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
-    return Event.parse(raw, now=0)
+    return Event.parse(raw, now=0, unit_known=True)
 
 
 def asked(chance: random.Random) -> dict[str, Any]:

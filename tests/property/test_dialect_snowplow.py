@@ -38,7 +38,11 @@ def check(translation: Translation) -> None:
     """Every draft is an event, or refused like one; and an answer is owed in any case."""
     for draft in translation.drafts:
         with suppress(InvalidEvent):
-            Event.parse({"type": "t", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW)
+            Event.parse(
+                {"type": "t", "time": draft.time, "id": draft.id, "data": draft.data},
+                now=NOW,
+                unit_known=True,
+            )
     assert all(refusal.reason.endswith(".") for refusal in translation.refusals)
     assert translation.reply(translation.refusals).status == 200
 

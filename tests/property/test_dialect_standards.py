@@ -105,7 +105,11 @@ def checked(translation: Translation) -> None:
     translation.reply(translation.refusals)
     for draft in translation.drafts:
         with suppress(InvalidEvent):
-            Event.parse({"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW)
+            Event.parse(
+                {"type": "a", "time": draft.time, "id": draft.id, "data": draft.data},
+                now=NOW,
+                unit_known=True,
+            )
 
 
 @given(ATTRIBUTES, ATTRIBUTES, VALUES, TEXT)
@@ -125,7 +129,9 @@ def test_both_encodings_of_otlp_mean_the_same(
     assert not one.refusals
     assert one.drafts == other.drafts
     (draft,) = one.drafts
-    event = Event.parse({"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW)
+    event = Event.parse(
+        {"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW, unit_known=True
+    )
     assert event.time == 5
     assert event.data is not ABSENT
 

@@ -49,7 +49,7 @@ def draft_of(translation: Translation) -> Draft:
     assert not translation.refusals
     (draft,) = translation.drafts
     raw = {"type": "t", "time": draft.time, "id": draft.id, "data": draft.data}
-    Event.parse(raw, now=NOW)
+    Event.parse(raw, now=NOW, unit_known=True)
     return draft
 
 

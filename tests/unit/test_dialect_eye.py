@@ -74,7 +74,7 @@ def parsed(translation: Translation) -> Event:
     assert not translation.refusals
     assert draft.fixed
     raw = {"type": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
-    return Event.parse(raw, now=0)
+    return Event.parse(raw, now=0, unit_known=True)
 
 
 def answered(reply: Reply) -> tuple[int, Any]:

@@ -329,7 +329,7 @@ def test_what_is_no_event_is_refused_alone(sent: Any, reason: str) -> None:
         (b"", "The text is not JSON that can be read"),
         (b"\xff{}", "The text is not JSON that can be read"),
         (b"[]", "Got an array as a payload; accepted is {schema, data: [event, …]}"),
-        (b'{"schema": "iglu:a/b/c/1-0-0", "data": [{}]}', "Got a payload of the schema 'iglu:a/b/c/1-0-0'; "),
+        (b'{"schema": "iglu:a/b/c/1-0-0", "data": [{}]}', 'Got a payload of the schema "iglu:a/b/c/1-0-0"; '),
         (b'{"data": []}', "Got a payload without events; "),
         (b'{"data": {}}', "Got a payload without events; "),
     ],

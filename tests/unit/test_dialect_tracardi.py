@@ -61,7 +61,9 @@ def tracked(payload: Mapping[str, Any], known: Context | None = None, query: str
 
 def parsed(translation: Translation) -> list[Event]:
     return [
-        Event.parse({"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW)
+        Event.parse(
+            {"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW, unit_known=True
+        )
         for draft in translation.drafts
     ]
 

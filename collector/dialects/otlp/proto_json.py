@@ -21,7 +21,7 @@ Number: TypeAlias = int | float | str
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
-_NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NOT_FINITE: Final = frozenset(("nan", "infinity", "-infinity", "inf", "-inf"))
 _SEVERITIES: Final = {
     f"SEVERITY_NUMBER_{name}{step or ''}": 4 * place + max(step, 1)
     for place, name in enumerate(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
@@ -47,7 +47,7 @@ def double(given: Number | None) -> float | str:
     """Read a double; what is not finite as text. Null is NaN: so JavaScript writes it, as JSON."""
     if given is None:
         return number(math.nan)
-    if given.__class__ is float or (isinstance(given, str) and given in _NOT_FINITE):
+    if given.__class__ is float or (isinstance(given, str) and given.lower() in _NOT_FINITE):
         return number(float(given))
     return float(_decimal(given))
 

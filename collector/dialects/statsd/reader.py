@@ -128,4 +128,5 @@ def _level(first: _Line, second: _Line) -> Reading | None:
 def _event(reading: Reading, now: int) -> Event:
     is_timed = reading.time is not ABSENT
     data = {**reading.data, "received": now} if is_timed else reading.data
-    return Event.parse({"type": reading.type, "time": reading.time, "data": data}, now=now)
+    raw = {"type": reading.type, "time": reading.time, "data": data}
+    return Event.parse(raw, now=now, unit_known=True)
