@@ -34,7 +34,7 @@ _EVENT_SCHEMA: dict[str, Any] = {
             "maxLength": 512,
             "description": "An event with an id that is stored replaces it.",
         },
-        "data": {"description": "Any JSON; property names match [a-zA-Z_][a-zA-Z0-9_$]*."},
+        "data": {"description": "Any JSON; a property may have any name that is not empty."},
     },
 }
 

@@ -20,6 +20,7 @@ import msgspec
 
 from cube import instant
 from cube.errors import InvalidEvent, InvalidRequest
+from cube.property import is_property, is_unicode, step
 from cube.shown import shown
 
 EventId: TypeAlias = "int | float | str | bytes"
@@ -36,10 +37,10 @@ MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
 
 _TYPE = re.compile(r"[a-z_][a-zA-Z0-9_]*", re.ASCII)
-_PROPERTY = re.compile(r"[a-zA-Z_][a-zA-Z0-9_$]*", re.ASCII)
-_KNOWN: set[str] = set()  # property names that matched before; bounded below
+_KNOWN: dict[str, str] = {}  # property names that were checked before, and how a path goes on to each
 _KNOWN_TYPES: set[str] = set()  # types that did; the same
 _MAX_KNOWN = 4096
+_MAX_KNOWN_LENGTH = 64
 
 _LEAVES: dict[type, Callable[[Any], bool]] = {
     str: str.isascii,
@@ -115,11 +116,6 @@ def is_type(name: str) -> bool:
     return len(name) <= MAX_TYPE_LENGTH and _TYPE.fullmatch(name) is not None
 
 
-def is_property(name: str) -> bool:
-    """Tell whether `name` may name a property in an event's data."""
-    return _PROPERTY.fullmatch(name) is not None
-
-
 @lru_cache(maxsize=1)
 def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
     """Return what the ids of one process (by its number, for a fork is another) are made of."""
@@ -152,7 +148,7 @@ def _time(value: object, unit_known: bool) -> int:
 
 
 def _id(value: object) -> EventId:
-    if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and _is_unicode(value):
+    if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and is_unicode(value):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return int(value) if value.is_integer() and abs(value) < 2**63 else value
@@ -174,7 +170,7 @@ def _data(value: object) -> Any:
 def _check(value: object, path: str, depth: int) -> None:
     kind = value.__class__
     if kind is str or kind is bool or value is None:
-        if kind is str and not _is_unicode(cast("str", value)):
+        if kind is str and not is_unicode(cast("str", value)):
             raise InvalidEvent(f"Got half a surrogate pair in {path}; accepted is Unicode.", field=path)
     elif kind is int:
         if not MIN_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # an int
@@ -209,28 +205,18 @@ def _check_nested(value: dict[Any, Any] | list[Any], path: str, depth: int) -> N
             _check_name(name, path)
         passes = _LEAVES.get(item.__class__)
         if passes is None or not passes(item):
-            _check(item, f"{path}.{name}", depth - 1)
+            _check(item, path + (_KNOWN.get(name) or step(name)), depth - 1)
 
 
 def _check_name(name: object, path: str) -> None:
     if not isinstance(name, str) or not is_property(name):
         raise InvalidEvent(
-            f"Got the property name {_shown(name)} in {path}; accepted are names that match"
-            " [a-zA-Z_][a-zA-Z0-9_$]*.",
-            field=f"{path}.{name}",
+            f"Got the property name {shown(name)} in {path}; accepted is any Unicode text that is not"
+            " empty.",
+            field=path + step(str(name)),
         )
-    if len(_KNOWN) < _MAX_KNOWN and len(name) <= 64:
-        _KNOWN.add(name)
-
-
-def _is_unicode(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    if len(_KNOWN) < _MAX_KNOWN and len(name) <= _MAX_KNOWN_LENGTH:
+        _KNOWN[name] = step(name)
 
 
 def _shown(value: object) -> str:

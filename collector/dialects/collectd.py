@@ -18,7 +18,6 @@ from collector.dialects.collectd_body import items_of
 from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
 from collector.dialects.identity import hashed
-from collector.dialects.naming import named, property_name
 from collector.dialects.shown import shown
 from cube.errors import CubeError, InvalidRequest, Unauthenticated
 from cube.event import ABSENT, MAX_ID_LENGTH
@@ -155,11 +154,10 @@ def _value(
 
 
 def _draft(item: ValueList, stored: Mapping[str, Any], source: Any) -> Draft:
-    value: Any = stored[item.names[0]] if len(item.values) == 1 else named(stored)
+    value: Any = stored[item.names[0]] if len(item.values) == 1 else stored
     if item.type != item.plugin:
-        value = {property_name(item.type): value}
-    plugin = property_name(item.plugin)
-    data = {"host": item.host, f"{plugin}_2" if plugin in _TAKEN else plugin: value}
+        value = {item.type: value}
+    data = {"host": item.host, f"{item.plugin}_2" if item.plugin in _TAKEN else item.plugin: value}
     if item.plugin_instance:
         data["plugin"] = item.plugin_instance
     if item.type_instance:
@@ -185,8 +183,8 @@ def _notification(item: Mapping[str, Any]) -> Draft:
         "name": labels.get("alertname"),
         "severity": labels.get("severity"),
         "summary": annotations.get("summary"),
-        "labels": named(labels),
-        "annotations": named(annotations),
+        "labels": labels,
+        "annotations": annotations,
         "ends": item.get("endsAt"),
     }
     time = item.get("startsAt", ABSENT)

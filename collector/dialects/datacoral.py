@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Draft, Refusal
-from collector.dialects.naming import named
 from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import InvalidRequest
@@ -62,7 +61,7 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]
         return (), (Refusal(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
         return (), (Refusal(f"Got {shown(body)}; accepted is an array of {{data}}.", body),)
-    return [Draft("passthrough", data=named(_passed(item)), source=item, fixed=True) for item in body], ()
+    return [Draft("passthrough", data=_passed(item), source=item, fixed=True) for item in body], ()
 
 
 def _passed(item: Any) -> Any:

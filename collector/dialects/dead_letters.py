@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from collector.dialects.dialect import Refusal
-from collector.dialects.naming import named
 from collector.dialects.redaction import Redaction
 from cube.errors import InvalidEvent
 from cube.event import Event
@@ -41,17 +40,18 @@ def dead_letters(
 
 def _letter(dialect: str, place: int, refusal: Refusal, redaction: Redaction, now: int) -> Event:
     reason = redaction.text(refusal.reason)[:_MAX_REASON]
-    payload = _bounded(named(redaction.clean(refusal.payload)))
+    payload = _bounded(redaction.clean(refusal.payload))
     try:
         return _event(place, {"dialect": dialect, "reason": reason, "payload": payload}, now)
     except InvalidEvent:  # no JSON for an event, such as an integer of 100 digits: kept as text
-        return _event(place, {"dialect": dialect, "reason": _ascii(reason), "payload": _ascii(payload)}, now)
+        text = json_text.encode(payload).decode()
+        return _event(place, {"dialect": dialect, "reason": reason, "payload": text}, now)
 
 
 def _rest(dialect: str, refusals: Sequence[Refusal], redaction: Redaction, now: int) -> Event:
     first = redaction.text(refusals[0].reason)[:_MAX_REASON]
     reason = f"{len(refusals)} more of this request were refused, the first of them: {first}"
-    return _event(MAX_LETTERS, {"dialect": dialect, "reason": _ascii(reason), "count": len(refusals)}, now)
+    return _event(MAX_LETTERS, {"dialect": dialect, "reason": reason, "count": len(refusals)}, now)
 
 
 def _event(place: int, data: dict[str, Any], now: int) -> Event:
@@ -65,7 +65,3 @@ def _bounded(payload: Any) -> Any:
     if len(text) <= MAX_PAYLOAD_BYTES:
         return payload
     return text[:MAX_PAYLOAD_BYTES].decode(errors="ignore")
-
-
-def _ascii(value: Any) -> str:
-    return ascii(value)[:MAX_PAYLOAD_BYTES]

@@ -13,7 +13,6 @@ from collector.dialects import eye_time
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.eye_search import BAD_TIME, PARAMETERS, TYPE, search
 from collector.dialects.identity import hashed
-from collector.dialects.naming import named
 from collector.dialects.shown import shown
 from cube import instant
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest
@@ -102,9 +101,7 @@ def _draft(sent: Any) -> Draft:
         raise InvalidEvent("Got no data; accepted is any JSON but null.", field="data")
     data["timestamp"] = eye_time.stored(moment)
     id = _id(data, sent["data"])
-    data["data"] = named(sent["data"])
-    if data["data"] != sent["data"]:  # so that it can be given back as it came
-        data["original"] = json_text.encode(sent["data"]).decode()
+    data["data"] = sent["data"]
     return Draft(TYPE, instant.from_datetime(moment), id, data, source=sent, fixed=True)
 
 

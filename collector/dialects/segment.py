@@ -17,7 +17,6 @@ import msgspec
 
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.dialects.naming import named
 from collector.dialects.pixel import PIXEL
 from collector.dialects.shown import shown
 from cube.environment import Credentials
@@ -149,7 +148,7 @@ def _event_name(message: Mapping[str, Any]) -> str:
 
 
 def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-    data = {name: named(message[key]) for key, name in _STORED.items() if message.get(key) is not None}
+    data = {name: message[key] for key, name in _STORED.items() if message.get(key) is not None}
     own = data.get("context")
     if not own and context:
         data["context"] = context
@@ -169,8 +168,7 @@ def _shared_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]
         raise InvalidRequest("The batch's context is nested too deeply to be read.") from None
     if size > MERGED_BYTES:
         raise TooLarge(f"The batch's context in each message would be over {MERGED_BYTES} bytes.")
-    fit: dict[str, Any] = named(context)
-    return fit
+    return context
 
 
 def _given(message: Mapping[str, Any], *keys: str) -> Any:

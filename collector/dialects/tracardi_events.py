@@ -9,7 +9,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
 
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
-from collector.dialects.naming import named
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
 from cube import instant
 from cube.event import ABSENT, MAX_DATA_DEPTH
@@ -88,7 +87,7 @@ def _common(payload: Payload, profile: str | None, request: Request, context: Co
         "payload": {name: part for name, part in parts.items() if part},
     }
     common["profile"] = {**common["profile"], "id": profile} if profile is not None else {}
-    return {name: named(part) for name, part in common.items() if part}
+    return {name: part for name, part in common.items() if part}
 
 
 def _source(source: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
@@ -132,7 +131,7 @@ def _draft(event: TrackedEvent, common: Mapping[str, Any], debugging: bool) -> D
         **event.statuses,
     }
     data: dict[str, Any] = {"type": event.type, **common}
-    data.update({name: named(part) for name, part in own.items() if part})
+    data.update({name: part for name, part in own.items() if part})
     if "context" in common and event.context:
         data["context"] = {**common["context"], **data["context"]}
     return Draft(

@@ -6,6 +6,7 @@ values and reduces over blocks live in this package alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
@@ -60,6 +61,8 @@ class Block:
         if not fields:
             return cls(instants, [ABSENT] * len(texts), ids)
         names = tuple(dict.fromkeys(fields))
+        if any(map(_UNDECLARED.search, names)):
+            return cls(instants, _decoded(texts, _WHOLE), ids)
         try:
             rows = _decoded(texts, _record_decoder(names))
         except msgspec.ValidationError:  # some data are no objects
@@ -126,6 +129,9 @@ class _Records:
         values = ((name, getattr(row, attribute)) for name, attribute in self.attributes.items())
         return {name: value for name, value in values if value is not ABSENT}
 
+
+_UNDECLARED = re.compile(r'["\\\x00-\x1f]')
+"""What msgspec takes in no name of a struct's field."""
 
 _WHOLE: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[Any])
 

@@ -162,8 +162,10 @@ def _value() -> pp.ParserElement:
 
 def _field() -> pp.ParserElement:
     member = tokens.mark(".") - tokens.identifier("a name")
-    element = tokens.mark("[") - tokens.index() - tokens.mark("]")
-    return build(tokens.identifier("a field") + pp.ZeroOrMore(member | element), lambda *path: Field(path))
+    element = tokens.mark("[") - (tokens.index() | tokens.property_name()) - tokens.mark("]")
+    bracketed = tokens.mark("[", "a field") - tokens.property_name() - tokens.mark("]")
+    first = tokens.identifier("a field") | bracketed
+    return build(first + pp.ZeroOrMore(member | element), lambda *path: Field(path))
 
 
 def _constant() -> pp.ParserElement:

@@ -29,6 +29,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.numeral import print_number
 from cube.expression.quoting import quote
+from cube.property import is_identifier
 
 Operand: TypeAlias = Value | MetricExpression
 Node: TypeAlias = Operand | EventExpression | Filter
@@ -107,7 +108,14 @@ def _filter(filter: Filter) -> str:
 
 
 def _field(field: Field) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field.path)[1:]
+    return "".join(map(_step, field.path)).removeprefix(".")
+
+
+def _step(part: str | int) -> str:
+    """Return how a path goes on: after a dot where a name may stand so, else in brackets."""
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if is_identifier(part) else f"[{quote(part)}]"
 
 
 def _literal(literal: Literal) -> str:

@@ -11,11 +11,13 @@ MAX_SHOWN = 20  # characters of the text that a message shows on either side of 
 
 _BLANKS = " \t\n\r"
 _LEXEME = re.compile(
-    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[a-zA-Z0-9_$]* | [a-zA-Z_$][a-zA-Z0-9_$]*
+    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[\w$]* | [\w$]+
       | "[^"]*"? | '[^']*'? | .""",
     re.DOTALL | re.VERBOSE,
 )
-_OPERAND_START = re.compile(r"[a-zA-Z0-9_(]")
+_ODD_START = re.compile(r"""[^ \t\n\r()\[\].,+*/"'-]""")
+_NAMED = frozenset(("a field", "a name"))
+_OPERAND_START = re.compile(r"[\w(\[]")
 
 
 class Source(str):
@@ -73,8 +75,10 @@ class Source(str):
         return quote_anything(shown)
 
     def _hint(self) -> str:
-        """Guess a "+" that a URL turned into a blank."""
+        """Guess a "+" that a URL turned into a blank, or a name that needs brackets."""
         place = self.furthest
+        if not _NAMED.isdisjoint(self.expected) and _ODD_START.match(self, place):
+            return ' (a name that is no identifier is written in brackets: ["@type"])'
         is_lost_plus = (
             '"+"' in self.expected
             and self[place - 1 : place] in tuple(_BLANKS)

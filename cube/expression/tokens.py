@@ -10,8 +10,9 @@ import pyparsing as pp
 
 from cube.event import MAX_TYPE_LENGTH
 from cube.expression.numeral import MAX_DIGITS, MAX_INTEGER, parse_number
-from cube.expression.quoting import BadStringError, unquote
+from cube.expression.quoting import BadStringError, quote, unquote
 from cube.expression.source import Source
+from cube.property import identifier_pattern, is_identifier
 from cube.reduce import REDUCES
 
 FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
@@ -94,13 +95,18 @@ def probability() -> pp.ParserElement:
 
 
 def identifier(name: str) -> pp.ParserElement:
-    """Make the token of a part of a field."""
-    return token("[a-zA-Z_][a-zA-Z0-9_$]*", name)
+    """Make the token of a part of a field that stands without brackets."""
+    return token(identifier_pattern(), name, _check_composed)
 
 
 def index() -> pp.ParserElement:
     """Make the token of an index into an array; it leaves an int."""
     return token("[0-9]+", "an index", _index)
+
+
+def property_name() -> pp.ParserElement:
+    """Make the token of a name in brackets, written as a string; it leaves the name."""
+    return token(_STRING, "a string", _property_name) | token("[\"']", "a string", _refuse_unclosed)
 
 
 def string() -> pp.ParserElement:
@@ -120,13 +126,27 @@ def empty_array() -> pp.ParserElement:
 
 
 def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp.ParserElement:
-    return token(rf"(?:{'|'.join(words)})(?![a-zA-Z0-9_$])", name, action)
+    return token(rf"(?:{'|'.join(words)})(?![\w$])", name, action)
 
 
 def _check_type(source: Source, place: int, found: str) -> Any:
     if len(found) > MAX_TYPE_LENGTH:
         raise source.expecting(place, f"a type of at most {MAX_TYPE_LENGTH} characters")
     return found
+
+
+def _check_composed(source: Source, place: int, found: str) -> Any:
+    if not is_identifier(found):
+        problem = "Got a name that is not in Unicode's composed form (NFC); in brackets it is taken as it is:"
+        raise source.refusal(place, f"{problem} [{quote(found)}],")
+    return found
+
+
+def _property_name(source: Source, place: int, found: str) -> Any:
+    name = _string(source, place, found)
+    if not name:
+        raise source.refusal(place, "Got an empty name; accepted is any other text")
+    return name
 
 
 def _number(source: Source, place: int, found: str) -> Any:

@@ -24,6 +24,7 @@ from bson.datetime_ms import DatetimeMS
 from cube import instant
 from cube.columns.block import Block
 from cube.event import ABSENT, Event, EventId
+from cube.mongo import escaping
 from cube.mongo.layout import Document
 
 _FOREIGN = (Binary, Code, DBRef, DatetimeMS, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp, bytes)
@@ -31,10 +32,16 @@ _LENGTH = struct.Struct("<i")
 
 
 def encode(event: Event) -> Document:
-    """Return the document of an event: ``{_id, t, d}``, without ``d`` where it has no data."""
+    """Return the document of an event: ``{_id, t, d}``, without ``d`` where it has no data.
+
+    Where names in the data had to be escaped, `escaping.MARK` says so beside them.
+    """
     if event.data is ABSENT:
         return {"_id": stored_id(event.id), "t": DatetimeMS(event.time)}
-    return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": event.data}
+    data = escaping.escape(event.data)
+    if data is event.data:
+        return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data}
+    return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data, escaping.MARK: True}
 
 
 def stored_id(id: EventId) -> ObjectId | int | float | str:
@@ -125,7 +132,7 @@ class Decoder:
         if self._ids:
             usual += sum(document["_id"].__class__ is ObjectId for document in documents)
         times = self._times(documents)
-        data = [document.get("d", ABSENT) for document in documents]
+        data = [_data(document) for document in documents]
         if self._odd > usual:
             data = [value if value is ABSENT else plain(value) for value in data]
         ids = [event_id(document["_id"]) for document in documents] if self._ids else None
@@ -139,6 +146,11 @@ class Decoder:
     def _count(self, value: Any) -> Any:
         self._odd += 1
         return value
+
+
+def _data(document: Document) -> Any:
+    data = document.get("d", ABSENT)
+    return escaping.unescape(data) if document.get(escaping.MARK) is True else data
 
 
 def _decoder(kind: type, transform: Callable[[Any], Any]) -> TypeDecoder:

@@ -15,6 +15,7 @@ from cube.errors import Unavailable
 from cube.event import is_type
 from cube.mongo import revisions
 from cube.mongo.documents import Decoder, parts
+from cube.mongo.escaping import MARK, is_escaped
 from cube.mongo.faults import answered
 from cube.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.span import Span
@@ -109,7 +110,8 @@ async def scan(
 
     Named fields are projected as ``d.<field>``, which drops data that are no objects; those have
     no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
-    are part of the query; without one the server would look for long with nothing to give.
+    are part of the query; without one the server would look for long with nothing to give. Neither
+    is done for a name that may be stored escaped: all data are read for it.
     """
     events = layout.events(type)
     selective = await _indexed(events, texts, session) if texts else {}
@@ -140,7 +142,8 @@ async def _indexed(events: Any, texts: Mapping[str, str], session: Any) -> Docum
     async with answered():
         indexes = await events.index_information(session=session)
     first = {index["key"][0][0] for index in indexes.values()}
-    return {f"d.{name}": text for name, text in texts.items() if f"d.{name}" in first}
+    plain = {name: text for name, text in texts.items() if not is_escaped(name)}
+    return {f"d.{name}": text for name, text in plain.items() if f"d.{name}" in first}
 
 
 async def _next(cursor: Any) -> bytes | None:
@@ -157,8 +160,9 @@ def _milliseconds(terms: Terms) -> int | None:
 
 
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
-    names = ["d"] if fields is None else [f"d.{field}" for field in dict.fromkeys(fields)]
-    return {"_id": ids, "t": 1, **dict.fromkeys(names, 1)}
+    whole = fields is None or any(map(is_escaped, fields))
+    names = ["d"] if whole or fields is None else [f"d.{field}" for field in fields]
+    return {"_id": ids, "t": 1, MARK: 1, **dict.fromkeys(names, 1)}
 
 
 def _date(time: int) -> DatetimeMS:

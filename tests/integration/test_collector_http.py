@@ -70,9 +70,9 @@ async def test_the_body_is_json_whatever_its_type_says(stage: Stage) -> None:
 
 
 async def test_if_one_event_is_wrong_none_is_stored(stage: Stage) -> None:
-    answer = await put(stage, [{"type": "a"}, {"type": "b"}, {"type": "a", "id": 7, "data": {"a.b": 1}}])
+    answer = await put(stage, [{"type": "a"}, {"type": "b"}, {"type": "a", "id": 7, "data": {"a": {"": 1}}}])
     assert answer.status == 400
-    assert (answer.json["index"], answer.json["id"], answer.json["field"]) == (2, 7, "data.a.b")
+    assert (answer.json["index"], answer.json["id"], answer.json["field"]) == (2, 7, 'data.a[""]')
     assert await stage.types() == []
 
 

@@ -54,9 +54,9 @@ async def test_what_an_exporter_sends_again_is_measured_once(
     assert first.headers["Content-Type"] == encoding["Content-Type"]
     assert ("Content-Encoding" in first.headers) == (compression == "gzip")
     assert (
-        cube.metric(f'sum(cart_paid(attributes.amount).eq(resource.service_name, "{service}"))') == 1 + 2 + 4
+        cube.metric(f'sum(cart_paid(attributes.amount).eq(resource["service.name"], "{service}"))') == 1 + 2 + 4
     )
-    assert cube.metric(f'sum(log.eq(resource.service_name, "{service}").ge(severity.number, 17))') == 1
+    assert cube.metric(f'sum(log.eq(resource["service.name"], "{service}").ge(severity.number, 17))') == 1
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
@@ -64,16 +64,16 @@ def test_a_record_keeps_all_that_its_exporter_says(cube: Running, language: str)
     send(language, cube.collector, "gzip", f"{language}-whole")
     fields = "event_name, body, attributes, severity, time_unix_nano, resource, scope"
     (first,) = cube.data(
-        f'cart_paid({fields}).eq(resource.service_name, "{language}-whole").eq(attributes.amount, 1)'
+        f'cart_paid({fields}).eq(resource["service.name"], "{language}-whole").eq(attributes.amount, 1)'
     )
     items = [1, 2.5, "three", None] if language == "python" else [1, 2.5, "three"]
     assert first == {
         "event_name": "cart.paid",
         "body": {"items": items, "ok": True},
-        "attributes": {"amount": 1, "user_id": "u"},
+        "attributes": {"amount": 1, "user.id": "u"},
         "severity": {"number": 9, "text": "INFO"},
         "time_unix_nano": "1767323045678901234",
-        "resource": first["resource"] | {"service_name": f"{language}-whole"},
+        "resource": first["resource"] | {"service.name": f"{language}-whole"},
         "scope": {"name": "shop", "version": "1.0"},
     }
 
@@ -110,8 +110,8 @@ def test_the_resources_environment_is_that_of_the_key_or_nothing_is_stored(tmp_p
             [("prod-key", "prod"), ("prod-key", ""), ("prod-key", "dev"), ("", "prod"), ("other", "prod")]
         ):
             send("python", prod.collector, "none", str(number), key, environment)
-        stored = prod.data("cart_paid(resource.service_name)")
-    assert {found["resource"]["service_name"] for found in stored} == {"0", "1"}
+        stored = prod.data('cart_paid(resource["service.name"])')
+    assert {found["resource"]["service.name"] for found in stored} == {"0", "1"}
 
 
 async def test_an_exporter_outlives_a_store_that_is_away(tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 
 words = st.sampled_from([*REDUCES, *FILTERS, *FUNCTIONS, "group", "true", "null"])
 types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
-idents = words | st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_$]{0,9}", fullmatch=True)
+odd_names = st.sampled_from(
+    ["user-agent", "id.orig_h", "@type", "$a", "+1", "0", "a b", "価格", "größe", "e\u0301"]
+)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+idents = words | st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_$]{0,9}", fullmatch=True) | odd_names | names
 finite = st.floats(allow_nan=False, allow_infinity=False)
 numbers = (st.integers(-(2**63), 2**63 - 1) | finite | st.integers(-9, 9)).map(normal)
 indexes = st.integers(0, 3) | st.integers(0, 2**63 - 1)

@@ -54,7 +54,7 @@ def test_an_event_keeps_its_attributes() -> None:
         "subject": "é 100%",
         "dataschema": "http://s",
         "extensions": {"myext": 3},
-        "data": {"k_x": 1},
+        "data": {"k.x": 1},
     }
 
 

@@ -79,10 +79,10 @@ def octets(time: float, rx: Any, tx: Any, kind: str = "derive") -> dict[str, Any
         ),
         (item([5], "absolute"), {"host": "web14", "memory": 5}),
         (item([2**64 - 1]), {"host": "web14", "memory": float(2**64 - 1)}),
-        (item([1], plugin="host", type="x-y"), {"host": "web14", "host_2": {"x_y": 1}}),
+        (item([1], plugin="host", type="x-y"), {"host": "web14", "host_2": {"x-y": 1}}),
         (
             item([1, None], names=("a-b", "c"), plugin="load", type="load"),
-            {"host": "web14", "load": {"a_b": 1}},
+            {"host": "web14", "load": {"a-b": 1}},
         ),
     ],
 )

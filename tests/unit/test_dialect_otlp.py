@@ -52,9 +52,9 @@ RECORD: dict[str, Any] = {
 }
 DATA = {
     "event_name": "user.login",
-    "body": {"n_x": 1},
+    "body": {"n.x": 1},
     "attributes": {
-        "user_id": "u",
+        "user.id": "u",
         "count": -3,
         "share": 0.5,
         "ok": False,
@@ -69,7 +69,7 @@ DATA = {
     "dropped_attributes_count": 2,
     "time_unix_nano": "1700000000123456789",
     "observed_time_unix_nano": "1795321963702000000",
-    "resource": {"service_name": "shop"},
+    "resource": {"service.name": "shop"},
     "scope": {"name": "lib", "version": "1.0"},
 }
 

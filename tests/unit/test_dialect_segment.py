@@ -48,7 +48,7 @@ def test_a_tracked_event_keeps_its_name_time_id_and_data() -> None:
     assert (draft.time, draft.id) == (TRACK["timestamp"], "mid-1")
     assert draft.data == {
         "event": "Item Purchased",
-        "properties": {"price": 9.5, "in_stock": True, "n": None},
+        "properties": {"price": 9.5, "in stock": True, "n": None},
         "user_id": "u1",
         "context": {"library": {"name": "analytics-python"}},
     }

@@ -53,7 +53,7 @@ METRICS = [
     ("sum(a(x,y))", 8, f'Expected ".", "[", {OPERATOR} or ")", found ","'),
     ("sum(a(foo(x)))", 10, f'Expected ".", "[", {OPERATOR} or ")", found "("'),
     ("sum(a(x.1))", 9, 'Expected a name, found "1"'),
-    ("sum(a(x[-1]))", 9, 'Expected an index, found "-"'),
+    ("sum(a(x[-1]))", 9, 'Expected an index or a string, found "-"'),
     ("sum(a(x[9223372036854775808]))", 9, "Expected an index up to 9223372036854775807, found"),
     ("sum(a).group(x).group(x)", 16, f'Expected {OPERATOR} or the end, found "."'),
     ("sum(a).grouped(x)", 8, 'Expected group, found "grouped"'),

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from collector.dialects.naming import named
 from collector.dialects.shown import shown
 from cube import instant
 from cube.errors import InvalidRequest
@@ -62,8 +61,8 @@ class CloudEvent:
         """Return what is stored of it."""
         data: dict[str, Any] = {name: text for name, text in self.attributes.items() if name != "time"}
         if self.extensions:
-            data["extensions"] = named(self.extensions)
-        return data | {name: named(value) for name, value in self.content.items()}
+            data["extensions"] = self.extensions
+        return data | dict(self.content)
 
 
 def from_json(given: Any) -> CloudEvent:

@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from collector.dialects.dialect import Draft
-from collector.dialects.naming import named
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
 from cube.web.json_text import encode
@@ -129,7 +128,7 @@ class Emitter:
     """What the records of one group have in common; makes their drafts."""
 
     def __init__(self, resource: Attributes, scope: Scope, *, hashed_ids: bool) -> None:
-        self._shared = _present(resource=named(resource), scope=named(msgspec.to_builtins(scope)))
+        self._shared = _present(resource=resource, scope=msgspec.to_builtins(scope))
         self._digest = hashlib.sha256(encode([resource, scope])) if hashed_ids else None
 
     def draft(self, record: LogRecord) -> Draft:
@@ -165,8 +164,8 @@ def number(value: float) -> float | str:
 def _data(record: LogRecord) -> dict[str, Any]:
     return _present(
         event_name=record.name,
-        body=named(record.body),
-        attributes=named(record.attributes),
+        body=record.body,
+        attributes=record.attributes,
         severity=_present(number=record.severity_number, text=record.severity_text),
         trace_id=record.trace_id,
         span_id=record.span_id,

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from collector.dialects.dialect import Draft
 from collector.dialects.identity import hashed
-from collector.dialects.naming import named
 from collector.dialects.shown import shown
 from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
 from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
@@ -103,7 +102,7 @@ def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
         except ValueError:
             extra[name] = _unread(name, value, parameter)
     if extra:
-        data["extra"] = named(extra)
+        data["extra"] = extra
 
 
 def _is_the_time(name: str, sent: Mapping[str, Any]) -> bool:
@@ -164,7 +163,7 @@ def _add_inner(data: dict[str, Any], inner: SelfDescribing) -> None:
     if inner.schema is not None:
         data["schema"] = inner.schema
     if inner.data is not ABSENT:
-        data["event"] = named(inner.data)
+        data["event"] = inner.data
 
 
 def _time(sent: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from collector.dialects.naming import named, slug
+from collector.dialects.naming import slug
 from collector.dialects.shown import shown
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.event import ABSENT
@@ -76,7 +76,7 @@ def _context(item: Any) -> tuple[str, Any]:
     if not isinstance(item, Mapping) or "data" not in item:
         raise InvalidEvent(f"Got the context {shown(item)}; accepted is {{schema, data}}.", field="co")
     schema = item.get("schema")
-    return slug(name_of(schema) if isinstance(schema, str) and schema else "context"), named(item["data"])
+    return slug(name_of(schema) if isinstance(schema, str) and schema else "context"), item["data"]
 
 
 def _read(sent: Mapping[str, Any], plain: str, encoded: str) -> Any:

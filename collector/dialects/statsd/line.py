@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from collector.dialects.epoch import milliseconds
-from collector.dialects.naming import named
 from collector.dialects.numbers import decimal
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
@@ -104,9 +103,7 @@ def _tags(text: str) -> dict[str, Any]:
         name, colon, value = tag.partition(":")
         if name:
             found.setdefault(name, []).append(value if colon else True)
-    tags = {name: values[0] if len(values) == 1 else values for name, values in found.items()}
-    fit: dict[str, Any] = named(tags)
-    return fit
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 def _time(text: str) -> int:
