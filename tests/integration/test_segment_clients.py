@@ -53,7 +53,7 @@ async def test_what_the_python_client_sends_again_is_measured_once(cube: Running
         assert cube.metric(f"sum({mine(call, library)})") == 1
     fields = "event, properties, user_id"
     (first,) = cube.data(mine(f"item_purchased({fields}).eq(properties.price, 1)", library))
-    expected = {"event": "Item Purchased", "user_id": "u1", "properties": {"price": 1, "in_stock": True}}
+    expected = {"event": "Item Purchased", "user_id": "u1", "properties": {"price": 1, "in stock": True}}
     assert first == expected
 
 
