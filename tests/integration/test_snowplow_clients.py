@@ -54,7 +54,7 @@ def check(cube: Running, namespace: str) -> None:
         {
             "app": "shop",
             "browser": {"screen": [1920, 1080]} | ({"lang": "en"} if "py" in namespace else {}),
-            "contexts": {"user_type": [{"type": "trial", "na_ve": "é"}]},
+            "contexts": {"user_type": [{"type": "trial", "naïve": "é"}]},
             "page": {
                 "url": "https://shop.example/a?b=1",
                 "host": "shop.example",
@@ -69,7 +69,7 @@ def check(cube: Running, namespace: str) -> None:
         {
             "name": "saved-game",
             "schema": "iglu:com.acme/saved-game/jsonschema/1-0-0",
-            "event": {"level": 3, "by_name": "é?>"},
+            "event": {"level": 3, "by-name": "é?>"},
         }
     ]
 

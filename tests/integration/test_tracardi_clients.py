@@ -87,7 +87,7 @@ def test_the_python_client_is_answered_and_measured(
     assert abs(instant.parse(metadata["time"]["insert"]) - events[0].time) < 10_000
     request = events[0].data.pop("request")
     assert request["r"] == 1
-    assert request["headers"]["user_agent"].startswith("python-requests/")
+    assert request["headers"]["user-agent"].startswith("python-requests/")
     assert events[0].data == {
         "type": "purchase-order",
         "source": {"id": "src-1"},
