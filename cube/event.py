@@ -211,7 +211,7 @@ def _check_nested(value: dict[Any, Any] | list[Any], path: str, depth: int) -> N
 def _check_name(name: object, path: str) -> None:
     if not isinstance(name, str) or not is_property(name):
         raise InvalidEvent(
-            f"Got the property name {shown(name)} in {path}; accepted is any Unicode text that is not"
+            f"Got the property name {_shown(name)} in {path}; accepted is any Unicode text that is not"
             " empty.",
             field=path + step(str(name)),
         )
