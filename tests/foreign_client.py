@@ -82,19 +82,30 @@ def run_node(package: str, script: str, *arguments: str) -> str:
     return _run(node_package(package), str(NODE / script), *arguments)
 
 
+def run_python_text(text: str) -> str:
+    """Run a program of the documents."""
+    return _run(sys.executable, "-W", "ignore", "-c", text)
+
+
+def run_node_text(package: str, text: str) -> str:
+    """Run a module of the documents, which uses a package."""
+    return _run(node_package(package), "--input-type=module", "--eval", text, directory=NODE)
+
+
 def run_apart(packages: Path, script: str, *arguments: str) -> str:
     """Run a client of ``tests/clients`` with the packages of a directory in place of ours."""
     command = (sys.executable, "-S", "-W", "ignore", str(PYTHON / script), *arguments)
     return _run(*command, environ={"PYTHONPATH": str(packages)})
 
 
-def _run(*command: str, environ: Mapping[str, str] | None = None) -> str:
+def _run(*command: str, environ: Mapping[str, str] | None = None, directory: Path | None = None) -> str:
     ended = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=SECONDS,
         check=False,
+        cwd=directory,
         env={**os.environ, **(environ or {})},
     )
     assert ended.returncode == 0, ended.stderr

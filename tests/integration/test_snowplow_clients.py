@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,17 @@ import pytest
 import requests
 
 from tests.daemon import daemon
-from tests.foreign_client import Running, front, run_node, run_python, running
+from tests.foreign_client import (
+    Running,
+    front,
+    run_node,
+    run_node_text,
+    run_python,
+    run_python_text,
+    running,
+)
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "dialects" / "snowplow.md"
 BODY_BYTES = 50_000
 PATH = "/com.snowplowanalytics.snowplow/tp2"
 SCREEN_VIEW = "iglu:com.snowplowanalytics.snowplow/screen_view/jsonschema/1-0-0"
@@ -21,6 +31,7 @@ ONCE = ("page_view", "page_ping", "saved_game", "link_click", "transaction")
 OF_PYTHON = ("add_to_cart", "remove_from_cart", "change_form", "submit_form", "site_search")
 
 run_python_tracker = partial(run_python, "send_snowplow.py")
+run_node_example = partial(run_node_text, "@snowplow/node-tracker")
 run_node_tracker = partial(run_node, "@snowplow/node-tracker", "send_snowplow.mjs")
 TRACKERS = pytest.mark.parametrize(
     ("name", "run"), [("py", run_python_tracker), ("node", run_node_tracker)], ids=["python", "node"]
@@ -101,6 +112,17 @@ def test_every_call_of_the_python_tracker_is_a_type(cube: Running) -> None:
     assert cube.metric('sum(struct_event.eq(user.id, "u2"))')
 
 
+@pytest.mark.parametrize("tracker", ["python", "node"])
+def test_the_pages_examples_send(cube: Running, tracker: str) -> None:
+    blocks = re.findall(r"^```(?:python|js)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = (block for block in blocks if f"https://shop.example/{tracker}" in block)
+    text = example.replace("1080", cube.collector.rpartition(":")[2])
+    run: Callable[[str], str] = {"python": run_python_text, "node": run_node_example}[tracker]
+    assert run(text) == ""
+    found = cube.evaluator.events(f'page_view(app, tracker.namespace).eq(page.path, "/{tracker}")')
+    assert [event.data for event in found] == [{"app": "web", "tracker": {"namespace": "shop"}}]
+
+
 def test_a_bad_event_costs_only_itself_and_too_large_a_request_is_not_sent_again(cube: Running) -> None:
     good = {"e": "pv", "eid": "GOOD-1", "ttm": "1767323045678", "aid": "mixed"}
     mixed = {"data": [good, {"e": "xx", "url": "https://a"}, 7]}
@@ -114,7 +136,7 @@ def test_a_bad_event_costs_only_itself_and_too_large_a_request_is_not_sent_again
     ]
     assert sorted(letters, key=lambda letter: str(letter[0])) == [
         ("Got 7 as an event", 7),
-        ("Got the kind of event (e) 'xx'", {"e": "xx", "url": "https://a"}),
+        ('Got the kind of event (e) "xx"', {"e": "xx", "url": "https://a"}),
         (f"The body is over {BODY_BYTES} bytes (inflated), which is the limit.", None),
     ]
 
