@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from cube import private
 from cube.environment import Key
 from cube.errors import InvalidSettings, Unavailable
 from cube.settings import CollectorSettings
@@ -55,7 +56,7 @@ class KnownKeys:
         """Keep these from now on; return whether that could be written. Where not, that is logged once."""
         aside = Path(f"{self._path}.{os.getpid()}.tmp")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_directory(self._path.parent)
             aside.touch(mode=0o600)
             aside.write_bytes(msgspec.json.encode(keys))
             aside.replace(self._path)
@@ -99,3 +100,11 @@ class RememberedKeys:
         if (keys != self._written or not self._known.exist) and self._known.write(keys):
             self._written = keys
         return keys
+
+    async def were_added(self) -> bool:
+        """Tell whether there has ever been a key; while the store is away: whether one is known."""
+        try:
+            async with asyncio.timeout(FIRST_READ_SECONDS):
+                return await self._stored.were_added()
+        except (TimeoutError, Unavailable):
+            return self._known.exist and bool(self._known.read())

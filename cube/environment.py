@@ -12,9 +12,10 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
-from cube.errors import AccessDenied
+from cube.errors import AccessDenied, InvalidRequest
 from cube.origin import OriginPattern
 
 DEFAULT: Final = "default"
@@ -22,7 +23,14 @@ DEFAULT: Final = "default"
 KEY_PREFIX: Final = "cube_"
 """Begins every made key, so that one that has leaked can be found by a search."""
 
+SECRET_LENGTH: Final = 16
+SECRET_CHARACTERS: Final = 8
+"""How long a key has to be, and how many of its characters have to differ: made at random, about 60 bits."""
+
 MADE_KEY: Final = re.compile(KEY_PREFIX + "[A-Za-z0-9_-]{32}")
+
+
+_SENDABLE = re.compile("[!-~]+")
 
 
 class Scope(StrEnum):
@@ -70,7 +78,8 @@ class Key:
 
     ``id``: names it in lists and logs. ``digest``: of the secret, see `digest`. ``types``: those it is
     for; None is all. ``filter``: filters of the expression language (``eq(customer, "acme")``, joined by
-    dots) that are added to every expression that its holder evaluates; "" is none.
+    dots) that are added to every expression that its holder evaluates; "" is none. ``weak``: its secret
+    is known to be one that could be guessed.
     """
 
     id: str
@@ -79,6 +88,7 @@ class Key:
     scopes: frozenset[Scope] = frozenset(Scope)
     types: frozenset[str] | None = None
     filter: str = ""
+    weak: bool = field(default=False, compare=False)
 
     def fits(self, secret_digest: bytes) -> bool:
         """Tell whether a secret's digest is this key's, in constant time."""
@@ -113,6 +123,28 @@ class Caller:
 def make_key() -> str:
     """Make a key's secret: 192 random bits."""
     return KEY_PREFIX + secrets.token_urlsafe(24)
+
+
+def is_weak(secret: str) -> bool:
+    """Tell whether a secret could be guessed: it is short, of few characters, a run or a repetition."""
+    distinct = set(secret)
+    steps = {ord(after) - ord(before) for before, after in pairwise(secret)}
+    return (
+        len(secret) < SECRET_LENGTH or len(distinct) < SECRET_CHARACTERS or len(steps) < SECRET_CHARACTERS - 2
+    )
+
+
+def refuse_bad_secret(secret: str) -> None:
+    """Raise `InvalidRequest` for a secret that could be guessed, or that a header could not bear.
+
+    The message does not show it.
+    """
+    if is_weak(secret) or not _SENDABLE.fullmatch(secret):
+        raise InvalidRequest(
+            f"Got a key of {len(secret)} characters that could be guessed, or that a header cannot bear;"
+            f" accepted are {SECRET_LENGTH} or more of ASCII without blanks, {SECRET_CHARACTERS} of them"
+            " different, in no simple order."
+        )
 
 
 def digest(secret: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
-from cube.settings import DaemonSettings, environments_of, load
+from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.ports import KeyStore, Store
 from cube.web import (
     WORK_SHARE,
@@ -25,6 +25,7 @@ from cube.web import (
     reporting,
     set_up_log,
     stop_signal,
+    take_in,
     tell_ready,
 )
 
@@ -53,6 +54,13 @@ def begun(cls: type[S], arguments: Sequence[str]) -> Iterator[S]:
     try:
         settings = load(cls, arguments, os.environ)
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
+        for sentence in unknown_variables(os.environ, [setting.key for setting in settings_of_both()]):
+            _log.warning("%s", sentence)
+        for key in settings.keys:
+            if key.weak:
+                _log.warning(
+                    "the key %s of %s could be guessed; `cube keys hash` refuses it", key.id, key.environment
+                )
         with reporting(settings.sentry_dsn, settings.program):
             yield settings
     except (InvalidSettings, Unavailable) as error:
@@ -77,7 +85,7 @@ async def host(
         settings.store, environments, settings.database, foreign=settings.foreign, late=late
     ) as databases:
         keys, ring = remembered(databases.keys), KeyRing(settings.keys)
-        ring.replace(await keys.all())
+        await take_in(keys, ring)
         gate = Gate(environments, ring, hosts_of(settings))
         refuse_exposure(settings, gate)
         told = stop_signal(settings.stop_seconds)

@@ -65,6 +65,25 @@ async def opened_keys(url: str, database: str) -> AsyncIterator[KeyStore]:
         yield databases.keys
 
 
+async def is_there(url: str, keys_database: str, databases: Iterable[str]) -> bool:
+    """Tell whether a store has keys in a database already, or anything in one of some other databases.
+
+    Nothing is made. Raises as `opened` does.
+    """
+    location = StoreUrl.parse(url)
+    if location.scheme == "sqlite":
+        directory = Path(location.location)
+        names = (f"{keys_database}.keys.db", *(f"{database}.events.db" for database in databases))
+        return any((directory / name).exists() for name in names)
+    from cube.mongo import connect, disconnect, holds_anything
+
+    client = connect(url)
+    try:
+        return await holds_anything(client, {keys_database, *databases})
+    finally:
+        await disconnect(client)
+
+
 class _Sqlite:
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory).absolute()

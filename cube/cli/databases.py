@@ -6,10 +6,17 @@ The stores are imported when they are opened, so that other commands start witho
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
+
+from cube.environment import Environment
+from cube.errors import NotFound
+from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
+from cube.store.url import StoreUrl
 
 if TYPE_CHECKING:
     from cube.store.ports import KeyStore
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Command: TypeAlias = Callable[..., None]
+
+STORE = "sqlite:data"
+"""The store of commands that are told of none."""
 
 
 def database_options(command: Command) -> Command:
@@ -31,19 +41,59 @@ def database_options(command: Command) -> Command:
     return click.option(
         "--store",
         envvar="CUBE_STORE",
-        default="sqlite:data",
+        default=STORE,
         show_default=True,
         help="Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.",
     )(command)
 
 
-def with_keys(store: str, database: str, work: Callable[[KeyStore], Awaitable[T]]) -> T:
-    """Do some work on the keys of a database."""
+def settings_options(command: Command) -> Command:
+    """Add ``--config``, ``--store`` and ``--database``: whose defaults may stand in a settings file."""
+    for name, text in (
+        ("--database", f"The name of the database in the store.  [default: {DaemonSettings().database}]"),
+        ("--store", f"Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.  [default: {STORE}]"),
+        (
+            "--config",
+            "The settings file of the daemons, which names environments; CUBE_CONFIG names it, too.",
+        ),
+    ):
+        command = click.option(name, help=text)(command)
+    return command
 
-    async def run() -> T:
-        from cube.opening import opened_keys
 
-        async with opened_keys(store, database) as keys:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store, the database of its keys, and the environments that are configured."""
+
+    store: str
+    database: str
+    environments: tuple[Environment, ...]
+
+    @classmethod
+    def read(cls, config: str | None, store: str | None, database: str | None) -> Place:
+        """Find out from flags, the environment and a settings file; raises `InvalidSettings`."""
+        given = {"--config": config, "--store": store, "--database": database}
+        words = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+        heeded = ("CUBE_CONFIG", "CUBE_STORE", "CUBE_DATABASE")
+        environ = {name: os.environ[name] for name in heeded if name in os.environ}
+        settings = load(EvaluatorSettings, words, environ, defaults={"store": STORE})
+        return cls(settings.store, settings.database, environments_of(settings))
+
+    def with_keys(self, work: Callable[[KeyStore], Awaitable[T]], *, create: bool = False) -> T:
+        """Do some work on the keys; ``create``: in a database that need not be there yet.
+
+        Raises `NotFound`.
+        """
+        return asyncio.run(self._with_keys(work, create))
+
+    async def _with_keys(self, work: Callable[[KeyStore], Awaitable[T]], create: bool) -> T:
+        from cube.opening import is_there, opened_keys
+
+        databases = [environment.database for environment in self.environments]
+        if not create and not await is_there(self.store, self.database, databases):
+            raise NotFound(
+                f"There is no database {self.database} in the store {StoreUrl.shown(self.store)}; accepted is"
+                " one that a daemon has made, or `cube keys add --create` before the first start."
+            )
+        async with opened_keys(self.store, self.database) as keys:
             return await work(keys)
-
-    return asyncio.run(run())

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import click
 
-from cube.cli.databases import database_options, with_keys
-from cube.environment import DEFAULT, Key, Scope, digest, make_key
+from cube.cli.databases import Place, settings_options
+from cube.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.errors import InvalidRequest, NotFound
 from cube.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
@@ -43,7 +43,8 @@ def _environment(command: Command) -> Command:
 @click.option("--type", "types", multiple=True, help="A type that it is for, all unless given; repeatable.")
 @click.option("--filter", default="", help='Added to all that its holder asks: eq(customer, "acme")')
 @click.option("--key", "secret", help="A key that exists already, in place of a made one.")
-@database_options
+@click.option("--create", is_flag=True, help="Make the database if it is not there yet.")
+@settings_options
 def add(
     name: str,
     environment: str,
@@ -51,11 +52,21 @@ def add(
     types: tuple[str, ...],
     filter: str,
     secret: str | None,
-    store: str,
-    database: str,
+    config: str | None,
+    store: str | None,
+    database: str | None,
+    *,
+    create: bool,
 ) -> None:
-    """Add a key under NAME, and show it, this once."""
+    """Add a key under NAME, and show it, this once.
+
+    The environment has to be one of the settings file's (--config); without any there is the default one.
+    """
     _check(name, environment, types, filter)
+    if secret is not None:
+        refuse_bad_secret(secret)
+    place = Place.read(config, store, database)
+    _check_environment(place, environment)
     made = make_key() if secret is None else secret
     key = Key(
         name,
@@ -65,15 +76,15 @@ def add(
         frozenset(types) or None,
         filter,
     )
-    with_keys(store, database, lambda stored: stored.add(key))
+    place.with_keys(lambda stored: stored.add(key), create=create)
     click.echo(made if secret is None else f"The key {name} is added.")
 
 
 @keys.command(name="list")
-@database_options
-def list_(store: str, database: str) -> None:
+@settings_options
+def list_(config: str | None, store: str | None, database: str | None) -> None:
     """List the keys: environment, name, scopes, types and filter, with tabs between."""
-    for key in with_keys(store, database, lambda stored: stored.all()):
+    for key in Place.read(config, store, database).with_keys(lambda stored: stored.all()):
         types = "all types" if key.types is None else ",".join(sorted(key.types))
         click.echo("\t".join((key.environment, key.id, ",".join(sorted(key.scopes)), types, key.filter)))
 
@@ -81,10 +92,11 @@ def list_(store: str, database: str) -> None:
 @keys.command()
 @click.argument("name")
 @_environment
-@database_options
-def revoke(name: str, environment: str, store: str, database: str) -> None:
+@settings_options
+def revoke(name: str, environment: str, config: str | None, store: str | None, database: str | None) -> None:
     """Remove the key NAME; daemons that run heed it within 5 seconds."""
-    if not with_keys(store, database, lambda stored: stored.revoke(environment, name)):
+    place = Place.read(config, store, database)
+    if not place.with_keys(lambda stored: stored.revoke(environment, name)):
         raise NotFound(f"The environment {environment} has no key {name}; `cube keys list` shows all.")
     click.echo(f"The key {name} is revoked.")
 
@@ -95,7 +107,17 @@ def hash_() -> None:
     text = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
     if not text:
         raise InvalidRequest("Got no key; accepted is one line with it on standard input.")
+    refuse_bad_secret(text)
     click.echo(HASH_PREFIX + digest(text).hex())
+
+
+def _check_environment(place: Place, environment: str) -> None:
+    names = [one.name for one in place.environments]
+    if environment not in names:
+        raise InvalidRequest(
+            f"Got the environment {environment!r}, which is not configured; accepted is {' or '.join(names)},"
+            " or one of a settings file that --config names."
+        )
 
 
 def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> None:

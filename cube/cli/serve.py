@@ -7,37 +7,63 @@ import json
 import os
 import signal
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from cube import private
+from cube.cli.databases import STORE
 from cube.cli.supervisor import Child, Program
+from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl
 
 _PORT = click.IntRange(0, 65_535)
 
 
+SPOOL = "data/spool"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to serve, and where; None leaves it to the daemons' own settings."""
+    """What to serve, and where.
+
+    ``given``: the flags that both daemons get. All else comes from the settings file and the environment,
+    which they read themselves: a command line is seen by others.
+    """
 
     store: str
     spool: str
-    database: str | None
-    host: str | None
+    given: tuple[str, ...]
     collector_port: int
     udp_port: int
     evaluator_port: int
 
+    @classmethod
+    def read(cls, flags: Mapping[str, str | None], collector_port: int, evaluator_port: int) -> Plan:
+        """Put a plan together from the flags that were given; raises `InvalidSettings`."""
+        words = _words(flags)
+        defaults = {"store": STORE, "spool.directory": SPOOL}
+        chosen = load(CollectorSettings, words, os.environ, defaults=defaults)
+        common = {name: flags[name] for name in ("--config", "--database", "--host", "--insecure")}
+        if flags["--store"] is not None or chosen.store == STORE:
+            common["--store"] = chosen.store
+        return cls(
+            chosen.store,
+            chosen.spool.directory,
+            _words(common),
+            collector_port,
+            chosen.udp_port,
+            evaluator_port,
+        )
+
     @property
     def programs(self) -> tuple[Program, Program]:
         """The collector and the evaluator."""
-        given = {"--store": self.store, "--database": self.database, "--host": self.host}
-        flags = tuple(word for flag, value in given.items() if value is not None for word in (flag, value))
         # Two of these by mistake, on stores of their own, would share what comes in.
-        flags += ("--reuse-port", "false")
+        flags = (*self.given, "--reuse-port", "false")
         collector = (*flags, "--port", str(self.collector_port), "--udp-port", str(self.udp_port))
         collector += ("--spool-directory", self.spool)
         return (
@@ -53,40 +79,64 @@ class Plan:
 
 @click.command()
 @click.option(
+    "--config", help="A TOML file with settings of either daemon or both; CUBE_CONFIG names it, too."
+)
+@click.option(
     "--store",
-    envvar="CUBE_STORE",
-    default="sqlite:data",
-    show_default=True,
-    help="Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.",
+    help=f"Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.  [default: {STORE}]",
 )
 @click.option(
     "--spool",
-    envvar="CUBE_SPOOL_DIRECTORY",
-    default="data/spool",
-    show_default=True,
-    help="Where events wait while a MongoDB is away; empty: nowhere, and they are refused.",
+    help="Where events wait while a MongoDB is away; empty: nowhere, and they are refused."
+    f"  [default: {SPOOL}]",
 )
 @click.option("--database", help="The name of the database in the store.")
 @click.option("--host", help="The address to listen on.")
+@click.option("--insecure", is_flag=True, help="Listen where others reach it though there are no keys.")
 @click.option("--collector-port", type=_PORT, default=1080, show_default=True, help="0 is any free one.")
-@click.option("--udp-port", type=_PORT, envvar="CUBE_UDP_PORT", default=1180, show_default=True)
+@click.option("--udp-port", help="[default: 1180]")
 @click.option("--evaluator-port", type=_PORT, default=1081, show_default=True)
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file to write the addresses to, as JSON, once both listen.",
 )
-def serve(ready_file: Path | None, **options: str | int | None) -> None:
+def serve(
+    config: str | None,
+    store: str | None,
+    spool: str | None,
+    database: str | None,
+    host: str | None,
+    udp_port: str | None,
+    collector_port: int,
+    evaluator_port: int,
+    ready_file: Path | None,
+    *,
+    insecure: bool,
+) -> None:
     """Run a collector and an evaluator until Ctrl-C.
 
-    Each is a process of its own, started again if it dies. Every other setting of theirs comes from
-    the environment: CUBE_ and its key (see config/).
+    Each is a process of its own, started again if it dies. Every other setting of theirs comes from the
+    file, or from the environment: CUBE_ and its key (see config/). The port of each is the flag's.
     """
-    plan = Plan(**options)  # type: ignore[arg-type]  # click has checked them
+    flags = {
+        "--config": config,
+        "--store": store,
+        "--spool-directory": spool,
+        "--database": database,
+        "--host": host,
+        "--udp-port": udp_port,
+        "--insecure": "true" if insecure else None,
+    }
+    plan = Plan.read(flags, collector_port, evaluator_port)
     StoreUrl.parse(plan.store)
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an old one
     asyncio.run(_serve(plan, ready_file))
+
+
+def _words(flags: Mapping[str, str | None]) -> tuple[str, ...]:
+    return tuple(f"{flag}={value}" for flag, value in flags.items() if value is not None)
 
 
 async def _serve(plan: Plan, ready_file: Path | None) -> None:
@@ -118,7 +168,7 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
         }
         _announce(addresses)
         if ready_file is not None:
-            _write(ready_file, addresses)
+            private.write(ready_file, json.dumps(addresses).encode() + b"\n")
         await asyncio.gather(*(child.keep() for child in children))
 
 
@@ -139,9 +189,3 @@ def _announce(addresses: dict[str, str]) -> None:
     click.echo(f"Evaluator  {addresses['evaluator']}")
     click.echo(f"Store      {addresses['store']}")
     click.echo("Ctrl-C stops both.")
-
-
-def _write(path: Path, addresses: dict[str, str]) -> None:
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    aside.write_text(json.dumps(addresses) + "\n")
-    aside.replace(path)

@@ -30,6 +30,11 @@ class MongoKeys:
             found = await self._keys.find({}).to_list(None)
         return sorted(map(_key, found), key=lambda key: (key.environment, key.id))
 
+    async def were_added(self) -> bool:
+        """Tell whether the collection is there, even an empty one."""
+        async with answered():
+            return bool(await self._keys.database.list_collection_names(filter={"name": _NAME}))
+
     async def add(self, key: Key) -> None:
         """Store a key durably."""
         try:

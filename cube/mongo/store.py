@@ -131,6 +131,12 @@ def connect(url: str) -> Client:
         ) from None
 
 
+async def holds_anything(client: Client, databases: Collection[str]) -> bool:
+    """Tell whether one of some databases has a collection."""
+    async with answered():
+        return any([await client.get_database(name).list_collection_names() for name in databases])
+
+
 async def disconnect(client: Client) -> None:
     """Close a client; a server that does not answer its goodbye (``endSessions``) is not waited for."""
     with pymongo.timeout(GOODBYE_SECONDS):

@@ -23,8 +23,9 @@ from cube.settings.daemons import (
 )
 from cube.settings.document import commented_toml, markdown_table
 from cube.settings.environments import EnvironmentSettings, KeySettings, environments_of
-from cube.settings.load import load, variable
+from cube.settings.load import load, settings_of_both
 from cube.settings.setting import Setting, settings_of
+from cube.settings.variables import is_link, unknown_variables, variable
 
 __all__ = [
     "CollectorLimits",
@@ -44,8 +45,11 @@ __all__ = [
     "StreamSettings",
     "commented_toml",
     "environments_of",
+    "is_link",
     "load",
     "markdown_table",
     "settings_of",
+    "settings_of_both",
+    "unknown_variables",
     "variable",
 ]

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from cube.environment import DEFAULT, Ages, Environment, Key, Scope, digest
+from cube.environment import DEFAULT, Ages, Environment, Key, Scope, digest, is_weak
 from cube.errors import InvalidSettings
 from cube.origin import OriginPattern
 from cube.settings.daemons import DATABASE, ORIGIN, TYPE, CollectorSettings, DaemonSettings
@@ -178,6 +178,7 @@ def _key(environment: str, own: KeySettings) -> Key:
         frozenset(map(Scope, own.scopes)),
         frozenset(own.types) or None,
         own.filter,
+        weak=bool(own.key) and is_weak(own.key),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import re
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,26 +15,26 @@ from cube.errors import InvalidSettings
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
 from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of
+from cube.settings.variables import from_environment
 from cube.shown import shown
 
 S = TypeVar("S", bound=DaemonSettings)
 Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
 
-# No settings of a daemon: the settings file's, the tests', the command's, and what Kubernetes sets
-# for every service whose name begins with "cube" (its CUBE_…_PORT hold "tcp://…").
-_OTHER_VARIABLES = re.compile(
-    r"CUBE_(CONFIG|KEY|TEST_\w+|COLLECTOR|EVALUATOR|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_\w+)=.*"
-    r"|CUBE_\w+_PORT=(tcp|udp)://.*",
-    re.DOTALL,
-)
 
-
-def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
+def load(
+    cls: type[S],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    defaults: Mapping[str, Scalar] | None = None,
+) -> S:
     """Read the settings of a daemon.
 
     ``argv``: the flags, without the program's name: ``--key``, with dots and underlines as dashes;
-    ``--config FILE`` names the TOML file. ``environ``: `CUBE_CONFIG`, and for every key its
-    `variable`; one that begins with ``CUBE_`` and is no setting of either daemon is refused.
+    ``--config FILE`` names the TOML file, which may hold settings of the other daemon, too. ``environ``:
+    `CUBE_CONFIG`, and for every key its `variable`; see `cube.settings.variables`. ``defaults``: by key,
+    in place of the settings' own.
 
     ``--help`` prints all of them and exits. Raises `InvalidSettings` for an unknown key or a bad
     value, naming the key, what was got and what is accepted, and for two that contradict each other.
@@ -43,24 +42,25 @@ def load(cls: type[S], argv: Sequence[str], environ: Mapping[str, str]) -> S:
     settings = {setting.key: setting for setting in settings_of(cls)}
     flags = _from_flags(cls, settings, argv)
     path = flags.pop("config") or environ.get("CUBE_CONFIG")
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = dict(defaults or {})
     if path:
         values.update(_from_file(settings, path))
-    values.update(_from_environment(settings, environ))
+    values.update(from_environment(settings, environ))
     values.update((key, settings[key].read(text, flag(key))) for key, text in flags.items())
     loaded = _build(cls, values)
     _refuse_contradiction(loaded)
     return loaded
 
 
-def variable(key: str) -> str:
-    """Return the name of the environment variable of a key."""
-    return "CUBE_" + key.replace(".", "_").upper()
-
-
 def flag(key: str) -> str:
     """Return the flag of a key."""
     return "--" + key.replace(".", "-").replace("_", "-")
+
+
+def settings_of_both() -> Iterator[Setting]:
+    """Yield the settings of the collector, and then of the evaluator."""
+    for cls in (CollectorSettings, EvaluatorSettings):
+        yield from settings_of(cls)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,11 +115,14 @@ def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str
             f"Got environments from {path} that are no tables; accepted is [environments.NAME]."
         )
     yield from zip(("environments", "keys"), read_environments(environments, path), strict=True)
-    groups = {key.partition(".")[0] for key in settings if "." in key}
+    either = {setting.key: setting for setting in settings_of_both()}
+    groups = {key.partition(".")[0] for key in either if "." in key}
     for key, value in _flat(table, groups):
-        if key not in settings:
+        if key not in either:
             raise _unknown(f"the key {key} in {path}", key, settings)
-        yield key, settings[key].check(value, path)
+        checked = (settings.get(key) or either[key]).check(value, path)
+        if key in settings:  # one file may serve both daemons
+            yield key, checked
 
 
 def _flat(table: Mapping[str, Any], groups: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,24 +131,6 @@ def _flat(table: Mapping[str, Any], groups: set[str], prefix: str = "") -> Itera
             yield from _flat(value, groups, f"{name}.")
         else:
             yield prefix + name, value
-
-
-def _from_environment(
-    settings: Mapping[str, Setting], environ: Mapping[str, str]
-) -> Iterator[tuple[str, Scalar]]:
-    for key, setting in settings.items():
-        if variable(key) in environ:
-            yield key, setting.read(environ[variable(key)], variable(key))
-    known = {
-        variable(item.key) for cls in (CollectorSettings, EvaluatorSettings) for item in settings_of(cls)
-    }
-    for name, text in environ.items():
-        if (
-            name.startswith("CUBE_")
-            and name not in known
-            and not _OTHER_VARIABLES.fullmatch(f"{name}={text}")
-        ):
-            raise _unknown(f"the environment variable {name}", name, known)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidSettings:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cube import private
 from cube.errors import InvalidSettings, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Claimed:
         try:
             descriptor = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise Unavailable(f"The spool file {path} cannot be locked ({error.strerror}).") from None
+            raise Unavailable(f"The spool file {path.name} cannot be locked ({error.strerror}).") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,7 +114,7 @@ def prepare(directory: Path) -> None:
     """Make the directory durably; raises `InvalidSettings` where it cannot be used."""
     try:
         missing = not directory.exists()
-        directory.mkdir(parents=True, exist_ok=True)
+        private.make_directory(directory)
         if missing:
             _sync(directory.parent)
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):

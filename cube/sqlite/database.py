@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cube import private
 from cube.errors import Unavailable
 
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -37,8 +38,9 @@ def connect(
     """Open a database in WAL mode, with transactions begun by hand; usable from any one thread at a time.
 
     ``synchronous``: "FULL" or "OFF". ``busy_seconds``: how long it waits for another's lock.
-    Made anew if it is not there. Raises `sqlite3.Error`.
+    Made anew if it is not there, for its owner alone. Raises `sqlite3.Error`.
     """
+    private.make_file(path)
     connection = sqlite3.connect(
         path,
         timeout=busy_seconds,
@@ -72,14 +74,17 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def answering(path: Path) -> Iterator[None]:
-    """Turn the errors of a store that does not answer into `Unavailable`; leave all others."""
+    """Turn the errors of a store that does not answer into `Unavailable`; leave all others.
+
+    Anybody may be told: the file is named, its directory is not.
+    """
     try:
         yield
     except sqlite3.Error as error:
         advice = _ADVICE.get(primary_code(error))
         if advice is None:
             raise
-        raise Unavailable(f"The database {path} does not answer ({error}): {advice}.") from error
+        raise Unavailable(f"The database {path.name} does not answer ({error}): {advice}.") from error
 
 
 def primary_code(error: sqlite3.Error) -> int:

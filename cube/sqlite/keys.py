@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from cube import private
 from cube.environment import Key, Scope
 from cube.errors import InvalidRequest
 from cube.sqlite.database import answering, connect, immediate
@@ -34,9 +35,13 @@ class SqliteKeys:
         """Return all keys, ordered by environment and id."""
         return await asyncio.to_thread(self._all)
 
+    async def were_added(self) -> bool:
+        """Tell whether the file is there, even an empty one."""
+        return await asyncio.to_thread(self._path.exists)
+
     async def add(self, key: Key) -> None:
         """Store a key durably, in a directory that is made if it is missing."""
-        await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(private.make_directory, self._path.parent)
         await asyncio.to_thread(self._run, lambda connection: _add(connection, key))
 
     async def revoke(self, environment: str, id: str) -> bool:

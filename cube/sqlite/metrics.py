@@ -81,7 +81,7 @@ class SqliteMetrics:
 
     async def _run(self, threads: Executor, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if self._closed:
-            raise Unavailable(f"The cache {self._path} is closed; open the store again.")
+            raise Unavailable(f"The cache {self._path.name} is closed; open the store again.")
         future = threads.submit(lambda: self._file().run(work))
         return await asyncio.wrap_future(future)
 

@@ -46,7 +46,7 @@ class Readers:
     def submit(self, read: Callable[[], T]) -> Future[T]:
         """Run a read in a thread, its errors translated."""
         if self._closed:
-            raise Unavailable(f"The database {self._path} is closed; open the store again.")
+            raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
         return self._threads.submit(self._answer, read)
 
     def take(self) -> sqlite3.Connection:

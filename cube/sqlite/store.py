@@ -7,6 +7,7 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
+from cube import private
 from cube.errors import Unavailable
 from cube.sqlite import catalog
 from cube.sqlite.checkpoint import Checkpoint
@@ -67,7 +68,7 @@ def _open(directory: Path | str, database: str) -> SqliteStore:
             f" {'.'.join(map(str, OLDEST_SQLITE))} or later: use another Python, or a MongoDB."
         )
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        private.make_directory(directory)
     except OSError as error:
         raise Unavailable(
             f"The directory {directory} cannot be made ({error.strerror}):"

@@ -51,7 +51,7 @@ class Writer:
     async def write(self, prepare: Callable[[], Write], weight: int = 1) -> None:
         """Commit one write durably; ``weight`` is about how many rows it has."""
         if self._closed:
-            raise Unavailable(f"The database {self._path} is closed; open the store again.")
+            raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
         future = asyncio.get_running_loop().create_future()
         self._waiting.put(Job(prepare, weight, future))
         await future

@@ -224,6 +224,9 @@ class KeyStore(Protocol):
     async def all(self) -> list[Key]:
         """Return all keys, ordered by environment and id."""
 
+    async def were_added(self) -> bool:
+        """Tell whether there has ever been one: then a lack of keys opens nothing."""
+
     async def add(self, key: Key) -> None:
         """Store a key durably; raises `InvalidRequest` where its environment has one of that id."""
 

@@ -11,7 +11,7 @@ reply. WebSockets are `Conversation` objects.
 """
 
 from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
-from cube.web.guard import KeyReader, followed_keys, hosts_of, refuse_exposure, tls_context
+from cube.web.guard import KeyReader, followed_keys, hosts_of, refuse_exposure, take_in, tls_context
 from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.web.log import set_up_log
 from cube.web.pages import Hosts
@@ -59,6 +59,7 @@ __all__ = [
     "set_up_log",
     "standard_credentials",
     "stop_signal",
+    "take_in",
     "tell_ready",
     "tls_context",
     "turn_away",

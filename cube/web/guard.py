@@ -67,6 +67,17 @@ class KeyReader(Protocol):
     async def all(self) -> list[Key]:
         """Return all keys."""
 
+    async def were_added(self) -> bool:
+        """Tell whether there has ever been one."""
+
+
+async def take_in(keys: KeyReader, ring: KeyRing) -> None:
+    """Take in the keys that count now; where there were some, a lack of them opens nothing."""
+    ring.replace(await keys.all())
+    if not ring.required and await keys.were_added():
+        ring.required = True
+        _log.warning("there were keys and there is none: requests need one until `cube keys add` adds it")
+
 
 @asynccontextmanager
 async def followed_keys(
@@ -85,7 +96,7 @@ async def _follow(keys: KeyReader, ring: KeyRing, changed: Callable[[], None], s
     while True:
         await asyncio.sleep(seconds)
         try:
-            ring.replace(await keys.all())
+            await take_in(keys, ring)
         except CubeError as error:
             _log.warning("the keys cannot be read now; those known before count: %s", error.message)
         except Exception:

@@ -74,6 +74,8 @@ def _lines(reply: Reply, request: Request, cors: str, connection: str) -> Iterat
         yield f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n"
     yield f"X-Request-Id: {request.id}\r\nVary: Origin\r\n"
     yield cors
+    if not any(name == "Cache-Control" for name, _ in reply.headers):
+        yield "Cache-Control: no-store\r\n"  # events and metrics are no proxy's, and no browser's, to keep
     for name, value in reply.headers:
         yield f"{name}: {value}\r\n"
     yield connection

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
+from cube import private
 from cube.web import json_text
 from cube.web.log import log_loop_fault
 
@@ -47,15 +48,8 @@ def stop_signal(seconds: float) -> asyncio.Event:
 def tell_ready(path: str, addresses: Mapping[str, str]) -> None:
     """Tell where the process listens in a file, if there is one, and systemd, if it asks, that it does."""
     if path:
-        _write(path, addresses)
+        private.write(Path(path), json_text.encode(addresses) + b"\n")
     _notify("READY=1")
-
-
-def _write(path: str, addresses: Mapping[str, str]) -> None:
-    """Write a file that is there as a whole or not at all."""
-    aside = Path(f"{path}.{os.getpid()}.tmp")
-    aside.write_bytes(json_text.encode(addresses) + b"\n")
-    aside.replace(path)
 
 
 def run(main: Coroutine[object, object, None]) -> None:

@@ -109,6 +109,37 @@ def test_the_daemons_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: not any(alive(pid) for pid in children.values()), "the daemons to end")
 
 
+def test_it_takes_a_settings_file_of_both_daemons_and_flags_win(tmp_path: Path) -> None:
+    file = tmp_path / "cube.toml"
+    file.write_text(
+        f"store = 'sqlite:{tmp_path / 'there'}'\nport = 1\nhost = '127.0.0.2'\nlog_format = 'text'\n"
+        "[limits]\nbatch_events = 1\nrows = 2\n"
+    )
+    with serving(tmp_path, "--config", str(file), "--host", "127.0.0.1") as running:
+        assert running.store == f"sqlite:{tmp_path / 'there'}"
+        assert urlsplit(running.collector).hostname == "127.0.0.1"
+        for id in range(3):
+            store_one(running, id)
+        with Emitter(running.collector) as emitter, pytest.raises(CubeError, match="accepted are 1"):
+            emitter.send([{"type": "test"}] * 2)
+        with Evaluator(running.evaluator) as evaluator:
+            assert len(list(evaluator.events("test"))) == 2
+    assert not (tmp_path / "data").exists()
+
+
+def test_it_takes_its_own_advice_to_be_insecure_and_runs_beside_kubernetes(tmp_path: Path) -> None:
+    """The variables are those of a pod beside a Service that is named cube, and one that nobody knows."""
+    environ = {"CUBE_PORT": "tcp://10.0.0.1:1080", "CUBE_SERVICE_HOST": "10.0.0.1", "CUBE_PROT": "1"}
+    refused = cube("serve", *ANY_PORTS, "--host", "0.0.0.0", cwd=tmp_path)
+    assert "--insecure to be open to everybody" in refused.stderr
+    with serving(tmp_path, "--host", "0.0.0.0", "--insecure", environ=environ) as running:
+        store_one(running, 1)
+        assert count(running) == 1
+        said = running.log.read_text()
+    assert "Got the environment variable CUBE_PROT, which is no setting (did you mean CUBE_PORT?)" in said
+    assert "CUBE_SERVICE_HOST" not in said
+
+
 def test_it_says_where_it_listens_in_a_few_lines(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         said = running.log.read_text()
@@ -124,7 +155,6 @@ def test_it_says_where_it_listens_in_a_few_lines(tmp_path: Path) -> None:
         (["--store", "postgres://x"], {}, 'Got the store "postgres://x"; accepted are mongodb://HOST:PORT'),
         (["--database", "../x"], {}, "Got database = '../x' from --database; accepted is text that matches"),
         ([], {"CUBE_LIMITS_EVENT_BYTES": "1"}, "Got limits.event_bytes = 1 from CUBE_LIMITS_EVENT_BYTES"),
-        ([], {"CUBE_PROT": "1"}, "Got the environment variable CUBE_PROT, which is no setting"),
         (["--store", "sqlite:/proc/no/such"], {}, "/proc/no/such"),
     ],
 )

@@ -325,7 +325,7 @@ def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
 
 def test_keys_count_at_a_start_without_the_store(stage: Stage) -> None:
     where = ("--store", stage.proxy.url, "--database", stage.database)
-    made = cube("keys", "add", "web", *where, cwd=stage.directory)
+    made = cube("keys", "add", "web", "--create", *where, cwd=stage.directory)
     with stage.collector():
         pass
     stage.proxy.set(Mode.REFUSE)

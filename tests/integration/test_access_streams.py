@@ -108,7 +108,7 @@ async def test_live_metrics_of_one_expression_are_as_many_as_there_are_views_of_
 async def test_a_revoked_key_ends_streams_and_kept_connections(tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path}"
     where = ("--store", store, "--database", "test")
-    secret = cube("keys", "add", "eye", "--scope", "read", *where, cwd=tmp_path).stdout.strip()
+    secret = cube("keys", "add", "eye", "--create", "--scope", "read", *where, cwd=tmp_path).stdout.strip()
     with daemon("evaluator", store, tmp_path) as evaluator:
         async with (
             asking(evaluator, "event", secret) as stream,

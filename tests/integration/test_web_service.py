@@ -279,6 +279,11 @@ async def test_a_preflight_is_answered_on_every_route(stage: Stage, path: str) -
     assert answer.headers["access-control-allow-methods"] == answer.headers["allow"]
 
 
+@pytest.mark.parametrize("target", ["/healthz", "/openapi.json", "/error?invalid", "/nowhere"])
+async def test_nothing_between_keeps_an_answer(stage: Stage, target: str) -> None:
+    assert (await stage.ask("GET", target)).headers["cache-control"] == "no-store"
+
+
 # Reading requests
 
 

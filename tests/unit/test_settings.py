@@ -17,6 +17,8 @@ from cube.settings import (
     commented_toml,
     load,
     settings_of,
+    settings_of_both,
+    unknown_variables,
     variable,
 )
 from cube.settings.load import flag
@@ -165,15 +167,68 @@ def test_bad_flags_are_refused_with_a_sentence(argv: list[str], message: str) ->
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("CUBE_PROT", "1", r"Got the environment variable CUBE_PROT, .*did you mean CUBE_PORT"),
         ("CUBE_PORT", "", 'Got port = "" from CUBE_PORT'),
-        ("CUBE_UPD_PORT", "1180", "did you mean CUBE_UDP_PORT"),
         ("CUBE_SELF_EVENTS", "maybe", "accepted is true or false"),
     ],
 )
 def test_bad_variables_are_refused_with_a_sentence(name: str, text: str, message: str) -> None:
     with pytest.raises(InvalidSettings, match=message):
         load(EvaluatorSettings, [], {name: text})
+
+
+def said(environ: dict[str, str]) -> list[str]:
+    return unknown_variables(environ, [setting.key for setting in settings_of_both()])
+
+
+@pytest.mark.parametrize(("name", "meant"), [("CUBE_PROT", "CUBE_PORT"), ("CUBE_UPD_PORT", "CUBE_UDP_PORT")])
+def test_a_variable_that_nobody_knows_is_told_and_stops_nothing(name: str, meant: str) -> None:
+    assert load(EvaluatorSettings, [], {name: "1"}) == EvaluatorSettings()
+    assert said({name: "1", "HOME": "/"}) == [
+        f"Got the environment variable {name}, which is no setting (did you mean {meant}?); it is not heeded."
+    ]
+
+
+KUBERNETES = {
+    "CUBE_PORT": "tcp://10.0.0.1:1080",
+    "CUBE_SERVICE_HOST": "10.0.0.1",
+    "CUBE_SERVICE_PORT": "1080",
+    "CUBE_SERVICE_PORT_HTTP": "1080",
+    "CUBE_PORT_1080_TCP": "tcp://10.0.0.1:1080",
+    "CUBE_PORT_1080_TCP_PROTO": "tcp",
+    "CUBE_PORT_1080_TCP_PORT": "1080",
+    "CUBE_PORT_1080_TCP_ADDR": "10.0.0.1",
+    "CUBE_UDP_PORT": "udp://10.0.0.2:1180",  # of a service cube-udp
+    "CUBE_COLLECTOR_PORT": "tcp://10.0.0.3:1080",
+}
+"""What every pod has beside services named cube, cube-udp and cube-collector."""
+
+
+def test_what_kubernetes_says_of_services_named_cube_is_no_setting() -> None:
+    assert load(CollectorSettings, [], KUBERNETES) == CollectorSettings()
+    assert said(KUBERNETES) == []
+    assert load(CollectorSettings, [], KUBERNETES | {"CUBE_PORT": "9"}).port == 9
+    with pytest.raises(InvalidSettings, match='Got port = "http://a" from CUBE_PORT'):
+        load(CollectorSettings, [], {"CUBE_PORT": "http://a"})
+
+
+def test_one_file_may_serve_both_daemons(tmp_path: Path) -> None:
+    file = tmp_path / "cube.toml"
+    file.write_text("udp_port = 7\n[limits]\nbatch_events = 8\nrows = 9\n[stream]\npoll_ms = 10\n")
+    collector = load(CollectorSettings, ["--config", str(file)], {})
+    evaluator = load(EvaluatorSettings, ["--config", str(file)], {})
+    assert (collector.udp_port, collector.limits.batch_events) == (7, 8)
+    assert (evaluator.limits.rows, evaluator.stream.poll_ms) == (9, 10)
+    file.write_text("[stream]\npoll_ms = 1\n")
+    with pytest.raises(InvalidSettings, match=r"Got stream.poll_ms = 1 from .* accepted is"):
+        load(CollectorSettings, ["--config", str(file)], {})
+
+
+def test_defaults_of_a_caller_are_the_last_to_count(tmp_path: Path) -> None:
+    file = tmp_path / "cube.toml"
+    file.write_text("host = 'file'\n")
+    defaults = {"host": "caller", "store": "sqlite:there"}
+    settings = load(CollectorSettings, ["--config", str(file)], {}, defaults=defaults)
+    assert (settings.host, settings.store) == ("file", "sqlite:there")
 
 
 @pytest.mark.parametrize(
@@ -191,6 +246,7 @@ def test_bad_variables_are_refused_with_a_sentence(name: str, text: str, message
 )
 def test_variables_of_others_are_left_alone(name: str, text: str) -> None:
     assert load(EvaluatorSettings, [], {name: text}) == EvaluatorSettings()
+    assert said({name: text}) == []
 
 
 def test_help_lists_every_setting_and_exits(capsys: pytest.CaptureFixture[str]) -> None:

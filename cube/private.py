@@ -1,0 +1,68 @@
+"""Files and directories of ours, which their owner alone may read: events, keys, addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+from pathlib import Path
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+_log = logging.getLogger(__name__)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it that are missing, for the owner alone; raises `OSError`.
+
+    One that is there stays as it is, for it may be anybody's; a line in the log says so where others
+    can put files into it.
+    """
+    if path.is_dir():
+        if _is_ours(path) and path.stat().st_mode & _OTHERS_WRITE and not path.stat().st_mode & stat.S_ISVTX:
+            _log.warning("others can put files into the directory %s; `chmod go-w` ends that", path)
+        return
+    if not path.parent.is_dir():
+        make_directory(path.parent)
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+
+
+def make_file(path: Path) -> None:
+    """Make a file for the owner alone, or take the rights of others to one that is there and ours.
+
+    Files that SQLite keeps beside it get its rights. Where it cannot be made nothing happens: who opens
+    it will learn why.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    except FileExistsError:
+        for companion in ("", "-wal", "-shm"):
+            _close_to_others(Path(f"{path}{companion}"))
+    except OSError:
+        return
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file for the owner alone, which is there as a whole or not at all; raises `OSError`."""
+    aside = Path(f"{path}.{os.getpid()}.tmp")
+    aside.unlink(missing_ok=True)
+    with open(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE), "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(content)
+    aside.replace(path)
+
+
+def _close_to_others(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & _OTHERS and path.is_file() and _is_ours(path):
+            path.chmod(mode & ~_OTHERS)
+            _log.warning("others had rights to the file %s (%o); they are taken away", path, mode)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.stat().st_uid == os.geteuid()
