@@ -78,8 +78,8 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
     if (version := _version(connection)) > VERSION:
         raise Unavailable(
-            f"The database {path.name} was made by a later Cube (its version is {version}, this one reads up to"
-            f" {VERSION}): install that one, or choose another directory."
+            f"The database {path.name} was made by a later Cube (its version is {version}, this one reads up"
+            f" to {VERSION}): install that one, or choose another directory."
         )
 
 

@@ -77,7 +77,7 @@ def daemons(
     if request.param == "mongodb":
         store = request.getfixturevalue("mongo_server").url
     config = directory / "cube.toml"
-    hashed = cube("keys", "hash", cwd=directory, text="prod-writer\n").stdout.strip()
+    hashed = cube("keys", "hash", cwd=directory, text="prod-writer-0K4xq9\n").stdout.strip()
     config.write_text(SETTINGS.format(writer=hashed))
     with (
         daemon("collector", store, directory, "--config", str(config)) as collector,
@@ -98,7 +98,7 @@ def test_environments_are_kept_apart_and_filters_and_types_are_kept_to(
     collector, evaluator = daemons
     for key, events in (
         ("prod-all", [event("acme", id="1"), event("other", id="2"), event("acme", "secret", "3")]),
-        ("prod-writer", [event("acme", id="4")]),
+        ("prod-writer-0K4xq9", [event("acme", id="4")]),
         (None, [event("dev", id="1")]),
     ):
         with Emitter(collector.http, key=key) as emitter:
@@ -116,7 +116,10 @@ def test_environments_are_kept_apart_and_filters_and_types_are_kept_to(
             acme.events("secret")
         with pytest.raises(AccessDenied, match="Got the type secret"):
             acme.metrics("sum(request) + sum(secret)", **SPAN)
-    with Emitter(collector.http, key="prod-writer") as writer, pytest.raises(AccessDenied, match="secret"):
+    with (
+        Emitter(collector.http, key="prod-writer-0K4xq9") as writer,
+        pytest.raises(AccessDenied, match="secret"),
+    ):
         writer.send([event("acme"), event("acme", "secret")])
     assert count(evaluator, "prod-all", "sum(secret)") == 1
 
@@ -161,10 +164,12 @@ def test_bad_keys_are_told_apart(daemons: tuple[Daemon, Daemon]) -> None:
 
     assert status(collector, "POST", "/1.0/event", **{"X-Api-Key": "wrong"}) == 401
     assert status(collector, "POST", "/1.0/event", **{"X-Api-Key": "prod-acme"}) == 403
-    assert status(collector, "POST", "/1.0/event?api_key=prod-all", **{"X-Api-Key": "prod-writer"}) == 403
-    assert status(collector, "POST", "/1.0/event?api_key=prod-writer") == 200
-    assert status(collector, "POST", "/1.0/event", Authorization="Basic cHJvZC13cml0ZXI6") == 200
-    assert status(evaluator, "GET", "/1.0/types", Authorization="Bearer prod-writer") == 403
+    assert (
+        status(collector, "POST", "/1.0/event?api_key=prod-all", **{"X-Api-Key": "prod-writer-0K4xq9"}) == 403
+    )
+    assert status(collector, "POST", "/1.0/event?api_key=prod-writer-0K4xq9") == 200
+    assert status(collector, "POST", "/1.0/event", Authorization="Basic cHJvZC13cml0ZXItMEs0eHE5Og==") == 200
+    assert status(evaluator, "GET", "/1.0/types", Authorization="Bearer prod-writer-0K4xq9") == 403
     assert status(evaluator, "GET", "/1.0/types", Authorization="Bearer wrong") == 401
     assert status(evaluator, "GET", "/healthz") == 200
 
