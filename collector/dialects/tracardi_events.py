@@ -11,6 +11,7 @@ from uuid import UUID, uuid4, uuid5
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
 from cube import instant
+from cube.errors import InvalidRequest
 from cube.event import ABSENT, MAX_DATA_DEPTH
 from cube.web import Reply, Request
 
@@ -21,7 +22,7 @@ SECRETS: Final = frozenset(
 
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id
-_HEADERS = ("User-Agent", "Referer", "Origin", "Accept-Language")
+_HEADERS = ("User-Agent", "Referer", "Origin", "Accept-Language", "X-Timestamp")
 
 
 def translated(payload: Payload, request: Request, context: Context) -> Translation:
@@ -29,7 +30,8 @@ def translated(payload: Payload, request: Request, context: Context) -> Translat
     profile = _profile_id(payload, context)
     debugging = payload.options.get("debugger") is True
     common = _common(payload, profile, request, context)
-    drafts = [_draft(event, common, debugging) for event in payload.events]
+    moments = _Moments(payload.times, _sent(request), context.now)
+    drafts = [_draft(event, common, moments, debugging) for event in payload.events]
     session = None if payload.session is None else payload.session["id"]
     told = _Told(
         profile,
@@ -121,13 +123,44 @@ def _without_secrets(value: Any, depth: int) -> Any:
     return [_without_secrets(item, depth - 1) for item in value] if isinstance(value, list) else value
 
 
-def _draft(event: TrackedEvent, common: Mapping[str, Any], debugging: bool) -> Draft:
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """When all events of a request happened, as its payload says; when it was sent; when it arrived."""
+
+    payload: Mapping[str, int]
+    sent: int | None
+    received: int
+
+    def of(self, event: TrackedEvent) -> Any:
+        """Return when an event happened; `ABSENT` where neither it nor its payload says so."""
+        times = (event.times.get("insert"), event.times.get("create"))
+        given = (*times, self.payload.get("insert"), self.payload.get("create"))
+        return next((time for time in given if time is not None), ABSENT)
+
+    def shown(self, event: TrackedEvent) -> Mapping[str, str]:
+        """Return the times that stand in an event's data."""
+        sent = {} if self.sent is None else {"sent": self.sent}
+        times = {**event.times, **sent}
+        if times or self.of(event) is not ABSENT:
+            times["received"] = self.received
+        return {name: instant.format(time) for name, time in times.items()}
+
+
+def _sent(request: Request) -> int | None:
+    """Return when the client's clock says that it sent a request, where that can be read."""
+    try:
+        return instant.parse_any_unit(request.headers.get("X-Timestamp", "").strip())
+    except InvalidRequest:
+        return None
+
+
+def _draft(event: TrackedEvent, common: Mapping[str, Any], moments: _Moments, debugging: bool) -> Draft:
     own: dict[str, Any] = {
         "properties": event.properties,
         "context": event.context,
         "tags": event.tags,
         "options": event.options,
-        "time": {name: instant.format(time) for name, time in event.times.items()},
+        "time": moments.shown(event),
         **event.statuses,
     }
     data: dict[str, Any] = {"type": event.type, **common}
@@ -136,7 +169,7 @@ def _draft(event: TrackedEvent, common: Mapping[str, Any], debugging: bool) -> D
         data["context"] = {**common["context"], **data["context"]}
     return Draft(
         event.type,
-        event.times.get("insert", event.times.get("create", ABSENT)),
+        moments.of(event),
         event.id or (str(uuid4()) if debugging else ABSENT),
         data,
         source=event.raw,

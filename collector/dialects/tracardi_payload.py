@@ -7,8 +7,9 @@ Source: ``TrackerPayload`` and ``EventPayload`` of Tracardi (commit 03c5663), an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from collector.dialects.shown import shown
 from cube import instant
@@ -16,9 +17,6 @@ from cube.errors import InvalidRequest
 from cube.event import MAX_ID_LENGTH
 
 Location: TypeAlias = "tuple[str | int, ...]"
-
-LATEST_SECONDS: Final = 2e10
-"""Numbers up to here are seconds since 1970, greater ones milliseconds; Pydantic's rule."""
 
 _TIMES = ("insert", "create", "update")
 _STATUSES = ("validation", "reshaping", "merging", "error")
@@ -114,6 +112,16 @@ class Payload:
             raw.get("profile_less") is True,
         )
 
+    @property
+    def times(self) -> Mapping[str, int]:
+        """Insert, create and update of the payload itself, as far as they can be read."""
+        times: Any = self.metadata.get("time")
+        found: dict[str, int] = {}
+        for name in _TIMES if isinstance(times, Mapping) else ():
+            with suppress(InvalidRequest):  # it stands in the payload's metadata all the same
+                found |= _times({name: times.get(name)}, ())
+        return found
+
     def wants(self, *options: str) -> bool:
         """Tell whether none of some options, true unless they say false, is false."""
         return all(self.options.get(option) is not False for option in options)
@@ -179,10 +187,8 @@ def _times(raw: Mapping[str, Any], where: Location) -> dict[str, int]:
 def _time(value: Any, where: Location) -> int:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise InvalidPayload(f"Got {shown(value)} as a time; accepted is {instant.ACCEPTED}.", where)
-    if not isinstance(value, str) and abs(value) <= LATEST_SECONDS:
-        value *= 1000
     try:
-        return instant.parse(value)
+        return instant.parse_any_unit(value)
     except InvalidRequest as error:
         raise InvalidPayload(error.message, where) from None
 

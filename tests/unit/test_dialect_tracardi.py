@@ -12,6 +12,7 @@ from tornado.httputil import HTTPHeaders
 
 from collector.dialects.dialect import Context, Refusal, Translation
 from collector.dialects.tracardi import TRACARDI
+from cube import instant
 from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, TooLarge, Unauthenticated, Unavailable
 from cube.event import ABSENT, Event
@@ -79,6 +80,7 @@ def profile_of(translation: Translation) -> Any:
     return told["profile"]["id"]
 
 
+RECEIVED = instant.format(NOW)
 PAGE_VIEW = {"type": "page-view"}
 SESSION = {"session": {"id": "s1"}, "events": [PAGE_VIEW]}
 
@@ -128,7 +130,11 @@ def test_all_of_a_payload_is_kept_with_each_event() -> None:
         "properties": {"total.price": 13.45},
         "tags": ["x"],
         "options": {"async": True},
-        "time": {"insert": "2020-09-13T12:26:40.500Z", "create": "2020-09-13T12:26:40.000Z"},
+        "time": {
+            "insert": "2020-09-13T12:26:40.500Z",
+            "create": "2020-09-13T12:26:40.000Z",
+            "received": RECEIVED,
+        },
         "validation": {"error": False},
     }
 
@@ -140,6 +146,9 @@ def test_all_of_a_payload_is_kept_with_each_event() -> None:
         ({"create": "2020-09-13T12:26:40.431Z", "insert": None}, T + 431),
         ({"insert": T // 1000}, T),
         ({"insert": T}, T),
+        ({"create": T * 1000 + 999}, T),
+        ({"create": str(T // 1000)}, T),
+        ({"create": f"{T // 1000}.25"}, T + 250),
         ({"update": "2020-09-13T12:26:40Z"}, NOW),
         ({}, NOW),
         (None, NOW),
@@ -149,6 +158,45 @@ def test_an_event_happened_when_it_was_inserted_else_created_else_now(times: Any
     (event,) = parsed(tracked({"events": [{"type": "a", "time": times}]}))
     assert event.time == time
     assert event.timed == (time != NOW)
+
+
+def test_an_event_without_a_time_happened_when_its_payload_says() -> None:
+    """As the Python client does it, which gives its events no time of their own."""
+    times = {"insert": "2020-09-13 12:26:40.598080"}
+    events = [{"type": "a"}, {"type": "a", "time": {"create": T}}]
+    own, given = parsed(tracked({"metadata": {"time": times}, "events": events}))
+    assert (own.time, given.time) == (T + 598, T)
+    assert own.data["time"] == {"received": RECEIVED}
+    assert own.data["payload"]["metadata"] == {"time": times}
+
+
+@pytest.mark.parametrize("times", ["insert=now", {"insert": "now"}, {"insert": None}, None, [1]])
+def test_a_payloads_time_that_cannot_be_read_costs_nothing(times: Any) -> None:
+    (event,) = parsed(tracked({"metadata": {"time": times}, "events": [{"type": "a"}]}))
+    assert (event.time, event.timed) == (NOW, False)
+    assert event.data["payload"]["metadata"] == {"time": times}
+
+
+@pytest.mark.parametrize("text", [str(T + 5000), str(T // 1000 + 5), "2020-09-13T12:26:45Z"])
+def test_when_a_request_was_sent_stands_beside_the_events_time(text: str) -> None:
+    event = {"type": "a", "time": {"create": T}}
+    made = request(body={"source": {"id": "s"}, "events": [event, {"type": "b"}]}, X_Timestamp=text)
+    first, second = parsed(translated(made))
+    sent = {"sent": "2020-09-13T12:26:45.000Z", "received": RECEIVED}
+    assert (first.time, first.data["time"]) == (T, {"create": "2020-09-13T12:26:40.000Z", **sent})
+    assert (second.time, second.data["time"]) == (NOW, sent)
+
+
+def test_a_time_of_sending_that_is_none_costs_nothing() -> None:
+    made = request(body={"source": {"id": "s"}, "events": [{"type": "a"}]}, X_Timestamp="now")
+    (event,) = parsed(translated(made))
+    assert (event.time, "time" in event.data) == (NOW, False)
+    assert event.data["request"]["headers"] == {"x-timestamp": "now"}
+
+
+def test_events_that_are_equal_in_all_stay_as_many() -> None:
+    events = [{"type": "a", "time": {"create": T}}] * 3
+    assert len({event.id for event in parsed(tracked({"events": events}))}) == 3
 
 
 def test_an_event_without_an_id_has_none() -> None:
