@@ -1,17 +1,30 @@
-"""``cube put``: events from JSON lines."""
+"""``cube put``: events from JSON lines, as often as it takes, each stored once."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import click
-import msgspec
 
+from cube import private
+from cube.cli.json_lines import Line, read_lines
 from cube.cli.key_option import key_option
+from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
 from cube.client.emitter import Emitter
 from cube.client.exchange import COLLECTOR_URL
-from cube.errors import CubeError, InvalidEvent
+from cube.errors import CubeError, InvalidEvent, InvalidRequest
+
+SHOWN_LINES = 10
+"""So many bad lines are told one by one; of more only the number is."""
+
+INTERRUPTED = 128 + signal.SIGINT
 
 
 @click.command()
@@ -23,49 +36,110 @@ from cube.errors import CubeError, InvalidEvent
     help="The address of the collector.",
 )
 @key_option
+@click.option(
+    "--skip-bad",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the lines that cannot be stored to this file, which is made anew, and go on.",
+)
+@click.option("--check", is_flag=True, help="Store nothing and ask nobody; tell the bad lines.")
 @click.argument("file", type=click.File("rb"))
-def put(collector: str, key: str | None, file: BinaryIO) -> None:
+def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, *, check: bool) -> None:
     """Store the events of FILE (- is standard input), one JSON object on each line.
 
-    Ends when all are stored. An event without an id gets one here, so that repeating a batch whose
-    answer was lost stores nothing twice.
+    Run it again after an error or Ctrl-C: an event without an id gets one that follows from its line and
+    the number of that, so that nothing is stored twice (but events from a pipe that have no time either).
+    A bad line ends it; all before that are stored.
     """
-    lines = Lines(file)
+    if check:
+        _check(file)
+    with ExitStack() as stack:
+        skipped = (
+            None if skip_bad is None else Skipped(stack.enter_context(_made_anew(skip_bad, file)), _warn)
+        )
+        emitter = stack.enter_context(Emitter(collector, key=key))
+        deposit = Deposit(emitter, skipped, Progress(sys.stderr, time.monotonic))
+        _deposit(deposit, read_lines(file))
+    click.echo(f"{_events(deposit.stored)} stored.")
+    if skipped is not None and skipped.lines:
+        lines = f"{skipped.lines} line{'' if skipped.lines == 1 else 's'}"
+        raise InvalidRequest(f"{lines} could not be stored; {skip_bad} has them.")
+
+
+def _deposit(deposit: Deposit, lines: Iterator[Line]) -> None:
     try:
-        with Emitter(collector, key=key) as emitter:
-            stored = emitter.send(lines)
-    except InvalidEvent as error:
-        raise lines.named(error) from None
-    click.echo(f"{stored} event{'' if stored == 1 else 's'} stored.")
+        deposit.put(lines)
+    except KeyboardInterrupt:
+        click.echo(f"\ncube: Interrupted. {_told(deposit)}", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except StoppedAt as stopped:
+        raise InvalidEvent(
+            f"Line {stopped.line.number}: {stopped.reason} {_events(deposit.stored)} before it"
+            f" {_are(deposit.stored)} stored, and none after it: mend the line, or leave it empty, and run"
+            f" the same command again; {_again(deposit)}."
+        ) from None
+    except CubeError as error:
+        error.message = f"{error.message} {_told(deposit)}"
+        raise
 
 
-class Lines:
-    """The events of a file of JSON lines; blank lines are passed over."""
+def _told(deposit: Deposit) -> str:
+    """Say what is stored, and where to go on."""
+    if not deposit.stored:
+        return "Nothing is known to be stored; run the same command again."
+    return (
+        f"{_events(deposit.stored)} {_are(deposit.stored)} stored, up to line {deposit.line}; run the same"
+        f" command again to go on: {_again(deposit)}."
+    )
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._numbers: list[int] = []  # of each event's line, from 1
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for number, line in enumerate(self._file, 1):
-            if line.strip():
-                self._numbers.append(number)
-                yield self._event(line)
+def _again(deposit: Deposit) -> str:
+    """Say what another run does with what is stored."""
+    if not deposit.fleeting:
+        return "nothing is stored twice"
+    return (
+        f"{_events(deposit.fleeting)} that had neither id nor time and came through a pipe would be stored"
+        " again, all others not"
+    )
 
-    def named(self, error: InvalidEvent) -> CubeError:
-        """Return the error with the line of the event that it is about."""
-        index = error.details.get("index")
-        if not isinstance(index, int):
-            return error
-        return InvalidEvent(f"Line {self._numbers[index]}: {error.message}", **error.details)
 
-    def _event(self, line: bytes) -> dict[str, Any]:
-        index = len(self._numbers) - 1
-        try:
-            return msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.ValidationError:
-            raise InvalidEvent("Got no JSON object; accepted is {type, time?, id?, data?}.").at(
-                index
-            ) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidEvent(f"The line is no JSON: {error}.").at(index) from None
+def _check(file: BinaryIO) -> None:
+    """Tell all bad lines, and end: with status 2 where there is one."""
+    good = bad = 0
+    for line in read_lines(file):
+        good += line.error is None
+        if line.error is not None:
+            bad += 1
+            if bad <= SHOWN_LINES:
+                click.echo(f"Line {line.number}: {line.error}")
+    if bad > SHOWN_LINES:
+        click.echo(f"… and {bad - SHOWN_LINES} more.")
+    click.echo(f"{_events(good)} could be stored, {bad} line{'' if bad == 1 else 's'} could not.")
+    raise SystemExit(2 if bad else 0)
+
+
+@contextmanager
+def _made_anew(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+        raise InvalidRequest(f"Got {path} as FILE and for --skip-bad; accepted are two files.")
+    try:
+        private.write(path, b"")
+        with path.open("wb") as opened:
+            yield opened
+    except OSError as error:
+        raise InvalidRequest(f"The file {path} cannot be written: {error.strerror}.") from None
+
+
+def _warn(number: int, line: Line, reason: str) -> None:
+    """Tell a line that is skipped, the first ones of many."""
+    if number <= SHOWN_LINES:
+        click.echo(f"cube: Line {line.number} is skipped: {reason}", err=True)
+    elif number == SHOWN_LINES + 1:
+        click.echo("cube: … further lines are skipped.", err=True)
+
+
+def _events(count: int) -> str:
+    return f"{count} event{'' if count == 1 else 's'}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

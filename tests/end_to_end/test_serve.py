@@ -266,9 +266,65 @@ def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
         cut = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n{"type":\n')
         assert cut.returncode == 2
         assert cut.stderr.startswith("cube: Line 2: The line is no JSON: ")
+        assert cut.stderr.endswith(
+            "1 event before it is stored, and none after it: mend the line, or leave it empty, and run"
+            " the same command again; 1 event that had neither id nor time and came through a pipe would be"
+            " stored again, all others not.\n"
+        )
         wrong = cube("metric", *of, "sum(test", cwd=tmp_path)
         assert wrong.returncode == 2
         assert "line 1, column 9" in wrong.stderr
+
+
+def test_put_again_stores_nothing_twice_and_bad_lines_can_be_skipped_or_looked_for(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    good = [json.dumps({"type": "test", "time": START, "data": {"i": i % 2}}) for i in range(2500)]
+    file.write_text("\n".join([*good[:2000], '{"type":"Test"}', *good[2000:]]) + "\n")
+    bad = ("put", "--collector")
+    with serving(tmp_path) as running:
+        looked = cube("put", "--check", "--collector", "http://127.0.0.1:1", str(file), cwd=tmp_path)
+        assert looked.returncode == 2
+        assert looked.stdout.endswith("2500 events could be stored, 1 line could not.\n")
+        for _ in range(2):
+            stopped = cube(*bad, running.collector, str(file), cwd=tmp_path)
+            assert stopped.returncode == 2
+            assert stopped.stderr.startswith('cube: Line 2001: Got the type "Test"')
+            assert "2000 events before it are stored" in stopped.stderr
+            assert count(running) == 2000
+        skipping = cube(*bad, running.collector, "--skip-bad", "rest", str(file), cwd=tmp_path)
+        assert (skipping.returncode, skipping.stdout) == (2, "2500 events stored.\n")
+        assert "1 line could not be stored; rest has them." in skipping.stderr
+        assert count(running) == 2500
+        assert (tmp_path / "rest").read_text() == '{"type":"Test"}\n'
+        assert (tmp_path / "rest").stat().st_mode & 0o777 == 0o600
+        same = cube(*bad, running.collector, "--skip-bad", "rest", "rest", cwd=tmp_path)
+        assert "accepted are two files" in same.stderr
+        assert (tmp_path / "rest").read_text() == '{"type":"Test"}\n'
+
+
+def test_an_interrupted_put_says_how_far_it_came_and_goes_on_the_next_time(tmp_path: Path) -> None:
+    line = json.dumps({"type": "test", "time": START}).encode() + b"\n"
+    with serving(tmp_path) as running:
+        putting = subprocess.Popen(
+            [ROOT / "bin" / "cube", "put", "--collector", running.collector, "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        assert putting.stdin is not None
+        putting.stdin.write(line * 1500)
+        putting.stdin.flush()
+        wait_until(lambda: count(running) == 1000, "the first batch")
+        putting.send_signal(signal.SIGINT)
+        _, said = putting.communicate(timeout=PATIENCE_SECONDS)
+        assert putting.returncode == 130
+        assert (
+            b"cube: Interrupted. 1000 events are stored, up to line 1000; run the same command again" in said
+        )
+        again = cube("put", "--collector", running.collector, "-", cwd=tmp_path, text=(line * 1500).decode())
+        assert again.stdout == "1500 events stored.\n"
+        assert count(running) == 1500
 
 
 def test_an_absent_daemon_is_told_in_a_sentence(tmp_path: Path) -> None:
