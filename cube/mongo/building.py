@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 from cube import instant
 from cube.columns.block import Block
 from cube.mongo import revisions
 from cube.mongo.faults import answered
-from cube.mongo.indexes import ensure
+from cube.mongo.indexes import ensure, has_index
 from cube.mongo.layout import Document, Layout
 from cube.mongo.session import scan
 from cube.span import Span
+
+_log = logging.getLogger(__name__)
 
 EVER = Span(instant.EARLIEST, instant.LATEST + 1)
 
@@ -24,10 +27,21 @@ async def begin(layout: Layout, type: str, state: Document) -> None:
     here; what it writes after that makes the type a foreign one, which the settings must say.
     """
     if not state.get("complete") and type not in layout.foreign and await _is_empty(layout, type):
+        await ensure(layout.events(type), "t")
         await revisions.mark_complete(layout, type)
         if not await _is_empty(layout, type):
             await raise_all(layout, type)
-    await ensure(layout.events(type), "t")
+
+
+async def index(layout: Layout, type: str) -> None:
+    """Make a type's time index unless it is there; that of a large collection takes its time, and is said."""
+    if not await revisions.exists(layout, type):
+        return
+    collection = layout.events(type)
+    if not await has_index(collection, "t"):
+        _log.info("building the index on t of %s; it goes on in the server if we end", collection.name)
+        await ensure(collection, "t")
+        _log.info("built the index on t of %s", collection.name)
 
 
 async def build(layout: Layout, type: str) -> None:

@@ -13,9 +13,10 @@ from pymongo.errors import BulkWriteError
 from cube.event import Event
 from cube.mongo import revisions
 from cube.mongo.documents import encode
-from cube.mongo.faults import answered, only_duplicates
+from cube.mongo.faults import only_duplicates
 from cube.mongo.intents import Intents
 from cube.mongo.layout import Layout
+from cube.mongo.writing import storing
 
 
 class Commit:
@@ -57,7 +58,7 @@ class Commit:
         """Insert events; return those whose ids are stored already."""
         documents = [encode(event) for event in events]
         try:
-            async with answered():
+            async with storing(events):
                 await self._layout.events(self.type).insert_many(documents, ordered=False)
         except BulkWriteError as error:
             places = only_duplicates(error)

@@ -28,6 +28,7 @@ from cube.mongo.layout import (
     chunk_id,
     place,
 )
+from cube.mongo.writing import written
 from cube.tier import CACHED_TIERS, TIERS, Tier
 
 SLICE_EVENTS = 5_000
@@ -93,7 +94,7 @@ async def _delete_metrics(collection: AsyncCollection[Document], before: int) ->
             break
     trims = [trim for tier in CACHED_TIERS for trim in _trims(tier, before)]
     if trims:
-        async with answered():
+        async with written():
             await collection.bulk_write(trims, ordered=False)
     return deleted
 
@@ -121,7 +122,7 @@ async def _delete_ids(collection: AsyncCollection[Document], ids: Sequence[objec
 async def _delete(collection: AsyncCollection[Document], filter: Document) -> int:
     """Delete what matches, then pause for as long as that took, so that others get their turn."""
     began = time.monotonic()
-    async with answered():
+    async with written():
         result = await collection.bulk_write([DeleteMany(filter)])
     await asyncio.sleep(time.monotonic() - began)
     return result.deleted_count

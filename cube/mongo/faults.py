@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
@@ -17,35 +19,10 @@ from pymongo.errors import (
 )
 
 from cube.errors import Unavailable
+from cube.mongo.codes import DUPLICATE_KEY, LABELS, Kind, kind
 
 OPERATION_SECONDS = 60.0
 """No single call to the server takes longer, whatever the client's own timeouts are."""
-
-# error_codes.yml of the MongoDB server: what passes when the server, or another one, is well again.
-_PASSING_CODES = frozenset({
-    6,  # HostUnreachable
-    7,  # HostNotFound
-    43,  # CursorNotFound
-    50,  # MaxTimeMSExpired
-    64,  # WriteConcernFailed
-    79,  # UnknownReplWriteConcern
-    89,  # NetworkTimeout
-    91,  # ShutdownInProgress
-    100,  # UnsatisfiableWriteConcern
-    133,  # FailedToSatisfyReadPreference
-    175,  # QueryPlanKilled
-    189,  # PrimarySteppedDown
-    262,  # ExceededTimeLimit
-    9001,  # SocketException
-    10058,  # LegacyNotPrimary
-    10107,  # NotWritablePrimary
-    11600,  # InterruptedAtShutdown
-    11602,  # InterruptedDueToReplStateChange
-    13435,  # NotPrimaryNoSecondaryOk
-    13436,  # NotPrimaryOrSecondary
-    14031,  # OutOfDiskSpace
-})  # fmt: skip
-_DUPLICATE_KEY = 11000
 
 
 @asynccontextmanager
@@ -78,7 +55,7 @@ async def answered(seconds: float | None = None) -> AsyncIterator[None]:
 
 
 def unavailable(error: PyMongoError) -> str | None:
-    """Return one sentence if the error means that the store does not answer; None if it does not."""
+    """Return one sentence if the error means that the store cannot be used now; None if it does not."""
     match error:
         case ExecutionTimeout():
             return "MongoDB ended an operation that took longer than it may."
@@ -86,12 +63,59 @@ def unavailable(error: PyMongoError) -> str | None:
             return "MongoDB did not confirm in time that a majority of its servers holds the write on disk."
         case ConnectionFailure():
             return f"MongoDB does not answer ({type(error).__name__})."
-        case OperationFailure() if any(code in _PASSING_CODES for code in _codes(error)):
-            return f"MongoDB cannot do this now (code {next(_codes(error))})."
-        case OperationFailure() if error.details and error.details.get("writeConcernErrors"):
-            return "MongoDB did not confirm that a majority of its servers holds the write on disk."
+        case ConfigurationError() if type(error.__cause__).__module__.startswith("dns."):
+            # a mongodb+srv name is looked up at the first call
+            return "MongoDB's addresses cannot be looked up: see the name in the store URL, and the DNS."
+        case OperationFailure():
+            return _refusal(error)
+        case _ if is_passing(error):
+            return f"MongoDB cannot do this now ({type(error).__name__})."
         case _:
             return None
+
+
+def refused(error: Exception) -> str:
+    """Return one sentence for an error that keeps events from being stored and is not their fault."""
+    if isinstance(error, OperationFailure):
+        code = next(_codes(error))
+        failures = (error.details or {}).get("writeErrors") or [error.details or {}]
+        reason = _reason(failures[0]).partition(" dup key")[0]  # what follows is data
+        return f"MongoDB refuses to store events (code {code}{_name(error)}): {reason}."
+    return f"MongoDB's driver refuses to store events ({type(error).__name__})."
+
+
+def is_passing(error: PyMongoError) -> bool:
+    """Tell by its labels whether an error passes when the server is well again."""
+    details = getattr(error, "details", None) or {}
+    labels = {*details.get("errorLabels", ()), *(label for label in LABELS if error.has_error_label(label))}
+    return not labels.isdisjoint(LABELS)
+
+
+def is_unauthorized(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is a right or a password that is missing."""
+    while error is not None:
+        if isinstance(error, OperationFailure) and Kind.CREDENTIALS in map(kind, _codes(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def guilty(error: Exception, count: int) -> tuple[int, str] | None:
+    """Return the place, among `count` documents, of one that is refused for its own sake, and why.
+
+    None where the error may be about anything else: then the documents are to be kept.
+    """
+    if isinstance(error, BulkWriteError):
+        failures = error.details.get("writeErrors", [])
+        if error.details.get("writeConcernErrors") or any(map(_is_about_more, failures)):
+            return None
+        own = [one for one in failures if kind(one.get("code") or 0) is Kind.RECORD]
+        return (own[0]["index"], _reason(own[0])) if own else None
+    if count == 1 and isinstance(error, OperationFailure) and kind(error.code or 0) is Kind.RECORD:
+        return (0, _reason(error.details or {}))
+    if count == 1 and isinstance(error, BSONError):  # a document that the driver cannot send
+        return (0, str(error))
+    return None
 
 
 def only_duplicates(error: BulkWriteError) -> list[int] | None:
@@ -116,8 +140,37 @@ def without_credentials(url: str) -> str:
     return f"{scheme}://..." if "?" in before else f"{scheme}://{hosts.partition('?')[0]}"
 
 
+def _refusal(error: OperationFailure) -> str | None:
+    kinds = set(map(kind, _codes(error)))
+    if is_passing(error) or Kind.PASSING in kinds:
+        return f"MongoDB cannot do this now (code {next(_codes(error))}{_name(error)})."
+    if Kind.CREDENTIALS in kinds:
+        return (
+            f"MongoDB refuses our credentials (code {next(_codes(error))}{_name(error)}):"
+            " check the user, its password and its rights."
+        )
+    if error.details and error.details.get("writeConcernErrors"):
+        return "MongoDB did not confirm that a majority of its servers holds the write on disk."
+    return None
+
+
+def _is_about_more(failure: dict[str, Any]) -> bool:
+    """Tell whether a failed write is neither its document's fault nor that its id is there already."""
+    return kind(failure.get("code") or 0) is not Kind.RECORD and not _is_duplicate_id(failure)
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    text = " ".join(str(failure.get("errmsg") or "no reason given").split())[:200]
+    return f"{text} (code {failure.get('code')})"
+
+
+def _name(error: OperationFailure) -> str:
+    name = (error.details or {}).get("codeName")
+    return f" {name}" if name else ""
+
+
 def _is_duplicate_id(failure: dict[str, Any]) -> bool:
-    if failure.get("code") != _DUPLICATE_KEY:
+    if failure.get("code") != DUPLICATE_KEY:
         return False
     pattern = failure.get("keyPattern")
     if pattern is not None:

@@ -25,6 +25,7 @@ from cube.mongo.documents import encode, stored_id
 from cube.mongo.faults import answered, only_duplicates
 from cube.mongo.indexes import ensure
 from cube.mongo.layout import MILLISECONDS, Document, Layout
+from cube.mongo.writing import storing, written
 
 ATTEMPTS = 100
 _SLICE = 1_000
@@ -96,7 +97,7 @@ class Intents:
     async def close(self, ids: Iterable[object]) -> None:
         """Close intents whose times have been raised."""
         for some in _sliced(list(ids)):
-            async with answered():
+            async with written():
                 await self._layout.intents.bulk_write([DeleteMany({"_id": {"$in": some}})])
 
     async def _replace(self, commit: Touching, events: Sequence[Event], process: str) -> None:
@@ -130,8 +131,13 @@ class Intents:
         documents = [_intent(commit.type, exchange, process) for exchange in exchanges]
         commit.opened += [document["_id"] for document in documents]
         commit.touched.update(_times(documents))
-        async with answered():
-            await self._layout.intents.insert_many(documents, ordered=False)
+        try:
+            async with written():
+                await self._layout.intents.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            # Their ids are new: what is there already is their own first try, whose reply was lost.
+            if only_duplicates(error) is None:
+                raise
 
     async def _exchange(self, type: str, exchanges: Sequence[_Exchange]) -> list[Event]:
         """Exchange documents; return the events whose stored documents had changed meanwhile.
@@ -142,13 +148,13 @@ class Intents:
         collection = self._layout.events(type)
         if len(exchanges) > 1:
             changes = [ReplaceOne(exchange.filter, exchange.replacement) for exchange in exchanges]
-            async with answered():
+            async with storing([exchange.event for exchange in exchanges]):
                 result = await collection.bulk_write(changes, ordered=False)
             if result.matched_count == len(exchanges):
                 return []
         changed: list[Event] = []
         for exchange in exchanges:
-            async with answered():
+            async with storing([exchange.event]):
                 before = await collection.find_one_and_replace(exchange.filter, exchange.replacement)
             if before is None:
                 changed.append(exchange.event)
@@ -159,7 +165,7 @@ class Intents:
         if not events:
             return []
         try:
-            async with answered():
+            async with storing(events):
                 await self._layout.events(type).insert_many(map(encode, events), ordered=False)
         except BulkWriteError as error:
             places = only_duplicates(error)

@@ -12,6 +12,7 @@ from cube.environment import Key, Scope
 from cube.errors import InvalidRequest
 from cube.mongo.faults import answered
 from cube.mongo.layout import DURABLE, Document
+from cube.mongo.writing import written
 
 _NAME = "cube_keys"
 
@@ -38,14 +39,16 @@ class MongoKeys:
     async def add(self, key: Key) -> None:
         """Store a key durably."""
         try:
-            async with answered():
+            async with written():
                 await self._keys.insert_one(_document(key))
         except DuplicateKeyError:
+            if key in await self.all():  # our own first try, whose reply was lost
+                return
             raise InvalidRequest(f"The environment {key.environment} has a key {key.id} already.") from None
 
     async def revoke(self, environment: str, id: str) -> bool:
         """Remove a key durably; tell whether it was there."""
-        async with answered():
+        async with written():
             result = await self._keys.delete_one({"_id": f"{environment}:{id}"})
         return result.deleted_count == 1
 

@@ -16,15 +16,17 @@
 ======================  ============================================================================
 
 All ``_id`` are scalar, so every collection shards by ``{_id: "hashed"}``. Whatever the URL says, reads
-go to the primary, and all but the cache is written with ``w: majority, j: true``.
+go to the primary, and all but the cache is written with ``w: majority, j: true``; what a query reads of
+events and revisions, on sets and clusters, a majority holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from bson import Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from pymongo import ReadPreference, WriteConcern
@@ -46,6 +48,10 @@ MILLISECONDS: CodecOptions[Document] = CodecOptions(datetime_conversion=Datetime
 
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
 _CACHE = WriteConcern(w=1)
+_LOCAL = ReadConcern("local")
+_MAJORITY = ReadConcern("majority")
+"""With ``afterClusterTime``, which a causally consistent session adds, a server that was cut off from its set
+cannot answer: what the majority holds does not advance there. With ``local`` it can."""
 
 
 @dataclass(slots=True)
@@ -53,10 +59,34 @@ class Server:
     """What a server said of itself, once it was asked.
 
     ``sessions``: whether it has causally consistent sessions; none are used before it is known.
+    ``unbuilt``: types whose revisions this process may not build; they are foreign to it.
+    ``operation_time``, ``cluster_time``: the latest that a query of this process has seen; every later
+    session begins there, so that no read is answered by a server that has not come as far.
     """
 
     known: bool = False
     sessions: bool = False
+    unbuilt: set[str] = field(default_factory=set)
+    operation_time: Timestamp | None = None
+    cluster_time: Mapping[str, Any] | None = None
+
+    def advance(self, session: Any) -> None:
+        """Let a new session begin where the latest one had come."""
+        if self.cluster_time is not None:
+            session.advance_cluster_time(self.cluster_time)
+        if self.operation_time is not None:
+            session.advance_operation_time(self.operation_time)
+
+    def follow(self, session: Any) -> None:
+        """Note how far a session has come."""
+        if session is None:
+            return
+        time, cluster = session.operation_time, session.cluster_time
+        if time is not None and (self.operation_time is None or time > self.operation_time):
+            self.operation_time = time
+        known = self.cluster_time
+        if cluster is not None and (known is None or cluster["clusterTime"] > known["clusterTime"]):
+            self.cluster_time = cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +101,13 @@ class Layout:
     foreign: Collection[str]
     server: Server
 
-    def events(self, type: str) -> AsyncCollection[Document]:
-        """Return the collection of a type's events."""
-        return self._collection(type + EVENTS_SUFFIX, DURABLE)
+    def events(self, type: str, session: Any = None) -> AsyncCollection[Document]:
+        """Return the collection of a type's events; in a session it is read as `_MAJORITY` says."""
+        return self._collection(type + EVENTS_SUFFIX, DURABLE, session)
 
-    def revisions(self, type: str) -> AsyncCollection[Document]:
-        """Return the collection of a type's state and revisions."""
-        return self._collection(f"{type}_revisions", DURABLE)
+    def revisions(self, type: str, session: Any = None) -> AsyncCollection[Document]:
+        """Return the collection of a type's state and revisions; the same."""
+        return self._collection(f"{type}_revisions", DURABLE, session)
 
     def metrics(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's cached metrics."""
@@ -98,12 +128,12 @@ class Layout:
         """The collection of groups of names."""
         return self._collection("cube_names", DURABLE)
 
-    def _collection(self, name: str, concern: WriteConcern) -> AsyncCollection[Document]:
+    def _collection(self, name: str, concern: WriteConcern, session: Any = None) -> AsyncCollection[Document]:
         return self.database.get_collection(
             name,
             read_preference=ReadPreference.PRIMARY,
             write_concern=concern,
-            read_concern=ReadConcern("local"),
+            read_concern=_LOCAL if session is None else _MAJORITY,
         )
 
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
+from cube.errors import Unavailable
 from cube.mongo import expiry
+from cube.mongo.complaints import Complaints
 from cube.mongo.faults import answered, only_duplicates
 from cube.mongo.indexes import ensure
 from cube.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
+from cube.mongo.writing import written
 from cube.span import Span
 from cube.store.ports import CacheKey, Cell
 from cube.store.terms import Pace
@@ -36,6 +39,7 @@ class MongoMetrics:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._begun: set[str] = set()
+        self._complaints = Complaints(_log)
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
         """Return the cached cells of a span by bucket start; one find."""
@@ -54,10 +58,18 @@ class MongoMetrics:
     ) -> None:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
 
+        A server that refuses, or a user who only reads, is said in the log: the metrics are not cached.
         Two evaluators that merge at once may pass that bound, at most twice over; the server's is 16 MB.
         """
         if not cells:
             return
+        try:
+            await self._save(key, tier, cells)
+        except (Unavailable, PyMongoError) as error:
+            # What may not be kept, or cannot be now, was computed all the same.
+            self._complaints.say(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
+
+    async def _save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
         await self.begin(key.type)
         packed = _packed(key, tier, cells)
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
@@ -103,7 +115,7 @@ class MongoMetrics:
     async def _merge(self, type: str, updates: list[UpdateOne]) -> None:
         """Write. Where a first upsert collides with another's, or a hash with another key's, it is a miss."""
         try:
-            async with answered():
+            async with written():
                 await self._layout.metrics(type).bulk_write(updates, ordered=False)
         except BulkWriteError as error:
             if only_duplicates(error) is None:

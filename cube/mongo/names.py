@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from cube.mongo.faults import answered
 from cube.mongo.layout import Layout
+from cube.mongo.writing import written
 
 _DUPLICATE_KEY = 11000
 
@@ -38,11 +39,11 @@ class MongoNames:
         begin = UpdateOne({"_id": group}, {"$setOnInsert": {"names": []}}, upsert=True)
         additions = [UpdateOne(room, {"$addToSet": {"names": name}}) for name in names]
         try:
-            async with answered():
+            async with written():
                 await self._layout.names.bulk_write([begin, *additions], ordered=True)
         except BulkWriteError as error:
             if any(one["code"] != _DUPLICATE_KEY for one in error.details["writeErrors"]):
                 raise
             # Two processes began the group at once: it is there now.
-            async with answered():
+            async with written():
                 await self._layout.names.bulk_write(additions, ordered=True)

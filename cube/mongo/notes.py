@@ -23,6 +23,7 @@ from pymongo import DeleteMany, DeleteOne, UpdateOne
 
 from cube.mongo.faults import answered
 from cube.mongo.layout import Document, Layout
+from cube.mongo.writing import upsert
 from cube.tier import HOUR
 
 IDLE_SECONDS = 600.0
@@ -127,5 +128,4 @@ class Notes:
 
     async def _bulk(self, changes: list[UpdateOne | DeleteOne | DeleteMany]) -> None:
         if changes:
-            async with answered():
-                await self._layout.notes.bulk_write(changes, ordered=True)
+            await upsert(self._layout.notes, changes)

@@ -12,15 +12,13 @@ from typing import Any
 
 from bson import Int64
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
 
-from cube.mongo.faults import answered, only_duplicates
+from cube.mongo.faults import answered
 from cube.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
+from cube.mongo.writing import upsert
 from cube.span import Span
 from cube.store.ports import Revisions
 from cube.tier import CACHED_TIERS, Tier
-
-_ATTEMPTS = 5
 
 
 async def read(
@@ -38,12 +36,13 @@ async def read(
     """
     wanted = [STATE, *(chunk_id(tier, chunk) for chunk in chunks(tier, span))]
     async with answered():
-        cursor = layout.revisions(type).find(
+        cursor = layout.revisions(type, session).find(
             {"_id": {"$in": wanted}}, session=session, max_time_ms=max_time_ms
         )
         found = {document.pop("_id"): document for document in await cursor.to_list(None)}
+    layout.server.follow(session)
     state = found.pop(STATE, {})
-    foreign = type in layout.foreign
+    foreign = type in layout.foreign or (type in layout.server.unbuilt and not state.get("complete"))
     complete = bool(state.get("complete")) and not foreign
     return Revisions(
         numbers={} if foreign else _numbers(tier, span, found),
@@ -145,17 +144,8 @@ async def _advance(layout: Layout, type: str, field: str, before: int) -> None:
 
 
 async def _write(layout: Layout, type: str, updates: Sequence[UpdateOne]) -> None:
-    """Write in order. Two first upserts of one chunk may collide: then all is raised again."""
-    if not updates:
-        return
-    for attempt in range(_ATTEMPTS):
-        try:
-            async with answered():
-                await layout.revisions(type).bulk_write(updates, ordered=True)
-            return
-        except BulkWriteError as error:
-            if only_duplicates(error) is None or attempt == _ATTEMPTS - 1:
-                raise
+    if updates:
+        await upsert(layout.revisions(type), updates)
 
 
 def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> dict[int, int]:

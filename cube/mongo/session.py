@@ -34,7 +34,12 @@ CLOSE_SECONDS = 5.0
 
 
 class MongoSession:
-    """A `ReadSession`; reads go to the primary, in a causally consistent session where there are any."""
+    """A `ReadSession`: reads of the primary.
+
+    On sets and clusters they are those of one causally consistent session, which begins where the
+    latest read of this process had come, and read what a majority holds: so events are never older
+    than the revisions that were read before them, whichever server answers.
+    """
 
     def __init__(self, layout: Layout, session: Any, terms: Terms) -> None:
         self._layout = layout
@@ -88,6 +93,7 @@ async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSes
         async with answered():
             session = await session
     try:
+        layout.server.advance(session)
         yield MongoSession(layout, session, terms)
     finally:
         await session.end_session()
@@ -113,7 +119,7 @@ async def scan(
     are part of the query; without one the server would look for long with nothing to give. Neither
     is done for a name that may be stored escaped: all data are read for it.
     """
-    events = layout.events(type)
+    events = layout.events(type, session)
     selective = await _indexed(events, texts, session) if texts else {}
     cursor = events.find_raw_batches(
         {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},

@@ -29,7 +29,11 @@ LATE_SECONDS = 2.0
 GOODBYE_SECONDS = 0.4
 """How long a client that is closed says goodbye to its server."""
 
-_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 45_000}
+PING_SECONDS = 5.0
+"""How long an opening, and a ping, wait for the primary."""
+
+_TIMEOUTS = {"serverSelectionTimeoutMS": 20_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 45_000}
+"""An ordinary election takes up to 12 s (electionTimeoutMillis of 10 s, and the vote): it is waited for."""
 
 
 class MongoStore:
@@ -46,7 +50,7 @@ class MongoStore:
     async def ping(self) -> None:
         """Return if the primary answers; raise `Unavailable` if it does not."""
         await self.meet()
-        async with answered():
+        async with answered(PING_SECONDS):
             await self._layout.database.command("ping")
 
     async def meet(self) -> None:
@@ -54,13 +58,19 @@ class MongoStore:
         layout = self._layout
         if layout.server.known:
             return
-        async with answered():
+        async with answered(PING_SECONDS):
             hello = await layout.client.get_database("admin").command("hello")
-        for name in layout.foreign:  # once it is no longer foreign its revisions are built
-            await revisions.mark_complete(layout, name, complete=False)
+        await self._begin_foreign()
         clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
         layout.server.sessions = clustered and hello.get("logicalSessionTimeoutMinutes") is not None
         layout.server.known = True
+        self.events.index_foreign()
+
+    async def _begin_foreign(self) -> None:
+        """Take the marker away from foreign types: once they are that no longer their revisions are built."""
+        for name in self._layout.foreign:
+            if (await revisions.state(self._layout, name)).get("complete"):
+                await revisions.mark_complete(self._layout, name, complete=False)
 
     async def close(self) -> None:
         """Finish what was begun and take the notes away; a client handed in is left open. Once is enough."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from cube.mongo import revisions
 from cube.mongo.intents import Intents
@@ -12,29 +13,53 @@ from cube.mongo.notes import Notes
 from cube.tier import CACHED_TIERS, HOUR
 
 
-class Debts:
-    """What failed commits of this process touched: hours by type, and intents left open."""
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """What one failed commit touched, and until when (monotonic seconds) it may still land."""
 
-    def __init__(self) -> None:
-        self._hours: defaultdict[str, set[int]] = defaultdict(set)
-        self._intents: defaultdict[str, set[object]] = defaultdict(set)
+    type: str
+    hours: frozenset[int]
+    intents: tuple[object, ...]
+    until: float
+
+
+class Debts:
+    """What failed commits of this process touched: hours by type, and intents left open.
+
+    A write whose reply is missing may land for as long as the server lets it: till then each sweep raises
+    it again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._debts: list[_Debt] = []
+        self._clock = clock
 
     def __bool__(self) -> bool:
-        return bool(self._hours)
+        return bool(self._debts)
 
-    def add(self, type: str, times: Iterable[int], intents: Iterable[object]) -> None:
-        """Take on what one commit touched."""
-        self._hours[type].update(map(HOUR.floor, times))
-        self._intents[type].update(intents)
+    def add(
+        self, type: str, times: Iterable[int], intents: Iterable[object], *, pending_seconds: float = 0.0
+    ) -> None:
+        """Take on what one commit touched, whose writes may land for so long yet."""
+        hours = frozenset(map(HOUR.floor, times))
+        self._debts.append(_Debt(type, hours, tuple(intents), self._clock() + pending_seconds))
 
     def hours(self) -> set[tuple[str, int]]:
         """Return the type and hour of all that is owed."""
-        return {(name, hour) for name, hours in self._hours.items() for hour in hours}
+        return {(debt.type, hour) for debt in self._debts for hour in debt.hours}
 
-    def take(self) -> Iterator[tuple[str, set[int], set[object]]]:
-        """Hand out all debts, type by type; what cannot be paid is to be added again."""
-        for name in list(self._hours):
-            yield name, self._hours.pop(name), self._intents.pop(name, set())
+    async def pay(self, layout: Layout, intents: Intents) -> int:
+        """Raise all that is owed, and forget what can no longer land; return of how many hours."""
+        paid = 0
+        for debt in tuple(self._debts):
+            is_last = self._clock() >= debt.until
+            for hour in sorted(debt.hours):
+                await revisions.raise_times(layout, debt.type, _within(hour))
+            if is_last:
+                await intents.close(debt.intents)
+                self._debts.remove(debt)
+            paid += len(debt.hours)
+        return paid
 
 
 async def sweep(layout: Layout, notes: Notes, intents: Intents, debts: Debts) -> int:
@@ -43,7 +68,7 @@ async def sweep(layout: Layout, notes: Notes, intents: Intents, debts: Debts) ->
     Notes and intents are read before the processes, each of which is durable before its notes: so
     none is taken for dead because it has just begun. Two sweeps at once raise twice.
     """
-    owed = await _pay(layout, intents, debts)
+    owed = await debts.pay(layout, intents)
     left, opened = await notes.all(), await intents.all()
     processes = await notes.processes()
     alive = {name for name, is_alive in processes.items() if is_alive}
@@ -57,20 +82,6 @@ async def sweep(layout: Layout, notes: Notes, intents: Intents, debts: Debts) ->
         await revisions.raise_times(layout, note["type"], _within(int(note["hour"])))
     await notes.remove(dead_notes, processes.keys() - alive)
     return owed + len(dead_intents) + len(dead_notes)
-
-
-async def _pay(layout: Layout, intents: Intents, debts: Debts) -> int:
-    paid = 0
-    for name, hours, opened in debts.take():
-        try:
-            for hour in sorted(hours):
-                await revisions.raise_times(layout, name, _within(hour))
-            await intents.close(opened)
-        except BaseException:
-            debts.add(name, hours, opened)
-            raise
-        paid += len(hours)
-    return paid
 
 
 def _within(hour: int) -> range:

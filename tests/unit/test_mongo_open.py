@@ -63,7 +63,7 @@ async def test_what_does_not_answer_in_time_is_unavailable() -> None:
 
 
 def test_other_failures_are_left_as_they_are() -> None:
-    assert unavailable(OperationFailure("unauthorized", 13)) is None
+    assert unavailable(OperationFailure("unknown operator", 168)) is None
 
 
 def test_only_duplicates_of_ids_are_replaced() -> None:
