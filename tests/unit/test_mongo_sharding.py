@@ -35,6 +35,7 @@ EXPECTED = {
     "hello": True,
     "insert": True,
     "listCollections": True,
+    "listIndexes": False,
     "ping": True,
     "update": True,
 }
