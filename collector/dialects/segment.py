@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.pixel import PIXEL
 from collector.dialects.shown import shown
+from cube import instant
 from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.event import ABSENT
@@ -52,28 +53,37 @@ class _Keyed(msgspec.Struct):
     writeKey: Any = None  # noqa: N815  # Segment's name
 
 
-def batch(request: Request, _: Context) -> Translation:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What is beside the messages of a request. ``now``: when it arrived; ``sent``: `sentAt`, if any."""
+
+    now: int
+    sent: Any = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def batch(request: Request, context: Context) -> Translation:
     """Read ``/v1/batch`` and ``/v1/import``: messages of any call."""
     body = _object(decode_leniently(request.body))
     messages = body.get("batch")
     if not isinstance(messages, list):
         raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
     check_count(len(messages))
-    context = _shared_context(body, len(messages))
-    return _translation([_outcome(message, None, context) for message in messages])
+    shared = Shared(context.now, body.get("sentAt"), _shared_context(body, len(messages)))
+    return _translation([_outcome(message, None, shared) for message in messages])
 
 
-def call(request: Request, _: Context, *, kind: str) -> Translation:
+def call(request: Request, context: Context, *, kind: str) -> Translation:
     """Read ``/v1/track`` and its like: one message."""
-    return _translation([_outcome(_object(decode_leniently(request.body)), kind, {})])
+    return _translation([_outcome(_object(decode_leniently(request.body)), kind, Shared(context.now))])
 
 
-def pixel(request: Request, _: Context) -> Translation:
+def pixel(request: Request, context: Context) -> Translation:
     """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
     kind = request.captures["kind"]
     if kind not in CALLS:
         raise InvalidRequest(f"Got the call {shown(kind)}; accepted are {', '.join(CALLS)}.")
-    outcome = _outcome(_object(_pixel_data(request)), kind, {})
+    outcome = _outcome(_object(_pixel_data(request)), kind, Shared(context.now))
     drafts, refusals = _parted([outcome])
     return Translation(drafts, _pixel_shown, refusals)
 
@@ -117,24 +127,26 @@ def dialect() -> Dialect:
     return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
 
 
-def _outcome(message: Any, kind: str | None, context: Mapping[str, Any]) -> Draft | Refusal:
+def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Refusal:
     try:
-        return _draft(_object(message), kind, context)
+        return _draft(_object(message), kind, shared)
     except InvalidRequest as error:
         return Refusal(error.message, message)
 
 
-def _draft(message: Mapping[str, Any], kind: str | None, context: Mapping[str, Any]) -> Draft:
+def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draft:
     kind = kind or message.get("type")
     if kind not in CALLS:
         raise InvalidRequest(f"Got the type {shown(kind)}; accepted are {', '.join(CALLS)}.")
     if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
         raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
+    given = _given(message, "timestamp", "originalTimestamp")
+    time = ABSENT if given is ABSENT else instant.parse_any_unit(given)
     return Draft(
         _event_name(message) if kind == "track" else str(kind),
-        time=_given(message, "timestamp", "originalTimestamp"),
+        time=time,
         id=_given(message, "messageId"),
-        data=_data(message, context),
+        data=_data(message, shared.context) | _clocks(message, time, shared),
         source=message,
         fixed=kind != "track",
     )
@@ -155,6 +167,22 @@ def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, A
     elif context and isinstance(own, dict):
         data["context"] = {**context, **own}
     return data
+
+
+def _clocks(message: Mapping[str, Any], time: Any, shared: Shared) -> dict[str, Any]:
+    """Return when a message was sent, and when it arrived where that is not its time anyway.
+
+    With both a device's clock can be put right. That is not done here: a message that is sent again has
+    another ``sentAt``, and its event would move each time.
+    """
+    sent = message.get("sentAt", shared.sent)
+    clocks = {} if time is ABSENT else {"received": shared.now}
+    if sent is None:
+        return clocks
+    try:
+        return {"sent": instant.parse_any_unit(sent), **clocks}
+    except InvalidRequest:
+        return {"sent": sent, **clocks}  # as it came: the event itself is not wrong for it
 
 
 def _shared_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:

@@ -133,7 +133,8 @@ class DialectSettings:
     cloudevents: bool = setting(True, "Take CloudEvents.")
     otlp: bool = setting(True, "Take OpenTelemetry's logs (OTLP/HTTP).")
     otlp_hashed_ids: bool = setting(
-        True, "Log records that are equal in everything are one event, so that a resend stores nothing twice."
+        True,
+        "A log record that has a time is stored once, though its request be sent again.",
     )
     otlp_environments: bool = setting(
         True, "A resource's deployment.environment.name has to be the environment; false: it is data alone."

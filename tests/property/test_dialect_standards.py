@@ -96,7 +96,9 @@ def message(resource: dict[str, Any], attributes: dict[str, Any], body: Any, nam
     made = ExportLogsServiceRequest()
     resourced = made.resource_logs.add()
     resourced.resource.attributes.extend(pairs_in_protobuf(resource))
-    record = resourced.scope_logs.add().log_records.add(event_name=name, time_unix_nano=5_000_000)
+    record = resourced.scope_logs.add().log_records.add(
+        event_name=name, time_unix_nano=1_700_000_000_005_000_000
+    )
     record.attributes.extend(pairs_in_protobuf(attributes))
     record.body.CopyFrom(in_protobuf(body))
     return bytes(made.SerializeToString())
@@ -119,7 +121,7 @@ def test_both_encodings_of_otlp_mean_the_same(
     resource: dict[str, Any], attributes: dict[str, Any], body: Any, name: str
 ) -> None:
     record = {
-        "timeUnixNano": "5000000",
+        "timeUnixNano": "1700000000005000000",
         "eventName": name,
         "attributes": pairs_in_json(attributes),
         "body": in_json(body),
@@ -134,7 +136,7 @@ def test_both_encodings_of_otlp_mean_the_same(
     event = Event.parse(
         {"type": "a", "time": draft.time, "id": draft.id, "data": draft.data}, now=NOW, unit_known=True
     )
-    assert event.time == 5
+    assert event.time == 1_700_000_000_005
     assert event.data is not ABSENT
 
 

@@ -146,8 +146,8 @@ def test_numbers_come_as_text_or_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("record", "time"),
     [
-        ({"timeUnixNano": "0", "observedTimeUnixNano": "5000000"}, 5),
-        ({"timeUnixNano": "7000000", "observedTimeUnixNano": "5000000"}, 7),
+        ({"timeUnixNano": "0", "observedTimeUnixNano": "1700000000000000009"}, 1_700_000_000_000),
+        ({"timeUnixNano": "1700000000000000007", "observedTimeUnixNano": "5000000"}, 1_700_000_000_000),
         ({}, ABSENT),
     ],
 )

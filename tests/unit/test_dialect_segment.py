@@ -13,7 +13,7 @@ from collector.dialects.dialect import Draft, Translation
 from collector.dialects.segment import batch, call, credentials, dialect, pixel, refuse
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, TooLarge, Unauthenticated, Unavailable
 from cube.event import ABSENT
-from tests.dialect_request import context, request
+from tests.dialect_request import NOW, context, request
 
 TRACK = {
     "type": "track",
@@ -45,12 +45,13 @@ def shown(data: str, kind: str = "track") -> Any:
 def test_a_tracked_event_keeps_its_name_time_id_and_data() -> None:
     draft = only(batched(TRACK))
     assert (draft.name, draft.fixed) == ("Item Purchased", False)
-    assert (draft.time, draft.id) == (TRACK["timestamp"], "mid-1")
+    assert (draft.time, draft.id) == (1_767_323_045_678, "mid-1")
     assert draft.data == {
         "event": "Item Purchased",
         "properties": {"price": 9.5, "in stock": True, "n": None},
         "user_id": "u1",
         "context": {"library": {"name": "analytics-python"}},
+        "received": NOW,
     }
 
 
@@ -117,7 +118,30 @@ def test_the_time_is_never_that_of_sending() -> None:
     message = {"type": "page", "userId": "u", "sentAt": "2026-01-01T00:00:00Z"}
     assert only(batched(message, sentAt="2026-01-01T00:00:00Z")).time is ABSENT
     original = message | {"timestamp": None, "originalTimestamp": "2025-01-01T00:00:00Z"}
-    assert only(batched(original)).time == "2025-01-01T00:00:00Z"
+    assert only(batched(original)).time == 1_735_689_600_000
+
+
+SENT = 1_767_225_600_000
+
+
+@pytest.mark.parametrize(
+    ("message", "body", "clocks"),
+    [
+        ({}, {}, {}),
+        ({}, {"sentAt": "2026-01-01T00:00:00Z"}, {"sent": SENT}),
+        ({"timestamp": "2025-01-01T00:00:00Z"}, {}, {"received": NOW}),
+        ({"timestamp": SENT, "sentAt": SENT // 1000}, {"sentAt": 5}, {"sent": SENT, "received": NOW}),
+        ({"timestamp": SENT, "sentAt": "soon"}, {}, {"sent": "soon", "received": NOW}),
+    ],
+)
+def test_when_it_was_sent_and_received_is_kept_beside_its_time(message: Any, body: Any, clocks: Any) -> None:
+    data = only(batched({"type": "page", "userId": "u", **message}, **body)).data
+    assert {name: data[name] for name in ("sent", "received") if name in data} == clocks
+
+
+@pytest.mark.parametrize("time", [SENT, SENT // 1000, str(SENT // 1000), SENT * 1000, "2026-01-01T00:00:00Z"])
+def test_a_time_that_is_a_number_tells_its_unit_by_its_magnitude(time: Any) -> None:
+    assert only(batched({"type": "page", "userId": "u", "timestamp": time})).time == SENT
 
 
 @pytest.mark.parametrize(

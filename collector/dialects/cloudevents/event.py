@@ -25,6 +25,7 @@ _OLD_NAMES = {"schemaurl": "dataschema"}  # of version 0.3
 _KNOWN = frozenset(("specversion", *_REQUIRED, *_OPTIONAL)) | _DATA
 _CHARSETS = frozenset(("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"))
 _CHARSET = re.compile(r"charset=\"?([A-Za-z0-9_-]+)", re.IGNORECASE)
+_NESTED = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*(?:[\[\]{\"0-9-]|NaN|-?Infinity|null|true|false))")
 _JSON_MEDIA = re.compile(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -48,8 +49,8 @@ class CloudEvent:
 
     @property
     def time(self) -> Any:
-        """When it happened; absent is the arrival."""
-        return self.attributes.get("time", ABSENT)
+        """When it happened; a number (as text) in its likely unit; absent is the arrival."""
+        return instant.parse_any_unit(self.attributes["time"]) if "time" in self.attributes else ABSENT
 
     @property
     def key(self) -> str:
@@ -87,7 +88,7 @@ def checked_attributes(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[s
         if name not in attributes:
             raise InvalidRequest(f"The event has no {name}; accepted are events with id, source and type.")
     if "time" in attributes:
-        instant.parse(attributes["time"])
+        instant.parse_any_unit(attributes["time"])
     return attributes, {name: value for name, value in there.items() if name not in _KNOWN}
 
 
@@ -148,15 +149,14 @@ def _guessed(data: bytes) -> dict[str, Any]:
 def _json(data: bytes) -> Any:
     """Read JSON. Raises `InvalidRequest`.
 
-    SDKs put no quotes around text in binary mode: what neither is JSON nor begins as an object, an array
-    or quoted text does is text as it stands.
+    SDKs put no quotes around text in binary mode: what is not JSON is text as it stands, unless it begins
+    as an object or an array does.
     """
+    is_meant = _NESTED.match(data) is not None
     try:
-        return decode(data)
+        return decode_leniently(data) if is_meant else decode(data)
     except InvalidRequest:
-        if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", b'"')):
-            return decode_leniently(data)
-        if (text := _utf8(data)) is None:
+        if is_meant or (text := _utf8(data)) is None:
             raise
         return text
 

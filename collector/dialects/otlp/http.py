@@ -12,7 +12,7 @@ from typing import Any, Final
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.otlp.json_form import JsonForm
-from collector.dialects.otlp.record import Emitter, Encoding, Group
+from collector.dialects.otlp.record import Emitter, Encoding, Group, Occurrences
 from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest, TooLarge
@@ -35,9 +35,9 @@ class UnsupportedMedia(InvalidRequest):
 def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
     """Return the dialect.
 
-    ``hashed_ids``: a record's id is the hash of all of it, unless it has its own. Then a resend stores
-    nothing twice; but two records that are equal to the last nanosecond are one. ``environments``: a
-    resource's environment is a claim, else it is data alone.
+    ``hashed_ids``: a record's id is the hash of all of it, and of how many equal ones stand before it in
+    the request, unless it has its own id, or no time. Then a resend stores nothing twice.
+    ``environments``: a resource's environment is a claim, else it is data alone.
     """
     endpoint = Endpoint(
         "/v1/logs",
@@ -50,6 +50,7 @@ def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
 def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Translation:
     """Read the records of a request; each that cannot be read is a refusal."""
     encoding = _encoding(request)
+    occurrences = Occurrences() if hashed_ids else None
     drafts: list[Draft] = []
     refusals: list[Refusal] = []
     for group in encoding.groups(request.body):
@@ -57,7 +58,7 @@ def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Trans
         if group.wrong:
             refusals += [Refusal(group.wrong, encoding.shown(record)) for record in group.records]
             continue
-        for outcome in _outcomes(encoding, group, hashed_ids=hashed_ids):
+        for outcome in _outcomes(encoding, group, occurrences):
             (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
     return Translation(drafts, partial(_answer, encoding), refusals)
 
@@ -120,14 +121,14 @@ def _protobuf() -> Callable[[], Encoding]:
     return Protobuf
 
 
-def _outcomes(encoding: Encoding, group: Group, *, hashed_ids: bool) -> Iterator[Draft | Refusal]:
+def _outcomes(encoding: Encoding, group: Group, occurrences: Occurrences | None) -> Iterator[Draft | Refusal]:
     """Make of each record of a group a draft or a refusal."""
     try:
         resource, scope = encoding.resource(group.resource), encoding.scope(group.scope)
     except InvalidRequest as error:
         yield from (_refusal(encoding, record, error) for record in group.records)
         return
-    emitter = Emitter(resource, scope, hashed_ids=hashed_ids)
+    emitter = Emitter(resource, scope, occurrences)
     for encoded in group.records:
         try:
             _check_size(encoding.size(encoded))

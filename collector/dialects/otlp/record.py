@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -11,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from collector.dialects.dialect import Draft
+from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
 from cube.web.json_text import encode
@@ -26,6 +28,7 @@ Attributes: TypeAlias = "Mapping[str, Any]"
 _UID = "log.record.uid"
 _OLD_EVENT_NAME = "event.name"  # an attribute, before records had a field for it
 _NS_PER_MS = 1_000_000
+_SMALLEST_NS = 10**17
 
 
 class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +54,14 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def milliseconds(self) -> Any:
-        """When it happened, else when it was seen; absent is the arrival."""
-        return (self.time or self.observed) // _NS_PER_MS or ABSENT
+        """When it happened, else when it was seen; absent is the arrival.
+
+        It should be nanoseconds; what would be before March 1973 then is taken in its likely unit.
+        """
+        time = self.time or self.observed
+        if not time:
+            return ABSENT
+        return time // _NS_PER_MS if time >= _SMALLEST_NS else instant.parse_any_unit(time)
 
 
 class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,12 +133,31 @@ class Encoding(Protocol):
         """Make a ``google.rpc.Status``."""
 
 
-class Emitter:
-    """What the records of one group have in common; makes their drafts."""
+class Occurrences:
+    """Counts the equal records of one request: the second of them is another event than the first."""
 
-    def __init__(self, resource: Attributes, scope: Scope, *, hashed_ids: bool) -> None:
+    def __init__(self) -> None:
+        self._seen: Counter[bytes] = Counter()
+
+    def id(self, content: hashlib._Hash) -> str:
+        """Return the id of a record by the hash of its content."""
+        found = content.digest()
+        self._seen[found] += 1
+        if self._seen[found] > 1:
+            content.update(b"#%d" % self._seen[found])
+        return content.hexdigest()
+
+
+class Emitter:
+    """What the records of one group have in common; makes their drafts.
+
+    ``occurrences``: of the request's records; None where ids are not made of content.
+    """
+
+    def __init__(self, resource: Attributes, scope: Scope, occurrences: Occurrences | None) -> None:
         self._shared = _present(resource=resource, scope=msgspec.to_builtins(scope))
-        self._digest = hashlib.sha256(encode([resource, scope])) if hashed_ids else None
+        self._occurrences = occurrences
+        self._digest = hashlib.sha256(encode([resource, scope]))
 
     def draft(self, record: LogRecord) -> Draft:
         """Return the event that a record becomes."""
@@ -147,11 +175,11 @@ class Emitter:
         uid = record.attributes.get(_UID)
         if isinstance(uid, str) and uid:
             return uid
-        if self._digest is None:
-            return ABSENT
+        if self._occurrences is None or record.milliseconds is ABSENT:
+            return ABSENT  # without a time nothing tells a record that is sent again from one that is equal
         digest = self._digest.copy()
         digest.update(encode(record))
-        return digest.hexdigest()
+        return self._occurrences.id(digest)
 
 
 def number(value: float) -> float | str:
