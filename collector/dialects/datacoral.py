@@ -65,7 +65,8 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]
 
 
 def _passed(item: Any) -> Any:
-    return item["data"] if isinstance(item, Mapping) and "data" in item else item
+    """Return what an item wraps; one that has more than ``data`` is no wrapping, and stands whole."""
+    return item["data"] if isinstance(item, Mapping) and set(item) == {"data"} else item
 
 
 def _from_query(request: Request) -> Iterator[tuple[str, str]]:

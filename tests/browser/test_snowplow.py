@@ -101,7 +101,7 @@ async def test_a_page_is_tracked_and_measured(
     assert view["browser"]["charset"] == "UTF-8"
     assert len(view["browser"]["viewport"]) == 2
     (saved,) = await found(cube, f'saved_game(*).eq(app, "{method}")', 1)
-    assert (saved["name"], saved["event"]) == ("saved-game", {"level": 3, "by_name": "é?>"})
+    assert (saved["name"], saved["event"]) == ("saved-game", {"level": 3, "by name": "é?>"})
     await found(cube, f'struct_event.eq(app, "{method}")', 2)
     assert total(cube, f'sum(struct_event(struct.value).eq(app, "{method}"))') == 3.5
     await page.evaluate("scrollTo(0, 300)")

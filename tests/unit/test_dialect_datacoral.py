@@ -90,8 +90,9 @@ def passed(body: Any) -> Any:
 
 
 def test_events_of_no_protocol_pass_through() -> None:
-    translation = passed([{"data": {"a b": 1}}, {"data": [2]}, {"other": 3}, 4])
-    assert [draft.data for draft in translation.drafts] == [{"a b": 1}, [2], {"other": 3}, 4]
+    more = {"data": 5, "time": 1767323045}
+    translation = passed([{"data": {"a b": 1}}, {"data": [2]}, {"other": 3}, 4, more])
+    assert [draft.data for draft in translation.drafts] == [{"a b": 1}, [2], {"other": 3}, 4, more]
     assert {(draft.name, draft.fixed, draft.time, draft.id) for draft in translation.drafts} == {
         ("passthrough", True, ABSENT, ABSENT)
     }
