@@ -95,12 +95,12 @@ class Drain:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _step(self) -> bool:
-        """Drain a batch; return whether the store took it."""
+        """Drain a batch; return whether the next one may follow at once."""
         try:
             await self._relay.settled()
             if self._relay.away:
                 await ping(self._store)
-            await self._delivery.batch()
+            moved = await self._delivery.batch()
         except Unavailable as error:
             self._relay.lost(error.message)
             return False
@@ -111,4 +111,4 @@ class Drain:
             _log.exception("draining the spool met a fault")
             return False
         self._relay.back()
-        return True
+        return moved or not self._spool.events

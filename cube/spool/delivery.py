@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from cube import instant
 from cube.errors import CubeError, InvalidEvent
-from cube.event import Event
+from cube.event import Event, id_key
+from cube.spool.held import HeldFile
 from cube.spool.record import Record
 from cube.spool.spool import Head, Spool
 
@@ -16,6 +18,9 @@ BATCH_EVENTS = 1_000
 BATCH_BYTES = 4 * 2**20
 FAULTS = 10
 """So many records are tried one by one, without one that succeeds, before the store counts as at fault."""
+
+RETRY_SECONDS = 60.0
+"""Records that could not be stored while others could are tried again after so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,28 +49,62 @@ class Delivery:
         on_stored: Callable[[int], None],
         on_refused: Callable[[int], None],
         expired_before: Callable[[], int | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._events = events
         self._spool = spool
         self._on_stored = on_stored
         self._on_refused = on_refused
         self._expired_before = expired_before
+        self._clock = clock
+        self._held_back: dict[HeldFile, set[int]] = {}
+        self._held_ids: set[tuple[str, object]] = set()
+        self._retry_at = 0.0
 
     async def batch(self) -> bool:
         """Deliver the first records; return whether there were any.
 
+        A record that is not at fault, and cannot be stored while others can, stays: it is held back, with
+        all later ones of its id, and tried again after `RETRY_SECONDS`.
+
         Raises `Unavailable` where the store does not answer, and any fault of the store that is not
         one of single records; then what is not stored stays.
         """
-        head = await self._spool.head(BATCH_EVENTS, BATCH_BYTES)
+        if self._clock() >= self._retry_at:
+            self._held_back.clear()
+            self._held_ids.clear()
+        head = await self._spool.head(BATCH_EVENTS, BATCH_BYTES, self._held_back)
         if head is None:
             return False
         by_type: dict[str, list[Record]] = {}
         for record in await self._without_expired(head):
-            by_type.setdefault(record.event.type, []).append(record)
-        for type, records in by_type.items():
-            await self._deliver(head, type, records)
+            if _id(record) in self._held_ids:
+                self._hold(head, record)
+            else:
+                by_type.setdefault(record.event.type, []).append(record)
+        await self._deliver_all(head, by_type)
         return True
+
+    async def _deliver_all(self, head: Head, by_type: Mapping[str, Sequence[Record]]) -> None:
+        """Store what can be stored, and hold the others back; where none can, the fault is the store's."""
+        stored = False
+        failed: list[Record] = []
+        fault: Exception | None = None
+        for type, records in by_type.items():
+            try:
+                left = await self._deliver(head, type, records)
+            except CubeError:
+                raise
+            except Exception as error:
+                fault, left = error, records
+            stored = stored or len(left) < len(records)
+            failed += left
+        if fault is not None and not stored:
+            raise fault
+        for record in failed:
+            self._hold(head, record)
+        if failed:
+            _log.error("%d events stay in the spool for now, others go on: %s", len(failed), fault)
 
     async def _without_expired(self, head: Head) -> Sequence[Record]:
         """Set aside what has expired while it waited; return the others."""
@@ -79,12 +118,11 @@ class Delivery:
         _log.error("%d events in the spool are set aside: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
 
-    async def _deliver(self, head: Head, type: str, records: Sequence[Record]) -> None:
-        """Store records of one type; those that the store refuses are set aside, and the others go on."""
+    async def _deliver(self, head: Head, type: str, records: Sequence[Record]) -> Sequence[Record]:
+        """Store records of one type; those that the store refuses are set aside. Return those that stay."""
         while records:
             try:
                 await self._save(head, type, records)
-                return
             except InvalidEvent as error:
                 guilty = records[error.details["index"]]
                 await self._refuse(head, guilty, error.message)
@@ -92,32 +130,41 @@ class Delivery:
             except CubeError:
                 raise
             except Exception as error:
-                await self._deliver_singly(head, type, records, error)
-                return
+                return await self._deliver_singly(head, type, records, error)
+            else:
+                break
+        return ()
 
     async def _deliver_singly(
         self, head: Head, type: str, records: Sequence[Record], error: Exception
-    ) -> None:
-        """Find the records that a fault of the store is about, and set them aside.
-
-        Where none can be stored the fault is not theirs: then it is raised, and all stay.
-        """
-        failed: list[tuple[Record, Exception]] = []
-        stored = 0
-        for record in records:
+    ) -> Sequence[Record]:
+        """Store records one by one; return those that cannot be. Raises `error` where none can."""
+        failed: list[Record] = []
+        ids: set[tuple[str, object]] = set()  # of those that failed: what comes after one waits for it
+        for tried, record in enumerate(records):
+            if tried == len(failed) >= FAULTS:
+                raise error
+            if _id(record) in ids:
+                failed.append(record)
+                continue
             try:
                 await self._save(head, type, [record])
-                stored += 1
-            except Exception as fault:
-                if isinstance(fault, CubeError) and not isinstance(fault, InvalidEvent):
-                    raise
-                failed.append((record, fault))
-            if not stored and len(failed) >= FAULTS:
-                break
-        if not stored:
+            except InvalidEvent as refusal:
+                await self._refuse(head, record, refusal.message)
+            except CubeError:
+                raise
+            except Exception:
+                failed.append(record)
+                ids.add(_id(record))
+        if len(failed) == len(records):
             raise error
-        for record, reason in failed:
-            await self._refuse(head, record, f"{reason.__class__.__name__}: {reason}")
+        return failed
+
+    def _hold(self, head: Head, record: Record) -> None:
+        if not self._held_ids:
+            self._retry_at = self._clock() + RETRY_SECONDS
+        self._held_back.setdefault(head.file, set()).add(record.number)
+        self._held_ids.add(_id(record))
 
     async def _save(self, head: Head, type: str, records: Sequence[Record]) -> None:
         await self._events.save(type, [record.event for record in records])
@@ -127,3 +174,7 @@ class Delivery:
         await self._spool.set_aside(head.ticket([record]), reason)
         self._on_refused(1)
         _log.error("an event of type %s in the spool is set aside: %s", record.event.type, reason)
+
+
+def _id(record: Record) -> tuple[str, object]:
+    return record.event.type, id_key(record.event.id)

@@ -8,7 +8,7 @@ claimed (see `cube.spool.directory`), by one process.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -117,15 +117,18 @@ class SpoolFile:
                 found.update(key for (key,) in self._connection.execute(query, some))
         return found
 
-    def head(self, events: int, size: int) -> tuple[list[Record], int]:
+    def head(self, events: int, size: int, skipped: Collection[int] = ()) -> tuple[list[Record], int]:
         """Return the first records, up to so many events and about so many bytes, at least one.
 
-        Damaged ones are set aside; the number of those comes second.
+        Those whose numbers are ``skipped`` are left where they are. Damaged ones are set aside; the number
+        of those comes second.
         """
         records: list[Record] = []
         damaged: list[int] = []
         with answering(self.path):
             for row in self._waiting_rows():
+                if row.number in skipped:
+                    continue
                 if row.is_sound:
                     records.append(Record.of(row))
                     size -= len(row.event)
@@ -134,7 +137,7 @@ class SpoolFile:
                 if size <= 0 or len(records) + len(damaged) >= events:
                     break
         self.set_aside(damaged, "the record is damaged")
-        if not records and not damaged and self._events:
+        if not records and not damaged and self._events and not skipped:
             raise DamagedFile(f"The spool file {self.path} is damaged (its records are out of reach).")
         return records, len(damaged)
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
 
 from cube.errors import CubeError, Overloaded, Unavailable
 from cube.event import Event
 from cube.placement import Placement
 from cube.spool import directory
 from cube.spool.faults import RETRY_AFTER_SECONDS
+from cube.spool.file import SpoolFile
 from cube.spool.held import HeldFile
 from cube.spool.record import Record, encode, key_of
 
@@ -37,6 +40,9 @@ class Ticket:
 
     file: HeldFile
     numbers: Sequence[int]
+
+
+NOTHING_SKIPPED: Final[Mapping[HeldFile, Collection[int]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +163,14 @@ class Spool:
         """Return if the directory is still there; raise `Unavailable` if it was deleted or replaced."""
         await self._do(self._check)
 
-    async def head(self, events: int, size: int) -> Head | None:
+    async def head(
+        self, events: int, size: int, skipped: Mapping[HeldFile, Collection[int]] = NOTHING_SKIPPED
+    ) -> Head | None:
         """Return the first records, up to so many events and about so many bytes; None if none waits.
 
-        They stay until they are removed, or set aside.
+        They stay until they are removed, or set aside. ``skipped``: the numbers of records that stay as well.
         """
-        return await self._do(lambda: self._head(events, size))
+        return await self._do(lambda: self._head(events, size, skipped))
 
     async def remove(self, ticket: Ticket) -> int:
         """Forget records that are stored; return how many of them still waited."""
@@ -280,14 +288,20 @@ class Spool:
             found.update(*(held.run(lambda file: file.waiting(sought)) for held in self._files))
         return {place for place, key in enumerate(keys) if key in found}
 
-    def _head(self, events: int, size: int) -> Head | None:
-        while (held := next((held for held in self._files if held.state.events), None)) is not None:
-            records, damaged = held.run(lambda file: file.head(events, size))
-            if damaged:
-                self._on_damage(damaged)
-                _log.error("%d damaged records are set aside in %s", damaged, held.path)
-            if records:
-                return Head(held, records)
+    def _head(self, events: int, size: int, skipped: Mapping[HeldFile, Collection[int]]) -> Head | None:
+        for held in self._files:
+            numbers = skipped.get(held, ())
+            while held.state.events:
+                records, damaged = held.run(
+                    partial(SpoolFile.head, events=events, size=size, skipped=numbers)
+                )
+                if damaged:
+                    self._on_damage(damaged)
+                    _log.error("%d damaged records are set aside in %s", damaged, held.path)
+                if records:
+                    return Head(held, records)
+                if not damaged:
+                    break
         return None
 
     def _remove(self, ticket: Ticket) -> int:

@@ -15,6 +15,7 @@ from collector.relay import Relay
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.event import Event
 from cube.spool import Delivery, Spool
+from cube.spool.delivery import RETRY_SECONDS
 
 AWAY = Unavailable("The store is away.")
 
@@ -63,6 +64,7 @@ class Stage:
         self.memory = memory
         self.spool = spool
         self.drained = 0
+        self.now = 0.0
         self.expired_before: int | None = None
         self.refused = 0
         self.relay = Relay(
@@ -77,6 +79,7 @@ class Stage:
             on_stored=self._drained,
             on_refused=self._refused,
             expired_before=lambda: self.expired_before,
+            clock=lambda: self.now,
         )
         self.drain = Drain(memory, spool, self.relay, delivery, look_seconds=0.05)  # type: ignore[arg-type]  # likewise
 
@@ -200,14 +203,39 @@ async def test_what_expired_while_it_waited_is_set_aside_with_one_sentence(
     )
 
 
-async def test_an_event_that_the_store_cannot_bear_is_set_aside(stage: Stage) -> None:
+async def test_an_event_that_cannot_be_stored_for_no_fault_of_its_own_stays_and_the_others_go_on(
+    stage: Stage,
+) -> None:
+    """Later ones of its id stay behind it, so that no older event is written over a newer one."""
     stage.memory.away = True
     await stage.relay.save("a", events(*range(10)))
-    stage.memory.broken = lambda event: event.id == 3
+    await stage.relay.save("a", events(3, data="second"))
+    stage.memory.broken = lambda event: event.id == 3 and event.data is None
     stage.memory.away = False
-    await stage.until_empty()
+    async with asyncio.timeout(20):
+        while stage.spool.events > 2:  # noqa: ASYNC110 - a count is polled
+            await asyncio.sleep(0.005)
     assert sorted(stage.memory.stored) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
-    assert stage.refused == 1
+    assert stage.refused == 0
+    stage.memory.broken = lambda event: False
+    stage.now += RETRY_SECONDS
+    await stage.until_empty()
+    assert stage.memory.stored[3] == "second"
+
+
+async def test_a_type_whose_events_cannot_be_stored_holds_up_no_other(stage: Stage) -> None:
+    stage.memory.away = True
+    await stage.relay.save("a", events(*range(5)))
+    await stage.relay.save("b", [Event("b", 0, 20 + number) for number in range(5)])
+    stage.memory.broken = lambda event: event.type == "a"
+    stage.memory.away = False
+    async with asyncio.timeout(20):
+        while stage.spool.events > 5:  # noqa: ASYNC110 - a count is polled
+            await asyncio.sleep(0.005)
+    assert sorted(stage.memory.stored) == [20, 21, 22, 23, 24]
+    stage.memory.broken = lambda event: False
+    stage.now += RETRY_SECONDS
+    await stage.until_empty()
 
 
 async def test_a_store_at_fault_costs_no_event(stage: Stage) -> None:
