@@ -34,6 +34,9 @@ from cube.web import (
     tls_context,
 )
 
+PROBE_SECONDS = 5.0
+"""How long a write may take until the collector counts as not ready."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -124,7 +127,7 @@ def _server(
     async def ready() -> None:
         for intake in intakes.values():
             await intake.ready()
-        await asyncio.gather(*(ping(store) for store in stores.values()))
+        await asyncio.gather(*(_proved(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)
     desk = _desk(stores, gate, settings, registry, clock, intakes, limits)
@@ -155,6 +158,16 @@ def _server(
         tls=tls_context(settings),
         reuse_port=settings.reuse_port,
     )
+
+
+async def _proved(store: Store) -> None:
+    """Return if a store can be read and written; raise `Unavailable` if not, or not in time."""
+    await ping(store)
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await store.probe()
+    except TimeoutError:
+        raise Unavailable(f"The store did not confirm a write within {PROBE_SECONDS:g} s.") from None
 
 
 def _desk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry
 
+from cube.errors import Unavailable
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import (
@@ -45,6 +47,9 @@ from evaluator.turns import OVERRUNS, Turns
 
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""
+
+READY_SECONDS = 5.0
+"""How long a store may take to answer until the evaluator counts as not ready."""
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -163,8 +168,11 @@ class Evaluator:
         registry: CollectorRegistry,
     ) -> Server:
         async def ready() -> None:
-            for store in stores.values():
-                await store.ping()
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    await asyncio.gather(*(store.ping() for store in stores.values()))
+            except TimeoutError:
+                raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
 
         telemetry = Telemetry(registry)
         service = Service(

@@ -86,6 +86,9 @@ class GatedStore:
     async def ping(self) -> None:
         await self._store.ping()
 
+    async def probe(self) -> None:
+        await self._store.probe()
+
     async def close(self) -> None:
         await self._store.close()
 

@@ -99,6 +99,9 @@ class Recorder:
     async def ping(self) -> None:
         await self.store.ping()
 
+    async def probe(self) -> None:
+        await self.store.probe()
+
     async def close(self) -> None:
         await self.store.close()
 

@@ -16,6 +16,7 @@ import click
 
 from cube import private
 from cube.cli.databases import STORE
+from cube.cli.readiness import until_ready
 from cube.cli.supervisor import Child, Program
 from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl
@@ -99,7 +100,7 @@ class Plan:
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file to write the addresses to, as JSON, once both listen.",
+    help="A file to write the addresses to, as JSON, once both are ready.",
 )
 def serve(
     config: str | None,
@@ -166,10 +167,13 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
             "udp": collector.get("udp", "none: keys are needed"),
             "store": StoreUrl.shown(plan.store),
         }
+        kept = asyncio.gather(*(child.keep() for child in children))
+        stack.callback(kept.cancel)
+        await until_ready({name: addresses[name] for name in ("collector", "evaluator")}, _tell)
         _announce(addresses)
         if ready_file is not None:
             private.write(ready_file, json.dumps(addresses).encode() + b"\n")
-        await asyncio.gather(*(child.keep() for child in children))
+        await kept
 
 
 async def _stop(children: list[Child]) -> None:
@@ -182,6 +186,10 @@ async def _until_signal() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
+
+
+def _tell(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _announce(addresses: dict[str, str]) -> None:

@@ -13,6 +13,7 @@
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.mongo.names`
+``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================
 
 All ``_id`` are scalar, so every collection shards by ``{_id: "hashed"}``. Whatever the URL says, reads
@@ -127,6 +128,11 @@ class Layout:
     def names(self) -> AsyncCollection[Document]:
         """The collection of groups of names."""
         return self._collection("cube_names", DURABLE)
+
+    @property
+    def probe(self) -> AsyncCollection[Document]:
+        """The collection that is written to prove that it can be."""
+        return self._collection("cube_probe", DURABLE)
 
     def _collection(self, name: str, concern: WriteConcern, session: Any = None) -> AsyncCollection[Document]:
         return self.database.get_collection(

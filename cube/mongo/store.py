@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import pymongo
 from bson.codec_options import CodecOptions
+from bson.datetime_ms import DatetimeMS
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.errors import ConfigurationError, DuplicateKeyError, PyMongoError
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.mongo import revisions
@@ -29,6 +32,7 @@ LATE_SECONDS = 2.0
 GOODBYE_SECONDS = 0.4
 """How long a client that is closed says goodbye to its server."""
 
+_PROBE = "probe"
 PING_SECONDS = 5.0
 """How long an opening, and a ping, wait for the primary."""
 
@@ -48,10 +52,23 @@ class MongoStore:
         self._closed = False
 
     async def ping(self) -> None:
-        """Return if the primary answers; raise `Unavailable` if it does not."""
+        """Return if the primary answers and may be read; raise `Unavailable` if not."""
         await self.meet()
-        async with answered(PING_SECONDS):
-            await self._layout.database.command("ping")
+        with _permitted("read"):
+            async with answered(PING_SECONDS):
+                await self._layout.probe.find_one({"_id": _PROBE})
+
+    async def probe(self) -> None:
+        """Write to a collection of its own, durably; raise `Unavailable` where that fails."""
+        await self.meet()
+        now = {"$set": {"at": DatetimeMS(time.time_ns() // 1_000_000)}}
+        with _permitted("written to"):
+            try:
+                async with answered():
+                    await self._layout.probe.update_one({"_id": _PROBE}, now, upsert=True)
+            except DuplicateKeyError:  # two processes began it at once: it is there now
+                async with answered():
+                    await self._layout.probe.update_one({"_id": _PROBE}, now)
 
     async def meet(self) -> None:
         """Ask the server what it is, once; raise `Unavailable` if it does not answer."""
@@ -151,6 +168,18 @@ async def disconnect(client: Client) -> None:
     """Close a client; a server that does not answer its goodbye (``endSessions``) is not waited for."""
     with pymongo.timeout(GOODBYE_SECONDS):
         await client.close()
+
+
+@contextmanager
+def _permitted(what: str) -> Iterator[None]:
+    """Raise `Unavailable` where the server answers, and refuses."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable(
+            f"The MongoDB lets its database not be {what} ({type(error).__name__}): check the user's rights,"
+            " and the server's disk and log."
+        ) from error
 
 
 def _refused(url: str, error: Exception) -> Unavailable:

@@ -8,6 +8,7 @@ table                    rows
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.sqlite.names`
+``probe``                name, at, room: made on first use, see `cube.sqlite.probe`
 =======================  ===================================================================
 
 SQLite's own kinds keep ids apart as `cube.event.id_key` does, and order them so: numbers by value,

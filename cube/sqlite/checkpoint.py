@@ -4,53 +4,86 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from cube.sqlite.database import BUSY_TIMEOUT_SECONDS
 
 CHECKPOINT_PAGES = 4_000  # 32 MiB: fewer checkpoints write each hot page less often
 
-_PATIENCE_SECONDS = 0.1
-_LONGEST_PATIENCE_SECONDS = 3.2
+_SHORTEST_PATIENCE_SECONDS = 0.1
+_STEPS = 16
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """How long the log of a database may get: at most ``bytes``.
+
+    At three eighths of it the writer waits until the log can begin anew, and every process gives up those of
+    its snapshots that are older than ``seconds``; the rest has room for the largest commit, of which each
+    event changes a page of its own. See docs/decisions/0018-log.md.
+    """
+
+    bytes: int = 256 * 2**20
+    seconds: float = 2.0
+
+    @property
+    def begin(self) -> int:
+        """The length from which on something is done about it."""
+        return self.bytes * 3 // 8
+
+
+USUAL = LogBounds()
 
 
 class Checkpoint:
     """Forces the log back to its start where readers keep it from that.
 
     SQLite copies the log into the database every `CHECKPOINT_PAGES`, but begins the log anew only
-    at a moment when no reader uses it; under overlapping queries that may never come. Beyond
-    ``limit_bytes`` the writer waits for those that read already (later ones need the log no more): a
-    tenth of a second, and twice as long each time that it failed, ``commits`` later.
+    at a moment when no reader uses it; under overlapping queries that may never come. So beyond a part
+    of the bound the writer waits for those that read already, and for those that begin before all is copied;
+    later ones need the log no more. Ours end in time (`cube.sqlite.snapshots`). Where another program holds
+    on, such as one that makes a backup, the log has to grow: then the writer tries again, and waits less,
+    each time that the log has grown by a part of its bound.
     """
 
-    def __init__(self, path: Path, *, limit_bytes: int = 256 * 1024 * 1024, commits: int = 100) -> None:
+    def __init__(self, path: Path, bounds: LogBounds = USUAL) -> None:
         self._file = Path(f"{path}-wal")
-        self._limit_bytes = limit_bytes
-        self._commits = commits
-        self._count = 0
-        self._patience_seconds = _PATIENCE_SECONDS
+        self._bounds = bounds
+        self._next = bounds.begin
+        self._patience_seconds = self._longest
 
     def prepare(self, connection: sqlite3.Connection) -> None:
         """Set up the connection that writes."""
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {self._limit_bytes // 4}")
+        connection.execute(f"PRAGMA journal_size_limit = {self._bounds.bytes // 4}")
 
     def after_commit(self, connection: sqlite3.Connection) -> None:
-        """Look at the log's length every so many commits; what fails here is logged, and tried again."""
-        self._count += 1
-        if self._count % self._commits == 0:
-            try:
-                if self._file.stat().st_size > self._limit_bytes:
-                    self._restart(connection)
-            except (OSError, sqlite3.Error) as error:
-                _log.warning("The log %s could not be cut: %s", self._file, error)
+        """Look at the log's length; what fails here is logged, and tried again."""
+        try:
+            length = self._file.stat().st_size
+            if length > self._next:
+                self._restart(connection, length)
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("The log %s could not be cut: %s", self._file, error)
 
-    def _restart(self, connection: sqlite3.Connection) -> None:
+    @property
+    def _longest(self) -> float:
+        """Those who read now, those who begin until all is copied, and what it takes to notice them."""
+        return 2 * self._bounds.seconds + 1
+
+    def _restart(self, connection: sqlite3.Connection, length: int) -> None:
         connection.execute(f"PRAGMA busy_timeout = {int(self._patience_seconds * 1000)}")
         try:
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
-        longer = min(2 * self._patience_seconds, _LONGEST_PATIENCE_SECONDS)
-        self._patience_seconds = longer if busy else _PATIENCE_SECONDS
+        if not busy:
+            self._next, self._patience_seconds = self._bounds.begin, self._longest
+            return
+        if length > self._bounds.bytes:
+            _log.warning("the log %s has %d bytes: another program reads the database for long",
+                         self._file, length)  # fmt: skip
+        self._next = length + self._bounds.bytes // _STEPS
+        self._patience_seconds = max(_SHORTEST_PATIENCE_SECONDS, self._patience_seconds / 2)

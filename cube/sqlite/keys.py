@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from cube import private
 from cube.environment import Key, Scope
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, Unavailable
 from cube.sqlite.database import answering, connect, immediate
 
 T = TypeVar("T")
@@ -30,9 +30,13 @@ class SqliteKeys:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._seen = False
 
     async def all(self) -> list[Key]:
-        """Return all keys, ordered by environment and id."""
+        """Return all keys, ordered by environment and id.
+
+        Raises `Unavailable` where the file was there and is not any more: nobody revokes keys so.
+        """
         return await asyncio.to_thread(self._all)
 
     async def were_added(self) -> bool:
@@ -62,7 +66,12 @@ class SqliteKeys:
         """Do nothing: the file is opened for each call."""
 
     def _all(self) -> list[Key]:
-        return self._run(_read) if self._path.exists() else []
+        if not self._path.exists():
+            if self._seen:
+                raise Unavailable("The file of keys was deleted while the daemon runs: put it back.")
+            return []
+        self._seen = True
+        return self._run(_read)
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with (

@@ -18,6 +18,7 @@ from cube.span import Span
 from cube.sqlite import expiry, packing
 from cube.sqlite.cache import CacheFile
 from cube.sqlite.database import immediate
+from cube.sqlite.presence import Presence
 from cube.store.ports import CacheKey, Cell
 from cube.store.terms import Pace
 from cube.tier import CACHED_TIERS, Tier
@@ -33,9 +34,10 @@ _HASH_BYTES = 16
 class SqliteMetrics:
     """A `MetricStore` that several processes share; whatever fails in it is a miss, never an error."""
 
-    def __init__(self, path: Path, identity: bytes) -> None:
+    def __init__(self, path: Path, identity: bytes, presence: Presence) -> None:
         self._path = path
         self._identity = identity
+        self._presence = presence
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-metrics")
         # One thread saves: two would wait for each other's lock, and SQLite's waiting is not fair.
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="cube-metrics-saver")
@@ -82,8 +84,12 @@ class SqliteMetrics:
     async def _run(self, threads: Executor, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if self._closed:
             raise Unavailable(f"The cache {self._path.name} is closed; open the store again.")
-        future = threads.submit(lambda: self._file().run(work))
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(threads.submit(self._work, work))
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if not self._presence.holds():
+            return None  # the file at the path now may be the cache of other events
+        return self._file().run(work)
 
     def _file(self) -> CacheFile:
         if not hasattr(self._local, "file"):

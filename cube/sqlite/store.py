@@ -9,26 +9,29 @@ from pathlib import Path
 
 from cube import private
 from cube.errors import Unavailable
-from cube.sqlite import catalog
-from cube.sqlite.checkpoint import Checkpoint
+from cube.sqlite import catalog, probe
+from cube.sqlite.checkpoint import USUAL, Checkpoint, LogBounds
 from cube.sqlite.database import OLDEST_SQLITE, answering, connect
 from cube.sqlite.events import SqliteEvents
 from cube.sqlite.metrics import SqliteMetrics
 from cube.sqlite.names import SqliteNames
+from cube.sqlite.presence import Presence
 from cube.sqlite.readers import Readers
+from cube.sqlite.snapshots import Snapshots
 from cube.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is no faster; ids and times come nearly in order
 _READER_CACHE_BYTES = 8 * 1024 * 1024
 
 
-async def open_store(directory: Path | str, database: str) -> SqliteStore:
+async def open_store(directory: Path | str, database: str, *, log: LogBounds = USUAL) -> SqliteStore:
     """Open ``<directory>/<database>.events.db`` and its metrics cache, making what is missing.
 
-    Any number of processes may have the same files open. Raises `Unavailable`, with what to do,
-    where the directory cannot be made, or a file is no database or made by a later Cube.
+    ``log``: how long the write-ahead log of the events may get. Any number of processes may have the same
+    files open. Raises `Unavailable`, with what to do, where the directory cannot be made, or a file is no
+    database or made by a later Cube.
     """
-    return await asyncio.to_thread(_open, directory, database)
+    return await asyncio.to_thread(_open, directory, database, log)
 
 
 class SqliteStore:
@@ -46,9 +49,12 @@ class SqliteStore:
         self._readers = readers
 
     async def ping(self) -> None:
-        """Read the catalog; raise `Unavailable` where that fails."""
-        async with self.events.read() as session:
-            await session.types()
+        """Read the file anew, past all that is kept in memory; raise `Unavailable` where that fails."""
+        await asyncio.wrap_future(self._readers.read_anew(probe.read))
+
+    async def probe(self) -> None:
+        """Write to a table of its own, durably; raise `Unavailable` where that fails."""
+        await self._writer.write(lambda: probe.write)
 
     async def close(self) -> None:
         """Commit what was begun, and close all files."""
@@ -60,7 +66,7 @@ class SqliteStore:
         self.metrics.close()
 
 
-def _open(directory: Path | str, database: str) -> SqliteStore:
+def _open(directory: Path | str, database: str, log: LogBounds) -> SqliteStore:
     directory = Path(directory).absolute()
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise Unavailable(
@@ -75,16 +81,19 @@ def _open(directory: Path | str, database: str) -> SqliteStore:
             " choose another, or let this user write there."
         ) from error
     path = directory / f"{database}.events.db"
-    checkpoint = Checkpoint(path)
+    checkpoint = Checkpoint(path, log)
     with answering(path):
         connection = connect(path, synchronous="FULL", cache_bytes=_WRITER_CACHE_BYTES)
         try:
             catalog.prepare(connection, path)
             checkpoint.prepare(connection)
             identity = catalog.cache_id(connection)
+            presence = Presence(path)
         except BaseException:
             connection.close()
             raise
-    readers = Readers(path, partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES))
-    writer = Writer(connection, path, checkpoint.after_commit)
-    return SqliteStore(writer, readers, SqliteMetrics(directory / f"{database}.metrics.db", identity))
+    opening = partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES)
+    readers = Readers(path, opening, presence, Snapshots(path, log))
+    writer = Writer(connection, path, presence, checkpoint.after_commit)
+    metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, presence)
+    return SqliteStore(writer, readers, metrics)

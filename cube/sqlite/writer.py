@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 from cube.errors import CubeError, Unavailable
 from cube.sqlite.database import answering, immediate
+from cube.sqlite.presence import Presence
 
-GROUP_EVENTS = 20_000  # bounds how long a commit holds the lock that all processes share
+GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
 
 Write: TypeAlias = Callable[[sqlite3.Connection], None]
 """Runs in a write transaction; raises a `CubeError` only before it has written anything."""
@@ -38,10 +39,15 @@ class Writer:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, after: Callable[[sqlite3.Connection], None]
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        presence: Presence,
+        after: Callable[[sqlite3.Connection], None],
     ) -> None:
         self._connection = connection
         self._path = path
+        self._presence = presence
         self._after = after
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
@@ -103,8 +109,11 @@ class Writer:
 
     def _write_together(self, group: Sequence[Job]) -> list[Exception | None]:
         writes = [job.prepare() for job in group]
+        self._presence.check()
         with answering(self._path), immediate(self._connection):
-            return [_refusal(write, self._connection) for write in writes]
+            outcomes: list[Exception | None] = [_refusal(write, self._connection) for write in writes]
+        self._presence.check()  # deleted meanwhile, what was committed is lost with the file
+        return outcomes
 
 
 def _refusal(write: Write, connection: sqlite3.Connection) -> CubeError | None:

@@ -212,7 +212,10 @@ class Store(Protocol):
         """The groups of names."""
 
     async def ping(self) -> None:
-        """Return if the store answers; raise `Unavailable` if it does not."""
+        """Return if the store answers and can be read; raise `Unavailable` if not."""
+
+    async def probe(self) -> None:
+        """Write durably to a table of its own; raise `Unavailable` where that fails."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything."""

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cube.web.access import KEY_PARAMETER
+from cube.web.readiness import Readiness
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
 from cube.web.table import captures
@@ -60,8 +61,10 @@ def with_standard_routes(
     async def healthz(_request: Request) -> Reply:
         return Reply()
 
+    readiness = Readiness(ready)
+
     async def readyz(_request: Request) -> Reply:
-        await ready()
+        await readiness.check()
         return Reply()
 
     async def openapi(_request: Request) -> Reply:

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -147,6 +149,33 @@ def test_it_says_where_it_listens_in_a_few_lines(tmp_path: Path) -> None:
     assert f"Evaluator  {running.evaluator}\n" in said
     assert "Store      sqlite:data\n" in said
     assert len(said.splitlines()) < 12
+
+
+def test_it_announces_itself_only_when_both_are_ready(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        pass
+    (tmp_path / "ready.json").unlink()
+    log = tmp_path / "serve.log"
+    held = sqlite3.connect(
+        tmp_path / "data" / "cube_development.events.db", isolation_level=None, check_same_thread=False
+    )
+    held.execute("BEGIN IMMEDIATE")  # nobody else can write
+    said: list[str] = []
+
+    def let_go() -> None:
+        wait_until(lambda: log.exists() and "not ready" in log.read_text(), "it to say that it is not ready")
+        said.append(log.read_text())
+        assert not (tmp_path / "ready.json").exists()
+        held.execute("ROLLBACK")
+
+    with ThreadPoolExecutor(1) as aside:
+        letting_go = aside.submit(let_go)
+        with serving(tmp_path) as running:
+            letting_go.result()
+            assert "The collector is not ready: The store did not confirm a write within 5 s." in said[0]
+            assert "Ctrl-C stops both." not in said[0]
+            wait_until(lambda: "Ctrl-C stops both." in running.log.read_text(), "it to say where it listens")
+    held.close()
 
 
 @pytest.mark.parametrize(

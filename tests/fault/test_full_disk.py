@@ -33,6 +33,8 @@ async def test_a_full_disk_is_a_503_until_there_is_room_again(tmp_path: Path) ->
         assert statuses[-1] == 503
         assert "The database test.events.db does not answer" in answer["error"]
         assert str(tmp_path) not in answer["error"]  # nobody is told where it is
+        status, _, told = exchange(collector, "GET", "/readyz")
+        assert (status, b"does not answer" in told) == (503, True)
         limit_files(collector, resource.RLIM_INFINITY)
         assert put(collector, [{"type": "test", "time": 1_311_033_600_000, "id": 99}])[0] == 200
         assert exchange(collector, "GET", "/readyz")[0] == 200

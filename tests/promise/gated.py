@@ -96,5 +96,8 @@ class GatedStore:
     async def ping(self) -> None:
         await self._inner.ping()
 
+    async def probe(self) -> None:
+        await self._inner.probe()
+
     async def close(self) -> None:
         await self._inner.close()

@@ -16,7 +16,7 @@ from cube.errors import Unavailable
 from cube.event import Event, make_id
 from cube.span import Span
 from cube.sqlite import SqliteStore, catalog, database, open_store
-from cube.sqlite.checkpoint import Checkpoint
+from cube.sqlite.checkpoint import LogBounds
 from cube.store.ports import CacheKey
 from cube.tier import TEN_SECONDS
 
@@ -327,22 +327,20 @@ async def _overlap(store: SqliteStore, saved: asyncio.Event) -> None:
 
 
 async def test_the_log_is_cut_though_sessions_overlap(tmp_path: Path) -> None:
-    store = await open_store(tmp_path, "x")
-    limit = 4 * 1024 * 1024
-    store._writer._after = Checkpoint(tmp_path / "x.events.db", limit_bytes=limit, commits=1).after_commit
+    limit = 16 * 1024 * 1024
+    store = await open_store(tmp_path, "x", log=LogBounds(limit, 10))
     saved = asyncio.Event()
     reading = asyncio.create_task(_overlap(store, saved))
     lengths: list[int] = []
 
-    for _ in range(30):
-        await store.events.save("test", _events(500, 1_000))
+    for _ in range(100):
+        await store.events.save("test", _events(50, 1_000))
         lengths.append(_log_bytes(tmp_path))
     saved.set()
     await reading
 
-    assert max(lengths) > limit / 2
-    assert max(lengths) < 10 * limit
-    assert await _count(store) == 15_000
+    assert limit / 4 < max(lengths) < limit
+    assert await _count(store) == 5_000
     await store.close()
 
 

@@ -1,0 +1,125 @@
+"""The write-ahead log under queries that last: its bound holds, and a query has one snapshot or an error."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cube.errors import Unavailable
+from cube.event import Event, make_id
+from cube.span import Span
+from cube.sqlite import SqliteStore, open_store
+from cube.sqlite.checkpoint import LogBounds
+
+T0 = 1_311_033_600_000
+WHOLE = Span(0, 10**14)
+BYTES = 8 * 2**20
+OLD_SECONDS = 0.2
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await open_store(tmp_path, "x", log=LogBounds(BYTES, OLD_SECONDS))
+    yield opened
+    await opened.close()
+
+
+def events(count: int) -> list[Event]:
+    return [Event("test", T0 + number, make_id(), "x" * 1_000) for number in range(count)]
+
+
+def log_bytes(directory: Path) -> int:
+    return (directory / "x.events.db-wal").stat().st_size
+
+
+async def write_much(store: SqliteStore, directory: Path, saves: int = 60) -> int:
+    """Write several times the bound; return the longest that the log was."""
+    longest = 0
+    for _ in range(saves):
+        await store.events.save("test", events(50))
+        longest = max(longest, log_bytes(directory))
+    return longest
+
+
+async def read_for_long(store: SqliteStore, done: asyncio.Event) -> int:
+    """Read again and again in one session, which must see the same all the while; return how much it saw."""
+    async with store.events.read() as session:
+        counts: set[int] = set()
+        while not done.is_set():
+            counts.add(sum([len(block) async for block in session.scan("test", WHOLE, ())]))
+            assert len(counts) == 1
+            await asyncio.sleep(0.05)
+        return counts.pop()
+
+
+async def overlap(store: SqliteStore, done: asyncio.Event) -> list[str]:
+    """Keep several long queries going, at different places, until done; return what they were refused for."""
+    refusals: list[str] = []
+
+    async def reader(delay: float) -> None:
+        await asyncio.sleep(delay)
+        while not done.is_set():
+            try:
+                await read_for_long(store, done)
+            except Unavailable as error:
+                refusals.append(error.message)
+
+    await asyncio.gather(*(reader(number * OLD_SECONDS / 4) for number in range(4)))
+    return refusals
+
+
+async def test_long_queries_that_overlap_are_ended_before_the_log_is_too_long(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await store.events.save("test", events(10))
+    done = asyncio.Event()
+    reading = asyncio.create_task(overlap(store, done))
+    longest = await write_much(store, tmp_path)
+    done.set()
+    refusals = await reading
+
+    assert longest < BYTES
+    assert refusals
+    (sentence,) = set(refusals)
+    assert sentence.startswith("So much was written while the query read that its view of the database")
+
+
+async def test_a_query_that_only_waits_is_ended_too_and_never_reads_another_snapshot(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    await store.events.save("test", events(10))
+    async with store.events.read() as session:
+        assert await session.types() == ["test"]
+        assert await write_much(store, tmp_path) < BYTES
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="had to be given up"):
+                await session.types()
+    async with store.events.read() as session:
+        assert await session.types() == ["test"]
+
+
+async def test_without_much_writing_a_query_may_last(store: SqliteStore) -> None:
+    await store.events.save("test", events(10))
+    async with store.events.read() as session:
+        await session.types()
+        await store.events.save("test", events(10))
+        await asyncio.sleep(3 * OLD_SECONDS)
+        assert sum([len(block) async for block in session.scan("test", WHOLE, ())]) == 10
+
+
+async def test_another_program_that_reads_for_long_is_told_of_and_stops_no_save(
+    store: SqliteStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.events.save("test", events(10))
+    with closing(sqlite3.connect(tmp_path / "x.events.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM types").fetchone()
+        assert await write_much(store, tmp_path) > BYTES
+        assert "another program reads the database for long" in caplog.text
+    await store.events.save("test", events(1_000))
+    assert log_bytes(tmp_path) < BYTES
