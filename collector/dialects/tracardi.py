@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from collector.dialects.dialect import Context, Dialect, Endpoint, Translation
-from collector.dialects.tracardi_events import SECRETS, translated
+from collector.dialects.tracardi_common import SECRETS
+from collector.dialects.tracardi_events import translated
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
 from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated

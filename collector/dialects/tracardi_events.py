@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
+from collector.dialects.tracardi_common import common_parts
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
 from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import ABSENT, MAX_DATA_DEPTH
+from cube.event import ABSENT
 from cube.web import Reply, Request
-
-SECRETS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api_key"}
-)
-"""Names, in small letters, of what is never stored of a request."""
 
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id
-_HEADERS = ("User-Agent", "Referer", "Origin", "Accept-Language", "X-Timestamp")
 
 
 def translated(payload: Payload, request: Request, context: Context) -> Translation:
     """Return the events of a payload as drafts, and the reply with the ids of profile and session."""
     profile = _profile_id(payload, context)
     debugging = payload.options.get("debugger") is True
-    common = _common(payload, profile, request, context)
+    common, unfit = common_parts(payload, profile, request, context)
     moments = _Moments(payload.times, _sent(request), context.now)
     drafts = [_draft(event, common, moments, debugging) for event in payload.events]
     session = None if payload.session is None else payload.session["id"]
@@ -39,8 +34,11 @@ def translated(payload: Payload, request: Request, context: Context) -> Translat
         tuple(str(draft.id) for draft in drafts) if debugging else (),
         len(payload.events) + len(payload.wrong),
         tuple(error for error, _ in payload.wrong),
+        len(unfit) if payload.events else 0,
     )
     refusals = [Refusal(error.message, raw) for error, raw in payload.wrong]
+    if payload.events:
+        refusals += unfit
     if not payload.wants("saveEvent", "saveEvents"):
         reply = _reply(told, refusals)
         return Translation((), lambda _: reply)
@@ -74,53 +72,6 @@ def _handed_over(payload: Payload) -> str | None:
     for name in ("tracardi", "pass", "profile"):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _common(payload: Payload, profile: str | None, request: Request, context: Context) -> dict[str, Any]:
-    """Return what the data of all events of a payload has, without what is empty."""
-    parts = {"properties": payload.properties, "options": payload.options, "metadata": payload.metadata}
-    common: dict[str, Any] = {
-        "source": _source(payload.source, context),
-        "session": _entity(payload.session, payload.wants("saveSession")),
-        "profile": _entity(payload.profile, payload.wants("saveProfile")),
-        "device": payload.device,
-        "context": payload.context,
-        "request": _request(payload.request, request),
-        "payload": {name: part for name, part in parts.items() if part},
-    }
-    common["profile"] = {**common["profile"], "id": profile} if profile is not None else {}
-    return {name: part for name, part in common.items() if part}
-
-
-def _source(source: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
-    """Return the source as it is stored: where it is a key, by the name of the key."""
-    return source if context.key is None else {**source, "id": context.key}
-
-
-def _entity(entity: Mapping[str, Any] | None, whole: bool) -> Mapping[str, Any]:
-    if entity is None:
-        return {}
-    return entity if whole else {"id": entity["id"]}
-
-
-def _request(given: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """Return what the client says of its request, and with it what the request itself says."""
-    cleaned: dict[str, Any] = _without_secrets(given, MAX_DATA_DEPTH)
-    headers = {name.lower(): request.headers[name] for name in _HEADERS if name in request.headers}
-    own = cleaned.get("headers", {})
-    return {**cleaned, "headers": {**headers, **own}} if headers and isinstance(own, dict) else cleaned
-
-
-def _without_secrets(value: Any, depth: int) -> Any:
-    if depth < 0:  # the event is refused for that
-        return value
-    if isinstance(value, Mapping):
-        return {
-            name: _without_secrets(item, depth - 1)
-            for name, item in value.items()
-            if name.lower() not in SECRETS
-        }
-    return [_without_secrets(item, depth - 1) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,19 +129,23 @@ def _draft(event: TrackedEvent, common: Mapping[str, Any], moments: _Moments, de
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the reply to a payload tells, beside what became of its ``count`` events."""
+    """What the reply to a payload tells, beside what became of its ``count`` events.
+
+    ``unfit``: how many refusals are not of events, but of what they have in common.
+    """
 
     profile: str | None
     session: str | None
     events: Sequence[str]
     count: int
     wrong: Sequence[InvalidPayload]
+    unfit: int
 
 
 def _reply(told: _Told, refusals: Sequence[Refusal]) -> Reply:
     if not told.count:
         return Reply(b"null")
-    if len(refusals) == told.count:
+    if len(refusals) - told.unfit == told.count:
         return _refused(told, refusals)
     return Reply.json(
         {

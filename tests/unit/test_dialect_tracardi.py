@@ -74,6 +74,10 @@ def answered(translation: Translation, *more: Refusal) -> tuple[int, Any]:
     return reply.status, json.loads(reply.body)
 
 
+def profile_id(translation: Translation) -> Any:
+    return answered(translation)[1]["profile"]["id"]
+
+
 def profile_of(translation: Translation) -> Any:
     status, told = answered(translation)
     assert status == 200
@@ -309,6 +313,22 @@ def test_a_bad_event_costs_none_beside_it(event: Any, location: list[str]) -> No
     assert problem["loc"] == ["body", "events", 0, *location]
     assert problem["type"] in ("missing", "value_error")
     assert problem["msg"] == refusal.reason
+
+
+@pytest.mark.parametrize("bad", [b"NaN", b"1e400", b'"\\ud83d"', b'"\xfc"'])
+def test_a_bad_value_that_events_have_in_common_costs_none_of_them(bad: bytes) -> None:
+    body = b"""{"source": {"id": "s"}, "session": {"id": "s1", "x": %b}, "context": {"page": "/a", "x": %b},
+        "device": {"n": 18446744073709551616}, "events": [{"type": "a"}, {"type": "b"}]}"""
+    translation = translated(request(body=body % (bad, bad)))
+    assert [event.data for event in parsed(translation)] == [
+        {"type": type, "source": {"id": "s"}, "session": {"id": "s1"}, "device": {"n": 2.0**64}}
+        | {"profile": {"id": profile_id(translation)}}
+        for type in ("a", "b")
+    ]
+    assert [list(refusal.payload) for refusal in translation.refusals] == [["session"], ["context"]]
+    status, told = answered(translation)
+    assert (status, len(told["errors"])) == (226, 2)
+    assert answered(translation, Refusal("one."), Refusal("two."))[0] == 406
 
 
 def test_an_event_that_cannot_be_stored_is_told() -> None:

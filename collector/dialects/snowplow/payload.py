@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from collector.dialects.dialect import Refusal
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
+from cube.property import is_unicode
 from cube.web import Request, json_text
 
 MAX_PARAMETERS: Final = 1000
@@ -35,7 +36,10 @@ def of_query(request: Request) -> Payload:
 
 
 def of_body(request: Request) -> Payload:
-    """Return the events of a body. The query is a part of each of them, and goes before the body."""
+    """Return the events of a body. The query is a part of each of them, and goes before the body.
+
+    What in the query is not UTF-8 is left out, and refused alone: it costs no event.
+    """
     try:
         query = query_of(request)
         body = json_text.decode_leniently(request.body)
@@ -45,9 +49,11 @@ def of_body(request: Request) -> Payload:
     if reason is not None:
         return Payload(refusals=(Refusal(f"{reason}; {_ACCEPTED}.", body),))
     items: Sequence[Any] = body["data"]
+    common = {name: value for name, value in query.items() if is_unicode(name + value)}
     return Payload(
-        [{**item, **query} for item in items if isinstance(item, Mapping)],
-        [
+        [{**item, **common} for item in items if isinstance(item, Mapping)],
+        [Refusal("Got a query that is not UTF-8; accepted is UTF-8.", query)] * (common != query)
+        + [
             Refusal(f"Got {shown(item)} as an event; accepted is an object.", item)
             for item in items
             if not isinstance(item, Mapping)
