@@ -118,7 +118,7 @@ class Mongos:
         if name not in answers:
             return {"ok": 1.0}  # ping, endSessions
         if name not in ("find", "listCollections"):
-            plain = {key: value for key, value in command.items() if key not in ("lsid", "writeConcern")}
+            plain = {key: value for key, value in command.items() if key not in ("lsid", "maxTimeMS", "writeConcern")}
             self.sent.append((database, plain))
         return answers[name](database, command)
 

@@ -7,6 +7,7 @@ nearest plain Python value, and nothing that is stored can make a scan fail.
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -54,6 +55,8 @@ def event_id(stored: Any) -> EventId:
     if isinstance(stored, ObjectId):
         return stored.binary
     value = plain(stored)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, (int, float, str)) and not isinstance(value, bool) else str(value)
 
 
@@ -67,11 +70,16 @@ def plain(value: Any) -> Any:
         case DatetimeMS():
             return _moment(int(value))
         case Decimal128():
-            return float(value.to_decimal())
+            return _number(value)
         case bytes():  # Binary as well
             return base64.b64encode(value).decode()
         case _:
             return _rare(value)
+
+
+def _number(value: Decimal128) -> float:
+    number = value.to_decimal()
+    return math.nan if number.is_nan() else float(number)  # float() refuses a signalling NaN
 
 
 def _rare(value: Any) -> Any:

@@ -67,8 +67,10 @@ class _Exchange:
 
     @property
     def replacement(self) -> Document:
-        """The event's document at its time."""
-        return {**encode(self.event), "t": DatetimeMS(self.times[1])}
+        """The event's document at its time; the id stays as it is stored."""
+        document = {**encode(self.event), "t": DatetimeMS(self.times[1])}
+        del document["_id"]
+        return document
 
 
 class Intents:
@@ -118,12 +120,25 @@ class Intents:
         commit.touched |= await self._open_times(commit.type, events)
 
     async def _stored(self, type: str, events: Sequence[Event]) -> dict[Any, Any]:
-        """Return the raw times (None: missing) stored under the ids of events."""
+        """Return the raw times (None: missing) stored under the ids of events.
+
+        To the server ids are equal by the collection's collation, and whatever their kind of number: an
+        event may stand under an id that is another one to us.
+        """
         collection = self._layout.events(type).with_options(codec_options=MILLISECONDS)
         ids = [stored_id(event.id) for event in events]
         async with answered():
             found = await collection.find({"_id": {"$in": ids}}, {"t": 1}).to_list(None)
-        return {document["_id"]: document.get("t") for document in found}
+        ours = [document for document in found if isinstance(document["_id"], (ObjectId, int, float, str))]
+        times = {document["_id"]: document.get("t") for document in ours}
+        if len(ours) == len(found) and times.keys() <= set(ids):
+            return times
+        for id in ids:
+            if id not in times:
+                async with answered():
+                    alike = await collection.find({"_id": id}, {"t": 1}).limit(1).to_list(None)
+                times.update((id, document.get("t")) for document in alike)
+        return times
 
     async def _open(self, commit: Touching, exchanges: Sequence[_Exchange], process: str) -> None:
         if not exchanges:

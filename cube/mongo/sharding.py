@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cube.errors import InvalidRequest, Unavailable
 from cube.mongo.faults import answered, without_credentials
-from cube.mongo.indexes import ensure
+from cube.mongo.indexes import BUILD_SECONDS, ensure
 from cube.mongo.layout import Document, Layout, Server
 from cube.mongo.metrics import MongoMetrics
 from cube.mongo.store import connect
@@ -55,7 +57,8 @@ async def shard(url: str, database: str, type: str) -> list[str]:
         await _refuse_other_servers(client, url)
         layout = Layout(client, client.get_database(database, codec_options=CodecOptions()), (), Server())
         sharded = [name for name in _names(database, type) if await _is_sharded(client, name)]
-        await ensure(layout.events(type), "t")
+        async with building(f"{type}_events"):
+            await ensure(layout.events(type), "t")
         await MongoMetrics(layout).begin(type)  # Square's cache is capped, and could not be sharded
         for command in commands(database, type):
             if command.collection not in sharded:
@@ -74,7 +77,7 @@ async def _refuse_other_servers(client: Any, url: str) -> None:
         hello = await client.get_database("admin").command("hello")
     if hello.get("msg") != "isdbgrid":
         raise InvalidRequest(
-            f"The MongoDB at {without_credentials(url)} is no mongos; accepted is the address of one, for"
+            f"The MongoDB at {without_credentials(url)} is not a mongos; accepted is the address of one, for"
             " only a sharded cluster can shard."
         )
 
@@ -98,9 +101,29 @@ async def _is_sharded(client: Any, name: str) -> bool:
 
 
 async def _run(client: Any, command: Command) -> None:
+    if "createIndexes" in command.document:
+        async with building(command.document["createIndexes"]):
+            await _send(client, command, BUILD_SECONDS)
+    else:
+        await _send(client, command)
+
+
+@asynccontextmanager
+async def building(name: str) -> AsyncIterator[None]:
+    """Say of a build whose server is lost sight of that it goes on."""
     try:
-        async with answered():
-            await client.get_database(command.database).command(command.document)
+        yield
+    except Unavailable as error:
+        raise Unavailable(
+            f"The index of {name} may be still building; run this again to see: {error.message}"
+        ) from error
+
+
+async def _send(client: Any, command: Command, seconds: float | None = None) -> None:
+    try:
+        async with answered(seconds):
+            with pymongo.timeout(seconds):  # in place of the socket's own; None: that
+                await client.get_database(command.database).command(command.document)
     except OperationFailure as error:
         reason = (error.details or {}).get("errmsg", error.code)
         raise Unavailable(f"The cluster refused {command}: {reason}") from None

@@ -103,7 +103,7 @@ def test_a_collection_that_is_sharded_in_another_way_is_refused_before_anything_
 def test_a_lone_server_is_refused(mongo_server: MongoServer) -> None:
     done = run("request", "--store", mongo_server.url)
     assert done.exit_code == 2
-    assert "is no mongos; accepted is the address of one" in done.stderr
+    assert "is not a mongos; accepted is the address of one" in done.stderr
 
 
 def test_sqlite_is_refused(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import bson
 import pytest
 from bson import DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
-from bson.binary import Binary
+from bson.binary import Binary, UuidRepresentation
 from bson.code import Code
+from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 
 from cube import instant
@@ -39,6 +43,10 @@ SPAN = Span(T0, T0 + 10_000_000)
         (DatetimeMS(-(2**62)), instant.to_datetime(instant.EARLIEST)),
         (ObjectId("0" * 24), "0" * 24),
         (Decimal128("1.5"), 1.5),
+        (Decimal128("Infinity"), math.inf),
+        (Decimal128("1E+6000"), math.inf),
+        (uuid.UUID(int=1), "AAAAAAAAAAAAAAAAAAAAAQ=="),
+        (-0.0, -0.0),
         (Binary(b"ab", 128), "YWI="),
         (b"ab", "YWI="),
         (Regex("^a", "i"), "/^a/"),
@@ -54,12 +62,67 @@ SPAN = Span(T0, T0 + 10_000_000)
     ],
 )
 def test_every_kind_of_bson_becomes_a_plain_value(stored: Any, shown: Any) -> None:
-    batch = bson.encode({"t": DatetimeMS(T0), "d": {"x": stored}})
+    options = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
+    batch = bson.encode({"t": DatetimeMS(T0), "d": {"x": stored}}, codec_options=options)
 
     [data] = Decoder(ids=False).block(batch).data
 
     assert data == {"x": shown}
     assert type(data["x"]) is type(shown)
+
+
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "-sNaN"])
+def test_a_decimal_that_is_no_number_costs_nobody_a_scan(text: str) -> None:
+    batch = bson.encode({"_id": Decimal128(text), "t": DatetimeMS(T0), "d": {"x": Decimal128(text)}})
+
+    block = Decoder(ids=True).block(batch)
+
+    assert math.isnan(block.data[0]["x"])
+    assert block.ids == ["nan"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "shown"),
+    [
+        (b"\x06", b"", None),  # undefined
+        (b"\x0e", b"\x02\x00\x00\x00s\x00", "s"),  # symbol
+        (b"\x0c", b"\x02\x00\x00\x00c\x00" + bytes(12), {"$ref": "c", "$id": "0" * 24}),  # DBPointer
+    ],
+)
+def test_kinds_that_bson_has_given_up_are_read(kind: bytes, content: bytes, shown: Any) -> None:
+    """The driver cannot write them any more; old databases hold them."""
+    data = kind + b"x\x00" + content + b"\x00"
+    inner = (len(data) + 4).to_bytes(4, "little") + data
+    fields = b"\x09t\x00" + T0.to_bytes(8, "little") + b"\x03d\x00" + inner + b"\x00"
+
+    block = Decoder(ids=False).block((len(fields) + 4).to_bytes(4, "little") + fields)
+
+    assert block.data == [{"x": shown}]
+
+
+async def test_an_id_that_the_server_takes_for_another_is_replaced_under_that(database: Database) -> None:
+    """A decimal 5 is 5 to MongoDB; to the driver it is not."""
+    await database.raw.test_events.insert_one({"_id": Decimal128("5"), "t": DatetimeMS(T0), "d": "old"})
+    store = await database.open()
+
+    async with asyncio.timeout(20):
+        await store.events.save("test", [event(T0 + 1, 5, "new"), event(T0 + 2, 6, "other")])
+
+    found = {(id, data) for _, id, data in await rows(store)}
+    assert found in ({(5, "new"), (6, "other")}, {(5, "new"), (5.0, "old"), (6, "other")})
+
+
+async def test_ids_are_equal_as_the_collections_collation_has_it(database: Database) -> None:
+    collation = {"locale": "en", "strength": 2}
+    await database.raw.create_collection("test_events", collation=collation)
+    store = await database.open()
+    await store.events.save("test", [event(T0, "A", 1)])
+
+    async with asyncio.timeout(20):
+        await store.events.save("test", [event(T0 + 1, "a", 2)])
+
+    found = [data for _, _, data in await rows(store)]
+    assert found in ([2], [1, 2])  # one document to a MongoDB, two where the server has no collation of ids
 
 
 def test_text_that_is_no_utf_8_is_read_with_replacement_characters() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import dns.exception
 import pytest
+from pymongo.asynchronous import srv_resolver
 from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, NetworkTimeout, OperationFailure
 
 from cube.errors import InvalidSettings, Unavailable
+from cube.event import Event
 from cube.mongo import open_store
 from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
 from tests.unit.mongo_support import sockets_dropped
@@ -97,3 +101,24 @@ async def test_who_is_cancelled_while_waiting_for_the_server_stays_so() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await wait()
+
+
+async def test_a_name_that_cannot_be_looked_up_is_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store of mongodb+srv is opened late, so that a collector with a spool starts without DNS."""
+
+    async def unanswered(*_: Any, **__: Any) -> None:
+        raise dns.exception.Timeout
+
+    monkeypatch.setattr(srv_resolver, "_resolve", unanswered)
+    url = "mongodb+srv://user:secret@cluster.example.com/"
+    with pytest.raises(Unavailable, match="No MongoDB answers at") as refused:
+        await open_store(url, "test")
+    assert "secret" not in refused.value.message
+    store = await open_store(url, "test", late=True)
+    with pytest.raises(Unavailable, match="cannot be looked up"):
+        await store.ping()
+    with pytest.raises(Unavailable, match="cannot be looked up"):
+        await store.events.save("test", [Event("test", 0, "a")])
+    await store.close()
