@@ -18,6 +18,8 @@ _HEADER = struct.Struct("<iiii")  # of every message: length, request id, respon
 _OP_MSG, _OP_QUERY, _OP_REPLY = 2013, 2004, 1
 _BODY_AT = 5  # of an OP_MSG: after the flags and the kind of its first section
 
+_OF_THE_DRIVER = ("lsid", "maxTimeMS", "writeConcern")
+
 Answer = dict[str, Any]
 
 
@@ -118,7 +120,7 @@ class Mongos:
         if name not in answers:
             return {"ok": 1.0}  # ping, endSessions
         if name not in ("find", "listCollections"):
-            plain = {key: value for key, value in command.items() if key not in ("lsid", "maxTimeMS", "writeConcern")}
+            plain = {key: value for key, value in command.items() if key not in _OF_THE_DRIVER}
             self.sent.append((database, plain))
         return answers[name](database, command)
 
