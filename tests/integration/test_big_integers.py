@@ -21,11 +21,15 @@ READ = [2.0**64, -(2.0**64), 2**63 - 1]
 INNER = {"schema": "s", "data": {"schema": "iglu:a/seen/jsonschema/1-0-0", "data": DATA}}
 PACKED = base64.b64encode(json.dumps(INNER).encode()).decode()
 CLOUD = {"specversion": "1.0", "id": "1", "source": "/s", "type": "seen", "data": DATA}
+VALUES = {"values": [{"key": "a", "value": {"arrayValue": {"values": [{"intValue": n} for n in DATA["a"]]}}}]}
+RECORDS = [{"eventName": "seen", "timeUnixNano": "1700000000000000000", "body": {"kvlistValue": VALUES}}]
+LOGS = {"resourceLogs": [{"scopeLogs": [{"logRecords": RECORDS}]}]}
 EYE = {"session_id": "s", "category": "c", "name": "n", "timestamp": "2021-01-01T09:15:27", "data": DATA}
 TRACK = {"type": "track", "event": "seen", "userId": "u", "messageId": "m", "properties": DATA}
 
 FORMS: dict[str, tuple[str, Any, str, str, dict[str, str]]] = {
     "cloudevents": ("/cloudevents", CLOUD, "seen", "data", {"Content-Type": "application/cloudevents+json"}),
+    "otlp": ("/v1/logs", LOGS, "seen", "body", {}),
     "segment": ("/v1/batch", {"batch": [TRACK]}, "seen", "properties", {}),
     "tracardi": (
         "/track",
