@@ -11,7 +11,7 @@ from collector.dialects.snowplow.network_user import is_anonymous
 from collector.intake import Intakes
 from cube.errors import CubeError
 from cube.event import Event, make_id
-from cube.web import Gate, Request
+from cube.web import Gate, Request, kind_of
 
 TYPE = "cube_request"
 
@@ -38,7 +38,7 @@ class RequestEvents:
         environment = self._gate.keyless if request.caller is None else request.caller.environment
         if environment is None:
             return
-        data = {"path": request.route, "method": request.method}
+        data = {"path": request.route, "method": kind_of(request)}
         if not is_anonymous(request):
             data["ip"] = request.remote
         event = Event(TYPE, self._clock(), make_id(), data)

@@ -10,7 +10,7 @@ from typing import Any
 from cube.errors import CubeError
 from cube.event import Event, make_id
 from cube.store.ports import EventStore
-from cube.web import Request
+from cube.web import Request, kind_of
 from evaluator.aside import Clock
 
 REQUEST, COMPUTE = "cube_request", "cube_compute"
@@ -33,7 +33,7 @@ class SelfEvents:
 
     def requested(self, request: Request) -> None:
         """Note a request: ``{ip, path, method}``."""
-        self._add(REQUEST, {"ip": request.remote, "path": request.route, "method": request.method})
+        self._add(REQUEST, {"ip": request.remote, "path": request.route, "method": kind_of(request)})
 
     def computed(self, type: str, expression: str, milliseconds: float) -> None:
         """Note a computation: ``{expression, ms}``; those of our own events would never end."""

@@ -17,7 +17,7 @@ from cube.web.log import set_up_log
 from cube.web.pages import Hosts
 from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
 from cube.web.proxies import Proxies
-from cube.web.request import Reply, Request, refusal
+from cube.web.request import Reply, Request, kind_of, refusal
 from cube.web.route import Operation, Parameter, Route
 from cube.web.sentry import reporting
 from cube.web.server import Server
@@ -50,6 +50,7 @@ __all__ = [
     "address",
     "followed_keys",
     "hosts_of",
+    "kind_of",
     "open_datagrams",
     "open_listening",
     "refusal",

@@ -177,6 +177,7 @@ class Exchange(HTTPMessageDelegate):
             raise Overloaded(f"All {self._service.max_sockets} WebSockets are taken.")
         self._admit(route.socket_scope)
         delegate = self._service.upgrade(self._connection, start_line, self.request, talk)
+        self.request.is_socket = True
         self._service.ended(self)  # from here on it counts as a socket
         return delegate
 

@@ -35,8 +35,8 @@ class Request:
     """One HTTP request, its body read and inflated.
 
     ``path`` and ``query`` are as sent, without the question mark; bytes outside ASCII are percent-encoded.
-    ``id`` is the caller's
-    ``X-Request-Id`` where that is harmless, else made here; it stands in the reply and in the log.
+    ``id`` is the caller's ``X-Request-Id`` where that is harmless, else made here; it stands in the reply
+    and in the log. ``is_socket``: whether it has opened a WebSocket.
     ``captures``: the parts of the path that a route in braces matched, decoded. ``route``: the path with
     those parts in braces, "" where nothing is there; it and not ``path`` is for logs and figures, for a
     part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``remote``,
@@ -49,6 +49,7 @@ class Request:
         "captures",
         "headers",
         "id",
+        "is_socket",
         "method",
         "path",
         "query",
@@ -66,6 +67,7 @@ class Request:
         self.caller: Caller | None = None
         self.captures: Mapping[str, str] = {}
         self.route = ""
+        self.is_socket = False
         self.scheme = "http"
         given = headers.get("X-Request-Id")
         self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
@@ -108,6 +110,11 @@ class Reply:
     def json(cls, value: Any, status: int = 200) -> Reply:
         """Make a reply of a JSON value."""
         return cls(json_text.encode(value), status)
+
+
+def kind_of(request: Request) -> str:
+    """Return how ``cube_request`` events name a request, as Square's do: by its method, or WebSocket."""
+    return "WebSocket" if request.is_socket else request.method
 
 
 class MethodNotAllowed(CubeError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import requests
 
 from cube.client import Evaluator
 from tests.daemon import daemon
+from tests.web_client import HANDSHAKE, ask
 
 SETTINGS = """
 [environments.shop]
@@ -47,3 +49,26 @@ def test_they_go_where_their_caller_belongs_without_keys_and_unwanted_addresses(
         }
         (nobody,) = (event.data for event in everybody.events("cube_request(*)"))
         assert nobody == {"path": "/i", "method": "GET"}
+
+
+def test_sockets_are_told_as_squares_cube_tells_them(tmp_path: Path) -> None:
+    """The method is ``WebSocket`` for one that opened, and GET for one that was refused."""
+    store, flags = f"sqlite:{tmp_path}", ("--self-events", "true")
+    with (
+        daemon("collector", store, tmp_path, *flags) as collector,
+        daemon("evaluator", store, tmp_path, *flags) as evaluator,
+    ):
+        foreign = HANDSHAKE | {"Origin": "https://other.example"}
+        for running, path in ((collector, "/1.0/event/put"), (evaluator, "/1.0/metric/get")):
+            assert asyncio.run(ask(running.port, "GET", f"{path}?api_key=x", headers=HANDSHAKE)).status == 101
+            assert asyncio.run(ask(running.port, "GET", path, headers=foreign)).status == 403
+    with daemon("evaluator", store, tmp_path) as evaluator, Evaluator(evaluator.http) as asking:
+        told = sorted(
+            (event.data["path"], event.data["method"]) for event in asking.events("cube_request(*)")
+        )
+    assert told == [
+        ("/1.0/event/put", "GET"),
+        ("/1.0/event/put", "WebSocket"),
+        ("/1.0/metric/get", "GET"),
+        ("/1.0/metric/get", "WebSocket"),
+    ]
