@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from collector.unknown_keys import UnknownKeys
 from cube.environment import Caller
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.event import ABSENT, Event
@@ -25,10 +26,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Valid events in the order sent, and the length of the JSON text that they came in."""
+    """Valid events in the order sent, and the length of the JSON text that they came in.
+
+    ``unknown``: the keys in it that no event has; None where nobody looked for them.
+    """
 
     events: Sequence[Event]
     size: int
+    unknown: UnknownKeys | None = None
+
+    @property
+    def warnings(self) -> dict[str, list[str]]:
+        """What an answer says of a batch that was taken: ``{"warnings": [sentence, …]}``, or nothing."""
+        warnings = self.unknown.warnings() if self.unknown else []
+        return {"warnings": warnings} if warnings else {}
 
     def check_types(self, caller: Caller) -> None:
         """Raise `AccessDenied` where the caller's key is not for the type of one of the events."""
@@ -97,7 +108,9 @@ async def read_message_aside(text: bytes, limits: Limits, *, now: int) -> Messag
     return await asyncio.to_thread(read_message, text, limits, now=now)
 
 
-def read_each(text: bytes, limits: Limits, *, now: int) -> tuple[list[Event], list[InvalidRequest]]:
+def read_each(
+    text: bytes, limits: Limits, *, now: int, note_unknown: Callable[[list[str]], None] | None = None
+) -> tuple[list[Event], list[InvalidRequest]]:
     """Read a datagram: the events that are valid, and what is wrong with each other one."""
     events: list[Event] = []
     errors: list[InvalidRequest] = []
@@ -107,7 +120,7 @@ def read_each(text: bytes, limits: Limits, *, now: int) -> tuple[list[Event], li
         return [], [error]
     for item in raw if isinstance(raw, list) else [raw]:
         try:
-            events.append(Event.parse(item, now=now))
+            events.append(Event.parse(item, now=now, note_unknown=note_unknown))
         except InvalidEvent as error:
             errors.append(error)
     return events, errors
@@ -132,22 +145,24 @@ def _checked(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
     if not isinstance(raw, list):
         if len(text) > limits.event_bytes:
             raise _event_too_large(limits, None)
-        return Batch((Event.parse(raw, now=now),), len(text))
+        alone = UnknownKeys()
+        return Batch((Event.parse(raw, now=now, note_unknown=alone.add),), len(text), alone)
     if len(raw) > limits.events:
         raise TooLarge(
             f"Got {len(raw)} events; accepted are {limits.events} in one array.", limit=limits.events
         )
     if len(text) > limits.event_bytes:
         _check_sizes(text, limits)
-    return Batch(_parse_all(raw, now), len(text))
+    unknown = UnknownKeys()
+    return Batch(_parse_all(raw, now, unknown), len(text), unknown)
 
 
-def _parse_all(raw: list[Any], now: int) -> list[Event]:
+def _parse_all(raw: list[Any], now: int, unknown: UnknownKeys) -> list[Event]:
     events: list[Event] = []
-    parse, append = Event.parse, events.append
+    parse, append, note = Event.parse, events.append, unknown.add
     try:
         for item in raw:
-            append(parse(item, now=now))
+            append(parse(item, now=now, note_unknown=note))
     except InvalidEvent as error:
         raise error.at(len(events)) from None
     return events

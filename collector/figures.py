@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -38,6 +38,12 @@ class IntakeFigures:
         )
         self._refused = Counter(
             "cube_events_refused", "Events that were not accepted, by reason.", ["reason"], registry=registry
+        )
+        self._unknown = Counter(
+            "cube_events_unknown_keys",
+            "Keys of accepted events that no event has, by the key that they may be meant for.",
+            ["meant"],
+            registry=registry,
         )
         self._spooled = Counter("cube_events_spooled", "Events accepted into the spool.", registry=registry)
         self._seconds = Histogram(
@@ -86,6 +92,11 @@ class IntakeFigures:
         in the spool (``store``), what the horizon says (``too_old``, ``too_new``, ``expired``), or one
         of `REASONS`."""
         self._refused.labels(reason).inc(events)
+
+    def unknown(self, counts: Mapping[str, int]) -> None:
+        """Count keys that were left out, by the key that they may be meant for, or ``none``."""
+        for meant, count in counts.items():
+            self._unknown.labels(meant).inc(count)
 
     def drained(self, events: int) -> None:
         """Count events that went from the spool to the store."""

@@ -47,7 +47,10 @@ class PutEvents:
             raise
         _check_types(batch, request.admitted, intake)
         spooled = await intake.accept(batch)
-        return Reply.json({"spooled": spooled}, self._spooled_status) if spooled else _DONE
+        warnings = batch.warnings
+        if spooled:
+            return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
+        return Reply.json(warnings) if warnings else _DONE
 
 
 class EventFeed:
@@ -77,7 +80,8 @@ class EventFeed:
             return
         self._waiting += 1
         self._waiting_bytes += len(message)
-        stored.add_done_callback(partial(self._settled, read.ack, len(message)))
+        answer = _echo(read.ack) | ({} if read.ack is ABSENT else read.batch.warnings)
+        stored.add_done_callback(partial(self._settled, answer, len(message)))
 
     async def _read(self, message: bytes) -> Message:
         try:
@@ -109,24 +113,28 @@ class EventFeed:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         return self._intake.offer(batch)
 
-    def _settled(self, ack: Any, size: int, settled: asyncio.Future[int]) -> None:
+    def _settled(self, acknowledged: dict[str, Any], size: int, settled: asyncio.Future[int]) -> None:
         self._waiting_bytes -= size
-        if settled.exception() is None and ack is ABSENT:
+        if settled.exception() is None and not acknowledged:
             self._answered()
             return
-        answer = settled.get_loop().create_task(self._answer(ack, settled))
+        answer = settled.get_loop().create_task(self._answer(acknowledged, settled))
         self._answers.add(answer)  # the loop itself keeps no task alive
         answer.add_done_callback(self._answers.discard)
 
-    async def _answer(self, ack: Any, settled: asyncio.Future[int]) -> None:
+    async def _answer(self, acknowledged: dict[str, Any], settled: asyncio.Future[int]) -> None:
         error = settled.exception()
         try:
             if error is not None:
-                await self._link.fail(error, **_echo(ack))
+                await self._link.fail(
+                    error, **{key: ack for key, ack in acknowledged.items() if key == "ack"}
+                )
+            elif not acknowledged:
+                return
             elif settled.result():
-                await self._link.send({**_echo(ack), "spooled": True})
+                await self._link.send({**acknowledged, "spooled": True})
             else:
-                await self._link.send(_echo(ack))
+                await self._link.send(acknowledged)
         finally:
             self._answered()
 

@@ -19,6 +19,7 @@ from collector.budget import Account, Budget
 from collector.figures import REASONS, IntakeFigures
 from collector.leaps import Kept
 from collector.parcel import Parcel, locate
+from collector.unknown_keys import UnknownKeys
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.event import Event
 from cube.horizon import Horizon
@@ -120,6 +121,8 @@ class Intake:
             self._figures.refused(len(batch.events), "stopping")
             raise
         self._figures.accepted(len(batch.events))
+        if batch.unknown:
+            self.noted(batch.unknown)
         parcels = [self._queue(*part) for part in parts]
         return parcels[0].settled if len(parcels) == 1 else self._all(parcels)
 
@@ -130,6 +133,10 @@ class Intake:
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
             self._figures.refused(told if events is None else events, reason)
+
+    def noted(self, unknown: UnknownKeys) -> None:
+        """Count keys of accepted events that no event has."""
+        self._figures.unknown(unknown.counts())
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""

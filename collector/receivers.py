@@ -12,6 +12,7 @@ from collector.datagram import Datagrams, Read
 from collector.dialects.statsd import StatsdReader
 from collector.figures import DatagramFigures
 from collector.intake import Intakes
+from collector.unknown_keys import UnknownKeys
 from cube.errors import CubeError
 from cube.event import Event
 from cube.settings import CollectorSettings
@@ -49,7 +50,11 @@ def receivers(
         return Receiver(name, Datagrams(intakes, gate, read, figures, trusted=trusted), port)
 
     def read_native(datagram: bytes) -> tuple[Sequence[Event], Sequence[CubeError]]:
-        return read_each(datagram, limits, now=clock())
+        unknown = UnknownKeys()
+        events, errors = read_each(datagram, limits, now=clock(), note_unknown=unknown.add)
+        if unknown and gate.keyless is not None:
+            intakes[gate.keyless.name].noted(unknown)
+        return events, errors
 
     yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
     if settings.dialects.statsd:

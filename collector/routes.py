@@ -55,7 +55,8 @@ def routes(
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
         replies={
-            200: "All are stored durably.",
+            200: "All are stored durably. Where an event had a key that no event has, but that is near to"
+            " one (`timestamp`, `Data`), `warnings` is an array of sentences that say so.",
             202: "All are durable, but so many as `spooled` says are only in the collector's spool: they"
             " are stored once the store answers again.",
         },

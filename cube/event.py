@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from cube import instant
+from cube import event_keys, instant
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.property import is_property, is_unicode, step
 from cube.shown import shown
@@ -68,11 +68,20 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     timed: bool = True
 
     @classmethod
-    def parse(cls, raw: object, *, now: int, unit_known: bool = False) -> Event:
+    def parse(
+        cls,
+        raw: object,
+        *,
+        now: int,
+        unit_known: bool = False,
+        note_unknown: Callable[[list[str]], None] | None = None,
+    ) -> Event:
         """Check one decoded JSON value and make it an event that arrived at `now`.
 
         A time that is a number has to be plausible as milliseconds (`instant.parse_plausible`), unless its
-        ``unit_known`` is what a dialect has seen to.
+        ``unit_known`` is what a dialect has seen to. Keys that no event has are left out, and
+        ``note_unknown`` is called with them; beside them there must be data, so that nothing is
+        accepted and then emptied.
         Raises `InvalidEvent` with the ``field`` (a path such as ``data.a[0].b``) and, where the
         event has a usable one, its ``id``.
         """
@@ -80,13 +89,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             raise InvalidEvent(f"Got {_shown(raw)} as an event; accepted is an object.")
         id, time = raw.get("id", ABSENT), raw.get("time", ABSENT)
         try:
-            return cls(
+            event = cls(
                 _type(raw.get("type", ABSENT)),
                 now if time is ABSENT else _time(time, unit_known),
                 make_id() if id is ABSENT else _id(id),
                 _data(raw.get("data", ABSENT)),
                 time is not ABSENT,
             )
+            if not event_keys.KEYS.issuperset(raw):
+                _note_unknown(event_keys.unknown(raw), event, note_unknown)
+            return event
         except InvalidEvent as error:
             if isinstance(id, (str, int, float)) and not isinstance(id, bool):
                 error.details.setdefault("id", id)
@@ -120,6 +132,13 @@ def is_type(name: str) -> bool:
 def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
     """Return what the ids of one process (by its number, for a fork is another) are made of."""
     return os.urandom(5), count(int.from_bytes(os.urandom(3), "big"))
+
+
+def _note_unknown(keys: list[str], event: Event, note: Callable[[list[str]], None] | None) -> None:
+    if event.data is ABSENT:
+        raise InvalidEvent(event_keys.without_data(keys), field="data")
+    if note is not None:
+        note(keys)
 
 
 def _type(value: object) -> str:

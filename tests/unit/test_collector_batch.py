@@ -47,8 +47,8 @@ def test_an_event_without_time_happens_now() -> None:
 
 def test_the_first_wrong_event_is_named() -> None:
     with pytest.raises(InvalidEvent) as refused:
-        read([{"type": "a"}, {"type": "a", "id": "x", "data": {"$b": 1}}, {"type": "?"}])
-    assert refused.value.details == {"index": 1, "id": "x", "field": "data.$b"}
+        read([{"type": "a"}, {"type": "a", "id": "x", "data": {"$b": {"": 1}}}, {"type": "?"}])
+    assert refused.value.details == {"index": 1, "id": "x", "field": 'data["$b"][""]'}
 
 
 def test_a_lone_wrong_event_has_no_index() -> None:
@@ -116,7 +116,7 @@ def test_a_message_may_ask_to_be_acknowledged(token: Any) -> None:
 
 
 def test_a_message_without_a_token_is_silent() -> None:
-    assert message({"type": "a", "events": [], "ack": 1}).ack is ABSENT
+    assert message({"type": "a", "events": [], "ack": 1, "data": 1}).ack is ABSENT
     assert message([{"type": "a"}]).ack is ABSENT
     assert message({"events": {"type": "a"}}).ack is ABSENT
 

@@ -53,8 +53,23 @@ def test_absent_data_and_null_are_kept_apart() -> None:
     assert parse(data=None).data is None
 
 
-def test_unknown_keys_are_ignored() -> None:
-    assert parse(tags=["a"], time=NOW, id=1) == parse(time=NOW, id=1)
+def test_unknown_keys_beside_data_are_noted_and_left_out() -> None:
+    noted: list[list[str]] = []
+    raw = {"type": "test", "tags": ["a"], "id": 1, "data": None, "Time": 3}
+    event = Event.parse(raw, now=NOW, note_unknown=noted.append)
+    assert (event.id, event.time, event.data) == (1, NOW, None)
+    assert noted == [["tags", "Time"]]
+    assert Event.parse(raw, now=NOW) == event
+
+
+def test_without_data_they_refuse_the_event_that_would_be_empty() -> None:
+    with pytest.raises(
+        InvalidEvent, match='Got no data but the unknown keys "tags", "Time"; accepted is'
+    ) as refused:
+        parse(tags=["a"], id=1, Time=3)
+    assert refused.value.details == {"field": "data", "id": 1}
+    with pytest.raises(InvalidEvent, match=r'unknown keys "k0", .*"k9", …; accepted'):
+        parse(**{f"k{n}": n for n in range(100)})
 
 
 def test_an_event_without_id_gets_one_of_its_own() -> None:
