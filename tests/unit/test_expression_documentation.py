@@ -59,5 +59,5 @@ def test_the_page_names_every_word_and_bound() -> None:
 
 
 def test_the_examples_are_found() -> None:
-    assert len(rows("Canonical text")) == len(rows("Errors")) == 4
+    assert len(rows("Canonical text")) == len(rows("Errors")) == 5
     assert len(blocks("Metrics")) == 4
