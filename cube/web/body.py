@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.shown import shown
+from cube.web.decoding import ENCODINGS, ERRORS, Decoder, Encoding
 from cube.web.request import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
 """What cannot be compressed is longer so than it was."""
 
 MEMBERS = 1_000
-"""The members of a gzip body; one costs some microseconds, however little it holds."""
+"""The members of a gzip body, or the frames of a zstd one; each costs some microseconds, even if empty."""
 
 PART_BYTES = 64 * 1024
 """Parts of a body that are smaller are put together: each costs memory beside its bytes."""
 
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _PLAIN = ("", "identity")
-_GZIP = ("gzip", "x-gzip")
 
 
 class BodyMemory:
@@ -78,49 +76,61 @@ class BodyMemory:
 class Body:
     """The body of one request; no more than ``limit`` bytes of it, inflated, are ever held.
 
-    Of a gzip body no more than ``limit`` bytes are read from the wire either, but for `WIRE_BYTES`, and
+    Of an encoded body no more than ``limit`` bytes are read from the wire either, but for `WIRE_BYTES`, and
     no more than `MEMBERS` members. Raises `TooLarge`, `UnsupportedEncoding` (from the head alone),
-    `InvalidRequest` (broken gzip) and `Overloaded` (bodies hold too much together). `release` is to be
-    called at the end.
+    `InvalidRequest` (one that cannot be decoded) and `Overloaded` (bodies hold too much together).
+    `release` is to be called at the end.
     """
 
-    __slots__ = ("_inflater", "_limit", "_members", "_memory", "_parts", "_size", "_wire")
+    __slots__ = (
+        "_decoder",
+        "_encoding",
+        "_held",
+        "_limit",
+        "_members",
+        "_memory",
+        "_parts",
+        "_size",
+        "_wire",
+    )
 
     def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyMemory) -> None:
         self._limit = limit
         self._memory = memory
         self._parts: list[bytes | bytearray] = []
         self._size = 0
+        self._held = 0
         self._wire = 0
         self._members = 1
-        self._inflater: zlib._Decompress | None = None
-        encoding = headers.get("Content-Encoding")
-        if encoding is not None and encoding.strip().lower() not in _PLAIN:
-            self._inflater = _inflater(encoding)
+        self._encoding = _encoding(headers.get("Content-Encoding", ""))
+        self._decoder = None if self._encoding is None else self._encoding.decoder(limit)
         if announced_bytes(headers) > self._wire_limit:
             raise _too_large(limit)
 
     @property
     def _wire_limit(self) -> int:
-        return self._limit if self._inflater is None else self._limit + WIRE_BYTES
+        return self._limit if self._encoding is None else self._limit + WIRE_BYTES
 
     def add(self, part: bytes) -> None:
         """Take the next part as it came over the wire."""
-        if self._inflater is None:
+        if self._encoding is None or self._decoder is None:
             self._keep(part)
             return
         self._wire += len(part)
         if self._wire > self._wire_limit:
             raise _too_large(self._limit)
         while part:
-            if self._inflater.eof:  # a gzip body may have several members
-                self._inflater = self._next_member()
-            part = self._inflate(self._inflater, part)
+            if self._decoder.eof:
+                self._decoder = self._next_decoder(self._encoding)
+            part = self._decode(self._encoding, self._decoder, part)
 
     def complete(self) -> bytes:
         """Return the whole body."""
-        if self._inflater is not None and self._wire and not self._inflater.eof:
-            raise InvalidRequest("The gzip body ends before its end.")
+        if self._encoding is not None and self._decoder is not None and self._wire and not self._decoder.eof:
+            raise InvalidRequest(f"The {self._encoding.name} body ends before its end.")
+        self._decoder = None
+        self._memory.give_back(self._held - self._size)
+        self._held = self._size
         content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         whole = content if isinstance(content, bytes) else bytes(content)
         self._parts = [whole]
@@ -128,14 +138,17 @@ class Body:
 
     def release(self) -> None:
         """Hold nothing any more; once is enough."""
-        self._memory.give_back(self._size)
-        self._size = 0
+        self._memory.give_back(self._held)
+        self._size = self._held = 0
+        self._decoder = None
         self._parts.clear()
 
     def _keep(self, part: bytes) -> None:
         if self._size + len(part) > self._limit:
             raise _too_large(self._limit)
-        self._memory.take(len(part))
+        held = len(part) if self._encoding is None else len(part) * self._encoding.copies
+        self._memory.take(held)
+        self._held += held
         self._size += len(part)
         last = self._parts[-1] if self._parts else b""
         if isinstance(last, bytearray) and len(last) < PART_BYTES:
@@ -143,20 +156,24 @@ class Body:
         elif part:
             self._parts.append(part if len(part) >= PART_BYTES else bytearray(part))
 
-    def _next_member(self) -> zlib._Decompress:
+    def _next_decoder(self, encoding: Encoding) -> Decoder:
         self._members += 1
+        if not encoding.joined:
+            raise InvalidRequest(f"The {encoding.name} body goes on behind its end.")
         if self._members > MEMBERS:
-            raise InvalidRequest(f"The gzip body has more than {MEMBERS} members, which is the limit.")
-        return zlib.decompressobj(_GZIP_WINDOW)
+            raise InvalidRequest(
+                f"The {encoding.name} body has more than {MEMBERS} members, which is the limit."
+            )
+        return encoding.decoder(self._limit)
 
-    def _inflate(self, inflater: zlib._Decompress, part: bytes) -> bytes:
-        """Inflate a part and return what of it is still to be inflated."""
+    def _decode(self, encoding: Encoding, decoder: Decoder, part: bytes) -> bytes:
+        """Decode a part and return what of it is still to be decoded."""
         try:
             # One byte over the limit is enough to know; a bomb is never inflated.
-            self._keep(inflater.decompress(part, self._limit - self._size + 1))
-        except zlib.error as error:
-            raise InvalidRequest(f"The gzip body cannot be inflated: {error}.") from None
-        return inflater.unconsumed_tail or inflater.unused_data
+            self._keep(decoder.decompress(part, self._limit - self._size + 1))
+        except ERRORS as error:
+            raise InvalidRequest(f"The {encoding.name} body cannot be inflated: {error}.") from None
+        return decoder.unused_data
 
 
 def announced_bytes(headers: HTTPHeaders) -> int:
@@ -164,10 +181,12 @@ def announced_bytes(headers: HTTPHeaders) -> int:
     return int(headers.get("Content-Length", "0"))
 
 
-def _inflater(encoding: str) -> zlib._Decompress:
-    if encoding.strip().lower() not in _GZIP:
-        raise UnsupportedEncoding(f"Got the content encoding {shown(encoding)}; accepted is gzip, or none.")
-    return zlib.decompressobj(_GZIP_WINDOW)
+def _encoding(name: str) -> Encoding | None:
+    name = name.strip().lower()
+    if name not in _PLAIN and name not in ENCODINGS:
+        accepted = "gzip, deflate and zstd, or none"
+        raise UnsupportedEncoding(f"Got the content encoding {shown(name)}; accepted are {accepted}.")
+    return ENCODINGS.get(name)
 
 
 def _too_large(limit: int) -> TooLarge:

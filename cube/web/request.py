@@ -24,6 +24,7 @@ from cube.errors import (
     Unavailable,
 )
 from cube.web import json_text
+from cube.web.decoding import ENCODINGS
 
 JSON_TYPE = "application/json"
 MAX_PARAMETERS = 100
@@ -198,7 +199,12 @@ def _extra_headers(error: Exception) -> list[tuple[str, str]]:
         case MethodNotAllowed():
             return [("Allow", ", ".join(error.allowed))]
         case UnsupportedEncoding():
-            return [("Accept-Encoding", "gzip")]
+            return [
+                (
+                    "Accept-Encoding",
+                    ", ".join(dict.fromkeys(encoding.name for encoding in ENCODINGS.values())),
+                )
+            ]
         case _:
             return []
 

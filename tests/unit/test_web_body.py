@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import tracemalloc
+import zlib
+from collections.abc import Callable
 
 import pytest
 from tornado.httputil import HTTPHeaders
@@ -12,6 +14,7 @@ from tornado.httputil import HTTPHeaders
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyMemory
 from cube.web.request import UnsupportedEncoding
+from cube.web.zstd_frame import zstd
 
 LIMIT = 1_000
 
@@ -110,10 +113,74 @@ def test_many_small_parts_hold_little_more_than_their_bytes() -> None:
     assert reading.complete() == b"x" * 30_000
 
 
-@pytest.mark.parametrize("name", ["br", "deflate", "gzip, gzip"])
+@pytest.mark.parametrize("name", ["br", "snappy", "gzip, gzip"])
 def test_another_encoding_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedEncoding):
         Body(HTTPHeaders({"Content-Encoding": name}), LIMIT, BodyMemory(LIMIT))
+
+
+def bare_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+def skipped(content: bytes) -> bytes:
+    return b"\x50\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deflate", zlib.compress(b"hello" * 50)),
+        ("Deflate", bare_deflate(b"hello" * 50)),
+        ("zstd", zstd.compress(b"hello" * 50)),
+        ("zstd", zstd.compress(b"hello" * 20) + zstd.compress(b"") + zstd.compress(b"hello" * 30)),
+        ("zstd", skipped(b"ours") + zstd.compress(b"hello" * 50)),
+    ],
+)
+def test_deflate_and_zstd_are_inflated_in_whatever_parts_they_come(name: str, content: bytes) -> None:
+    headers = {"Content-Encoding": name}
+    assert body(headers, content) == b"hello" * 50
+    assert body(headers, *(content[place : place + 1] for place in range(len(content)))) == b"hello" * 50
+    with pytest.raises(InvalidRequest, match=f"The {name.lower()} body ends before its end"):
+        body(headers, content[:-1])
+
+
+@pytest.mark.parametrize("compress", [zlib.compress, bare_deflate, zstd.compress])
+def test_a_bomb_is_never_inflated(compress: Callable[[bytes], bytes]) -> None:
+    name = "zstd" if compress is zstd.compress else "deflate"
+    assert len(body({"Content-Encoding": name}, compress(bytes(LIMIT)))) == LIMIT
+    bomb = compress(bytes(32 * 2**20))
+    with pytest.raises(TooLarge):
+        body({"Content-Encoding": name}, bomb)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("deflate", zlib.compress(b"a") + b"b", "goes on behind its end"),
+        ("deflate", b"hello", "cannot be inflated"),
+        ("zstd", b"hello", "cannot be inflated"),
+        ("zstd", zstd.compress(b"a") + b"hello", "cannot be inflated"),
+        ("zstd", zstd.compress(b"") * (MEMBERS + 1), "more than 1000 members"),
+    ],
+)
+def test_what_is_broken_is_refused(name: str, content: bytes, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        body({"Content-Encoding": name}, content)
+
+
+def test_the_window_of_zstd_is_bounded_and_counts_until_the_body_is_complete() -> None:
+    wide = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    content = wide.compress(b"hello") + wide.flush()
+    with pytest.raises(InvalidRequest, match="cannot be inflated"):
+        body({"Content-Encoding": "zstd"}, content)
+    memory = BodyMemory(10 * LIMIT)
+    reading = Body(HTTPHeaders({"Content-Encoding": "zstd"}), LIMIT, memory)
+    reading.add(zstd.compress(b"x" * LIMIT))
+    assert memory.held == 2 * LIMIT
+    reading.complete()
+    assert memory.held == LIMIT
 
 
 def test_identity_is_no_encoding() -> None:
