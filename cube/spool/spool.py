@@ -12,13 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
-from cube.errors import CubeError, Overloaded, Unavailable
+from cube.errors import CubeError, Overloaded
 from cube.event import Event
-from cube.placement import Placement
 from cube.spool import directory
 from cube.spool.faults import RETRY_AFTER_SECONDS
 from cube.spool.file import SpoolFile
 from cube.spool.held import HeldFile
+from cube.spool.presence import Presence, gone
 from cube.spool.record import Record, encode, key_of
 
 T = TypeVar("T")
@@ -94,8 +94,7 @@ class Spool:
         self._mark = mark
         self._limit_bytes = limit_bytes
         self._segment_bytes = max(_SEGMENT_BYTES, limit_bytes // _SEGMENTS)
-        self._placement = Placement(path)
-        self._is_in_place = True
+        self._presence = Presence(path)
         self._hides = False  # whether ids wait of records that are delivered, or to be set aside
         self._clock = clock
         self._files: list[HeldFile] = []
@@ -242,9 +241,9 @@ class Spool:
         held = self._files[-1]
         rows = [row for append in group for row in append.rows]
         numbers = held.run(lambda file: file.append(rows))
-        if not (self._placement.holds() and held.is_in_place):  # deleted just now: they would be lost
+        if not (self._presence.holds() and held.is_in_place):  # deleted just now: they would be lost
             held.run(lambda file: file.remove(numbers))
-            raise self._moved()
+            raise gone()
         tickets, place = [], 0
         for append in group:
             tickets.append(Ticket(held, numbers[place : place + len(append.rows)]))
@@ -262,23 +261,10 @@ class Spool:
 
     def _check(self) -> None:
         """Raise `Unavailable` where the directory is gone; save what was in files that alone are gone."""
-        in_place = self._placement.holds()
-        if in_place != self._is_in_place:
-            self._is_in_place = in_place
-            told = "is back" if in_place else "was deleted or replaced; until it is back nothing is spooled"
-            (_log.info if in_place else _log.error)("the spool directory %s %s", self._path, told)
-        if not in_place:
-            raise self._moved()
+        self._presence.check()
         for held in self._files:
             if not held.is_in_place:
                 held.move()
-
-    def _moved(self) -> Unavailable:
-        return Unavailable(
-            "The spool's directory was deleted or replaced while the collector runs: put it back, or restart"
-            " the collector.",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        )
 
     def _waiting(self, events: Sequence[Event]) -> set[int]:
         keys = [key_of(event) for event in events]
@@ -327,7 +313,7 @@ class Spool:
 
     def _close(self) -> None:
         for held in self._files:
-            if held.state.events and not (self._placement.holds() and held.is_in_place):
+            if held.state.events and not (self._presence.holds() and held.is_in_place):
                 _log.error("%d events are lost with the spool file %s, which was deleted or replaced",
                            held.state.events, held.path)  # fmt: skip
             held.close()

@@ -65,6 +65,8 @@ class Checkpoint:
             length = self._file.stat().st_size
             if length > self._next:
                 self._restart(connection, length)
+        except FileNotFoundError:
+            return  # `cube.sqlite.presence` tells of it
         except (OSError, sqlite3.Error) as error:
             _log.warning("The log %s could not be cut: %s", self._file, error)
 

@@ -93,15 +93,19 @@ async def followed_keys(
 
 
 async def _follow(keys: KeyReader, ring: KeyRing, changed: Callable[[], None], seconds: float) -> None:
+    told = ""
     while True:
         await asyncio.sleep(seconds)
         try:
             await take_in(keys, ring)
         except CubeError as error:
-            _log.warning("the keys cannot be read now; those known before count: %s", error.message)
+            if error.message != told:  # it is read every two seconds
+                told = error.message
+                _log.warning("the keys cannot be read now; those known before count: %s", told)
         except Exception:
             _log.exception("reading the keys met a fault; those known before count")
         else:
+            told = ""
             changed()
 
 

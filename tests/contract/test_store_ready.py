@@ -31,7 +31,7 @@ async def test_several_processes_may_prove_it_at_once(database: Database) -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"), [(14031, "MongoDB cannot do this now"), (13, "lets its database not be written to")]
+    ("code", "sentence"), [(14031, "MongoDB cannot do this now"), (20, "lets its database not be written to")]
 )
 async def test_a_mongodb_that_refuses_to_write_is_unavailable(
     mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch, code: int, sentence: str
@@ -43,8 +43,10 @@ async def test_a_mongodb_that_refuses_to_write_is_unavailable(
         raise OperationFailure("refused", code)
 
     monkeypatch.setattr(AsyncCollection, "update_one", refuse)
-    with pytest.raises(Unavailable, match=sentence):
-        await store.probe()
-    await store.ping()
-    await store.close()
-    mongo_server.forget(name)
+    try:
+        with pytest.raises(Unavailable, match=sentence):
+            await store.probe()
+        await store.ping()
+    finally:
+        await store.close()
+        mongo_server.forget(name)
