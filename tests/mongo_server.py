@@ -1,7 +1,8 @@
 """A real server of the wire protocol for tests, in a process of its own.
 
-Which: the one at ``CUBE_TEST_MONGO_URL``, else a ``mongod`` on the PATH, else SecantusDB's
-``secantusd-py`` from this virtual environment. A server that we start keeps its storage in a
+Which: the one at ``CUBE_TEST_MONGO_URL`` (a server, a replica set or a cluster), else a ``mongod`` on the
+PATH as a replica set of one, with a small cache, else SecantusDB's ``secantusd-py`` from this virtual
+environment. A server that we start keeps its storage in a
 temporary directory, listens on a free port of 127.0.0.1, can be stopped, killed and started again on both,
 and leaves nothing behind. Every worker of pytest-xdist starts its own, once, when a test needs it.
 """
@@ -27,10 +28,12 @@ from typing import Any, Self
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 URL_VARIABLE = "CUBE_TEST_MONGO_URL"
+SET_NAME = "tests"
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +109,12 @@ class MongoServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def port(self) -> int:
+        """The port of the first of its addresses."""
+        port: int = parse_uri(self.url)["nodelist"][0][1]
+        return port
+
     def database(self) -> str:
         """Return a name for an empty database that nobody else uses."""
         name = f"cube_test_{secrets.token_hex(6)}"
@@ -137,13 +146,22 @@ class MongoServer:
             if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError(f"the server ended at once:\n{self._log()}")
             try:
-                with _client(self.url) as client:
-                    client.admin.command("ping")
-                return
+                with _client(f"{self.url}/?directConnection=true" if self._directory else self.url) as client:
+                    if self._has_primary(client):
+                        return
             except PyMongoError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.02)
+            assert time.monotonic() < deadline, "the server is still no primary"
+            time.sleep(0.02)
+
+    def _has_primary(self, client: MongoClient[dict[str, Any]]) -> bool:
+        """Tell whether writes are taken; a new `mongod` is made a set first."""
+        hello = client.admin.command("hello")
+        if hello.get("isreplicaset"):  # started as a member of a set that nobody has made yet
+            member = {"_id": 0, "host": f"127.0.0.1:{self._port}"}
+            client.admin.command("replSetInitiate", {"_id": SET_NAME, "members": [member]})
+        return bool(hello["isWritablePrimary"])
 
     def _log(self) -> str:
         assert self._directory is not None
@@ -158,7 +176,8 @@ class MongoServer:
 def _command(directory: Path, port: int) -> list[str]:
     mongod = shutil.which("mongod")
     if mongod is not None:
-        return [mongod, "--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(directory)]
+        where = ["--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(directory)]
+        return [mongod, *where, "--replSet", SET_NAME, "--wiredTigerCacheSizeGB", "0.25"]
     secantusd = Path(sys.executable).with_name("secantusd-py")
     storage = directory / "storage"
     return [str(secantusd), "--sync-on-commit", "--storage-path", str(storage), "--port", str(port)]

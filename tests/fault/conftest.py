@@ -14,5 +14,5 @@ __all__ = ["mongo_server"]
 
 @pytest.fixture
 def proxy(mongo_server: MongoServer) -> Iterator[FaultyProxy]:
-    with FaultyProxy(int(mongo_server.url.rpartition(":")[2])) as running:
+    with FaultyProxy(mongo_server.port) as running:
         yield running

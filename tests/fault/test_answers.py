@@ -29,7 +29,7 @@ KEY = CacheKey("test", "value", "sum(test)", 1)
 
 @pytest.fixture
 def commands(mongo_server: MongoServer) -> Iterator[CommandProxy]:
-    with CommandProxy(int(mongo_server.url.rpartition(":")[2])) as running:
+    with CommandProxy(mongo_server.port) as running:
         yield running
 
 
@@ -183,7 +183,7 @@ async def test_events_are_never_older_than_the_revisions_read_before_them(
     With ``local``, as it was, it answers: so this test can see what it is about.
     """
     monkeypatch.setattr(layout, "_MAJORITY", layout.ReadConcern(concern))
-    target = int(mongo_server.url.rpartition(":")[2])
+    target = mongo_server.port
     with Cluster(target, mongo_server.url) as cluster:
         async with opened(mongo_server, cluster) as store:
             await store.events.save("test", [event(T0, "before")])

@@ -34,7 +34,7 @@ INTERRUPTED = error(11602, "InterruptedDueToReplStateChange", labels=["Retryable
 
 @pytest.fixture
 def commands() -> Iterator[CommandProxy]:
-    with MongoServer() as server, CommandProxy(int(server.url.rpartition(":")[2])) as running:
+    with MongoServer() as server, CommandProxy(server.port) as running:
         yield running
 
 

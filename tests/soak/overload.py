@@ -89,7 +89,7 @@ class Report:
 def run(server: MongoServer, directory: Path, seconds: float, *flags: str) -> Report:
     """Overload a collector for so long, and report."""
     database = server.database()
-    port = int(server.url.rpartition(":")[2])
+    port = server.port
     with (
         FaultyProxy(port, bytes_per_second=BYTES_PER_SECOND) as proxy,
         daemon("collector", proxy.url, directory, *FLAGS, *flags, database=database) as collector,
