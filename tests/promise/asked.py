@@ -1,0 +1,35 @@
+"""What the questions of a run are about, and the times and ids of its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cube.expression import parse_metric
+from cube.span import Span
+from cube.tier import TIERS, Tier
+
+MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
+OFFSETS = (0, 4_000, 10_000, 61_000, 3_600_000, 86_400_000, 8 * 86_400_000)
+TIMES = tuple(MONDAY + offset for offset in OFFSETS)
+STEPS = tuple(sorted(TIERS))
+IDS = ("a", "b", "c", "d")
+SUM = parse_metric("sum(test(v))")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about ``after`` buckets from that of ``anchor`` on, and ``before`` ones before it."""
+
+    step: int
+    anchor: int
+    before: int = 1
+    after: int = 2
+
+    @property
+    def tier(self) -> Tier:
+        return TIERS[self.step]
+
+    @property
+    def span(self) -> Span:
+        first = self.tier.floor(self.anchor)
+        return Span(first - self.before * self.step, first + self.after * self.step)

@@ -1,0 +1,49 @@
+"""Flights as actors of their own, which stand at their gates whoever waits for them, or has gone.
+
+That of a question which is no actor meets no gates either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from evaluator.sharing import Compute, Flight, Gaps
+from evaluator.turns import Effort
+from tests.promise.actors import Actor, current
+
+
+class Flights:
+    """Makes the flights of one evaluator, and knows which are under way."""
+
+    def __init__(self) -> None:
+        self._actors: list[Actor] = []
+
+    @property
+    def actors(self) -> list[Actor]:
+        """Those that have not ended, in the order of their beginnings."""
+        self._actors = [actor for actor in self._actors if not actor.done]
+        return self._actors
+
+    def make(self, key: Hashable, gaps: Gaps, effort: Effort) -> Flight:
+        """Make one, which is an actor from when it is run."""
+        return _Flight(key, gaps, effort, self._actors)
+
+
+class _Flight(Flight):
+    def __init__(self, key: Hashable, gaps: Gaps, effort: Effort, actors: list[Actor]) -> None:
+        super().__init__(key, gaps, effort)
+        self._actors = actors
+
+    async def run(self, compute: Compute) -> None:
+        work = super().run(compute)
+        if current() is None:
+            await work
+        else:
+            actor = Actor(work)
+            self._actors.append(actor)
+            await actor.task
+
+    async def until_more(self) -> None:
+        actor = current()
+        more = super().until_more()
+        await (more if actor is None else actor.block(more))

@@ -1,0 +1,180 @@
+"""The rules of the promise, each broken in the way in which one would break it by accident.
+
+A mutation changes one rule for as long as its `pytest.MonkeyPatch` lasts. What it breaks must be found
+by random walks; see `tests/property/test_promise_mutations.py`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from cube.span import Span
+from cube.sqlite.readers import Lease, Readers
+from cube.store.ports import Cell, EventStore, Revisions
+from cube.tier import Tier
+from evaluator import computation
+from evaluator.computation import Computation
+from evaluator.job import Job, States
+from evaluator.pyramid import Pyramid
+from evaluator.sharing import Contents, Flight, Gaps, Part, Sharing
+from evaluator.turns import Effort
+
+_EVENTS: ContextVar[EventStore] = ContextVar("events")
+_EARLY: ContextVar[tuple[Tier | None, Revisions]] = ContextVar("early")
+
+
+def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
+    """A value is kept with the revisions that its buckets have when it is ready."""
+    compute, save = Pyramid._compute, Computation._save
+
+    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[Part, None]:
+        _EVENTS.set(self._store.events)
+        async for part in compute(self, *arguments):
+            yield part
+
+    async def _save(self: Computation, job: Job, gaps: Gaps, states: States) -> Contents:
+        span = Span(min(gaps), max(gaps) + job.tier.step)
+        async with _EVENTS.get().read() as session:
+            fresh = await session.revisions(job.reduction.type, job.tier, span)
+        return await save(self, job, {bucket: fresh.numbers.get(bucket, 0) for bucket in gaps}, states)
+
+    patch.setattr(Pyramid, "_compute", _compute)
+    patch.setattr(Computation, "_save", _save)
+
+
+def finer_revisions_are_read_before_the_coarse_ones(patch: pytest.MonkeyPatch) -> None:
+    """A coarse bucket is merged from finer ones that are believed at revisions older than its own."""
+    revisions, merge = Pyramid.revisions, Computation._merge
+
+    async def _revisions(self: Pyramid, type: str, tier: Tier, span: Span) -> Revisions:
+        early = Revisions() if tier.finer is None else await revisions(self, type, tier.finer, span)
+        _EARLY.set((tier.finer, early))
+        return await revisions(self, type, tier, span)
+
+    async def _merge(self: Computation, job: Job, finer: Job, gaps: Gaps) -> States:
+        if not isinstance(self._session, _Early):
+            self._session = _Early(self._session)
+        return await merge(self, job, finer, gaps)
+
+    patch.setattr(Pyramid, "revisions", _revisions)
+    patch.setattr(Computation, "_merge", _merge)
+
+
+class _Early:
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.scan = session.scan
+
+    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+        early = _EARLY.get()
+        found: Revisions = await self._session.revisions(type, tier, span)
+        return early[1] if tier is early[0] else found
+
+
+def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """What is cached counts for as long as its bucket has events."""
+
+    def believed(self: Job, found: Mapping[int, Cell], numbers: Mapping[int, int]) -> Contents:
+        return {bucket: cell.content for bucket, cell in found.items() if bucket in numbers}
+
+    patch.setattr(Job, "believed", believed)
+
+
+def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
+    """A question uses the revisions that another one has read."""
+    revisions = Pyramid.revisions
+    known: dict[tuple[object, ...], Revisions] = {}
+
+    async def _revisions(self: Pyramid, type: str, tier: Tier, span: Span) -> Revisions:
+        name = (self, type, tier.step, span)
+        if name not in known:
+            known[name] = await revisions(self, type, tier, span)
+        return known[name]
+
+    patch.setattr(Pyramid, "revisions", _revisions)
+
+
+def flights_give_all_that_they_have(patch: pytest.MonkeyPatch) -> None:
+    """Who joins for one bucket takes the others too, as it did until November 2026."""
+    contents, take = Sharing.contents, Flight.take
+
+    async def _contents(self: Sharing, key: Hashable, gaps: Gaps, *arguments: Any) -> Contents:
+        found = await contents(self, key, gaps, *arguments)
+        return {bucket: content for bucket, content in found.items() if bucket in gaps}
+
+    async def _take(self: Flight, buckets: Collection[int], found: Contents) -> set[int]:
+        left = await take(self, buckets, found)
+        for part in self._parts:
+            found.update(part.contents)
+        return left
+
+    patch.setattr(Sharing, "contents", _contents)
+    patch.setattr(Flight, "take", _take)
+
+
+def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """A question waits for whatever computation of its buckets is under way."""
+
+    def _joined(self: Sharing, key: Hashable, gaps: Gaps, effort: Effort) -> dict[Flight, Collection[int]]:
+        flights = {name[:2]: flight for name, flight in self._flights.items()}  # type: ignore[index]  # tuples
+        wanted: dict[Flight, Collection[int]] = {}
+        for bucket in gaps:
+            if (key, bucket) in flights:
+                wanted[flights[key, bucket]] = [*wanted.get(flights[key, bucket], ()), bucket]
+        return wanted
+
+    patch.setattr(Sharing, "_joined", _joined)
+
+
+def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
+    """A question reads what was there when its connection's last question began."""
+
+    def give_back(self: Readers, connection: sqlite3.Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _begun(self: Lease) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._readers.take()
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN")
+        return self._connection
+
+    patch.setattr(Readers, "give_back", give_back)
+    patch.setattr(Lease, "_begun", _begun)
+
+
+def expired_buckets_are_scanned(patch: pytest.MonkeyPatch) -> None:
+    """What is left of a bucket's events is taken for all of them."""
+    patch.setattr(Job, "is_expired", lambda self, bucket: False)
+
+
+def expired_buckets_without_a_value_are_empty(patch: pytest.MonkeyPatch) -> None:
+    """What nobody knows any more is nothing."""
+    patch.setattr(Job, "lost", lambda self, numbers, contents, span: set())
+
+
+def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:
+    """A finer bucket whose revision was deleted had no events."""
+    patch.setattr(computation, "_is_forgotten", lambda bucket, revisions: False)
+
+
+MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    revisions_are_read_after_the_scan,
+    finer_revisions_are_read_before_the_coarse_ones,
+    values_are_believed_at_any_revision,
+    revisions_are_remembered,
+    flights_give_all_that_they_have,
+    flights_are_joined_at_any_revision,
+    connections_keep_their_snapshot,
+    expired_buckets_are_scanned,
+    expired_buckets_without_a_value_are_empty,
+    forgotten_buckets_are_empty,
+)

@@ -1,0 +1,63 @@
+"""Where the stores of one run are: files, or a database on the tests' server."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any, TypeAlias
+
+from pymongo import AsyncMongoClient
+
+from cube import mongo, sqlite
+from cube.store.ports import Store
+from tests.mongo_server import MongoServer
+from tests.promise.driver import Gated
+from tests.promise.gated import GatedStore
+
+
+class SqlitePlace:
+    """Files in a folder of their own."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+
+    async def open(self, *, writes: bool) -> Store:
+        """Open the database as one more process does; a save is one transaction, so its gate is in front."""
+        return GatedStore(await sqlite.open_store(self._folder.name, "promise"))
+
+    async def open_sweeper(self) -> Store:
+        """Open it as a process that takes all others for dead."""
+        return await sqlite.open_store(self._folder.name, "promise")
+
+    async def close(self) -> None:
+        """Remove it."""
+        self._folder.cleanup()
+
+
+class MongoPlace:
+    """A database on the tests' server."""
+
+    def __init__(self, server: MongoServer) -> None:
+        self._server = server
+        self._name = server.database()
+        self._clients: list[AsyncMongoClient[Any]] = []
+
+    async def open(self, *, writes: bool) -> Store:
+        """Open the database as one more process does: a writer with gates before each call to the server."""
+        if not writes:
+            return GatedStore(await mongo.open_store(self._server.url, self._name))
+        client: AsyncMongoClient[Any] = AsyncMongoClient(self._server.url)
+        self._clients.append(client)
+        return await mongo.open_store(self._server.url, self._name, client=Gated(client))
+
+    async def open_sweeper(self) -> Store:
+        """Open it as a process that takes all others for dead."""
+        return await mongo.open_store(self._server.url, self._name, lease_seconds=0.0)
+
+    async def close(self) -> None:
+        """Remove it."""
+        for client in self._clients:
+            await client.close()
+        self._server.forget(self._name)
+
+
+Place: TypeAlias = SqlitePlace | MongoPlace

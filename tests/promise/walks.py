@@ -1,0 +1,120 @@
+"""Random walks through a world: short, cheap, and for each seed always the same.
+
+They are what a broken rule is held against (`tests.promise.mutations`); hypothesis explores further, and
+shrinks what it finds, but what it tries changes with its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from random import Random
+
+from tests.promise.asked import IDS, STEPS, TIMES, Asked
+from tests.promise.places import Place
+from tests.promise.world import COLLECTORS, Save, World
+
+STEPS_OF_A_WALK = 120
+
+
+def walk(make: Callable[[], Place], seed: int) -> None:
+    """Take one walk; raises AssertionError where an answer was not what the promise allows."""
+    world = World(make)
+    try:
+        walker = _Walker(world, Random(seed))
+        for _ in range(STEPS_OF_A_WALK):
+            walker.step()
+        walker.rest()
+        world.settle()
+        world.compare(TIMES[-1:])
+    finally:
+        world.close()
+
+
+class _Walker:
+    """Chooses what happens next: saves and questions about one neighbourhood of time, mostly, at two tiers.
+
+    Most questions are of one evaluator, so that they meet each other's flights.
+    """
+
+    def __init__(self, world: World, random: Random) -> None:
+        self._world = world
+        self._random = random
+        self._near = random.randrange(len(TIMES) - 2)
+        self._near_times = TIMES[self._near : self._near + 3]
+        self._steps = [random.choice(_telling(self._near_times)), random.choice(STEPS)]
+        once = [self._save, self._write_on, self._ask, self._overtake, self._cancel]
+        self._actions = [*once, self._ask, *[self._read_on] * 4]
+
+    def step(self) -> None:
+        """Do one thing."""
+        if self._random.random() < 0.1 and self._world.is_quiet:
+            self._expire()
+        elif self._random.random() < 0.04:
+            self.rest()
+        else:
+            self._random.choice(self._actions)()
+
+    def rest(self) -> None:
+        """Let all who are at work finish."""
+        for save in list(self._world.saves):
+            self._world.drive(save)
+        while self._world.readers:
+            self._world.let_on(self._random.choice(self._world.readers))
+
+    def _time(self) -> int:
+        return self._random.choice(self._near_times if self._random.random() < 0.85 else TIMES)
+
+    def _save(self, most: int = 2) -> Save | None:
+        ids = self._random.sample(IDS, self._random.randint(1, most))
+        return self._world.begin_save(self._random.randrange(COLLECTORS), [(id, self._time()) for id in ids])
+
+    def _write_on(self) -> None:
+        if self._world.saves:
+            self._world.drive(self._random.choice(self._world.saves), self._random.choice((1, 3, 10_000)))
+
+    def _ask(self) -> None:
+        step = self._steps[self._random.random() < 0.25]
+        asked = Asked(step, self._time(), self._random.randint(0, 1), self._random.randint(1, 3))
+        self._world.begin_question(int(self._random.random() < 0.2), asked)
+
+    def _overtake(self) -> None:
+        """Save while a question is computed, and ask it again."""
+        asked = Asked(self._steps[0], self._near_times[1], 2, 3)
+        first = self._world.begin_question(0, asked)
+        if first is None:
+            return
+        self._world.let_on(first.actor, 10)
+        for flight in list(self._world.flights[0].actors):
+            self._world.let_on(flight, self._random.randint(2, 7))
+        save = self._save(1)
+        if save is not None:
+            self._world.drive(save)
+        second = self._world.begin_question(0, asked)
+        if second is not None:
+            self._world.let_on(second.actor, 10)
+
+    def _read_on(self) -> None:
+        if self._world.readers:
+            self._world.let_on(self._random.choice(self._world.readers), self._random.randint(1, 4))
+
+    def _cancel(self) -> None:
+        if self._world.questions and self._random.random() < 0.3:
+            self._world.cancel(self._random.choice(self._world.questions))
+
+    def _expire(self) -> None:
+        before = self._random.choice(TIMES[: self._near + 3])
+        self._world.expire(before)
+        if self._random.random() < 0.7:
+            self._world.delete_events(before)
+        if self._random.random() < 0.6:
+            self._world.forget(before, with_metrics=self._random.random() < 0.5)
+
+
+def _telling(times: Sequence[int]) -> list[int]:
+    """Return the steps of tiers at which some times are in buckets that one question may ask for."""
+    return [
+        step
+        for step in STEPS
+        if any(0 < later // step - time // step <= 2 for time, later in pairwise(times))
+    ]
