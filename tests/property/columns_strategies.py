@@ -28,6 +28,9 @@ from cube.expression.nodes import (
 NUMBERS = (0, 1, 2, -1, 0.5, 1.0, 2.5, -0.0, 2**53, 2**53 + 1, 2.0**53, 2**63 - 1, -(2**63), 2.0**63, 1e300)
 TEXTS = ("", "a", "b", "ab", "A", "1", "é", "z\n", "\uffff", "\U0001f600")
 DATES = (datetime(2011, 7, 18, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, tzinfo=UTC))
+ODD = "b-価 %"
+"""A name that is no identifier."""
+
 PATHS: tuple[tuple[str | int, ...], ...] = (
     ("a",),
     ("b",),
@@ -39,6 +42,9 @@ PATHS: tuple[tuple[str | int, ...], ...] = (
     ("a", 0, 0),
     ("a", "b", "c"),
     ("b", "c"),
+    (ODD,),
+    ("a", ODD),
+    (ODD, 0, "b"),
 )
 
 literal_scalars = st.one_of(st.none(), st.booleans(), st.sampled_from(NUMBERS), st.sampled_from(TEXTS))
@@ -47,11 +53,11 @@ nested = st.recursive(
     scalars,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(("a", "b", "c", "0")), inner, max_size=3),
+        st.dictionaries(st.sampled_from(("a", "b", "c", "0", ODD)), inner, max_size=3),
     ),
     max_leaves=6,
 )
-objects = st.dictionaries(st.sampled_from(("a", "b", "c")), nested, max_size=3)
+objects = st.dictionaries(st.sampled_from(("a", "b", "c", ODD)), nested, max_size=3)
 data = st.one_of(objects, objects, objects, nested, st.just(ABSENT))
 """Any data of an event, mostly objects."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cube.columns import Block
 from cube.event import ABSENT
@@ -26,6 +28,21 @@ def test_named_fields_are_all_that_is_decoded() -> None:
     assert list(block.data) == [{"b": [1, {"c": 2}], "class": "x"}, ABSENT, {"b": None}, {}]
     assert block.named("b") == [[1, {"c": 2}], ABSENT, None, ABSENT]
     assert block.named("a") == [ABSENT] * 4
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4) | st.text(
+    '"\\\0\n.$u0é価', min_size=1, max_size=3
+)
+
+
+@given(st.lists(st.dictionaries(NAMES, st.integers(0, 9)), max_size=4), st.lists(NAMES, max_size=3))
+def test_any_name_may_be_asked_for(rows: list[dict[str, int]], names: list[str]) -> None:
+    names += [name for row in rows for name in row][:4]
+    texts = [msgspec.json.encode(row).decode() for row in rows]
+    block = Block.from_json(range(len(rows)), texts, fields=names)
+    for name in names:
+        named = block.named(name) or [row.get(name, ABSENT) for row in block.data]
+        assert named == [row.get(name, ABSENT) for row in rows]
 
 
 def test_no_fields_are_no_data() -> None:
