@@ -35,6 +35,9 @@ def main(url: str, key: str, encoding: str) -> None:
     client.group("u1", "g1", {"name": "Acme"}, timestamp=TIME, message_id="group-1")
     client.alias("old", "u1", timestamp=TIME, message_id="alias-1")
     client.track(None, "Anonymous Seen", {}, anonymous_id="a1", timestamp=TIME, message_id="track-a")
+    client.track(
+        "u1", "Not A Number", {"n": float("nan"), "rest": "kept"}, timestamp=TIME, message_id="nan-1"
+    )
     client.flush()
     client.shutdown()
 

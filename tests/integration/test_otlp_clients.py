@@ -59,6 +59,9 @@ async def test_what_an_exporter_sends_again_is_measured_once(
     paid = f'cart_paid(attributes.amount).eq(resource["service.name"], "{service}")'
     assert cube.metric(f"sum({paid})") == 1 + 2 + 4
     assert cube.metric(f'sum(log.eq(resource["service.name"], "{service}").ge(severity.number, 17))') == 1
+    if language == "node":
+        burst = f'burst(attributes.big).eq(resource["service.name"], "{service}").eq(attributes.nan, "NaN")'
+        assert cube.metric(f"sum({burst})") == 50 * 2.0**63
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])

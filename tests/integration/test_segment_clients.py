@@ -55,6 +55,10 @@ async def test_what_the_python_client_sends_again_is_measured_once(cube: Running
     (first,) = cube.data(mine(f"item_purchased({fields}).eq(properties.price, 1)", library))
     expected = {"event": "Item Purchased", "user_id": "u1", "properties": {"price": 1, "in stock": True}}
     assert first == expected
+    assert cube.metric("sum(not_a_number)") == 0
+    (refused,) = cube.rejected("segment")
+    assert "NaN at data.properties.n" in refused["reason"]
+    assert refused["payload"]["properties"] == {"n": "NaN", "rest": "kept"}
 
 
 async def test_what_the_javascript_client_sends_again_is_measured_once(cube: Running) -> None:
@@ -91,8 +95,9 @@ def test_a_bad_message_costs_only_itself(cube: Running) -> None:
     answer = requests.post(f"{cube.collector}/v1/batch", json=batch, timeout=10)
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert cube.metric("sum(good)") == 1
-    (refused,) = cube.rejected("segment")
+    refused = cube.rejected("segment")[-1]
     assert refused["payload"]["type"] == "track"
+    assert "writeKey" in refused["payload"]
     assert "secret" not in json.dumps(refused)
     broken = requests.post(f"{cube.collector}/v1/batch", b"{", timeout=10)
     assert broken.status_code == 400
@@ -101,7 +106,7 @@ def test_a_bad_message_costs_only_itself(cube: Running) -> None:
 def test_the_write_key_is_a_key_wherever_it_stands(tmp_path: Path) -> None:
     with running_with(tmp_path, SETTINGS, "prod") as prod:
         lost = run_python("send_segment.py", prod.collector, "unknown", "plain")
-        assert "lost 9" in lost
+        assert "lost 10" in lost
         assert prod.metric("sum(identify)") in (None, 0)
         assert run_python("send_segment.py", prod.collector, "write-key", "plain") == ""
         assert prod.metric("sum(identify)") == 1

@@ -26,5 +26,8 @@ for (let number = 0; number < 3; number++) {
   });
 }
 logger.emit({ timestamp: time, body: "a line", severityNumber: 17 });
+// its clock has steps of a millisecond: the records of a burst are equal to the byte
+for (let number = 0; number < 50; number++)
+  logger.emit({ timestamp: time, observedTimestamp: time, eventName: "burst", attributes: { big: 2 ** 63, nan: NaN } });
 await provider.forceFlush();
 await provider.shutdown();
