@@ -15,6 +15,7 @@ from collector.intake import Intakes
 from collector.unknown_keys import UnknownKeys
 from cube.errors import CubeError
 from cube.event import Event
+from cube.horizon import Horizon
 from cube.settings import CollectorSettings
 from cube.web import Gate
 
@@ -56,9 +57,12 @@ def receivers(
             intakes[gate.keyless.name].noted(unknown)
         return events, errors
 
+    def horizon() -> Horizon:
+        return Horizon() if gate.keyless is None else intakes[gate.keyless.name].horizon
+
     yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
     if settings.dialects.statsd:
         dialect = settings.dialects
-        reader = StatsdReader(dialect.statsd_lines, clock, dialect.statsd_flavour)
+        reader = StatsdReader(dialect.statsd_lines, clock, dialect.statsd_flavour, horizon)
         figures = DatagramFigures(registry, "cube_statsd")
         yield receiver("statsd", reader, figures, settings.dialects.statsd_port)

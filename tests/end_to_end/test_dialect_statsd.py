@@ -102,13 +102,15 @@ async def test_hot_shots_is_understood(tmp_path: Path) -> None:
 
 
 async def test_bad_lines_can_be_asked_for_and_the_others_count(tmp_path: Path) -> None:
-    with both_daemons(tmp_path, *ON) as both:
+    with both_daemons(tmp_path, *ON, "--horizon-past-days", "1") as both:
         client = _client(both)
         try:
-            client._sock.sendto(b"app.a:1|c\nnonsense\napp.b:1|c", client._addr)
+            lines = b"app.a:1|c\nnonsense\napp.b:1|c\napp.old:1|g|T1656581400"
+            client._sock.sendto(lines, client._addr)
         finally:
             client.close()
         await both.until_now("sum(statsd)", 2)
+        await both.until_now("sum(cube_rejected.eq(payload, 'app.old:1|g|T1656581400'))", 1)
         await both.until_now("sum(cube_rejected.eq(dialect, 'statsd').eq(payload, 'nonsense'))", 1)
 
 

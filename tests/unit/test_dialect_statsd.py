@@ -10,6 +10,7 @@ from collector.dialects.statsd import StatsdReader
 from collector.dialects.statsd.line import parse
 from cube.errors import InvalidRequest, Overloaded
 from cube.event import Event
+from cube.horizon import Horizon
 
 NOW = 1_800_000_000_000
 TIME = 1_656_581_400_000
@@ -116,6 +117,21 @@ def test_packed_values_are_an_event_each(packed: str) -> None:
     assert counts == [2, -5, 6]
 
 
+def test_a_packed_value_that_is_none_costs_no_other() -> None:
+    events, errors = StatsdReader(1000, lambda: NOW)(b"d:1:nan:3:x:|d|#a:b\nd:4|d")
+    assert [event.data["value"] for event in events[:3]] == [1, 3, 4]
+    assert [event.data["payload"] for event in events[3:]] == ["d:1:nan:3:x:|d|#a:b"]
+    assert [str(error)[:14] for error in errors] == ["Got the value "] * 3
+
+
+def test_a_time_beyond_the_horizon_is_a_dead_letter() -> None:
+    reader = StatsdReader(1000, lambda: NOW, "statsd", lambda: Horizon(past_ms=86_400_000))
+    events, (error,) = reader(b"a:1|g|T1656581400\nb:1|g")
+    assert [event.type for event in events] == ["statsd", "cube_rejected"]
+    assert events[1].data["payload"] == "a:1|g|T1656581400"
+    assert "2022-06-30T09:30:00.000Z" in str(error)
+
+
 @pytest.mark.parametrize(
     ("datagram", "levels"),
     [
@@ -201,7 +217,6 @@ def test_a_service_check_is_read() -> None:
         "x:nan|g",
         "x:Infinity|g",
         "x|c",
-        "x:1::2|c",
         f"x:{'9' * 401}|c",
         "_e{1,1}:",
         "_e{1,1}:ab|c",
@@ -221,7 +236,8 @@ def test_a_line_that_is_none_says_what_is_accepted(line: bytes | str) -> None:
 
 
 def test_whole_numbers_beyond_64_bits_are_doubles() -> None:
-    values = [parse(f"x:{text}|c")[0].data["value"] for text in (str(2**63 - 1), str(2**63), str(10**300))]
+    texts = (str(2**63 - 1), str(2**63), str(10**300))
+    values = [event.data["value"] for event in read(f"x:{':'.join(texts)}|c")]
     assert values == [2**63 - 1, 2.0**63, 1e300]
     assert [type(value) for value in values] == [int, float, float]
 

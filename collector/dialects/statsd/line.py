@@ -32,10 +32,11 @@ class Reading(NamedTuple):
     type: str = "statsd"
 
 
-def parse(line: str, *, has_changes: bool = True) -> Sequence[Reading]:
-    """Read a line: one reading for each of its values, in order. Raises `InvalidRequest`.
+def parse(line: str, *, has_changes: bool = True) -> Sequence[Reading | InvalidRequest]:
+    """Read a line: for each of its values, in order, the reading or what is wrong with it.
 
-    ``has_changes``: whether a gauge with a sign is a change, and not a level.
+    Raises `InvalidRequest` where all of the line is wrong. ``has_changes``: whether a gauge with a sign is a
+    change, and not a level.
     """
     name, colon, rest = line.partition(":")
     values, *parts = rest.split("|")
@@ -46,8 +47,11 @@ def parse(line: str, *, has_changes: bool = True) -> Sequence[Reading]:
             f" {', '.join(KINDS)}."
         )
     fields, time = read_fields(parts[1:], {"@": ("rate", _rate)})
-    heads = [{"name": name, "kind": kind, **read} for read in _values(kind, values, has_changes)]
-    return [Reading(_counted({**head, **fields}), time) for head in heads]
+    head = {"name": name, "kind": kind}
+    return [
+        value if isinstance(value, InvalidRequest) else Reading(_counted({**head, **value, **fields}), time)
+        for value in _values(kind, values, has_changes)
+    ]
 
 
 def read_fields(
@@ -74,13 +78,18 @@ def read_fields(
     return data, time
 
 
-def _values(kind: str, text: str, has_changes: bool) -> Iterable[dict[str, Any]]:
+def _values(kind: str, text: str, has_changes: bool) -> Iterable[dict[str, Any] | InvalidRequest]:
     if kind == "set":
         return ({"value": text},)
-    texts = text.translate(_SEPARATORS).split(":")
-    if kind != "gauge":
-        return [{"value": _number(one)} for one in texts]
-    return [{"value": _number(one), "delta": has_changes and one[0] in "+-"} for one in texts]
+    return [_value(kind, one, has_changes) for one in text.translate(_SEPARATORS).split(":")]
+
+
+def _value(kind: str, text: str, has_changes: bool) -> dict[str, Any] | InvalidRequest:
+    try:
+        value = _number(text)
+    except InvalidRequest as error:
+        return error
+    return {"value": value, "delta": has_changes and text[0] in "+-"} if kind == "gauge" else {"value": value}
 
 
 def _counted(data: dict[str, Any]) -> dict[str, Any]:

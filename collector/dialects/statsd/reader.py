@@ -6,7 +6,7 @@ Each value is an event, unaggregated, at its own time or else as it arrives.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from collector.dialects.dead_letters import dead_letters
 from collector.dialects.dialect import Refusal
@@ -15,6 +15,7 @@ from collector.dialects.statsd.dogstatsd import CHECK_PREFIX, EVENT_PREFIX, pars
 from collector.dialects.statsd.line import Reading, parse
 from cube.errors import InvalidRequest, Overloaded
 from cube.event import ABSENT, Event
+from cube.horizon import Horizon
 
 DATADOG: Final = "datadog"
 
@@ -22,11 +23,14 @@ _DIALECT = "statsd"
 _REDACTION = Redaction()
 
 
+Held: TypeAlias = Reading | InvalidRequest
+
+
 class _Line(NamedTuple):
-    """A line as it came, and what it holds: readings, or what is wrong with it."""
+    """A line as it came, and for each of its values the reading, or what is wrong with it."""
 
     text: str
-    held: Sequence[Reading] | InvalidRequest
+    held: Sequence[Held]
 
 
 class StatsdReader:
@@ -35,34 +39,44 @@ class StatsdReader:
     No more than ``per_second`` values of one second become events: a client that goes wild does not fill
     the store. What is no line of StatsD becomes an event ``cube_rejected``, within the same bound.
     ``flavour``: of ``datadog`` a gauge with a sign is a level; else it is a change, and a 0 just before a
-    decrease, which is how a level below 0 is set, is one level with it.
+    decrease, which is how a level below 0 is set, is one level with it. ``horizon``: how far from their
+    arrival times may be.
     """
 
-    def __init__(self, per_second: int, clock: Callable[[], int], flavour: str = "statsd") -> None:
+    def __init__(
+        self,
+        per_second: int,
+        clock: Callable[[], int],
+        flavour: str = "statsd",
+        horizon: Callable[[], Horizon] = Horizon,
+    ) -> None:
         self._per_second = per_second
         self._clock = clock
+        self._horizon = horizon
         self._has_changes = flavour != DATADOG
         self._second = 0
         self._left = 0
 
     def __call__(self, datagram: bytes) -> tuple[list[Event], list[InvalidRequest | Overloaded]]:
         """Read one datagram."""
-        now = self._clock()
+        now, horizon = self._clock(), self._horizon()
         events: list[Event] = []
         errors: list[InvalidRequest | Overloaded] = []
         refusals: list[Refusal] = []
         for text, held in _merged([self._line(line) for line in _lines(datagram)]):
-            readings = held if not isinstance(held, InvalidRequest) else ()
-            if not self._may_take(now, max(1, len(readings))):
+            if not self._may_take(now, len(held)):
                 errors.append(Overloaded(f"Over {self._per_second} values a second, which is the limit."))
                 continue
-            try:
-                if isinstance(held, InvalidRequest):
-                    raise held
-                events += [_event(reading, now) for reading in readings]
-            except InvalidRequest as error:
-                errors.append(error)
-                refusals.append(Refusal(error.message, text))
+            wrong: list[InvalidRequest] = []
+            for one in held:
+                try:
+                    events.append(_event(one, now, horizon))
+                except InvalidRequest as error:
+                    wrong.append(error)
+            errors += wrong
+            refusals += [
+                Refusal(error.message, text) for error in wrong[:1]
+            ]  # as long as the line, so just one
         return events + dead_letters(_DIALECT, refusals, _REDACTION, now=now), errors
 
     def _line(self, line: bytes) -> _Line:
@@ -70,9 +84,9 @@ class StatsdReader:
         try:
             return _Line(text, self._held(line))
         except InvalidRequest as error:
-            return _Line(text, error)
+            return _Line(text, (error,))
 
-    def _held(self, line: bytes) -> Sequence[Reading]:
+    def _held(self, line: bytes) -> Sequence[Held]:
         try:
             text = line.decode()
         except UnicodeDecodeError:
@@ -112,11 +126,11 @@ def _merged(lines: Sequence[_Line]) -> Iterator[_Line]:
 
 def _level(first: _Line, second: _Line) -> Reading | None:
     """Return the level that two lines set together: ``g:0|g`` and ``g:-5|g``."""
-    if isinstance(first.held, InvalidRequest) or isinstance(second.held, InvalidRequest):
-        return None
     if len(first.held) != 1 or len(second.held) != 1:
         return None
     zero, decrease = first.held[0], second.held[0]
+    if isinstance(zero, InvalidRequest) or isinstance(decrease, InvalidRequest):
+        return None
     if not decrease.data.get("delta") or decrease.data["value"] >= 0:
         return None
     wanted = {**decrease.data, "value": 0, "delta": False}
@@ -125,8 +139,12 @@ def _level(first: _Line, second: _Line) -> Reading | None:
     return Reading({**zero.data, "value": decrease.data["value"]}, zero.time)
 
 
-def _event(reading: Reading, now: int) -> Event:
-    is_timed = reading.time is not ABSENT
-    data = {**reading.data, "received": now} if is_timed else reading.data
-    raw = {"type": reading.type, "time": reading.time, "data": data}
-    return Event.parse(raw, now=now, unit_known=True)
+def _event(held: Held, now: int, horizon: Horizon) -> Event:
+    if isinstance(held, InvalidRequest):
+        raise held
+    is_timed = held.time is not ABSENT
+    data = {**held.data, "received": now} if is_timed else held.data
+    raw = {"type": held.type, "time": held.time, "data": data}
+    event = Event.parse(raw, now=now, unit_known=True)
+    horizon.check(event, now)
+    return event
