@@ -43,11 +43,12 @@ def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
         times = texts(tier, Span(buckets[some.start], buckets[some.stop - 1] + tier.step))
         if keys is None or series.groups is None:
             yield [
-                _row(time, value) for time, value in zip(times, series.default[some].tolist(), strict=True)
+                metric_row(time, value)
+                for time, value in zip(times, series.default[some].tolist(), strict=True)
             ]
         else:
             table = np.array([series.groups[key][some] for key in keys]).T.tolist()
-            yield _grouped(times, table, [_group(key[1]) for key in keys])
+            yield _grouped(times, table, [group_shown(key[1]) for key in keys])
 
 
 def event_rows(found: Iterable[Found]) -> Iterator[Row]:
@@ -68,6 +69,18 @@ def texts(tier: Tier, span: Span) -> list[str]:
     return [f"{text}Z" for text in np.datetime_as_string(times).tolist()]
 
 
+def metric_row(time: str, value: float) -> Row:
+    """Return one row of a metric's answer; of a bucket without a value (NaN) only the time."""
+    if value != value:  # NaN: no value
+        return {"time": time}
+    return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
+
+
+def group_shown(group: Group) -> Group:
+    """Return a group as rows show it."""
+    return shown(group) if isinstance(group, float) else group
+
+
 def shown(value: float) -> int | float:
     """Return a number as JSON shows it: integral ones without a fraction."""
     return int(value) if value.is_integer() and -_EXACT < value < _EXACT else value
@@ -75,16 +88,10 @@ def shown(value: float) -> int | float:
 
 def _grouped(times: list[str], table: list[list[float]], groups: list[Group]) -> list[Row]:
     return [
-        {**_row(time, value), "group": group}
+        {**metric_row(time, value), "group": group}
         for time, values in zip(times, table, strict=True)
         for value, group in zip(values, groups, strict=True)
     ]
-
-
-def _row(time: str, value: float) -> Row:
-    if value != value:  # NaN: no value
-        return {"time": time}
-    return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
 
 
 def _dated(value: Any) -> Any:
@@ -96,7 +103,3 @@ def _dated(value: Any) -> Any:
     if value.__class__ is list:
         return [_dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
     return instant.format(instant.from_datetime(value)) if value.__class__ is datetime else value
-
-
-def _group(group: Group) -> Group:
-    return shown(group) if isinstance(group, float) else group

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from cube.errors import Overloaded, Unavailable
-from cube.expression.nodes import MetricExpression
 from cube.span import Span
+from cube.store.ports import Revisions
 from cube.tier import Tier
-from evaluator.answers import metric_rows, texts
+from evaluator.answers import metric_rows
 from evaluator.aside import Clock, aside
 from evaluator.deadline import Deadline
 from evaluator.evaluation import Evaluation
 from evaluator.pyramid import Pyramid
-from evaluator.query import MetricQuery, latest
-from evaluator.series import reductions
+from evaluator.query import MetricQuery
+from evaluator.series import Series, is_grouped, reductions
+from evaluator.told import Told
 from evaluator.turns import Effort
 
 Row: TypeAlias = "dict[str, Any]"
-Seen: TypeAlias = "dict[str, Mapping[int, int] | None]"
-"""Type -> its revisions by bucket; None where they tell nothing (a foreign type)."""
+
+EXPIRED_MS = 60_000
+"""How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,58 +45,57 @@ class Live:
         self._period = period_ms / 1000
 
     async def rows(self, query: MetricQuery) -> AsyncGenerator[list[Row], None]:
-        """Yield all rows up to the open bucket, then ``{"live": True}``, then new and changed rows.
+        """Yield all rows up to the open bucket, then ``{"live": True}``, then what changes them.
 
-        Each bucket at most once a period. A store that does not answer after the beginning is asked
-        again, for ever; so is an evaluator that has no time for what has changed.
+        Put together by time and group they are what `MetricQuery.span_at` the moment of the last look has
+        for an answer; see `Told.changes`. Each bucket comes at most once a period. A store that does not
+        answer after the beginning is asked again, for ever; so is an evaluator that has no time.
         """
-        table, span = _Table(), query.span
+        now = self._clock()
         async with self._deadline.query():
-            seen = await self._revisions(query.expression, query.tier, span)
-            rows = await self._evaluate(query, span)
-        table.update(rows)
-        yield rows
+            seen = await self._revisions(query, query.span, now)
+            told = Told(query.tier, query.span, await self._evaluate(query, query.span))
+        yield await aside(told.series.rows, metric_rows, told.series, query.tier, query.span)
         yield [{"live": True}]
         while True:
             await self._pause()
+            now = self._clock()
+            span = query.span_at(now)
             try:
-                now = latest(query.tier, Span(query.span.start, self._clock() + 1), query.limit)
                 async with self._deadline.query():
-                    fresh = await self._revisions(query.expression, query.tier, now)
-                    dirty = _dirty(query.tier, span, now, seen, fresh)
-                    changed = await self._changes(query, now, dirty, table)
+                    fresh = await self._revisions(query, span, now)
+                    dirty = fresh.changed(seen, query.tier, told.span, span)
+                    answer = await self._answer(query, told, span, dirty)
             except (Unavailable, Overloaded) as error:
                 _log.warning("a live metric waits: %s", error.message)
                 continue
-            span, seen = now, fresh
-            table.trim(rows_before=span.start, tier=query.tier)
-            if changed:
-                yield changed
+            if dirty or span != told.span:
+                changed = await aside(answer.series.rows, told.changes, answer)
+                if changed:
+                    yield changed
+            seen, told = fresh.after(seen), answer
 
-    async def _changes(self, query: MetricQuery, span: Span, dirty: Span, table: _Table) -> list[Row]:
-        """Evaluate what may have changed; all, where a group has come that was not there."""
-        if not dirty:
-            return []
-        rows = await self._evaluate(query, dirty)
-        if dirty != span and table.has_new_group(rows):
-            rows = await self._evaluate(query, span)
-        return table.update(rows)
+    async def _answer(self, query: MetricQuery, told: Told, span: Span, dirty: Span) -> Told:
+        """Return the answer over a span; only what may have changed is evaluated, where that tells all."""
+        if not dirty and span == told.span:
+            return told
+        if dirty != span:
+            part = await self._evaluate(query, dirty)
+            answer = await aside(told.series.rows, told.spliced, span, dirty, part)
+            if answer is not None:
+                return answer
+        return Told(query.tier, span, await self._evaluate(query, span))
 
-    async def _evaluate(self, query: MetricQuery, span: Span) -> list[Row]:
+    async def _evaluate(self, query: MetricQuery, span: Span) -> Series:
         if not span:
-            return []
+            return Series(np.empty(0), {} if is_grouped(query.expression) else None)
         effort = Effort(span.stop - span.start)
-        series = await self._evaluation.evaluate(query.expression, query.tier, span, effort)
-        return await aside(series.rows, metric_rows, series, query.tier, span)
+        return await self._evaluation.evaluate(query.expression, query.tier, span, effort)
 
-    async def _revisions(self, expression: MetricExpression, tier: Tier, span: Span) -> Seen:
+    async def _revisions(self, query: MetricQuery, span: Span, now: int) -> _Seen:
         """Read the revisions; always before the evaluation that they vouch for."""
-        types = dict.fromkeys(reduction.type for reduction in reductions(expression))
-        seen: Seen = {}
-        for type in types:
-            revisions = await self._pyramid.revisions(type, tier, span)
-            seen[type] = None if revisions.foreign else revisions.numbers
-        return seen
+        types = dict.fromkeys(reduction.type for reduction in reductions(query.expression))
+        return _Seen({type: await self._pyramid.revisions(type, query.tier, span) for type in types}, now)
 
     async def _pause(self) -> None:
         """Wait for the next whole period, the same one for all, so that they share their work."""
@@ -99,51 +103,39 @@ class Live:
         await asyncio.sleep(self._period - now % self._period)
 
 
-class _Table:
-    """What a client has been told: time -> group -> value (`_NOTHING` for "no value")."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The revisions of a query's types, by type; ``looked``: when its expired buckets were looked at."""
 
-    def __init__(self) -> None:
-        self._rows: dict[str, dict[Any, Any]] = {}
-        self._groups: set[Any] = set()
+    types: Mapping[str, Revisions]
+    looked: int
 
-    def has_new_group(self, rows: Iterable[Row]) -> bool:
-        """Tell whether a row is of a group that no row was of before."""
-        return not self._groups.issuperset(_group(row) for row in rows)
+    def changed(self, before: _Seen, tier: Tier, told: Span, span: Span) -> Span:
+        """Return the span of the buckets that are new or may have changed; empty if there are none."""
+        new = set(tier.buckets(Span(span.start, min(span.stop, told.start))))
+        new.update(tier.buckets(Span(max(told.stop, span.start), span.stop)))
+        for type, revisions in self.types.items():
+            known = before.types[type]
+            if revisions.foreign or known.foreign:
+                return span
+            new.update(_raised(known.numbers, revisions.numbers, span))
+            if revisions.expired_before is not None and (
+                revisions.expired_before != known.expired_before or self._is_due(before)
+            ):
+                new.update(
+                    tier.buckets(Span(span.start, min(span.stop, tier.ceil(revisions.expired_before))))
+                )
+        return Span(min(new), max(new) + tier.step) if new else Span(span.stop, span.stop)
 
-    def update(self, rows: Iterable[Row]) -> list[Row]:
-        """Take rows in, and return those that tell something new."""
-        changed: list[Row] = []
-        for row in rows:
-            group, value = _group(row), row.get("value", _NOTHING)
-            told = self._rows.setdefault(row["time"], {})
-            if group not in told or told[group] != value:
-                told[group] = value
-                self._groups.add(group)
-                changed.append(row)
-        return changed
+    def after(self, before: _Seen) -> _Seen:
+        """Return this as what was seen after another."""
+        return self if self._is_due(before) else _Seen(self.types, before.looked)
 
-    def trim(self, *, rows_before: int, tier: Tier) -> None:
-        """Forget rows whose time has left the span; times are kept in their order."""
-        (first,) = texts(tier, Span(rows_before, rows_before + tier.step))
-        for time in [time for time in self._rows if time < first]:
-            del self._rows[time]
-
-
-_NOTHING = object()
-
-
-def _group(row: Row) -> Any:
-    group = row.get("group", _NOTHING)
-    return (isinstance(group, bool), group)  # true is not 1
+    def _is_due(self, before: _Seen) -> bool:
+        return abs(self.looked - before.looked) >= EXPIRED_MS
 
 
-def _dirty(tier: Tier, before: Span, now: Span, seen: Seen, fresh: Seen) -> Span:
-    """Return the span of the buckets that are new or whose revisions have changed; empty if none."""
-    dirty = set(tier.buckets(Span(max(before.stop, now.start), now.stop)))
-    for type, numbers in fresh.items():
-        known = seen[type]
-        if numbers is None or known is None:
-            return now
-        dirty.update(bucket for bucket, number in numbers.items() if known.get(bucket) != number)
-        dirty.update(bucket for bucket in known.keys() - numbers.keys() if bucket in now)
-    return Span(min(dirty), max(dirty) + tier.step) if dirty else Span(now.stop, now.stop)
+def _raised(known: Mapping[int, int], numbers: Mapping[int, int], span: Span) -> set[int]:
+    raised = {bucket for bucket, number in numbers.items() if known.get(bucket) != number}
+    raised.update(bucket for bucket in known.keys() - numbers.keys() if bucket in span)
+    return raised

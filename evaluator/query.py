@@ -78,7 +78,8 @@ class EventQuery:
 class MetricQuery:
     """An expression over the buckets of ``span``, which is aligned and has at most ``limit`` of them.
 
-    ``live``: from ``span.start`` on; the span then ends with the bucket that is open.
+    ``live``: from then on; the span ends with the bucket that is open. ``start``: the one that was asked
+    for; None where the span begins ``limit`` buckets before its end.
     """
 
     expression: MetricExpression
@@ -86,6 +87,7 @@ class MetricQuery:
     span: Span
     limit: int
     live: bool
+    start: int | None = None
 
     @classmethod
     def parse(
@@ -99,10 +101,17 @@ class MetricQuery:
         live = live and stop is None
         if stop is None:
             stop = tier.floor(now) + tier.step if live else tier.floor(now)
-        if start is None:
-            start = stop - limit * tier.step
-        span = Span(stop, stop) if start >= stop else latest(tier, Span(start, stop), limit)
-        return cls(expression, tier, span, limit, live)
+        return cls(expression, tier, _covered(tier, start, stop, limit), limit, live, start)
+
+    def span_at(self, now: int) -> Span:
+        """Return the span that the query, which is live, has at another moment."""
+        return _covered(self.tier, self.start, self.tier.floor(now) + self.tier.step, self.limit)
+
+
+def _covered(tier: Tier, start: int | None, stop: int, limit: int) -> Span:
+    if start is None:
+        start = stop - limit * tier.step
+    return Span(stop, stop) if start >= stop else latest(tier, Span(start, stop), limit)
 
 
 def latest(tier: Tier, span: Span, limit: int) -> Span:

@@ -277,6 +277,42 @@ async def test_a_new_group_comes_with_all_its_buckets(made: Running) -> None:
     ]
 
 
+async def test_a_group_whose_only_event_moves_to_another_one_is_removed(made: Running) -> None:
+    await made.save(event(DAY + 1, {"g": "a"}, "x"), event(DAY + 2, {"g": "c"}))
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="sum(test).group(g)", step=MINUTE, start=DAY, id=1)
+    assert [row["group"] for row in await until_live(socket)] == ["a", "c"]
+    await made.save(event(DAY + 1, {"g": "b"}, "x"))
+    assert await socket.some(2) == [
+        {"time": "2011-07-18T00:00:00.000Z", "group": "a", "removed": True, "id": 1},
+        {"time": "2011-07-18T00:00:00.000Z", "value": 1, "group": "b", "id": 1},
+    ]
+
+
+async def test_a_new_bucket_comes_with_all_groups(made: Running) -> None:
+    await made.save(event(DAY + 1, {"g": "a"}), event(DAY + 2, {"g": "b"}))
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="sum(test).group(g)", step=MINUTE, start=DAY)
+    assert len(await until_live(socket)) == 2
+    made.clock.now = DAY + MINUTE
+    assert await socket.some(2) == [
+        {"time": "2011-07-18T00:01:00.000Z", "value": 0, "group": "a"},
+        {"time": "2011-07-18T00:01:00.000Z", "value": 0, "group": "b"},
+    ]
+
+
+async def test_a_clock_set_back_removes_the_buckets_that_are_to_come(made: Running) -> None:
+    made.clock.now = DAY + 2 * MINUTE
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="sum(test)", step=MINUTE, limit=2)
+    assert len(await until_live(socket)) == 2
+    made.clock.now = DAY + MINUTE
+    assert await socket.some(2) == [
+        {"time": "2011-07-18T00:02:00.000Z", "removed": True},
+        {"time": "2011-07-18T00:00:00.000Z", "value": 0},
+    ]
+
+
 async def test_a_live_query_reads_only_what_has_changed(made: Running) -> None:
     await made.save(*known_events())
     made.clock.now = DAY + 3_600_000 - 1
