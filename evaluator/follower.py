@@ -1,86 +1,151 @@
-"""One client of a stream: what it waits for, and what waits for it."""
+"""One client of a stream: what it has been given, and what waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from cube.errors import Overloaded
 from cube.event import EventId, id_key
+from cube.span import Span
 from cube.store.find import Found
+from cube.tier import TEN_SECONDS
 from evaluator.query import EventQuery
-from evaluator.window import Arrival, Window
+from evaluator.window import Arrival
 
 WAITING_EVENTS = 50_000
-"""A follower for which more events wait is told so, and let go."""
+"""A follower for which more events wait to be read is told so, and let go; its first are not counted."""
 
 WAITING_BYTES = 64 * 2**20
 """The same for what they hold."""
 
+AHEAD = 10_000
+"""While more events wait to be read, no more are read from the store for a follower: it falls behind."""
+
+BEHIND_MS = 60_000
+"""One that falls behind by more than this, because it does not read, is let go."""
+
 DOUBT_MS = 60_000
 """How long a follower remembers what it was given first: some of it may be announced once more."""
 
-_Key: TypeAlias = "tuple[int, tuple[int, EventId]]"
+_Id: TypeAlias = "tuple[int, EventId]"
 
 
 class Follower:
     """Puts events in order for one client: each once it is due, late ones at once.
 
-    All times are in milliseconds. `advance` is called once per look, with the same clock.
+    All times are in milliseconds. ``edge``: all that is before it has been given, except what is stored
+    late; good once it ``is_aimed``. It begins with `aim` and, once its first events have been found, `begin`.
+    After that `offer` tells it of what is stored late, `deliver` of what is due, and `flush` gives it all to
+    the client.
     """
 
     def __init__(self, query: EventQuery, waiting_bytes: int = WAITING_BYTES) -> None:
         self.query = query
+        self.edge = 0
+        self.is_aimed = False
+        self._began: int | None = None
         self._waiting_bytes = waiting_bytes
-        self._began = 0
-        self._looked: int | None = None
-        self._first: dict[_Key, Found] = {}
-        self._waiting: dict[int, Arrival] = {}
-        self._announced: set[int] = set()
+        self._complete_from = 0
+        self._given: dict[_Id, int] = {}
+        self._announced: set[_Id] = set()
+        self._early: list[tuple[Sequence[Arrival], bool]] = []
+        self._gathered: list[Arrival] = []
         self._batch: list[Found] = []
-        self._batch_bytes = 0  # of what has come since it began; what it began with is bounded on its own
+        self._waiting = 0  # events and bytes that have come since it began, and are not yet read
+        self._waiting_size = 0
+        self._excused_ms = 0
         self._filled = asyncio.Event()
         self._error: Exception | None = None
 
-    def oldest(self, now: int) -> int:
-        """Return the oldest time that may still be delivered, judged by the last look."""
-        looked = now if self._looked is None else self._looked
-        return max(self.query.start, looked - self.query.delay - self.query.late)
+    @property
+    def is_ready(self) -> bool:
+        """Whether its client reads: what waits is little enough for more."""
+        return self._waiting < AHEAD and self._waiting_size < self._waiting_bytes // 4
 
-    def begin(self, first: list[Found], waiting: Iterable[Arrival], now: int) -> None:
-        """Give it what is due at `now`, in order; what is not yet due waits."""
-        self._began = self._looked = now
-        self._first = {_key(found): found for found in first}
-        self._waiting = {arrival.digest: arrival for arrival in waiting}
-        self._announced = set(self._waiting)
+    def target(self, now: int) -> int:
+        """Return the edge that it should have; it never goes back, wherever the clock is set."""
+        return max(self.edge, now - self.query.delay)
+
+    def watched(self, now: int) -> Span:
+        """Return the span of the buckets in which there may be something for it."""
+        oldest = max(self.query.start, self.edge - self.query.late)
+        return TEN_SECONDS.cover(Span(min(oldest, self.target(now)), self.target(now)))
+
+    def aim(self, now: int) -> None:
+        """Set its edge, before its first events are read; what is offered from now on is kept for it."""
+        self.is_aimed, self.edge = True, now - self.query.delay
+        self._early.clear()
+
+    def begin(self, first: Sequence[Arrival], now: int, announced: Collection[int] = ()) -> None:
+        """Give it what there was before its edge, in order: the latest of it.
+
+        ``announced``: buckets of which something is sure to be offered that is in ``first``, or was.
+        """
+        self._began = now
+        cut = len(first) >= self.query.limit
+        self._complete_from = first[0].time + 1 if cut else self.query.start
+        self._given = {id_key(arrival.id): arrival.digest for arrival in first}
+        self._announced = {
+            id_key(arrival.id) for arrival in first if TEN_SECONDS.floor(arrival.time) in announced
+        }
         self._give(first)
+        for arrivals, doubtful in self._early:
+            self.offer(arrivals, doubtful=doubtful)
+        self._early.clear()
 
-    def offer(self, fresh: Iterable[Arrival]) -> None:
-        """Take new events, unless they are too old, or were given when it began."""
-        if self._looked is None:
+    def offer(self, arrivals: Sequence[Arrival], *, doubtful: bool = False) -> None:
+        """Take events that came after it began, ordered by time, unless they are not due, or too old.
+
+        ``doubtful``: they may have come before; then those count that its first answer would have held.
+        """
+        if not arrivals or not self.is_aimed:
             return
-        oldest = self.oldest(self._looked)
-        for arrival in fresh:
-            if arrival.time >= oldest and not self._was_first(arrival):
-                self._waiting[arrival.digest] = arrival
+        if self._began is None:
+            self._keep([each for each in arrivals if each.time < self.edge], doubtful)
+            return
+        since = max(self.query.start, self.edge - self.query.late, self._complete_from if doubtful else 0)
+        if arrivals[-1].time < since:  # the last: they are in order
+            return
+        self._gather(
+            [each for each in arrivals if since <= each.time < self.edge and not self._was_given(each)]
+        )
 
-    def advance(self, now: int, window: Window) -> None:
-        """Give out what is due at `now`, except what has been replaced while it waited."""
-        due = [arrival for arrival in self._waiting.values() if arrival.time < now - self.query.delay]
-        for arrival in due:
-            del self._waiting[arrival.digest]
-        given = window.held(due)
-        # Announced before it was in the window: it will be announced again.
-        self._announced -= {arrival.digest for arrival in due} - {arrival.digest for arrival in given}
-        self._batch_bytes += sum(arrival.size for arrival in given)
-        self._give([Found(*arrival[:3]) for arrival in sorted(given, key=_key)])
-        self._looked = now
-        if now - self._began > DOUBT_MS:
-            self._first, self._announced = {}, set()
+    def deliver(self, due: Iterable[Arrival], edge: int, *, doubtful: Iterable[Arrival] = ()) -> None:
+        """Take the events from its edge up to another one, which becomes its edge.
+
+        ``doubtful``: those of them that may be offered once more.
+        """
+        self._given.update((id_key(arrival.id), arrival.digest) for arrival in doubtful)
+        self._gather([each for each in due if each.time >= self.query.start])
+        self.edge = edge
+
+    def flush(self) -> None:
+        """Give what was taken to the client, in order."""
+        self._give(sorted(self._gathered, key=_place))
+        self._gathered = []
+        if self._waiting > WAITING_EVENTS:
+            self._let_go(f"More than {WAITING_EVENTS} events wait")
+        elif self._waiting_size > self._waiting_bytes:
+            self._let_go(f"More than {self._waiting_bytes} bytes of events wait")
+
+    def excuse(self, now: int) -> None:
+        """Hold it not against the client that it is behind now: the store, or the evaluator, was."""
+        self._excused_ms = self.target(now) - self.edge
+
+    def look_back(self, now: int, *, settled: bool) -> None:
+        """End a look: let a client go that does not read; forget what cannot be announced once more."""
+        behind = self.target(now) - self.edge
+        if behind == 0:
+            self._excused_ms = 0
+        elif not self.is_ready and behind > self._excused_ms + BEHIND_MS:
+            self._let_go(f"Events of more than {BEHIND_MS // 1000} s wait")
+        if settled and self._began is not None and abs(now - self._began) > DOUBT_MS:
+            self._given, self._announced = {}, set()
 
     def fail(self, error: Exception) -> None:
-        """End it with an error, after what was given."""
+        """End it with an error."""
         self._error = error
         self._filled.set()
 
@@ -89,33 +154,46 @@ class Follower:
         await self._filled.wait()
         if self._error is not None:
             raise self._error
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        batch, self._batch = self._batch, []
+        self._waiting = self._waiting_size = 0
         self._filled.clear()
         return batch
 
-    def _give(self, events: list[Found]) -> None:
-        if events:
-            self._batch += events
+    def _keep(self, arrivals: Sequence[Arrival], doubtful: bool) -> None:
+        """Keep what is offered until it has begun; of what is in doubt, no more than its first could hold.
+
+        Its first are at most ``limit``, the latest, and what is in doubt comes from the latest down.
+        """
+        kept = sum(len(each) for each, was_doubtful in self._early if was_doubtful)
+        if arrivals and not (doubtful and kept > 2 * self.query.limit):
+            self._early.append((arrivals, doubtful))
+
+    def _gather(self, arrivals: Iterable[Arrival]) -> None:
+        for arrival in arrivals:
+            self._gathered.append(arrival)
+            self._waiting += 1
+            self._waiting_size += arrival.size
+
+    def _give(self, arrivals: Sequence[Arrival]) -> None:
+        if arrivals:
+            self._batch += [Found(*arrival[:3]) for arrival in arrivals]
             self._filled.set()
-        if len(self._batch) + len(self._waiting) > WAITING_EVENTS + self.query.limit:
-            self._let_go(f"More than {WAITING_EVENTS} events")
-        elif (
-            self._batch_bytes + sum(arrival.size for arrival in self._waiting.values()) > self._waiting_bytes
-        ):
-            self._let_go(f"More than {self._waiting_bytes} bytes of events")
 
     def _let_go(self, what: str) -> None:
-        self._batch, self._waiting = [], {}
-        self.fail(Overloaded(f"{what} wait for this client, which reads too slowly."))
+        self._batch, self._gathered = [], []
+        self.fail(Overloaded(f"{what} for this client, which reads too slowly."))
 
-    def _was_first(self, arrival: Arrival) -> bool:
-        """Tell whether a new event was given, as it is, when it began (and forget that)."""
-        if arrival.digest in self._announced:
-            self._announced.discard(arrival.digest)
-            return True
-        first = self._first.pop(_key(arrival), None)
-        return first is not None and first.data == arrival.data
+    def _was_given(self, arrival: Arrival) -> bool:
+        """Tell whether an event was given already, as it is; what is told of an id counts once.
+
+        What is sure to be told is waited for, though an older form of it is told of first.
+        """
+        id = id_key(arrival.id)
+        given = self._given.get(id)
+        if given == arrival.digest or id not in self._announced:
+            self._given.pop(id, None)
+        return given == arrival.digest
 
 
-def _key(event: Found | Arrival) -> _Key:
-    return event.time, id_key(event.id)
+def _place(arrival: Arrival) -> tuple[int, _Id]:
+    return arrival.time, id_key(arrival.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -51,8 +51,8 @@ def known_events() -> list[Event]:
 class Recorder:
     """A store that hands everything on to another one, and keeps what was asked of it.
 
-    ``gate``: while it is clear, scans wait, before their first block and after each; scans of less than
-    ``gated_ms`` never do. ``shut_after``: it is cleared after so many blocks, and ``shut`` is set.
+    ``gate``: while it is clear, scans wait, before their first block and after each; only those whose span
+    ``holds`` says. ``shut_after``: it is cleared after so many blocks, and ``shut`` is set.
     """
 
     def __init__(self, store: Store) -> None:
@@ -64,9 +64,10 @@ class Recorder:
         self.scans: list[Span] = []
         self.saved: list[tuple[Tier, Sequence[int]]] = []
         self._scanned = asyncio.Event()
+        self._found = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
-        self.gated_ms = 0
+        self.holds: Callable[[Span], bool] = lambda span: True
         self.shut_after = 0
         self.shut = asyncio.Event()
 
@@ -77,24 +78,34 @@ class Recorder:
         self.scans.append(span)
         self._scanned.set()
 
-    async def wait_at_gate(self, span: Span) -> None:
-        """Wait at the gate, if a scan of such a span has to."""
-        if span.stop - span.start >= self.gated_ms:
-            await self.gate.wait()
-
     async def read_block(self, span: Span) -> None:
         """Note that a scan has a block, and wait at the gate."""
         self.shut_after -= 1
         if self.shut_after == 0:
             self.gate.clear()
             self.shut.set()
-        await self.wait_at_gate(span)
+        await self.wait(span)
+
+    async def wait(self, span: Span) -> None:
+        """Wait at the gate, if that holds up scans of this span."""
+        if self.holds(span):
+            await self.gate.wait()
 
     async def until_scans(self, count: int) -> None:
         """Return when so many scans have begun."""
         while len(self.scans) < count:
             self._scanned.clear()
             await asyncio.wait_for(self._scanned.wait(), ANSWER_SECONDS)
+
+    async def until_finds(self, count: int) -> None:
+        """Return when so many revisions or cached metrics have been asked for."""
+        while len(self.finds) < count:
+            self._found.clear()
+            await asyncio.wait_for(self._found.wait(), ANSWER_SECONDS)
+
+    def found(self, what: str) -> None:
+        self.finds.append(what)
+        self._found.set()
 
     async def ping(self) -> None:
         await self.store.ping()
@@ -106,7 +117,7 @@ class Recorder:
         await self.store.close()
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
-        self.finds.append(f"{key.kind}s of {tier.name}")
+        self.found(f"{key.kind}s of {tier.name}")
         return await self.store.metrics.read(key, tier, span)
 
     async def save(
@@ -139,7 +150,7 @@ class _Session:
         self.types = session.types
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
-        self._recorder.finds.append(f"revisions of {tier.name}")
+        self._recorder.found(f"revisions of {tier.name}")
         return await self._session.revisions(type, tier, span)
 
     async def scan(
@@ -153,7 +164,7 @@ class _Session:
         texts: Mapping[str, str] = NO_TEXTS,
     ) -> AsyncIterator[Block]:
         self._recorder.scanned(span)
-        await self._recorder.wait_at_gate(span)
+        await self._recorder.wait(span)
         async for block in self._session.scan(
             type, span, fields, ids=ids, newest_first=newest_first, texts=texts
         ):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,22 @@ class Found(NamedTuple):
     data: Any
 
 
-async def find(
+class Placed(Protocol):
+    """What has a place in the order of events."""
+
+    @property
+    def time(self) -> int:
+        """When it was, in milliseconds since 1970."""
+
+    @property
+    def id(self) -> EventId:
+        """Which one of that time it is."""
+
+
+P = TypeVar("P", bound=Placed)
+
+
+def find(
     session: ReadSession,
     expression: EventExpression,
     span: Span,
@@ -44,10 +59,44 @@ async def find(
     downwards. The first ``offset`` are passed over, and the scan ends once ``limit`` (None: all)
     were found. Events are selected in threads, in the turns that ``pace`` gives.
     """
+    select = partial(_select, expression)
+    return search(
+        session,
+        expression,
+        span,
+        select,
+        needed(expression),
+        limit=limit,
+        newest_first=newest_first,
+        offset=offset,
+        pace=pace,
+    )
+
+
+async def search(
+    session: ReadSession,
+    expression: EventExpression,
+    span: Span,
+    select: Callable[[Block], list[P]],
+    fields: Sequence[str] | None,
+    *,
+    limit: int | None,
+    newest_first: bool = True,
+    offset: int = 0,
+    pace: Pace = nullcontext,
+) -> AsyncGenerator[list[P], None]:
+    """Do as `find` does, with what `select` makes of the rows of a block that `expression` selects.
+
+    ``fields``: what `select` needs of the data; None is all of it.
+    """
     if limit is not None and limit < 1:
         return
     passed, stop = 0, None if limit is None else offset + limit
-    async with aclosing(_in_order(session, expression, span, newest_first, stop, pace)) as parts:
+    scan = session.scan(
+        expression.type, span, fields, ids=True, newest_first=newest_first, texts=_texts(expression)
+    )
+    slices = Slices(pace, searched=has_patterns(expression))
+    async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
         async for part in parts:
             wanted = part[max(0, offset - passed) : None if stop is None else stop - passed]
             passed += len(part)
@@ -74,30 +123,20 @@ async def count(
 
 
 async def _in_order(
-    session: ReadSession,
-    expression: EventExpression,
-    span: Span,
+    scan: AsyncIterator[Block],
+    select: Callable[[Block], list[P]],
     newest_first: bool,
     most: int | None,
-    pace: Pace,
-) -> AsyncGenerator[list[Found], None]:
+    slices: Slices,
+) -> AsyncGenerator[list[P], None]:
     """Find in parts that share no time: events of a slice's last time wait for the next slice.
 
     Of more than ``most`` events of one time only the first in order are kept.
     """
-    waiting: list[Found] = []
-    slices = Slices(pace, searched=has_patterns(expression))
-    scan = session.scan(
-        expression.type,
-        span,
-        needed(expression),
-        ids=True,
-        newest_first=newest_first,
-        texts=_texts(expression),
-    )
+    waiting: list[P] = []
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
-            async with aclosing(slices.each(block, partial(_select, expression))) as selections:
+            async with aclosing(slices.each(block, partial(_with_last, select))) as selections:
                 async for found, last in selections:
                     waiting += found
                     ready = [found for found in waiting if found.time != last]
@@ -133,13 +172,16 @@ def _texts(expression: EventExpression) -> dict[str, str]:
     return texts
 
 
-def _select(expression: EventExpression, block: Block) -> tuple[list[Found], int]:
-    """Return the events that an expression selects, and the time of the last event, selected or not."""
+def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P], int]:
+    """Return what is selected of a block, and the time of its last event, selected or not."""
+    return select(block), int(block.times[-1])
+
+
+def _select(expression: EventExpression, block: Block) -> list[Found]:
     rows = np.flatnonzero(selected(expression, block)).tolist()
     times, ids = block.times.tolist(), _ids(block)
     data = block.data if rows else ()
-    found = [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
-    return found, times[-1]
+    return [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
 
 
 def _count(expression: EventExpression, block: Block) -> int:
@@ -152,5 +194,5 @@ def _ids(block: Block) -> Sequence[EventId]:
     return block.ids
 
 
-def _sorted(found: list[Found], newest_first: bool) -> list[Found]:
+def _sorted(found: list[P], newest_first: bool) -> list[P]:
     return sorted(found, key=lambda one: (one.time, id_key(one.id)), reverse=newest_first)

@@ -63,7 +63,7 @@ async def test_all_whose_own_groups_are_too_many_are_told_so_by_one_scan(made: B
 async def test_a_small_question_does_not_wait_for_a_large_one(made: Bench) -> None:
     await made.save(*(event(DAY + minute * MINUTE) for minute in range(60)))
     made.seen.gate.clear()
-    made.seen.gated_ms = 10 * MINUTE
+    made.seen.holds = lambda span: span.length >= 10 * MINUTE
     large = asyncio.create_task(made.values("count(test)", MINUTE, DAY, DAY + 60 * MINUTE))
     await made.seen.until_scans(1)
     for minute in (0, 30, 59):

@@ -6,51 +6,138 @@ import pytest
 
 from cube.errors import Overloaded
 from cube.expression import parse_event
+from cube.span import Span
 from cube.store.find import Found
-from cube.tier import TEN_SECONDS
-from evaluator.follower import WAITING_EVENTS, Follower
+from evaluator.follower import AHEAD, BEHIND_MS, WAITING_EVENTS, Follower
 from evaluator.query import EventQuery
 from evaluator.window import Arrival, Window
 
+NOW = 100_000
 
-def follower(**given: int) -> Follower:
+
+def follower(*first: Arrival, announced: tuple[int, ...] = (), **given: int) -> Follower:
+    """One that has begun, at `NOW`."""
     asked = {"start": 0, "limit": 10, "delay": 5_000, "late": 60_000, **given}
-    return Follower(EventQuery(parse_event("test(v)"), stop=None, **asked))
+    client = Follower(EventQuery(parse_event("test(v)"), stop=None, **asked))
+    client.aim(NOW)
+    client.begin(first, NOW, announced)
+    return client
 
 
-def arrival(time: int, digest: int, data: object = None) -> Arrival:
-    return Arrival(time, f"id {digest}", data, digest)
+def arrival(time: int, digest: int, id: str | None = None) -> Arrival:
+    return Arrival(time, id or f"id {digest}", None, digest)
 
 
-def holding(*arrivals: Arrival) -> Window:
-    window = Window()
-    buckets = {TEN_SECONDS.floor(each.time): 1 for each in arrivals}
-    assert window.take(buckets, buckets, arrivals) == list(arrivals)
-    return window
+def found(*arrivals: Arrival) -> list[Found]:
+    return [Found(*each[:3]) for each in arrivals]
 
 
 async def test_what_was_given_first_does_not_come_again() -> None:
-    client, given, new = follower(), arrival(90_000, 1, "x"), arrival(90_001, 2)
-    client.begin([Found(*given[:3])], [], now=100_000)
+    given, new = arrival(90_000, 1), arrival(90_001, 2)
+    client = follower(given)
     client.offer([given, new])
-    client.advance(100_000, holding(given, new))
-    assert await client.batch() == [Found(*given[:3]), Found(*new[:3])]
+    client.flush()
+    assert await client.batch() == found(given, new)
 
 
-async def test_an_event_that_waited_before_its_bucket_was_read_comes_once() -> None:
-    client, early = follower(delay=0), arrival(100_000, 1)
-    client.begin([], [early], now=100_000)
-    client.advance(100_010, Window())
-    client.offer([early])
-    client.advance(100_020, holding(early))
-    assert await client.batch() == [Found(*early[:3])]
+async def test_what_was_given_first_comes_again_once_it_has_been_another_one() -> None:
+    first, second = arrival(90_000, 1, "x"), arrival(90_000, 2, "x")
+    client = follower(first)
+    client.offer([second])
+    client.offer([first])
+    client.flush()
+    assert await client.batch() == found(first, second, first)
 
 
-async def test_a_client_that_reads_too_slowly_is_let_go() -> None:
+async def test_what_is_sure_to_be_announced_is_known_though_an_older_form_of_it_comes_first() -> None:
+    stale, first = arrival(80_000, 1, "x"), arrival(90_000, 2, "x")
+    client = follower(first, announced=(90_000,))
+    client.offer([stale])
+    client.offer([first])
+    client.flush()
+    assert await client.batch() == found(first, stale)
+
+
+async def test_what_is_not_due_is_left_to_its_time() -> None:
+    client, early, late = follower(), arrival(95_000, 1), arrival(94_999, 2)
+    client.offer([early, late])
+    client.flush()
+    assert await client.batch() == found(late)
+    client.deliver([early], 95_001)
+    client.flush()
+    assert await client.batch() == found(early)
+
+
+async def test_of_what_is_in_doubt_only_what_the_first_answer_would_have_held_comes() -> None:
+    first = [arrival(80_000 + number, number) for number in range(10)]
+    client = follower(*first)
+    before, after = arrival(79_999, 20), arrival(80_005, 21)
+    client.offer([before, *first, after], doubtful=True)
+    client.flush()
+    assert await client.batch() == found(*first, after)
+
+
+async def test_what_came_while_it_began_is_given_after_its_first() -> None:
+    client = Follower(EventQuery(parse_event("test"), 0, None, 10, delay=0, late=60_000))
+    unseen, first, new = arrival(70_000, 1), arrival(80_000, 2), arrival(70_001, 3)
+    client.offer([unseen])  # before it aims: its first answer will hold it
+    client.aim(NOW)
+    client.offer([first, new])
+    client.begin([first], NOW)
+    client.flush()
+    assert await client.batch() == found(first, new)
+
+
+async def test_a_client_for_which_too_much_comes_late_is_let_go() -> None:
     client = follower()
-    client.begin([], [], now=100_000)
-    flood = [arrival(90_000 + number % 1000, number) for number in range(WAITING_EVENTS + 11)]
-    client.offer(flood)
-    client.advance(100_000, holding(*flood))
+    client.offer([arrival(90_000 + number % 1000, number) for number in range(WAITING_EVENTS)])
+    client.flush()
+    client.offer([arrival(80_000, WAITING_EVENTS)])
+    client.flush()
     with pytest.raises(Overloaded, match="too slowly"):
         await client.batch()
+
+
+async def test_a_client_that_does_not_read_falls_behind_and_is_let_go_in_the_end() -> None:
+    client = follower()
+    client.deliver([arrival(95_000, number) for number in range(AHEAD)], 95_001)
+    client.flush()
+    assert not client.is_ready
+    client.look_back(95_001 + 5_000 + BEHIND_MS, settled=True)
+    assert len(await client.batch()) == AHEAD
+    assert client.is_ready
+    client.deliver([arrival(95_001, number) for number in range(AHEAD)], 95_002)
+    client.flush()
+    client.look_back(95_002 + 5_000 + BEHIND_MS + 1, settled=True)
+    with pytest.raises(Overloaded, match="too slowly"):
+        await client.batch()
+
+
+async def test_a_client_is_excused_for_what_the_store_was_behind() -> None:
+    client, hour = follower(), 3_600_000
+    client.excuse(NOW + hour)
+    client.deliver([arrival(95_000, number) for number in range(AHEAD)], 95_001)
+    client.flush()
+    client.look_back(NOW + hour + BEHIND_MS - 1, settled=True)
+    assert len(await client.batch()) == AHEAD
+
+
+def test_a_clock_set_back_moves_no_edge() -> None:
+    client = follower()
+    assert client.target(NOW - 50_000) == client.edge
+    assert client.watched(NOW - 50_000) == client.watched(NOW)
+
+
+def test_a_bucket_is_past_until_it_is_taken_in_unless_others_watch_it() -> None:
+    window, numbers = Window(), {0: 5, 10_000: 6, 20_000: 7}
+    window.see(numbers, [])
+    window.see({0: 8, 30_000: 9, 50_000: 1}, [Span(50_000, 60_000)])
+    assert window.past(2) == [30_000, 20_000]
+    assert window.changed({0: 8, 40_000: 1}) == [40_000]
+    assert window.behind({0: 8, 30_000: 9}) == {0}
+    met = [arrival(3, 1), arrival(20_001, 2)]
+    window.take_past(window.compare([20_000], met), numbers)
+    assert window.past(9) == [30_000, 10_000, 0]
+    assert window.held([met[1], arrival(20_002, 3), met[0]]) == [met[1], met[0]]
+    assert window.changed({20_000: 7}) == []
+    assert window.changed({20_000: 8}) == [20_000]
