@@ -19,6 +19,7 @@ from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
 from collector.dialects.identity import hashed
 from collector.dialects.shown import shown
+from cube import instant
 from cube.errors import CubeError, InvalidRequest, Unauthenticated
 from cube.event import ABSENT, MAX_ID_LENGTH
 from cube.web import Reply, Request, refusal
@@ -187,7 +188,7 @@ def _notification(item: Mapping[str, Any]) -> Draft:
         "annotations": annotations,
         "ends": item.get("endsAt"),
     }
-    time = item.get("startsAt", ABSENT)
+    time = instant.parse_any_unit(item["startsAt"]) if "startsAt" in item else ABSENT
     return Draft(
         NOTIFICATION,
         time,

@@ -14,12 +14,17 @@ _TIMESTAMP = re.compile(
 
 
 def parse(text: str) -> datetime | None:
-    """Read a timestamp (without a zone: UTC) as UTC; None where it is none in the years 1 to 9999."""
+    """Read a timestamp (without a zone: UTC) as UTC; None where it is none in the years 1 to 9999.
+
+    A leap second (``23:59:60``) is the last microsecond of its minute.
+    """
     found = _TIMESTAMP.fullmatch(text.strip())
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = found.groups()
     microsecond = int((fraction or "0").ljust(6, "0"))
+    if (hour, minute, second) == ("23", "59", "60"):
+        second, microsecond = "59", 999_999
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     try:
         zone = timezone(-offset if sign == "-" else offset)

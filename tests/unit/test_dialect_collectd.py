@@ -211,7 +211,7 @@ def test_a_notification_is_an_event_of_its_own_type() -> None:
     assert (draft.name, draft.fixed, draft.time) == (
         "collectd_notification",
         True,
-        "2026-11-22T04:35:36.464710233Z",
+        1_795_322_136_464,
     )
     assert draft.data == {
         "host": "web14",
@@ -241,6 +241,8 @@ def test_a_notification_is_an_event_of_its_own_type() -> None:
         {**item([1]), "host": ""},
         {**item([1]), "plugin": 5},
         {"labels": 5},
+        {**NOTIFICATION, "startsAt": "yesterday"},
+        {**NOTIFICATION, "startsAt": None},
     ],
 )
 def test_a_bad_item_is_refused_and_the_others_stand(bad: Any) -> None:

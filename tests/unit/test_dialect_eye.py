@@ -106,6 +106,7 @@ def test_the_example_of_the_readme_becomes_an_event() -> None:
         ("2021-01-01T09:15:27-0130", "2021-01-01T10:45:27.000000Z"),
         ("2021-1-2 3:04", "2021-01-02T03:04:00.000000Z"),
         ("2999-01-01 00:00", "2999-01-01T00:00:00.000000Z"),
+        ("2016-12-31T23:59:60.5Z", "2016-12-31T23:59:59.999999Z"),
     ],
 )
 def test_a_timestamp_is_kept_to_the_microsecond_in_utc(text: str, stored: str) -> None:
