@@ -261,14 +261,15 @@ def test_the_metadata_names_every_field() -> None:
     assert metadata["actions"]["POST"].keys() == EXAMPLE.keys()
 
 
-def read(target: str, **headers: str) -> Search | Reply:
+def read(target: str, scheme: str = "http", **headers: str) -> Search | Reply:
     made = request("GET", target, Host="eye.example", **headers)
+    made.scheme = scheme
     endpoint = next(one for one in EYE.endpoints if one.path == made.path)
     return endpoint.reads["GET"](made, CONTEXT)
 
 
-def searched(query: str = "", **headers: str) -> Search:
-    search = read(f"/api/event/?{query}", **headers)
+def searched(query: str = "", scheme: str = "http", **headers: str) -> Search:
+    search = read(f"/api/event/?{query}", scheme, **headers)
     assert isinstance(search, Search)
     return search
 
@@ -337,9 +338,9 @@ def test_no_link_holds_a_key() -> None:
     assert "secret" not in str(answered_page)
 
 
-def page(query: str, found: int, total: int, **headers: str) -> Any:
+def page(query: str, found: int, total: int, scheme: str = "http", **headers: str) -> Any:
     one = Found(0, "i", {"session_id": "s", "timestamp": "1970-01-01T00:00:00.000000Z", "data": 1})
-    reply = searched(query, **headers).reply([one] * found, total)
+    reply = searched(query, scheme, **headers).reply([one] * found, total)
     assert reply.status == 200
     return json.loads(reply.body)
 
@@ -362,8 +363,10 @@ def test_a_page_that_was_cut_short_leads_to_what_it_left_out() -> None:
     assert page("limit=50", 3, 40)["next"] == "http://eye.example/api/event/?limit=50&offset=3"
 
 
-def test_behind_a_proxy_with_tls_the_pages_are_https() -> None:
-    assert page("limit=1", 1, 2, X_Forwarded_Proto="https")["next"].startswith("https://eye.example/")
+def test_the_pages_have_the_scheme_that_the_client_asked_with() -> None:
+    """Which a trusted proxy tells; a header that anybody may send does not."""
+    assert page("limit=1", 1, 2, X_Forwarded_Proto="https")["next"].startswith("http://eye.example/")
+    assert page("limit=1", 1, 2, scheme="https")["next"].startswith("https://eye.example/")
 
 
 def test_an_event_comes_back_as_it_was_sent() -> None:
