@@ -190,7 +190,10 @@ def _check(value: object, path: str, depth: int) -> None:
     kind = value.__class__
     if kind is str or kind is bool or value is None:
         if kind is str and not is_unicode(cast("str", value)):
-            raise InvalidEvent(f"Got half a surrogate pair in {path}; accepted is Unicode.", field=path)
+            raise InvalidEvent(
+                f"Got half a surrogate pair in {path}, or bytes that are not UTF-8; accepted is Unicode.",
+                field=path,
+            )
     elif kind is int:
         if not MIN_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # an int
             raise InvalidEvent(
@@ -198,8 +201,8 @@ def _check(value: object, path: str, depth: int) -> None:
                 f" ({MIN_INTEGER} to {MAX_INTEGER}).",
                 field=path,
             )
-    elif kind is float:
-        if not math.isfinite(value):  # type: ignore[arg-type]  # a float
+    elif isinstance(value, float):  # of a class of its own, too: one that is too large for a double
+        if not math.isfinite(value):
             raise InvalidEvent(f"Got {_shown(value)} at {path}; accepted are finite numbers.", field=path)
     elif kind is dict or kind is list:
         _check_nested(value, path, depth)  # type: ignore[arg-type]  # a dict or list

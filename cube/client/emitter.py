@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -11,6 +12,7 @@ import msgspec
 
 from cube.client.exchange import COLLECTOR_URL, Exchange, Retries
 from cube.errors import InvalidEvent, InvalidRequest
+from cube.shown import shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
 """``{type, time?, id?, data?}``; a time is ISO 8601, a datetime or milliseconds since 1970."""
@@ -77,9 +79,23 @@ class Emitter:
 def encode(event: RawEvent) -> bytes:
     """Return the JSON text of an event with an id; raises `InvalidEvent` for what is no JSON."""
     try:
-        return msgspec.json.encode(identified(event))
+        text = msgspec.json.encode(identified(event))
+        if b"null" in text:  # as which msgspec writes NaN and infinities: another event than was meant
+            _check_finite(event, "")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidEvent(f"The event cannot be written as JSON: {error}.") from None
+    return text
+
+
+def _check_finite(value: object, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidEvent(f"Got {shown(value)} at {path}; accepted are finite numbers.", field=path)
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _check_finite(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check_finite(item, f"{path}[{index}]")
 
 
 def batches(events: Iterable[RawEvent]) -> Iterator[Sequence[bytes]]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cube.client import DatagramEmitter, Emitter, Evaluator, FoundEvent, Retries, SocketEmitter, identified
+from cube.client.emitter import encode
 from cube.errors import (
     AccessDenied,
     CubeError,
@@ -151,6 +152,14 @@ def test_an_event_at_fault_is_counted_from_the_first_of_all() -> None:
         emitter.send({"type": "a"} for _ in range(1_500))
     assert refused.value.message == "Bad."
     assert refused.value.details == {"index": 1_007, "field": "type"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_what_json_would_make_null_is_refused_with_its_place(value: float) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        encode({"type": "a", "data": {"none": None, "a": [1.5, value]}})
+    assert refused.value.details["field"] == "data.a[1]"
+    assert b"null" in encode({"type": "a", "data": {"none": None}})
 
 
 def test_what_is_no_json_is_refused_here() -> None:
