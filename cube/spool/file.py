@@ -206,7 +206,8 @@ class SpoolFile:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         found = self._one("PRAGMA user_version")
         if found > FORMAT:
-            raise Unavailable(f"The spool file {self.path} was made by a later Cube; drain it with that one.")
+            name = self.path.name
+            raise Unavailable(f"The spool file {name} was made by a later Cube; drain it with that one.")
         if found < FORMAT:
             with self._writing():
                 for statement in _SCHEMA:

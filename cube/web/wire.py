@@ -103,8 +103,8 @@ def _check_coding(coding: str, start: RequestStartLine, *, with_length: bool) ->
 def _length(lengths: set[str]) -> str:
     length = next(iter(lengths))
     if len(lengths) > 1 or not (length.isascii() and length.isdigit()):
-        shown = ", ".join(sorted(lengths))
-        raise InvalidRequest(f"Got the Content-Length {shown[:60]!r}; accepted is one whole number.")
+        # What was got may be a key that strayed here, and this is logged.
+        raise InvalidRequest("Got a Content-Length that is not one whole number; accepted are digits alone.")
     length = length.lstrip("0") or "0"
     if len(length) > LENGTH_DIGITS:
         raise TooLarge(f"Got a Content-Length of {len(length)} digits, which is over every limit.")
