@@ -151,11 +151,11 @@ class Gate:
         origin = headers.get("Origin")
         if origin is not None:
             if not self._allows_page(origin, host, caller):
-                raise _foreign(origin, caller)
+                raise self._foreign(origin, caller)
         elif scope is not None and caller is not None and self._trusts_loopback(caller.environment, caller):
             page = silent_page(headers, scope)
             if page is not None and not self._allows_page(page, host, caller):
-                raise _foreign(page, caller)
+                raise self._foreign(page, caller)
 
     def allows_origin(self, headers: HTTPHeaders, caller: Caller | None) -> bool:
         """Tell whether a page may read a reply."""
@@ -174,6 +174,14 @@ class Gate:
         return any(
             is_loopback_page(origin) if self._trusts_loopback(one, caller) else one.allows_origin(origin)
             for one in self._asked(caller)
+        )
+
+    def _foreign(self, origin: str, caller: Caller | None) -> AccessDenied:
+        trusts = any(self._trusts_loopback(one, caller) for one in self._asked(caller))
+        loopback = "of the loopback, and " if trusts else ""
+        return AccessDenied(
+            f"Pages of {origin[:200]} may not call this server; accepted are pages {loopback}of the origins"
+            " that the setting origins names."
         )
 
     def _trusts_loopback(self, environment: Environment, caller: Caller | None) -> bool:
@@ -209,14 +217,6 @@ class Gate:
         if name is not None and self._only is None:
             raise Unauthenticated(f"The environment {shown(name)} needs a key; none was sent.")
         return Caller(self.keyless)
-
-
-def _foreign(origin: str, caller: Caller | None) -> AccessDenied:
-    loopback = "" if caller is not None and caller.environment.origins else "of the loopback, and "
-    return AccessDenied(
-        f"Pages of {origin[:200]} may not call this server; accepted are pages {loopback}of the origins that"
-        " the setting origins names."
-    )
 
 
 def standard_credentials(headers: HTTPHeaders, query: str) -> Credentials:
