@@ -72,14 +72,13 @@ class Snapshots:
             self._relieve(held)
 
     def _relieve(self, held: list[Snapshot]) -> None:
-        taken = time.monotonic() - self._bounds.seconds
-        old = [snapshot for snapshot in held if snapshot.since < taken]
-        if old and self._is_long():
-            for snapshot in old:
+        begun = time.monotonic() - self._bounds.lasting(self._length())
+        for snapshot in held:
+            if snapshot.since < begun:
                 snapshot.give_up()
 
-    def _is_long(self) -> bool:
+    def _length(self) -> int:
         try:
-            return self._file.stat().st_size > self._bounds.begin
+            return self._file.stat().st_size
         except OSError:
-            return False
+            return 0
