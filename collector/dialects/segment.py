@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.pixel import PIXEL
@@ -24,7 +22,7 @@ from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.event import ABSENT
 from cube.web import Reply, Request
-from cube.web.json_text import convert_leniently, decode_leniently, encode
+from cube.web.json_text import decode_leniently, encode
 from cube.web.request import refusal
 
 NAME: Final = "segment"
@@ -45,12 +43,6 @@ _STORED = {  # what is stored of a message, under which name
     "previousId": "previous_id",
     "context": "context",
 }
-
-
-class _Keyed(msgspec.Struct):
-    """The part of a body that says who sends it."""
-
-    writeKey: Any = None  # noqa: N815  # Segment's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +241,10 @@ def _pixel_key(request: Request) -> Any:
 
 def _body_key(body: bytes) -> Any:
     try:
-        return convert_leniently(body, _Keyed).writeKey
-    except (msgspec.ValidationError, InvalidRequest):
+        value = decode_leniently(body)
+    except InvalidRequest:
         return None  # the translation tells what is wrong
+    return value.get("writeKey") if isinstance(value, dict) else None
 
 
 def _object(value: Any) -> dict[str, Any]:

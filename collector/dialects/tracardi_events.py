@@ -14,7 +14,7 @@ from collector.dialects.tracardi_payload import InvalidPayload, Payload, Tracked
 from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
-from cube.web import Reply, Request
+from cube.web import Reply, Request, json_text
 
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id
@@ -63,7 +63,7 @@ def _profile_id(payload: Payload, context: Context) -> str | None:
             context.state.put(_PROFILE, session, given)
         return given
     tied = context.state.get(_PROFILE, session)
-    return str(tied or uuid5(_PROFILES, f"{context.environment}/{session}"))
+    return str(tied or uuid5(_PROFILES, json_text.storable(f"{context.environment}/{session}")))
 
 
 def _handed_over(payload: Payload) -> str | None:

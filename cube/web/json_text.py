@@ -66,7 +66,15 @@ def convert_leniently(text: bytes | str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return msgspec.convert(json_repair.decode(text), kind)
+        return convert(json_repair.decode(text), kind)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Return what `decode_leniently` read as a value of a msgspec type; raises `msgspec.ValidationError`."""
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeEncodeError:  # a name, or text where something else is expected
+        raise msgspec.ValidationError("Expected Unicode, got half a surrogate pair") from None
 
 
 def encode(value: Any) -> bytes:

@@ -146,7 +146,13 @@ def passed(number: int, value: bytes) -> bytes:
 FORMS = {
     "cloudevents": Form("/cloudevents", cloud, "seen", "application/cloudevents-batch+json"),
     "segment": Form("/v1/batch", segment, "seen", before=b'{"batch":[', after=b"]}"),
-    "tracardi": Form("/track", tracardi, "seen", before=b'{"source":{"id":"s"},"events":[', after=b"]}"),
+    "tracardi": Form(
+        "/track",
+        tracardi,
+        "seen",
+        before=b'{"source":{"id":"s"},"session":{"id":"x"},"events":[',
+        after=b"]}",
+    ),
     "otlp": Form(
         "/v1/logs", record, "seen", before=b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[', after=b"]}]}]}"
     ),
@@ -196,7 +202,7 @@ async def test_bytes_that_are_not_utf_8_cost_nothing_where_they_are_names_and_id
     """What is hashed, claimed or shown on the way is text that no encoder takes."""
     for form in FORMS.values():
         body = form.before + form.event(1, b"1") + form.after
-        for start in (b'"rest"', b'"seen"', b'"load"', b'"u"', b'"track"', b'"s"'):
+        for start in (b'"x"', b'"rest"', b'"seen"', b'"load"', b'"u"', b'"track"', b'"s"'):
             wrong = body.replace(start, start[:-1] + b"\xff" + b'"')
             headers = {"Content-Type": form.media, form.header: "true"}
             assert (await ask(stage.port, "POST", form.path, wrong, headers)).status < 500, (form, start)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -170,6 +172,37 @@ def test_an_object_that_is_not_understood_costs_only_itself(wrong: Any) -> None:
     assert [draft.name for draft in translation.drafts] == ["good", "good"]
     (refusal,) = translation.refusals
     assert json.dumps(refusal.payload) in json.dumps(wrong)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the path to each value in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield from places(item, (*path, name))
+
+
+def test_a_value_that_no_json_has_is_a_refusal_wherever_it_stands() -> None:
+    value = {
+        "kvlistValue": {"values": [{"key": "k", "value": {"arrayValue": {"values": [{"intValue": 1}]}}}]}
+    }
+    record = {"timeUnixNano": "1", "severityNumber": 9, "severityText": "", "flags": 1, "traceId": "ab"}
+    record |= {"eventName": "e", "body": value, "attributes": [{"key": "k", "value": {"stringValue": "s"}}]}
+    scoped = {"scope": {"name": "n", "attributes": []}, "logRecords": [record]}
+    whole = {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [scoped]}]}
+    for path in places(whole):
+        for bad in (b"NaN", b"1e400", b'"\\ud800"', b'"\xff"', b'{"\\ud800":NaN}', b"[" * 900 + b"]" * 900):
+            given = json.loads(json.dumps(whole)) if path else "@"
+            target = given
+            for name in path[:-1]:
+                target = target[name]
+            if path:
+                target[path[-1]] = "@"
+            asked = request(json.dumps(given).encode().replace(b'"@"', bad), JSON)
+            credentials(asked)
+            with suppress(InvalidRequest):
+                translation = translate(asked, context())
+                translation.reply(translation.refusals)
 
 
 def test_what_is_empty_is_no_mistake() -> None:

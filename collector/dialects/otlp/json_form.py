@@ -15,7 +15,7 @@ from collector.dialects.otlp.proto_json import Number, double, enum, hexadecimal
 from collector.dialects.otlp.record import Attributes, Group, LogRecord, Scope, Values
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
-from cube.web.json_text import convert_leniently, decode_leniently, encode
+from cube.web.json_text import convert, convert_leniently, decode_leniently, encode
 
 _NOTHING: Final = msgspec.Raw(b"{}")
 _MAX_TIME: Final = 2**64 - 1
@@ -206,7 +206,7 @@ def _typed(encoded: Any, kind: Any) -> Any:
     try:
         if isinstance(encoded, bytes):
             return convert_leniently(encoded, kind)
-        return msgspec.convert(encoded, kind)
+        return convert(encoded, kind)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
 
