@@ -102,6 +102,10 @@ def test_what_is_no_otlp_is_told_in_the_encoding_of_the_request(cube: Running) -
     assert "protobuf" in Status.FromString(broken.content).message
     broken = requests.post(url, b"{", headers=JSON, timeout=10)
     assert (broken.status_code, list(broken.json())) == (400, ["message"])
+    traces = requests.post(url, json={"resourceSpans": []}, timeout=10)
+    assert (traces.status_code, "resourceSpans" in traces.json()["message"]) == (400, True)
+    kept = [refused["payload"] for refused in cube.rejected("otlp")]
+    assert all(payload in kept for payload in ("\n\x05", "{", '{"resourceSpans": []}'))
     bomb = gzip.compress(bytes(20 * 2**20))
     bombed = requests.post(url, bomb, headers=PROTOBUF | {"Content-Encoding": "gzip"}, timeout=10)
     assert bombed.status_code == 413
