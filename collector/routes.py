@@ -17,7 +17,7 @@ Ready: TypeAlias = Callable[[], Awaitable[None]]
 _FEED = (
     "As a WebSocket: an event, or an array, per message; answered only if it is wrong, or where"
     ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
-    " of it is only in the collector's spool."
+    ' of it is only in the collector\'s spool, and "warnings" as over HTTP.'
 )
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",

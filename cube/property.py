@@ -7,10 +7,11 @@ write after a dot; any other stands in brackets, as a string: ``headers["user-ag
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
-from itertools import pairwise
+from itertools import chain
 
 _ASSIGNED = (range(0x80, 0x32400), range(0xE0100, 0xE01F0))
 """Where Unicode has letters, digits and marks beyond ASCII; the planes between are empty."""
@@ -51,18 +52,12 @@ def step(name: str) -> str:
 @cache
 def identifier_pattern() -> str:
     """Return the regular expression of what `is_identifier` accepts, composed or not."""
-    others = [chr(number) for numbers in _ASSIGNED for number in numbers]
-    first = _class(ord(other) for other in others if other.isidentifier())
-    following = _class(ord(other) for other in others if f"_{other}".isidentifier())
+    others = "".join(map(chr, chain(*_ASSIGNED)))
+    first = _class(others, map(str.isidentifier, others))
+    following = _class(others, map(str.isidentifier, map("_".__add__, others)))
     return f"[a-zA-Z_{first}][a-zA-Z0-9_${following}]*"
 
 
-def _class(numbers: Iterable[int]) -> str:
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in _runs(list(numbers)))
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of each run of consecutive numbers of an ascending list."""
-    starts = [0, *(place for place, (one, two) in enumerate(pairwise(numbers), 1) if two != one + 1)]
-    for start, stop in pairwise([*starts, len(numbers)]):
-        yield numbers[start], numbers[stop - 1]
+def _class(characters: str, accepted: Iterable[bool]) -> str:
+    runs = re.finditer(b"\1+", bytes(accepted))
+    return "".join(f"{characters[run.start()]}-{characters[run.end() - 1]}" for run in runs)
