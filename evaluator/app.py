@@ -113,9 +113,11 @@ class Evaluator:
         )
         self._gate = gate
         self._figures = Figures(registry)
+        self._telemetry = Telemetry(registry)
+        self._answers = self._telemetry.answers(settings.http.answers_bytes)
         self._turns = Turns(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
         self._desks = {name: self._desk(name, store, settings, clock) for name, store in stores.items()}
-        self._server = self._serve(stores, gate, settings, registry)
+        self._server = self._serve(stores, gate, settings)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -159,6 +161,7 @@ class Evaluator:
             self._turns,
             bounds,
             deadline,
+            self._answers,
         )
 
     def _serve(
@@ -166,7 +169,6 @@ class Evaluator:
         stores: Mapping[str, Store],
         gate: Gate,
         settings: EvaluatorSettings,
-        registry: CollectorRegistry,
     ) -> Server:
         async def ready() -> None:
             try:
@@ -175,11 +177,11 @@ class Evaluator:
             except TimeoutError:
                 raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
 
-        telemetry = Telemetry(registry)
         service = Service(
-            routes(Desks(self._desks), settings.limits, telemetry, ready),
+            routes(Desks(self._desks), settings.limits, self._telemetry, ready),
             access=gate,
-            telemetry=telemetry,
+            telemetry=self._telemetry,
+            answers=self._answers,
             max_body_bytes=settings.limits.message_bytes,
             max_sockets=settings.limits.sockets,
             http=settings.http,

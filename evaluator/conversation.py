@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,9 +13,13 @@ from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.event import ABSENT
 from cube.web import Link, json_text
 from evaluator.passes import Passes
+from evaluator.pieces import Pieces
 
 SENT_TOGETHER = 20
 """Messages sent in one pass of the event loop: about a millisecond's worth."""
+
+ROW_BYTES = 300
+"""About what a metric takes as an object that waits to be sent."""
 
 ANSWERS = 4
 """So many answers of events are made, and wait for their client, on one socket at once."""
@@ -44,25 +47,21 @@ class Channel:
         """Who opened the socket."""
         return self._link.request.admitted
 
-    def holding(self, size: int) -> AbstractContextManager[None]:
-        """Count so many bytes of an answer as held for the client to read."""
-        return self._link.holding(size)
-
     async def send(self, row: Mapping[str, Any]) -> None:
         """Send one object; waits for a slow reader."""
         await self._link.send(self.framed(row))
 
-    async def send_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def send_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Send some objects, taking turns with all others who send."""
-        await self._send_some(map(self.framed, rows))
+        with self._link.holding(ROW_BYTES * len(rows)):
+            await self._send_some(map(self.framed, rows))
 
-    async def send_events(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Send some events, taking turns with all others who send."""
-        await self._send_some(map(self.framed_event, rows))
-
-    async def send_written(self, texts: Iterable[bytes]) -> None:
-        """Send some objects that are JSON already, and framed."""
-        await self._send_some(map(msgspec.Raw, texts))
+    async def send_pieces(self, pieces: Pieces) -> None:
+        """Send an answer whose objects are framed already; meanwhile it is held for the client to read."""
+        pieces.complete()
+        pieces.release()
+        with self._link.holding(pieces.size):
+            await self._send_some(map(msgspec.Raw, pieces.rows))
 
     def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an object as this request's client is to see it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from cube.store.find import find
 from cube.store.ports import Store
 from cube.store.slices import in_thread
 from cube.store.terms import Terms
+from cube.web import Unfinished
 from evaluator.answers import Row, event_rows, metric_parts
 from evaluator.aside import Clock
 from evaluator.deadline import Deadline
@@ -35,7 +36,7 @@ _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 class Desk:
     """Reads questions and answers them from one store; ``live`` and ``streams`` answer those without an end.
 
-    ``restriction``: what the one who asks may see.
+    ``answers``: bounds what all answers hold. ``restriction``: what the one who asks may see.
     """
 
     store: Store
@@ -47,6 +48,7 @@ class Desk:
     turns: Turns
     bounds: Bounds
     deadline: Deadline
+    answers: Unfinished
     restriction: Restriction | None = None
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
@@ -69,38 +71,38 @@ class Desk:
             return query
         return replace(query, expression=self.restriction.event(query.expression))
 
-    async def metrics(self, query: MetricQuery) -> AsyncGenerator[list[Row], None]:
-        """Yield the rows of a metric query, ascending, in lists of bounded length.
+    def pieces(self) -> Pieces:
+        """Begin an answer, which counts among all that are held at once from its first row on."""
+        return Pieces(self.bounds.answer, self.answers)
 
-        Raises, before the first, `OutOfTime` or `TooMuch` where the query is over its bounds.
+    async def write_metrics(self, query: MetricQuery, pieces: Pieces, show: Show = same) -> None:
+        """Write what `show` makes of the rows of a metric query, ascending.
+
+        Raises `OutOfTime` or `TooMuch` where the query is over its bounds, `Displaced` where all
+        answers are.
         """
         effort = Effort(query.span.stop - query.span.start)
-        async with self.deadline.query():
+        async with self.deadline.query(), pieces.growing():
             parts = await self._metric_parts(query, effort)
-        async with aclosing(paced(parts, partial(self.turns.turn, effort))) as some:
-            async for rows in some:
-                yield rows
-
-    async def write_metrics(self, query: MetricQuery, pieces: Pieces) -> None:
-        """Write the rows of a metric query, ascending; raises as `metrics` does."""
-        effort = Effort(query.span.stop - query.span.start)
-        async with self.deadline.query():
-            parts = await self._metric_parts(query, effort)
-            async with aclosing(paced(map(pieces.add, parts), partial(self.turns.turn, effort))) as written:
+            rows = (map(show, part) for part in parts)
+            async with aclosing(paced(map(pieces.add, rows), partial(self.turns.turn, effort))) as written:
                 async for _ in written:
                     continue
 
     async def write_events(self, query: EventQuery, stop: int, pieces: Pieces, show: Show = same) -> None:
         """Write what `show` makes of the latest events of a query before `stop`, newest first.
 
-        Raises `OutOfTime` or `TooMuch` where the query is over its bounds.
+        Raises as `write_metrics` does.
         """
         span = Span(query.start, stop)
         async with (
             self.deadline.query(),
+            pieces.growing(),
             self.turns.part(Effort(stop - query.start)) as pace,
             self.store.events.read(Terms(self.bounds.seconds, pace)) as session,
-            aclosing(find(session, query.expression, span, limit=query.limit, pace=pace)) as parts,
+            aclosing(
+                find(session, query.expression, span, limit=query.limit, pace=pace, hold=pieces.hold)
+            ) as parts,
         ):
             async for part in parts:
                 async with pace():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
 from cube import instant
 from evaluator.answers import event_rows
+from evaluator.aside import aside
 from evaluator.conversation import Channel
 from evaluator.desk import Desks
 from evaluator.pieces import Pieces
@@ -32,9 +34,9 @@ class MetricFeed:
                 async for batch in batches:
                     await channel.send_all(batch)
             return
-        async with aclosing(desk.metrics(query)) as parts:
-            async for rows in parts:
-                await channel.send_all(rows)
+        with desk.pieces() as pieces:
+            await desk.write_metrics(query, pieces, channel.framed)
+            await channel.send_pieces(pieces)
         await channel.send({"time": instant.format(query.tier.ceil(query.span.stop))})
 
 
@@ -55,13 +57,15 @@ class EventFeed:
         if query.stop is None:
             async with aclosing(desk.streams.follow(query)) as batches:
                 async for batch in batches:
-                    await channel.send_events(event_rows(batch))
+                    with Pieces(sys.maxsize, desk.answers) as pieces:  # what the stream holds is bounded
+                        rows = map(channel.framed_event, event_rows(batch))
+                        await aside(len(batch), pieces.add, rows)
+                        await channel.send_pieces(pieces)
             return
         async with channel.answers:
-            pieces = Pieces(desk.bounds.answer)
-            await desk.write_events(query, query.stop, pieces, channel.framed_event)
-            with channel.holding(pieces.size):
-                await channel.send_written(pieces.rows)
+            with desk.pieces() as pieces:
+                await desk.write_events(query, query.stop, pieces, channel.framed_event)
+                await channel.send_pieces(pieces)
         await channel.end()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cube.web import Reply, Request
 from evaluator.desk import Desks
-from evaluator.pieces import Pieces
 
 
 class GetMetrics:
@@ -16,9 +15,10 @@ class GetMetrics:
     async def __call__(self, request: Request) -> Reply:
         """Evaluate the expression over the span."""
         desk = self._desks.of(request.admitted)
-        pieces = Pieces(desk.bounds.answer)
-        await desk.write_metrics(await desk.metric_query(request.parameters()), pieces)
-        return Reply(pieces.array())
+        query = await desk.metric_query(request.parameters())
+        with desk.pieces() as pieces:
+            await desk.write_metrics(query, pieces)
+            return Reply(pieces.array())
 
 
 class GetEvents:
@@ -32,10 +32,10 @@ class GetEvents:
         desk = self._desks.of(request.admitted)
         query = await desk.event_query(request.parameters())
         stop = query.start if query.stop is None else query.stop
-        pieces = Pieces(desk.bounds.answer)
-        await desk.write_events(query, stop, pieces)
-        pieces.rows.reverse()
-        return Reply(pieces.array())
+        with desk.pieces() as pieces:
+            await desk.write_events(query, stop, pieces)
+            pieces.rows.reverse()
+            return Reply(pieces.array())
 
 
 class GetTypes:

@@ -43,6 +43,19 @@ class Crowded(Overloaded):
         )
 
 
+class Displaced(Overloaded):
+    """All answers together would hold too much, and this one most of it."""
+
+    reason = "answers"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"All answers together would hold more than {limit} bytes, and this one most of them: take a"
+            " shorter span or a lower limit, or ask again later.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+
+
 def reason_of(error: BaseException) -> str | None:
     """Return the word of a refusal; None for any other error."""
-    return error.reason if isinstance(error, (TooMuch, OutOfTime, Crowded)) else None
+    return error.reason if isinstance(error, (TooMuch, OutOfTime, Crowded, Displaced)) else None

@@ -24,16 +24,23 @@ class Block:
     ``times``: int64 milliseconds, shape (n,). ``ids``: n event ids, or None where the scan did not ask
     for them. ``data``: n decoded values: what JSON has, `datetime` for a stored date, and `ABSENT`
     for an event without data. Where the scan named fields, objects may lack all others.
+    ``size``: the bytes that it was decoded from.
     ``columns``: the columns made of this block so far, so that each is made once; a block and all
     that hangs on it never change otherwise.
     """
 
-    __slots__ = ("_rows", "columns", "ids", "times")
+    __slots__ = ("_rows", "columns", "ids", "size", "times")
 
     def __init__(
-        self, times: npt.NDArray[np.int64], data: Sequence[Any], ids: Sequence[EventId] | None = None
+        self,
+        times: npt.NDArray[np.int64],
+        data: Sequence[Any],
+        ids: Sequence[EventId] | None = None,
+        *,
+        size: int = 0,
     ) -> None:
         self.times = times
+        self.size = size
         self.ids = ids
         self.columns: dict[Hashable, Any] = {}
         self._rows: _Values | _Records = _Values(data)
@@ -56,18 +63,19 @@ class Block:
         decoding takes a fifth of the time. With () nothing is decoded and all data are `ABSENT`.
         """
         instants = np.array(times, dtype=np.int64)
-        if fields is None:
-            return cls(instants, _decoded(texts, _WHOLE), ids)
-        if not fields:
+        if fields is not None and not fields:
             return cls(instants, [ABSENT] * len(texts), ids)
+        size = sum(len(text) for text in texts if text is not None)
+        if fields is None:
+            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
         names = tuple(dict.fromkeys(fields))
         if any(map(_UNDECLARED.search, names)):
             return cls(instants, _decoded(texts, _WHOLE), ids)
         try:
             rows = _decoded(texts, _record_decoder(names))
         except msgspec.ValidationError:  # some data are no objects
-            return cls(instants, _decoded(texts, _WHOLE), ids)
-        block = cls(instants, (), ids)
+            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
+        block = cls(instants, (), ids, size=size)
         block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)
         return block
 

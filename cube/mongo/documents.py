@@ -144,7 +144,7 @@ class Decoder:
         if self._odd > usual:
             data = [value if value is ABSENT else plain(value) for value in data]
         ids = [event_id(document["_id"]) for document in documents] if self._ids else None
-        return Block(times, data, ids)
+        return Block(times, data, ids, size=len(batch))
 
     def _times(self, documents: list[Document]) -> npt.NDArray[np.int64]:
         if not all(document["t"].__class__ is DatetimeMS for document in documents):

@@ -43,8 +43,8 @@ class HttpSettings:
     )
     answers_bytes: int = setting(
         512 * _MIB,
-        "All answers held at once because their clients have not read them; beyond it those connections are"
-        " closed that hold most.",
+        "All answers held at once, while they are made and until their clients have read them; beyond it"
+        " those that hold most are refused, or their connections closed.",
         low=1 * _MIB,
         high=2**40,
     )

@@ -16,7 +16,7 @@ from cube.event import EventId, id_key
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.span import Span
 from cube.store.ports import ReadSession
-from cube.store.slices import Slices
+from cube.store.slices import Hold, Slices, unheard
 from cube.store.terms import Pace
 
 
@@ -52,12 +52,14 @@ def find(
     newest_first: bool = True,
     offset: int = 0,
     pace: Pace = nullcontext,
+    hold: Hold = unheard,
 ) -> AsyncGenerator[list[Found], None]:
     """Find the events that `expression` selects in a span, in lists that are not empty.
 
     They are ordered by time and, among equal times, by `id_key`; with ``newest_first`` both run
     downwards. The first ``offset`` are passed over, and the scan ends once ``limit`` (None: all)
-    were found. Events are selected in threads, in the turns that ``pace`` gives.
+    were found. Events are selected in threads, in the turns that ``pace`` gives. ``hold`` is told about
+    how many bytes of memory more (or less) the events take that are read and not selected yet.
     """
     select = partial(_select, expression)
     return search(
@@ -70,6 +72,7 @@ def find(
         newest_first=newest_first,
         offset=offset,
         pace=pace,
+        hold=hold,
     )
 
 
@@ -84,6 +87,7 @@ async def search(
     newest_first: bool = True,
     offset: int = 0,
     pace: Pace = nullcontext,
+    hold: Hold = unheard,
 ) -> AsyncGenerator[list[P], None]:
     """Do as `find` does, with what `select` makes of the rows of a block that `expression` selects.
 
@@ -95,7 +99,7 @@ async def search(
     scan = session.scan(
         expression.type, span, fields, ids=True, newest_first=newest_first, texts=_texts(expression)
     )
-    slices = Slices(pace, searched=has_patterns(expression))
+    slices = Slices(pace, searched=has_patterns(expression), hold=hold)
     async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
         async for part in parts:
             wanted = part[max(0, offset - passed) : None if stop is None else stop - passed]

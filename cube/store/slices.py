@@ -6,12 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from cube.columns.block import Block
 from cube.store.terms import Pace
 
 T = TypeVar("T")
+Hold: TypeAlias = Callable[[int], None]
+
+VALUE_FACTOR, ROW_BYTES = 2, 300
+"""About what a block takes: so many times what it was decoded from, and so much more a row."""
 
 PIECE_SECONDS = 0.01
 """What a piece should take: long against the cost of a turn, short against what anybody notices."""
@@ -28,21 +32,43 @@ MOST_ROWS = 65_536
 _GROWTH = 8
 
 
+def unheard(_: int) -> None:
+    """Tell nobody."""
+
+
 class Slices:
     """Works on the blocks of one scan, slice by slice: in threads, each slice in a turn of its own.
 
     How many rows a slice has follows from what the last one took, and is `MOST_ROWS` at most;
     ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
-    worked on, so that nothing goes on behind the backs of those whose turn it is.
+    worked on, so that nothing goes on behind the backs of those whose turn it is. ``hold`` is told about
+    how many bytes of memory more (or less) the blocks take.
     """
 
-    def __init__(self, pace: Pace, executor: Executor | None = None, *, searched: bool = False) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        executor: Executor | None = None,
+        *,
+        searched: bool = False,
+        hold: Hold = unheard,
+    ) -> None:
+        self._hold = hold
         self._pace = pace
         self._executor = executor
         self._rows = FIRST_SEARCHED_ROWS if searched else FIRST_ROWS
 
     async def each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         """Yield what the work makes of each slice of a block, in order."""
+        size = VALUE_FACTOR * block.size + ROW_BYTES * len(block)
+        self._hold(size)
+        try:
+            async for made in self._each(block, work):
+                yield made
+        finally:
+            self._hold(-size)
+
+    async def _each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         first = 0
         while first < len(block):
             part = block.rows(first, first + self._rows)

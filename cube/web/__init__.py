@@ -25,6 +25,7 @@ from cube.web.service import Service
 from cube.web.siblings import SharedRegistry
 from cube.web.standard import with_standard_routes
 from cube.web.telemetry import Telemetry, with_process_figures
+from cube.web.unfinished import Growing, Unfinished
 from cube.web.websocket import Conversation, Link
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Access",
     "Conversation",
     "Gate",
+    "Growing",
     "Hosts",
     "KeyReader",
     "KeyRing",
@@ -47,6 +49,7 @@ __all__ = [
     "Service",
     "SharedRegistry",
     "Telemetry",
+    "Unfinished",
     "address",
     "followed_keys",
     "hosts_of",

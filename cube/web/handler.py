@@ -42,6 +42,9 @@ LINGER_BYTES = 64 * 2**20
 """So much of a refused body is read and thrown away: who closes earlier resets the connection, and the
 client may never see the reply."""
 
+ALONE_BYTES = 64 * 1024
+"""A longer body is written after its head, not together with it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -268,7 +271,12 @@ class Exchange(HTTPMessageDelegate):
     def _send(self, reply: Reply, *, last: bool = False) -> None:
         """Write the whole reply at once; `finish` of the connection is left to the caller."""
         body = b"" if self.request.method == "HEAD" else reply.body
-        written = self._connection.write(self._head(reply, last) + body)
+        head = self._head(reply, last)
+        if len(body) > ALONE_BYTES:  # not to copy it
+            self._stream.write(head)
+            written = self._connection.write(body)
+        else:
+            written = self._connection.write(head + body)
         self._count(reply.status)
         if written.done():
             self._service.ended(self)

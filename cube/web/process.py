@@ -16,6 +16,7 @@ from pathlib import Path
 from cube import private
 from cube.web import json_text
 from cube.web.log import log_loop_fault
+from cube.web.memory import bound_arenas
 
 WORK_SHARE = 0.9
 """The part of a stop's time in which what was accepted may still be finished; the rest is for closing."""
@@ -59,6 +60,7 @@ def run(main: Coroutine[object, object, None]) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     _raise_file_limit()
+    bound_arenas()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.get_loop().set_exception_handler(log_loop_fault)
         runner.run(main)

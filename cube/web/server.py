@@ -20,6 +20,7 @@ from cube.web.listening import (
     is_shared,
     open_listening,
 )
+from cube.web.memory import Trimmer
 from cube.web.process import open_files
 from cube.web.pulse import Pulse
 from cube.web.service import Service
@@ -65,6 +66,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(_patience(service), service.telemetry.watch(lambda: len(self._watch)))
         self._pulse = Pulse(service.telemetry.lag.observe)
+        self._trimmer = Trimmer()
         self._loop.add_reader(self._listening, self._accept)
 
     async def stop(self, seconds: float) -> bool:
@@ -83,6 +85,7 @@ class Server:
             return False
         finally:
             self._pulse.stop()
+            self._trimmer.stop()
             self._watch.stop()
             self._watch.cut_all()
             await self._http.close_all_connections()

@@ -45,7 +45,7 @@ class Service(HTTPServerConnectionDelegate):
     request to a path of the table when it is over, or has become a WebSocket: only then is its caller
     known everywhere. ``lenient``: two headers are read though they are written wrongly (see
     `cube.web.lenient`). ``proxies``: whose word for a client's address and scheme counts; by default
-    nobody's.
+    nobody's. ``answers``: bounds what is held of answers that are made or read; by default its own.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Service(HTTPServerConnectionDelegate):
         on_request: Callable[[Request], None] | None = None,
         lenient: bool = False,
         proxies: Proxies | None = None,
+        answers: Unfinished | None = None,
     ) -> None:
         self.routes = RouteTable(routes)
         self.access = access
@@ -75,7 +76,7 @@ class Service(HTTPServerConnectionDelegate):
         # A lone message may always come in, one that is refused for its length included.
         incoming = max(self.http.bodies_bytes, 2 * max_body_bytes + self.http.head_bytes)
         self.unfinished = Unfinished(incoming, telemetry.cut.inc)
-        self.unread = Unfinished(self.http.answers_bytes, telemetry.cut.inc)
+        self.unread = telemetry.answers(self.http.answers_bytes) if answers is None else answers
         self.leaving = False
         self.stopping = False
         self.sockets: set[Socket] = set()
@@ -107,9 +108,8 @@ class Service(HTTPServerConnectionDelegate):
         stream.say_last(last_reply(reply, request_id))
         stream.close()
         self.telemetry.answered("", "", reply.status, 0.0)
-        _log.debug(
-            "a head was answered with %d: %s", reply.status, error.message, extra={"request": request_id}
-        )
+        # Not what is wrong: it may quote a key.
+        _log.debug("a head was answered with %d", reply.status, extra={"request": request_id})
 
     def on_close(self, server_conn: object) -> None:
         """Note that a connection is gone; its exchange has been told."""

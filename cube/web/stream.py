@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import socket
 from collections.abc import Callable
@@ -97,10 +98,16 @@ class Stream(IOStream):
                 self.on_gone(self)
         super().close(exc_info)
 
-    def cut(self) -> None:
+    def cut(self) -> bool:
         """Close, and forget what is half read."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # another thread than the loop's
+            self.io_loop.add_callback(self.cut)
+            return True
         self.close()
         self.forget()
+        return True
 
     def forget(self) -> None:
         """Let go of what was read of a message that will not end: the garbage collector comes seldom."""

@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from cube.web.request import Reply, Request
 from cube.web.siblings import SharedRegistry
+from cube.web.unfinished import Unfinished
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -68,6 +69,10 @@ class Telemetry:
         """Show how many connections are open; what is returned counts one that was cut."""
         self._connections.set_function(connections)
         return self.cut.inc
+
+    def answers(self, limit: int) -> Unfinished:
+        """Bound what answers hold; connections that are cut for it are counted."""
+        return Unfinished(limit, self.cut.inc)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a path of the table, or "" for an unknown one."""

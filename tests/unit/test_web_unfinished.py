@@ -11,8 +11,9 @@ class Holder:
     def __init__(self) -> None:
         self.is_cut = False
 
-    def cut(self) -> None:
+    def cut(self) -> bool:
         self.is_cut = True
+        return True
 
 
 def test_what_is_held_is_what_all_hold_now() -> None:
