@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from collector.batch import Limits
 from collector.datagram import DatagramServer
+from collector.decoding import SHARE, Decoding
 from collector.dialects.desk import Desk
 from collector.dialects.reading import Bounds
 from collector.dialects.registry import dialects
 from collector.dialects.service import dialect_routes
+from collector.dialects.turns import LOOP_BYTES
 from collector.drain import ping
 from collector.figures import DialectFigures, RetentionFigures
 from collector.intake import Intakes
@@ -140,6 +142,7 @@ def _server(
             telemetry,
             ready,
             foreign,
+            decoded_bytes=settings.http.bodies_bytes // SHARE,
             spooled_status=200 if settings.spool.square_emitters else 202,
         ),
         access=gate,
@@ -189,6 +192,7 @@ def _desk(
         clock,
         DialectFigures(registry),
         Bounds(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
+        Decoding(settings.http.bodies_bytes // SHARE, free=LOOP_BYTES),
     )
 
 

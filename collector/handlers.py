@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from collector.batch import Batch, Limits, Message, read_batch_aside, read_message_aside
+from collector.decoding import Decoding
 from collector.intake import Intake, Intakes
 from cube.environment import Caller
 from cube.errors import AccessDenied, CubeError, Unavailable
@@ -26,12 +27,19 @@ _DONE = Reply()
 class PutEvents:
     """``POST`` and ``PUT`` of events: answered when all of them are stored, or at least spooled.
 
-    ``spooled_status``: of the answer where some are only spooled.
+    ``decoding``: whose turn it is. ``spooled_status``: of the answer where some are only spooled.
     """
 
     def __init__(
-        self, intakes: Intakes, limits: Limits, clock: Callable[[], int], *, spooled_status: int = 202
+        self,
+        intakes: Intakes,
+        limits: Limits,
+        clock: Callable[[], int],
+        decoding: Decoding,
+        *,
+        spooled_status: int = 202,
     ) -> None:
+        self._decoding = decoding
         self._spooled_status = spooled_status
         self._intakes = intakes
         self._limits = limits
@@ -40,23 +48,35 @@ class PutEvents:
     async def __call__(self, request: Request) -> Reply:
         """Store the events of the body."""
         intake = self._intakes[request.admitted.environment.name]
+        async with self._decoding.of(len(request.body)):
+            warnings, stored = await self._offer(request, intake)
+        spooled = await stored
+        if spooled:
+            return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
+        return Reply.json(warnings) if warnings else _DONE
+
+    async def _offer(self, request: Request, intake: Intake) -> tuple[Mapping[str, Any], asyncio.Future[int]]:
         try:
             batch = await read_batch_aside(request.body, self._limits, now=self._clock())
         except CubeError as error:
             intake.refused(error)
             raise
         _check_types(batch, request.admitted, intake)
-        spooled = await intake.accept(batch)
-        warnings = batch.warnings
-        if spooled:
-            return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
-        return Reply.json(warnings) if warnings else _DONE
+        return batch.warnings, intake.offer(batch)
 
 
 class EventFeed:
     """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
 
-    def __init__(self, intakes: Intakes, limits: Limits, clock: Callable[[], int], link: Link) -> None:
+    def __init__(
+        self,
+        intakes: Intakes,
+        limits: Limits,
+        clock: Callable[[], int],
+        decoding: Decoding,
+        link: Link,
+    ) -> None:
+        self._decoding = decoding
         self._caller = link.request.admitted
         self._intake = intakes[self._caller.environment.name]
         self._limits = limits
@@ -70,6 +90,10 @@ class EventFeed:
 
     async def receive(self, message: bytes) -> None:
         """Take one message, all or nothing of it; waits while the store is behind."""
+        async with self._decoding.of(len(message)):
+            await self._take(message)
+
+    async def _take(self, message: bytes) -> None:
         read = await self._read(message)
         await self._turn(read.batch)
         try:

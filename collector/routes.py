@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from collector.batch import Limits
+from collector.decoding import Decoding
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
 from cube.environment import Scope
-from cube.web import Operation, Route, Telemetry, with_standard_routes
+from cube.web import Operation, Route, Telemetry, json_text, with_standard_routes
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -47,11 +48,17 @@ def routes(
     ready: Ready,
     foreign: Iterable[Route] = (),
     *,
+    decoded_bytes: int,
     spooled_status: int = 202,
 ) -> tuple[Route, ...]:
-    """Return all that the collector answers; ``foreign``: the routes of dialects."""
+    """Return all that the collector answers; ``foreign``: the routes of dialects.
+
+    ``decoded_bytes``: the bound of a `Decoding`, one for requests and one for messages: those wait for
+    the store with what they hold, these do not.
+    """
+    requests = Decoding(decoded_bytes, free=json_text.THREAD_BYTES)  # others are handed over at once
     put = Operation(
-        PutEvents(intakes, limits, clock, spooled_status=spooled_status),
+        PutEvents(intakes, limits, clock, requests, spooled_status=spooled_status),
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, _batch(limits)]},
         replies={
@@ -67,7 +74,7 @@ def routes(
         Route(
             "/1.0/event/put",
             {"POST": put, "PUT": put},
-            socket=partial(EventFeed, intakes, limits, clock),
+            socket=partial(EventFeed, intakes, limits, clock, Decoding(decoded_bytes)),
             socket_summary=_FEED,
             socket_scope=Scope.WRITE,
         ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from collector.batch import Limits
+from collector.decoding import Decoding
 from collector.dialects.reading import USUAL, Bounds
 from collector.figures import DialectFigures
 from collector.intake import Intake
@@ -16,13 +17,15 @@ from cube.web import Access
 GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
 
+DECODED_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
 
     ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
-    ``bounds``: of all searches together.
+    ``bounds``: of all searches together. ``decoding``: whose turn it is to be decoded, translated and stored.
     """
 
     access: Access
@@ -34,3 +37,4 @@ class Desk:
     clock: Callable[[], int]
     figures: DialectFigures
     bounds: Bounds = USUAL
+    decoding: Decoding = field(default_factory=lambda: Decoding(DECODED_BYTES))

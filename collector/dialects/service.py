@@ -112,6 +112,10 @@ class DialectService:
         return await self._reading.answer(asked, self._desk.stores[name].events, caller)
 
     async def _write(self, translate: Translate, request: Request) -> Reply:
+        async with self._desk.decoding.of(len(request.body)):
+            return await self._take(translate, request)
+
+    async def _take(self, translate: Translate, request: Request) -> Reply:
         caller, credentials = await self._admit(request, Scope.WRITE)
         name, now = caller.environment.name, self._desk.clock()
         intake = self._desk.intakes[name]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,9 @@ MOST_SECONDS = 320.0
 
 SURPLUS_BYTES = 32 * 2**20
 """So much more than at the least is worth the work, which takes milliseconds."""
+
+COLLECT_SECONDS = 0.1
+"""The event loop stands still while cycles are collected; where it once took longer, it is left."""
 
 _M_ARENA_MAX = -8
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -59,6 +64,7 @@ class Trimmer:
         self._resident = resident
         self._trim = _malloc_trim() if trim is None else trim
         self._least = resident()
+        self._collecting = 0.0
         self._task = asyncio.create_task(self._run(seconds))
 
     def stop(self) -> None:
@@ -73,11 +79,20 @@ class Trimmer:
             if before <= self._least + SURPLUS_BYTES:
                 wait = seconds
                 continue
+            self._collect()
             await asyncio.to_thread(self._trim)
             after = self._resident()
             self._least = min(self._least, after)
             _log.debug("of %d bytes of memory %d were given back", before, before - after)
             wait = seconds if before - after >= SURPLUS_BYTES // 4 else min(2 * wait, MOST_SECONDS)
+
+    def _collect(self) -> None:
+        """Free what refers to itself, as a fault and its trace do; not where that takes long."""
+        if self._collecting > COLLECT_SECONDS:
+            return
+        began = time.perf_counter()
+        gc.collect()
+        self._collecting = time.perf_counter() - began
 
 
 def _malloc_trim() -> Callable[[], object] | None:
