@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
+from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
 from cube.columns.block import Block
@@ -63,8 +64,9 @@ class Slices:
         size = VALUE_FACTOR * block.size + ROW_BYTES * len(block)
         self._hold(size)
         try:
-            async for made in self._each(block, work):
-                yield made
+            async with aclosing(self._each(block, work)) as slices:
+                async for made in slices:
+                    yield made
         finally:
             self._hold(-size)
 
