@@ -162,3 +162,21 @@ async def test_a_replacement_of_what_is_not_shown_counts_as_new(start: Start, hi
         assert [await shown(socket) for socket in sockets] == ["x", "x"]
         await made.save(event(DAY - 5, {"v": "x", "w": 0}, "id"))
         assert [await shown(socket) for socket in sockets] == ["x", "x"]
+
+
+async def test_a_stream_of_a_type_that_other_tools_write_misses_nothing_and_repeats_nothing(
+    mongo_server: MongoServer,
+) -> None:
+    name = mongo_server.database()
+    async with running_on(await mongo.open_store(mongo_server.url, name, foreign=["test"])) as made:
+        await made.save(event(DAY - 30_000, {"v": "first"}), event(DAY - 1, {"v": "mark"}))
+        sockets = [await follow(made, start=DAY - HOUR), await follow(made, delay=5_000)]
+        assert [await shown(sockets[0]) for _ in range(2)] == ["first", "mark"]
+        made.clock.now = DAY + 5_000
+        assert await shown(sockets[1]) == "mark"
+        for number in range(3):
+            await made.save(event(DAY - 20_000 - number, {"v": number}))
+            assert await shown(sockets[0]) == number
+        await made.save(event(DAY - 2, {"v": "last"}, "x"))
+        assert [await shown(socket) for socket in sockets] == ["last", "last"]
+    mongo_server.forget(name)
