@@ -10,21 +10,26 @@ from cube.store.ports import Cell, MetricStore, ReadSession, Revisions
 from cube.store.slices import in_thread
 from cube.store.terms import Pace
 from evaluator import cells
+from evaluator.gathering import Gathering
 from evaluator.job import Job, States, combine, decode, encode, slices
 from evaluator.scan import Scan, runs
+from evaluator.series import Bounds
 from evaluator.sharing import Contents, Gaps
 
 T = TypeVar("T")
 
 
 class Computation:
-    """Computes in one session of a store, in the turns that ``pace`` gives."""
+    """Computes in one session of a store, in the turns that ``pace`` gives, and within ``bounds``."""
 
-    def __init__(self, metrics: MetricStore, scan: Scan, session: ReadSession, pace: Pace) -> None:
+    def __init__(
+        self, metrics: MetricStore, scan: Scan, session: ReadSession, pace: Pace, bounds: Bounds
+    ) -> None:
         self._metrics = metrics
         self._scan = scan
         self._session = session
         self._pace = pace
+        self._bounds = bounds
 
     async def contents(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> Contents:
         """Compute some gaps, keep what was computed, and return their values."""
@@ -64,13 +69,18 @@ class Computation:
             for bucket, content in finer.believed(found, numbers).items()
             if job.tier.floor(bucket) in gaps
         }
-        states: States = dict(await self._turn(decode, job.reduction, kept))
-        missing = {bucket: number for bucket, number in numbers.items() if bucket not in states}
-        for part in slices(missing, finer):
-            fresh = await self._states(finer, part, revisions.numbers)
-            await self._save(finer, part, fresh)
-            states |= fresh
-        return lost | await self._turn(combine, job, gaps, states)
+        gathering = Gathering(job.reduction, self._bounds)  # merges as they come, so that few are held
+        for part in slices(numbers, finer):
+            some = {bucket: kept[bucket] for bucket in part if bucket in kept}
+            states: States = dict(await self._turn(decode, job.reduction, some)) if some else {}
+            missing = {bucket: number for bucket, number in part.items() if bucket not in states}
+            if missing:
+                fresh = await self._states(finer, missing, revisions.numbers)
+                await self._save(finer, missing, fresh)
+                states |= fresh
+            lost |= await self._turn(_gather, gathering, job, states)
+        states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
+        return states | await self._turn(gathering.states) | lost
 
     async def _save(self, job: Job, gaps: Gaps, states: States) -> Contents:
         """Keep what was computed with the revisions that were read before; return the values."""
@@ -90,6 +100,13 @@ class Computation:
     async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
         async with self._pace():
             return await in_thread(None, work, *arguments)
+
+
+def _gather(gathering: Gathering, job: Job, finer: States) -> States:
+    """Take some finer states in; return the buckets that they show to be lost."""
+    merged = combine(job, finer)
+    gathering.add({bucket: state for bucket, state in merged.items() if state is not None})
+    return {bucket: state for bucket, state in merged.items() if state is None}
 
 
 def _is_forgotten(bucket: int, revisions: Revisions) -> bool:

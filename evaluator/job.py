@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeAlias
 
 from cube.columns import SEMANTICS
@@ -22,6 +21,9 @@ SLICE = 4_096
 
 LARGE_SLICE = 256
 """The same where a bucket's partial may be large: a tally, or a partial for each group."""
+
+REACH = 16
+"""A slice reaches over so many times its number of buckets at most: of all between, revisions are read."""
 
 _TALLIES = (dict[float, int], set[bytes])
 
@@ -75,9 +77,17 @@ def slices(gaps: Gaps, job: Job) -> Iterator[Gaps]:
     is_large = reduction.group is not None or REDUCES[reduction.reduce].form in _TALLIES
     finest = LARGE_SLICE if is_large else SLICE
     size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
-    buckets = iter(sorted(gaps))
-    while part := list(islice(buckets, size)):
-        yield {bucket: gaps[bucket] for bucket in part}
+    part: dict[int, int] = {}
+    first = 0
+    for bucket in sorted(gaps):
+        if len(part) == size or (part and bucket - first >= REACH * size * tier.step):
+            yield part
+            part = {}
+        if not part:
+            first = bucket
+        part[bucket] = gaps[bucket]
+    if part:
+        yield part
 
 
 def decode(reduction: Reduction, contents: Contents) -> dict[int, State]:
@@ -95,17 +105,16 @@ def encode(reduction: Reduction, states: Mapping[int, State | None]) -> tuple[Co
     return values, {bucket: content for bucket, content in partials if content is not None}
 
 
-def combine(job: Job, gaps: Gaps, finer: States) -> States:
-    """Merge finer states into those of `gaps`; a bucket with a lost part is lost."""
-    parts: dict[int, list[State | None]] = {bucket: [] for bucket in gaps}
+def combine(job: Job, finer: States) -> States:
+    """Merge finer states into those of the job's buckets they are of; one with a lost part is lost."""
+    parts: dict[int, list[State]] = {}
+    lost: set[int] = set()
     for bucket in sorted(finer):
-        parts[job.tier.floor(bucket)].append(finer[bucket])
-    states: States = {}
-    whole: dict[int, Sequence[State]] = {}
-    for bucket, found in parts.items():
-        present = [state for state in found if state is not None]
-        if len(present) < len(found) or (not found and job.is_expired(bucket)):
-            states[bucket] = None
+        coarse, state = job.tier.floor(bucket), finer[bucket]
+        if state is None:
+            lost.add(coarse)
         else:
-            whole[bucket] = present or [{}]
-    return states | cells.merge_buckets(job.reduction, whole)
+            parts.setdefault(coarse, []).append(state)
+    whole = {bucket: found for bucket, found in parts.items() if bucket not in lost}
+    merged: States = dict.fromkeys(lost)
+    return merged | cells.merge_buckets(job.reduction, whole)

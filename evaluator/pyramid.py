@@ -168,7 +168,7 @@ class Pyramid:
             self._turns.part(effort) as pace,
             self._store.events.read(Terms(self._bounds.seconds, pace)) as session,
         ):
-            yield Computation(self._store.metrics, self._scan, session, pace)
+            yield Computation(self._store.metrics, self._scan, session, pace, self._bounds)
 
 
 async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:

@@ -15,6 +15,9 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.span import Span
 from cube.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
+from evaluator.gathering import ENTRY_BYTES
+from evaluator.refusals import TooMuch
+from evaluator.series import Bounds
 from evaluator.turns import Effort
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
 from tests.mongo_server import mongo_server
@@ -286,6 +289,34 @@ async def test_a_long_span_is_computed_in_slices(quick: Bench, monkeypatch: pyte
     series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS), Effort())
     assert series.default.tolist() == [60.0 * hour + 28.5 for hour in range(10)]
     assert len(quick.seen.scans) > 10
+
+
+@pytest.mark.parametrize(("values", "is_refused"), [(100, False), (10_000, True)])
+async def test_what_is_merged_of_many_buckets_is_bounded_too(
+    tmp_path: Path, values: int, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each ten seconds have little; an hour of them has much, unless the values are the same."""
+    monkeypatch.setattr("evaluator.job.LARGE_SLICE", 8)
+    async with bench(tmp_path, Bounds(memory=1_000 * ENTRY_BYTES)) as made:
+        numbers = range(6_000)
+        await made.save(*(event(DAY + number * 600, {"v": number % values}) for number in numbers))
+        assert await made.values("distinct(test(v))", 10_000, DAY, DAY + 10_000) == [17]
+        hour = made.values("distinct(test(v))", HOUR_MS, DAY, DAY + HOUR_MS)
+        if is_refused:
+            with pytest.raises(TooMuch, match="bytes of partial results"):
+                await hour
+        else:
+            assert await hour == [values]
+
+
+async def test_buckets_far_apart_are_read_apart(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few revisions are held, however long the span between two of them is."""
+    monkeypatch.setattr("evaluator.job.SLICE", 60)
+    far = DAY + 30 * 86_400_000
+    await quick.save(event(DAY), event(far))
+    hours = await quick.values("count(test)", HOUR_MS, DAY, far + HOUR_MS)
+    assert (hours[0], hours[-1], sum(hour or 0 for hour in hours)) == (1, 1, 2)
+    assert quick.seen.finds.count("revisions of 5 minutes") == 2
 
 
 async def test_the_past_before_1970_is_like_any_other(made: Bench) -> None:
