@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 
+from pymongo import UpdateOne
+
 from cube import instant
 from cube.columns.block import Block
 from cube.mongo import revisions
@@ -12,9 +14,13 @@ from cube.mongo.faults import answered
 from cube.mongo.indexes import ensure, has_index
 from cube.mongo.layout import Document, Layout
 from cube.mongo.session import scan
+from cube.mongo.writing import upsert
 from cube.span import Span
+from cube.store.marker import FORMAT
 
 _log = logging.getLogger(__name__)
+
+_FORMAT = ({"_id": "format"}, {"$setOnInsert": {"version": FORMAT}})
 
 EVER = Span(instant.EARLIEST, instant.LATEST + 1)
 
@@ -26,7 +32,8 @@ async def begin(layout: Layout, type: str, state: Document) -> None:
     writes meanwhile raises what it writes; what another tool wrote before the second look is raised
     here; what it writes after that makes the type a foreign one, which the settings must say.
     """
-    if not state.get("complete") and type not in layout.foreign and await _is_empty(layout, type):
+    await upsert(layout.format, [UpdateOne(*_FORMAT, upsert=True)])
+    if not revisions.is_complete(state) and type not in layout.foreign and await _is_empty(layout, type):
         await ensure(layout.events(type), "t")
         await revisions.mark_complete(layout, type)
         if not await _is_empty(layout, type):
@@ -46,7 +53,7 @@ async def index(layout: Layout, type: str) -> None:
 
 async def build(layout: Layout, type: str) -> None:
     """Raise every bucket of a type, then mark it complete; nothing to do if it is, or is foreign."""
-    if type in layout.foreign or (await revisions.state(layout, type)).get("complete"):
+    if type in layout.foreign or revisions.is_complete(await revisions.state(layout, type)):
         return
     if await revisions.exists(layout, type):
         await raise_all(layout, type)

@@ -4,8 +4,9 @@
 ``<type>_events``       ``{_id, t, d}`` as in Square's Cube: ``_id`` an ObjectId (a made id) or the
                         client's; ``t`` the time as a date, indexed; ``d`` absent where the event
                         has no data
-``<type>_revisions``    ``{_id: "state", complete, expired_before, forgotten_before}``, and a document
-                        per tier and chunk: ``{_id: "<step>:<chunk>", r: {"<place in it>": revision}}``
+``<type>_revisions``    ``{_id: "state", complete, tiers, expired_before, forgotten_before}`` (see
+                        `cube.store.marker`), and a document per tier and chunk:
+                        ``{_id: "<step>:<chunk>", r: {"<place in it>": revision}}``
 ``<type>_metrics``      a document per key, tier and chunk: ``{_id: "<hash>:<step>:<chunk>", k: the
                         key in full, e: the chunk's end as a date, indexed, c: {"<place>": 8 bytes
                         revision, big-endian, then the content}}``
@@ -13,6 +14,7 @@
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.mongo.names`
+``cube_format``         ``{_id: "format", version}``: of all of this, `cube.store.marker.FORMAT`
 ``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================
 
@@ -123,6 +125,11 @@ class Layout:
     def intents(self) -> AsyncCollection[Document]:
         """The collection of replacements in flight."""
         return self._collection("cube_intents", DURABLE)
+
+    @property
+    def format(self) -> AsyncCollection[Document]:
+        """The collection of the format's version."""
+        return self._collection("cube_format", DURABLE)
 
     @property
     def names(self) -> AsyncCollection[Document]:

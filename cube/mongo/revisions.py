@@ -17,6 +17,7 @@ from cube.mongo.faults import answered
 from cube.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
 from cube.mongo.writing import upsert
 from cube.span import Span
+from cube.store import marker
 from cube.store.ports import Revisions
 from cube.tier import CACHED_TIERS, Tier
 
@@ -42,8 +43,9 @@ async def read(
         found = {document.pop("_id"): document for document in await cursor.to_list(None)}
     layout.server.follow(session)
     state = found.pop(STATE, {})
-    foreign = type in layout.foreign or (type in layout.server.unbuilt and not state.get("complete"))
-    complete = bool(state.get("complete")) and not foreign
+    complete = is_complete(state)
+    foreign = type in layout.foreign or (type in layout.server.unbuilt and not complete)
+    complete = complete and not foreign
     return Revisions(
         numbers={} if foreign else _numbers(tier, span, found),
         complete=complete,
@@ -68,12 +70,18 @@ async def exists(layout: Layout, type: str, session: Any = None) -> bool:
         return bool(await layout.database.list_collection_names(filter={"name": name}, session=session))
 
 
+def is_complete(state: Document) -> bool:
+    """Tell whether a type's state has the marker, for the tiers that there are."""
+    return bool(state.get("complete")) and marker.vouches(state.get("tiers"))
+
+
 async def mark_complete(layout: Layout, type: str, complete: bool = True) -> None:
     """Write or take away the marker: a bucket without a revision has no events.
 
     What has expired by now may have been deleted before anybody raised it, so it is forgotten.
     """
-    change: Document = {"$set": {"complete": True}} if complete else {"$unset": {"complete": ""}}
+    marked = {"complete": True, "tiers": marker.steps()}
+    change: Document = {"$set": marked} if complete else {"$unset": {"complete": ""}}
     expired_before = (await state(layout, type)).get("expired_before") if complete else None
     if expired_before is not None:
         change["$max"] = {"forgotten_before": expired_before}

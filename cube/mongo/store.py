@@ -21,6 +21,7 @@ from cube.mongo.faults import answered, without_credentials
 from cube.mongo.layout import Document, Layout, Server
 from cube.mongo.metrics import MongoMetrics
 from cube.mongo.names import MongoNames
+from cube.store.marker import FORMAT
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -77,16 +78,28 @@ class MongoStore:
             return
         async with answered(PING_SECONDS):
             hello = await layout.client.get_database("admin").command("hello")
+        await self._check_format()
         await self._begin_foreign()
         clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
         layout.server.sessions = clustered and hello.get("logicalSessionTimeoutMinutes") is not None
         layout.server.known = True
         self.events.index_foreign()
 
+    async def _check_format(self) -> None:
+        """Refuse what a later Cube has stored."""
+        async with answered(PING_SECONDS):
+            found = await self._layout.format.find({"_id": "format"}).to_list(None)
+        version = found[0]["version"] if found else FORMAT
+        if version > FORMAT:
+            raise InvalidSettings(
+                f"The database {self._layout.database.name} was made by a later Cube (its format is"
+                f" {version}, this one reads up to {FORMAT}): install that one, or choose another database."
+            )
+
     async def _begin_foreign(self) -> None:
         """Take the marker away from foreign types: once they are that no longer their revisions are built."""
         for name in self._layout.foreign:
-            if (await revisions.state(self._layout, name)).get("complete"):
+            if revisions.is_complete(await revisions.state(self._layout, name)):
                 await revisions.mark_complete(self._layout, name, complete=False)
 
     async def close(self) -> None:
@@ -133,6 +146,10 @@ async def open_store(
     try:
         async with asyncio.timeout(LATE_SECONDS if late else None):
             await store.meet()
+    except InvalidSettings:
+        if owned:
+            await client.close()
+        raise
     except (TimeoutError, Unavailable, PyMongoError) as error:
         if late and not isinstance(error, PyMongoError):
             return store

@@ -4,7 +4,8 @@
 table                    rows
 =======================  ===================================================================
 ``facts``                name, value: ``cache`` is the id that the metrics file must carry
-``types``                number, name (exact case), known, complete, expired_before, forgotten_before
+``types``                number, name (exact case), known, complete, expired_before, forgotten_before,
+                         tiers: the steps that ``complete`` is about, see `cube.store.marker`
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.sqlite.names`
@@ -25,8 +26,9 @@ from typing import Final
 
 from cube.errors import Unavailable
 from cube.sqlite.database import immediate
+from cube.store import marker
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Kept in ``user_version``; a file of a later one is refused."""
 
 CACHE_ID_BYTES = 16
@@ -35,18 +37,20 @@ _SCHEMA = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     """CREATE TABLE types (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     known INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0, expired_before INTEGER,
-    forgotten_before INTEGER)""",
+    forgotten_before INTEGER, tiers TEXT)""",
     f"PRAGMA user_version = {VERSION}",
 )
-_FROM_VERSION_1 = (
+_UPGRADES = (
+    "",
     "ALTER TABLE types ADD COLUMN forgotten_before INTEGER",
-    f"PRAGMA user_version = {VERSION}",
+    "ALTER TABLE types ADD COLUMN tiers TEXT",
 )
+"""What makes of each version the next one, by its number; the first is made by `_SCHEMA`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A type's row in the catalog; ``known``: whether its tables exist."""
+    """A type's row in the catalog; ``known``: whether its tables exist; ``complete``: for today's tiers."""
 
     number: int
     known: bool
@@ -73,10 +77,12 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
                 for statement in _SCHEMA:
                     connection.execute(statement)
                 connection.execute("INSERT INTO facts VALUES ('cache', ?)", (os.urandom(CACHE_ID_BYTES),))
-    if _version(connection) == 1:
+    if _version(connection) < VERSION:
         with immediate(connection):
-            for statement in _FROM_VERSION_1 if _version(connection) == 1 else ():
+            version = _version(connection)
+            for statement in _UPGRADES[version:]:
                 connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
     if (version := _version(connection)) > VERSION:
         raise Unavailable(
             f"The database {path.name} was made by a later Cube (its version is {version}, this one reads up"
@@ -93,9 +99,14 @@ def cache_id(connection: sqlite3.Connection) -> bytes:
 def find(connection: sqlite3.Connection, type: str) -> Entry | None:
     """Read a type's entry."""
     row = connection.execute(
-        "SELECT number, known, complete, expired_before, forgotten_before FROM types WHERE name = ?", (type,)
+        "SELECT number, known, complete, tiers, expired_before, forgotten_before FROM types WHERE name = ?",
+        (type,),
     ).fetchone()
-    return None if row is None else Entry(row[0], bool(row[1]), bool(row[2]), row[3], row[4])
+    if row is None:
+        return None
+    number, known, complete, tiers, *times = row
+    vouched = complete and marker.vouches(None if tiers is None else [int(step) for step in tiers.split()])
+    return Entry(number, bool(known), bool(vouched), *times)
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
@@ -120,9 +131,10 @@ def register(connection: sqlite3.Connection, type: str, entry: Entry | None) -> 
 
 def complete(connection: sqlite3.Connection, type: str) -> None:
     """Set the marker: every bucket with events has a revision; what has expired before may have none."""
+    later = _later("expired_before")
     connection.execute(
-        f"UPDATE types SET complete = 1, forgotten_before = {_later('expired_before')} WHERE name = ?",  # noqa: S608 - our names
-        (type,),
+        f"UPDATE types SET complete = 1, tiers = ?, forgotten_before = {later} WHERE name = ?",  # noqa: S608 - our names
+        (" ".join(map(str, marker.steps())), type),
     )
 
 

@@ -38,6 +38,7 @@ async def test_a_first_save_marks_notes_inserts_and_raises_in_this_order(databas
     await store.events.save("test", [event(T0), event(T0 + 10_000)])
 
     assert commands.writes() == [
+        ("update", "cube_format"),
         ("update", "test_revisions"),
         ("update", "cube_notes"),
         ("insert", "test_events"),

@@ -49,6 +49,7 @@ async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None
     await store.close()
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute("ALTER TABLE types DROP COLUMN forgotten_before")
+        connection.execute("ALTER TABLE types DROP COLUMN tiers")
         connection.execute("PRAGMA user_version = 1")
 
     again = await open_store(tmp_path, "test")
