@@ -394,7 +394,7 @@ async def test_a_large_body_is_read_aside_and_stored_alike(stage: Stage) -> None
 
 
 async def test_after_so_many_types_new_names_share_one(stage: Stage) -> None:
-    names = ["One", "two", "Three!", "four", "five"]
+    names = ["One", "two", "Three", "four", "five"]
     await stage.send([[name, number, name] for number, name in enumerate(names)])
     await stage.send([["four", 7, "four"], ["two", 8, "two"], ["fixed_four", 9, "fixed"]])
     assert await stage.types() == ["fixed_four", "one", "three", "toy_other", "two"]
