@@ -136,6 +136,8 @@ def test_data_are_stored_in_the_form_that_can_be_queried(given: Any, content: An
         ("application/json", b"hello", {"data": "hello"}),
         ("application/json; charset=utf-8", b"NaN", {"data": "NaN"}),
         ("application/json", b"[info] started", {"data": "[info] started"}),
+        ("application/json", b"[2026-01-02] started", {"data": "[2026-01-02] started"}),
+        ("application/json", b"['a', True]", {"data": "['a', True]"}),
         ("application/json", b'"quoted" he said', {"data": '"quoted" he said'}),
         ("application/json", b'"quoted"', {"data": "quoted"}),
         ("application/json", "h\u00e9".encode(), {"data": "h\u00e9"}),

@@ -25,7 +25,7 @@ _OLD_NAMES = {"schemaurl": "dataschema"}  # of version 0.3
 _KNOWN = frozenset(("specversion", *_REQUIRED, *_OPTIONAL)) | _DATA
 _CHARSETS = frozenset(("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"))
 _CHARSET = re.compile(r"charset=\"?([A-Za-z0-9_-]+)", re.IGNORECASE)
-_NESTED = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*(?:[\[\]{\"0-9-]|NaN|-?Infinity|null|true|false))")
+_MEANT = re.compile(rb"""(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[\[\]{"])""")  # an object or array, however broken
 _JSON_MEDIA = re.compile(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -152,11 +152,11 @@ def _json(data: bytes) -> Any:
     SDKs put no quotes around text in binary mode: what is not JSON is text as it stands, unless it begins
     as an object or an array does.
     """
-    is_meant = _NESTED.match(data) is not None
+    is_nested = data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
     try:
-        return decode_leniently(data) if is_meant else decode(data)
+        return decode_leniently(data) if is_nested else decode(data)
     except InvalidRequest:
-        if is_meant or (text := _utf8(data)) is None:
+        if _MEANT.match(data) or (text := _utf8(data)) is None:
             raise
         return text
 
