@@ -101,6 +101,11 @@ def until_drained(collector: Daemon) -> None:
     wait_until(lambda: figure(collector, "cube_spool_events") == 0, "the spool to be drained")
 
 
+def begin(collector: Daemon, first: dict[str, Any]) -> None:
+    """Send an event until it is stored: the very first save may take longer than the collector is patient."""
+    wait_until(lambda: put(collector, [first])[0] == 200, "the first event to be stored")
+
+
 def drains(collector: Daemon) -> bool:
     return figure(collector, "cube_spool_drained_total") > 0
 
@@ -219,7 +224,7 @@ def test_a_collector_killed_while_it_spools_and_drains_loses_nothing(stage: Stag
 
 def test_at_the_limit_of_the_spool_it_is_a_503_until_it_is_drained(stage: Stage) -> None:
     with stage.collector("--spool-bytes", str(2**20)) as collector:
-        assert put(collector, [event(0)])[0] == 200
+        begin(collector, event(0))
         stage.proxy.set(Mode.REFUSE)
         kept = {0}
         for id in range(1, 100):
@@ -237,7 +242,7 @@ def test_at_the_limit_of_the_spool_it_is_a_503_until_it_is_drained(stage: Stage)
 
 def test_on_a_full_disk_the_spool_is_a_503_and_keeps_what_it_has(stage: Stage) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(0)])[0] == 200
+        begin(collector, event(0))
         stage.proxy.set(Mode.REFUSE)
         assert put(collector, [event(1)])[0] == 202
         limit_files(collector, 300_000)
@@ -254,7 +259,7 @@ def test_on_a_full_disk_the_spool_is_a_503_and_keeps_what_it_has(stage: Stage) -
 
 def test_a_full_disk_drains_and_is_free_again_though_nobody_makes_room(stage: Stage) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(0)])[0] == 200
+        begin(collector, event(0))
         stage.proxy.set(Mode.REFUSE)
         assert put(collector, [event(1)])[0] == 202
         limit_files(collector, 300_000)
@@ -270,7 +275,7 @@ def test_a_full_disk_drains_and_is_free_again_though_nobody_makes_room(stage: St
 
 def test_a_spool_directory_that_is_deleted_is_a_503_and_not_ready(stage: Stage) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(0)])[0] == 200
+        begin(collector, event(0))
         assert exchange(collector, "GET", "/readyz")[0] == 200
         shutil.rmtree(stage.directory / "spool")
         status, _, told = exchange(collector, "GET", "/readyz")
@@ -287,7 +292,7 @@ def test_a_spool_directory_that_is_deleted_is_a_503_and_not_ready(stage: Stage) 
 def test_a_collector_starts_whatever_lies_in_its_spool(stage: Stage) -> None:
     spool = stage.directory / "spool"
     with stage.collector() as collector:
-        assert put(collector, [event(0)])[0] == 200
+        begin(collector, event(0))
         stage.proxy.set(Mode.REFUSE)
         for first in range(0, 1_000, 100):
             assert put(collector, [event(id, "x" * 50) for id in range(first, first + 100)])[0] == 202
@@ -309,7 +314,7 @@ def test_a_collector_starts_whatever_lies_in_its_spool(stage: Stage) -> None:
 def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
     """What was spooled before and after the start is drained in order, and keys count that were known."""
     with stage.collector() as collector:
-        assert put(collector, [event(1, "first")])[0] == 200
+        begin(collector, event(1, "first"))
         stage.proxy.set(Mode.REFUSE)
         assert put(collector, [event(1, "second"), event(2)])[0] == 202
         collector.process.kill()
