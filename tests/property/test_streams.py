@@ -82,12 +82,12 @@ async def follow(made: Running, choice: random.Random) -> Client:
     return Client(socket, asked)
 
 
-async def hold_to_it(made: Running, seed: int) -> None:
+async def hold_to_it(made: Running, seed: int, steps: int) -> None:
     choice = random.Random(seed)
     saver = Saver(made, choice)
     await saver.save(200)
     clients = [await follow(made, choice)]
-    for step in range(40):
+    for step in range(steps):
         made.clock.now += choice.choice((0, 300, SECOND, 2 * SECOND))
         await saver.save(choice.randrange(1, 12))
         if step % 5 == 0:
@@ -103,14 +103,14 @@ async def hold_to_it(made: Running, seed: int) -> None:
         assert twice <= saver.replaced  # of a replaced one an older form may come between
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [3, 38])
 async def test_every_client_gets_every_event_once(tmp_path: Path, seed: int) -> None:
     async with running(tmp_path) as made:
-        await hold_to_it(made, seed)
+        await hold_to_it(made, seed, steps=40)
 
 
 async def test_every_client_gets_every_event_once_on_mongodb(mongo_server: MongoServer) -> None:
     name = mongo_server.database()
-    async with running_on(await mongo.open_store(mongo_server.url, name)) as made:
-        await hold_to_it(made, 4)
+    async with running_on(await mongo.open_store(mongo_server.url, name), poll_ms=60) as made:
+        await hold_to_it(made, 4, steps=16)
     mongo_server.forget(name)
