@@ -182,7 +182,7 @@ def test_it_announces_itself_only_when_both_are_ready(tmp_path: Path) -> None:
     ("flags", "environ", "sentence"),
     [
         (["--store", "postgres://x"], {}, 'Got the store "postgres://x"; accepted are mongodb://HOST:PORT'),
-        (["--database", "../x"], {}, "Got database = '../x' from --database; accepted is text that matches"),
+        (["--database", "../x"], {}, 'Got database = "../x" from --database; accepted is text that matches'),
         ([], {"CUBE_LIMITS_EVENT_BYTES": "1"}, "Got limits.event_bytes = 1 from CUBE_LIMITS_EVENT_BYTES"),
         (["--store", "sqlite:/proc/no/such"], {}, "/proc/no/such"),
     ],
