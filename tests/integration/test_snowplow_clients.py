@@ -80,7 +80,7 @@ def check(cube: Running, namespace: str) -> None:
         {
             "name": "saved-game",
             "schema": "iglu:com.acme/saved-game/jsonschema/1-0-0",
-            "event": {"level": 3, "by-name": "é?>"},
+            "event": {"level": 3, "by name": "é?>"},
         }
     ]
 
