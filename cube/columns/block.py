@@ -70,7 +70,7 @@ class Block:
             return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
         names = tuple(dict.fromkeys(fields))
         if any(map(_UNDECLARED.search, names)):
-            return cls(instants, _decoded(texts, _WHOLE), ids)
+            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
         try:
             rows = _decoded(texts, _record_decoder(names))
         except msgspec.ValidationError:  # some data are no objects

@@ -45,6 +45,11 @@ def test_any_name_may_be_asked_for(rows: list[dict[str, int]], names: list[str])
         assert named == [row.get(name, ABSENT) for row in rows]
 
 
+@pytest.mark.parametrize("fields", [None, ["a"], ['"'], ["class", "\0"]])
+def test_a_block_knows_what_it_was_decoded_from(fields: list[str] | None) -> None:
+    assert Block.from_json([1, 2, 3, 4], TEXTS, fields=fields).size == sum(len(text or "") for text in TEXTS)
+
+
 def test_no_fields_are_no_data() -> None:
     assert list(Block.from_json([1, 2, 3, 4], TEXTS, fields=[]).data) == [ABSENT] * 4
 
