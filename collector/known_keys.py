@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -54,16 +52,11 @@ class KnownKeys:
 
     def write(self, keys: Sequence[Key]) -> bool:
         """Keep these from now on; return whether that could be written. Where not, that is logged once."""
-        aside = Path(f"{self._path}.{os.getpid()}.tmp")
         try:
             private.make_directory(self._path.parent)
-            aside.touch(mode=0o600)
-            aside.write_bytes(msgspec.json.encode(keys))
-            aside.replace(self._path)
+            private.write(self._path, msgspec.json.encode(keys))
         except OSError as error:
             self._note(error)
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
             return False
         self._failing = False
         return True

@@ -48,12 +48,17 @@ def make_file(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file for the owner alone, which is there as a whole or not at all; raises `OSError`."""
+    """Write a file for the owner alone, as a whole or, where that raises `OSError`, not at all."""
     aside = Path(f"{path}.{os.getpid()}.tmp")
     aside.unlink(missing_ok=True)
-    with open(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE), "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(content)
-    aside.replace(path)
+    try:
+        with open(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
 
 
 def _close_to_others(path: Path) -> None:
