@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.dialects.identity import Occurrences
 from collector.dialects.otlp.json_form import JsonForm
-from collector.dialects.otlp.record import Emitter, Encoding, Group, Occurrences
+from collector.dialects.otlp.record import Emitter, Encoding, Group
 from collector.dialects.shown import shown
 from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest, TooLarge

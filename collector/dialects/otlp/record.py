@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -12,6 +11,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from collector.dialects.dialect import Draft
+from collector.dialects.identity import Occurrences
 from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
@@ -133,21 +133,6 @@ class Encoding(Protocol):
         """Make a ``google.rpc.Status``."""
 
 
-class Occurrences:
-    """Counts the equal records of one request: the second of them is another event than the first."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[bytes] = Counter()
-
-    def id(self, content: hashlib._Hash) -> str:
-        """Return the id of a record by the hash of its content."""
-        found = content.digest()
-        self._seen[found] += 1
-        if self._seen[found] > 1:
-            content.update(b"#%d" % self._seen[found])
-        return content.hexdigest()
-
-
 class Emitter:
     """What the records of one group have in common; makes their drafts.
 
@@ -179,7 +164,7 @@ class Emitter:
             return ABSENT  # without a time nothing tells a record that is sent again from one that is equal
         digest = self._digest.copy()
         digest.update(encode(record))
-        return self._occurrences.id(digest)
+        return self._occurrences.own(digest.hexdigest())
 
 
 def number(value: float) -> float | str:
