@@ -8,6 +8,7 @@ A directory holds one SQLite file per process and database (see `cube.spool.dire
 from cube.spool.delivery import Delivery
 from cube.spool.directory import store_mark
 from cube.spool.inspection import Inspected, inspect_all, put_away
-from cube.spool.spool import Head, Spool, Ticket
+from cube.spool.segments import Head, Ticket
+from cube.spool.spool import Spool
 
 __all__ = ["Delivery", "Head", "Inspected", "Spool", "Ticket", "inspect_all", "put_away", "store_mark"]

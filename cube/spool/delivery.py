@@ -12,7 +12,8 @@ from cube.errors import CubeError, InvalidEvent
 from cube.event import Event, id_key
 from cube.spool.held import HeldFile
 from cube.spool.record import Record
-from cube.spool.spool import Head, Spool
+from cube.spool.segments import Head
+from cube.spool.spool import Spool
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4 * 2**20

@@ -97,7 +97,7 @@ async def test_a_failed_beginning_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_long_spool_is_several_files_that_go_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.spool.spool._SEGMENT_BYTES", 100_000)
+    monkeypatch.setattr("cube.spool.segments._SEGMENT_BYTES", 100_000)
     async with spool(tmp_path, limit_bytes=2**20) as (opening, _):
         for first in range(0, 25, 5):
             await opening.append(events(*range(first, first + 5), size=20_000))

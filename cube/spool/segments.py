@@ -1,0 +1,195 @@
+"""The files of one spool: new events go to the last, and what is delivered goes from the first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from cube.errors import CubeError
+from cube.event import Event
+from cube.spool import directory
+from cube.spool.file import SpoolFile
+from cube.spool.held import HeldFile
+from cube.spool.presence import Presence, gone
+from cube.spool.record import Record, key_of
+
+NewRow: TypeAlias = tuple[int, int | None, bytes]
+"""Arrival, key and event text of a record that is not stored yet."""
+
+_SHRUNK_BYTES = 2**20  # an empty file below this is left as it is
+_SEGMENT_BYTES = 64 * 2**20
+_SEGMENTS = 32
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Some records of one file: what `append` made, or `head` found."""
+
+    file: HeldFile
+    numbers: Sequence[int]
+
+
+NOTHING_SKIPPED: Final[Mapping[HeldFile, Collection[int]]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first records of a spool."""
+
+    file: HeldFile
+    records: Sequence[Record]
+
+    def ticket(self, records: Sequence[Record]) -> Ticket:
+        """Return the ticket of some of the records."""
+        return Ticket(self.file, [record.number for record in records])
+
+
+class Segments:
+    """The spool files of one database: those of this process, and those that it took over.
+
+    Everything here blocks, and is for one thread at a time. A file is begun when it is needed, and a new
+    one where the last has grown to `_SEGMENT_BYTES`, or to a part of ``limit_bytes`` where that is more; one
+    that is empty is deleted, which needs no room. ``events``, ``bytes``, ``oldest``: as `Spool` has them, at
+    the last `look`. ``hides``: whether ids wait of records that are delivered, or to be set aside.
+    """
+
+    def __init__(
+        self, path: Path, database: str, mark: str, limit_bytes: int, on_damage: Callable[[int], None]
+    ) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.oldest: int | None = None
+        self.hides = False
+        self._path = path
+        self._database = database
+        self._mark = mark
+        self._segment_bytes = max(_SEGMENT_BYTES, limit_bytes // _SEGMENTS)
+        self._presence = Presence(path)
+        self._files: list[HeldFile] = []
+        self._left: set[Path] = set()  # files that cannot be used, and were told of
+        self._on_damage = on_damage
+
+    def look(self) -> None:
+        """Look at what waits."""
+        states = [file.state for file in self._files]
+        self.bytes = sum(state.bytes for state in states)
+        self.oldest = next((state.oldest for state in states if state.events), None)
+        self.events = sum(state.events for state in states)
+        self.hides = any(state.removed or state.refused for state in states)
+
+    def take_over(self, *, patient: bool) -> None:
+        """Take over what dead processes left; `patient` waits for those that are just ending."""
+        found: list[HeldFile] = []
+        for claimed in directory.claim_all(self._path, self._database, self._mark, patient=patient):
+            try:
+                held = HeldFile(claimed, self._on_damage, found=True)
+            except (CubeError, OSError) as error:  # made by a later Cube, or the disk is full or fails
+                if claimed.path not in self._left:
+                    _log.error("the spool file %s is left where it is: %s", claimed.path, error)
+                    self._left.add(claimed.path)
+                claimed.release()
+                continue
+            self._left.discard(claimed.path)
+            found.append(held)
+            _log.info("took over %s with %d events", held.path, held.state.events)
+        self._files[:0] = found  # new events go on to the last one
+
+    def append(self, groups: Sequence[Sequence[NewRow]]) -> list[Ticket]:
+        """Store groups of rows durably at the end, in one transaction; a ticket for each.
+
+        Raises `Unavailable` where the directory, or just now the file, was deleted or replaced.
+        """
+        self.check()
+        if not self._files or self._files[-1].state.bytes >= self._segment_bytes:
+            self._files.append(self._new_file())
+        held = self._files[-1]
+        rows = [row for group in groups for row in group]
+        numbers = held.run(lambda file: file.append(rows))
+        if not (self._presence.holds() and held.is_in_place):  # deleted just now: they would be lost
+            held.run(lambda file: file.remove(numbers))
+            raise gone()
+        tickets, place = [], 0
+        for group in groups:
+            tickets.append(Ticket(held, numbers[place : place + len(group)]))
+            place += len(group)
+        return tickets
+
+    def check(self) -> None:
+        """Raise `Unavailable` where the directory is gone; save what was in files that alone are gone."""
+        self._presence.check()
+        for held in self._files:
+            if not held.is_in_place:
+                held.move()
+
+    def waiting(self, events: Sequence[Event]) -> set[int]:
+        """Return the places of those events whose id waits."""
+        keys = [key_of(event) for event in events]
+        sought = [key for key in keys if key is not None]
+        found: set[int] = set()
+        if sought:
+            found.update(*(held.run(lambda file: file.waiting(sought)) for held in self._files))
+        return {place for place, key in enumerate(keys) if key in found}
+
+    def head(self, events: int, size: int, skipped: Mapping[HeldFile, Collection[int]]) -> Head | None:
+        """Return the first records that are not ``skipped``; see `Spool.head`."""
+        for held in self._files:
+            numbers = skipped.get(held, ())
+            while held.state.events:
+                records, damaged = held.run(
+                    partial(SpoolFile.head, events=events, size=size, skipped=numbers)
+                )
+                if damaged:
+                    self._on_damage(damaged)
+                    _log.error("%d damaged records are set aside in %s", damaged, held.path)
+                if records:
+                    return Head(held, records)
+                if not damaged:
+                    break
+        return None
+
+    def remove(self, ticket: Ticket) -> int:
+        """Forget records; return how many of them still waited."""
+        if ticket.file not in self._files:
+            return 0
+        removed = ticket.file.run(lambda file: file.remove(ticket.numbers))
+        self._tidy()
+        return removed
+
+    def set_aside(self, ticket: Ticket, reason: str) -> None:
+        """Move records out of the way; they are kept, with the reason."""
+        if ticket.file in self._files:
+            ticket.file.run(lambda file: file.set_aside(ticket.numbers, reason))
+            self._tidy()
+
+    def close(self) -> None:
+        """Close all files; those with records stay for the next process."""
+        for held in self._files:
+            if held.state.events and not (self._presence.holds() and held.is_in_place):
+                _log.error("%d events are lost with the spool file %s, which was deleted or replaced",
+                           held.state.events, held.path)  # fmt: skip
+            held.close()
+        self._files.clear()
+
+    def _new_file(self) -> HeldFile:
+        claimed = directory.claim_new(self._path, self._database, self._mark)
+        try:
+            return HeldFile(claimed, self._on_damage)
+        except BaseException:  # such as a full disk: nothing may be left of each try
+            claimed.delete()
+            claimed.release()
+            raise
+
+    def _tidy(self) -> None:
+        """Let go of files that are empty, but for a last one that is small."""
+        for held in list(self._files):
+            state = held.state
+            is_last = held is self._files[-1]
+            is_small = state.bytes <= _SHRUNK_BYTES and not state.removed and not state.refused
+            if not state.events and not (is_last and is_small) and held.finish():
+                self._files.remove(held)
