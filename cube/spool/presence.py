@@ -6,42 +6,28 @@ import logging
 from pathlib import Path
 
 from cube.errors import Unavailable
-from cube.placement import Placement
+from cube.placement import Presence
 from cube.spool.faults import RETRY_AFTER_SECONDS
 
 _log = logging.getLogger(__name__)
 
 
-class Presence:
-    """Watches a directory.
+def presence_of(path: Path) -> Presence:
+    """Watch a directory.
 
     Another one at its path may be a bare mount point: what went there would be out of sight once its disk
     is back.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._placement = Placement(path)
-        self._held = True
+    def changed(is_back: bool) -> None:
+        if is_back:
+            _log.info("the spool directory %s is back", path)
+        else:
+            _log.error(
+                "the spool directory %s was deleted or replaced; until it is back nothing is spooled", path
+            )
 
-    def holds(self) -> bool:
-        """Tell whether it is in place, and log where that has changed."""
-        holds = self._placement.holds()
-        if holds != self._held:
-            self._held = holds
-            if holds:
-                _log.info("the spool directory %s is back", self._path)
-            else:
-                _log.error(
-                    "the spool directory %s was deleted or replaced; until it is back nothing is spooled",
-                    self._path,
-                )
-        return holds
-
-    def check(self) -> None:
-        """Raise `Unavailable` where it is not in place."""
-        if not self.holds():
-            raise gone()
+    return Presence(path, changed=changed, refusal=gone)
 
 
 def gone() -> Unavailable:

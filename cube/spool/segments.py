@@ -15,7 +15,7 @@ from cube.event import Event
 from cube.spool import directory
 from cube.spool.file import SpoolFile
 from cube.spool.held import HeldFile
-from cube.spool.presence import Presence, gone
+from cube.spool.presence import gone, presence_of
 from cube.spool.record import Record, key_of
 
 NewRow: TypeAlias = tuple[int, int | None, bytes]
@@ -70,7 +70,7 @@ class Segments:
         self._database = database
         self._mark = mark
         self._segment_bytes = max(_SEGMENT_BYTES, limit_bytes // _SEGMENTS)
-        self._presence = Presence(path)
+        self._presence = presence_of(path)
         self._files: list[HeldFile] = []
         self._left: set[Path] = set()  # files that cannot be used, and were told of
         self._on_damage = on_damage

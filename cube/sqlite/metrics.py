@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
+from cube.placement import Presence
 from cube.span import Span
 from cube.sqlite import expiry, packing
 from cube.sqlite.cache import CacheFile
 from cube.sqlite.database import immediate
-from cube.sqlite.presence import Presence
 from cube.store.ports import CacheKey, Cell
 from cube.store.terms import Pace
 from cube.tier import CACHED_TIERS, Tier

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
+from cube.placement import Presence
 from cube.sqlite.database import answering
-from cube.sqlite.presence import Presence
 from cube.sqlite.snapshots import Snapshots
 
 T = TypeVar("T")

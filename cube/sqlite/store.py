@@ -15,7 +15,7 @@ from cube.sqlite.database import OLDEST_SQLITE, answering, connect
 from cube.sqlite.events import SqliteEvents
 from cube.sqlite.metrics import SqliteMetrics
 from cube.sqlite.names import SqliteNames
-from cube.sqlite.presence import Presence
+from cube.sqlite.presence import presence_of
 from cube.sqlite.readers import Readers
 from cube.sqlite.snapshots import Snapshots
 from cube.sqlite.writer import Writer
@@ -88,7 +88,7 @@ def _open(directory: Path | str, database: str, log: LogBounds) -> SqliteStore:
             catalog.prepare(connection, path)
             checkpoint.prepare(connection)
             identity = catalog.cache_id(connection)
-            presence = Presence(path)
+            presence = presence_of(path)
         except BaseException:
             connection.close()
             raise

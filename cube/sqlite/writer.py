@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from cube.errors import CubeError, Unavailable
+from cube.placement import Presence
 from cube.sqlite.database import answering, immediate
-from cube.sqlite.presence import Presence
 
 GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
 
