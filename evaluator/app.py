@@ -36,7 +36,6 @@ from evaluator.feeds import EventFeed, MetricFeed, TypeFeed
 from evaluator.figures import Figures
 from evaluator.handlers import GetEvents, GetMetrics, GetTypes
 from evaluator.live import Live
-from evaluator.looking import Means
 from evaluator.passes import Passes
 from evaluator.pyramid import Pyramid
 from evaluator.query import Defaults
@@ -44,6 +43,7 @@ from evaluator.scan import ColumnScan
 from evaluator.self_events import SelfEvents
 from evaluator.series import Bounds
 from evaluator.stream import Streams
+from evaluator.stream_reading import Means
 from evaluator.turns import OVERRUNS, Turns
 
 SCAN_THREADS = 1 + OVERRUNS

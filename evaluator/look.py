@@ -12,7 +12,7 @@ from cube.store.ports import Revisions
 from cube.store.slices import in_thread
 from cube.tier import TEN_SECONDS
 from evaluator.follower import Follower
-from evaluator.looking import Reading
+from evaluator.stream_reading import Reading
 from evaluator.window import Arrival, Window, merged
 
 FOREIGN_LATE_MS = 60_000

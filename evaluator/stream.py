@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator
 from cube.expression import print_expression
 from cube.store.find import Found
 from evaluator.follower import Follower
-from evaluator.looking import Means
 from evaluator.query import EventQuery
+from evaluator.stream_reading import Means
 from evaluator.tail import Tail
 
 

@@ -22,9 +22,9 @@ from evaluator.answers import event_rows
 from evaluator.deadline import within
 from evaluator.follower import Follower
 from evaluator.look import Audience, Look, foreign, watched
-from evaluator.looking import Means, Reading, is_unbuilt
 from evaluator.pieces import Pieces
 from evaluator.refusals import OutOfTime
+from evaluator.stream_reading import Means, Reading, is_unbuilt
 from evaluator.turns import Effort
 from evaluator.window import Arrival, Window
 

@@ -8,7 +8,7 @@ from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.shown import shown
-from cube.web.decoding import ENCODINGS, ERRORS, Decoder, Encoding
+from cube.web.encodings import ENCODINGS, ERRORS, Decoder, Encoding
 from cube.web.request import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024

@@ -24,7 +24,7 @@ from cube.errors import (
     Unavailable,
 )
 from cube.web import json_text
-from cube.web.decoding import ENCODINGS
+from cube.web.encodings import ENCODINGS
 
 JSON_TYPE = "application/json"
 MAX_PARAMETERS = 100
