@@ -2,7 +2,8 @@
 
 Each reduce has a *partial*: a small state that can be merged with others of its kind, so that a
 coarse bucket is built from finer ones. The functions here define the result, plainly, in Python;
-`cube.columns` makes the same partials from whole columns at once, and is tested against these.
+`cube.columns` makes the same partials from whole columns at once, and is tested against these. A new
+reduce is one entry of `REDUCES`.
 
 =====================  ==========================================================
 reduce                 partial
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_origin
 
 from cube.event import EventId, id_key
 
@@ -48,8 +49,7 @@ _SCALE = 2.0**-64  # exact to multiply with; no count of floats so scaled adds u
 class Sample(NamedTuple):
     """One event's part in a reduction.
 
-    ``value`` is a finite float for numeric reduces; for count it does not matter, and for distinct
-    it is the canonical key (bytes) of the value.
+    ``value`` is a finite float for numeric reduces, for others the canonical key (bytes) of the value.
     """
 
     time: int
@@ -61,22 +61,29 @@ class Sample(NamedTuple):
 class Reduce:
     """The facts of one reduce.
 
+    ``form``: the partial's type, for decoding. ``partial`` takes at least one sample, in any order,
+    `merge` at least one partial; ``finish`` takes the partial and the reduction's argument.
     ``empty``: the value of a bucket without samples; None is "no value". ``numeric``: uses finite
     numbers only; otherwise every value that is present and not null. ``exact_value``: the value
-    is itself the partial, so that cached values serve as partials. ``ordered``: samples need their
-    ids. ``form``: the partial's type, for decoding. ``partial`` takes at least one sample, `merge`
-    at least one partial; ``finish`` takes the partial and the reduction's argument.
+    is itself the partial, so that cached values serve as partials; merging one with ``empty`` changes
+    nothing. ``ordered``: samples need their ids. ``takes_probability``: has an argument, from 0 to 1.
     """
 
     name: str
-    empty: float | None
-    numeric: bool
-    exact_value: bool
-    ordered: bool
     form: Any
     partial: Callable[[Sequence[Sample]], Partial]
     merge: Callable[[Sequence[Partial]], Partial]
     finish: Callable[[Partial, float | None], float | None]
+    empty: float | None = None
+    numeric: bool = True
+    exact_value: bool = False
+    ordered: bool = False
+    takes_probability: bool = False
+
+    @property
+    def grows(self) -> bool:
+        """Whether a partial is as large as there are different values, and is not a few numbers."""
+        return get_origin(self.form) in (dict, set, list)
 
 
 def quantile(tally: dict[float, int], q: float) -> float:
@@ -212,54 +219,40 @@ REDUCES: dict[str, Reduce] = {
     for reduce in (
         Reduce(
             name="sum",
-            empty=0.0,
-            numeric=True,
-            exact_value=False,
-            ordered=False,
             form=tuple[float, float],
             partial=lambda samples: exact_sum(sample.value for sample in samples),
             merge=_merge_sum,
             finish=_finish_sum,
+            empty=0.0,
         ),
         Reduce(
             name="count",
-            empty=0.0,
-            numeric=False,
-            exact_value=True,
-            ordered=False,
             form=int,
             partial=len,
             merge=sum,
             finish=lambda partial, _: float(partial),
+            empty=0.0,
+            numeric=False,
+            exact_value=True,
         ),
         Reduce(
             name="min",
-            empty=None,
-            numeric=True,
-            exact_value=True,
-            ordered=False,
             form=float,
             partial=lambda samples: min(sample.value for sample in samples),
             merge=min,
             finish=lambda partial, _: float(partial),
+            exact_value=True,
         ),
         Reduce(
             name="max",
-            empty=None,
-            numeric=True,
-            exact_value=True,
-            ordered=False,
             form=float,
             partial=lambda samples: max(sample.value for sample in samples),
             merge=max,
             finish=lambda partial, _: float(partial),
+            exact_value=True,
         ),
         Reduce(
             name="mean",
-            empty=None,
-            numeric=True,
-            exact_value=False,
-            ordered=False,
             form=tuple[float, float, int],
             partial=_partial_mean,
             merge=_merge_mean,
@@ -268,10 +261,6 @@ REDUCES: dict[str, Reduce] = {
         *(
             Reduce(
                 name=name,
-                empty=None,
-                numeric=True,
-                exact_value=False,
-                ordered=False,
                 form=tuple[int, float, float, float],
                 partial=_partial_variance,
                 merge=_merge_variance,
@@ -282,49 +271,38 @@ REDUCES: dict[str, Reduce] = {
         *(
             Reduce(
                 name=name,
-                empty=None,
-                numeric=True,
-                exact_value=False,
-                ordered=False,
                 form=dict[float, int],
                 partial=lambda samples: dict(Counter(sample.value for sample in samples)),
                 merge=_merge_tallies,
                 finish=_finish_quantile,
+                takes_probability=name == "quantile",
             )
             for name in ("median", "quantile")
         ),
         Reduce(
             name="distinct",
-            empty=0.0,
-            numeric=False,
-            exact_value=False,
-            ordered=False,
             form=set[bytes],
             partial=lambda samples: {sample.value for sample in samples},
             merge=lambda partials: set().union(*partials),
             finish=lambda partial, _: float(len(partial)),
+            empty=0.0,
+            numeric=False,
         ),
         Reduce(
             name="first",
-            empty=None,
-            numeric=True,
-            exact_value=False,
-            ordered=True,
             form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
             partial=lambda samples: min(map(_edge, samples), key=_BY_TIME_AND_ID),
             merge=lambda partials: min(partials, key=_BY_TIME_AND_ID),
             finish=lambda partial, _: float(partial[2]),
+            ordered=True,
         ),
         Reduce(
             name="last",
-            empty=None,
-            numeric=True,
-            exact_value=False,
-            ordered=True,
             form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
             partial=lambda samples: max(map(_edge, samples), key=_BY_TIME_AND_ID),
             merge=lambda partials: max(partials, key=_BY_TIME_AND_ID),
             finish=lambda partial, _: float(partial[2]),
+            ordered=True,
         ),
     )
 }

@@ -73,10 +73,15 @@ def check_memory(held: int, bounds: Bounds) -> None:
     if held > bounds.memory:
         raise TooMuch(
             f"The query would hold more than {bounds.memory} bytes of partial results, which is the limit:"
-            " take a shorter span, fewer groups, or a reduce other than distinct, median and quantile.",
+            f" take a shorter span, fewer groups, or a reduce other than {_growing()}.",
             reason="memory",
             field="expression",
         )
+
+
+def _growing() -> str:
+    *most, last = sorted(reduce.name for reduce in REDUCES.values() if reduce.grows)
+    return f"{', '.join(most)} and {last}"
 
 
 def weight(state: State) -> int:
@@ -89,7 +94,7 @@ def _text(key: GroupKey | None) -> int:
 
 
 def _entries(partial: Partial) -> int:
-    if isinstance(partial, dict):
+    if isinstance(partial, dict | list):
         return ENTRY_BYTES * len(partial)
     if isinstance(partial, (set, frozenset)):
         return ENTRY_BYTES * len(partial) + _lengths(partial)

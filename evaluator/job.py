@@ -25,8 +25,6 @@ LARGE_SLICE = 256
 REACH = 16
 """A slice reaches over so many times its number of buckets at most: of all between, revisions are read."""
 
-_TALLIES = (dict[float, int], set[bytes])
-
 States: TypeAlias = "dict[int, State | None]"
 """Bucket -> state; None where it is lost: it had events, is expired, and no metric of it is left."""
 
@@ -74,7 +72,7 @@ class Job:
 def slices(gaps: Gaps, job: Job) -> Iterator[Gaps]:
     """Cut gaps into slices, each of which is computed at once, and kept when it is."""
     tier, reduction = job.tier, job.reduction
-    is_large = reduction.group is not None or REDUCES[reduction.reduce].form in _TALLIES
+    is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
     finest = LARGE_SLICE if is_large else SLICE
     size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
     part: dict[int, int] = {}

@@ -19,19 +19,25 @@ from cube.columns.block import Block
 from cube.columns.column import Booleans, Column, searched
 from cube.columns.functions import Floats
 from cube.columns.kinds import Kind, kind_of
-from cube.columns.matching import compares, compares_one, reached
+from cube.columns.matching import compares_one, passes_any, reached
 from cube.event import ABSENT
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
+from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
 
 _EXACT_BOUND = 2.0**53  # below it in magnitude every integer is a float of its own
-_COMPARE: dict[str, Callable[[Floats, Any], Booleans]] = {
-    "eq": operators.eq,
-    "gt": operators.gt,
-    "ge": operators.ge,
-    "lt": operators.lt,
-    "le": operators.le,
+_EQUALITY = (False, True, False)
+_COMPARE: dict[tuple[bool, ...], Callable[[Floats, float], Booleans]] = {
+    _EQUALITY: np.equal,
+    (False, False, True): np.greater,
+    (False, True, True): np.greater_equal,
+    (True, False, False): np.less,
+    (True, True, False): np.less_equal,
+    (True, False, True): lambda numbers, literal: (numbers < literal) | (numbers > literal),
+    (True, True, True): lambda numbers, _: ~np.isnan(numbers),
+    (False, False, False): lambda numbers, _: np.zeros(numbers.shape, dtype=np.bool_),
 }
-_COMPLEMENTS = {"ne": "eq", "nin": "in"}
+"""By whether an operator passes for what is below, equal to, and above its literal; NaN is neither."""
+
 _LONE = ((Kind.MISSING, ABSENT), (Kind.NULL, None))
 
 
@@ -49,10 +55,7 @@ def mask(filters: Sequence[Filter], block: Block) -> Booleans:
 def _mask(filter: Filter, block: Block) -> Booleans:
     match filter:
         case Comparison(operator, field, literal):
-            column = searched(block, field.path)
-            if operator in _COMPLEMENTS:
-                return ~_compared(column, _COMPLEMENTS[operator], literal)
-            return _compared(column, operator, literal)
+            return _compared(searched(block, field.path), OPERATORS[operator], literal)
         case Exists(field):
             return _existing(searched(block, field.path))
         case Or(filters):
@@ -71,16 +74,16 @@ def _existing(column: Column) -> Booleans:
     return passed
 
 
-def _compared(column: Column, operator: str, literal: Literal) -> Booleans:
+def _compared(column: Column, operator: Operator, literal: Literal) -> Booleans:
     passed = _compared_singly(column, operator, literal)
     if column.whole:
         _judge_whole_arrays(passed, column, operator, literal)
     else:
-        _judge_arrays(passed, column, lambda values: compares(operator, values, literal))
-    return passed
+        _judge_arrays(passed, column, lambda values: passes_any(operator, values, literal))
+    return ~passed if operator.negated else passed
 
 
-def _compared_singly(column: Column, operator: str, literal: Literal) -> Booleans:
+def _compared_singly(column: Column, operator: Operator, literal: Literal) -> Booleans:
     passed = np.zeros(len(column.values), dtype=np.bool_)
     for kind, lone in _LONE:
         if compares_one(operator, lone, literal):
@@ -90,18 +93,18 @@ def _compared_singly(column: Column, operator: str, literal: Literal) -> Boolean
     return passed
 
 
-def _judge_booleans(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+def _judge_booleans(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     for value in (False, True):
         if compares_one(operator, value, literal):
             passed |= (column.kinds == Kind.BOOL) & (column.numbers == value)
 
 
-def _judge_arrays_alone(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+def _judge_arrays_alone(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
         passed[row] = compares_one(operator, column.values[row], literal)
 
 
-def _judge_whole_arrays(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+def _judge_whole_arrays(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     """Let an array pass, too, if any of its elements does: all elements as one column."""
     rows = np.flatnonzero(column.kinds == Kind.ARRAY)
     arrays = column.at(rows)
@@ -110,29 +113,45 @@ def _judge_whole_arrays(passed: Booleans, column: Column, operator: str, literal
     passed[owners[_compared_singly(elements, operator, literal)]] = True
 
 
-def _kinds(operator: str, literal: Literal) -> set[Kind]:
-    if operator == "in" and isinstance(literal, tuple):
-        return {kind_of(each) for each in literal}
-    return {kind_of(literal)}
+def _kinds(operator: Operator, literal: Literal) -> set[Kind]:
+    return {kind_of(each) for each in _alternatives(operator, literal)}
 
 
-def _judge_numbers(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+def _alternatives(operator: Operator, literal: Literal) -> tuple[Literal, ...]:
+    is_list = isinstance(operator, OrderOperator) and operator.any_of
+    return literal if is_list and isinstance(literal, tuple) else (literal,)
+
+
+def _truths(operator: Operator) -> tuple[bool, ...]:
+    if isinstance(operator, TextOperator):
+        return False, False, False
+    return tuple(map(operator.passes, (-1, 0, 1)))
+
+
+def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
+    truths = _truths(operator)
     numbers = column.kinds == Kind.NUMBER
     exact = numbers & (np.abs(column.numbers) < _EXACT_BOUND)
-    if operator == "in" and isinstance(literal, tuple):
-        wanted = [float(each) for each in literal if kind_of(each) is Kind.NUMBER]  # type: ignore[arg-type]  # numbers
+    wanted = [
+        float(each)  # type: ignore[arg-type]  # a number
+        for each in _alternatives(operator, literal)
+        if kind_of(each) is Kind.NUMBER
+    ]
+    if truths == _EQUALITY and len(wanted) > 1:
         passed |= exact & np.isin(column.numbers, wanted)
     else:
-        passed |= exact & _COMPARE[operator](column.numbers, float(literal))  # type: ignore[arg-type]  # a number
+        for number in wanted:
+            passed |= exact & _COMPARE[truths](column.numbers, number)
     for row in np.flatnonzero(numbers & ~exact).tolist():
         passed[row] = compares_one(operator, column.values[row], literal)
 
 
-def _judge_strings(passed: Booleans, column: Column, operator: str, literal: Literal) -> None:
+def _judge_strings(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     rows = np.flatnonzero(column.kinds == Kind.STRING)
     texts = column.at(rows)
-    if operator == "in" and isinstance(literal, tuple):
-        wanted = frozenset(each for each in literal if isinstance(each, str))
+    if _truths(operator) == _EQUALITY:
+        alternatives = _alternatives(operator, literal)
+        wanted = frozenset(each for each in alternatives if isinstance(each, str))
         judged = [text in wanted for text in texts]
     else:
         judgement = {text: compares_one(operator, text, literal) for text in set(texts)}
@@ -145,7 +164,7 @@ def _judge_arrays(passed: Booleans, column: Column, judge: Callable[[Any], bool]
         passed[row] = judge(reached(column.origin[row], column.rest))
 
 
-_JUDGES: dict[Kind, Callable[[Booleans, Column, str, Literal], None]] = {
+_JUDGES: dict[Kind, Callable[[Booleans, Column, Operator, Literal], None]] = {
     Kind.NUMBER: _judge_numbers,
     Kind.BOOL: _judge_booleans,
     Kind.STRING: _judge_strings,

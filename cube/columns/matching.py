@@ -1,38 +1,31 @@
 """What a filter means for one event, plainly: the definition that whole columns must agree with.
 
 A filter on ``f`` means what MongoDB's query operators mean on ``d.f``; only ``re`` is our own (RE2).
+What each operator passes is in `cube.expression.operators`; here is what holds for all of them.
 Sources: MongoDB's manual, "Query an Array", "Query for Null or Missing Fields" and "Comparison/Sort
 Order"; details as in its matcher (``ElementPath`` and ``ComparisonMatchExpression``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, assert_never
 
 from cube.columns.kinds import Kind, kind_of
-from cube.columns.patterns import finds
 from cube.event import ABSENT
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
+from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
 
 Path = Sequence["str | int"]
-
-_COMPLEMENTS = {"ne": "eq", "nin": "in"}
-_ORDERS: dict[str, Callable[[int], bool]] = {
-    "eq": lambda order: order == 0,
-    "gt": lambda order: order > 0,
-    "ge": lambda order: order >= 0,
-    "lt": lambda order: order < 0,
-    "le": lambda order: order <= 0,
-}
 
 
 def matches(filter: Filter, data: Any) -> bool:
     """Tell whether an event with this data (`ABSENT` for none) passes a filter."""
     match filter:
         case Comparison(operator, field, literal):
-            return compares(operator, reached(data, field.path), literal)
+            its = OPERATORS[operator]
+            return its.negated != passes_any(its, reached(data, field.path), literal)
         case Exists(field):
             return any(value is not ABSENT for value in reached(data, field.path))
         case Or(filters):
@@ -81,25 +74,31 @@ def _reached_by_index(item: Any, rest: Path) -> Iterator[Any]:
         yield from _reached_in_array(item, rest)
 
 
-def compares(operator: str, values: Iterator[Any], literal: Literal) -> bool:
-    """Tell whether the values that a filter's path reaches pass its operator."""
-    if operator in _COMPLEMENTS:
-        return not compares(_COMPLEMENTS[operator], values, literal)
+def passes_any(operator: Operator, values: Iterator[Any], literal: Literal) -> bool:
+    """Tell whether one of the values that a filter's path reaches passes its operator, or what it negates."""
     return any(compares_one(operator, value, literal) for value in values)
 
 
-def compares_one(operator: str, value: Any, literal: Literal) -> bool:
-    """Tell whether one value passes an operator other than "ne" and "nin"."""
-    if operator == "re":
-        return isinstance(value, str) and isinstance(literal, str) and finds(literal, value)
-    if operator == "in":
-        return isinstance(literal, tuple) and any(compares_one("eq", value, each) for each in literal)
+def compares_one(operator: Operator, value: Any, literal: Literal) -> bool:
+    """Tell whether one value passes an operator, or what it negates."""
+    if isinstance(operator, TextOperator):
+        return isinstance(value, str) and isinstance(literal, str) and operator.passes(literal, value)
+    if operator.any_of:
+        return isinstance(literal, tuple) and any(_ordered(operator, value, each) for each in literal)
+    return _ordered(operator, value, literal)
+
+
+def _ordered(operator: OrderOperator, value: Any, literal: Literal) -> bool:
     kind, wanted = kind_of(value), kind_of(literal)
     if kind is Kind.MISSING and wanted is Kind.NULL:
-        return _ORDERS[operator](0)
+        return operator.passes(0)
     if kind is not wanted or value != value:  # NaN, which no literal is
         return False
-    return _ORDERS[operator](order(value, literal))
+    return operator.passes(_sign(order(value, literal)))
+
+
+def _sign(order: int) -> int:
+    return (order > 0) - (order < 0)
 
 
 def order(left: Any, right: Any) -> int:

@@ -1,14 +1,15 @@
 """Reduces over whole blocks: the partials of every bucket, and of every group in it.
 
 The rows that count are put in order of bucket (and group); a *segment* is a run of rows of one bucket
-and group. The partials are those of `cube.reduce`, which defines them one event at a time.
+and group. The partials are those of `cube.reduce`, which defines them one event at a time; a reduce that
+is not in `FAST` is computed by that definition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -21,10 +22,10 @@ from cube.columns.kinds import Kind
 from cube.columns.masks import mask
 from cube.columns.samples import keys, numbers, present
 from cube.columns.values import group_of
-from cube.event import id_key
+from cube.event import EventId, id_key
 from cube.expression.nodes import Field, Reduction
 from cube.metric import Group, group_key
-from cube.reduce import REDUCES, Deviations, IdKey, Partial, exact_sum
+from cube.reduce import REDUCES, Deviations, IdKey, Partial, Sample, exact_sum
 from cube.tier import Tier
 
 GroupKey: TypeAlias = "tuple[int, Group]"
@@ -85,6 +86,9 @@ class _Segments:
         return [slice(*pair) for pair in zip(edges, [*edges[1:], len(self.rows)], strict=True)]
 
 
+_Fast: TypeAlias = Callable[[Reduction, Block, _Segments], Sequence[Partial]]
+
+
 def _rows(reduction: Reduction, block: Block) -> Rows:
     if REDUCES[reduction.reduce].numeric:
         taken = ~np.isnan(numbers(reduction.value, block))
@@ -112,15 +116,30 @@ def _edges(*labels: npt.NDArray[np.int64]) -> Rows:
 
 
 def _reduce(reduction: Reduction, block: Block, segments: _Segments) -> Sequence[Partial]:
-    name = reduction.reduce
-    if name == "count":
-        return list(segments.lengths().tolist())
-    if name == "distinct":
-        return _distinct(reduction, block, segments)
-    values = numbers(reduction.value, block)[segments.rows]
-    if name in _EXTREMES:
-        return _ends(values, block, segments, *_EXTREMES[name])
-    return _NUMERIC[name](values, segments)
+    return FAST.get(reduction.reduce, _plain)(reduction, block, segments)
+
+
+def _plain(reduction: Reduction, block: Block, segments: _Segments) -> list[Partial]:
+    """Make the partials sample by sample, as the reduce defines them."""
+    reduce, rows = REDUCES[reduction.reduce], segments.rows
+    values = _values(reduction, block, segments).tolist() if reduce.numeric else _keys(reduction, block, rows)
+    times, ids = block.times[rows].tolist(), _ids(block, rows) if reduce.ordered else repeat("")
+    samples = list(map(Sample, times, ids, values))
+    return [reduce.partial(samples[piece]) for piece in segments.slices()]
+
+
+def _values(reduction: Reduction, block: Block, segments: _Segments) -> Floats:
+    return numbers(reduction.value, block)[segments.rows]
+
+
+def _ids(block: Block, rows: Rows) -> list[EventId]:
+    if block.ids is None:
+        raise ValueError("the reduce needs a block with ids")
+    return [block.ids[row] for row in rows.tolist()]
+
+
+def _of_numbers(reduce: Callable[[Floats, _Segments], Sequence[Partial]]) -> _Fast:
+    return lambda reduction, block, segments: reduce(_values(reduction, block, segments), segments)
 
 
 def _sums(values: Floats, segments: _Segments) -> list[tuple[float, float]]:
@@ -170,46 +189,51 @@ def _tallies(values: Floats, segments: _Segments) -> list[dict[float, int]]:
     return [dict(pairs[start:stop]) for start, stop in pairwise(bounds)]
 
 
-def _distinct(reduction: Reduction, block: Block, segments: _Segments) -> list[set[bytes]]:
-    order = np.argsort(segments.rows)
+def _keys(reduction: Reduction, block: Block, rows: Rows) -> list[bytes]:
+    codes, names = _codes(reduction, block, rows)
+    return [names[code] for code in codes]
+
+
+def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[list[int], list[bytes]]:
+    order = np.argsort(rows)
     codes = np.empty(len(order), dtype=np.int64)
-    codes[order], names = keys(reduction.value, block, segments.rows[order])
-    listed = codes.tolist()
-    return [{names[code] for code in set(listed[piece])} for piece in segments.slices()]
+    codes[order], names = keys(reduction.value, block, rows[order])
+    return codes.tolist(), names
 
 
-def _ends(
-    values: Floats,
-    block: Block,
-    segments: _Segments,
-    extreme: np.ufunc,
-    choose: Callable[..., Edge],
-) -> list[Edge]:
-    if block.ids is None:
-        raise ValueError("first and last need a block with ids")
-    times = block.times[segments.rows]
-    ends = extreme.reduceat(times, segments.edges)
-    candidates = np.flatnonzero(times == np.repeat(ends, segments.lengths()))
-    owners = np.searchsorted(segments.edges, candidates, side="right") - 1
-    chosen: dict[int, Edge] = {}
-    for place, owner in zip(candidates.tolist(), owners.tolist(), strict=True):
-        key = id_key(block.ids[int(segments.rows[place])])
-        edge = (int(times[place]), key, float(values[place]))
-        chosen[owner] = choose(chosen.get(owner, edge), edge, key=lambda each: each[:2])
-    return [chosen[owner] for owner in range(len(ends))]
+def _distinct(reduction: Reduction, block: Block, segments: _Segments) -> list[set[bytes]]:
+    codes, names = _codes(reduction, block, segments.rows)
+    return [{names[code] for code in set(codes[piece])} for piece in segments.slices()]
 
 
-_EXTREMES: dict[str, tuple[np.ufunc, Callable[..., Edge]]] = {
-    "first": (np.minimum, min),
-    "last": (np.maximum, max),
+def _ends(extreme: np.ufunc, choose: Callable[..., Edge]) -> _Fast:
+    def ends(reduction: Reduction, block: Block, segments: _Segments) -> list[Edge]:
+        values, times = _values(reduction, block, segments), block.times[segments.rows]
+        edges = extreme.reduceat(times, segments.edges)
+        candidates = np.flatnonzero(times == np.repeat(edges, segments.lengths()))
+        owners = np.searchsorted(segments.edges, candidates, side="right") - 1
+        ids = _ids(block, segments.rows[candidates])
+        chosen: dict[int, Edge] = {}
+        for place, owner, id in zip(candidates.tolist(), owners.tolist(), ids, strict=True):
+            edge = (int(times[place]), id_key(id), float(values[place]))
+            chosen[owner] = choose(chosen.get(owner, edge), edge, key=lambda each: each[:2])
+        return [chosen[owner] for owner in range(len(edges))]
+
+    return ends
+
+
+FAST: dict[str, _Fast] = {
+    "sum": _of_numbers(_sums),
+    "count": lambda reduction, block, segments: list(segments.lengths().tolist()),
+    "min": _of_numbers(_minima),
+    "max": _of_numbers(_maxima),
+    "mean": _of_numbers(_means),
+    "variance": _of_numbers(_variances),
+    "stddev": _of_numbers(_variances),
+    "median": _of_numbers(_tallies),
+    "quantile": _of_numbers(_tallies),
+    "distinct": _distinct,
+    "first": _ends(np.minimum, min),
+    "last": _ends(np.maximum, max),
 }
-_NUMERIC: dict[str, Callable[[Floats, _Segments], Sequence[Partial]]] = {
-    "sum": _sums,
-    "min": _minima,
-    "max": _maxima,
-    "mean": _means,
-    "variance": _variances,
-    "stddev": _variances,
-    "median": _tallies,
-    "quantile": _tallies,
-}
+"""What reduces whole columns faster than sample by sample, by the reduce's name."""

@@ -31,6 +31,7 @@ from cube.expression.nodes import (
     Reduction,
 )
 from cube.expression.numeral import normal
+from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.source import Source
 from cube.expression.tokens import build
 from cube.reduce import REDUCES
@@ -61,6 +62,12 @@ def parse_filters(text: str) -> tuple[Filter, ...]:
     return parse_event(f"any.{text}").filters
 
 
+def rebuild() -> None:
+    """Have the next parse take in what the tables of reduces and operators hold by then."""
+    _metric_grammar.cache_clear()
+    _event_grammar.cache_clear()
+
+
 def _parse(grammar: pp.ParserElement, text: str) -> Any:
     source = Source(text)
     check_text(source)
@@ -75,7 +82,7 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
 @cache
 def _metric_grammar() -> pp.ParserElement:
     metric = pp.Forward()
-    metric <<= _chain(_reduction() | _quantile() | _constant() | _bracketed(metric))
+    metric <<= _chain(_reduction() | _reduction_with_probability() | _constant() | _bracketed(metric))
     return _whole(metric)
 
 
@@ -93,14 +100,15 @@ def _whole(expression: pp.ParserElement) -> pp.ParserElement:
 
 
 def _reduction() -> pp.ParserElement:
-    name = tokens.reduce_name(*(reduce for reduce in REDUCES if reduce != "quantile"))
+    name = tokens.reduce_name(*(each.name for each in REDUCES.values() if not each.takes_probability))
     return build(name - tokens.mark("(") - _measured() - tokens.mark(")") - _group(), _build_reduction)
 
 
-def _quantile() -> pp.ParserElement:
-    head = tokens.reduce_name("quantile") - tokens.mark("(") - tokens.probability() - tokens.mark(",")
-    quantile = head - _measured() - tokens.mark(")") - _group()
-    return build(quantile, lambda reduce, q, event, group: _build_reduction(reduce, event, group, q))
+def _reduction_with_probability() -> pp.ParserElement:
+    name = tokens.reduce_name(*(each.name for each in REDUCES.values() if each.takes_probability))
+    head = name - tokens.mark("(") - tokens.probability() - tokens.mark(",")
+    reduction = head - _measured() - tokens.mark(")") - _group()
+    return build(reduction, lambda reduce, q, event, group: _build_reduction(reduce, event, group, q))
 
 
 def _measured() -> pp.ParserElement:
@@ -123,15 +131,17 @@ def _event(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
 def _filter() -> pp.ParserElement:
     any_filter = pp.Forward()
     literal, array = _literal_and_array()
-    comparison = tokens.filter_name("eq", "ne", "gt", "ge", "lt", "le") - _pair(literal)
-    membership = tokens.filter_name("in", "nin") - _pair(array)
-    match = tokens.filter_name("re") - _pair(tokens.string())
+    ordered = [each for each in OPERATORS.values() if isinstance(each, OrderOperator)]
+    searching = [each.name for each in OPERATORS.values() if isinstance(each, TextOperator)]
+    comparison = tokens.filter_name(*(each.name for each in ordered if not each.any_of)) - _pair(literal)
+    membership = tokens.filter_name(*(each.name for each in ordered if each.any_of)) - _pair(array)
+    search = tokens.filter_name(*searching) - _pair(tokens.string())
     existence = tokens.filter_name("exists") - _bracketed(_field())
     disjunction = tokens.filter_name("or") - _bracketed(_listed(any_filter))
     conjunction = tokens.filter_name("and") - _bracketed(_listed(any_filter))
     negation = tokens.filter_name("not") - _bracketed(any_filter)
     any_filter <<= (
-        build(comparison | membership | match, Comparison)
+        build(comparison | membership | search, Comparison)
         | build(existence, lambda _, field: Exists(field))
         | build(disjunction, lambda _, *filters: Or(filters))
         | build(conjunction, lambda _, *filters: And(filters))

@@ -16,7 +16,6 @@ T = TypeVar("T")
 Literal: TypeAlias = "str | int | float | bool | tuple[Literal, ...] | None"
 """A literal of a filter. Integral numbers are int where they fit 64 bits; arrays are tuples."""
 
-ComparisonOperator: TypeAlias = Choice["eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin"]
 Sign: TypeAlias = Choice["+", "-"]
 Scale: TypeAlias = Choice["*", "/"]
 
@@ -70,9 +69,12 @@ Value: TypeAlias = Field | Number | Call | Negation["Value"] | Sum["Value"] | Pr
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``op(field, literal)``; for "in" and "nin" the literal is a tuple, for "re" text."""
+    """``operator(field, literal)``; ``operator``: a key of `cube.expression.operators.OPERATORS`.
 
-    operator: ComparisonOperator
+    The literal is what the operator takes: a tuple for "in" and "nin", text for "re".
+    """
+
+    operator: str
     field: Field
     literal: Literal
 
@@ -125,8 +127,8 @@ class Reduction:
     """One reduce over the events of one type: the unit that is cached.
 
     ``reduce``: a key of `cube.reduce.REDUCES`. ``value``: None where the expression names only the
-    type: 1 for every event. ``argument``: the q of quantile, else None. ``group``: the field of
-    ``.group(field)``.
+    type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
+    ``group``: the field of ``.group(field)``.
     """
 
     reduce: str

@@ -10,6 +10,7 @@ import pyparsing as pp
 
 from cube.event import MAX_TYPE_LENGTH
 from cube.expression.numeral import MAX_DIGITS, MAX_INTEGER, parse_number
+from cube.expression.operators import OPERATORS
 from cube.expression.quoting import BadStringError, quote, unquote
 from cube.expression.source import Source
 from cube.property import identifier_pattern, is_identifier
@@ -18,14 +19,13 @@ from cube.reduce import REDUCES
 FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
 """The names of the functions of values, as `cube.columns.functions.FUNCTIONS` has them."""
 
-FILTERS = ("eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin", "exists", "or", "and", "not")
+CONDITIONS = ("exists", "or", "and", "not")
+"""The names of the filters that are no operator of a field and a literal."""
 
 Build: TypeAlias = Callable[..., Any]
 Action: TypeAlias = Callable[[Source, int, str], Any]
 """Makes a value of the text that a token matched; it may refuse it, at its place in the source."""
 
-_REDUCE = f"a reduce ({', '.join(REDUCES)})"
-_FILTER = f"a filter ({', '.join(FILTERS)})"
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
@@ -66,12 +66,12 @@ def operator(*texts: str) -> pp.ParserElement:
 
 def reduce_name(*names: str) -> pp.ParserElement:
     """Make the token of the name of a reduce."""
-    return _word(names, _REDUCE)
+    return _word(names, f"a reduce ({', '.join(REDUCES)})")
 
 
 def filter_name(*names: str) -> pp.ParserElement:
     """Make the token of the name of a filter."""
-    return _word(names, _FILTER)
+    return _word(names, f"a filter ({', '.join((*OPERATORS, *CONDITIONS))})")
 
 
 def function_name() -> pp.ParserElement:
@@ -90,7 +90,7 @@ def number() -> pp.ParserElement:
 
 
 def probability() -> pp.ParserElement:
-    """Make the token of quantile's argument: a number from 0 to 1."""
+    """Make the token of the argument of a reduce that takes one: a number from 0 to 1."""
     return token(_NUMBER, _PROBABILITY, _probability)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.columns import Block, grouped_partials, partials
+from cube.columns.partials import FAST
 from cube.expression.nodes import Field, Reduction
 from cube.reduce import REDUCES, Partial
 from cube.tier import TIERS, Tier
@@ -50,6 +52,18 @@ def test_partials_agree_with_the_plain_definition(
     reduction: Reduction, tier: Tier, rows: list[Row], newest_first: bool
 ) -> None:
     made = partials(reduction, tier, _block(rows, newest_first))
+    plain = plain_partials(reduction, tier, rows)
+    assert made.keys() == plain.keys()
+    for start, partial in plain.items():
+        _assert_agree(reduction, made[start], partial)
+
+
+@given(reductions, tiers, rows)
+def test_a_reduce_without_a_fast_way_agrees_with_the_plain_definition(
+    reduction: Reduction, tier: Tier, rows: list[Row]
+) -> None:
+    with patch.dict(FAST, clear=True):
+        made = partials(reduction, tier, _block(rows))
     plain = plain_partials(reduction, tier, rows)
     assert made.keys() == plain.keys()
     for start, partial in plain.items():

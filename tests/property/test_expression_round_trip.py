@@ -28,12 +28,13 @@ from cube.expression.nodes import (
     Sum,
 )
 from cube.expression.numeral import normal
-from cube.expression.tokens import FILTERS, FUNCTIONS
+from cube.expression.operators import OPERATORS
+from cube.expression.tokens import CONDITIONS, FUNCTIONS
 from cube.reduce import REDUCES
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-words = st.sampled_from([*REDUCES, *FILTERS, *FUNCTIONS, "group", "true", "null"])
+words = st.sampled_from([*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, "group", "true", "null"])
 types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
 odd_names = st.sampled_from(
     ["user-agent", "id.orig_h", "@type", "$a", "+1", "0", "a b", "価格", "größe", "e\u0301"]
@@ -137,7 +138,8 @@ def check_refusal(error: InvalidExpression, text: str) -> None:
 pieces = st.sampled_from(
     [
         *REDUCES,
-        *FILTERS,
+        *OPERATORS,
+        *CONDITIONS,
         *FUNCTIONS,
         *"()[].,+-*/'\"\\ \n\t$_019ae",
         "group",

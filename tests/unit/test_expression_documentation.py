@@ -10,7 +10,8 @@ import pytest
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.limits import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
-from cube.expression.tokens import FILTERS, FUNCTIONS
+from cube.expression.operators import OPERATORS
+from cube.expression.tokens import CONDITIONS, FUNCTIONS
 from cube.reduce import REDUCES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text()
@@ -52,7 +53,7 @@ def test_every_error_shown_is_the_one_given(text: str, message: str) -> None:
 
 
 def test_the_page_names_every_word_and_bound() -> None:
-    for word in (*REDUCES, *FILTERS, *FUNCTIONS):
+    for word in (*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS):
         assert re.search(rf"\b{word}\b", section("Grammar")), word
     for bound in (MAX_CHARACTERS, MAX_LEVELS, MAX_NODES):
         assert f"{bound:,}".replace(",", " ") in section("Errors")
