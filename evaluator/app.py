@@ -140,7 +140,7 @@ class Evaluator:
 
     def _desk(self, name: str, store: Store, settings: EvaluatorSettings, clock: Clock) -> Desk:
         own = self._own.get(name)
-        bounds, stream = _bounds(settings.limits), settings.stream
+        bounds, stream = Bounds.of(settings.limits), settings.stream
         pyramid = Pyramid(
             store,
             ColumnScan(self._executor, bounds, self._figures),
@@ -200,7 +200,3 @@ class Evaluator:
         environment = self._gate.keyless if request.caller is None else request.caller.environment
         if environment is not None:
             self._own[environment.name].requested(request)
-
-
-def _bounds(limits: EvaluatorLimits) -> Bounds:
-    return Bounds(limits.groups, limits.cells, limits.query_seconds, limits.memory_bytes, limits.answer_bytes)

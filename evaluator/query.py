@@ -16,6 +16,7 @@ from cube.columns import check
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
+from cube.settings import EvaluatorLimits, StreamSettings
 from cube.shown import shown
 from cube.span import Span
 from cube.tier import TEN_SECONDS, TIERS, Tier
@@ -35,9 +36,9 @@ _STEPS = ", ".join(f"{tier.step} ({tier.name})" for tier in TIERS.values())
 class Defaults:
     """What a query has that does not say: ``rows`` is the largest limit too; waits in milliseconds."""
 
-    rows: int = 10_000
-    delay: int = 5_000
-    late: int = 3_600_000
+    rows: int = EvaluatorLimits().rows
+    delay: int = StreamSettings().delay_ms
+    late: int = StreamSettings().late_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
 from cube.reduce import REDUCES
+from cube.settings import EvaluatorLimits
 from cube.span import Span
 from cube.tier import Tier
 from evaluator.cells import Floats, GroupKey, decode_groups, decode_values
@@ -26,19 +27,29 @@ Operation: TypeAlias = "Callable[[Floats, Floats], Floats]"
 _OPERATIONS: dict[str, Operation] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
 
 
+_LIMITS = EvaluatorLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one query may take.
+    """What one query may take; where nothing is said, what the settings say by default.
 
     ``groups`` and ``cells`` (buckets times groups) of its answer, which has ``answer`` bytes of JSON at
     most; ``seconds`` in all; ``memory``: about so many bytes of partial results on the way.
     """
 
-    groups: int = 1_000
-    cells: int = 100_000
-    seconds: float = 30.0
-    memory: int = 128 * 2**20
-    answer: int = 64 * 2**20
+    groups: int = _LIMITS.groups
+    cells: int = _LIMITS.cells
+    seconds: float = _LIMITS.query_seconds
+    memory: int = _LIMITS.memory_bytes
+    answer: int = _LIMITS.answer_bytes
+
+    @classmethod
+    def of(cls, limits: EvaluatorLimits) -> Bounds:
+        """Return what the settings say."""
+        return cls(
+            limits.groups, limits.cells, limits.query_seconds, limits.memory_bytes, limits.answer_bytes
+        )
 
     def check(self, buckets: int, groups: int) -> None:
         """Raise `TooMuch` where an answer has too many groups or cells.

@@ -13,9 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+from cube.settings import EvaluatorLimits
 from cube.store.terms import Pace
 from evaluator.line import Line
 from evaluator.refusals import Crowded
+
+_LIMITS = EvaluatorLimits()
 
 QUICK_SECONDS = 0.25
 """A query that has had more than this is a long one: it goes on once it has one of their places."""
@@ -73,7 +76,7 @@ class Turns:
     their place; more are refused with `Crowded`.
     """
 
-    def __init__(self, *, long: int = 8, waiting: int = 100) -> None:
+    def __init__(self, *, long: int = _LIMITS.scans, waiting: int = _LIMITS.scans_waiting) -> None:
         self.looks = asyncio.Semaphore(LOOKS)
         self._door = Line(DOOR)
         self._long = Line(long)

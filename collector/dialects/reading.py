@@ -12,6 +12,7 @@ from cube.environment import Caller
 from cube.errors import Overloaded
 from cube.event import ABSENT
 from cube.key_filter import filters_of
+from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadSession
 from cube.store.terms import Terms
@@ -22,9 +23,9 @@ from cube.web import Reply, json_text
 class Bounds:
     """What one answer may cost; ``searches``: how many run at once, the others wait their turn."""
 
-    events: int = 10_000
+    events: int = DialectSettings().eye_events
     bytes: int = 16 * 2**20
-    seconds: float = 30.0
+    seconds: float = DialectSettings().eye_seconds
     searches: int = 4
 
 
