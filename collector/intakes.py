@@ -31,8 +31,7 @@ async def open_intakes(
 ) -> dict[str, Intake]:
     """Make an intake for each store, by the name of its environment, and begin to drain their spools.
 
-    On an SQLite store there is no spool: it would be on the same disk. Raises `InvalidSettings` where
-    the spool's directory cannot be used.
+    Raises `InvalidSettings` where the spool's directory cannot be used.
     """
     bounds = settings.intake
     budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
@@ -56,6 +55,11 @@ async def open_intakes(
     }
 
 
+def has_spool(settings: CollectorSettings) -> bool:
+    """Tell whether a collector has a spool; beside a local store it would only be on the same disk."""
+    return bool(settings.spool.directory) and not StoreUrl.parse(settings.store).is_local
+
+
 def _horizon(ages: Ages) -> Horizon:
     return Horizon(_ms(ages.past_days, DAY), _ms(ages.future_minutes, MINUTE))
 
@@ -72,7 +76,7 @@ async def _savers(
     figures: IntakeFigures,
     kept: Mapping[str, Kept],
 ) -> Mapping[str, Saver]:
-    if not settings.spool.directory or StoreUrl.parse(settings.store).scheme == "sqlite":
+    if not has_spool(settings):
         return {name: Direct(store.events) for name, store in stores.items()}
     databases = {environment.name: environment.database for environment in environments_of(settings)}
     spool_figures = SpoolFigures(registry, clock)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from collector.intakes import has_spool
 from cube import private
 from cube.environment import Key
 from cube.errors import InvalidSettings, Unavailable
 from cube.settings import CollectorSettings
 from cube.spool import store_mark
 from cube.store.ports import KeyStore
-from cube.store.url import StoreUrl
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class KnownKeys:
     @classmethod
     def beside_spool(cls, settings: CollectorSettings) -> KnownKeys | None:
         """Return those of a collector with a spool; None for one without."""
-        if not settings.spool.directory or StoreUrl.parse(settings.store).scheme == "sqlite":
+        if not has_spool(settings):
             return None
         name = f"{settings.database}.{store_mark(settings.store)}.keys.json"
         return cls(Path(settings.spool.directory) / name)

@@ -5,18 +5,15 @@ Both are imported only where they are used: a daemon on SQLite starts without py
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from cube.environment import Environment
 from cube.store.ports import KeyStore, Store
 from cube.store.url import StoreUrl
-
-if TYPE_CHECKING:
-    from cube.mongo import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,8 @@ async def opened(
     """
     async with AsyncExitStack() as stack:
         location = StoreUrl.parse(url)
-        opener = (
-            _Sqlite(location.location)
-            if location.scheme == "sqlite"
-            else await _mongo(url, foreign, stack, late=late)
-        )
+        opener = _OPENERS[location.scheme](location.location, foreign=foreign, late=late)
+        stack.push_async_callback(opener.close)
         stores: dict[str, Store] = {}
         for environment in environments:
             store = await opener.store(environment.database)
@@ -71,21 +65,27 @@ async def is_there(url: str, keys_database: str, databases: Iterable[str]) -> bo
     Nothing is made. Raises as `opened` does.
     """
     location = StoreUrl.parse(url)
-    if location.scheme == "sqlite":
-        directory = Path(location.location)
-        names = (f"{keys_database}.keys.db", *(f"{database}.events.db" for database in databases))
-        return any((directory / name).exists() for name in names)
-    from cube.mongo import connect, disconnect, holds_anything
-
-    client = connect(url)
+    opener = _OPENERS[location.scheme](location.location)
     try:
-        return await holds_anything(client, {keys_database, *databases})
+        return await opener.holds_anything(keys_database, databases)
     finally:
-        await disconnect(client)
+        await opener.close()
+
+
+class _Opener(Protocol):
+    """What opens the databases of one kind of store; where it leads is the first argument that makes it."""
+
+    async def store(self, database: str) -> Store: ...
+
+    def keys(self, database: str) -> KeyStore: ...
+
+    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool: ...
+
+    async def close(self) -> None: ...
 
 
 class _Sqlite:
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, **_: Any) -> None:
         self._directory = Path(directory).absolute()
 
     async def store(self, database: str) -> Store:
@@ -98,13 +98,22 @@ class _Sqlite:
 
         return SqliteKeys(self._directory / f"{database}.keys.db")
 
+    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool:
+        names = (f"{keys_database}.keys.db", *(f"{database}.events.db" for database in databases))
+        return any((self._directory / name).exists() for name in names)
+
+    async def close(self) -> None:
+        """Do nothing: each database is closed by itself."""
+
 
 class _Mongo:
     """All environments share one client, and so one pool of connections."""
 
-    def __init__(self, url: str, client: Client, foreign: Collection[str], *, late: bool) -> None:
+    def __init__(self, url: str, *, foreign: Collection[str] = (), late: bool = False) -> None:
+        from cube.mongo import connect
+
         self._url = url
-        self._client = client
+        self._client = connect(url)
         self._foreign = foreign
         self._late = late
 
@@ -120,10 +129,16 @@ class _Mongo:
 
         return MongoKeys(self._client, database)
 
+    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool:
+        from cube.mongo import holds_anything
 
-async def _mongo(url: str, foreign: Collection[str], stack: AsyncExitStack, *, late: bool) -> _Mongo:
-    from cube.mongo import connect, disconnect
+        return await holds_anything(self._client, {keys_database, *databases})
 
-    client = connect(url)
-    stack.push_async_callback(disconnect, client)
-    return _Mongo(url, client, foreign, late=late)
+    async def close(self) -> None:
+        from cube.mongo import disconnect
+
+        await disconnect(self._client)
+
+
+_OPENERS: dict[str, Callable[..., _Opener]] = {"mongodb": _Mongo, "sqlite": _Sqlite}
+"""What opens a store, by the scheme of its URL."""

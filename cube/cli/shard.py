@@ -21,7 +21,7 @@ def shard(type: str, store: str, database: str, dry_run: bool) -> None:
     """Shard the events, revisions and metrics of TYPE by {_id: "hashed"}; doing it again does no harm."""
     if not is_type(type):
         raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
-    if StoreUrl.parse(store).scheme != "mongodb":
+    if StoreUrl.parse(store).is_local:
         raise InvalidRequest(
             f"Got the store {store}; accepted is the mongodb:// address of a sharded cluster's mongos:"
             " SQLite is for one machine."

@@ -19,6 +19,11 @@ class StoreUrl:
     scheme: Literal["mongodb", "sqlite"]
     location: str
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is files of this machine: it needs no spool, and no server can be away or sharded."""
+        return self.scheme == "sqlite"
+
     @classmethod
     def parse(cls, text: str) -> StoreUrl:
         """Read a store URL; raises `InvalidSettings` for any other text, password left out."""

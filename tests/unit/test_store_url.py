@@ -23,6 +23,11 @@ def test_a_store_url_has_a_scheme_and_a_location(text: str, scheme: str, locatio
     assert StoreUrl.parse(text) == StoreUrl(scheme, location)  # type: ignore[arg-type]  # one of the two
 
 
+def test_a_store_url_says_whether_it_is_of_this_machine() -> None:
+    assert StoreUrl.parse("sqlite:data").is_local
+    assert not StoreUrl.parse("mongodb://127.0.0.1").is_local
+
+
 @pytest.mark.parametrize(
     "text", ["", "data", "mongodb:", "mongodb://", "sqlite:", "sqlite://", "postgres://x", "MONGODB://x"]
 )
