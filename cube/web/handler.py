@@ -16,21 +16,12 @@ from typing import TYPE_CHECKING, cast
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from cube.environment import Scope
-from cube.errors import CubeError, InvalidRequest, NotFound, Overloaded, TooLarge, Unavailable
-from cube.web.access import standard_credentials
+from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.web.admission import admit, admitted_operation, check_head, is_upgrade
 from cube.web.body import Body, announced_bytes
 from cube.web.head import connection_line, cors_lines, preflight, reply_head
 from cube.web.log import request_id
-from cube.web.request import (
-    HeadTooLarge,
-    MethodNotAllowed,
-    Reply,
-    Request,
-    UrlTooLong,
-    refusal,
-    told,
-)
+from cube.web.request import Reply, Request, refusal, told
 from cube.web.route import Operation, Route
 from cube.web.stream import Phase, Stream
 from cube.web.websocket import Talk
@@ -83,8 +74,8 @@ class Exchange(HTTPMessageDelegate):
             self.request.route = self._route.path
         self._service.began(self)
         try:
-            self._check_head()
-            if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
+            check_head(self.request, self._service.http)
+            if self._route is not None and self._route.socket is not None and is_upgrade(self.request):
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._choose()
@@ -141,44 +132,17 @@ class Exchange(HTTPMessageDelegate):
         if self._body is not None:
             self._body.release()
 
-    # Choosing.
-
     def _choose(self) -> Operation | None:
         if self._service.stopping:
             raise Unavailable("The server is stopping; nothing new is accepted.")
-        if self._route is None:
-            raise NotFound(f"There is nothing at {self.request.path[:200]}; /openapi.json lists what is.")
-        method = self.request.method
-        operation = self._route.operation(method)
-        if operation is None and method != "OPTIONS":
-            raise MethodNotAllowed(method, self._route.methods)
-        if operation is not None and operation.scope is not None:
-            self._admit(operation.scope)
-        else:  # a dialect's caller is known, and checked again, once its body is read
-            self._service.access.check_page(self.request.headers, None)
-        if operation is not None and operation.admit is not None:
-            operation.admit(self.request)
-        return operation
-
-    def _check_head(self) -> None:
-        http, request = self._service.http, self.request
-        if len(request.path) + len(request.query) >= http.url_bytes:
-            raise UrlTooLong(f"The URL is over {http.url_bytes} bytes, which is the limit.")
-        if len(request.headers) > http.headers:
-            raise HeadTooLarge(f"Got {len(request.headers)} headers; accepted are {http.headers}.")
-
-    def _admit(self, scope: Scope) -> None:
-        request = self.request
-        credentials = standard_credentials(request.headers, request.query)
-        request.caller = self._service.access.admit(credentials, scope)
-        self._service.access.check_page(request.headers, request.caller, scope)
+        return admitted_operation(self.request, self._route, self._service.access)
 
     def _upgrade(self, start_line: RequestStartLine, route: Route, talk: Talk) -> HTTPMessageDelegate:
         if self._service.stopping:
             raise Unavailable("The server is stopping; nothing new is accepted.")
         if len(self._service.sockets) >= self._service.max_sockets:
             raise Overloaded(f"All {self._service.max_sockets} WebSockets are taken.")
-        self._admit(route.socket_scope)
+        admit(self.request, self._service.access, route.socket_scope)
         delegate = self._service.upgrade(self._connection, start_line, self.request, talk)
         self.request.is_socket = True
         self._service.ended(self)  # from here on it counts as a socket
@@ -307,15 +271,6 @@ class Exchange(HTTPMessageDelegate):
             request = self.request
             told = (request.method[:20], path or "(elsewhere)", request.remote, status, 1000 * seconds)
             _log.debug(text, *told, extra={"request": request.id})
-
-
-def _is_upgrade(request: Request) -> bool:
-    headers = request.headers
-    return (
-        request.method == "GET"
-        and headers.get("Upgrade", "").lower() == "websocket"
-        and "upgrade" in headers.get("Connection", "").lower()
-    )
 
 
 def _is_cancelled() -> bool:
