@@ -27,7 +27,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Line:
     """A line of a file; ``number`` from 1. ``error``: why it is no event, else None.
 
-    ``fleeting``: another reading gives its event another id.
+    ``fleeting``: another reading gives its event another id. ``unknown``: keys of it that no event has, and
+    that are not stored.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Line:
     event: dict[str, Any]
     error: str | None = None
     fleeting: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:
@@ -63,20 +65,23 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
 
 
 def _line(number: int, content: bytes, source: bytes, *, fleeting: bool) -> Line:
+    unknown: list[str] = []
     try:
         event = msgspec.json.decode(content, type=dict[str, Any])
-        Event.parse(event, now=time.time_ns() // 1_000_000)
+        Event.parse(event, now=time.time_ns() // 1_000_000, note_unknown=unknown.extend)
     except msgspec.ValidationError:
-        return Line(number, content, {}, "Got no JSON object; accepted is {type, time?, id?, data?}.")
+        return Line(
+            number, content, {}, "The line is not a JSON object; accepted is {type, time?, id?, data?}."
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Line(number, content, {}, f"The line is no JSON: {error}.")
+        return Line(number, content, {}, f"The line is not JSON: {error}.")
     except InvalidEvent as error:
         return Line(number, content, {}, error.message)
     if "id" in event:
-        return Line(number, content, event)
+        return Line(number, content, event, unknown=tuple(unknown))
     timed = "time" in event
     event["id"] = _id(number, content, b"" if timed else source)
-    return Line(number, content, event, fleeting=fleeting and not timed)
+    return Line(number, content, event, fleeting=fleeting and not timed, unknown=tuple(unknown))
 
 
 def _id(number: int, content: bytes, source: bytes) -> str:

@@ -115,8 +115,8 @@ def _check_environment(place: Place, environment: str) -> None:
     names = [one.name for one in place.environments]
     if environment not in names:
         raise InvalidRequest(
-            f"Got the environment {environment!r}, which is not configured; accepted is {' or '.join(names)},"
-            " or one of a settings file that --config names."
+            f"Got the environment {shown(environment)}, which is not configured; accepted is"
+            f" {' or '.join(names)}, or one of a settings file that --config names."
         )
 
 

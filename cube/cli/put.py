@@ -20,11 +20,14 @@ from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
 from cube.client.emitter import Emitter
 from cube.client.exchange import COLLECTOR_URL
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
+from cube.event_keys import left_out
 
 SHOWN_LINES = 10
 """So many bad lines are told one by one; of more only the number is."""
 
 INTERRUPTED = 128 + signal.SIGINT
+
+_MAX_KEYS = 100  # unknown ones that are looked at
 
 
 @click.command()
@@ -48,7 +51,8 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
 
     Run it again after an error or Ctrl-C: an event without an id gets one that follows from its line and
     the number of that, so that nothing is stored twice (but events from a pipe that have no time either).
-    A bad line ends it; all before that are stored.
+    A bad line ends it; all before that are stored. Keys that are not stored are told where they are nearly
+    an event's (timestamp, Data).
     """
     if check:
         _check(file)
@@ -58,7 +62,7 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
         )
         emitter = stack.enter_context(Emitter(collector, key=key))
         deposit = Deposit(emitter, skipped, Progress(sys.stderr, time.monotonic))
-        _deposit(deposit, read_lines(file))
+        _deposit(deposit, _with_warnings(read_lines(file)))
     click.echo(f"{_events(deposit.stored)} stored.")
     if skipped is not None and skipped.lines:
         lines = f"{skipped.lines} line{'' if skipped.lines == 1 else 's'}"
@@ -105,7 +109,7 @@ def _again(deposit: Deposit) -> str:
 def _check(file: BinaryIO) -> None:
     """Tell all bad lines, and end: with status 2 where there is one."""
     good = bad = 0
-    for line in read_lines(file):
+    for line in _with_warnings(read_lines(file)):
         good += line.error is None
         if line.error is not None:
             bad += 1
@@ -115,6 +119,20 @@ def _check(file: BinaryIO) -> None:
         click.echo(f"… and {bad - SHOWN_LINES} more.")
     click.echo(f"{_events(good)} could be stored, {bad} line{'' if bad == 1 else 's'} could not.")
     raise SystemExit(2 if bad else 0)
+
+
+def _with_warnings(lines: Iterator[Line]) -> Iterator[Line]:
+    """Yield lines; tell where a key that is not stored is nearly one of an event's, once for each key."""
+    seen: set[str] = set()
+    for line in lines:
+        for key in line.unknown:
+            if key in seen or len(seen) >= _MAX_KEYS:
+                continue
+            seen.add(key)
+            sentence = left_out(key, 1)
+            if sentence is not None:
+                click.echo(f"cube: Line {line.number}: {sentence}", err=True)
+        yield line
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The spool: events on the collector's own disk while their store is away.
 
-A directory holds one SQLite file per process and database (see `cube.spool.directory` for the names).
+A directory holds SQLite files of each process and database (see `cube.spool.directory` for the names).
 `Spool` is what a collector has of one database, `Delivery` moves its records to the store, and
 `cube.spool.inspection` looks at files that somebody else may own.
 """

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidSettings
+from cube.shown import shown
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -134,5 +135,6 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError as error:
         raise InvalidSettings(
-            f"Got the trusted proxy {text!r} ({error}); accepted are networks (10.0.0.0/8) and addresses."
+            f"Got the trusted proxy {shown(text)} ({error}); accepted are networks (10.0.0.0/8) and"
+            " addresses."
         ) from None

@@ -12,6 +12,7 @@ from typing import NoReturn
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, parse_request_start_line
 
 from cube.errors import InvalidRequest, TooLarge
+from cube.shown import shown
 from cube.web.request import UnsupportedTransfer
 
 LENGTH_DIGITS = 18
@@ -67,9 +68,7 @@ def _check_host(start: RequestStartLine, headers: HTTPHeaders) -> None:
 
 
 def _refuse_host(host: str) -> NoReturn:
-    raise InvalidRequest(
-        f"Got the Host {host[:100]!r}; accepted is a name or an address, with a port or not."
-    )
+    raise InvalidRequest(f"Got the Host {shown(host)}; accepted is a name or an address, with a port or not.")
 
 
 def _originated(start: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
@@ -97,7 +96,7 @@ def _check_coding(coding: str, start: RequestStartLine, *, with_length: bool) ->
         other = "a Content-Length" if with_length else "HTTP/1.0"
         raise InvalidRequest(f"Got a Transfer-Encoding with {other}; accepted is one way to frame a body.")
     if coding.strip().lower() != "chunked":
-        raise UnsupportedTransfer(f"Got the transfer coding {coding[:40]!r}; accepted is chunked.")
+        raise UnsupportedTransfer(f"Got the transfer coding {shown(coding)}; accepted is chunked.")
 
 
 def _length(lengths: set[str]) -> str:

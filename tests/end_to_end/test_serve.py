@@ -294,7 +294,7 @@ def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
         assert bad.stderr.startswith('cube: Line 3: Got the type "Test"; accepted is')
         cut = cube("put", *to, "-", cwd=tmp_path, text='{"type":"test"}\n{"type":\n')
         assert cut.returncode == 2
-        assert cut.stderr.startswith("cube: Line 2: The line is no JSON: ")
+        assert cut.stderr.startswith("cube: Line 2: The line is not JSON: ")
         assert cut.stderr.endswith(
             "1 event before it is stored, and none after it: mend the line, or leave it empty, and run"
             " the same command again; 1 event that had neither id nor time and came through a pipe would be"

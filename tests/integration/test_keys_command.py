@@ -90,12 +90,12 @@ def test_an_environment_that_is_not_configured_gets_no_key(tmp_path: Path) -> No
     code, said = keys("add", "web", "--environment", "prod", *place)
     assert code == 2
     assert said == (
-        "cube: Got the environment 'prod', which is not configured; accepted is default, or one of a settings"
+        'cube: Got the environment "prod", which is not configured; accepted is default, or one of a settings'
         " file that --config names.\n"
     )
     code, said = keys("add", "web", "--config", str(file), "--create")
     assert code == 2
-    assert f"Got the environment '{DEFAULT}', which is not configured; accepted is prod or dev" in said
+    assert f'Got the environment "{DEFAULT}", which is not configured; accepted is prod or dev' in said
     assert list(tmp_path.iterdir()) == [file]
     assert keys("add", "web", "--environment", "prod", "--config", str(file), "--create")[0] == 0
     assert keys("list", "--config", str(file))[1].startswith("prod\tweb\t")

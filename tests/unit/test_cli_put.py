@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from cube.cli.json_lines import Line, read_lines
+from cube.cli.put import put as command
 from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
 from cube.errors import InvalidEvent, Unavailable
 
@@ -101,9 +103,9 @@ def test_an_id_of_ones_own_is_kept_and_empty_lines_count_as_lines() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[1]", "Got no JSON object"),
-        (b'{"type":', "The line is no JSON"),
-        (b'{"type":"a","data":"\xff"}', "The line is no JSON"),
+        (b"[1]", "The line is not a JSON object"),
+        (b'{"type":', "The line is not JSON"),
+        (b'{"type":"a","data":"\xff"}', "The line is not JSON"),
         (b'{"type":"A-"}', 'Got the type "A-"'),
         (b'{"type":"a","time":"yesterday"}', "yesterday"),
         (b'{"type":"a","data":"' + b"x" * 2**24 + b'"}', "more than 16777216 bytes"),
@@ -166,3 +168,17 @@ def test_progress_is_told_now_and_then() -> None:
         now[0] = seconds
         progress.tell(int(seconds), 7)
     assert told.getvalue() == "10 events stored, up to line 7 …\n20 events stored, up to line 7 …\n"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_key_that_is_not_stored_is_told_once_where_it_is_nearly_one_of_an_events(
+    tmp_path: Path, check: bool
+) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(
+        b'{"type":"a","data":1,"host":"h"}\n' + 3 * b'{"type":"a","data":1,"timestamp":"2020-01-01"}\n'
+    )
+    away = ["--collector", "http://127.0.0.1:1"]
+    said = CliRunner().invoke(command, [str(file), *(["--check"] if check else away)]).stderr
+    sentence = 'Got the unknown key "timestamp", which is not stored; did you mean "time"?'
+    assert said.count(f"cube: Line 2: {sentence}") == said.count("unknown key") == 1
