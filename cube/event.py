@@ -29,7 +29,6 @@ EventId: TypeAlias = "int | float | str | bytes"
 ABSENT: Final = msgspec.UNSET
 """The data of an event that has none; JSON null is None."""
 
-MADE_ID_BYTES = 12
 MAX_TYPE_LENGTH = 64
 MAX_ID_LENGTH = 512
 MAX_DATA_DEPTH = 50

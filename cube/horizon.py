@@ -23,14 +23,13 @@ class Horizon:
     future_ms: int | None = None
     expired_before: int | None = None
 
-    def accepts(self, event: Event, now: int) -> bool:
-        """Tell whether an event that arrives at `now` is within; all bounds are."""
-        first, last = self._bounds(now)
-        return first <= event.time <= last
-
     def check(self, event: Event, now: int) -> None:
-        """Raise `InvalidEvent` for an event that is not within; its ``reason`` is one of the three above."""
-        if not self.accepts(event, now):
+        """Raise `InvalidEvent` for an event, arriving at `now`, that is not within; all bounds are.
+
+        The error's ``reason`` is one of the three above.
+        """
+        first, last = self._bounds(now)
+        if not first <= event.time <= last:
             raise self._refusal(event, now)
 
     def check_all(self, events: Sequence[Event], now: int) -> None:

@@ -1,7 +1,7 @@
 """The pyramid: the values of one reduction, from the cache, from finer tiers, from events.
 
-What is believed, and when, is section 5 of the design. The two orders that carry it: revisions are
-read before what they vouch for is scanned, and a coarse tier's before the finer one's.
+What is believed, and when, is in ``docs/decisions/0001-revisions.md``. The two orders that carry it:
+revisions are read before what they vouch for is scanned, and a coarse tier's before the finer one's.
 """
 
 from __future__ import annotations

@@ -28,7 +28,10 @@ def numbers(value: Value | None, block: Block) -> Floats:
 
 
 def present(value: Value | None, block: Block) -> Booleans:
-    """Tell which rows have what "count" and "distinct" take, as `values.sampled` defines it."""
+    """Tell which rows have what "count" and "distinct" take: a field that is there and not null, or a number.
+
+    Without a value every row has.
+    """
     if isinstance(value, Field):
         return ~np.isin(stored(block, value.path).kinds, (Kind.MISSING, Kind.NULL))
     return ~np.isnan(numbers(value, block))

@@ -80,17 +80,6 @@ def compute(value: Value, data: Any) -> float:
             assert_never(value)
 
 
-def sampled(value: Value | None, data: Any) -> Any:
-    """Return what "count" and "distinct" take: a field as it is, else a number; `ABSENT` for nothing."""
-    if value is None:
-        return 1
-    if isinstance(value, Field):
-        stored = read(data, value.path)
-        return ABSENT if stored is None else stored
-    number = compute(value, data)
-    return ABSENT if math.isnan(number) else number
-
-
 def canonical(value: Any) -> bytes:
     """Return the key by which "distinct" tells values apart: kind and content.
 

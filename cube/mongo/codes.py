@@ -56,7 +56,6 @@ LABELS: Final = frozenset(
 """Labels that a server or the driver puts on what passes, whatever its code."""
 
 DUPLICATE_KEY = 11000
-UNAUTHORIZED = 13
 
 
 def kind(code: int) -> Kind:

@@ -10,9 +10,9 @@ from typing import Any
 from cube.columns import GroupKey
 from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import matches
-from cube.columns.values import as_number, canonical, compute, group_of, read, sampled
+from cube.columns.values import as_number, canonical, compute, group_of, read
 from cube.event import ABSENT
-from cube.expression.nodes import Field, Reduction
+from cube.expression.nodes import Field, Reduction, Value
 from cube.metric import group_key
 from cube.reduce import REDUCES, Partial, Sample
 from cube.tier import Tier
@@ -59,6 +59,17 @@ def taken(reduction: Reduction, data: Any) -> list[Any]:
     if value is ABSENT:
         return []
     return [canonical(value)] if reduction.reduce == "distinct" else [value]
+
+
+def sampled(value: Value | None, data: Any) -> Any:
+    """Return what "count" and "distinct" take: a field as it is, else a number; `ABSENT` for nothing."""
+    if value is None:
+        return 1
+    if isinstance(value, Field):
+        stored = read(data, value.path)
+        return ABSENT if stored is None else stored
+    number = compute(value, data)
+    return ABSENT if math.isnan(number) else number
 
 
 def group_keys(field: Field, data: Any) -> list[GroupKey]:
