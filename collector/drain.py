@@ -92,7 +92,8 @@ class Drain:
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _step(self) -> bool:
         """Drain a batch; return whether the next one may follow at once."""

@@ -86,7 +86,8 @@ class Child:
             if process.returncode is not None:
                 raise FailedStart(self._program.name, process.returncode)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await process.wait()
         addresses: dict[str, str] = json.loads(self._ready_file.read_text())
         self._program = self._program.at(addresses)
         return addresses
@@ -117,7 +118,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self._kill_seconds)
+            async with asyncio.timeout(self._kill_seconds):
+                await process.wait()
         except TimeoutError:
             self._say(f"The {self._program.name} does not stop; it is killed.")
             process.kill()

@@ -70,7 +70,8 @@ class SocketEmitter:
         # Tornado tells the end of the closing handshake as a message of None, once; on a socket that
         # broke it may have been read already.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_last_message(socket), GOODBYE_SECONDS)
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await _last_message(socket)
 
     async def __aenter__(self) -> SocketEmitter:
         return self
@@ -83,7 +84,8 @@ class SocketEmitter:
     async def _insist(self, events: bytes) -> None:
         for attempt in range(self._retries.attempts + 1):
             try:
-                return await asyncio.wait_for(self._acknowledged(events), self._ack_seconds)
+                async with asyncio.timeout(self._ack_seconds):
+                    return await self._acknowledged(events)
             except (Unavailable, TimeoutError) as error:
                 lost = error if isinstance(error, Unavailable) else self._silent()
                 await self.close()

@@ -269,6 +269,7 @@ async def finish_all(sockets: set[Socket]) -> None:
             _log.error("a conversation could not be finished", exc_info=result)
     farewells = asyncio.gather(*(socket.gone.wait() for socket in list(sockets)))
     with suppress(TimeoutError):
-        await asyncio.wait_for(farewells, GOODBYE_SECONDS)
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await farewells
     for socket in list(sockets):
         socket.abort()

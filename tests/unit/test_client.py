@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -256,6 +257,27 @@ def test_datagrams_carry_several_events() -> None:
 def test_an_event_that_no_datagram_carries_is_refused() -> None:
     with DatagramEmitter() as emitter, pytest.raises(TooLarge, match="a datagram carries 65505 at most"):
         emitter.send([{"type": "a", "data": "x" * 65_500}])
+
+
+async def test_an_acknowledgement_swallows_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    acknowledged = loop.create_future()
+    emitter = SocketEmitter()
+
+    async def acknowledge(events: bytes) -> None:
+        await acknowledged
+
+    async def send_and_go_on() -> None:
+        await emitter.send([{"type": "a"}])
+        await loop.create_future()
+
+    monkeypatch.setattr(emitter, "_acknowledged", acknowledge)
+    task = asyncio.create_task(send_and_go_on())
+    await asyncio.sleep(0.01)
+    acknowledged.set_result(None)
+    loop.call_soon(task.cancel)  # just behind what wakes the emitter
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done
 
 
 async def test_a_socket_without_a_collector_says_what_to_do() -> None:
