@@ -20,8 +20,9 @@ HEADERS = (ANY, X_FORWARDED_FOR, FORWARDED)
 
 _SCHEMES = frozenset({"http", "https"})
 _WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]+")
-# RFC 7239, section 4: commas between elements, semicolons between their pairs; values may be quoted.
-_PAIR = re.compile(r'\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*')
+# RFC 7239, section 4: commas between elements, semicolons between their pairs, each of which may be empty;
+# values may be quoted.
+_PAIR = re.compile(r"""\s*(?:([A-Za-z0-9!#$%&'*+.^_`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*)?([;,])""")
 
 
 class Hop(NamedTuple):
@@ -90,20 +91,18 @@ def _forwarded(headers: HTTPHeaders) -> list[Hop]:
     hops: list[Hop] = []
     for line in headers.get_list("Forwarded"):
         pairs: dict[str, str] = {}
-        place = 0
-        while place < len(line):
-            found = _PAIR.match(line, place)
+        text, place = f"{line},", 0
+        while place < len(text):
+            found = _PAIR.match(text, place)
             if found is None:
                 return []
-            pairs[found[1].lower()] = _unquoted(found[2])
-            place = found.end()
-            separator = line[place : place + 1]
-            place += 1
-            if separator in (",", ""):
+            name, value, separator = found.groups()
+            if name:
+                pairs[name.lower()] = _unquoted(value)
+            if separator == "," and pairs:
                 hops.append(_hop(pairs))
                 pairs = {}
-            elif separator != ";":
-                return []
+            place = found.end()
     return hops
 
 

@@ -96,6 +96,12 @@ def test_the_scheme_is_the_clients(addresses: list[str], schemes: list[str], tol
         (['for="203.0.113.9, for=10.1.2.3'], ("10.0.0.1", "http")),
         (["203.0.113.9"], ("10.0.0.1", "http")),
         (["for=203.0.113.9,"], ("203.0.113.9", "http")),
+        (["for=203.0.113.9, , for=10.1.2.3"], ("203.0.113.9", "http")),
+        # Pairs may be empty: what a client wrote must not stand for the hop that such a proxy appends.
+        (["for=198.51.100.1, for=203.0.113.9;proto=https;"], ("203.0.113.9", "https")),
+        (["for=198.51.100.1", "for=203.0.113.9 ;"], ("203.0.113.9", "http")),
+        (["for=198.51.100.1, ;;for=203.0.113.9;;proto=https"], ("203.0.113.9", "https")),
+        (["for=203.0.113.9;proto=https proto=http"], ("10.0.0.1", "http")),
         ([""], ("10.0.0.1", "http")),
     ],
 )
