@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,8 @@ import pytest
 
 from collector.dialects.dialect import Draft
 from collector.dialects.snowplow import dialect
-from cube.event import ABSENT
+from cube.errors import InvalidEvent
+from cube.event import ABSENT, Event
 from tests.dialect_request import NOW, context
 from tests.unit.snowplow_requests import (
     CONTEXTS,
@@ -199,6 +201,18 @@ def test_a_time_tells_its_unit_by_its_magnitude(text: Any, time: int) -> None:
     made = draft_of(posted({"e": "pv", "ttm": text, "dtm": text, "stm": text}))
     assert (made.time, made.data["created"], made.data["sent"]) == (time, time, time)
     assert draft_of(posted({"e": "pv", "dtm": text})).time == time
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_text_that_is_no_number_of_json_costs_its_event(number: float) -> None:
+    good, bad = {"e": "se", "se_ca": 5, "se_ac": "a"}, {"e": "se", "se_ca": number, "se_ac": "a"}
+    translation = posted(good, bad)
+    assert [draft.data["struct"]["category"] for draft in translation.drafts[:1]] == ["5"]
+    drafts, refusals = [draft.data for draft in translation.drafts[1:]], translation.refusals
+    for data in drafts:
+        with pytest.raises(InvalidEvent, match="accepted are finite numbers"):
+            Event.parse({"type": "t", "data": data}, now=NOW)
+    assert len(drafts) + len(refusals) == 1
 
 
 @pytest.mark.parametrize("time", ["yesterday", "1e300", "nan", [], True])
