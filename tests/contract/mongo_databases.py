@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,14 +15,18 @@ from cube import mongo
 from cube.event import Event
 from cube.mongo.documents import encode
 from cube.store.ports import Store
+from tests.fault.commands import WRITES, Cluster, Fault, error
 from tests.mongo_server import MongoServer
 
 
 class MongoDatabase:
     """A database of its own name on the tests' server."""
 
-    def __init__(self, server: MongoServer, connect: Callable[[str], Any] | None) -> None:
+    def __init__(
+        self, server: MongoServer, connect: Callable[[str], Any] | None, url: str | None = None
+    ) -> None:
         self._server = server
+        self._url = url or server.url
         self._connect = connect
         self._name = server.database()
         self._clients: list[Any] = []
@@ -29,9 +35,9 @@ class MongoDatabase:
     @classmethod
     @asynccontextmanager
     async def make(
-        cls, server: MongoServer, connect: Callable[[str], Any] | None
+        cls, server: MongoServer, connect: Callable[[str], Any] | None, url: str | None = None
     ) -> AsyncIterator[MongoDatabase]:
-        database = cls(server, connect)
+        database = cls(server, connect, url)
         try:
             yield database
         finally:
@@ -45,9 +51,9 @@ class MongoDatabase:
         """Open it with a client of its own."""
         client = None
         if self._connect is not None:
-            client = self._connect(self._server.url)
+            client = self._connect(self._url)
             self._clients.append(client)
-        store = await mongo.open_store(self._server.url, self._name, client=client)
+        store = await mongo.open_store(self._url, self._name, client=client)
         self._opened.append(store)
         return store
 
@@ -55,6 +61,21 @@ class MongoDatabase:
         """Insert documents and nothing else."""
         async with AsyncMongoClient[dict[str, Any]](self._server.url) as client:
             await client[self._name][f"{type}_events"].insert_many([encode(event) for event in events])
+
+
+@asynccontextmanager
+async def on_cluster(server: MongoServer) -> AsyncIterator[MongoDatabase]:
+    """The same over what says that it is a cluster, where drivers repeat what goes wrong once."""
+    with Cluster(server.port, server.url) as cluster:
+        async with MongoDatabase.make(server, None, cluster.url) as database:
+            cluster.faults = [
+                Fault(WRITES, executed=True, cut=True, times=1),
+                Fault(["find"], answer=error(11602, "InterruptedDueToReplStateChange"), times=1),
+            ]
+            yield database
+    with warnings.catch_warnings():  # PyMongo and asyncio leave sockets that were cut to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 CLIENTS: dict[str, Callable[[str], Any] | None] = {"mongo": None, "mongo-motor": AsyncIOMotorClient}
