@@ -122,7 +122,9 @@ class Requests:
         """Begin, or cancel, a request."""
         raw = await json_text.decode_aside(message)
         if not isinstance(raw, dict):
-            raise InvalidRequest("Got a message that is no object; accepted is {expression, start, stop, …}.")
+            raise InvalidRequest(
+                "Got a message that is not an object; accepted is {expression, start, stop, …}."
+            )
         channel = Channel(self._link, raw.get("id", ABSENT), self._passes, self._answers)
         try:
             if raw.get("cancel") is True:

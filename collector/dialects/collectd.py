@@ -66,7 +66,7 @@ def _translate(request: Request, context: Context, *, differences: bool) -> Tran
 
 def _drafts(item: Any, context: Context, differences: bool) -> Sequence[Draft]:
     if not isinstance(item, Mapping):
-        raise InvalidRequest("Got an item that is no object; accepted are value lists and notifications.")
+        raise InvalidRequest("Got an item that is not an object; accepted are value lists and notifications.")
     if "labels" in item:
         return (_notification(item),)
     values = ValueList.parse(item)
@@ -98,7 +98,9 @@ class ValueList:
                 " many of each, at least one."
             )
         if not all(value is None or _is_number(value) for value in values):
-            raise InvalidRequest("Got a value that is no number; accepted are numbers up to 2^64, and null.")
+            raise InvalidRequest(
+                "Got a value that is not a number; accepted are numbers up to 2^64, and null."
+            )
         return cls(
             _time(item.get("time")),
             _text(item, "host"),
@@ -178,7 +180,7 @@ def _draft(item: ValueList, stored: Mapping[str, Any], source: Any) -> Draft:
 def _notification(item: Mapping[str, Any]) -> Draft:
     labels, annotations = item["labels"], item.get("annotations", {})
     if not isinstance(labels, Mapping) or not isinstance(annotations, Mapping):
-        raise InvalidRequest("Got labels or annotations that are no objects; accepted are objects.")
+        raise InvalidRequest("Got labels or annotations that are not objects; accepted are objects.")
     data = {
         "host": labels.get("instance"),
         "name": labels.get("alertname"),

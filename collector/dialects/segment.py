@@ -228,7 +228,7 @@ def _pixel_data(request: Request) -> Any:
     try:
         return decode_leniently(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
     except (ValueError, binascii.Error):
-        raise InvalidRequest("Got no JSON, nor base64 of it, as data.") from None
+        raise InvalidRequest("Got neither JSON nor base64 of it as data.") from None
 
 
 def _pixel_key(request: Request) -> Any:

@@ -78,7 +78,7 @@ class Source(str):
         """Guess a "+" that a URL turned into a blank, or a name that needs brackets."""
         place = self.furthest
         if not _NAMED.isdisjoint(self.expected) and _ODD_START.match(self, place):
-            return ' (a name that is no identifier is written in brackets: ["@type"])'
+            return ' (a name that is not an identifier is written in brackets: ["@type"])'
         is_lost_plus = (
             '"+"' in self.expected
             and self[place - 1 : place] in tuple(_BLANKS)

@@ -112,7 +112,7 @@ def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str
     environments = table.pop("environments", {})
     if not isinstance(environments, dict):
         raise InvalidSettings(
-            f"Got environments from {path} that are no tables; accepted is [environments.NAME]."
+            f"Got environments from {path} that are not tables; accepted is [environments.NAME]."
         )
     yield from zip(("environments", "keys"), read_environments(environments, path), strict=True)
     either = {setting.key: setting for setting in settings_of_both()}
@@ -136,7 +136,7 @@ def _flat(table: Mapping[str, Any], groups: set[str], prefix: str = "") -> Itera
 def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidSettings:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    return InvalidSettings(f"Got {what}, which is no setting{hint}; --help lists what is accepted.")
+    return InvalidSettings(f"Got {what}, which is not a setting{hint}; --help lists what is accepted.")
 
 
 def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:

@@ -47,7 +47,7 @@ def unknown_variables(environ: Mapping[str, str], keys: list[str]) -> list[str]:
     """
     known = {variable(key) for key in keys}
     return [
-        f"Got the environment variable {name}, which is no setting{_hint(name, known)}; it is not heeded."
+        f"Got the environment variable {name}, which is not a setting{_hint(name, known)}; it is not heeded."
         for name, text in environ.items()
         if name.startswith(PREFIX)
         and name not in known
@@ -57,5 +57,6 @@ def unknown_variables(environ: Mapping[str, str], keys: list[str]) -> list[str]:
 
 
 def _hint(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    own = {other.removeprefix(PREFIX) for other in known}  # the prefix would make all alike
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), own, n=1)
+    return f" (did you mean {PREFIX}{near[0]}?)" if near else ""

@@ -25,7 +25,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room on it",
     sqlite3.SQLITE_IOERR: "the disk fails; see the system's log",
     sqlite3.SQLITE_LOCKED: "another transaction holds its lock; try again",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database; move it away or choose another directory",
+    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; move it away or choose another directory",
     sqlite3.SQLITE_PERM: "let this user read and write it",
     sqlite3.SQLITE_PROTOCOL: "too many processes open it at once; try again",
     sqlite3.SQLITE_READONLY: "the file is read-only; let this user write to it",

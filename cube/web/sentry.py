@@ -94,7 +94,7 @@ def _reporter(dsn: str, daemon: str) -> _Reporter:
         )
     except sentry_sdk.utils.BadDsn:
         raise InvalidSettings(
-            "Got a sentry_dsn that is none; accepted is https://KEY@HOST/PROJECT."
+            "Got a sentry_dsn that is not one; accepted is https://KEY@HOST/PROJECT."
         ) from None
     return _Reporter(sentry_sdk, daemon)
 

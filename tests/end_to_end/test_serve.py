@@ -138,7 +138,7 @@ def test_it_takes_its_own_advice_to_be_insecure_and_runs_beside_kubernetes(tmp_p
         store_one(running, 1)
         assert count(running) == 1
         said = running.log.read_text()
-    assert "Got the environment variable CUBE_PROT, which is no setting (did you mean CUBE_PORT?)" in said
+    assert "Got the environment variable CUBE_PROT, which is not a setting (did you mean CUBE_PORT?)" in said
     assert "CUBE_SERVICE_HOST" not in said
 
 
@@ -247,7 +247,7 @@ def test_a_daemon_refuses_an_unknown_key_with_a_sentence(tmp_path: Path, daemon:
     )
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"{daemon}: Got the key prt in {file}, which is no setting (did you mean port?);"
+        f"{daemon}: Got the key prt in {file}, which is not a setting (did you mean port?);"
         " --help lists what is accepted.\n"
     )
 

@@ -221,7 +221,9 @@ async def test_what_cube_refuses_on_purpose_is_not_reported(tmp_path: Path, inbo
 
 
 def test_a_dsn_that_is_none_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="Got a sentry_dsn that is none; accepted is https://KEY@HOST"):
+    with pytest.raises(
+        AssertionError, match="Got a sentry_dsn that is not one; accepted is https://KEY@HOST"
+    ):
         daemon("collector", f"sqlite:{tmp_path}", tmp_path, "--sentry-dsn", "nonsense").__enter__()
 
 

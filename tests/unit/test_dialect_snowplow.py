@@ -321,7 +321,7 @@ def test_page_ping_offsets_that_are_left_out_are_0() -> None:
         ({"e": "ue"}, "Got a self-describing event without data.data"),
         ({"e": "ue", "ue_pr": "{"}, "The parameter ue_pr cannot be read"),
         ({"e": "ue", "ue_pr": '{"data": 3}'}, "Got a self-describing event without data.data"),
-        ({"e": "ue", "ue_px": "*"}, "The parameter ue_px cannot be read: it is no base64."),
+        ({"e": "ue", "ue_px": "*"}, "The parameter ue_px cannot be read: it is not base64."),
         ({"e": "ue", "ue_px": "____"}, "The parameter ue_px cannot be read: "),
         ({"e": "pv", "co": "{}"}, "Got contexts without a list of data"),
         ({"e": "pv", "co": '{"data": [3]}'}, "Got the context 3; accepted is {schema, data}."),

@@ -114,9 +114,9 @@ def test_foreign_types_are_refused_on_sqlite(cls: type[DaemonSettings]) -> None:
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("prt = 1", r"Got the key prt in .*, which is no setting \(did you mean port\?\); --help lists"),
+        ("prt = 1", r"Got the key prt in .*, which is not a setting \(did you mean port\?\); --help lists"),
         ("[limits]\nevents = 1", r"Got the key limits\.events in "),
-        ("[limit]\nevents = 1", "Got the key limit in .*, which is no setting"),
+        ("[limit]\nevents = 1", "Got the key limit in .*, which is not a setting"),
         ("limits = 1", r"Got the key limits in "),
         ("[a.b]\nc = 1", "Got the key a in "),
         ("port = '1080'", 'Got port = "1080" from .*; accepted is a whole number from 0 to 65535'),
@@ -147,12 +147,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--prt", "1"], r"Got the argument --prt, which is no setting \(did you mean --port\?\)"),
+        (["--prt", "1"], r"Got the argument --prt, which is not a setting \(did you mean --port\?\)"),
         (
             ["--limits-event-byte=1"],
             r"Got the argument --limits-event-byte, .*did you mean --limits-event-bytes",
         ),
-        (["extra"], "Got the argument extra, which is no setting"),
+        (["extra"], "Got the argument extra, which is not a setting"),
         (["--port"], "--port: expected one argument"),
         (["--port", "65536"], "Got port = 65536 from --port; accepted is a whole number from 0 to 65535"),
         (["--port", "1_0"], 'Got port = "1_0" from --port'),
@@ -183,8 +183,16 @@ def said(environ: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(("name", "meant"), [("CUBE_PROT", "CUBE_PORT"), ("CUBE_UPD_PORT", "CUBE_UDP_PORT")])
 def test_a_variable_that_nobody_knows_is_told_and_stops_nothing(name: str, meant: str) -> None:
     assert load(EvaluatorSettings, [], {name: "1"}) == EvaluatorSettings()
-    assert said({name: "1", "HOME": "/"}) == [
-        f"Got the environment variable {name}, which is no setting (did you mean {meant}?); it is not heeded."
+    (sentence,) = said({name: "1", "HOME": "/"})
+    assert sentence == (
+        f"Got the environment variable {name}, which is not a setting (did you mean {meant}?);"
+        " it is not heeded."
+    )
+
+
+def test_a_variable_that_is_like_a_setting_by_its_prefix_alone_gets_no_guess() -> None:
+    assert said({"CUBE_FOO": "1"}) == [
+        "Got the environment variable CUBE_FOO, which is not a setting; it is not heeded."
     ]
 
 

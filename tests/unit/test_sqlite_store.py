@@ -129,7 +129,7 @@ async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) ->
 async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "x.events.db").write_bytes(b"no database at all" * 1_000)
 
-    with pytest.raises(Unavailable, match=r"x\.events\.db .*no SQLite database; move it away"):
+    with pytest.raises(Unavailable, match=r"x\.events\.db .*not an SQLite database; move it away"):
         await open_store(tmp_path, "x")
 
 

@@ -97,7 +97,7 @@ def _read(sent: Mapping[str, Any], plain: str, encoded: str) -> Any:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("it is no text")
+        raise ValueError("it is not text")
     return value
 
 
@@ -107,4 +107,4 @@ def _decode(value: Any) -> bytes:
     try:
         return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
     except binascii.Error:
-        raise ValueError("it is no base64") from None
+        raise ValueError("it is not base64") from None

@@ -39,7 +39,8 @@ def parse_event(line: bytes) -> Reading:
     texts = None if head is None else _cut(line[head.end() :], int(head[1]), int(head[2]))
     if texts is None:
         raise InvalidRequest(
-            "Got an event that is none of DogStatsD's; accepted is _e{N,M}:title|text, N and M their lengths."
+            "Got an event that is not one of DogStatsD's; accepted is _e{N,M}:title|text, N and M"
+            " their lengths."
         )
     title, text, rest = texts
     fields, time = read_fields(_parts(rest), _EVENT_FIELDS, "d:")
@@ -53,7 +54,8 @@ def parse_check(line: str) -> Reading:
     _, name, status, *parts = head.split("|") if head.count("|") > 1 else ("", "", "")
     if not name or not _STATUS.fullmatch(status):
         raise InvalidRequest(
-            "Got a service check that is none of DogStatsD's; accepted is _sc|name|status, the status 0 to 3."
+            "Got a service check that is not one of DogStatsD's; accepted is _sc|name|status, the"
+            " status 0 to 3."
         )
     fields, time = read_fields([*parts, *origin], _CHECK_FIELDS, "d:")
     told = {"message": _unescaped(message).replace("m\\:", "m:")} if is_there else {}

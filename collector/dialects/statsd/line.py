@@ -43,7 +43,7 @@ def parse(line: str, *, has_changes: bool = True) -> Sequence[Reading | InvalidR
     kind = KINDS.get(parts[0]) if parts else None
     if not name or not colon or not values or kind is None:
         raise InvalidRequest(
-            f"Got a line that is none of StatsD's; accepted is name:value|kind, the kind one of"
+            f"Got a line that is not one of StatsD's; accepted is name:value|kind, the kind one of"
             f" {', '.join(KINDS)}."
         )
     fields, time = read_fields(parts[1:], {"@": ("rate", _rate)})
