@@ -160,7 +160,7 @@ async def test_a_damaged_file_is_seen_past_what_is_in_memory(directory: Path, ke
         size = file.seek(0, 2)
         file.seek(kept)
         file.write(b"x" * (size - kept))
-    with pytest.raises(Unavailable, match="damaged|no SQLite database"):
+    with pytest.raises(Unavailable, match="damaged|not an SQLite database"):
         await store.ping()
     await store.close()
 
