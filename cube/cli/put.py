@@ -60,7 +60,7 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
         skipped = (
             None if skip_bad is None else Skipped(stack.enter_context(_made_anew(skip_bad, file)), _warn)
         )
-        emitter = stack.enter_context(Emitter(collector, key=key))
+        emitter = stack.enter_context(Emitter(collector, key=key, warn=_told_by_line))
         deposit = Deposit(emitter, skipped, Progress(sys.stderr, time.monotonic))
         _deposit(deposit, _with_warnings(read_lines(file)))
     click.echo(f"{_events(deposit.stored)} stored.")
@@ -133,6 +133,10 @@ def _with_warnings(lines: Iterator[Line]) -> Iterator[Line]:
             if sentence is not None:
                 click.echo(f"cube: Line {line.number}: {sentence}", err=True)
         yield line
+
+
+def _told_by_line(_: str) -> None:
+    """Say nothing: `_with_warnings` has said it, with the line."""
 
 
 @contextmanager

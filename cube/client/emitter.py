@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -20,6 +21,8 @@ RawEvent: TypeAlias = Mapping[str, Any]
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4 * 2**20
 
+_log = logging.getLogger(__name__)
+
 
 def identified(event: RawEvent) -> RawEvent:
     """Return the event with an id, made here where it has none.
@@ -31,11 +34,24 @@ def identified(event: RawEvent) -> RawEvent:
     return event if "id" in event else {**event, "id": uuid.uuid4().hex}
 
 
+def log_warning(sentence: str) -> None:
+    """Log what a collector warns of."""
+    _log.warning("%s", sentence)
+
+
+def tell_warnings(answer: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Tell the warnings in an answer of a collector."""
+    for sentence in answer.get("warnings", ()):
+        warn(sentence)
+
+
 class Emitter:
     """Sends events to a collector over HTTP; for one thread at a time.
 
     ``key``: an API key. `send` returns when the events are stored. Events are sent again, with the same
     ids, when the collector is overloaded, or absent for a moment: they are stored once all the same.
+    ``warn``: is told each sentence in which the collector warns of a key that it did not store, such as
+    ``timestamp``; by default it is logged.
     """
 
     def __init__(
@@ -45,7 +61,9 @@ class Emitter:
         key: str | None = None,
         timeout_seconds: float = 60.0,
         retries: Retries | None = None,
+        warn: Callable[[str], None] = log_warning,
     ) -> None:
+        self._warn = warn
         self._exchange = Exchange(url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries())
 
     def send(self, events: Iterable[RawEvent]) -> int:
@@ -57,9 +75,10 @@ class Emitter:
         sent = 0
         for batch in batches(events):
             try:
-                self._exchange.post("/1.0/event", b"[" + b",".join(batch) + b"]")
+                answer = self._exchange.post("/1.0/event", b"[" + b",".join(batch) + b"]")
             except InvalidRequest as error:
                 raise _counted_from(sent, error) from None
+            tell_warnings(answer, self._warn)
             sent += len(batch)
         return sent
 

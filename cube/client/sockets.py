@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cube.client.emitter import RawEvent, batches
+from cube.client.emitter import RawEvent, batches, log_warning, tell_warnings
 from cube.client.exchange import COLLECTOR_URL, Retries, key_headers
 from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, Unavailable
 
@@ -30,7 +30,7 @@ class SocketEmitter:
 
     ``key``: an API key. ``ack_seconds`` is how long an acknowledgement may take. When the socket breaks,
     another is opened and the message sent again with the same ids. One `send` runs at a time; others
-    wait for it.
+    wait for it. ``warn``: as of an `Emitter`.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class SocketEmitter:
         key: str | None = None,
         ack_seconds: float = 60.0,
         retries: Retries | None = None,
+        warn: Callable[[str], None] = log_warning,
     ) -> None:
+        self._warn = warn
         self._headers = key_headers(key)
         self._url = url.replace("http", "ws", 1).rstrip("/") + "/1.0/event/put"
         self._ack_seconds = ack_seconds
@@ -106,6 +108,7 @@ class SocketEmitter:
         while (message := await socket.read_message()) is not None:
             answer: dict[str, Any] = msgspec.json.decode(message)
             if answer.get("ack") == token:
+                tell_warnings(answer, self._warn)
                 return _raise_refusal(answer)
         self._socket = None  # None was its last message: it is closed, and `close` would wait for another
         socket.close()

@@ -67,3 +67,13 @@ async def test_a_socket_emitter_opens_a_broken_socket_again(collector: Daemon, t
         with daemon("collector", f"sqlite:{tmp_path}", tmp_path, *flags):
             await emitter.send([{"type": "a", "time": NOW + 2, "id": 2}])
     assert await stored(tmp_path) == [1, 2]
+
+
+async def test_emitters_tell_what_the_collector_warns_of(collector: Daemon) -> None:
+    event = {"type": "a", "data": 1, "timestamp": NOW}
+    said: list[str] = []
+    with Emitter(collector.http, warn=said.append) as emitter:
+        emitter.send([event])
+    async with SocketEmitter(collector.http, warn=said.append) as socket:
+        await socket.send([event])
+    assert said == ['Got the unknown key "timestamp", which is not stored; did you mean "time"?'] * 2
