@@ -173,7 +173,7 @@ class CommandProxy:
             for closing in (writer, back):
                 if closing is not None:
                     closing.transport.abort()
-                    with suppress(OSError):
+                    with suppress(OSError, asyncio.CancelledError):
                         await closing.wait_closed()
             self._writers.discard(writer)
             self._tasks.discard(task)
@@ -221,8 +221,9 @@ class _CutOff:
 class Cluster(CommandProxy):
     """The same as a mongos over shards; a collection can be on one whose old primary was cut off.
 
-    That primary answers what it can: every read but one with read concern ``majority`` after a time that it
-    has not reached, which a real one would wait for until the router finds the new primary.
+    That primary answers what it can of the reads of queries, which are those of causally consistent sessions:
+    every one but a read with ``majority`` after a time that it has not reached, which a real one would wait
+    for until the router finds the new primary. Whoever writes has found that already.
     """
 
     def __init__(self, target_port: int, target_url: str) -> None:
@@ -256,7 +257,7 @@ class Cluster(CommandProxy):
             return
         concern = message.body.get("readConcern", {})
         after = concern.get("afterClusterTime")
-        if concern.get("level") == "majority" and after is not None and after > old.since:
+        if after is None or (concern.get("level") == "majority" and after > old.since):
             return
         old.reads += 1
         message.body["$db"] = _old(message.database)

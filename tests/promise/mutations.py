@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cube.mongo import layout
 from cube.span import Span
 from cube.sqlite.readers import Lease, Readers
 from cube.store.ports import Cell, EventStore, Revisions
@@ -164,6 +165,11 @@ def expired_buckets_without_a_value_are_empty(patch: pytest.MonkeyPatch) -> None
 def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:
     """A finer bucket whose revision was deleted had no events."""
     patch.setattr(computation, "_is_forgotten", lambda bucket, revisions: False)
+
+
+def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
+    """Events are read from whatever takes itself for the primary, as they were until November 2026."""
+    patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
 
 
 MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (

@@ -11,18 +11,18 @@ from itertools import pairwise
 from random import Random
 
 from tests.promise.asked import IDS, STEPS, TIMES, Asked
-from tests.promise.places import Place
+from tests.promise.places import ClusterPlace, Place
 from tests.promise.world import COLLECTORS, Save, World
 
 STEPS_OF_A_WALK = 120
 
 
-def walk(make: Callable[[], Place], seed: int) -> None:
-    """Take one walk; raises AssertionError where an answer was not what the promise allows."""
+def walk(make: Callable[[], Place], seed: int, steps: int = STEPS_OF_A_WALK) -> None:
+    """Take one walk of so many steps; raises AssertionError where an answer breaks the promise."""
     world = World(make)
     try:
         walker = _Walker(world, Random(seed))
-        for _ in range(STEPS_OF_A_WALK):
+        for _ in range(steps):
             walker.step()
         walker.rest()
         world.settle()
@@ -45,6 +45,8 @@ class _Walker:
         self._steps = [random.choice(_telling(self._near_times)), random.choice(STEPS)]
         once = [self._save, self._write_on, self._ask, self._overtake, self._cancel]
         self._actions = [*once, self._ask, *[self._read_on] * 4]
+        if isinstance(world.place, ClusterPlace):
+            self._actions.append(world.place.split)
 
     def step(self) -> None:
         """Do one thing."""

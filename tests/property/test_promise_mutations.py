@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
+from cube.mongo import faults
+from tests.mongo_server import MongoServer, mongo_server
+from tests.promise import mutations
 from tests.promise.mutations import MUTATIONS
-from tests.promise.places import SqlitePlace
+from tests.promise.places import ClusterPlace, SqlitePlace
 from tests.promise.walks import walk
 
+__all__ = ["mongo_server"]
+
+CLUSTER_STEPS = 40
 SEEDS = range(100)
 FINDING = {
     "revisions_are_read_after_the_scan": 5,
@@ -31,6 +37,22 @@ Mutation = Callable[[pytest.MonkeyPatch], None]
 @pytest.mark.parametrize("seed", sorted(set(FINDING.values())))
 def test_a_walk_with_all_rules_finds_nothing(seed: int) -> None:
     walk(SqlitePlace, seed)
+
+
+def test_on_a_cluster_with_two_primaries_of_a_shard_nothing_is_stale_for_good(
+    mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a walk finds what was done until November 2026: reading without a majority."""
+    monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
+    seeds = (2, 1, 8, 11, 0, 3, 5, 6)  # each has found it: one is enough
+    walk(lambda: ClusterPlace(mongo_server), seeds[0], CLUSTER_STEPS)
+    mutations.a_cluster_is_read_without_a_majority(monkeypatch)
+    for seed in seeds:
+        try:
+            walk(lambda: ClusterPlace(mongo_server), seed, CLUSTER_STEPS)
+        except AssertionError:
+            return
+    pytest.fail(f"none of {len(seeds)} walks has found what a split does to reads without a majority")
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__)
