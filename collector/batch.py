@@ -76,7 +76,7 @@ def read_batch(text: bytes, limits: Limits, *, now: int) -> Batch:
 
 
 async def read_batch_aside(text: bytes, limits: Limits, *, now: int) -> Batch:
-    """Do what `read_batch` does, in a thread where it could hold the event loop for long."""
+    """Do what `read_batch` does, in a thread where it could block the event loop for long."""
     if len(text) <= json_text.THREAD_BYTES:
         return read_batch(text, limits, now=now)
     return await asyncio.to_thread(read_batch, text, limits, now=now)
@@ -102,7 +102,7 @@ def read_message(text: bytes, limits: Limits, *, now: int) -> Message:
 
 
 async def read_message_aside(text: bytes, limits: Limits, *, now: int) -> Message:
-    """Do what `read_message` does, in a thread where it could hold the event loop for long."""
+    """Do what `read_message` does, in a thread where it could block the event loop for long."""
     if len(text) <= json_text.THREAD_BYTES:
         return read_message(text, limits, now=now)
     return await asyncio.to_thread(read_message, text, limits, now=now)

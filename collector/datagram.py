@@ -59,7 +59,7 @@ class Datagrams(asyncio.DatagramProtocol):
             (self._figures.overloaded if isinstance(error, Overloaded) else self._figures.invalid).inc()
             intake.refused(error)
         if errors:
-            _log.debug("from %s by UDP: %d events that are none", addr[0], len(errors))
+            _log.debug("from %s by UDP: %d events that are not valid", addr[0], len(errors))
         for event in events:
             # One by one, so that the store's refusal of one does not cost the others.
             self._offer(intake, Batch((event,), len(data) // len(events)))

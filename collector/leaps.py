@@ -39,7 +39,7 @@ class Leaps:
 class Kept:
     """The events that retention does not let expire, by the clock as far as that is believed.
 
-    ``event_ms``: how long after their time; 0 is for ever. ``seconds``: how long a leap is not believed.
+    ``event_ms``: how long after their time; 0 is forever. ``seconds``: how long a leap is not believed.
     """
 
     def __init__(

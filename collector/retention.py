@@ -43,7 +43,7 @@ class Aging:
 class Retention:
     """Deletes what is too old in one store.
 
-    ``event_days``, ``metric_days``: how long they are kept; 0 is for ever. ``lag``: seconds between
+    ``event_days``, ``metric_days``: how long they are kept; 0 is forever. ``lag``: seconds between
     declaring that something has expired and deleting it, longer than any query takes. ``clock``: now,
     in milliseconds since 1970; nothing is done for a lag after it has leapt ahead, as `Leaps` sees it, for
     what has expired does so for good.
@@ -70,7 +70,7 @@ class Retention:
         self._forgotten: dict[str, Aging] = {}
 
     async def run(self, period: float) -> None:
-        """Keep to it for ever, every so many seconds; what fails is logged, and tried again."""
+        """Keep to it forever, every so many seconds; what fails is logged, and tried again."""
         if not self._event_ms and not self._metric_ms:
             return
         while True:
@@ -109,7 +109,7 @@ class Retention:
             self._figures.events.inc(await self._store.events.delete_events(type, ripe))
 
     async def _forget(self, type: str, now: int) -> None:
-        """Let go of the revisions that vouch for nothing any more: no event, and no metric."""
+        """Delete the revisions that vouch for nothing any more: no event, and no metric."""
         if not self._event_ms or not self._metric_ms:
             return
         before = now - max(self._event_ms, self._metric_ms)

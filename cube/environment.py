@@ -78,7 +78,7 @@ class Key:
 
     ``id``: names it in lists and logs. ``digest``: of the secret, see `digest`. ``types``: those it is
     for; None is all. ``filter``: filters of the expression language (``eq(customer, "acme")``, joined by
-    dots) that are added to every expression that its holder evaluates; "" is none. ``weak``: its secret
+    dots) that are added to every expression that its holder evaluates; "" adds nothing. ``weak``: its secret
     is known to be one that could be guessed.
     """
 

@@ -48,7 +48,7 @@ _LEAVES: dict[type, Callable[[Any], bool]] = {
     bool: frozenset((False, True)).__contains__,
     NoneType: frozenset((None,)).__contains__,
 }
-"""Per kind of leaf a test in C that nearly all pass; one that fails (or is no leaf) is looked at with
+"""Per kind of leaf a test in C that nearly all pass; one that fails (or is not a leaf) is looked at with
 its path, which takes time to make."""
 
 

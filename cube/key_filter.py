@@ -30,7 +30,7 @@ def filters_of(caller: Caller) -> tuple[Filter, ...]:
 def read_filters(text: str) -> tuple[Filter, ...]:
     """Read the text of a key's filter: ``eq(customer, "acme").ge(n, 1)``.
 
-    Raises `InvalidExpression`, or `InvalidQuery` for a pattern that is none.
+    Raises `InvalidExpression`, or `InvalidQuery` for a pattern that is not valid.
     """
     filters = parse_filters(text)
     check(EventExpression("any", (), filters))  # its patterns

@@ -36,7 +36,7 @@ async def opened(
     """Open the databases of some environments, and close them at the end.
 
     ``late``: a MongoDB need not answer yet; a `ping` of each store has to succeed before it is written to.
-    Raises `Unavailable` where the store does not answer, `InvalidSettings` where the URL is none.
+    Raises `Unavailable` where the store does not answer, `InvalidSettings` where the URL is not a store's.
     """
     async with AsyncExitStack() as stack:
         location = StoreUrl.parse(url)

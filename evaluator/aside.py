@@ -15,7 +15,7 @@ ASIDE = 2_000
 
 
 async def aside(size: int, work: Callable[..., T], *arguments: Any) -> T:
-    """Do some work on so many rows: in a thread where it could hold the event loop for long."""
+    """Do some work on so many rows: in a thread where it could block the event loop for long."""
     if size <= ASIDE:
         return work(*arguments)
     return await asyncio.to_thread(work, *arguments)

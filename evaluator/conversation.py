@@ -96,7 +96,7 @@ class Feed(Protocol):
     """Answers the requests of one kind of socket."""
 
     async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
-        """Answer one request until its end, or for ever; raises what `Channel.fail` shall tell."""
+        """Answer one request until its end, or forever; raises what `Channel.fail` shall tell."""
 
     def is_endless(self, raw: Mapping[str, Any]) -> bool:
         """Tell whether the answer to a request goes on until the client ends it."""

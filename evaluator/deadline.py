@@ -1,4 +1,4 @@
-"""Deadlines: no query is worked on for ever."""
+"""Deadlines: no query is worked on forever."""
 
 from __future__ import annotations
 

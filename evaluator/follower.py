@@ -15,7 +15,7 @@ from evaluator.query import EventQuery
 from evaluator.window import Arrival
 
 WAITING_EVENTS = 50_000
-"""A follower for which more events wait to be read is told so, and let go; its first are not counted."""
+"""A follower for which more events wait to be read is told so, and dropped; its first are not counted."""
 
 WAITING_BYTES = 64 * 2**20
 """The same for what they hold."""
@@ -24,7 +24,7 @@ AHEAD = 10_000
 """While more events wait to be read, no more are read from the store for a follower: it falls behind."""
 
 BEHIND_MS = 60_000
-"""One that falls behind by more than this, because it does not read, is let go."""
+"""One that falls behind by more than this, because it does not read, is dropped."""
 
 DOUBT_MS = 60_000
 """How long a follower remembers what it was given first: some of it may be announced once more."""

@@ -10,7 +10,7 @@ Rank: TypeAlias = tuple[float, ...]
 """Who waits with the lowest comes first; among equals, who came first."""
 
 ELDEST = 10
-"""Every so many times whoever has waited longest comes first, whatever the rank: nobody waits for ever."""
+"""Every so many times whoever has waited longest comes first, whatever the rank: nobody waits forever."""
 
 
 class Line:

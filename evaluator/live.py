@@ -49,7 +49,7 @@ class Live:
 
         Put together by time and group they are what `MetricQuery.span_at` the moment of the last look has
         for an answer; see `Told.changes`. Each bucket comes at most once a period. A store that does not
-        answer after the beginning is asked again, for ever; so is an evaluator that has no time.
+        answer after the beginning is asked again, forever; so is an evaluator that has no time.
         """
         now = self._clock()
         async with self._deadline.query():

@@ -110,7 +110,7 @@ class Pyramid:
         build.result()
 
     async def close(self) -> None:
-        """Return when the work that nobody waits for any more has let go of the store."""
+        """Return when the work that nobody waits for any more has released the store."""
         builds = set(self._builds.values())
         for build in builds:
             build.cancel()

@@ -30,7 +30,7 @@ class Streams:
 
         An event comes once its time is ``delay`` past; one that is stored later than that, but within
         ``late``, comes once, out of order. A replaced event counts as new. A store that does not answer, and
-        an evaluator that has no time, are asked again, for ever. Raises `TooMuch` or `OutOfTime` where the
+        an evaluator that has no time, are asked again, forever. Raises `TooMuch` or `OutOfTime` where the
         first events are over the bounds, `Overloaded` where the caller takes them too slowly.
         """
         name = print_expression(query.expression)
@@ -51,6 +51,6 @@ class Streams:
                     task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """Return when the work of streams that have ended has let go of the store."""
+        """Return when the work of streams that have ended has released the store."""
         if self._ending:
             await asyncio.wait(self._ending)

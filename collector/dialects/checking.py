@@ -42,7 +42,7 @@ def check(
     total_bytes: int,
     now: int,
 ) -> Checked:
-    """Make events of drafts that arrived at `now`; one that is none becomes a refusal.
+    """Make events of drafts that arrived at `now`; one that is not valid becomes a refusal.
 
     Raises `TooLarge` where the events together are over ``total_bytes`` of JSON text: one part of a body
     that stands in each of its events could make it a thousand times its size.

@@ -65,7 +65,7 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]
 
 
 def _passed(item: Any) -> Any:
-    """Return what an item wraps; one that has more than ``data`` is no wrapping, and stands whole."""
+    """Return what an item wraps; one that has more than ``data`` is not a wrapping, and stands whole."""
     return item["data"] if isinstance(item, Mapping) and set(item) == {"data"} else item
 
 

@@ -33,7 +33,7 @@ class Context:
     """What a translation may know beside its request.
 
     ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may use.
-    ``key``: the id, which is no secret, of the caller's key; None for nobody in particular.
+    ``key``: the id, which is not a secret, of the caller's key; None for nobody in particular.
     """
 
     now: int
@@ -51,7 +51,7 @@ class Draft:
     word of the protocol. ``time``: milliseconds, or text as
     `cube.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
     `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
-    draft turns out to be no valid event.
+    draft turns out not to be a valid event.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Refusal:
 
 Answer: TypeAlias = Callable[[Sequence[Refusal]], Reply]
 """Makes the reply once all is stored, from the refusals: those of the translation, then those of
-drafts that were no valid events, in order."""
+drafts that were not valid events, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Endpoint:
     ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
     with the scope read (see `collector.dialects.reading`); ``parameters``: what they take in the query.
-    ``options``: answers an OPTIONS that is no CORS preflight.
+    ``options``: answers an OPTIONS that is not a CORS preflight.
     """
 
     path: str
@@ -142,7 +142,7 @@ class Dialect:
     client's retries hang on it), errors from before the translation included, such as a method that
     is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
     ``bury``: the reply to a request that is too large and leaves a dead letter, for protocols whose
-    clients would send it for ever; None: it is refused. ``plain_key``: reads a key as clients of this
+    clients would send it forever; None: it is refused. ``plain_key``: reads a key as clients of this
     protocol write it, wherever it stood. ``keys_in_body``: whether a key may stand there alone; else, and
     where a head has one, nobody's body is read before that key is known.
     ``secrets``: property names, at any depth of a payload, whose values are never stored (in any

@@ -73,7 +73,7 @@ def _sent(request: Request) -> Any:
 
 
 def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Read a form; its ``data`` is JSON as text, and text that is no JSON stands for itself."""
+    """Read a form; its ``data`` is JSON as text, and text that is not JSON stands for itself."""
     sent: dict[str, Any] = dict(fields)
     if "data" in sent:
         try:

@@ -91,7 +91,7 @@ def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:
 
 
 def _number(parameters: Mapping[str, str], name: str) -> int:
-    """Read a number as the Eye does: what is none, or below 0, counts as 0."""
+    """Read a number as the Eye does: what is not one, or is below 0, counts as 0."""
     text = parameters.get(name, "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 

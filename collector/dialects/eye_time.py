@@ -14,7 +14,7 @@ _TIMESTAMP = re.compile(
 
 
 def parse(text: str) -> datetime | None:
-    """Read a timestamp (without a zone: UTC) as UTC; None where it is none in the years 1 to 9999.
+    """Read a timestamp (without a zone: UTC) as UTC; None where it is not a time in the years 1 to 9999.
 
     A leap second (``23:59:60``) is the last microsecond of its minute.
     """

@@ -90,7 +90,7 @@ class Payload:
 
     @classmethod
     def parse(cls, raw: Any) -> Payload:
-        """Read a decoded body; raises `InvalidPayload` where it is none beyond single events."""
+        """Read a decoded body; raises `InvalidPayload` where it is wrong as a whole, beyond single events."""
         if not isinstance(raw, Mapping):
             raise InvalidPayload(f"Got {shown(raw)} as a payload; accepted is an object.", ())
         source = _entity(raw, "source")

@@ -1,4 +1,4 @@
-"""Work on a request that could hold the event loop: in a thread, and in turn where order counts."""
+"""Work on a request that could block the event loop: in a thread, and in turn where order counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOP_BYTES: Final = 16 * 1024
 
 
 async def aside(request: Request, function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function, in a thread where a large body could hold the event loop for long."""
+    """Call a function, in a thread where a large body could block the event loop for long."""
     if len(request.body) <= LOOP_BYTES:
         return function(*arguments)
     return await asyncio.to_thread(function, *arguments)

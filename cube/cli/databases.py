@@ -26,7 +26,7 @@ T = TypeVar("T")
 Command: TypeAlias = Callable[..., None]
 
 STORE = "sqlite:data"
-"""The store of commands that are told of none."""
+"""The store of commands that are not told of one."""
 
 
 def database_options(command: Command) -> Command:

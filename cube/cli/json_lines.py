@@ -25,7 +25,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a file; ``number`` from 1. ``error``: why it is no event, else None.
+    """A line of a file; ``number`` from 1. ``error``: why it is not an event, else None.
 
     ``fleeting``: another reading gives its event another id. ``unknown``: keys of it that no event has, and
     that are not stored.

@@ -42,7 +42,7 @@ _MAX_KEYS = 100  # unknown ones that are looked at
 @click.option(
     "--skip-bad",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the lines that cannot be stored to this file, which is made anew, and go on.",
+    help="Write the lines that cannot be stored to this file, which is overwritten, and go on.",
 )
 @click.option("--check", is_flag=True, help="Store nothing and ask nobody; tell the bad lines.")
 @click.argument("file", type=click.File("rb"))
@@ -58,7 +58,7 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
         _check(file)
     with ExitStack() as stack:
         skipped = (
-            None if skip_bad is None else Skipped(stack.enter_context(_made_anew(skip_bad, file)), _warn)
+            None if skip_bad is None else Skipped(stack.enter_context(_recreated(skip_bad, file)), _warn)
         )
         emitter = stack.enter_context(Emitter(collector, key=key, warn=_told_by_line))
         deposit = Deposit(emitter, skipped, Progress(sys.stderr, time.monotonic))
@@ -140,7 +140,7 @@ def _told_by_line(_: str) -> None:
 
 
 @contextmanager
-def _made_anew(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+def _recreated(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
     if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
         raise InvalidRequest(f"Got {path} as FILE and for --skip-bad; accepted are two files.")
     try:

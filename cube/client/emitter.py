@@ -96,7 +96,7 @@ class Emitter:
 
 
 def encode(event: RawEvent) -> bytes:
-    """Return the JSON text of an event with an id; raises `InvalidEvent` for what is no JSON."""
+    """Return the JSON text of an event with an id; raises `InvalidEvent` for what is not JSON."""
     try:
         text = msgspec.json.encode(identified(event))
         if b"null" in text:  # as which msgspec writes NaN and infinities: another event than was meant

@@ -73,7 +73,7 @@ class Block:
             return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
         try:
             rows = _decoded(texts, _record_decoder(names))
-        except msgspec.ValidationError:  # some data are no objects
+        except msgspec.ValidationError:  # some data are not objects
             return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
         block = cls(instants, (), ids, size=size)
         block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)

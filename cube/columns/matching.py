@@ -114,7 +114,7 @@ def order(left: Any, right: Any) -> int:
         return _array_order(left, right)
     if kind in (Kind.NUMBER, Kind.STRING, Kind.BOOL):
         return -1 if left != left else (left > right) - (left < right)
-    return 0  # nulls: a literal is of no other kind
+    return 0  # nulls: a literal is not of another kind
 
 
 def _array_order(left: Sequence[Any], right: Sequence[Any]) -> int:

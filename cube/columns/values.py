@@ -61,7 +61,7 @@ def as_number(value: Any) -> float:
 
 
 def compute(value: Value, data: Any) -> float:
-    """Evaluate a value for one event; NaN where an operand is no number or a step is not finite."""
+    """Evaluate a value for one event; NaN where an operand is not a number or a step is not finite."""
     match value:
         case Field(path):
             return as_number(read(data, path))

@@ -52,7 +52,7 @@ def check_text(source: Source) -> None:
 def check_nodes(tree: object, source: Source) -> None:
     """Refuse a tree of too many nodes: instances of the classes in `cube.expression.nodes`.
 
-    Literals are no nodes: the length of the text bounds them. Raises `InvalidExpression`.
+    Literals are not nodes: the length of the text bounds them. Raises `InvalidExpression`.
     """
     nodes, pending = 0, [tree]
     while pending:

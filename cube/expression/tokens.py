@@ -20,7 +20,7 @@ FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log1
 """The names of the functions of values, as `cube.columns.functions.FUNCTIONS` has them."""
 
 CONDITIONS = ("exists", "or", "and", "not")
-"""The names of the filters that are no operator of a field and a literal."""
+"""The names of the filters that are not an operator of a field and a literal."""
 
 Build: TypeAlias = Callable[..., Any]
 Action: TypeAlias = Callable[[Source, int, str], Any]

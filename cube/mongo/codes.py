@@ -17,7 +17,7 @@ class Kind(Enum):
     PASSING = "passes when the server, or another one, is well again"
     CREDENTIALS = "asks an administrator for a right, a user or a password"
     RECORD = "is the fault of the document that is written, and of nothing else"
-    REFUSED = "is none of these: the server refuses the command"
+    REFUSED = "is not one of these: the server refuses the command"
 
 
 _NETWORK = (6, 7, 89, 202, 317, 384, 9001)

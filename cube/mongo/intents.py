@@ -53,7 +53,7 @@ class _Exchange:
 
     @property
     def times(self) -> tuple[int | None, int]:
-        """The stored time (None where it is no date in reach) and the event's, once exchanged."""
+        """The stored time (None where it is not a date in reach) and the event's, once exchanged."""
         milliseconds = int(self.old) if isinstance(self.old, DatetimeMS) else None
         if milliseconds is None or not instant.EARLIEST <= milliseconds <= instant.LATEST:
             return None, self.event.time

@@ -114,7 +114,7 @@ async def scan(
 ) -> AsyncIterator[Block]:
     """Read events as raw batches and decode each as blocks, in threads, in the turns that the terms give.
 
-    Named fields are projected as ``d.<field>``, which drops data that are no objects; those have
+    Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
     no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
     are part of the query; without one the server would look for long with nothing to give. Neither
     is done for a name that may be stored escaped: all data are read for it.

@@ -49,7 +49,7 @@ def commands(database: str, type: str) -> Iterator[Command]:
 async def shard(url: str, database: str, type: str) -> list[str]:
     """Shard a type's collections, which need not exist yet; return those that were not sharded before.
 
-    Raises `InvalidRequest` where the server is no mongos, or a collection is sharded by another key,
+    Raises `InvalidRequest` where the server is not a mongos, or a collection is sharded by another key,
     `Unavailable` where it does not answer or refuses.
     """
     client = connect(url)

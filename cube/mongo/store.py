@@ -131,7 +131,7 @@ async def open_store(
     a sign a writing process counts as dead. ``late``: open it even while no MongoDB answers; then a
     `ping` has to succeed before anything is saved.
 
-    Raises `Unavailable` if no MongoDB answers, `InvalidSettings` if the URL is no MongoDB URL.
+    Raises `Unavailable` if no MongoDB answers, `InvalidSettings` if the URL is not a MongoDB URL.
     """
     owned = client is None
     client = connect(url) if owned else client

@@ -81,11 +81,11 @@ class RetentionSettings:
     """How long events and metrics are kept."""
 
     event_days: float = setting(
-        0.0, "For how many days of their time events are kept; 0: for ever.", low=0, high=_CENTURY_DAYS
+        0.0, "For how many days of their time events are kept; 0: forever.", low=0, high=_CENTURY_DAYS
     )
     metric_days: float = setting(
         0.0,
-        "For how many days metrics are kept, as long as the events or longer; 0: for ever.",
+        "For how many days metrics are kept, as long as the events or longer; 0: forever.",
         low=0,
         high=_CENTURY_DAYS,
     )

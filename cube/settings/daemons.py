@@ -78,8 +78,8 @@ class DaemonSettings:
     )
     origins: tuple[str, ...] = setting(
         (),
-        "Web origins that may call (https://example.org, *://*.example.org:*); none named: any may that bear"
-        " a key, and without one those on loopback (http://localhost:*).",
+        "Web origins that may call (https://example.org, *://*.example.org:*); none named: any that has a"
+        " key may, and without one those on loopback (http://localhost:*).",
         pattern=ORIGIN,
     )
     allowed_hosts: tuple[str, ...] = setting(

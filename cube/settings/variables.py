@@ -47,7 +47,7 @@ def unknown_variables(environ: Mapping[str, str], keys: list[str]) -> list[str]:
     """
     known = {variable(key) for key in keys}
     return [
-        f"Got the environment variable {name}, which is not a setting{_hint(name, known)}; it is not heeded."
+        f"Got the environment variable {name}, which is not a setting{_hint(name, known)}; it is ignored."
         for name, text in environ.items()
         if name.startswith(PREFIX)
         and name not in known

@@ -28,7 +28,7 @@ _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 class Carving:
     """The sound records of a file, in order, whatever state it is in; a context manager.
 
-    ``damaged``: how many records were found that are not sound; those whose page is no leaf any more
+    ``damaged``: how many records were found that are not sound; those whose page is not a leaf any more
     cannot be counted.
     """
 

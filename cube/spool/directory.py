@@ -38,7 +38,7 @@ class SpoolName:
 
     @classmethod
     def parse(cls, name: str) -> SpoolName | None:
-        """Read a file's name; None if it is none of a spool."""
+        """Read a file's name; None if it is not one of a spool."""
         parts = name.removesuffix(SUFFIX).split(".")
         return cls(*parts) if name.endswith(SUFFIX) and len(parts) == 3 else None
 

@@ -42,7 +42,7 @@ class FileState:
     """What is in a file.
 
     ``oldest``: when its first record arrived; None if it has none. ``bytes``: of its pages in use.
-    ``removed``, ``refused``: records that are still in the file, for want of room, though they are
+    ``removed``, ``refused``: records that are still in the file, for lack of room, though they are
     delivered, or were to be set aside.
     """
 
@@ -57,7 +57,7 @@ class FileState:
 class SpoolFile:
     """An open spool file, made if it is not there.
 
-    Raises `DamagedFile` where it is no database or a damaged one (``check`` looks at all of it),
+    Raises `DamagedFile` where it is not a database or a damaged one (``check`` looks at all of it),
     `Unavailable` where it cannot be opened or was made by a later Cube, `Overloaded` on a full disk.
     ``exclusive``: nobody else can look at it meanwhile; then no index of its log is needed, and so no room.
 
@@ -192,7 +192,7 @@ class SpoolFile:
 
     def _prepare(self) -> None:
         connection = self._connection
-        connection.text_factory = bytes  # a damaged text may be no UTF-8, and must not cost its neighbours
+        connection.text_factory = bytes  # a damaged text need not be UTF-8, and must not cost its neighbours
         for pragma in (
             f"page_size = {PAGE_BYTES}",
             f"locking_mode = {'EXCLUSIVE' if self._exclusive else 'NORMAL'}",

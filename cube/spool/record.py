@@ -38,7 +38,7 @@ class Row(NamedTuple):
         """Whether it is as it was written, whatever types a damaged file now gives it."""
         try:
             return self.checksum == _checksum(self.number, self.at, self.key, self.event)
-        except TypeError:  # the event is no bytes
+        except TypeError:  # the event is not bytes
             return False
 
 

@@ -186,7 +186,7 @@ class Segments:
             raise
 
     def _tidy(self) -> None:
-        """Let go of files that are empty, but for a last one that is small."""
+        """Release files that are empty, but for a last one that is small."""
         for held in list(self._files):
             state = held.state
             is_last = held is self._files[-1]

@@ -1,4 +1,4 @@
-"""The file of cached metrics: opened, checked, thrown away and made anew."""
+"""The file of cached metrics: opened, checked, thrown away and recreated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SCHEMA = (
 class CacheFile:
     """One thread's connection to the metrics file.
 
-    The file may be deleted at any time, by anybody; then it is made anew. So it is where it is
+    The file may be deleted at any time, by anybody; then it is recreated. So it is where it is
     damaged, or belongs to other events (`identity` is not the id kept in it). ``synchronous`` is
     OFF: a power cut may damage it, and costs only time.
     """
@@ -94,7 +94,7 @@ class CacheFile:
         """Delete the file, unless another thread or process has put a new one there."""
         with self._lock:
             if self._inode in (0, _inode(self._path)):
-                _log.warning("The metrics cache %s is made anew: %s.", self._path, reason)
+                _log.warning("The metrics cache %s is recreated: %s.", self._path, reason)
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{self._path}{suffix}").unlink(missing_ok=True)
         self.close()

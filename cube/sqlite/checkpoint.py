@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 class LogBounds:
     """How long the log of a database may get: at most ``bytes``.
 
-    At three eighths of it the writer waits until the log can begin anew, and every process gives up those of
+    At three eighths of it the writer waits until the log can restart, and every process gives up those of
     its snapshots that are older than ``seconds``, and later ones where it grows all the same; the rest has
     room for the largest commit, of which each event changes a page of its own (docs/decisions/0018-log.md).
     """
@@ -49,7 +49,7 @@ USUAL = LogBounds()
 class Checkpoint:
     """Forces the log back to its start where readers keep it from that.
 
-    SQLite copies the log into the database every `CHECKPOINT_PAGES`, but begins the log anew only
+    SQLite copies the log into the database every `CHECKPOINT_PAGES`, but restarts the log only
     at a moment when no reader uses it; under overlapping queries that may never come. So beyond a part
     of the bound the writer waits for those that read already, and for those that begin before all is copied;
     later ones need the log no more. Ours end in time (`cube.sqlite.snapshots`). Where another program holds

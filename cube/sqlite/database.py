@@ -38,7 +38,7 @@ def connect(
     """Open a database in WAL mode, with transactions begun by hand; usable from any one thread at a time.
 
     ``synchronous``: "FULL" or "OFF". ``busy_seconds``: how long it waits for another's lock.
-    Made anew if it is not there, for its owner alone. Raises `sqlite3.Error`.
+    Created if it is not there, for its owner alone. Raises `sqlite3.Error`.
     """
     private.make_file(path)
     connection = sqlite3.connect(

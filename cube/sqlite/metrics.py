@@ -149,7 +149,7 @@ def _merge(
 
 
 def _drop(connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, blob: bytes) -> None:
-    """Delete a chunk that fails its check, unless it was written anew meanwhile."""
+    """Delete a chunk that fails its check, unless it was rewritten meanwhile."""
     connection.execute(
         "DELETE FROM chunks WHERE key = ? AND step = ? AND chunk = ? AND cells = ?",
         (key, tier.step, chunk, blob),

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 def presence_of(path: Path) -> Presence:
     """Watch an events file, which is open, and its log.
 
-    Deleted or replaced, they would be written and read on without a failure. They are never opened anew:
+    Deleted or replaced, they would be written and read on without a failure. They are never opened again:
     another file at the path may be a bare mount point's, or half of a backup that is just put in place.
     """
 

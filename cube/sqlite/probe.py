@@ -26,7 +26,7 @@ def read(connection: sqlite3.Connection) -> None:
 
 
 def write(connection: sqlite3.Connection) -> None:
-    """Write the one row of the table ``probe`` anew; call it in a write transaction."""
+    """Rewrite the one row of the table ``probe``; call it in a write transaction."""
     connection.execute(_TABLE)
     connection.execute(
         "INSERT OR REPLACE INTO probe VALUES ('writer', ?, zeroblob(?))",

@@ -27,7 +27,7 @@ class Readers:
     """Lends connections to one file, and runs what they read in `THREADS` threads.
 
     At most `KEPT` idle connections stay open. How many are lent is not bounded here: a query that
-    holds one and waits for another could wait for ever.
+    holds one and waits for another could wait forever.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Readers:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
-            connection.close()  # it cannot be trusted to have let go of its snapshot
+            connection.close()  # it cannot be trusted to have released its snapshot
             return
         self._idle.append(connection)
         self._close_idle(kept=0 if self._closed else KEPT)
@@ -120,7 +120,7 @@ class Lease:
     """A connection lent to one user, who makes one call at a time.
 
     All its reads are of one snapshot, taken by the first of them. One that was given up, because the log
-    could not begin anew for it, is read no more: every further call raises `Unavailable`.
+    could not restart for it, is read no more: every further call raises `Unavailable`.
     """
 
     def __init__(self, readers: Readers) -> None:
@@ -143,7 +143,7 @@ class Lease:
         return outcome[0]
 
     def end(self) -> None:
-        """Let go of the snapshot: at once, or as soon as the interrupted read has stopped."""
+        """Release the snapshot: at once, or as soon as the interrupted read has stopped."""
         self._ended = True
         if self._running is None:
             return
@@ -152,7 +152,7 @@ class Lease:
         self._running.add_done_callback(self._release)
 
     def give_up(self) -> None:
-        """Let go of the snapshot though its user has not ended; see `cube.sqlite.snapshots`."""
+        """Release the snapshot though its user has not ended; see `cube.sqlite.snapshots`."""
         self._given_up = True
         if self._reading.acquire(blocking=False):
             try:

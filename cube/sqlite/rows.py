@@ -1,6 +1,6 @@
 """Statements that write many rows at once.
 
-Python's sqlite3 lets go of the interpreter's lock for each step of a statement, and `executemany`
+Python's sqlite3 releases the interpreter's lock for each step of a statement, and `executemany`
 steps once a row; one statement with many rows steps once for all of them, beside the event loop
 instead of in turns with it: a sixth more events/s where both are busy.
 """

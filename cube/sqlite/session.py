@@ -26,7 +26,7 @@ _STEP_ROWS = 16  # how many rows are read between two looks at the block's bytes
 
 
 class SqliteSession:
-    """A `ReadSession`; its snapshot is taken by its first read, and let go when the lease ends."""
+    """A `ReadSession`; its snapshot is taken by its first read, and released when the lease ends."""
 
     def __init__(self, lease: Lease, pace: Pace) -> None:
         self._lease = lease

@@ -1,4 +1,4 @@
-"""The snapshots that are being read, and the end of those for which the log cannot begin anew."""
+"""The snapshots that are being read, and the end of those for which the log cannot restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Snapshot(Protocol):
         """When it was taken."""
 
     def give_up(self) -> None:
-        """Let go of it, now or as soon as its read has stopped; may be called again, from any thread."""
+        """Release it, now or as soon as its read has stopped; may be called again, from any thread."""
 
 
 class Snapshots:

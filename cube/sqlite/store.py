@@ -20,7 +20,7 @@ from cube.sqlite.readers import Readers
 from cube.sqlite.snapshots import Snapshots
 from cube.sqlite.writer import Writer
 
-_WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is no faster; ids and times come nearly in order
+_WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
 _READER_CACHE_BYTES = 8 * 1024 * 1024
 
 
@@ -28,7 +28,7 @@ async def open_store(directory: Path | str, database: str, *, log: LogBounds = U
     """Open ``<directory>/<database>.events.db`` and its metrics cache, making what is missing.
 
     ``log``: how long the write-ahead log of the events may get. Any number of processes may have the same
-    files open. Raises `Unavailable`, with what to do, where the directory cannot be made, or a file is no
+    files open. Raises `Unavailable`, with what to do, where the directory cannot be made, or a file is not a
     database or made by a later Cube.
     """
     return await asyncio.to_thread(_open, directory, database, log)
@@ -49,7 +49,7 @@ class SqliteStore:
         self._readers = readers
 
     async def ping(self) -> None:
-        """Read the file anew, past all that is kept in memory; raise `Unavailable` where that fails."""
+        """Read the file again, past all that is kept in memory; raise `Unavailable` where that fails."""
         await asyncio.wrap_future(self._readers.read_anew(probe.read))
 
     async def probe(self) -> None:

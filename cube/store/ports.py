@@ -100,7 +100,7 @@ class ReadSession(Protocol):
         """Read the events of a span as blocks of bounded size, ordered by time.
 
         ``fields``: the top-level names of the data that are needed; a store may leave out the
-        others; None is the whole data, () is none of it. ``ids``: whether the blocks carry ids.
+        others; None is the whole data, () leaves all of it out. ``ids``: whether the blocks carry ids.
         ``newest_first`` turns the order, of the blocks and of the rows in each.
         ``texts``: top-level names of the data whose filter ``eq(name, text)`` the caller applies: a store
         that is faster so may leave out events that do not pass it.
@@ -218,7 +218,7 @@ class Store(Protocol):
         """Write durably to a table of its own; raise `Unavailable` where that fails."""
 
     async def close(self) -> None:
-        """Finish what was begun and let go of everything."""
+        """Finish what was begun and release everything."""
 
 
 class KeyStore(Protocol):
@@ -237,4 +237,4 @@ class KeyStore(Protocol):
         """Remove a key durably; tell whether it was there."""
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""

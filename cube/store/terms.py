@@ -16,7 +16,7 @@ in a turn of its own, so that queries share the processor as their reader wishes
 class Terms:
     """What a reader grants a query.
 
-    ``seconds``: how long a database server may work on one read of it; None is no bound. How long the
+    ``seconds``: how long a database server may work on one read of it; None does not bound it. How long the
     query waits is its caller's to bound. ``pace``: entered around each piece of work on events; unless
     given, nobody waits for anybody.
     """

@@ -21,7 +21,7 @@ def media_type(request: Request) -> str:
 def form(request: Request) -> Mapping[str, str]:
     """Return the fields of a form's body; of a repeated one the last counts, and files are left out.
 
-    Raises `InvalidRequest` for a body that is no form, or none in UTF-8.
+    Raises `InvalidRequest` for a body that is not a form, or not in UTF-8.
     """
     fields: dict[str, list[bytes]] = {}
     kind, semicolon, parameters = request.headers.get("Content-Type", "").partition(";")

@@ -76,7 +76,9 @@ async def take_in(keys: KeyReader, ring: KeyRing) -> None:
     ring.replace(await keys.all())
     if not ring.required and await keys.were_added():
         ring.required = True
-        _log.warning("there were keys and there is none: requests need one until `cube keys add` adds it")
+        _log.warning(
+            "there were keys and now there are none: requests need one until `cube keys add` adds it"
+        )
 
 
 @asynccontextmanager

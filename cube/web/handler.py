@@ -128,7 +128,7 @@ class Exchange(HTTPMessageDelegate):
         self._service.ended(self)
 
     def release(self) -> None:
-        """Let go of the body."""
+        """Release the body."""
         if self._body is not None:
             self._body.release()
 

@@ -75,7 +75,7 @@ def _lines(reply: Reply, request: Request, cors: str, connection: str) -> Iterat
     yield f"X-Request-Id: {request.id}\r\nVary: Origin\r\n"
     yield cors
     if not any(name == "Cache-Control" for name, _ in reply.headers):
-        yield "Cache-Control: no-store\r\n"  # events and metrics are no proxy's, and no browser's, to keep
+        yield "Cache-Control: no-store\r\n"  # neither a proxy nor a browser may keep events and metrics
     for name, value in reply.headers:
         yield f"{name}: {value}\r\n"
     yield connection

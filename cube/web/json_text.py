@@ -35,7 +35,7 @@ def decode(text: bytes | str) -> Any:
 
 
 async def decode_aside(text: bytes | str) -> Any:
-    """Do what `decode` does, in a thread where it could hold the event loop for long."""
+    """Do what `decode` does, in a thread where it could block the event loop for long."""
     if len(text) <= THREAD_BYTES:
         return decode(text)
     return await asyncio.get_running_loop().run_in_executor(None, decode, text)

@@ -171,7 +171,7 @@ def _error(record: logging.LogRecord) -> BaseException | None:
 def _masked(text: str) -> str:
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
-    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is not UTF-8
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, _traceback: TracebackType | None) -> None:

@@ -34,7 +34,7 @@ class Hosts:
     addresses: bool = False
 
     def accepts(self, host: str) -> bool:
-        """Tell whether a ``Host`` header's text is one of those; "" (HTTP/1.0) is no browser's."""
+        """Tell whether a ``Host`` header's text is one of those; "" (HTTP/1.0) is not a browser's."""
         return not host or _accepts(self, host)
 
     def accepts_name(self, name: str) -> bool:

@@ -119,7 +119,7 @@ def _scheme(text: str) -> str | None:
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, with a port or not; None for what is none, such as ``unknown``."""
+    """Read an address, with a port or not; None for what is not one, such as ``unknown``."""
     found = _WITH_PORT.fullmatch(text)
     try:
         address = ip_address((found[1] or found[2]) if found else text)

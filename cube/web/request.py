@@ -135,11 +135,11 @@ class HeadTooLarge(CubeError):
 
 
 class UnsupportedEncoding(CubeError):
-    """The body's content encoding is none that can be read."""
+    """The body's content encoding is not one that can be read."""
 
 
 class UnsupportedTransfer(CubeError):
-    """The body's transfer coding is none that can be read."""
+    """The body's transfer coding is not one that can be read."""
 
 
 STATUS: tuple[tuple[type[CubeError], int], ...] = (
@@ -160,7 +160,7 @@ STATUS: tuple[tuple[type[CubeError], int], ...] = (
 
 
 def refusal(error: Exception, request_id: str) -> Reply:
-    """Turn an error into the reply that tells it; one that is no `CubeError` keeps its reason."""
+    """Turn an error into the reply that tells it; one that is not a `CubeError` keeps its reason."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     headers = tuple(_extra_headers(error))
     return Reply(json_text.encode(described(error, request_id)), status, JSON_TYPE, headers)

@@ -30,7 +30,7 @@ class Operation:
 
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
-    ``result``: the JSON schema of what a reply that is no error holds. ``scope``: what a caller must be
+    ``result``: the JSON schema of what a reply that is not an error holds. ``scope``: what a caller must be
     allowed, by a key where the request has one; None: nobody is asked for one here. ``admit``: asked in
     its place, before the body is read; raises for who cannot be admitted whatever the body says.
     ``bury``: answers in place of an error where a request is too large; its body may not be there.
@@ -56,7 +56,7 @@ class Route:
 
     A part of ``path`` in braces matches one part of a request's path (see `cube.web.table`).
     HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
-    answers an OPTIONS that is no CORS preflight, or gives None. ``refuse``: makes the replies that tell
+    answers an OPTIONS that is not a CORS preflight, or gives None. ``refuse``: makes the replies that tell
     errors, where they have another form than the native one. ``foreign``: the protocol is not ours, so
     bodies and replies are described loosely.
     ``socket_scope``: what the opener of a WebSocket must be allowed.

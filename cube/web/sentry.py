@@ -30,7 +30,7 @@ _FRAME = ("abs_path", "context_line", "filename", "function", "in_app", "lineno"
 def reporting(dsn: str, daemon: str) -> Iterator[None]:
     """Report what is logged as an unexpected exception while the block runs; without a DSN, do nothing.
 
-    Raises `InvalidSettings` where the DSN is none, or the package is missing.
+    Raises `InvalidSettings` where the DSN is not valid, or the package is missing.
     """
     if not dsn:
         yield
@@ -53,7 +53,7 @@ class _Reporter(logging.Handler):
         self._daemon = daemon
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report a record's exception, if it is none of those that Cube raises on purpose."""
+        """Report a record's exception, unless it is one of those that Cube raises on purpose."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None or isinstance(error, CubeError):
             return
@@ -74,8 +74,8 @@ def _reporter(dsn: str, daemon: str) -> _Reporter:
         import sentry_sdk
     except ImportError:
         raise InvalidSettings(
-            "Got a sentry_dsn, and the package sentry-sdk is missing; accepted are none, or an installation"
-            " with it: pip install 'cube-events[sentry]'."
+            "Got a sentry_dsn, and the package sentry-sdk is missing; accepted is none, or an installation"
+            " with the package: pip install 'cube-events[sentry]'."
         ) from None
     try:
         sentry_sdk.init(

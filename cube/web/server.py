@@ -28,7 +28,7 @@ from cube.web.stream import SecureStream, Stream
 from cube.web.watch import Patience, Watch
 
 OTHER_FILES = 64
-"""Files of the process that are no connections of clients."""
+"""Files of the process that are not connections of clients."""
 
 _UNBOUNDED = 2**63  # bodies are counted by `cube.web.body`, so that a refusal is a JSON reply
 _FULL_BODY = b'{"error":"All connections that may be open are taken."}'

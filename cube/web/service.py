@@ -119,7 +119,7 @@ class Service(HTTPServerConnectionDelegate):
     ) -> HTTPMessageDelegate:
         """Turn a request into a WebSocket.
 
-        Raises `InvalidRequest` for a handshake that is none.
+        Raises `InvalidRequest` for a handshake that is not valid.
         """
         if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
             raise InvalidRequest("The WebSocket handshake is wrong; accepted is RFC 6455, version 13.")

@@ -38,7 +38,7 @@ _SECURITY = {
 _REFUSALS = {
     400: "The request is wrong; sent again unchanged it cannot succeed.",
     413: "The body is over its limit.",
-    415: "The body's content encoding is none that can be read.",
+    415: "The body's content encoding is not one that can be read.",
     500: "A fault of the server, logged there.",
     503: "Overloaded, stopping, or the store does not answer.",
 }

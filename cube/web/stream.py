@@ -110,7 +110,7 @@ class Stream(IOStream):
         return True
 
     def forget(self) -> None:
-        """Let go of what was read of a message that will not end: the garbage collector comes seldom."""
+        """Release what was read of a message that will not end: the garbage collector comes seldom."""
         self._read_buffer.clear()
         self._read_buffer_size = 0
 

@@ -18,7 +18,7 @@ class Holder(Protocol):
     """A connection or an answer, as far as it matters here."""
 
     def cut(self) -> bool:
-        """End it, and let go of what it holds, from any thread; tells whether it is a connection."""
+        """End it, and release what it holds, from any thread; tells whether it is a connection."""
 
 
 class Unfinished:
@@ -60,7 +60,7 @@ class Unfinished:
 
 
 class Growing:
-    """What one answer holds while it is made; `dropped` lets go of it once others need the room more.
+    """What one answer holds while it is made; `dropped` releases it once others need the room more.
 
     ``refusal``: what is raised then.
     """

@@ -1,6 +1,6 @@
 """One look at every connection a second, instead of a timer for each: those that take too long are cut.
 
-A slow client costs a connection and what it has sent so far, and it could do so for ever, with as many
+A slow client costs a connection and what it has sent so far, and it could do so forever, with as many
 connections as it likes.
 """
 
@@ -19,7 +19,7 @@ SLOTS = 8
 
 ROUND_SECONDS = 1.0
 STEP_BYTES = 1024
-"""Less than this is no progress."""
+"""Less than this does not count as progress."""
 
 PRESSURE = 0.9
 """Above this share of all connections idle ones are kept only for `PRESSED_SECONDS`."""

@@ -62,7 +62,7 @@ class Link(Protocol):
         """
 
     async def fail(self, error: BaseException, **details: Any) -> None:
-        """Send an error with `details` beside it; one that is no `CubeError` is logged as a fault."""
+        """Send an error with `details` beside it; one that is not a `CubeError` is logged as a fault."""
 
     def holding(self, size: int) -> AbstractContextManager[None]:
         """Count so many bytes as held for the client to read; who holds most may be cut for it."""
@@ -140,7 +140,7 @@ class Socket(WebSocketHandler):
             self._stream.enter(Phase.SOCKET)
 
     def on_ping(self, data: bytes) -> None:
-        """Note that it is no part of a message, though it may come amid one."""
+        """Note that it is not part of a message, though it may come amid one."""
         self._stream.control += CONTROL_BYTES + len(data)
 
     def on_pong(self, data: bytes) -> None:

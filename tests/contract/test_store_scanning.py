@@ -88,7 +88,7 @@ async def test_named_fields_are_there_and_absent_stays_absent(store: Store) -> N
 
     assert [value.get("b", ABSENT) for value in shown[:2]] == [{"c": [2]}, None]
     assert shown[2] is ABSENT
-    assert shown[3] in ([7], [])  # what is no object has no fields, and may be left out
+    assert shown[3] in ([7], [])  # what is not an object has no fields, and may be left out
 
 
 async def test_without_fields_a_scan_gives_times_and_ids(store: Store) -> None:

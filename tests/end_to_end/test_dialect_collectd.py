@@ -152,7 +152,7 @@ async def test_counts_arrive_as_rates_and_a_reset_as_nothing(tmp_path: Path) -> 
         assert rates == [{"rx": 200.0, "tx": 0.0}, {"tx": 1.0}, {"rx": 2.0, "tx": 10.0}]
 
 
-async def test_after_a_restart_of_the_collector_a_series_begins_anew(tmp_path: Path) -> None:
+async def test_after_a_restart_of_the_collector_a_series_begins_again(tmp_path: Path) -> None:
     for run in range(2):
         with both_daemons(tmp_path) as both:
             directory = tmp_path / f"collectd-{run}"

@@ -211,7 +211,7 @@ class CommandProxy:
 
 @dataclass(slots=True)
 class _CutOff:
-    """A primary that does not know yet that it is none: it has what it had, and hears of nothing more."""
+    """A primary that does not know yet that it is not one: it has what it had, and hears of nothing more."""
 
     collection: str
     since: Timestamp

@@ -35,7 +35,7 @@ def ask(evaluator: Daemon) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("lose", [delete, replace])
-async def test_it_is_noticed_by_both_daemons_and_a_restart_begins_anew(
+async def test_it_is_noticed_by_both_daemons_and_a_restart_begins_again(
     tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     directory = tmp_path / "data"

@@ -232,7 +232,7 @@ async def numbers(socket: WebSocketClientConnection, many: int) -> set[int]:
 
 
 async def test_who_reads_a_byte_a_second_is_given_up(evaluator: Daemon) -> None:
-    """Over HTTP: the answer of 8 MB waits in memory, once, and not for ever."""
+    """Over HTTP: the answer of 8 MB waits in memory, once, and not forever."""
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.setblocking(False)

@@ -231,7 +231,7 @@ def _ask(
         response = connection.getresponse()
         claims.check_reply(response.status, response.read())
     except (ConnectionError, HTTPException):
-        connection.close()  # the head was no head; the next request opens another connection
+        connection.close()  # the head was not valid; the next request opens another connection
         with socket.create_connection((connection.host, connection.port), timeout=SECONDS):
             return
 

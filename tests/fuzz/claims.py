@@ -59,7 +59,7 @@ def check_reply(status: int, body: bytes) -> None:
 
 
 def check_message(message: str | bytes) -> None:
-    """Fail where a WebSocket message is no JSON, or tells what nobody may know."""
+    """Fail where a WebSocket message is not JSON, or tells what nobody may know."""
     content = message.encode() if isinstance(message, str) else message
     answer = json.loads(content)
     assert not (isinstance(answer, dict) and "met a fault" in str(answer.get("error"))), answer

@@ -69,7 +69,7 @@ def wanted(
         if not taken or each.time not in span or (reduction.group is not None and group is None):
             continue
         key = None if reduction.group is None else group_key(group)
-        # For distinct: 1 = 1.0, but true is no number, though Python finds them equal.
+        # For distinct: 1 = 1.0, but true is not a number, though Python finds them equal.
         sample = Sample(each.time, each.id, float(value) if reduce.numeric else (type(value) is bool, value))
         table.setdefault(key, {}).setdefault(tier.floor(each.time), []).append(sample)
     return {

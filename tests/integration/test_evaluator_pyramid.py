@@ -160,7 +160,7 @@ async def test_seconds_without_a_revision_of_their_ten_are_not_read(made: Bench)
     assert made.seen.scans == []
 
 
-async def test_a_large_partial_is_scanned_anew(quick: Bench) -> None:
+async def test_a_large_partial_is_scanned_again(quick: Bench) -> None:
     await quick.save(*(event(DAY + number, {"v": number}) for number in range(9_000)))
     assert await quick.values("median(test(v))", 10_000, DAY, DAY + 10_000) == [4499.5]
     quick.seen.clear()

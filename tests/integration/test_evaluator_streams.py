@@ -88,13 +88,13 @@ async def test_a_stream_begins_before_the_past_is_taken_in(start: Start) -> None
         await made.save(*(event(DAY - number * 10_000, {"v": number}) for number in range(2, 300)))
         await made.save(event(DAY - 5, {"v": "mark"}, "x"))
         made.seen.holds = lambda span: span.start < DAY - MINUTE and span.stop < DAY - 20_000
-        made.seen.gate.clear()  # as if the past took for ever: longer than any query may
+        made.seen.gate.clear()  # as if the past took forever: longer than any query may
         socket = await follow(made, start=DAY - 2 * HOUR, limit=1)
         assert await shown(socket) == "mark"
         for number in range(3):
             await made.save(event(DAY - 4, {"v": number}))
             assert await shown(socket) == number
-        await made.seen.until_scans(len(made.seen.scans) + 2)  # it is tried again, for ever
+        await made.seen.until_scans(len(made.seen.scans) + 2)  # it is tried again, forever
         await made.save(event(DAY - 3, {"v": "last"}))
         assert await shown(socket) == "last"
 

@@ -85,7 +85,7 @@ async def bring_keys_and_data_everywhere(collector: Daemon, evaluator: Daemon) -
         async with connection(collector.port) as own:
             own.send(raw.encode())
             await asyncio.wait_for(own.reader.read(), 10)
-    async with connection(collector.port) as own:  # a length that is none; a head that is too long
+    async with connection(collector.port) as own:  # a length that is not valid; a head that is too long
         own.send(head("POST", f"/1.0/event?{query}", {"Content-Length": KEY}))
         await asyncio.wait_for(own.reader.read(), 10)
     async with connection(collector.port) as own:

@@ -1,4 +1,4 @@
-"""Retention by a running collector, asked about by a running evaluator: right values or none, for ever."""
+"""Retention by a running collector, asked about by a running evaluator: right values or none, forever."""
 
 from __future__ import annotations
 

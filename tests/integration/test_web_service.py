@@ -58,7 +58,7 @@ ERRORS: dict[str, tuple[Exception, int]] = {
 
 
 class Echo:
-    """Sends every message back; ``bad`` and ``fault`` are errors, ``wait`` waits until it is let go."""
+    """Sends every message back; ``bad`` and ``fault`` are errors, ``wait`` waits until it is released."""
 
     def __init__(self, link: Link) -> None:
         self.link = link

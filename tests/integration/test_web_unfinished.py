@@ -52,7 +52,7 @@ def half_a_frame() -> bytes:
 
 
 def fragments_and_pings() -> bytes:
-    """Return the beginning of a message, with frames in it that are no part of it."""
+    """Return the beginning of a message, with frames in it that are not part of it."""
     parts = [HALF[place : place + 100_000] for place in range(0, len(HALF), 100_000)]
     ping = frame(b"", opcode=9)
     return b"".join(

@@ -283,7 +283,7 @@ async def test_no_header_is_a_fault(
     port: int, line: str, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await answered(port, head(line, first=f"{method} /asked HTTP/1.1"))
-    assert answer.status in (200, 204, 403)  # the last for pages of origins that are none
+    assert answer.status in (200, 204, 403)  # the last for pages of foreign origins
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

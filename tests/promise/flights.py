@@ -1,6 +1,6 @@
 """Flights as actors of their own, which stand at their gates whoever waits for them, or has gone.
 
-That of a question which is no actor meets no gates either.
+That of a question which is not an actor meets no gates either.
 """
 
 from __future__ import annotations

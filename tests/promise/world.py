@@ -221,7 +221,7 @@ class World:
             self._compare_with_the_events(evaluator, Asked(step, anchor))
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self.runner.run(self._close())
         self.runner.close()
         self._threads.shutdown()

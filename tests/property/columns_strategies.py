@@ -29,7 +29,7 @@ NUMBERS = (0, 1, 2, -1, 0.5, 1.0, 2.5, -0.0, 2**53, 2**53 + 1, 2.0**53, 2**63 - 
 TEXTS = ("", "a", "b", "ab", "A", "1", "é", "z\n", "\uffff", "\U0001f600")
 DATES = (datetime(2011, 7, 18, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, tzinfo=UTC))
 ODD = "b-価 %"
-"""A name that is no identifier."""
+"""A name that is not an identifier."""
 
 PATHS: tuple[tuple[str | int, ...], ...] = (
     ("a",),

@@ -105,7 +105,7 @@ def message(resource: dict[str, Any], attributes: dict[str, Any], body: Any, nam
 
 
 def checked(translation: Translation) -> None:
-    """Make the reply, and events of all drafts: one that is none is refused by name, not a fault."""
+    """Make the reply, and events of all drafts: one that is not valid is refused by name, not a fault."""
     translation.reply(translation.refusals)
     for draft in translation.drafts:
         with suppress(InvalidEvent):

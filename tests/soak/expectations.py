@@ -12,7 +12,7 @@ def check(report: Report) -> None:
     """Raise `AssertionError` for what does not hold."""
     assert report.lost == 0
     assert set(report.statuses) <= {200, 202, 503}
-    assert report.statuses[503] > 0, "it was no overload"
+    assert report.statuses[503] > 0, "it was not an overload"
     assert len(report.acknowledged["ws"]) > 0
     assert report.growth < GROWTH_BYTES, f"memory grew by {report.growth} bytes"
     assert report.slowest < 2 * WAITING_EVENTS / report.rate_before + SLACK_SECONDS

@@ -34,7 +34,7 @@ def test_one_that_goes_back_is_believed_and_so_is_its_return() -> None:
     assert looks((600, -YEAR), (1200, -YEAR), (1800, 0), (2400, YEAR)) == [0, 0, 0, YEAR]
 
 
-def test_the_while_begins_anew_with_each_leap() -> None:
+def test_the_while_begins_again_with_each_leap() -> None:
     assert looks((600, YEAR), (1200, 0), (1800, YEAR), (5399, YEAR)) == [YEAR, 0, YEAR, YEAR]
 
 

@@ -185,14 +185,13 @@ def test_a_variable_that_nobody_knows_is_told_and_stops_nothing(name: str, meant
     assert load(EvaluatorSettings, [], {name: "1"}) == EvaluatorSettings()
     (sentence,) = said({name: "1", "HOME": "/"})
     assert sentence == (
-        f"Got the environment variable {name}, which is not a setting (did you mean {meant}?);"
-        " it is not heeded."
+        f"Got the environment variable {name}, which is not a setting (did you mean {meant}?); it is ignored."
     )
 
 
 def test_a_variable_that_is_like_a_setting_by_its_prefix_alone_gets_no_guess() -> None:
     assert said({"CUBE_FOO": "1"}) == [
-        "Got the environment variable CUBE_FOO, which is not a setting; it is not heeded."
+        "Got the environment variable CUBE_FOO, which is not a setting; it is ignored."
     ]
 
 

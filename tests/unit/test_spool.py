@@ -227,7 +227,7 @@ async def test_a_lock_that_cannot_be_had_costs_only_that_file(tmp_path: Path) ->
 
 
 async def filled(directory: Path, count: int, size: int = 100) -> Path:
-    """Make a spool file of so many events and let go of it."""
+    """Make a spool file of so many events and release it."""
     async with spool(directory) as (opening, _):
         for first in range(0, count, 500):
             await opening.append(events(*range(first, min(first + 500, count)), size=size))

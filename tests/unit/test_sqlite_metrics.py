@@ -96,7 +96,7 @@ async def test_the_database_alone_may_be_deleted_beside_its_log(store: SqliteSto
 @pytest.mark.parametrize(
     "content", [b"no database" * 1_000, b"SQLite format 3\0" + b"\xff" * 20_000, b"\0" * 9_000]
 )
-async def test_a_file_that_is_no_database_is_made_anew(
+async def test_a_file_that_is_no_database_is_recreated(
     store: SqliteStore, tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.close()
@@ -108,7 +108,7 @@ async def test_a_file_that_is_no_database_is_made_anew(
     await again.metrics.save(KEY, HOUR, CELLS)
 
     assert await again.metrics.read(KEY, HOUR, SPAN) == CELLS
-    assert "made anew" in caplog.text
+    assert "is recreated" in caplog.text
     await again.close()
 
 
@@ -144,7 +144,7 @@ async def test_a_cache_of_other_events_is_discarded(
     await again.close()
 
 
-async def test_a_table_that_somebody_dropped_is_a_miss_and_made_anew(
+async def test_a_table_that_somebody_dropped_is_a_miss_and_recreated(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     _execute(tmp_path, "DROP TABLE chunks")

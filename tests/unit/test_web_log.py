@@ -76,7 +76,7 @@ def test_the_request_is_that_of_the_context_or_of_the_record() -> None:
     ("error", "said"),
     [
         (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
-        (TypeError("an int is no str"), "an int is no str"),
+        (TypeError("an int is not a str"), "an int is not a str"),
         (Unavailable("The store is away."), "The store is away."),
         (InvalidEvent("Got the type 'secret'."), "(a request's own fault)"),
         (KeyError("secret"), "(its words are left out: they may quote data)"),

@@ -54,7 +54,7 @@ def translate(request: Request, _: Context) -> Translation:
 
 
 def handshake(request: Request) -> Reply | None:
-    """Grant what a webhook's sender asks for; None for an OPTIONS that is no handshake."""
+    """Grant what a webhook's sender asks for; None for an OPTIONS that is not a handshake."""
     origin = request.headers.get("WebHook-Request-Origin", "").strip()
     if not _is_token(origin):
         return None

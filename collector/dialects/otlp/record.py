@@ -76,7 +76,7 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
 class Group:
     """Encoded records of one scope of one resource, those two encoded as well.
 
-    ``wrong``: why these are no records, and all of them are refused.
+    ``wrong``: why these are not records, and all of them are refused.
     """
 
     resource: Any

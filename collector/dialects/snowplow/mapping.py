@@ -52,7 +52,7 @@ class Visit:
 
 
 def draft(sent: Mapping[str, Any], visit: Visit) -> Draft:
-    """Make a draft of an event's parameters. Raises `InvalidEvent` where it is none."""
+    """Make a draft of an event's parameters. Raises `InvalidEvent` where they do not make one."""
     kept = {name: value for name, value in sent.items() if name not in visit.unstored}
     inner = _inner(kept)
     data: dict[str, Any] = {"name": KINDS[kept["e"]] if inner is None else inner.name}

@@ -21,7 +21,7 @@ _ACCEPTED = "accepted is {schema, data: [event, …]}, where schema is Snowplow'
 
 
 class Payload(NamedTuple):
-    """The events of a request, and what of it is none."""
+    """The events of a request, and what of it is not one."""
 
     events: Sequence[Mapping[str, Any]] = ()
     refusals: Sequence[Refusal] = ()

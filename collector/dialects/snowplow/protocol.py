@@ -143,6 +143,6 @@ def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
-    """Tell an error in the native form; 422 is one of the few that trackers do not send again for ever."""
+    """Tell an error in the native form; 422 is one of the few that trackers do not send again forever."""
     native = refusal(error, request.id)
     return replace(native, status=422) if native.status in _TO_BE_DROPPED else native

@@ -37,7 +37,7 @@ class StatsdReader:
     """Reads datagrams: the events in them, and what is wrong with the other lines.
 
     No more than ``per_second`` values of one second become events: a client that goes wild does not fill
-    the store. What is no line of StatsD becomes an event ``cube_rejected``, within the same bound.
+    the store. What is not a line of StatsD becomes an event ``cube_rejected``, within the same bound.
     ``flavour``: of ``datadog`` a gauge with a sign is a level; else it is a change, and a 0 just before a
     decrease, which is how a level below 0 is set, is one level with it. ``horizon``: how far from their
     arrival times may be.
