@@ -48,7 +48,13 @@ def make_file(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file for the owner alone, as a whole or, where that raises `OSError`, not at all."""
+    """Write a file for the owner alone, as a whole or, where that raises `OSError`, not at all.
+
+    A device or pipe is written to, and stays.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     aside = Path(f"{path}.{os.getpid()}.tmp")
     aside.unlink(missing_ok=True)
     try:

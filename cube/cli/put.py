@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ import click
 from cube import private
 from cube.cli.json_lines import Line, read_lines
 from cube.cli.key_option import key_option
-from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
+from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt, unwritable
 from cube.client.emitter import Emitter
 from cube.client.exchange import COLLECTOR_URL
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
@@ -144,11 +144,15 @@ def _recreated(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
     if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
         raise InvalidRequest(f"Got {path} as FILE and for --skip-bad; accepted are two files.")
     try:
-        private.write(path, b"")
-        with path.open("wb") as opened:
-            yield opened
+        private.make_file(path)  # not `write`, which would put a file in the place of a device
+        opened = path.open("wb")
     except OSError as error:
-        raise InvalidRequest(f"The file {path} cannot be written: {error.strerror}.") from None
+        raise unwritable(str(path), error) from None
+    try:
+        yield opened
+    finally:
+        with suppress(OSError):  # each line was flushed, and what failed was told
+            opened.close()
 
 
 def _warn(number: int, line: Line, reason: str) -> None:

@@ -30,6 +30,11 @@ class StoppedAt(Exception):
         self.reason = reason
 
 
+def unwritable(name: str, error: OSError) -> InvalidRequest:
+    """Return what is told of a file for bad lines that cannot be written."""
+    return InvalidRequest(f"The file {name} cannot be written: {error.strerror}.")
+
+
 class Skipped:
     """Takes the lines that cannot be stored; ``lines``: how many these are."""
 
@@ -39,10 +44,13 @@ class Skipped:
         self._tell = tell
 
     def take(self, line: Line, reason: str) -> None:
-        """Write a line to the file, at once: the process may be stopped."""
+        """Write a line to the file, at once: the process may be stopped. Raises `InvalidRequest`."""
+        try:
+            self._file.write(line.content.rstrip(b"\n") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise unwritable(self._file.name, error) from None
         self.lines += 1
-        self._file.write(line.content.rstrip(b"\n") + b"\n")
-        self._file.flush()
         self._tell(self.lines, line, reason)
 
 

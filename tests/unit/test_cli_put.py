@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from cube.cli.json_lines import Line, read_lines
 from cube.cli.put import put as command
 from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
-from cube.errors import InvalidEvent, Unavailable
+from cube.errors import InvalidEvent, InvalidRequest, Unavailable
 
 TIMED = b'{"type":"a","time":"2020-01-01T00:00:00Z"}\n'
 BARE = b'{"type":"a"}\n'
@@ -182,3 +182,19 @@ def test_a_key_that_is_not_stored_is_told_once_where_it_is_nearly_one_of_an_even
     said = CliRunner().invoke(command, [str(file), *(["--check"] if check else away)]).stderr
     sentence = 'Got the unknown key "timestamp", which is not stored; did you mean "time"?'
     assert said.count(f"cube: Line 2: {sentence}") == said.count("unknown key") == 1
+
+
+def test_what_bad_lines_are_written_to_keeps_its_place_and_its_errors_are_told(tmp_path: Path) -> None:
+    file, linked, target = tmp_path / "events", tmp_path / "bad", tmp_path / "target"
+    file.write_bytes(b'{"type":"A"}\n')
+    target.write_bytes(b"old")
+    linked.symlink_to(target)
+    assert CliRunner().invoke(command, [str(file), "--skip-bad", str(linked)]).exit_code
+    assert linked.is_symlink()
+    assert target.read_bytes() == b'{"type":"A"}\n'
+    linked.unlink()
+    linked.symlink_to("/dev/full")
+    refused = CliRunner().invoke(command, [str(file), "--skip-bad", str(linked)]).exception
+    assert isinstance(refused, InvalidRequest)
+    assert refused.message.startswith(f"The file {linked} cannot be written: No space left on device.")
+    assert linked.is_symlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -80,3 +81,15 @@ def test_a_directory_that_is_there_stays_as_it_is_and_it_is_said_where_others_ma
         assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
         assert ("others can put files into the directory" in caplog.text) is said
     tmp_path.chmod(0o700)
+
+
+def test_a_ready_file_that_is_a_device_is_written_to_and_stays() -> None:
+    master, slave = os.openpty()
+    terminal = Path(os.ttyname(slave))
+    try:
+        tell_ready(str(terminal), {"http": "here"})
+        assert b'"here"' in os.read(master, 100)
+        assert terminal.is_char_device()
+    finally:
+        os.close(master)
+        os.close(slave)
