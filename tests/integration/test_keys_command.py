@@ -65,7 +65,7 @@ def test_revoking_the_last_key_opens_nothing_after_a_start_either(
     assert keys("revoke", "web", *where) == (0, "The key web is revoked.\n")
     with daemon("evaluator", where[1], tmp_path, database=where[3]) as evaluator:
         assert status(evaluator) == 401
-    assert "there were keys and there is none" in (tmp_path / "evaluator.log").read_text()
+    assert "there were keys and now there are none" in (tmp_path / "evaluator.log").read_text()
 
 
 def test_an_empty_file_of_keys_opens_nothing(tmp_path: Path) -> None:
