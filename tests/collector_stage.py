@@ -61,9 +61,6 @@ class GatedEvents:
     async def build(self, type: str) -> None:
         await self._events.build(type)
 
-    async def revise(self, type: str) -> None:
-        await self._events.revise(type)
-
     async def expire(self, type: str, before: int) -> None:
         await self._events.expire(type, before)
 

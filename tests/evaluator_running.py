@@ -133,7 +133,6 @@ class _Events:
         self._events = store.events
         self.save = store.events.save
         self.build = store.events.build
-        self.revise = store.events.revise
         self.expire = store.events.expire
         self.sweep = store.events.sweep
 

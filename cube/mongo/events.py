@@ -99,11 +99,6 @@ class MongoEvents:
             self._layout.server.unbuilt.add(type)
             self._complaints.say(f"The revisions of type {type} cannot be built: {error.message}")
 
-    async def revise(self, type: str) -> None:
-        """Raise the revisions of every bucket of a type."""
-        if await revisions.exists(self._layout, type):
-            await building.raise_all(self._layout, type)
-
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``, durably."""
         await revisions.expire(self._layout, type, before)

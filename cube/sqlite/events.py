@@ -54,10 +54,6 @@ class SqliteEvents:
         await self._raise_all(type)
         await self._write(lambda connection: catalog.complete(connection, type))
 
-    async def revise(self, type: str) -> None:
-        """Raise every bucket of a type that has events or a revision, but for those that have expired."""
-        await self._raise_all(type)
-
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``; it never goes back."""
         await self._write(lambda connection: catalog.expire(connection, type, before))

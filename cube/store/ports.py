@@ -133,13 +133,8 @@ class EventStore(Protocol):
     async def build(self, type: str) -> None:
         """Raise the revisions of every bucket of a type that another tool filled, and mark it complete.
 
-        Repeatable, tolerant of concurrent saves; does nothing where the type is complete or foreign.
-        """
-
-    async def revise(self, type: str) -> None:
-        """Raise the revisions of every bucket of a type, whether it is complete or not.
-
         All but those that end before ``expired_before``: their metrics could not be computed again.
+        Repeatable, tolerant of concurrent saves; does nothing where the type is complete or foreign.
         """
 
     async def expire(self, type: str, before: int) -> None:

@@ -207,22 +207,6 @@ async def test_builds_and_saves_at_once_leave_every_bucket_raised(database: Data
     assert set(found.numbers) == {TEN_SECONDS.floor(time) for time in times}
 
 
-async def test_revise_raises_every_bucket_of_a_complete_type(store: Store) -> None:
-    times = [T0, T0 + 11 * SECOND, T0 + HOUR.step]
-    await store.events.save("test", [event(time) for time in times])
-    before = await numbers(store)
-
-    await store.events.revise("test")
-
-    assert changed(before, await numbers(store)) == buckets(*times)
-
-
-async def test_revise_of_an_unknown_type_does_nothing(store: Store) -> None:
-    await store.events.revise("test")
-
-    assert await revisions(store, TEN_SECONDS) == Revisions()
-
-
 async def test_the_expiry_only_rises(store: Store) -> None:
     await store.events.save("test", [event(T0)])
     for before in (T0, T0 + MINUTE, T0 - MINUTE):
