@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from collector.dialects import epoch
 from collector.dialects.collectd_body import items_of
 from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
@@ -204,8 +203,8 @@ def _notification(item: Mapping[str, Any]) -> Draft:
 def _time(value: Any) -> int:
     if _is_number(value):
         try:
-            return epoch.milliseconds(value / _OLD_UNIT if abs(value) >= _LEAST_OLD else value)
-        except ValueError:
+            return instant.parse_any_unit(value / _OLD_UNIT if abs(value) >= _LEAST_OLD else value)
+        except InvalidRequest:
             pass
     raise InvalidRequest(
         f"Got the time {shown(value)}; accepted are seconds since 1970, in the years 1 to 9999."

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from collector.dialects.epoch import milliseconds
 from collector.dialects.numbers import decimal
+from cube import instant
+from cube.errors import InvalidRequest
 from cube.event import MAX_INTEGER, MIN_INTEGER
 
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})", re.ASCII)
@@ -55,7 +56,11 @@ def read_whole(value: Any) -> int:
 
 def read_time(value: Any) -> int:
     """Read a time since 1970 as milliseconds; its magnitude tells its unit."""
-    return milliseconds(read_number(value))
+    number = read_number(value)
+    try:
+        return instant.parse_any_unit(number)
+    except InvalidRequest:
+        raise ValueError from None
 
 
 def read_size(value: Any) -> list[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from collector.dialects.epoch import milliseconds
 from collector.dialects.numbers import decimal
+from cube import instant
 from cube.errors import InvalidRequest
 from cube.event import ABSENT
 from cube.shown import shown
@@ -117,8 +117,8 @@ def _tags(text: str) -> dict[str, Any]:
 
 def _time(text: str) -> int:
     try:
-        return milliseconds(decimal(text))
-    except ValueError:
+        return instant.parse_any_unit(decimal(text))
+    except (ValueError, InvalidRequest):
         raise InvalidRequest(
             f"Got the time {shown(text)}; accepted are seconds since 1970, in the years 1 to 9999."
         ) from None
