@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+LONG = bool(os.environ.get("CUBE_TEST_LONG"))
+"""Whether tests that take minutes run as long as they can; ``.ci/run`` has them do so."""
+
 NODE = Path(__file__).resolve().parent / "node"
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 

@@ -25,8 +25,10 @@ _FORMAT = ({"_id": "format"}, {"$setOnInsert": {"version": FORMAT}})
 EVER = Span(instant.EARLIEST, instant.LATEST + 1)
 
 
-async def begin(layout: Layout, type: str, state: Document) -> None:
+async def begin(layout: Layout, type: str, state: Document) -> bool:
     """Prepare the first save of this process into a type, whose state document was just read.
+
+    Returns whether its time index is there for certain.
 
     Whoever finds no events marks the type complete *before* writing any. Another Cube process that
     writes meanwhile raises what it writes; what another tool wrote before the second look is raised
@@ -38,6 +40,8 @@ async def begin(layout: Layout, type: str, state: Document) -> None:
         await revisions.mark_complete(layout, type)
         if not await _is_empty(layout, type):
             await raise_all(layout, type)
+        return True
+    return False
 
 
 async def index(layout: Layout, type: str) -> None:

@@ -70,9 +70,10 @@ class MongoEvents:
         state = await revisions.state(self._layout, type)
         _refuse_expired(type, events, state)
         if type not in self._begun:
-            await building.begin(self._layout, type, state)
+            is_indexed = await building.begin(self._layout, type, state)
             self._begun.add(type)
-            self._index(type)
+            if not is_indexed:
+                self._index(type)
         commit = Commit(self._layout, self._intents, type, events, state.get("expired_before"))
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)

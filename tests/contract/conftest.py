@@ -1,11 +1,11 @@
 """One database a test, of every kind in `databases.DATABASES`, and MongoDB's over both clients.
 
-In the long runs also over a cluster that loses the reply to a write and interrupts a read.
+What takes minutes is in the long runs alone: Motor's client, and a cluster that loses the reply to a write
+and interrupts a read.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,22 +13,24 @@ import pytest
 
 from cube.store.ports import Store
 from tests.mongo_server import mongo_server
+from tests.tools import LONG
 
 from .databases import DATABASES, Database
 from .mongo_databases import CLIENTS, MongoDatabase, on_cluster
 
 __all__ = ["mongo_server"]
 
-CLUSTER = ["mongo-cluster"] if os.environ.get("CUBE_TEST_LONG") else []
+CLUSTER = "mongo-cluster"
+KINDS = [*sorted(DATABASES), "mongo", *(["mongo-motor", CLUSTER] if LONG else [])]
 
 
-@pytest.fixture(params=[*sorted(DATABASES), *sorted(CLIENTS), *CLUSTER])
+@pytest.fixture(params=KINDS)
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database."""
     kind: str = request.param
     if kind in CLIENTS:
         making = MongoDatabase.make(request.getfixturevalue("mongo_server"), CLIENTS[kind])
-    elif kind in CLUSTER:
+    elif kind == CLUSTER:
         making = on_cluster(request.getfixturevalue("mongo_server"))
     else:
         making = DATABASES[kind](tmp_path)

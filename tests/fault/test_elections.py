@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +20,9 @@ from tests.fault.mortal import Mortal
 from tests.fault.senders import Ledger
 from tests.fault.test_kills import asking, counted, figure, sending
 from tests.mongo_server import MongoServer
+from tests.tools import LONG
 
-EVENTS = 100_000 if os.environ.get("CUBE_TEST_LONG") else 10_000
+EVENTS = 100_000 if LONG else 10_000
 BETWEEN = EVENTS // 40
 TROUBLES = 21
 STUCK_SECONDS = 90.0

@@ -22,7 +22,7 @@ from tests.fault.sending import Sender, exchange, figure, put, stored
 from tests.fault.test_full_disk import limit_files
 from tests.mongo_server import MongoServer
 
-PATIENCE = 0.5
+PATIENCE = 1.0
 NOW = 1_311_033_600_000
 
 

@@ -63,7 +63,7 @@ async def test_revisions_are_raised_finest_first_in_one_ordered_bulk(database: D
 
     await store.events.save("test", [event(T0), event(T0 + 1_000_000), event(T0 + 7_200_000)])
 
-    raised = commands.sent[-1][2]
+    raised = [command for name, _, command in commands.sent if name == "update"][-1]
     ids = [update["q"]["_id"] for update in raised["updates"]]
     steps = [int(name.partition(":")[0]) for name in ids]
     assert raised["ordered"] is True
