@@ -4,9 +4,9 @@
 # One would expect: a counter with sample_rate=0.1 is sent about once in ten calls, with "|@0.1", so that the server,
 # which divides by the rate, has about what was counted; StatsD's and Datadog's documents say it so.
 # What happens: the line is sent when the random number is ABOVE the rate. 500 calls at 0.1 are some 450 lines, which
-# the server takes for 4500; 500 at 0.9 are some 50 lines, taken for 56; at 0.5 all seems well. So it is in its
-# StatsdClient and DogStatsdClient alike. Beside it, increment() is a counter ("hits:1|c") from DogStatsdClient, but a change of a gauge
-# ("hits:+1|g") from StatsdClient, where counter() counts.
+# the server takes for 4500; 500 at 0.9 are some 50 lines, taken for 56; at 0.5 all seems well. StatsdClient and
+# DogStatsdClient are alike in this, but not in increment(): a counter ("hits:1|c") from DogStatsdClient, a change of
+# a gauge ("hits:+1|g") from StatsdClient, where counter() counts.
 # Seen in November 2026. Exits non-zero if that changes.
 set -euo pipefail
 work=$(mktemp -d)
