@@ -42,7 +42,7 @@ def receivers(
     clock: Callable[[], int],
     limits: Limits,
 ) -> Iterator[Receiver]:
-    """Return the receivers of a collector: none where a key is needed, which no datagram bears."""
+    """Return the receivers of a collector: none where a key is needed, which no datagram carries."""
     trusted = settings.udp_trusted
     if gate.requires_keys and not trusted:
         return

@@ -57,8 +57,8 @@ class Ages:
 class Environment:
     """One environment.
 
-    ``origins``: whose pages may call; none given: any may that bear a key. ``open``: takes
-    requests without a key, and datagrams, which cannot bear one.
+    ``origins``: whose pages may call; none given: any that has a key may. ``open``: takes
+    requests without a key, and datagrams, which cannot carry one.
     """
 
     name: str
@@ -135,13 +135,13 @@ def is_weak(secret: str) -> bool:
 
 
 def refuse_bad_secret(secret: str) -> None:
-    """Raise `InvalidRequest` for a secret that could be guessed, or that a header could not bear.
+    """Raise `InvalidRequest` for a secret that could be guessed, or that a header could not carry.
 
     The message does not show it.
     """
     if is_weak(secret) or not _SENDABLE.fullmatch(secret):
         raise InvalidRequest(
-            f"Got a key of {len(secret)} characters that could be guessed, or that a header cannot bear;"
+            f"Got a key of {len(secret)} characters that could be guessed, or that a header cannot carry;"
             f" accepted are {SECRET_LENGTH} or more of ASCII without blanks, {SECRET_CHARACTERS} of them"
             " different, in no simple order."
         )

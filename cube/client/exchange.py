@@ -43,7 +43,7 @@ NO_RETRIES = Retries(attempts=0)
 class Exchange:
     """Sends requests to one daemon over one connection; for one thread at a time.
 
-    ``url``: ``http://HOST:PORT`` or ``https://…``. ``key``: an API key that each request bears. A request
+    ``url``: ``http://HOST:PORT`` or ``https://…``. ``key``: an API key that each request carries. A request
     is only repeated where that is safe: events carry ids, and questions change nothing.
     """
 
@@ -111,7 +111,7 @@ class Exchange:
 
 
 def key_headers(key: str | None) -> dict[str, str]:
-    """Return the headers that bear an API key."""
+    """Return the headers that carry an API key."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 

@@ -44,7 +44,7 @@ class Commit:
         self._latest = list({event.id: event for event in events}.values())
 
     async def write(self, process: str) -> None:
-        """Store all events; intents bear the name `process`."""
+        """Store all events; intents have the name `process`."""
         duplicates = await self._insert(self._latest)
         if duplicates:
             await self._intents.replace(self, duplicates, process)

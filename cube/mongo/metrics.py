@@ -99,7 +99,7 @@ class MongoMetrics:
             square = await collection.find({"_id": {"$type": "object"}}, {"_id": 1}).limit(1).to_list(None)
         capped = any(one.get("options", {}).get("capped") for one in found["cursor"]["firstBatch"])
         if capped or square:
-            _log.warning("%s is a cache of another make: dropping it and recreating it", collection.name)
+            _log.warning("%s is a cache of another format: dropping it and recreating it", collection.name)
             await self._drop(collection.name)
         await ensure(collection, "e")
         self._begun.add(type)

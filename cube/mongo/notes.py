@@ -32,7 +32,7 @@ IDLE_SECONDS = 600.0
 class Notes:
     """This process's notes, and what is known of other processes.
 
-    ``process``: the name that notes and intents bear now.
+    ``process``: the name that notes and intents have now.
     """
 
     def __init__(self, layout: Layout, lease_seconds: float) -> None:

@@ -136,7 +136,7 @@ class CollectorSettings(DaemonSettings):
     udp_port: int = setting(1180, "The port of UDP; 0 is any free one.", low=0, high=65_535)
     processes: int = setting(1, "So many collectors share the port, each a process.", low=1, high=256)
     udp_trusted: bool = setting(
-        False, "Take datagrams, which bear no key, though keys are configured: the network is trusted."
+        False, "Take datagrams, which carry no key, though keys are configured: the network is trusted."
     )
     limits: CollectorLimits = CollectorLimits()
     intake: IntakeSettings = IntakeSettings()

@@ -84,7 +84,7 @@ class Gate:
 
     Where there is only `DEFAULT`, nobody has configured any: what requests say of environments is not
     heeded. Without any keys all is open: to the open environment, or the only one. With keys, requests that
-    bear none go to the open environment, or nowhere. Raises `InvalidSettings` where no keys, several
+    carry none go to the open environment, or nowhere. Raises `InvalidSettings` where no keys, several
     environments and none of them open leave it to chance.
 
     Pages may call from the origins of an environment; where it has none, with a key from anywhere, and

@@ -54,7 +54,7 @@ class BodyMemory:
         self.held += size
 
     def give_back(self, size: int) -> None:
-        """Hold so many bytes no more."""
+        """Release so many bytes."""
         self.held -= size
         self._eased.set()
 

@@ -68,7 +68,7 @@ class Trimmer:
         self._task = asyncio.create_task(self._run(seconds))
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._task.cancel()
 
     async def _run(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ class Pulse:
         self._schedule()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating."""
         self._timer.cancel()
 
     def _schedule(self) -> None:

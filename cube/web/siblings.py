@@ -1,7 +1,7 @@
 """The figures of several processes on one port: whichever is asked tells those of all of them.
 
 The kernel gives a scrape to any process. Its own figures alone would jump with every scrape; so each
-tells its own to the others on a Unix socket, and all series bear a label ``process``.
+tells its own to the others on a Unix socket, and all series have a label ``process``.
 """
 
 from __future__ import annotations

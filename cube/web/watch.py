@@ -70,7 +70,7 @@ class Watch:
         stream.on_gone = lambda gone: home.pop(gone, None)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._timer.cancel()
 
     def cut_all(self) -> None:

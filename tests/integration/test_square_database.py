@@ -103,7 +103,7 @@ def test_it_is_answered_written_to_and_answered_again(
         for tier in reversed(CACHED_TIERS):
             assert sum(value or 0 for value in sums(evaluator, tier.step)) == 34
         assert sums(evaluator) == [11, 23]
-    assert "test_metrics is a cache of another make" in (tmp_path / "evaluator.log").read_text()
+    assert "test_metrics is a cache of another format" in (tmp_path / "evaluator.log").read_text()
     assert all({"_id", "t"} <= each.keys() <= {"_id", "t", "d"} for each in filled.test_events.find())
 
 

@@ -233,7 +233,7 @@ async def test_a_cache_of_another_make_is_dropped_with_a_log_line(
 
     assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {T0: Cell(1, b"x")}
     assert await database.raw.test_metrics.count_documents({}) == 1
-    assert "test_metrics is a cache of another make" in caplog.text
+    assert "test_metrics is a cache of another format" in caplog.text
 
 
 async def test_a_hash_collision_is_a_miss_and_changes_nothing(database: Database) -> None:
