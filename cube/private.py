@@ -50,10 +50,11 @@ def make_file(path: Path) -> None:
 def write(path: Path, content: bytes) -> None:
     """Write a file for the owner alone, as a whole or, where that raises `OSError`, not at all.
 
-    A device or pipe is written to, and stays.
+    What is not a file (``/dev/null``, a named pipe) stays what it is, and takes the content.
     """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
+    if _is_special(path):
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK), "wb") as special:  # noqa: PTH123 - a descriptor
+            special.write(content)
         return
     aside = Path(f"{path}.{os.getpid()}.tmp")
     aside.unlink(missing_ok=True)
@@ -65,6 +66,22 @@ def write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if there is one; what is not a file stays. Raises `OSError`."""
+    if not _is_special(path):
+        path.unlink(missing_ok=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether a path is a device, a pipe or such, or the system's link to what is open somewhere.
+
+    Root could replace these, and leave a machine without them.
+    """
+    if path.is_symlink() and path.parent.resolve().as_posix().startswith(("/dev", "/proc")):
+        return True  # /dev/stdout, whatever it leads to
+    return path.exists() and not path.is_file()
 
 
 def _close_to_others(path: Path) -> None:

@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from cube import private
 from cube.cli.databases import STORE
 from cube.cli.readiness import until_ready
 from cube.cli.supervisor import Child, Program
+from cube.errors import InvalidSettings
 from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl
 
@@ -132,7 +133,8 @@ def serve(
     plan = Plan.read(flags, collector_port, evaluator_port)
     StoreUrl.parse(plan.store)
     if ready_file is not None:
-        ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an old one
+        with _ready(ready_file):
+            private.remove(ready_file)  # whoever waits for it must not find an old one
     asyncio.run(_serve(plan, ready_file))
 
 
@@ -167,13 +169,23 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
             "udp": collector.get("udp", "none: keys are needed"),
             "store": StoreUrl.shown(plan.store),
         }
-        kept = asyncio.gather(*(child.keep() for child in children))
-        stack.callback(kept.cancel)
+        kept = [asyncio.create_task(child.keep()) for child in children]
+        for task in kept:
+            stack.callback(task.cancel)
         await until_ready({name: addresses[name] for name in ("collector", "evaluator")}, _tell)
         _announce(addresses)
         if ready_file is not None:
-            private.write(ready_file, json.dumps(addresses).encode() + b"\n")
-        await kept
+            with _ready(ready_file):
+                private.write(ready_file, json.dumps(addresses).encode() + b"\n")
+        await asyncio.gather(*kept)
+
+
+@contextmanager
+def _ready(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidSettings(f"The ready file {file} cannot be written: {error.strerror}.") from None
 
 
 async def _stop(children: list[Child]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from cube import private
+from cube.errors import InvalidSettings
 from cube.web import json_text
 from cube.web.log import log_loop_fault
 from cube.web.memory import bound_arenas
@@ -47,9 +48,15 @@ def stop_signal(seconds: float) -> asyncio.Event:
 
 
 def tell_ready(path: str, addresses: Mapping[str, str]) -> None:
-    """Tell where the process listens in a file, if there is one, and systemd, if it asks, that it does."""
+    """Tell where the process listens in a file, if there is one, and systemd, if it asks, that it does.
+
+    Raises `InvalidSettings` where the file cannot be written.
+    """
     if path:
-        private.write(Path(path), json_text.encode(addresses) + b"\n")
+        try:
+            private.write(Path(path), json_text.encode(addresses) + b"\n")
+        except OSError as error:
+            raise InvalidSettings(f"The ready file {path} cannot be written: {error.strerror}.") from None
     _notify("READY=1")
 
 

@@ -46,6 +46,15 @@ async def feed(process: Daemon, name: str, stored: set[str]) -> None:
             return
 
 
+def test_a_ready_file_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "ready.json"
+    ended = refused("--store", f"sqlite:{tmp_path}", "--ready-file", str(file))
+    assert ended.returncode == 1
+    sentence = f"collector: The ready file {file} cannot be written: No such file or directory."
+    assert ended.stderr.splitlines()[-1] == sentence
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_under_load_ends_it_cleanly_and_loses_nothing_acknowledged(
     tmp_path: Path, number: signal.Signals

@@ -93,3 +93,40 @@ def test_a_ready_file_that_is_a_device_is_written_to_and_stays() -> None:
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_pipe_stays_one_and_takes_what_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        private.remove(pipe)
+        private.write(pipe, b"ready")
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+        assert os.read(reader, 100) == b"ready"
+    finally:
+        os.close(reader)
+    with pytest.raises(OSError, match="No such device"):  # nobody reads: not waited for
+        private.write(pipe, b"again")
+
+
+def test_what_the_system_links_to_is_neither_replaced_nor_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with file.open("wb") as log:
+        log.write(b"a line\n")
+        log.flush()
+        link = Path(f"/dev/fd/{log.fileno()}")
+        private.remove(link)
+        private.write(link, b"ready\n")
+        assert link.is_symlink()
+    assert file.read_bytes() == b"a line\nready\n"
+
+
+def test_a_link_of_ones_own_gives_way_to_a_file(tmp_path: Path) -> None:
+    link, old = tmp_path / "link", tmp_path / "old"
+    old.write_text("old")
+    link.symlink_to(old)
+    private.write(link, b"new")
+    assert (link.read_text(), old.read_text(), link.is_symlink()) == ("new", "old", False)
+    private.remove(link)
+    assert not link.exists()
