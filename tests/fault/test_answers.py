@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 
 from cube import mongo
 from cube.errors import InvalidEvent, Unavailable
@@ -14,7 +16,8 @@ from cube.mongo import layout
 from cube.mongo.store import MongoStore
 from cube.span import Span
 from cube.store.ports import CacheKey, Cell
-from cube.tier import TEN_SECONDS
+from cube.tier import MINUTE, TEN_SECONDS
+from tests.evaluator_running import Bench
 from tests.fault.commands import WRITES, Cluster, CommandProxy, Fault, error, unconfirmed, write_error
 from tests.mongo_server import MongoServer
 from tests.unit.mongo_support import T0, all_numbers, event, rows, sockets_dropped
@@ -144,6 +147,20 @@ async def test_metrics_that_may_not_be_saved_are_not_cached_and_not_missed(
     commands.faults = []
     await store.metrics.save(KEY, TEN_SECONDS, {BUCKET: Cell(1, b"x")})
     assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {BUCKET: Cell(1, b"x")}
+
+
+async def test_a_user_who_only_reads_gets_every_answer(store: MongoStore, commands: CommandProxy) -> None:
+    """Of types with revisions, and of one that another tool has filled: nothing is cached, twice over."""
+    await store.events.save("test", [event(T0, "a"), event(T0 + 60_000, "b")])
+    await store._layout.events("theirs").insert_one({"_id": "x", "t": DatetimeMS(T0)})
+    commands.faults = [Fault({*WRITES, "createIndexes"}, answer=error(13, "Unauthorized"))]
+    with ThreadPoolExecutor(1) as executor:
+        bench = Bench(store, executor)
+        for _ in range(2):
+            assert await bench.values("sum(test)", MINUTE.step, T0, T0 + 120_000) == [1, 1]
+            assert await bench.values("sum(theirs)", MINUTE.step, T0, T0 + 120_000) == [1, 0]
+        await bench.pyramid.close()
+    assert await store._layout.metrics("test").count_documents({}) == 0
 
 
 async def test_revisions_that_may_not_be_built_leave_the_type_foreign(
