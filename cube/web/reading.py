@@ -114,7 +114,10 @@ class _Chunks:
             await self._worked(len(part))
 
     async def _line(self) -> bytes:
-        return (await self._stream.read_until(b"\r\n", max_bytes=LINE_BYTES))[:-2]
+        line = (await self._stream.read_until(b"\r\n", max_bytes=LINE_BYTES))[:-2]
+        if b"\r" in line or b"\n" in line:  # a proxy may have taken it for the end of the line
+            raise InvalidRequest("A line between the chunks of the body has half a line end in it.")
+        return line
 
     def _ignore(self, size: int) -> None:
         self._ignored += size

@@ -239,6 +239,11 @@ async def test_chunks_are_read_with_extensions_and_trailers(port: int, chunks: b
         b"11111111111111111\r\n",
         b"0\r\nno trailer\r\n\r\n",
         b"0\r\n Folded: a\r\n\r\n",
+        # A proxy that takes half a line end for a whole one would see other chunks, and another request.
+        b"2;\nxx\r\nhe\r\n0\r\n\r\n",
+        b'2;a="\r"\r\nhe\r\n0\r\n\r\n',
+        b"0;\n\r\n\r\n",
+        b"0\r\nA: b\rC: d\r\n\r\n",
         b"1;" + b"x" * (LINE_BYTES + 10) + b"\r\na\r\n0\r\n\r\n",
         (b"1;" + b"x" * 1000 + b"\r\na\r\n") * (IGNORED_BYTES // 1000 + 1) + b"0\r\n\r\n",
         b"0\r\n" + (b"A: " + b"x" * 1000 + b"\r\n") * (IGNORED_BYTES // 1000 + 1) + b"\r\n",
