@@ -1,0 +1,9 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# How long one example takes says more about the machine than about the code; pytest-timeout bounds a test.
+settings.register_profile("cube", deadline=None)
+settings.load_profile("cube")
