@@ -74,8 +74,8 @@ def _reporter(dsn: str, daemon: str) -> _Reporter:
         import sentry_sdk
     except ImportError:
         raise InvalidSettings(
-            "Got a sentry_dsn, and the package sentry-sdk is missing; accepted is none, or an installation"
-            " with the package: pip install 'cube-events[sentry]'."
+            "Got a sentry_dsn, and the package sentry-sdk is missing: install it with"
+            " pip install 'cube-events[sentry]', or leave sentry_dsn empty."
         ) from None
     try:
         sentry_sdk.init(
