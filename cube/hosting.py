@@ -14,6 +14,7 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.opening import opened
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.ports import KeyStore, Store
+from cube.store.url import refuse_foreign
 from cube.web import (
     WORK_SHARE,
     Gate,
@@ -53,6 +54,7 @@ def begun(cls: type[S], arguments: Sequence[str]) -> Iterator[S]:
     """Read the settings and set up the log; a refusal within the block ends the process with a sentence."""
     try:
         settings = load(cls, arguments, os.environ)
+        refuse_foreign(settings.store, settings.foreign)
         set_up_log(settings.program, level=settings.log_level, format=settings.log_format)
         for sentence in unknown_variables(os.environ, [setting.key for setting in settings_of_both()]):
             _log.warning("%s", sentence)

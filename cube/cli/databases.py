@@ -16,7 +16,7 @@ import click
 from cube.environment import Environment
 from cube.errors import NotFound
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
-from cube.store.url import StoreUrl
+from cube.store.url import StoreUrl, refuse_foreign
 
 if TYPE_CHECKING:
     from cube.store.ports import KeyStore
@@ -77,6 +77,7 @@ class Place:
         heeded = ("CUBE_CONFIG", "CUBE_STORE", "CUBE_DATABASE")
         environ = {name: os.environ[name] for name in heeded if name in os.environ}
         settings = load(EvaluatorSettings, words, environ, defaults={"store": STORE})
+        refuse_foreign(settings.store, settings.foreign)
         return cls(settings.store, settings.database, environments_of(settings))
 
     def with_keys(self, work: Callable[[KeyStore], Awaitable[T]], *, create: bool = False) -> T:

@@ -20,7 +20,7 @@ from cube.cli.readiness import until_ready
 from cube.cli.supervisor import Child, Program
 from cube.errors import InvalidSettings
 from cube.settings import CollectorSettings, load
-from cube.store.url import StoreUrl
+from cube.store.url import StoreUrl, refuse_foreign
 
 _PORT = click.IntRange(0, 65_535)
 
@@ -49,6 +49,7 @@ class Plan:
         words = _words(flags)
         defaults = {"store": STORE, "spool.directory": SPOOL}
         chosen = load(CollectorSettings, words, os.environ, defaults=defaults)
+        refuse_foreign(chosen.store, chosen.foreign)
         common = {name: flags[name] for name in ("--config", "--database", "--host", "--insecure")}
         if flags["--store"] is not None or chosen.store == STORE:
             common["--store"] = chosen.store

@@ -16,7 +16,6 @@ from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSe
 from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of
 from cube.settings.variables import from_environment
-from cube.shown import shown
 
 S = TypeVar("S", bound=DaemonSettings)
 Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
@@ -151,15 +150,7 @@ def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
 
 
 def _refuse_contradiction(settings: DaemonSettings) -> None:
-    """Refuse foreign types on SQLite: heeded they would cost every cache, passed over they would mislead.
-
-    And metrics kept shorter than the events that they would be computed of again.
-    """
+    """Refuse metrics that are kept shorter than the events that they would be computed of again."""
     if isinstance(settings, CollectorSettings):
         kept = settings.retention
         refuse_short_metrics(kept.event_days, kept.metric_days, "the settings' retention")
-    if settings.foreign and settings.store.startswith("sqlite:"):
-        raise InvalidSettings(
-            f"Got foreign = {shown(list(settings.foreign))} with the store {settings.store}; accepted is no"
-            " foreign type there: only Cube writes into an SQLite store."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,3 +45,15 @@ class StoreUrl:
         head, slashes, rest = text.partition("//")
         credentials, at, host = rest.rpartition("@")
         return f"{head}{slashes}…@{host}" if at and credentials else text
+
+
+def refuse_foreign(url: str, foreign: Collection[str]) -> None:
+    """Raise `InvalidSettings` where types are foreign in a local store, into which only Cube writes.
+
+    Obeyed they would cost every cache, passed over they would mislead.
+    """
+    if foreign and StoreUrl.parse(url).is_local:
+        raise InvalidSettings(
+            f"Got foreign = {shown(list(foreign))} with the store {url}; accepted is no foreign type there:"
+            " only Cube writes into a store on this machine."
+        )

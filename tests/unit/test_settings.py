@@ -102,15 +102,6 @@ def test_a_list_is_separated_by_commas() -> None:
     assert load(CollectorSettings, [], {"CUBE_FOREIGN": ""}).foreign == ()
 
 
-@pytest.mark.parametrize("cls", [CollectorSettings, EvaluatorSettings])
-def test_foreign_types_are_refused_on_sqlite(cls: type[DaemonSettings]) -> None:
-    assert load(cls, ["--store", "sqlite:data"], {}).foreign == ()
-    with pytest.raises(
-        InvalidSettings, match=r'Got foreign = \["a"\] with the store sqlite:data; accepted is'
-    ):
-        load(cls, ["--store", "sqlite:data"], {"CUBE_FOREIGN": "a"})
-
-
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
