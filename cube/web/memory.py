@@ -25,8 +25,8 @@ MOST_SECONDS = 320.0
 SURPLUS_BYTES = 32 * 2**20
 """So much more than at the least is worth the work, which takes milliseconds."""
 
-COLLECT_SECONDS = 0.1
-"""The event loop stands still while cycles are collected; where it once took longer, it is left."""
+COLLECT_SHARE = 0.01
+"""The event loop stands still while cycles are collected: for this share of the time at most."""
 
 _M_ARENA_MAX = -8
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -64,7 +64,7 @@ class Trimmer:
         self._resident = resident
         self._trim = _malloc_trim() if trim is None else trim
         self._least = resident()
-        self._collecting = 0.0
+        self._collect_again = 0.0
         self._task = asyncio.create_task(self._run(seconds))
 
     def stop(self) -> None:
@@ -87,12 +87,13 @@ class Trimmer:
             wait = seconds if before - after >= SURPLUS_BYTES // 4 else min(2 * wait, MOST_SECONDS)
 
     def _collect(self) -> None:
-        """Free what refers to itself, as a fault and its trace do; not where that takes long."""
-        if self._collecting > COLLECT_SECONDS:
-            return
+        """Free what refers to itself, as a fault and its trace do; the longer it takes, the less often."""
         began = time.perf_counter()
+        if began < self._collect_again:
+            return
         gc.collect()
-        self._collecting = time.perf_counter() - began
+        ended = time.perf_counter()
+        self._collect_again = ended + (ended - began) / COLLECT_SHARE
 
 
 def _malloc_trim() -> Callable[[], object] | None:

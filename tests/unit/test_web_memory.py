@@ -7,6 +7,7 @@ import ctypes
 
 import pytest
 
+from cube.web import memory
 from cube.web.memory import SURPLUS_BYTES, Trimmer, bound_arenas, resident_bytes
 
 
@@ -52,6 +53,34 @@ async def test_where_nothing_can_be_given_back_it_is_tried_less_and_less() -> No
         process.resident += 2 * SURPLUS_BYTES
         await asyncio.sleep(0.3)
         assert 1 <= process.trims <= 8  # 0.002 s, twice that, and so on
+    finally:
+        trimmer.stop()
+
+
+async def test_where_collecting_took_long_it_is_put_off_and_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under a rush there is much to look through; what it leaves in cycles is freed after it."""
+    process, clock, collected = Process(), [1_000.0], []
+
+    def collect() -> int:
+        collected.append(clock[0])
+        clock[0] += 0.5  # the rush
+        return 0
+
+    monkeypatch.setattr(memory.gc, "collect", collect)
+    monkeypatch.setattr(memory.time, "perf_counter", lambda: clock[0])
+    trimmer = Trimmer(lambda: process.resident, process.trim, seconds=0.002)
+    try:
+        process.resident += 2 * SURPLUS_BYTES
+        await process.until_trims(4)
+        assert collected == [1_000.0]
+        clock[0] += 49.0
+        await process.until_trims(process.trims + 2)
+        assert len(collected) == 1
+        clock[0] += 2.0  # so that it stood still for a hundredth of the time
+        await process.until_trims(process.trims + 2)
+        assert len(collected) == 2
     finally:
         trimmer.stop()
 
