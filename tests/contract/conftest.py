@@ -39,6 +39,12 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 @pytest.fixture
+def many(request: pytest.FixtureRequest) -> int:
+    """How many events are many: several blocks of them, and on the tests' MongoDB no more than that takes."""
+    return 10_000 if request.node.callspec.params["database"] in DATABASES else 3_000
+
+
+@pytest.fixture
 async def store(database: Database) -> Store:
     """That database, opened."""
     return await database.open()

@@ -115,13 +115,14 @@ async def test_among_equal_times_ids_are_in_order(store: Store) -> None:
     assert [one.id for one in await _found(store, _expression())] == ids[::-1]
 
 
-async def test_a_limit_among_many_events_of_one_time_is_exact(store: Store) -> None:
+async def test_a_limit_among_many_events_of_one_time_is_exact(store: Store, many: int) -> None:
+    count = 3 * many
     for part in range(3):
-        await store.events.save("test", [event(T0, (i * 7_919) % 30_000) for i in range(part, 30_000, 3)])
+        await store.events.save("test", [event(T0, (i * 7_919) % count) for i in range(part, count, 3)])
 
-    assert [one.id for one in await _found(store, _expression(), limit=2)] == [29_999, 29_998]
-    first = await _found(store, _expression(), limit=2, offset=20_000, newest_first=False)
-    assert [one.id for one in first] == [20_000, 20_001]
+    assert [one.id for one in await _found(store, _expression(), limit=2)] == [count - 1, count - 2]
+    first = await _found(store, _expression(), limit=2, offset=2 * many, newest_first=False)
+    assert [one.id for one in first] == [2 * many, 2 * many + 1]
 
 
 async def test_parts_are_not_empty(store: Store, events: list[Event]) -> None:

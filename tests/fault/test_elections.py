@@ -39,7 +39,7 @@ def commands() -> Iterator[CommandProxy]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3_000)
 async def test_no_election_split_or_lost_reply_loses_an_acknowledged_event(
     commands: CommandProxy, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ BETWEEN = 500
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["sqlite", "mongodb"])
 async def test_no_kill_loses_an_acknowledged_event(kind: str, tmp_path: Path) -> None:
     events = 100_000 if LONG else 25_000
