@@ -21,6 +21,7 @@ from tests.promise.asked import IDS, STEPS, TIMES, Asked
 from tests.promise.model import MAX_VERSIONS
 from tests.promise.places import MongoPlace, Place, SqlitePlace
 from tests.promise.world import COLLECTORS, EVALUATORS, World
+from tests.tools import LONG
 
 __all__ = ["mongo_server"]
 
@@ -164,4 +165,8 @@ def test_no_interleaving_on_mongodb_yields_a_stale_metric(
 ) -> None:
     # A killed actor stands at its gate for good: no timeout of the store's may wake it.
     monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)
-    _run(lambda: PromiseMachine(lambda: MongoPlace(mongo_server), TIMES[::3]), examples=4, steps=15)
+    _run(
+        lambda: PromiseMachine(lambda: MongoPlace(mongo_server), TIMES[::3]),
+        examples=4 if LONG else 2,
+        steps=15,
+    )
