@@ -34,6 +34,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 URL_VARIABLE = "CUBE_TEST_MONGO_URL"
 SET_NAME = "tests"
+_TEST_COMMANDS = ("--setParameter", "enableTestCommands=1")  # `failCommand` among them
 
 
 @pytest.fixture(scope="session")
@@ -177,10 +178,18 @@ def _command(directory: Path, port: int) -> list[str]:
     mongod = shutil.which("mongod")
     if mongod is not None:
         where = ["--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(directory)]
-        return [mongod, *where, "--replSet", SET_NAME, "--wiredTigerCacheSizeGB", "0.25"]
+        return [mongod, *where, "--replSet", SET_NAME, "--wiredTigerCacheSizeGB", "0.25", *_TEST_COMMANDS]
     secantusd = Path(sys.executable).with_name("secantusd-py")
     storage = directory / "storage"
-    return [str(secantusd), "--sync-on-commit", "--storage-path", str(storage), "--port", str(port)]
+    return [
+        str(secantusd),
+        "--sync-on-commit",
+        "--enable-test-commands",
+        "--storage-path",
+        str(storage),
+        "--port",
+        str(port),
+    ]
 
 
 def _die_with_parent() -> None:

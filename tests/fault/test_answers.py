@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bson.datetime_ms import DatetimeMS
+from pymongo.errors import OperationFailure
 
 from cube import mongo
 from cube.errors import InvalidEvent, Unavailable
@@ -211,3 +212,29 @@ async def test_events_are_never_older_than_the_revisions_read_before_them(
                 found = {str(id) for _, id, _ in await rows(store)}  # in a session of its own
             assert (found == {"before", "after"}) is (concern == "majority")
             assert bool(cluster.stale_reads) is (concern == "local")
+
+
+@pytest.mark.parametrize("code", [91, 189, 10107, 11602])
+async def test_a_server_that_fails_by_itself_is_met_as_the_proxy_makes_it_fail(
+    mongo_server: MongoServer, code: int
+) -> None:
+    """Where it offers ``failCommand``: with a retryable error the write is repeated, else it is told."""
+    name = mongo_server.database()
+    store = await mongo.open_store(mongo_server.url, name)
+    admin = store._layout.client.get_database("admin")
+    try:
+        await store.events.save("test", [event(T0, "before")])
+        data = {"failCommands": ["insert"], "errorCode": code, "errorLabels": ["RetryableWriteError"]}
+        fail = {"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data}
+        try:
+            await admin.command(fail)
+        except OperationFailure:
+            pytest.skip("the server offers no failCommand")
+        await store.events.save("test", [event(T0, "repeated")])
+        await admin.command({**fail, "data": {"failCommands": ["insert"], "errorCode": 8}})
+        with pytest.raises(Unavailable, match="code 8"):
+            await store.events.save("test", [event(T0, "told")])
+        assert sorted(str(id) for _, id, _ in await rows(store)) == ["before", "repeated"]
+    finally:
+        await store.close()
+        mongo_server.forget(name)
