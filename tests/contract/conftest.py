@@ -1,7 +1,6 @@
 """One database a test, of every kind in `databases.DATABASES`, and MongoDB's over both clients.
 
-What takes minutes is in the long runs alone: Motor's client, and a cluster that loses the reply to a write
-and interrupts a read.
+What takes minutes is in the long runs alone: Motor's client, and a cluster that loses the reply to a write.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from cube import mongo
 from cube.event import Event
 from cube.mongo.documents import encode
 from cube.store.ports import Store
-from tests.fault.commands import WRITES, Cluster, Fault, error
+from tests.fault.commands import WRITES, Cluster, Fault
 from tests.mongo_server import MongoServer
 
 
@@ -65,13 +65,10 @@ class MongoDatabase:
 
 @asynccontextmanager
 async def on_cluster(server: MongoServer) -> AsyncIterator[MongoDatabase]:
-    """The same over what says that it is a cluster, where drivers repeat what goes wrong once."""
+    """The same over what says that it is a cluster, and loses the reply to the first write of events."""
     with Cluster(server.port, server.url) as cluster:
         async with MongoDatabase.make(server, None, cluster.url) as database:
-            cluster.faults = [
-                Fault(WRITES, executed=True, cut=True, times=1),
-                Fault(["find"], answer=error(11602, "InterruptedDueToReplStateChange"), times=1),
-            ]
+            cluster.faults = [Fault(WRITES, "_events", executed=True, cut=True, times=1)]
             yield database
     with warnings.catch_warnings():  # PyMongo and asyncio leave sockets that were cut to the collector
         warnings.simplefilter("ignore", ResourceWarning)
