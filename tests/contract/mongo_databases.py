@@ -6,16 +6,17 @@ import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from cube import mongo
+from cube.errors import Unavailable
 from cube.event import Event
 from cube.mongo.documents import encode
 from cube.store.ports import Store
-from tests.fault.commands import WRITES, Cluster, Fault
+from tests.fault.commands import Cluster, Fault
 from tests.mongo_server import MongoServer
 
 
@@ -63,12 +64,32 @@ class MongoDatabase:
             await client[self._name][f"{type}_events"].insert_many([encode(event) for event in events])
 
 
+class ClusterDatabase(MongoDatabase):
+    """One that saves again what was not known to be stored, as the spool does.
+
+    PyMongo repeats a write whose reply was lost, but not where its monitor has just lost the server too.
+    """
+
+    async def open(self) -> Store:
+        store: Any = await super().open()
+        save = store.events.save
+
+        async def again(type: str, events: Sequence[Event]) -> None:
+            try:
+                await save(type, events)
+            except Unavailable:
+                await save(type, events)
+
+        store.events.save = again
+        return cast("Store", store)
+
+
 @asynccontextmanager
 async def on_cluster(server: MongoServer) -> AsyncIterator[MongoDatabase]:
-    """The same over what says that it is a cluster, and loses the reply to the first write of events."""
+    """The same over what says that it is a cluster, and loses the reply to the first events stored."""
     with Cluster(server.port, server.url) as cluster:
-        async with MongoDatabase.make(server, None, cluster.url) as database:
-            cluster.faults = [Fault(WRITES, "_events", executed=True, cut=True, times=1)]
+        async with ClusterDatabase.make(server, None, cluster.url) as database:
+            cluster.faults = [Fault(("insert", "update"), "_events", executed=True, cut=True, times=1)]
             yield database
     with warnings.catch_warnings():  # PyMongo and asyncio leave sockets that were cut to the collector
         warnings.simplefilter("ignore", ResourceWarning)
