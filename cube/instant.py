@@ -25,6 +25,7 @@ EARLIEST_PLAUSIBLE: Final = 10**11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY: Final = 86_400_000
+_CYCLE: Final = 146_097 * _DAY  # the calendar repeats itself after 400 years
 _DIGITS = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{0,20})?", re.ASCII)
 _LOST_PLUS = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) ([0-9]{2}:?[0-9]{2})$", re.ASCII)
@@ -102,9 +103,16 @@ def parse_any_unit(value: object) -> int:
 
 
 def format(time: int) -> str:
-    """Write an instant as ``2011-09-12T21:33:12.000Z``."""
-    moment = _EPOCH + time * _MILLISECOND
-    return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}.{time % 1000:03}Z"
+    """Write an instant as ``2011-09-12T21:33:12.000Z``.
+
+    A bucket may begin or end just outside the years 1 to 9999: such a year is written as ECMAScript does,
+    ``+010000`` or ``-000001``, the year 0 as ``0000``.
+    """
+    cycles, rest = divmod(time, _CYCLE)
+    moment = _EPOCH + rest * _MILLISECOND
+    year = moment.year + cycles * 400
+    shown_year = f"{year:04}" if 0 <= year <= 9999 else f"{year:+07}"
+    return f"{shown_year}-{moment:%m-%dT%H:%M:%S}.{time % 1000:03}Z"
 
 
 def from_datetime(moment: datetime) -> int:

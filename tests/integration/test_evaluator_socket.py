@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cube import instant
 from cube.environment import DEFAULT
 from tests.evaluator_running import DAY, Running, Socket, event, known_events, running
 
@@ -36,6 +37,19 @@ async def test_metrics_end_with_a_message_of_the_stop(made: Running) -> None:
         {"time": "2011-07-17T23:00:00.000Z", "value": 2},
         {"time": "2011-07-18T00:00:00.000Z"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("stop", "last"),
+    [(instant.LATEST, "+010000-01-01T00:00:00.000Z"), (instant.EARLIEST, "0001-01-01T00:00:00.000Z")],
+)
+async def test_metrics_to_the_last_instant_end_with_a_message_too(
+    made: Running, stop: int, last: str
+) -> None:
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="2", step=10_000, start=stop, stop=stop)
+
+    assert await socket.some(1) == [{"time": last}]
 
 
 async def test_events_descend_to_their_end(made: Running) -> None:

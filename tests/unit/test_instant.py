@@ -189,6 +189,18 @@ def test_what_is_written_is_read_back(time: int) -> None:
     assert instant.parse(text) == instant.parse(text.replace("T", " ")) == instant.parse(str(time)) == time
 
 
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (instant.LATEST + 1, "+010000-01-01T00:00:00.000Z"),
+        (instant.EARLIEST - 1, "0000-12-31T23:59:59.999Z"),
+        (instant.EARLIEST - 367 * 86_400_000, "-000001-12-31T00:00:00.000Z"),
+    ],
+)
+def test_the_edges_of_buckets_just_outside_the_years_are_written_too(time: int, text: str) -> None:
+    assert instant.format(time) == text
+
+
 @given(INSTANTS, INSTANTS)
 def test_written_instants_sort_as_the_times_do(a: int, b: int) -> None:
     assert (instant.format(a) < instant.format(b)) == (a < b)
