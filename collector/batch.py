@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from collector.unknown_keys import UnknownKeys
-from cube.environment import Caller
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
-from cube.event import ABSENT, Event
+from cube.model.environment import Caller
+from cube.model.event import ABSENT, Event
 from cube.web import json_text
 
 

@@ -12,7 +12,7 @@ from collector.batch import Batch
 from collector.figures import DatagramFigures
 from collector.intake import Intake, Intakes
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
-from cube.event import Event
+from cube.model.event import Event
 from cube.web import Gate, address, open_datagrams, turn_away
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20

@@ -10,9 +10,9 @@ from typing import Any
 from collector.batch import Batch, Limits, Message, read_batch_aside, read_message_aside
 from collector.decoding import Decoding
 from collector.intake import Intake, Intakes
-from cube.environment import Caller
 from cube.errors import AccessDenied, CubeError, Unavailable
-from cube.event import ABSENT
+from cube.model.environment import Caller
+from cube.model.event import ABSENT
 from cube.web import Link, Reply, Request
 
 WINDOW = 1_000

@@ -21,8 +21,8 @@ from collector.leaps import Kept
 from collector.parcel import Parcel, locate
 from collector.unknown_keys import UnknownKeys
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
-from cube.event import Event
-from cube.horizon import Horizon
+from cube.model.event import Event
+from cube.model.horizon import Horizon
 
 _Part: TypeAlias = "tuple[Sequence[Event], int, Sequence[int] | None]"
 

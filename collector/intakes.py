@@ -13,14 +13,14 @@ from collector.figures import IntakeFigures, SpoolFigures
 from collector.intake import Intake, Saver
 from collector.leaps import Kept
 from collector.relay import Direct, Relay
-from cube.environment import Ages
 from cube.errors import Unavailable
-from cube.horizon import Horizon
+from cube.model.environment import Ages
+from cube.model.horizon import Horizon
+from cube.model.tier import DAY, MINUTE, Tier
 from cube.settings import CollectorSettings, environments_of
 from cube.spool import Delivery, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
-from cube.tier import DAY, MINUTE, Tier
 
 
 async def open_intakes(

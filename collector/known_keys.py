@@ -11,8 +11,8 @@ import msgspec
 
 from collector.intakes import has_spool
 from cube import private
-from cube.environment import Key
 from cube.errors import InvalidSettings, Unavailable
+from cube.model.environment import Key
 from cube.settings import CollectorSettings
 from cube.spool import store_mark
 from cube.store.ports import KeyStore

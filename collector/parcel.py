@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cube.errors import InvalidEvent
-from cube.event import Event
+from cube.model.event import Event
 
 
 @dataclass(slots=True, eq=False)

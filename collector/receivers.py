@@ -14,8 +14,8 @@ from collector.figures import DatagramFigures
 from collector.intake import Intakes
 from collector.unknown_keys import UnknownKeys
 from cube.errors import CubeError
-from cube.event import Event
-from cube.horizon import Horizon
+from cube.model.event import Event
+from cube.model.horizon import Horizon
 from cube.settings import CollectorSettings
 from cube.web import Gate
 

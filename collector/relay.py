@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from cube.errors import InvalidEvent, Unavailable
-from cube.event import Event
+from cube.model.event import Event
 from cube.spool import Spool, Ticket
 from cube.store.ports import EventStore
 

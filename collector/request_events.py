@@ -10,7 +10,7 @@ from collector.batch import Batch
 from collector.dialects.snowplow.network_user import is_anonymous
 from collector.intake import Intakes
 from cube.errors import CubeError
-from cube.event import Event, make_id
+from cube.model.event import Event, make_id
 from cube.web import Gate, Request, kind_of
 
 TYPE = "cube_request"

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from collector.figures import RetentionFigures
 from collector.leaps import Leaps
 from cube.errors import Unavailable
+from cube.model.tier import DAY
 from cube.store.ports import Store
-from cube.tier import DAY
 
 _log = logging.getLogger(__name__)
 

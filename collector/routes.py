@@ -10,7 +10,7 @@ from collector.batch import Limits
 from collector.decoding import Decoding
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
-from cube.environment import Scope
+from cube.model.environment import Scope
 from cube.web import Operation, Route, Telemetry, json_text, with_standard_routes
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from cube.event_keys import left_out, meant
+from cube.model.event_keys import left_out, meant
 
 _MAX_KEYS = 100  # different ones of one batch that are told apart
 _MAX_TOLD = 10

@@ -44,7 +44,7 @@ class InvalidRequest(CubeError):
 
 
 class InvalidEvent(InvalidRequest):
-    """An event breaks the rules of `cube.event`.
+    """An event breaks the rules of `cube.model.event`.
 
     Details: ``index`` (its place in the batch, from 0), ``field`` (the path in it), ``id``.
     """

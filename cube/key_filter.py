@@ -1,4 +1,4 @@
-"""Key filters: what of the events of a type the holder of a key may see; see `cube.environment.Key`."""
+"""Key filters: what of the events of a type the holder of a key may see; see `cube.model.environment.Key`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from cube.columns import check
-from cube.environment import Caller, Key
 from cube.errors import AccessDenied, InvalidRequest, InvalidSettings
 from cube.expression import parse_filters
 from cube.expression.nodes import EventExpression, Filter
+from cube.model.environment import Caller, Key
 from cube.shown import shown
 
 

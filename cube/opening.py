@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cube.environment import Environment
+from cube.model.environment import Environment
 from cube.store.ports import KeyStore, Store
 from cube.store.url import StoreUrl
 

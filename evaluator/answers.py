@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from cube import instant
-from cube.event import ABSENT
-from cube.metric import Group
-from cube.span import Span
+from cube.model import instant
+from cube.model.event import ABSENT
+from cube.model.metric import Group
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.find import Found
-from cube.tier import Tier
 from evaluator.series import Series
 
 Row: TypeAlias = "dict[str, Any]"

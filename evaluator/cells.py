@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.expression.nodes import Reduction
-from cube.metric import Group, group_key
-from cube.reduce import REDUCES, Partial, Reduce
+from cube.model.metric import Group, group_key
+from cube.model.reduce import REDUCES, Partial, Reduce
 
 GroupKey: TypeAlias = "tuple[int, Group]"
 State: TypeAlias = "dict[GroupKey | None, Partial]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from cube.span import Span
+from cube.model.span import Span
 from cube.store.ports import Cell, MetricStore, ReadSession, Revisions
 from cube.store.slices import in_thread
 from cube.store.terms import Pace

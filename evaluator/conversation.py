@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from cube.environment import Caller
 from cube.errors import InvalidRequest, Overloaded, Unavailable
-from cube.event import ABSENT
+from cube.model.environment import Caller
+from cube.model.event import ABSENT
 from cube.web import Link, json_text
 from evaluator.passes import Passes
 from evaluator.pieces import Pieces

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cube.environment import Scope
-from cube.tier import TEN_SECONDS, TIERS
+from cube.model.environment import Scope
+from cube.model.tier import TEN_SECONDS, TIERS
 from cube.web import Operation, Parameter
 from cube.web.route import Answer
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from cube.environment import Caller
-from cube.span import Span
+from cube.model.environment import Caller
+from cube.model.span import Span
 from cube.store.find import find
 from cube.store.ports import Store
 from cube.store.slices import in_thread

@@ -6,9 +6,9 @@ import asyncio
 
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.slices import in_thread
-from cube.tier import Tier
 from evaluator.pyramid import Pyramid
 from evaluator.series import Bounds, Series, compute, reductions
 from evaluator.turns import Effort, Turns

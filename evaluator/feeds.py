@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
-from cube import instant
+from cube.model import instant
 from evaluator.answers import event_rows
 from evaluator.aside import aside
 from evaluator.conversation import Channel

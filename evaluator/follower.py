@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from cube.errors import Overloaded
-from cube.event import EventId, id_key
-from cube.span import Span
+from cube.model.event import EventId, id_key
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
 from cube.store.find import Found
-from cube.tier import TEN_SECONDS
 from evaluator.query import EventQuery
 from evaluator.window import Arrival
 

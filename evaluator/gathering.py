@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from cube.expression.nodes import Reduction
-from cube.reduce import REDUCES, Partial
+from cube.model.reduce import REDUCES, Partial
 from evaluator.cells import GroupKey, State, merge_states
 from evaluator.refusals import TooMuch
 from evaluator.series import Bounds

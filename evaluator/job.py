@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from cube.columns import SEMANTICS
 from cube.expression.nodes import Reduction
-from cube.reduce import REDUCES
-from cube.span import Span
+from cube.model.reduce import REDUCES
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.ports import CacheKey, Cell
-from cube.tier import Tier
 from evaluator import cells
 from evaluator.cells import State
 from evaluator.sharing import Contents, Gaps

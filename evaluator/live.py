@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cube.errors import Overloaded, Unavailable
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.ports import Revisions
-from cube.tier import Tier
 from evaluator.answers import metric_rows
 from evaluator.aside import Clock, aside
 from evaluator.deadline import Deadline

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
 from cube.store.ports import Revisions
 from cube.store.slices import in_thread
-from cube.tier import TEN_SECONDS
 from evaluator.follower import Follower
 from evaluator.stream_reading import Reading
 from evaluator.window import Arrival, Window, merged

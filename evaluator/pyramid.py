@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from cube.expression import print_expression
 from cube.expression.nodes import Reduction
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import SECOND, TEN_SECONDS, Tier
 from cube.store.ports import ReadSession, Revisions, Store
 from cube.store.slices import in_thread
 from cube.store.terms import Terms
-from cube.tier import SECOND, TEN_SECONDS, Tier
 from evaluator import cells
 from evaluator.computation import Computation
 from evaluator.deadline import within

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cube import instant
 from cube.columns import check
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
+from cube.model import instant
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS, TIERS, Tier
 from cube.settings import EvaluatorLimits, StreamSettings
 from cube.shown import shown
-from cube.span import Span
-from cube.tier import TEN_SECONDS, TIERS, Tier
 
 E = TypeVar("E", EventExpression, MetricExpression)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from cube.environment import Caller
 from cube.expression.nodes import (
     EventExpression,
     Filter,
@@ -18,11 +17,12 @@ from cube.expression.nodes import (
     Sum,
 )
 from cube.key_filter import filters_of
+from cube.model.environment import Caller
 
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """Bounds every expression of one caller; see `cube.environment.Key`."""
+    """Bounds every expression of one caller; see `cube.model.environment.Key`."""
 
     caller: Caller
     filters: tuple[Filter, ...] = ()

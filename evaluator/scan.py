@@ -10,12 +10,12 @@ from typing import Protocol, cast
 
 from cube.columns import Block, grouped_partials, has_patterns, needed, partials
 from cube.expression.nodes import Reduction
-from cube.reduce import REDUCES
-from cube.span import Span
+from cube.model.reduce import REDUCES
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.ports import ReadSession
 from cube.store.slices import Slices, in_thread
 from cube.store.terms import Pace
-from cube.tier import Tier
 from evaluator.cells import State
 from evaluator.figures import Figures
 from evaluator.gathering import Gathering

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from cube.errors import CubeError
-from cube.event import Event, make_id
+from cube.model.event import Event, make_id
 from cube.store.ports import EventStore
 from cube.web import Request, kind_of
 from evaluator.aside import Clock

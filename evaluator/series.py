@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
-from cube.reduce import REDUCES
+from cube.model.reduce import REDUCES
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.settings import EvaluatorLimits
-from cube.span import Span
-from cube.tier import Tier
 from evaluator.cells import Floats, GroupKey, decode_groups, decode_values
 from evaluator.refusals import TooMuch
 

@@ -10,12 +10,12 @@ from typing import Final, cast
 
 from cube.columns import Block, has_patterns
 from cube.expression.nodes import EventExpression
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
 from cube.store.find import search
 from cube.store.ports import EventStore, ReadSession, Revisions
 from cube.store.slices import Slices
 from cube.store.terms import Pace, Terms
-from cube.tier import TEN_SECONDS
 from evaluator.aside import Clock
 from evaluator.scan import runs
 from evaluator.series import Bounds

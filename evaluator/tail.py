@@ -15,7 +15,7 @@ from typing import Any
 
 from cube.errors import Overloaded, Unavailable
 from cube.expression.nodes import EventExpression
-from cube.span import Span
+from cube.model.span import Span
 from cube.store.find import Found
 from cube.store.slices import in_thread
 from evaluator.answers import event_rows

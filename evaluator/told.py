@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cube.span import Span
-from cube.tier import Tier
+from cube.model.span import Span
+from cube.model.tier import Tier
 from evaluator.answers import group_shown, metric_row, texts
 from evaluator.cells import Floats, GroupKey
 from evaluator.series import Series

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns import Block, project, selected
-from cube.event import ABSENT, EventId
 from cube.expression.nodes import EventExpression
-from cube.span import Span
-from cube.tier import TEN_SECONDS
+from cube.model.event import ABSENT, EventId
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
 
 Digests: TypeAlias = npt.NDArray[np.int64]
 

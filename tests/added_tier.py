@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import replace
 
-from cube import tier
+from cube.model import tier
 
 QUARTER = 900_000
 
@@ -28,7 +28,7 @@ def add() -> None:
 
 
 async def ask(store: str, step: int, start: int, stop: int, expression: str) -> list[float | None]:
-    from cube.environment import DEFAULT, Environment
+    from cube.model.environment import DEFAULT, Environment
     from cube.opening import opened
     from tests.evaluator_running import bench_on
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
-from cube.environment import DEFAULT
-from cube.event import Event, EventId
+from cube.model.environment import DEFAULT
+from cube.model.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
 from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import MetricStore, Names, ReadSession

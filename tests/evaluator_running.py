@@ -14,18 +14,18 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from cube import instant
 from cube.columns import Block
-from cube.environment import DEFAULT
-from cube.event import ABSENT, Event, EventId, make_id
 from cube.expression import parse_metric
+from cube.model import instant
+from cube.model.environment import DEFAULT
+from cube.model.event import ABSENT, Event, EventId, make_id
+from cube.model.span import Span
+from cube.model.tier import TIERS, Tier
 from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
-from cube.span import Span
 from cube.sqlite import open_store
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
 from cube.store.terms import FREELY, Pace, Terms
-from cube.tier import TIERS, Tier
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation
 from evaluator.figures import Figures

@@ -17,8 +17,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from cube import instant
 from cube.client import Evaluator
+from cube.model import instant
 from tests.daemon import daemon
 from tests.tools import NODE, node_package
 

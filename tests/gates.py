@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cube.environment import DEFAULT, Environment
-from cube.origin import OriginPattern
+from cube.model.environment import DEFAULT, Environment
+from cube.model.origin import OriginPattern
 from cube.web import Gate, KeyRing
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from collector.batch import Limits
 from collector.dialects.dialect import Draft, Refusal
 from collector.dialects.numbers import doubled
-from cube.environment import Caller
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
-from cube.event import ABSENT, Event
-from cube.horizon import Horizon
+from cube.model.environment import Caller
+from cube.model.event import ABSENT, Event
+from cube.model.horizon import Horizon
 from cube.web import json_text
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id

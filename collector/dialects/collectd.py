@@ -18,9 +18,9 @@ from collector.dialects.collectd_rates import COUNTED, Reading, difference, rate
 from collector.dialects.dialect import Context, Dialect, DialectState, Draft, Endpoint, Refusal, Translation
 from collector.dialects.identity import hashed
 from collector.dialects.shown import shown
-from cube import instant
 from cube.errors import CubeError, InvalidRequest, Unauthenticated
-from cube.event import ABSENT, MAX_ID_LENGTH
+from cube.model import instant
+from cube.model.event import ABSENT, MAX_ID_LENGTH
 from cube.web import Reply, Request, refusal
 
 TYPE: Final = "collectd"

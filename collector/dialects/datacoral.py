@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Draft, Refusal
 from collector.dialects.shown import shown
-from cube.environment import Credentials
 from cube.errors import InvalidRequest
+from cube.model.environment import Credentials
 from cube.web import Request, json_text
 
 KEYS: Final = frozenset({"x_api_key", "apiKey"})

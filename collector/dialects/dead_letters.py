@@ -9,8 +9,8 @@ from typing import Any, Final
 from collector.dialects.dialect import Refusal
 from collector.dialects.redaction import Redaction
 from cube.errors import InvalidEvent
-from cube.event import Event
-from cube.tier import HOUR
+from cube.model.event import Event
+from cube.model.tier import HOUR
 from cube.web import json_text
 
 REJECTED: Final = "cube_rejected"

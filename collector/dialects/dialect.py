@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from cube.environment import Credentials
 from cube.errors import CubeError
-from cube.event import ABSENT
 from cube.expression.nodes import EventExpression
-from cube.span import Span
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
+from cube.model.span import Span
 from cube.store.find import Found
 from cube.web import Parameter, Reply, Request
 
@@ -49,7 +49,7 @@ class Draft:
     ``name``: the event's foreign name. It becomes the type by `collector.dialects.naming.slug`, unless
     the environment has too many types of this dialect. ``fixed``: the name is a type as it stands, a
     word of the protocol. ``time``: milliseconds, or text as
-    `cube.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
+    `cube.model.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
     `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
     draft turns out not to be a valid event.
     """

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from cube.web import json_text
 
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import Final
 
-from cube.event import MAX_TYPE_LENGTH
+from cube.model.event import MAX_TYPE_LENGTH
 
 DIGEST_LENGTH: Final = 10
 """Hexadecimal digits of a hash: of a thousand names that are alike but for it, two share it once in

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cube.event import MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
+from cube.model.event import MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
 
 LONGEST: Final = 400
 """Python's clients write large floats without an exponent: up to 309 digits."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from collector.dialects.dialect import Search
-from cube.environment import Caller
 from cube.errors import Overloaded
-from cube.event import ABSENT
 from cube.key_filter import filters_of
+from cube.model.environment import Caller
+from cube.model.event import ABSENT
 from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadSession

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from cube.environment import MADE_KEY
-from cube.event import MAX_INTEGER, MIN_INTEGER
+from cube.model.environment import MADE_KEY
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.shown import shown
 from cube.web import json_text
 

@@ -17,10 +17,10 @@ from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.pixel import PIXEL
 from collector.dialects.shown import shown
-from cube import instant
-from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
 from cube.web import Reply, Request
 from cube.web.json_text import decode_leniently, encode
 from cube.web.request import refusal

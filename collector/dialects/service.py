@@ -29,9 +29,9 @@ from collector.dialects.storing import store
 from collector.dialects.turns import Turns, aside
 from collector.dialects.type_names import TypeNames
 from collector.intake import Intake
-from cube.environment import Caller, Credentials, Scope
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
-from cube.event import Event
+from cube.model.environment import Caller, Credentials, Scope
+from cube.model.event import Event
 from cube.web import Operation, Reply, Request, Route, standard_credentials
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)

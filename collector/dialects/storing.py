@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from collector.batch import Batch
 from collector.intake import Intake
-from cube import instant
 from cube.errors import InvalidEvent
-from cube.event import Event
-from cube.span import Span
+from cube.model import instant
+from cube.model.event import Event
+from cube.model.span import Span
+from cube.model.tier import WEEK
 from cube.store.ports import EventStore
-from cube.tier import WEEK
 
 
 class Refused(NamedTuple):

@@ -9,7 +9,7 @@ from collector.dialects.dialect import Context, Refusal
 from collector.dialects.numbers import doubled
 from collector.dialects.tracardi_payload import Payload
 from cube.errors import InvalidEvent
-from cube.event import MAX_DATA_DEPTH, Event
+from cube.model.event import MAX_DATA_DEPTH, Event
 from cube.web import Request
 
 SECRETS: Final = frozenset(

@@ -11,9 +11,9 @@ from uuid import UUID, uuid4, uuid5
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
 from collector.dialects.tracardi_common import common_parts
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.event import ABSENT
 from cube.web import Reply, Request, json_text
 
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from collector.dialects.shown import shown
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import MAX_ID_LENGTH
+from cube.model import instant
+from cube.model.event import MAX_ID_LENGTH
 
 Location: TypeAlias = "tuple[str | int, ...]"
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from collector.dialects.dialect import Draft
 from collector.dialects.naming import marked, slug
-from cube.event import MAX_TYPE_LENGTH
+from cube.model.event import MAX_TYPE_LENGTH
 from cube.shown import shown
 from cube.store.ports import Names
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
-from cube import instant
 from cube.cli.key_option import key_option
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.client.exchange import EVALUATOR_URL, NO_RETRIES
-from cube.event import ABSENT
-from cube.metric import Metric
+from cube.model import instant
+from cube.model.event import ABSENT
+from cube.model.metric import Metric
 
 Command: TypeAlias = Callable[..., None]
 Row: TypeAlias = Mapping[str, Any]

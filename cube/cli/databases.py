@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
-from cube.environment import Environment
 from cube.errors import NotFound
+from cube.model.environment import Environment
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
 from cube.store.url import StoreUrl, refuse_foreign
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from cube.errors import InvalidEvent
-from cube.event import Event
+from cube.model.event import Event
 
 LONGEST_LINE = 16 * 2**20
 """Bytes; no collector takes a longer event."""

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import click
 
 from cube.cli.databases import Place, settings_options
-from cube.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.errors import InvalidRequest, NotFound
-from cube.event import is_type
+from cube.model.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
+from cube.model.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
 from cube.shown import shown
 

@@ -20,7 +20,7 @@ from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt, unwritable
 from cube.client.emitter import Emitter
 from cube.client.exchange import COLLECTOR_URL
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
-from cube.event_keys import left_out
+from cube.model.event_keys import left_out
 
 SHOWN_LINES = 10
 """So many bad lines are told one by one; of more only the number is."""

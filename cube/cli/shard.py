@@ -8,7 +8,7 @@ import click
 
 from cube.cli.databases import database_options
 from cube.errors import InvalidRequest
-from cube.event import is_type
+from cube.model.event import is_type
 from cube.shown import shown
 from cube.store.url import StoreUrl
 

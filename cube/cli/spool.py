@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import click
 
-from cube import instant
-from cube.environment import DEFAULT, Environment
 from cube.errors import NotFound
+from cube.model import instant
+from cube.model.environment import DEFAULT, Environment
 from cube.spool import Delivery, Spool, inspect_all, put_away, store_mark
 
 Command: TypeAlias = Callable[..., None]

@@ -7,10 +7,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from cube import instant
 from cube.client.exchange import EVALUATOR_URL, Exchange, Retries
-from cube.event import ABSENT
-from cube.metric import Metric
+from cube.model import instant
+from cube.model.event import ABSENT
+from cube.model.metric import Metric
 
 Instant: TypeAlias = "int | str | datetime"
 """Milliseconds since 1970, ISO 8601, or a datetime (without zone: UTC)."""
@@ -21,7 +21,7 @@ class FoundEvent:
     """One event of an answer.
 
     ``time``: milliseconds since 1970. ``id``: None where no client gave one. ``data``: the fields that
-    were asked for; `cube.event.ABSENT` where none were.
+    were asked for; `cube.model.event.ABSENT` where none were.
     """
 
     time: int
@@ -56,7 +56,7 @@ class Evaluator:
     ) -> list[Metric]:
         """Return the values of a metric expression, one for each bucket (and group), ascending.
 
-        ``step``: milliseconds, one of `cube.tier.TIERS`.
+        ``step``: milliseconds, one of `cube.model.tier.TIERS`.
         """
         asked = _parameters(expression=expression, step=step, start=start, stop=stop, limit=limit)
         return [

@@ -1,6 +1,6 @@
 """Events as numpy columns: what filters, values and reduces mean, over whole blocks at once.
 
-The plain definitions, one event at a time, are in `matching`, `values` and `cube.reduce`; the rest does
+The plain definitions, one event at a time, are in `matching`, `values` and `cube.model.reduce`; the rest does
 the same to whole columns and is tested against them.
 """
 
@@ -12,7 +12,7 @@ from cube.columns.patterns import check, has_patterns
 from cube.columns.selection import needed, project, selected
 
 SEMANTICS = 1
-"""The version of the rules in this package and in `cube.reduce`, part of every cache key.
+"""The version of the rules in this package and in `cube.model.reduce`, part of every cache key.
 
 To be raised with every change that may change a number, so that no number of the old rules is used.
 """

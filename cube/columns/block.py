@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.event import ABSENT, EventId
+from cube.model.event import ABSENT, EventId
 
 
 class Block:

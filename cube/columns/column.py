@@ -14,7 +14,7 @@ from cube.columns.functions import Floats
 from cube.columns.kinds import Kind, kinds_of_classes
 from cube.columns.matching import Path
 from cube.columns.values import as_number, read
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.intp]

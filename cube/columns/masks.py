@@ -20,9 +20,9 @@ from cube.columns.column import Booleans, Column, searched
 from cube.columns.functions import Floats
 from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import compares_one, passes_any, reached
-from cube.event import ABSENT
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
 from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
+from cube.model.event import ABSENT
 
 _EXACT_BOUND = 2.0**53  # below it in magnitude every integer is a float of its own
 _EQUALITY = (False, True, False)

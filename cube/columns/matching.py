@@ -13,9 +13,9 @@ from itertools import zip_longest
 from typing import Any, assert_never
 
 from cube.columns.kinds import Kind, kind_of
-from cube.event import ABSENT
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
 from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
+from cube.model.event import ABSENT
 
 Path = Sequence["str | int"]
 

@@ -1,8 +1,8 @@
 """Reduces over whole blocks: the partials of every bucket, and of every group in it.
 
 The rows that count are put in order of bucket (and group); a *segment* is a run of rows of one bucket
-and group. The partials are those of `cube.reduce`, which defines them one event at a time; a reduce that
-is not in `FAST` is computed by that definition.
+and group. The partials are those of `cube.model.reduce`, which defines them one event at a time; a reduce
+that is not in `FAST` is computed by that definition.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from cube.columns.kinds import Kind
 from cube.columns.masks import mask
 from cube.columns.samples import keys, numbers, present
 from cube.columns.values import group_of
-from cube.event import EventId, id_key
 from cube.expression.nodes import Field, Reduction
-from cube.metric import Group, group_key
-from cube.reduce import REDUCES, Deviations, IdKey, Partial, Sample, exact_sum
-from cube.tier import Tier
+from cube.model.event import EventId, id_key
+from cube.model.metric import Group, group_key
+from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample, exact_sum
+from cube.model.tier import Tier
 
 GroupKey: TypeAlias = "tuple[int, Group]"
-"""What `cube.metric.group_key` returns."""
+"""What `cube.model.metric.group_key` returns."""
 
 Edge: TypeAlias = tuple[int, IdKey, float]
 

@@ -11,7 +11,6 @@ from cube.columns.kinds import Kind
 from cube.columns.masks import mask
 from cube.columns.matching import Path
 from cube.columns.values import fields, read
-from cube.event import ABSENT
 from cube.expression.nodes import (
     And,
     Comparison,
@@ -23,6 +22,7 @@ from cube.expression.nodes import (
     Or,
     Reduction,
 )
+from cube.model.event import ABSENT
 
 
 def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:

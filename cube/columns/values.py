@@ -12,9 +12,9 @@ import numpy as np
 from cube.columns.functions import FUNCTIONS
 from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import Path
-from cube.event import ABSENT
 from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
-from cube.metric import Group
+from cube.model.event import ABSENT
+from cube.model.metric import Group
 
 
 def read(data: Any, path: Path) -> Any:

@@ -34,7 +34,7 @@ from cube.expression.numeral import normal
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.source import Source
 from cube.expression.tokens import build
-from cube.reduce import REDUCES
+from cube.model.reduce import REDUCES
 
 
 def parse_metric(text: str) -> MetricExpression:

@@ -126,7 +126,7 @@ class EventExpression:
 class Reduction:
     """One reduce over the events of one type: the unit that is cached.
 
-    ``reduce``: a key of `cube.reduce.REDUCES`. ``value``: None where the expression names only the
+    ``reduce``: a key of `cube.model.reduce.REDUCES`. ``value``: None where the expression names only the
     type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
     ``group``: the field of ``.group(field)``.
     """

@@ -29,7 +29,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.numeral import print_number
 from cube.expression.quoting import quote
-from cube.property import is_identifier
+from cube.model.property import is_identifier
 
 Operand: TypeAlias = Value | MetricExpression
 Node: TypeAlias = Operand | EventExpression | Filter

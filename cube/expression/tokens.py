@@ -8,13 +8,13 @@ from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
-from cube.event import MAX_TYPE_LENGTH
 from cube.expression.numeral import MAX_DIGITS, MAX_INTEGER, parse_number
 from cube.expression.operators import OPERATORS
 from cube.expression.quoting import BadStringError, quote, unquote
 from cube.expression.source import Source
-from cube.property import identifier_pattern, is_identifier
-from cube.reduce import REDUCES
+from cube.model.event import MAX_TYPE_LENGTH
+from cube.model.property import identifier_pattern, is_identifier
+from cube.model.reduce import REDUCES
 
 FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
 """The names of the functions of values, as `cube.columns.functions.FUNCTIONS` has them."""

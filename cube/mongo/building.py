@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 from pymongo import UpdateOne
 
-from cube import instant
 from cube.columns.block import Block
+from cube.model import instant
+from cube.model.span import Span
 from cube.mongo import revisions
 from cube.mongo.faults import answered
 from cube.mongo.indexes import ensure, has_index
 from cube.mongo.layout import Document, Layout
 from cube.mongo.session import scan
 from cube.mongo.writing import upsert
-from cube.span import Span
 from cube.store.marker import FORMAT
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pymongo.errors import BulkWriteError
 
-from cube.event import Event
+from cube.model.event import Event
 from cube.mongo import revisions
 from cube.mongo.documents import encode
 from cube.mongo.faults import only_duplicates

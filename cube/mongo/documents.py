@@ -22,9 +22,9 @@ from bson.code import Code
 from bson.codec_options import CodecOptions, DatetimeConversion, TypeDecoder, TypeRegistry
 from bson.datetime_ms import DatetimeMS
 
-from cube import instant
 from cube.columns.block import Block
-from cube.event import ABSENT, Event, EventId
+from cube.model import instant
+from cube.model.event import ABSENT, Event, EventId
 from cube.mongo import escaping
 from cube.mongo.layout import Document
 

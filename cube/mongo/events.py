@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from cube import instant
 from cube.errors import CubeError, InvalidEvent, Unavailable
-from cube.event import Event
+from cube.model import instant
+from cube.model.event import Event
 from cube.mongo import building, expiry, revisions, session
 from cube.mongo.commit import Commit
 from cube.mongo.complaints import Complaints

@@ -14,7 +14,8 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import DeleteMany, UpdateMany
 from pymongo.asynchronous.collection import AsyncCollection
 
-from cube.event import is_type
+from cube.model.event import is_type
+from cube.model.tier import CACHED_TIERS, TIERS, Tier
 from cube.mongo import revisions
 from cube.mongo.faults import answered
 from cube.mongo.indexes import ensure
@@ -29,7 +30,6 @@ from cube.mongo.layout import (
     place,
 )
 from cube.mongo.writing import written
-from cube.tier import CACHED_TIERS, TIERS, Tier
 
 SLICE_EVENTS = 5_000
 SLICE_CHUNKS = 1_000

@@ -18,9 +18,9 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import DeleteMany, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from cube import instant
 from cube.errors import Unavailable
-from cube.event import Event, id_key
+from cube.model import instant
+from cube.model.event import Event, id_key
 from cube.mongo.documents import encode, stored_id
 from cube.mongo.faults import answered, only_duplicates
 from cube.mongo.indexes import ensure

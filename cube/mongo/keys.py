@@ -8,8 +8,8 @@ from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from cube.environment import Key, Scope
 from cube.errors import InvalidRequest
+from cube.model.environment import Key, Scope
 from cube.mongo.faults import answered
 from cube.mongo.layout import DURABLE, Document
 from cube.mongo.writing import written

@@ -37,8 +37,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from cube.span import Span
-from cube.tier import CHUNK_BUCKETS, Tier
+from cube.model.span import Span
+from cube.model.tier import CHUNK_BUCKETS, Tier
 
 Document: TypeAlias = dict[str, Any]
 

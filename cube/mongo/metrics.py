@@ -14,16 +14,16 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from cube.errors import Unavailable
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.mongo import expiry
 from cube.mongo.complaints import Complaints
 from cube.mongo.faults import answered, only_duplicates
 from cube.mongo.indexes import ensure
 from cube.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
 from cube.mongo.writing import written
-from cube.span import Span
 from cube.store.ports import CacheKey, Cell
 from cube.store.terms import Pace
-from cube.tier import Tier
 
 CHUNK_BYTES = 1_000_000
 _CELL_BYTES = 20  # a cell's share of a document beside its content: revision, name, types, lengths

@@ -21,10 +21,10 @@ from contextlib import asynccontextmanager
 from bson import Int64
 from pymongo import DeleteMany, DeleteOne, UpdateOne
 
+from cube.model.tier import HOUR
 from cube.mongo.faults import answered
 from cube.mongo.layout import Document, Layout
 from cube.mongo.writing import upsert
-from cube.tier import HOUR
 
 IDLE_SECONDS = 600.0
 

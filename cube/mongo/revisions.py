@@ -13,13 +13,13 @@ from typing import Any
 from bson import Int64
 from pymongo import UpdateOne
 
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, Tier
 from cube.mongo.faults import answered
 from cube.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
 from cube.mongo.writing import upsert
-from cube.span import Span
 from cube.store import marker
 from cube.store.ports import Revisions
-from cube.tier import CACHED_TIERS, Tier
 
 
 async def read(

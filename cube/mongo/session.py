@@ -9,20 +9,20 @@ from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 
-from cube import instant
 from cube.columns.block import Block
 from cube.errors import Unavailable
-from cube.event import is_type
+from cube.model import instant
+from cube.model.event import is_type
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.mongo import revisions
 from cube.mongo.documents import Decoder, parts
 from cube.mongo.escaping import MARK, is_escaped
 from cube.mongo.faults import answered
 from cube.mongo.layout import EVENTS_SUFFIX, Document, Layout
-from cube.span import Span
 from cube.store.ports import NO_TEXTS, Revisions
 from cube.store.slices import in_thread
 from cube.store.terms import FREELY, Terms
-from cube.tier import Tier
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""

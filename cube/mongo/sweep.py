@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cube.model.tier import CACHED_TIERS, HOUR
 from cube.mongo import revisions
 from cube.mongo.intents import Intents
 from cube.mongo.layout import Layout
 from cube.mongo.notes import Notes
-from cube.tier import CACHED_TIERS, HOUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pymongo
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from cube.event import Event
+from cube.model.event import Event
 from cube.mongo.faults import answered, guilty, only_duplicates
 
 WRITE_SECONDS = 45.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cube.environment import Environment, Key
+from cube.model.environment import Environment, Key
 from cube.settings.collecting import (
     CollectorLimits,
     DialectSettings,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
-from cube.environment import Environment, Key
 from cube.errors import InvalidSettings
+from cube.model.environment import Environment, Key
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
 from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of

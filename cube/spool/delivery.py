@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from cube import instant
 from cube.errors import CubeError, InvalidEvent
-from cube.event import Event, id_key
+from cube.model import instant
+from cube.model.event import Event, id_key
 from cube.spool.held import HeldFile
 from cube.spool.record import Record
 from cube.spool.segments import Head

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cube.errors import CubeError
-from cube.event import Event
+from cube.model.event import Event
 from cube.spool import directory
 from cube.spool.file import SpoolFile
 from cube.spool.held import HeldFile

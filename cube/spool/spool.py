@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Overloaded
-from cube.event import Event
+from cube.model.event import Event
 from cube.spool import directory
 from cube.spool.faults import RETRY_AFTER_SECONDS
 from cube.spool.held import HeldFile

@@ -12,7 +12,7 @@ table                    rows
 ``probe``                name, at, room: made on first use, see `cube.sqlite.probe`
 =======================  ===================================================================
 
-SQLite's own kinds keep ids apart as `cube.event.id_key` does, and order them so: numbers by value,
+SQLite's own kinds keep ids apart as `cube.model.event.id_key` does, and order them so: numbers by value,
 then text by code point, then blobs. So the key (time, id) is the order of a scan.
 """
 

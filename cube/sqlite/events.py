@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
-from cube import instant
-from cube.event import Event
+from cube.model import instant
+from cube.model.event import Event
+from cube.model.tier import CACHED_TIERS
 from cube.sqlite import catalog, expiry, saving
 from cube.sqlite.readers import Readers
 from cube.sqlite.session import SqliteSession
 from cube.sqlite.writer import Writer
 from cube.store.terms import FREELY, Terms
-from cube.tier import CACHED_TIERS
 
 T = TypeVar("T")
 

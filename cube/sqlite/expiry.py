@@ -7,10 +7,10 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
+from cube.model.tier import CACHED_TIERS, Tier
 from cube.sqlite import packing
 from cube.sqlite.catalog import Entry
 from cube.store.ports import Cell
-from cube.tier import CACHED_TIERS, Tier
 
 SLICE_ROWS = 2_000
 SLICE_CHUNKS = 100

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube import private
-from cube.environment import Key, Scope
 from cube.errors import InvalidRequest, Unavailable
+from cube.model.environment import Key, Scope
 from cube.sqlite.database import answering, connect, immediate
 
 T = TypeVar("T")

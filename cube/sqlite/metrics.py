@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, Tier
 from cube.placement import Presence
-from cube.span import Span
 from cube.sqlite import expiry, packing
 from cube.sqlite.cache import CacheFile
 from cube.sqlite.database import immediate
 from cube.store.ports import CacheKey, Cell
 from cube.store.terms import Pace
-from cube.tier import CACHED_TIERS, Tier
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from cube import instant
 from cube.errors import InvalidEvent
-from cube.event import ABSENT, Event, EventId
+from cube.model import instant
+from cube.model.event import ABSENT, Event, EventId
+from cube.model.tier import CACHED_TIERS
 from cube.sqlite import catalog, rows
 from cube.sqlite.catalog import Entry
-from cube.tier import CACHED_TIERS
 
 _encode = msgspec.json.Encoder().encode
 

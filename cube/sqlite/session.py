@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from cube.columns.block import Block
-from cube.event import EventId
-from cube.span import Span
+from cube.model.event import EventId
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.sqlite import catalog
 from cube.sqlite.readers import Lease
 from cube.store.ports import NO_TEXTS, Revisions
 from cube.store.terms import Pace
-from cube.tier import Tier
 
 FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
 BLOCK_ROWS = 4_096  # a block is read and decoded in one turn: some 10 ms

@@ -12,9 +12,9 @@ import numpy as np
 
 from cube.columns import has_patterns, needed, project, selected
 from cube.columns.block import Block
-from cube.event import EventId, id_key
 from cube.expression.nodes import Comparison, EventExpression, Field
-from cube.span import Span
+from cube.model.event import EventId, id_key
+from cube.model.span import Span
 from cube.store.ports import ReadSession
 from cube.store.slices import Hold, Slices, unheard
 from cube.store.terms import Pace

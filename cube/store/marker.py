@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from cube.tier import CACHED_TIERS
+from cube.model.tier import CACHED_TIERS
 
 FORMAT: Final = 1
 """Of what a store keeps. One with a later number is refused; raised whenever an older Cube would read

@@ -22,11 +22,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from cube.columns.block import Block
-from cube.environment import Key
-from cube.event import Event
-from cube.span import Span
+from cube.model.environment import Key
+from cube.model.event import Event
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.terms import FREELY, Pace, Terms
-from cube.tier import Tier
 
 NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 """Of a scan that looks for none."""
@@ -217,7 +217,7 @@ class Store(Protocol):
 
 
 class KeyStore(Protocol):
-    """The API keys that are managed beside the settings, of all environments; see `cube.environment.Key`."""
+    """The API keys that are managed beside the settings, see `cube.model.environment.Key`."""
 
     async def all(self) -> list[Key]:
         """Return all keys, ordered by environment and id."""

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
-from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.shown import shown
 from cube.web.pages import Hosts, is_loopback_page, is_own_page, silent_page
 

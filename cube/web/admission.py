@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cube.environment import Scope
 from cube.errors import NotFound
+from cube.model.environment import Scope
 from cube.settings import HttpSettings
 from cube.web.access import Access, standard_credentials
 from cube.web.request import HeadTooLarge, MethodNotAllowed, Request, UrlTooLong

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from cube.environment import Key
 from cube.errors import CubeError, InvalidSettings
+from cube.model.environment import Key
 from cube.settings import DaemonSettings
 from cube.shown import shown
 from cube.web.access import Gate, KeyRing

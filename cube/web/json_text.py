@@ -44,7 +44,7 @@ async def decode_aside(text: bytes | str) -> Any:
 def decode_leniently(text: bytes | str) -> Any:
     """Read one JSON text with events; a value that JSON does not allow costs no other value.
 
-    What `decode` takes comes out the same. Beside it are read, so that `cube.event.Event.parse` refuses
+    What `decode` takes comes out the same. Beside it are read, so that `cube.model.event.Event.parse` refuses
     the one event that has them and names their place: ``NaN`` and ``Infinity`` (floats), numbers that no
     double holds (`Unrepresentable`, a float), half a surrogate pair and bytes that are not UTF-8 (lone
     surrogates), and any nesting (deeper than `json_repair.MAX_DEPTH`, ten times as deep as data may be,

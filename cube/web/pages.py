@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cube.environment import Scope
+from cube.model.environment import Scope
 
 UNKNOWN_PAGE = "null"
 """What a browser, too, calls the origin of a page that it does not tell."""

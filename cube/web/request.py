@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
-from cube.environment import Caller
 from cube.errors import (
     AccessDenied,
     CubeError,
@@ -23,6 +22,7 @@ from cube.errors import (
     Unauthenticated,
     Unavailable,
 )
+from cube.model.environment import Caller
 from cube.web import json_text
 from cube.web.encodings import ENCODINGS
 

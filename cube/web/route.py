@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cube.environment import Scope
 from cube.errors import CubeError, TooLarge
+from cube.model.environment import Scope
 from cube.web.request import Reply, Request
 from cube.web.websocket import Talk
 

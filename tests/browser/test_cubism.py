@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from cube import instant
 from cube.client import Emitter
+from cube.model import instant
 from tests.browser.chromium import Page, artefact, chromium
 from tests.browser.pages import pages
 from tests.daemon import daemon

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cube.event import ABSENT, Event, EventId, id_key, make_id
-from cube.span import Span
+from cube.model.event import ABSENT, Event, EventId, id_key, make_id
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, Tier
 from cube.store.ports import Revisions, Store
-from cube.tier import CACHED_TIERS, Tier
 
 T0 = 1_311_033_600_000  # 2011-07-19T00:00Z, a Tuesday
 WHOLE = Span(-62_135_596_800_000, 253_402_300_800_000)

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from cube import sqlite
-from cube.event import ABSENT, Event
+from cube.model.event import ABSENT, Event
 from cube.sqlite import catalog
 from cube.store.ports import Store
 

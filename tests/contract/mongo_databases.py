@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 
 from cube import mongo
 from cube.errors import Unavailable
-from cube.event import Event
+from cube.model.event import Event
 from cube.mongo.documents import encode
 from cube.store.ports import Store
 from tests.fault.commands import Cluster, Fault

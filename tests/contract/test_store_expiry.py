@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Tier
 from cube.store.ports import CacheKey, Cell, Store
-from cube.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Tier
 
 from .builders import T0, event, numbers, revisions, rows
 from .databases import Database

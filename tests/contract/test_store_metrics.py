@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Tier
 from cube.store.ports import CacheKey, Cell, Store
-from cube.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Tier
 
 from .builders import T0, event
 from .databases import Database

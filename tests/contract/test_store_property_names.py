@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cube.event import Event, EventId
 from cube.expression.nodes import Comparison, EventExpression, Exists, Field
+from cube.model.event import Event, EventId
 from cube.store.find import Found, count, find
 from cube.store.ports import Store
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from cube.event import Event
-from cube.span import Span
+from cube.model.event import Event
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, DAY, HOUR, TEN_SECONDS, WEEK, Tier
 from cube.store.ports import Revisions, Store
-from cube.tier import CACHED_TIERS, DAY, HOUR, TEN_SECONDS, WEEK, Tier
 
 from .builders import T0, WHOLE, buckets, changed, data, event, numbers, revisions, rows
 from .databases import Database

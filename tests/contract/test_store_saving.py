@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cube.errors import InvalidEvent
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from cube.store.ports import Store
 
 from .builders import T0, WHOLE, data, event, rows

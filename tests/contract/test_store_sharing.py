@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import HOUR, TEN_SECONDS
 from cube.store.ports import Store
-from cube.tier import HOUR, TEN_SECONDS
 
 from .builders import T0, WHOLE, buckets, changed, event, numbers, revisions, rows
 from .databases import Database

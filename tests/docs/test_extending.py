@@ -14,8 +14,8 @@ from cube.columns import Block, mask, partials
 from cube.expression import grammar, parse_metric
 from cube.expression.nodes import Reduction
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
-from cube.reduce import REDUCES, Reduce
-from cube.tier import MINUTE
+from cube.model.reduce import REDUCES, Reduce
+from cube.model.tier import MINUTE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()

@@ -13,11 +13,11 @@ from pymongo.errors import OperationFailure
 
 from cube import mongo
 from cube.errors import InvalidEvent, Unavailable
+from cube.model.span import Span
+from cube.model.tier import MINUTE, TEN_SECONDS
 from cube.mongo import layout
 from cube.mongo.store import MongoStore
-from cube.span import Span
 from cube.store.ports import CacheKey, Cell
-from cube.tier import MINUTE, TEN_SECONDS
 from tests.evaluator_running import Bench
 from tests.fault.commands import WRITES, Cluster, CommandProxy, Fault, error, unconfirmed, write_error
 from tests.mongo_server import MongoServer

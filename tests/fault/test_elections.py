@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.environment import DEFAULT, Environment
+from cube.model.environment import DEFAULT, Environment
 from cube.opening import opened
 from tests.contract.builders import rows
 from tests.end_to_end.serving import wait_until

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from cube.event import Event, make_id
+from cube.model.event import Event, make_id
 from cube.sqlite import open_store
 from tests.daemon import Daemon, daemon
 from tests.evaluator_running import DAY, event

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cube.model.span import Span
+from cube.model.tier import HOUR
 from cube.mongo import open_store
-from cube.span import Span
 from cube.store.terms import Terms
-from cube.tier import HOUR
 from tests.daemon import daemon
 from tests.evaluator_running import DAY, event
 from tests.fault.proxy import FaultyProxy, Mode

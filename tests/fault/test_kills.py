@@ -15,8 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from cube.client import Evaluator
-from cube.environment import DEFAULT, Environment
 from cube.errors import CubeError
+from cube.model.environment import DEFAULT, Environment
 from cube.opening import opened
 from tests.contract.builders import rows
 from tests.end_to_end.serving import wait_until

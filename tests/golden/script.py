@@ -28,10 +28,10 @@ from typing import Any
 
 import msgspec
 
-from cube import instant
-from cube.event import ABSENT, Event, make_id
-from cube.span import Span
-from cube.tier import TIERS, Tier
+from cube.model import instant
+from cube.model.event import ABSENT, Event, make_id
+from cube.model.span import Span
+from cube.model.tier import TIERS, Tier
 
 Values = list["float | None"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pymongo import AsyncMongoClient
 
-from cube.environment import DEFAULT, Environment
 from cube.errors import InvalidSettings
+from cube.model.environment import DEFAULT, Environment
 from cube.mongo import open_store
 from cube.opening import opened
 from cube.store import marker

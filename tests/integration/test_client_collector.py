@@ -11,7 +11,7 @@ import pytest
 from cube.client import Emitter, SocketEmitter
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
-from cube.span import Span
+from cube.model.span import Span
 from cube.sqlite import open_store
 from cube.store.find import find
 from tests.collector_stage import NOW

@@ -13,11 +13,11 @@ import pytest
 
 from collector.dialects.dialect import Search
 from collector.dialects.reading import USUAL, Bounds, Reading
-from cube.environment import Caller, Environment, Key
 from cube.errors import AccessDenied, Overloaded, Unavailable
-from cube.event import Event
 from cube.expression import parse_event
-from cube.span import Span
+from cube.model.environment import Caller, Environment, Key
+from cube.model.event import Event
+from cube.model.span import Span
 from cube.sqlite import SqliteStore, open_store
 from cube.store.find import Found
 from cube.store.ports import EventStore, ReadSession

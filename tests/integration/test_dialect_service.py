@@ -24,11 +24,11 @@ from collector.dialects.service import dialect_routes
 from collector.figures import DialectFigures, IntakeFigures
 from collector.intake import Intake
 from collector.relay import Direct
-from cube.environment import Credentials, Environment, Key, Scope, digest
 from cube.errors import CubeError, InvalidRequest
-from cube.event import ABSENT, EventId
-from cube.horizon import Horizon
-from cube.origin import OriginPattern
+from cube.model.environment import Credentials, Environment, Key, Scope, digest
+from cube.model.event import ABSENT, EventId
+from cube.model.horizon import Horizon
+from cube.model.origin import OriginPattern
 from cube.sqlite import SqliteStore, open_store
 from cube.web import (
     Gate,

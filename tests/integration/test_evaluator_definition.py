@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube import mongo
-from cube.event import Event
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
-from cube.metric import Group, group_key
-from cube.reduce import REDUCES, Sample
-from cube.span import Span
-from cube.tier import TIERS, Tier
+from cube.model.event import Event
+from cube.model.metric import Group, group_key
+from cube.model.reduce import REDUCES, Sample
+from cube.model.span import Span
+from cube.model.tier import TIERS, Tier
 from evaluator.turns import Effort
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
 from tests.mongo_server import MongoServer, mongo_server

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from cube import mongo
-from cube.tier import CACHED_TIERS, TEN_SECONDS, TIERS, WEEK
+from cube.model.tier import CACHED_TIERS, TEN_SECONDS, TIERS, WEEK
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event
 from tests.mongo_server import mongo_server
 

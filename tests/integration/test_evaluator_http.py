@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from cube import instant
 from cube.errors import Unavailable
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.event import ABSENT
 from cube.store.terms import Terms
 from tests.evaluator_running import DAY, Running, event, known_events, running
 from tests.web_client import Answer, connection

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cube import instant
-from cube.environment import DEFAULT
+from cube.model import instant
+from cube.model.environment import DEFAULT
 from tests.evaluator_running import DAY, Running, Socket, event, known_events, running
 
 MINUTE = 60_000

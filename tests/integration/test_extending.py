@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from cube.errors import InvalidQuery
-from cube.event import Event
 from cube.expression import grammar, parse_metric, print_expression
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
-from cube.reduce import REDUCES, Reduce
+from cube.model.event import Event
+from cube.model.reduce import REDUCES, Reduce
 from tests.evaluator_running import DAY, Running, event, running
 from tests.web_client import Answer, connection
 

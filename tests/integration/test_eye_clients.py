@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from cube import instant
 from cube.client import Evaluator
+from cube.model import instant
 from tests.daemon import daemon
 from tests.mongo_server import MongoServer
 from tests.tools import tool

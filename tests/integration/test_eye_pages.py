@@ -15,8 +15,8 @@ from collector.dialects.eye import EYE
 from collector.dialects.eye_search import search
 from collector.dialects.memory import Memory
 from collector.dialects.reading import Bounds, Reading
-from cube.environment import Caller, Environment
-from cube.event import Event
+from cube.model.environment import Caller, Environment
+from cube.model.event import Event
 from cube.sqlite import open_store
 from cube.web import Request
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cube.cli.main import main
-from cube.environment import DEFAULT, is_weak, make_key
+from cube.model.environment import DEFAULT, is_weak, make_key
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer, mongo_server
 from tests.web_client import ask

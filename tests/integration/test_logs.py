@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from cube.environment import digest
+from cube.model.environment import digest
 from tests.daemon import CHECKOUT, Daemon, daemon
 from tests.mongo_server import MongoServer
 from tests.web_client import HANDSHAKE, ask, connection, head

@@ -16,9 +16,9 @@ from urllib.request import Request, urlopen
 import pytest
 from tornado.websocket import websocket_connect
 
-from cube import instant
 from cube.client import Emitter, Evaluator
-from cube.tier import TIERS
+from cube.model import instant
+from cube.model.tier import TIERS
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import mongo_server
 

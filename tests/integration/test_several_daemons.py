@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cube.client import Emitter, Evaluator
-from cube.tier import TIERS
+from cube.model.tier import TIERS
 from tests.daemon import daemon
 from tests.evaluator_running import DAY
 from tests.mongo_server import mongo_server

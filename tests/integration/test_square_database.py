@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from cube.client import Emitter, Evaluator
-from cube.tier import CACHED_TIERS, TIERS
+from cube.model.tier import CACHED_TIERS, TIERS
 from tests.daemon import Daemon, daemon
 from tests.evaluator_running import DAY
 from tests.mongo_server import MongoServer, mongo_server

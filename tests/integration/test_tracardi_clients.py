@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from cube import instant
 from cube.client import Evaluator, FoundEvent
+from cube.model import instant
 from tests.daemon import daemon
 
 SECONDS = 10

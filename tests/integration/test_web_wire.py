@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cube.environment import DEFAULT, Environment, Scope
+from cube.model.environment import DEFAULT, Environment, Scope
 from cube.web import Gate, KeyRing, Link, Operation, Reply, Request, Route, Server, Service, Telemetry
 from cube.web.pages import Hosts
 from cube.web.reading import IGNORED_BYTES, LINE_BYTES

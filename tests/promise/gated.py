@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from cube.columns.block import Block
-from cube.event import Event
-from cube.span import Span
+from cube.model.event import Event
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
 from cube.store.terms import FREELY, Pace, Terms
-from cube.tier import Tier
 from tests.promise.actors import gate
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cube.tier import Tier
+from cube.model.tier import Tier
 
 MAX_VERSIONS = 50  # their values sum to less than 2**53: floats hold every such sum
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from cube.model.span import Span
+from cube.model.tier import Tier
 from cube.mongo import layout
-from cube.span import Span
 from cube.sqlite.readers import Lease, Readers
 from cube.store.ports import Cell, EventStore, Revisions
-from cube.tier import Tier
 from evaluator import computation
 from evaluator.computation import Computation
 from evaluator.job import Job, States

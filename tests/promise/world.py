@@ -16,9 +16,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from cube.errors import InvalidEvent
-from cube.event import Event
 from cube.expression.nodes import Reduction
-from cube.span import Span
+from cube.model.event import Event
+from cube.model.span import Span
 from cube.store.ports import Store
 from evaluator.figures import Figures
 from evaluator.pyramid import Pyramid

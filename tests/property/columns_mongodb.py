@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from cube.event import ABSENT
 from cube.expression.nodes import And, Comparison, Exists, Field, Filter, Literal, Not, Or
+from cube.model.event import ABSENT
 
 _OPERATORS = {"ge": "$gte", "le": "$lte"}
 

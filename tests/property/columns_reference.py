@@ -11,11 +11,11 @@ from cube.columns import GroupKey
 from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import matches
 from cube.columns.values import as_number, canonical, compute, group_of, read
-from cube.event import ABSENT
 from cube.expression.nodes import Field, Reduction, Value
-from cube.metric import group_key
-from cube.reduce import REDUCES, Partial, Sample
-from cube.tier import Tier
+from cube.model.event import ABSENT
+from cube.model.metric import group_key
+from cube.model.reduce import REDUCES, Partial, Sample
+from cube.model.tier import Tier
 
 Row = tuple[int, int, Any]
 """Time, id and data of one event."""

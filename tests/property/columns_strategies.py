@@ -9,7 +9,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cube.columns import Block
-from cube.event import ABSENT
 from cube.expression.nodes import (
     And,
     Call,
@@ -24,6 +23,7 @@ from cube.expression.nodes import (
     Product,
     Sum,
 )
+from cube.model.event import ABSENT
 
 NUMBERS = (0, 1, 2, -1, 0.5, 1.0, 2.5, -0.0, 2**53, 2**53 + 1, 2.0**53, 2**63 - 1, -(2**63), 2.0**63, 1e300)
 TEXTS = ("", "a", "b", "ab", "A", "1", "é", "z\n", "\uffff", "\U0001f600")

@@ -14,8 +14,8 @@ from cube.columns import Block, mask, selected
 from cube.columns.column import factorise
 from cube.columns.matching import matches
 from cube.columns.values import canonical, read
-from cube.event import ABSENT
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
+from cube.model.event import ABSENT
 from tests.property.columns_strategies import (
     NUMBERS,
     TEXTS,

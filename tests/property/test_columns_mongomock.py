@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cube.columns import mask
 from cube.columns.matching import matches
-from cube.event import ABSENT
 from cube.expression.nodes import Comparison, Exists, Field, Filter, Literal
+from cube.model.event import ABSENT
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
 from tests.property.columns_strategies import block, comparisons, compounds, data
 

@@ -1,4 +1,4 @@
-"""Reductions of whole blocks agree with `cube.reduce` applied to one event after another."""
+"""Reductions of whole blocks agree with `cube.model.reduce` applied to one event after another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cube.columns import Block, grouped_partials, partials
 from cube.columns.partials import FAST
 from cube.expression.nodes import Field, Reduction
-from cube.reduce import REDUCES, Partial
-from cube.tier import TIERS, Tier
+from cube.model.reduce import REDUCES, Partial
+from cube.model.tier import TIERS, Tier
 from tests.property.columns_reference import Row, plain_grouped_partials, plain_partials
 from tests.property.columns_strategies import comparisons, data, fields, objects, patterns, scalars, values
 

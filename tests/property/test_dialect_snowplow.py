@@ -15,7 +15,7 @@ from collector.dialects.dialect import Translation
 from collector.dialects.snowplow.mapping import KINDS
 from collector.dialects.snowplow.parameters import PARAMETERS
 from cube.errors import InvalidEvent
-from cube.event import ABSENT, Event
+from cube.model.event import ABSENT, Event
 from cube.web.lenient import put_right
 from tests.dialect_request import NOW
 from tests.unit.snowplow_requests import draft_of, packed, posted, request, shown, translated, unstruct

@@ -17,7 +17,7 @@ from collector.dialects.cloudevents import http as cloudevents
 from collector.dialects.dialect import Translation
 from collector.dialects.otlp import http as otlp
 from cube.errors import InvalidEvent, InvalidRequest
-from cube.event import ABSENT, Event
+from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context, request
 
 JSON = {"Content-Type": "application/json"}

@@ -22,9 +22,9 @@ from collector.dialects.naming import slug
 from collector.dialects.redaction import Redaction
 from collector.dialects.registry import dialects
 from collector.dialects.statsd import StatsdReader
-from cube.environment import Caller, Environment
 from cube.errors import CubeError
-from cube.horizon import Horizon
+from cube.model.environment import Caller, Environment
+from cube.model.horizon import Horizon
 from cube.settings import DialectSettings
 from cube.web import Reply, Request
 from cube.web.table import captures

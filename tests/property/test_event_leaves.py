@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube import event
 from cube.errors import InvalidEvent
+from cube.model import event
 
 LEAVES = (
     st.none()

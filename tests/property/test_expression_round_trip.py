@@ -30,7 +30,7 @@ from cube.expression.nodes import (
 from cube.expression.numeral import normal
 from cube.expression.operators import OPERATORS
 from cube.expression.tokens import CONDITIONS, FUNCTIONS
-from cube.reduce import REDUCES
+from cube.model.reduce import REDUCES
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

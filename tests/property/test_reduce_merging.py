@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.reduce import REDUCES, Sample, exact_sum, quantile
+from cube.model.reduce import REDUCES, Sample, exact_sum, quantile
 
 magnitudes = st.one_of(
     st.floats(-1e18, 1e18, allow_nan=False),

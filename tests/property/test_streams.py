@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cube import mongo
-from cube.event import EventId, make_id
+from cube.model.event import EventId, make_id
 from tests.evaluator_running import ANSWER_SECONDS, Running, Socket, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient, monitoring
 
-from cube.event import ABSENT, Event, EventId, make_id
+from cube.model.event import ABSENT, Event, EventId, make_id
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, Tier
 from cube.mongo import open_store
 from cube.mongo.store import MongoStore
-from cube.span import Span
 from cube.store.ports import Store
-from cube.tier import CACHED_TIERS, Tier
 from tests.mongo_server import MongoServer
 
 T0 = 1_311_033_600_000  # 2011-07-19T00:00Z

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from collector.dialects.dialect import Draft, Refusal, Translation
 from collector.dialects.snowplow import dialect
-from cube.event import Event
+from cube.model.event import Event
 from cube.web import Request
 from tests.dialect_request import NOW, context
 from tests.dialect_request import request as dialect_request

@@ -7,8 +7,8 @@ import base64
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from cube.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.web import Gate, KeyRing, standard_credentials
 
 DEV, PROD = Environment("dev", "cube_dev"), Environment("prod", "cube_prod")

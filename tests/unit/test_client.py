@@ -30,8 +30,8 @@ from cube.errors import (
     TooLarge,
     Unavailable,
 )
-from cube.event import ABSENT
-from cube.metric import Metric
+from cube.model.event import ABSENT
+from cube.model.metric import Metric
 
 QUICK = Retries(attempts=2, pause_seconds=0.0)
 

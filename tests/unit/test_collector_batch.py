@@ -9,7 +9,7 @@ import pytest
 
 from collector.batch import Batch, Limits, Message, read_batch, read_batch_aside, read_each, read_message
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 
 NOW = 1_311_033_600_000
 LIMITS = Limits(event_bytes=200, events=5)

@@ -14,8 +14,8 @@ from collector.budget import Budget
 from collector.figures import IntakeFigures
 from collector.intake import Intake
 from cube.errors import InvalidEvent, Overloaded, Unavailable
-from cube.event import Event
-from cube.horizon import Horizon
+from cube.model.event import Event
+from cube.model.horizon import Horizon
 
 
 @dataclass

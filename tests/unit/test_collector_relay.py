@@ -13,7 +13,7 @@ import pytest
 from collector.drain import Drain
 from collector.relay import Relay
 from cube.errors import InvalidEvent, Overloaded, Unavailable
-from cube.event import Event
+from cube.model.event import Event
 from cube.spool import Delivery, Spool
 from cube.spool.delivery import RETRY_SECONDS
 

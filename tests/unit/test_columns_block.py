@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.columns import Block
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 
 TEXTS = ['{"a":1,"b":[1,{"c":2}],"class":"x"}', None, '{"b":null}', "{}"]
 

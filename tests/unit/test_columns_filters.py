@@ -11,8 +11,8 @@ import pytest
 from cube.columns import Block, check, mask
 from cube.columns.matching import matches
 from cube.errors import InvalidQuery, InvalidRequest
-from cube.event import ABSENT
 from cube.expression import parse_event, parse_metric
+from cube.model.event import ABSENT
 
 DATE = datetime(2011, 7, 18, tzinfo=UTC)
 

@@ -11,11 +11,11 @@ import pytest
 
 from cube.columns import Block, grouped_partials, needed, partials, project
 from cube.columns.values import canonical
-from cube.event import ABSENT, id_key
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import Reduction
-from cube.reduce import REDUCES
-from cube.tier import SECOND, TEN_SECONDS, WEEK
+from cube.model.event import ABSENT, id_key
+from cube.model.reduce import REDUCES
+from cube.model.tier import SECOND, TEN_SECONDS, WEEK
 
 DATE = datetime(2011, 7, 18, tzinfo=UTC)
 ROWS: list[Any] = [

@@ -14,7 +14,7 @@ from collector.dialects.cloudevents.binary import header_text
 from collector.dialects.cloudevents.http import credentials, handshake, refuse, translate
 from collector.dialects.dialect import Draft, Refusal, Translation
 from cube.errors import InvalidRequest, TooLarge
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from tests.dialect_request import context, request
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}

@@ -12,7 +12,7 @@ from collector.dialects.collectd import dialect
 from collector.dialects.dialect import Context, Translation
 from collector.dialects.memory import Memory
 from cube.errors import InvalidRequest
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from cube.web import Request
 
 NOW = 1_795_321_720_000

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from collector.dialects.datacoral import credentials, plain_key
-from cube.environment import Credentials
-from cube.event import ABSENT
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
 from tests.unit.snowplow_requests import DIALECT, draft_of, packed, refusal_of, request, shown, translated
 
 # What datacoral-tracker-py 0.0.12 sends, used as its README has it.

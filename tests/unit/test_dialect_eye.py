@@ -12,8 +12,8 @@ from tornado.httputil import HTTPHeaders
 from collector.dialects.dialect import Context, Search, Translation
 from collector.dialects.eye import EYE
 from cube.errors import CubeError, InvalidRequest, NotFound, Unavailable
-from cube.event import Event
 from cube.expression import print_expression
+from cube.model.event import Event
 from cube.store.find import Found
 from cube.web import Reply, Request
 from cube.web.request import MethodNotAllowed

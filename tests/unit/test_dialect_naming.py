@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.dialects.naming import slug
-from cube.event import is_type
+from cube.model.event import is_type
 
 
 @pytest.mark.parametrize(

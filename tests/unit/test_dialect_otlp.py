@@ -23,7 +23,7 @@ from collector.dialects.dialect import Draft, Refusal, Translation
 from collector.dialects.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
 from collector.dialects.otlp.wire import MAX_FIELDS, bytes_field
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from tests.dialect_request import context, request
 
 JSON = {"Content-Type": "application/json"}

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.dialects.dialect import Translation
 from collector.dialects.otlp.http import credentials, translate
 from cube.errors import InvalidRequest
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from tests.dialect_request import context, request
 
 JSON = {"Content-Type": "application/json"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from collector.dialects.redaction import REMOVED, Redaction
-from cube.environment import MADE_KEY, make_key
+from cube.model.environment import MADE_KEY, make_key
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collector.dialects.bounds import MAX_ITEMS
 from collector.dialects.dialect import Draft, Translation
 from collector.dialects.segment import batch, call, credentials, dialect, pixel, refuse
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, TooLarge, Unauthenticated, Unavailable
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from tests.dialect_request import NOW, context, request
 
 TRACK = {

@@ -12,7 +12,7 @@ import pytest
 from collector.dialects.dialect import Draft
 from collector.dialects.snowplow import dialect
 from cube.errors import InvalidEvent
-from cube.event import ABSENT, Event
+from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context
 from tests.unit.snowplow_requests import (
     CONTEXTS,

@@ -9,8 +9,8 @@ import pytest
 from collector.dialects.statsd import StatsdReader
 from collector.dialects.statsd.line import parse
 from cube.errors import InvalidRequest, Overloaded
-from cube.event import Event
-from cube.horizon import Horizon
+from cube.model.event import Event
+from cube.model.horizon import Horizon
 
 NOW = 1_800_000_000_000
 TIME = 1_656_581_400_000

@@ -12,10 +12,10 @@ from tornado.httputil import HTTPHeaders
 
 from collector.dialects.dialect import Context, Refusal, Translation
 from collector.dialects.tracardi import TRACARDI
-from cube import instant
-from cube.environment import Credentials
 from cube.errors import AccessDenied, CubeError, InvalidRequest, TooLarge, Unauthenticated, Unavailable
-from cube.event import ABSENT, Event
+from cube.model import instant
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT, Event
 from cube.web import Request
 
 NOW = 1_700_000_000_000

@@ -9,8 +9,8 @@ import pytest
 
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
-from cube.metric import group_key
-from cube.reduce import REDUCES, Sample
+from cube.model.metric import group_key
+from cube.model.reduce import REDUCES, Sample
 from evaluator import cells
 from evaluator.cells import State
 

@@ -6,7 +6,7 @@ import pytest
 
 from cube.errors import Overloaded
 from cube.expression import parse_event
-from cube.span import Span
+from cube.model.span import Span
 from cube.store.find import Found
 from evaluator.follower import AHEAD, BEHIND_MS, WAITING_EVENTS, Follower
 from evaluator.query import EventQuery

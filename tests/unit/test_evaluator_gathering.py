@@ -8,7 +8,7 @@ import pytest
 
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
-from cube.metric import group_key
+from cube.model.metric import group_key
 from evaluator.cells import State
 from evaluator.gathering import ENTRY_BYTES, Gathering, weight
 from evaluator.refusals import TooMuch

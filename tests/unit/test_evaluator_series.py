@@ -11,9 +11,9 @@ import pytest
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
-from cube.metric import group_key
-from cube.span import Span
-from cube.tier import MINUTE
+from cube.model.metric import group_key
+from cube.model.span import Span
+from cube.model.tier import MINUTE
 from evaluator.answers import metric_rows
 from evaluator.cells import encode_value
 from evaluator.refusals import TooMuch

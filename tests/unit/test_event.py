@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.errors import InvalidEvent
-from cube.event import ABSENT, Event, id_key, is_type, make_id
+from cube.model.event import ABSENT, Event, id_key, is_type, make_id
 
 NOW = 1_315_863_192_000
 

@@ -12,7 +12,7 @@ from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.limits import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.operators import OPERATORS
 from cube.expression.tokens import CONDITIONS, FUNCTIONS
-from cube.reduce import REDUCES
+from cube.model.reduce import REDUCES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text()
 

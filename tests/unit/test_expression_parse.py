@@ -25,7 +25,7 @@ from cube.expression.nodes import (
     Sum,
 )
 from cube.expression.tokens import FUNCTIONS
-from cube.reduce import REDUCES
+from cube.model.reduce import REDUCES
 
 A, B, C = (Reduction("sum", name, None, ()) for name in "abc")
 X, Y = Field(("x",)), Field(("y",))

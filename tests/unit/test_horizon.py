@@ -6,10 +6,10 @@ from contextlib import nullcontext
 
 import pytest
 
-from cube import instant
 from cube.errors import InvalidEvent
-from cube.event import Event
-from cube.horizon import Horizon
+from cube.model import instant
+from cube.model.event import Event
+from cube.model.horizon import Horizon
 
 NOW = 1_311_033_600_000  # 2011-07-19T00:00Z
 BOTH = Horizon(past_ms=1_000, future_ms=500)

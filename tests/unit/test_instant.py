@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube import instant
 from cube.errors import InvalidRequest
+from cube.model import instant
 
 T = 1_315_863_192_000  # 2011-09-12T21:33:12.000Z
 INSTANTS = st.integers(instant.EARLIEST, instant.LATEST)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from cube.columns.matching import matches
-from cube.environment import Caller, Environment, Key
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.key_filter import read_filters
+from cube.model.environment import Caller, Environment, Key
 from evaluator.restriction import Restriction
 
 FILTER = 'eq(["customer.id"], "acme").exists(headers["X-価"])'

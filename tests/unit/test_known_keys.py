@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from collector.known_keys import KnownKeys, RememberedKeys
-from cube.environment import DEFAULT, Key, Scope, digest
 from cube.errors import Unavailable
+from cube.model.environment import DEFAULT, Key, Scope, digest
 
 
 class Stored:

@@ -10,9 +10,9 @@ from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
 from cube.errors import Unavailable
+from cube.model.tier import CACHED_TIERS, HOUR, TEN_SECONDS
 from cube.mongo import open_store
 from cube.mongo.store import MongoStore
-from cube.tier import CACHED_TIERS, HOUR, TEN_SECONDS
 from tests.mongo_server import MongoServer, mongo_server
 from tests.unit.mongo_support import (
     T0,

@@ -11,7 +11,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube.event import Event
+from cube.model.event import Event
 from cube.mongo.documents import Decoder, encode
 from cube.mongo.escaping import MARK, escape, is_escaped, unescape
 from cube.mongo.layout import Document

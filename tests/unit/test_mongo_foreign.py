@@ -17,12 +17,12 @@ from bson.code import Code
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 
-from cube import instant
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.event import ABSENT
+from cube.model.span import Span
+from cube.model.tier import HOUR, TEN_SECONDS
 from cube.mongo.documents import Decoder, encode, event_id, plain
-from cube.span import Span
 from cube.store.ports import CacheKey, Cell
-from cube.tier import HOUR, TEN_SECONDS
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped
 

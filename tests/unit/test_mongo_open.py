@@ -11,7 +11,7 @@ from pymongo.asynchronous import srv_resolver
 from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, NetworkTimeout, OperationFailure
 
 from cube.errors import InvalidSettings, Unavailable
-from cube.event import Event
+from cube.model.event import Event
 from cube.mongo import open_store
 from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
 from tests.unit.mongo_support import sockets_dropped

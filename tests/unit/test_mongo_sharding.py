@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from cube.model.span import Span
+from cube.model.tier import DAY, HOUR
 from cube.mongo.store import MongoStore
-from cube.span import Span
 from cube.store.ports import CacheKey, Cell
-from cube.tier import DAY, HOUR
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, Commands, Database, database, event, rows, sockets_dropped
 

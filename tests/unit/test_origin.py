@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cube.errors import InvalidSettings
-from cube.origin import OriginPattern
+from cube.model.origin import OriginPattern
 
 
 def matches(pattern: str, origin: str) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cube import private
-from cube.environment import DEFAULT, Environment, Key, digest
-from cube.event import Event
+from cube.model.environment import DEFAULT, Environment, Key, digest
+from cube.model.event import Event
 from cube.opening import opened
 from cube.spool import Spool
 from cube.web import tell_ready

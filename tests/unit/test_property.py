@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.property import identifier_pattern, is_identifier, is_property, step
+from cube.model.property import identifier_pattern, is_identifier, is_property, step
 
 IDENTIFIERS = ["a", "_", "a$", "aB_9", "価格", "größe", "हिन्दी", "Цена", "é"]
 OTHERS = [

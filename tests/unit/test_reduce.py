@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from cube.reduce import REDUCES, Sample, exact_sum, quantile
+from cube.model.reduce import REDUCES, Sample, exact_sum, quantile
 
 HUGE = 1.7e308
 RESULTS: dict[str, list[tuple[list[float], float | None]]] = {

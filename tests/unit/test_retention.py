@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from collector.figures import RetentionFigures
 from collector.retention import Aging, Retention
 from cube.errors import InvalidEvent
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import DAY, WEEK
 from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import CacheKey, Cell, Revisions
-from cube.tier import DAY, WEEK
 from tests.contract.builders import T0, event, revisions, rows
 
 NOW = T0 + 100 * DAY.step

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cube.event import Event, make_id
+from cube.model.event import Event, make_id
+from cube.model.tier import HOUR
 from cube.sqlite import catalog, open_store
-from cube.tier import HOUR
 from tests.contract.builders import T0, event, revisions
 
 FILE = "test.events.db"

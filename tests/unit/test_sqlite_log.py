@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.event import Event, make_id
-from cube.span import Span
+from cube.model.event import Event, make_id
+from cube.model.span import Span
 from cube.sqlite import SqliteStore, open_store
 from cube.sqlite.checkpoint import LogBounds
 

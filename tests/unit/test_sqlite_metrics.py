@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cube.span import Span
+from cube.model.span import Span
+from cube.model.tier import HOUR
 from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import CacheKey, Cell
-from cube.tier import HOUR
 
 T0 = 1_311_033_600_000
 KEY = CacheKey("test", "sum(test)", "value", 1)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cube.model.tier import CACHED_TIERS
 from cube.sqlite import rows
 from cube.sqlite.packing import pack, unpack
 from cube.sqlite.saving import buckets
 from cube.store.ports import Cell
-from cube.tier import CACHED_TIERS
 
 KEY = b"the key"
 CELLS = st.dictionaries(

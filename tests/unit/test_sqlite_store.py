@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.event import Event, make_id
-from cube.span import Span
+from cube.model.event import Event, make_id
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
 from cube.sqlite import SqliteStore, catalog, database, open_store
 from cube.sqlite.checkpoint import LogBounds
 from cube.store.ports import CacheKey
-from cube.tier import TEN_SECONDS
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)
 
 WRITING = """
 import asyncio, sys
-from cube.event import Event, make_id
+from cube.model.event import Event, make_id
 from cube.sqlite import open_store
 
 async def main(directory, batches):

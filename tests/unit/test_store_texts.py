@@ -9,8 +9,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from cube import mongo, sqlite
-from cube.event import Event
-from cube.span import Span
+from cube.model.event import Event
+from cube.model.span import Span
 from cube.store.ports import Store
 from tests.mongo_server import MongoServer, mongo_server
 

@@ -6,9 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube import instant
-from cube.span import Span
-from cube.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, MINUTE, SECOND, TEN_SECONDS, TIERS, WEEK, Tier
+from cube.model import instant
+from cube.model.span import Span
+from cube.model.tier import (
+    CACHED_TIERS,
+    CHUNK_BUCKETS,
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    TEN_SECONDS,
+    TIERS,
+    WEEK,
+    Tier,
+)
 
 TIMES = st.integers(instant.EARLIEST, instant.LATEST)
 EVERY = st.sampled_from(list(TIERS.values()))

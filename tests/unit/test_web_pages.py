@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cube.environment import Scope
+from cube.model.environment import Scope
 from cube.web.pages import Hosts, is_loopback_page, is_own_page, silent_page
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from collector.dialects.shown import shown
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import ABSENT, MAX_ID_LENGTH
+from cube.model import instant
+from cube.model.event import ABSENT, MAX_ID_LENGTH
 from cube.web.json_text import decode, decode_leniently
 
 VERSIONS: Final = ("1.0", "0.3")

@@ -16,8 +16,8 @@ from collector.dialects.cloudevents import binary
 from collector.dialects.cloudevents.event import CloudEvent, from_json
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.shown import shown
-from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest
+from cube.model.environment import Credentials
 from cube.web import Reply, Request
 from cube.web.form import media_type
 from cube.web.json_text import decode_leniently

@@ -15,8 +15,8 @@ from collector.dialects.identity import Occurrences
 from collector.dialects.otlp.json_form import JsonForm
 from collector.dialects.otlp.record import Emitter, Encoding, Group
 from collector.dialects.shown import shown
-from cube.environment import Credentials
 from cube.errors import CubeError, InvalidRequest, TooLarge
+from cube.model.environment import Credentials
 from cube.web import Reply, Request
 from cube.web.form import media_type
 from cube.web.request import refusal

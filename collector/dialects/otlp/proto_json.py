@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from collector.dialects.otlp.record import number
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
-from cube.event import MAX_INTEGER, MIN_INTEGER
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
 Number: TypeAlias = int | float | str
 """A number as it is given; an integer may be of any length."""

@@ -12,9 +12,9 @@ import msgspec
 
 from collector.dialects.dialect import Draft
 from collector.dialects.identity import Occurrences
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.event import ABSENT
 from cube.web.json_text import encode
 
 MAX_DEPTH: Final = 60

@@ -13,7 +13,7 @@ from collector.dialects.shown import shown
 from collector.dialects.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
 from collector.dialects.snowplow.self_describing import SelfDescribing, read_contexts, read_event
 from cube.errors import InvalidEvent
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 
 KINDS: Final = {
     "pv": "page_view",

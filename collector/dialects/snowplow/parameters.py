@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from collector.dialects.numbers import decimal
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import MAX_INTEGER, MIN_INTEGER
+from cube.model import instant
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})", re.ASCII)
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from collector.dialects.dialect import Refusal
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
-from cube.property import is_unicode
+from cube.model.property import is_unicode
 from cube.web import Request, json_text
 
 MAX_PARAMETERS: Final = 1000

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from collector.dialects.naming import slug
 from collector.dialects.shown import shown
 from cube.errors import InvalidEvent, InvalidRequest
-from cube.event import ABSENT
+from cube.model.event import ABSENT
 from cube.web import json_text
 
 _IGLU = re.compile(r"iglu:[^/]+/(?P<name>[^/]+)/[^/]+/[^/]+")

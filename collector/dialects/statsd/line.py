@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from collector.dialects.numbers import decimal
-from cube import instant
 from cube.errors import InvalidRequest
-from cube.event import ABSENT
+from cube.model import instant
+from cube.model.event import ABSENT
 from cube.shown import shown
 
 KINDS: Final[Mapping[str, str]] = {

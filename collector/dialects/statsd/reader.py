@@ -14,8 +14,8 @@ from collector.dialects.redaction import Redaction
 from collector.dialects.statsd.dogstatsd import CHECK_PREFIX, EVENT_PREFIX, parse_check, parse_event
 from collector.dialects.statsd.line import Reading, parse
 from cube.errors import InvalidRequest, Overloaded
-from cube.event import ABSENT, Event
-from cube.horizon import Horizon
+from cube.model.event import ABSENT, Event
+from cube.model.horizon import Horizon
 
 DATADOG: Final = "datadog"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cube.span import Span
+from cube.model.span import Span
 
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from cube import event_keys, instant
 from cube.errors import InvalidEvent, InvalidRequest
-from cube.property import is_property, is_unicode, step
+from cube.model import event_keys, instant
+from cube.model.property import is_property, is_unicode, step
 from cube.shown import shown
 
 EventId: TypeAlias = "int | float | str | bytes"
@@ -55,7 +55,7 @@ its path, which takes time to make."""
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event, valid by construction.
 
-    ``time``: milliseconds since 1970 (see `cube.instant`). ``data``: any JSON value, or `ABSENT`.
+    ``time``: milliseconds since 1970 (see `cube.model.instant`). ``data``: any JSON value, or `ABSENT`.
     ``timed``: whether the client gave the time; an already stored id keeps its own time where
     it did not.
     """

@@ -32,7 +32,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias, get_origin
 
-from cube.event import EventId, id_key
+from cube.model.event import EventId, id_key
 
 Partial: TypeAlias = Any
 """One of the forms in the table above."""

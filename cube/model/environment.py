@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 from cube.errors import AccessDenied, InvalidRequest
-from cube.origin import OriginPattern
+from cube.model.origin import OriginPattern
 
 DEFAULT: Final = "default"
 

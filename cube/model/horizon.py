@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cube import instant
 from cube.errors import InvalidEvent
-from cube.event import Event
+from cube.model import instant
+from cube.model.event import Event
 
 TOO_OLD, TOO_NEW, EXPIRED = "too_old", "too_new", "expired"
 

@@ -1,0 +1,1 @@
+"""Values: what events, times, metrics and keys are. No I/O, no clock, no log."""
