@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable
-from cube.opening import opened
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
+from cube.store.factory import opened
 from cube.store.ports import KeyStore, Store
 from cube.store.url import refuse_foreign
 from cube.web import (

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from cube.columns.key_filter import filters_of
 from cube.expression.nodes import (
     EventExpression,
     Filter,
@@ -16,7 +17,6 @@ from cube.expression.nodes import (
     Reduction,
     Sum,
 )
-from cube.key_filter import filters_of
 from cube.model.environment import Caller
 
 

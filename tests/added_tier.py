@@ -29,7 +29,7 @@ def add() -> None:
 
 async def ask(store: str, step: int, start: int, stop: int, expression: str) -> list[float | None]:
     from cube.model.environment import DEFAULT, Environment
-    from cube.opening import opened
+    from cube.store.factory import opened
     from tests.evaluator_running import bench_on
 
     environments = [Environment(DEFAULT, "test")]

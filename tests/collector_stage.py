@@ -16,8 +16,8 @@ from collector.app import Collector
 from cube.model.environment import DEFAULT
 from cube.model.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
-from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import MetricStore, Names, ReadSession
+from cube.store.sqlite import SqliteStore, open_store
 from cube.store.terms import FREELY, Terms
 from cube.web import Gate, KeyRing
 from tests.contract.builders import rows

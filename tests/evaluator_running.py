@@ -23,8 +23,8 @@ from cube.model.span import Span
 from cube.model.tier import TIERS, Tier
 from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
-from cube.sqlite import open_store
 from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
+from cube.store.sqlite import open_store
 from cube.store.terms import FREELY, Pace, Terms
 from evaluator.app import Evaluator
 from evaluator.evaluation import Evaluation

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from collector.dialects.dialect import Search
+from cube.columns.key_filter import filters_of
 from cube.errors import Overloaded
-from cube.key_filter import filters_of
 from cube.model.environment import Caller
 from cube.model.event import ABSENT
 from cube.settings import DialectSettings

@@ -88,7 +88,7 @@ class Place:
         return asyncio.run(self._with_keys(work, create))
 
     async def _with_keys(self, work: Callable[[KeyStore], Awaitable[T]], create: bool) -> T:
-        from cube.opening import is_there, opened_keys
+        from cube.store.factory import is_there, opened_keys
 
         databases = [environment.database for environment in self.environments]
         if not create and not await is_there(self.store, self.database, databases):

@@ -128,6 +128,6 @@ def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> 
         if not is_type(type):
             raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
     if filter:
-        from cube.key_filter import read_filters  # numpy and pyparsing take their time to load
+        from cube.columns.key_filter import read_filters  # numpy and pyparsing take their time to load
 
         read_filters(filter)

@@ -26,7 +26,7 @@ def shard(type: str, store: str, database: str, dry_run: bool) -> None:
             f"Got the store {store}; accepted is the mongodb:// address of a sharded cluster's mongos:"
             " SQLite is for one machine."
         )
-    from cube import mongo  # pymongo takes its time to load
+    from cube.store import mongo  # pymongo takes its time to load
 
     if dry_run:
         for command in mongo.sharding_commands(database, type):

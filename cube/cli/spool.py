@@ -96,7 +96,7 @@ class Tally:
 
 
 async def _drain(directory: Path, database: str, mark: str, store: str, tally: Tally) -> None:
-    from cube.opening import opened
+    from cube.store.factory import opened
 
     environment = Environment(DEFAULT, database)
     async with opened(store, (environment,), database) as databases:

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import msgspec
 
-from cube import sqlite
 from cube.model.event import ABSENT, Event
-from cube.sqlite import catalog
+from cube.store import sqlite
 from cube.store.ports import Store
+from cube.store.sqlite import catalog
 
 
 class Database(Protocol):

@@ -11,10 +11,10 @@ from typing import Any, cast
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
-from cube import mongo
 from cube.errors import Unavailable
 from cube.model.event import Event
-from cube.mongo.documents import encode
+from cube.store import mongo
+from cube.store.mongo.documents import encode
 from cube.store.ports import Store
 from tests.fault.commands import Cluster, Fault
 from tests.mongo_server import MongoServer

@@ -10,7 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from cube.errors import Unavailable
-from cube.mongo import open_store
+from cube.store.mongo import open_store
 from cube.store.ports import Store
 from tests.mongo_server import MongoServer
 

@@ -11,12 +11,12 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 
-from cube import mongo
 from cube.errors import InvalidEvent, Unavailable
 from cube.model.span import Span
 from cube.model.tier import MINUTE, TEN_SECONDS
-from cube.mongo import layout
-from cube.mongo.store import MongoStore
+from cube.store import mongo
+from cube.store.mongo import layout
+from cube.store.mongo.store import MongoStore
 from cube.store.ports import CacheKey, Cell
 from tests.evaluator_running import Bench
 from tests.fault.commands import WRITES, Cluster, CommandProxy, Fault, error, unconfirmed, write_error

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
 from tests.fault.sending import exchange, put

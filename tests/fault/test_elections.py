@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cube.model.environment import DEFAULT, Environment
-from cube.opening import opened
+from cube.store.factory import opened
 from tests.contract.builders import rows
 from tests.end_to_end.serving import wait_until
 from tests.fault.commands import WRITES, CommandProxy, Fault, error

@@ -19,7 +19,7 @@ import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cube.model.event import Event, make_id
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from tests.daemon import Daemon, daemon
 from tests.evaluator_running import DAY, event
 from tests.web_client import HANDSHAKE, Answer, Connection, close_socket, connection, head

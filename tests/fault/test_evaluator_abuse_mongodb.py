@@ -10,7 +10,7 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import HOUR
-from cube.mongo import open_store
+from cube.store.mongo import open_store
 from cube.store.terms import Terms
 from tests.daemon import daemon
 from tests.evaluator_running import DAY, event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
 from tests.fault.sending import exchange, put

@@ -17,7 +17,7 @@ import pytest
 from cube.client import Evaluator
 from cube.errors import CubeError
 from cube.model.environment import DEFAULT, Environment
-from cube.opening import opened
+from cube.store.factory import opened
 from tests.contract.builders import rows
 from tests.end_to_end.serving import wait_until
 from tests.fault.mortal import Mortal

@@ -9,9 +9,9 @@ import pytest
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_metric, print_expression
-from cube.mongo import open_store as open_mongo
-from cube.sqlite import open_store as open_sqlite
+from cube.store.mongo import open_store as open_mongo
 from cube.store.ports import Store
+from cube.store.sqlite import open_store as open_sqlite
 from tests.evaluator_running import bench_on
 from tests.golden.reference import ALL, Reference
 from tests.golden.script import Eval, Load, Parse, read

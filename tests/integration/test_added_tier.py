@@ -13,9 +13,9 @@ from pymongo import AsyncMongoClient
 
 from cube.errors import InvalidSettings
 from cube.model.environment import DEFAULT, Environment
-from cube.mongo import open_store
-from cube.opening import opened
 from cube.store import marker
+from cube.store.factory import opened
+from cube.store.mongo import open_store
 from tests.added_tier import QUARTER
 from tests.daemon import CHECKOUT
 from tests.evaluator_running import DAY, bench_on, event

@@ -12,8 +12,8 @@ from cube.client import Emitter, SocketEmitter
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
 from cube.model.span import Span
-from cube.sqlite import open_store
 from cube.store.find import find
+from cube.store.sqlite import open_store
 from tests.collector_stage import NOW
 from tests.daemon import Daemon, daemon
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import CHECKOUT, Daemon, daemon
 from tests.web_client import ask, connection, head

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from cube import mongo
 from cube.client import DatagramEmitter, Emitter, Evaluator, SocketEmitter
+from cube.store import mongo
 from tests.daemon import daemon
 from tests.end_to_end.serving import cube, wait_until
 from tests.evaluator_running import DAY, bench_on, event, known_events

@@ -18,9 +18,9 @@ from cube.expression import parse_event
 from cube.model.environment import Caller, Environment, Key
 from cube.model.event import Event
 from cube.model.span import Span
-from cube.sqlite import SqliteStore, open_store
 from cube.store.find import Found
 from cube.store.ports import EventStore, ReadSession
+from cube.store.sqlite import SqliteStore, open_store
 from cube.store.terms import FREELY, Terms
 from cube.web import Reply
 from tests.collector_stage import GatedEvents

@@ -29,7 +29,7 @@ from cube.model.environment import Credentials, Environment, Key, Scope, digest
 from cube.model.event import ABSENT, EventId
 from cube.model.horizon import Horizon
 from cube.model.origin import OriginPattern
-from cube.sqlite import SqliteStore, open_store
+from cube.store.sqlite import SqliteStore, open_store
 from cube.web import (
     Gate,
     KeyRing,

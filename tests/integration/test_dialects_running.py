@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from cube import mongo
 from cube.settings import CollectorSettings, DialectSettings
+from cube.store import mongo
 from tests.collector_stage import NOW, staged
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer, mongo_server

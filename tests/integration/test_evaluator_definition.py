@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube import mongo
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.event import Event
@@ -19,6 +18,7 @@ from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Sample
 from cube.model.span import Span
 from cube.model.tier import TIERS, Tier
+from cube.store import mongo
 from evaluator.turns import Effort
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
 from tests.mongo_server import MongoServer, mongo_server

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cube import mongo
 from cube.model.tier import CACHED_TIERS, TEN_SECONDS, TIERS, WEEK
+from cube.store import mongo
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event
 from tests.mongo_server import mongo_server
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cube import mongo
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model import instant
 from cube.model.span import Span
 from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
+from cube.store import mongo
 from evaluator.gathering import ENTRY_BYTES
 from evaluator.refusals import TooMuch
 from evaluator.series import Bounds

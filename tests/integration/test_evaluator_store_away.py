@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from cube import mongo
+from cube.store import mongo
 from tests.evaluator_running import DAY, Running, event, running_on
 from tests.mongo_server import MongoServer
 from tests.unit.mongo_support import sockets_dropped

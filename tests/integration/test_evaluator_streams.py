@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from cube import mongo
+from cube.store import mongo
 from evaluator import follower, turns
 from tests.evaluator_running import DAY, Running, Socket, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server

@@ -17,7 +17,7 @@ from collector.dialects.memory import Memory
 from collector.dialects.reading import Bounds, Reading
 from cube.model.environment import Caller, Environment
 from cube.model.event import Event
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from cube.web import Request
 
 CONTEXT = Context(0, "test", Memory())

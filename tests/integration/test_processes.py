@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from cube.web.siblings import merged
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon

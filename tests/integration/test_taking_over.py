@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer

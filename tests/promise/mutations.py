@@ -15,9 +15,9 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.mongo import layout
-from cube.sqlite.readers import Lease, Readers
+from cube.store.mongo import layout
 from cube.store.ports import Cell, EventStore, Revisions
+from cube.store.sqlite.readers import Lease, Readers
 from evaluator import computation
 from evaluator.computation import Computation
 from evaluator.job import Job, States

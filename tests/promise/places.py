@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pymongo import AsyncMongoClient
 
-from cube import mongo, sqlite
+from cube.store import mongo, sqlite
 from cube.store.ports import Store
 from tests.fault.commands import Cluster
 from tests.mongo_server import MongoServer

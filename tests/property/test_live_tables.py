@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cube import mongo
 from cube.model import instant
 from cube.model.tier import DAY as DAY_TIER
 from cube.model.tier import TEN_SECONDS, TIERS, Tier
+from cube.store import mongo
 from tests.evaluator_running import ANSWER_SECONDS, Running, Socket, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server
 from tests.web_client import Connection, connection

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from cube.mongo import faults
+from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise.asked import IDS, STEPS, TIMES, Asked
 from tests.promise.model import MAX_VERSIONS

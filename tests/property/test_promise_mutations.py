@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cube.mongo import faults
+from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
 from tests.promise.mutations import MUTATIONS

@@ -13,8 +13,8 @@ from pymongo import AsyncMongoClient, monitoring
 from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, Tier
-from cube.mongo import open_store
-from cube.mongo.store import MongoStore
+from cube.store.mongo import open_store
+from cube.store.mongo.store import MongoStore
 from cube.store.ports import Store
 from tests.mongo_server import MongoServer
 

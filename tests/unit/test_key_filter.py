@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from cube.columns.key_filter import read_filters
 from cube.columns.matching import matches
 from cube.expression import parse_event, parse_metric, print_expression
-from cube.key_filter import read_filters
 from cube.model.environment import Caller, Environment, Key
 from evaluator.restriction import Restriction
 

@@ -7,9 +7,9 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from cube.errors import Unavailable
-from cube.mongo import codes
-from cube.mongo.codes import Kind, kind
-from cube.mongo.faults import answered, guilty, is_unauthorized, refused, unavailable
+from cube.store.mongo import codes
+from cube.store.mongo.codes import Kind, kind
+from cube.store.mongo.faults import answered, guilty, is_unauthorized, refused, unavailable
 
 CATEGORIES = {
     "NetworkError": (6, 7, 89, 317, 384, 9001),

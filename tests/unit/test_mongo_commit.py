@@ -11,8 +11,8 @@ from bson.datetime_ms import DatetimeMS
 
 from cube.errors import Unavailable
 from cube.model.tier import CACHED_TIERS, HOUR, TEN_SECONDS
-from cube.mongo import open_store
-from cube.mongo.store import MongoStore
+from cube.store.mongo import open_store
+from cube.store.mongo.store import MongoStore
 from tests.mongo_server import MongoServer, mongo_server
 from tests.unit.mongo_support import (
     T0,

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model.event import Event
-from cube.mongo.documents import Decoder, encode
-from cube.mongo.escaping import MARK, escape, is_escaped, unescape
-from cube.mongo.layout import Document
+from cube.store.mongo.documents import Decoder, encode
+from cube.store.mongo.escaping import MARK, escape, is_escaped, unescape
+from cube.store.mongo.layout import Document
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Commands, Database, database, rows, sockets_dropped
 

@@ -21,7 +21,7 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.span import Span
 from cube.model.tier import HOUR, TEN_SECONDS
-from cube.mongo.documents import Decoder, encode, event_id, plain
+from cube.store.mongo.documents import Decoder, encode, event_id, plain
 from cube.store.ports import CacheKey, Cell
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped

@@ -12,8 +12,8 @@ from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, Networ
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.model.event import Event
-from cube.mongo import open_store
-from cube.mongo.faults import answered, only_duplicates, unavailable, without_credentials
+from cube.store.mongo import open_store
+from cube.store.mongo.faults import answered, only_duplicates, unavailable, without_credentials
 from tests.unit.mongo_support import sockets_dropped
 
 __all__ = ["sockets_dropped"]

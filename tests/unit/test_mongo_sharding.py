@@ -15,7 +15,7 @@ from bson import ObjectId
 
 from cube.model.span import Span
 from cube.model.tier import DAY, HOUR
-from cube.mongo.store import MongoStore
+from cube.store.mongo.store import MongoStore
 from cube.store.ports import CacheKey, Cell
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, Commands, Database, database, event, rows, sockets_dropped

@@ -11,8 +11,8 @@ import pytest
 from cube import private
 from cube.model.environment import DEFAULT, Environment, Key, digest
 from cube.model.event import Event
-from cube.opening import opened
 from cube.spool import Spool
+from cube.store.factory import opened
 from cube.web import tell_ready
 
 

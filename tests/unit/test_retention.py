@@ -14,8 +14,8 @@ from collector.retention import Aging, Retention
 from cube.errors import InvalidEvent
 from cube.model.span import Span
 from cube.model.tier import DAY, WEEK
-from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import CacheKey, Cell, Revisions
+from cube.store.sqlite import SqliteStore, open_store
 from tests.contract.builders import T0, event, revisions, rows
 
 NOW = T0 + 100 * DAY.step

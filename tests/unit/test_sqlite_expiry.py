@@ -10,7 +10,7 @@ import pytest
 
 from cube.model.event import Event, make_id
 from cube.model.tier import HOUR
-from cube.sqlite import catalog, open_store
+from cube.store.sqlite import catalog, open_store
 from tests.contract.builders import T0, event, revisions
 
 FILE = "test.events.db"

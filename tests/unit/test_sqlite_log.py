@@ -13,8 +13,8 @@ import pytest
 from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.span import Span
-from cube.sqlite import SqliteStore, open_store
-from cube.sqlite.checkpoint import LogBounds
+from cube.store.sqlite import SqliteStore, open_store
+from cube.store.sqlite.checkpoint import LogBounds
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)

@@ -11,8 +11,8 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import HOUR
-from cube.sqlite import SqliteStore, open_store
 from cube.store.ports import CacheKey, Cell
+from cube.store.sqlite import SqliteStore, open_store
 
 T0 = 1_311_033_600_000
 KEY = CacheKey("test", "sum(test)", "value", 1)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model.tier import CACHED_TIERS
-from cube.sqlite import rows
-from cube.sqlite.packing import pack, unpack
-from cube.sqlite.saving import buckets
 from cube.store.ports import Cell
+from cube.store.sqlite import rows
+from cube.store.sqlite.packing import pack, unpack
+from cube.store.sqlite.saving import buckets
 
 KEY = b"the key"
 CELLS = st.dictionaries(

@@ -13,8 +13,8 @@ from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Key, Scope, digest
 from cube.model.span import Span
 from cube.model.tier import DAY
-from cube.sqlite import SqliteKeys, SqliteStore, open_store
 from cube.store.ports import CacheKey, Cell
+from cube.store.sqlite import SqliteKeys, SqliteStore, open_store
 from tests.contract.builders import T0, event, rows
 
 KEY = CacheKey("test", "sum(test)", "value", 1)

@@ -16,9 +16,9 @@ from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
-from cube.sqlite import SqliteStore, catalog, database, open_store
-from cube.sqlite.checkpoint import LogBounds
 from cube.store.ports import CacheKey
+from cube.store.sqlite import SqliteStore, catalog, database, open_store
+from cube.store.sqlite.checkpoint import LogBounds
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)
@@ -26,7 +26,7 @@ WHOLE = Span(0, 10**14)
 WRITING = """
 import asyncio, sys
 from cube.model.event import Event, make_id
-from cube.sqlite import open_store
+from cube.store.sqlite import open_store
 
 async def main(directory, batches):
     store = await open_store(directory, "x")

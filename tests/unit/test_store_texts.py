@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from cube import mongo, sqlite
 from cube.model.event import Event
 from cube.model.span import Span
+from cube.store import mongo, sqlite
 from cube.store.ports import Store
 from tests.mongo_server import MongoServer, mongo_server
 

@@ -1,0 +1,85 @@
+"""Making a type ready: the marker of a new one, the revisions of one that another tool filled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from pymongo import UpdateOne
+
+from cube.columns.block import Block
+from cube.model import instant
+from cube.model.span import Span
+from cube.store.marker import FORMAT
+from cube.store.mongo import revisions
+from cube.store.mongo.faults import answered
+from cube.store.mongo.indexes import ensure, has_index
+from cube.store.mongo.layout import Document, Layout
+from cube.store.mongo.session import scan
+from cube.store.mongo.writing import upsert
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = ({"_id": "format"}, {"$setOnInsert": {"version": FORMAT}})
+
+EVER = Span(instant.EARLIEST, instant.LATEST + 1)
+
+
+async def begin(layout: Layout, type: str, state: Document) -> bool:
+    """Prepare the first save of this process into a type, whose state document was just read.
+
+    Returns whether its time index is there for certain.
+
+    Whoever finds no events marks the type complete *before* writing any. Another Cube process that
+    writes meanwhile raises what it writes; what another tool wrote before the second look is raised
+    here; what it writes after that makes the type a foreign one, which the settings must say.
+    """
+    await upsert(layout.format, [UpdateOne(*_FORMAT, upsert=True)])
+    if not revisions.is_complete(state) and type not in layout.foreign and await _is_empty(layout, type):
+        await ensure(layout.events(type), "t")
+        await revisions.mark_complete(layout, type)
+        if not await _is_empty(layout, type):
+            await raise_all(layout, type)
+        return True
+    return False
+
+
+async def index(layout: Layout, type: str) -> None:
+    """Make a type's time index unless it is there; that of a large collection takes its time, and is said."""
+    if not await revisions.exists(layout, type):
+        return
+    collection = layout.events(type)
+    if not await has_index(collection, "t"):
+        _log.info("building the index on t of %s; it goes on in the server if we end", collection.name)
+        await ensure(collection, "t")
+        _log.info("built the index on t of %s", collection.name)
+
+
+async def build(layout: Layout, type: str) -> None:
+    """Raise every bucket of a type, then mark it complete; nothing to do if it is, or is foreign."""
+    if type in layout.foreign or revisions.is_complete(await revisions.state(layout, type)):
+        return
+    if await revisions.exists(layout, type):
+        await raise_all(layout, type)
+        await revisions.mark_complete(layout, type)
+
+
+async def raise_all(layout: Layout, type: str) -> None:
+    """Raise every bucket that has a revision or an event, reading nothing but times.
+
+    Not those that have expired: nobody could compute their metrics again.
+    """
+    await ensure(layout.events(type), "t")
+    live = int((await revisions.state(layout, type)).get("expired_before", EVER.start))
+    await revisions.raise_known(layout, type, live)
+    async for block in _times(layout, type, live):
+        await revisions.raise_times(layout, type, set(block.times.tolist()))
+
+
+def _times(layout: Layout, type: str, live: int) -> AsyncIterator[Block]:
+    return scan(layout, type, Span(live, EVER.stop), (), batch_events=20_000)
+
+
+async def _is_empty(layout: Layout, type: str) -> bool:
+    async with answered():
+        return not await layout.events(type).find({}, {"_id": 1}).limit(1).to_list(None)

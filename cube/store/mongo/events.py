@@ -1,0 +1,199 @@
+"""The events and their revisions: a port on MongoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+from bson.errors import BSONError
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from cube.errors import CubeError, InvalidEvent, Unavailable
+from cube.model import instant
+from cube.model.event import Event
+from cube.store.mongo import building, expiry, revisions, session
+from cube.store.mongo.commit import Commit
+from cube.store.mongo.complaints import Complaints
+from cube.store.mongo.faults import OPERATION_SECONDS, answered, is_unauthorized, refused
+from cube.store.mongo.intents import Intents
+from cube.store.mongo.layout import Document, Layout
+from cube.store.mongo.notes import Notes
+from cube.store.mongo.sweep import Debts, sweep
+from cube.store.mongo.writing import GuiltyEvent
+from cube.store.ports import ReadSession
+from cube.store.terms import FREELY, Terms
+
+CLOSE_SECONDS = 0.4
+"""How long each part of a close waits for the server: it is the last of a stop's time."""
+
+_log = logging.getLogger(__name__)
+
+
+class MongoEvents:
+    """An `EventStore` for any number of processes on one database."""
+
+    def __init__(self, layout: Layout, lease_seconds: float) -> None:
+        self._layout = layout
+        self._notes = Notes(layout, lease_seconds)
+        self._intents = Intents(layout)
+        self._debts = Debts()
+        self._begun: set[str] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        self._indexing: set[asyncio.Task[None]] = set()
+        self._complaints = Complaints(_log)
+
+    async def save(self, type: str, events: Sequence[Event]) -> None:
+        """Store events of one type durably and raise their buckets' revisions.
+
+        Raises `InvalidEvent` for an event that MongoDB refuses for its own sake, or that has expired,
+        and `Unavailable` for all else that keeps them from being stored: then they are to be kept.
+        """
+        if not events:
+            return
+        try:
+            await self._save(type, events)
+        except GuiltyEvent as error:
+            place = max(place for place, event in enumerate(events) if event is error.event)
+            raise InvalidEvent(f"MongoDB refuses the event: {error.reason}.").at(place) from error
+        except Unavailable as error:
+            if is_unauthorized(error):
+                self._complaints.say(error.message)
+            raise
+        except (PyMongoError, BSONError) as error:
+            refusal = Unavailable(refused(error))
+            self._complaints.say(f"{type}: {refusal.message}")
+            raise refusal from error
+
+    async def _save(self, type: str, events: Sequence[Event]) -> None:
+        state = await revisions.state(self._layout, type)
+        _refuse_expired(type, events, state)
+        if type not in self._begun:
+            is_indexed = await building.begin(self._layout, type, state)
+            self._begun.add(type)
+            if not is_indexed:
+                self._index(type)
+        commit = Commit(self._layout, self._intents, type, events, state.get("expired_before"))
+        async with self._notes.held(type, commit.touched):
+            await self._commit(commit)
+
+    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query, on its reader's terms."""
+        return session.begin(self._layout, terms)
+
+    def index_foreign(self) -> None:
+        """See to the time index of each type that other tools write."""
+        for type in self._layout.foreign:
+            self._index(type)
+
+    async def build(self, type: str) -> None:
+        """Raise the revisions of a type that another tool filled, and mark it complete.
+
+        Where this process may not write, the type counts as foreign to it: nothing is cached.
+        """
+        try:
+            await building.build(self._layout, type)
+        except Unavailable as error:
+            if not is_unauthorized(error):
+                raise
+            self._layout.server.unbuilt.add(type)
+            self._complaints.say(f"The revisions of type {type} cannot be built: {error.message}")
+
+    async def expire(self, type: str, before: int) -> None:
+        """Advance the type's ``expired_before``, durably."""
+        await revisions.expire(self._layout, type, before)
+
+    async def delete_events(self, type: str, before: int) -> int:
+        """Delete a type's expired events older than `before`, in slices of time."""
+        return await expiry.delete_events(self._layout, type, before)
+
+    async def forget(self, type: str, before: int) -> None:
+        """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
+        await revisions.forget(self._layout, type, before)
+
+    async def delete_revisions(self, type: str, before: int) -> None:
+        """Delete a type's forgotten revisions, as whole chunks that end before `before`."""
+        await expiry.delete_revisions(self._layout, type, before)
+
+    async def sweep(self) -> int:
+        """Raise what dead processes, and failed commits of this one, left; drop idle notes."""
+        settled = await sweep(self._layout, self._notes, self._intents, self._debts)
+        await self._notes.drop_idle(self._debts.hours())
+        return settled
+
+    async def close(self) -> None:
+        """Finish what was begun, and take the notes away unless something is still owed.
+
+        A server that is away holds nobody up: what its notes name is raised by another process's sweep.
+        """
+        for task in self._indexing:  # the server goes on with a build that has begun
+            task.cancel()
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=CLOSE_SECONDS)
+        for task in self._settling:
+            task.cancel()
+        if not self._debts:
+            async with answered(CLOSE_SECONDS):
+                await self._notes.close()
+
+    def _index(self, type: str) -> None:
+        """Build a type's time index beside its saves and scans, which do without it until then."""
+        task = asyncio.create_task(self._build_index(type))
+        self._indexing.add(task)
+        task.add_done_callback(self._indexing.discard)
+
+    async def _build_index(self, type: str) -> None:
+        try:
+            await building.index(self._layout, type)
+        except (Unavailable, PyMongoError) as error:
+            self._begun.discard(type)  # the next save tries again
+            reason = error.message if isinstance(error, Unavailable) else error.__class__.__name__
+            self._complaints.say(
+                f"{type}_events has no index on t yet, so its scans read all of it: {reason}"
+            )
+
+    async def _commit(self, commit: Commit) -> None:
+        """Write and raise; after any failure, a cancellation included, raise before it is reported.
+
+        An insert that seemed to fail may still land: so it stays owed, and sweeps raise it until it cannot.
+        """
+        try:
+            await commit.write(self._notes.process)
+            await commit.settle()
+        except BaseException as error:
+            self._debts.add(
+                commit.type, commit.touched, commit.opened, pending_seconds=_pending_seconds(error)
+            )
+            task = asyncio.create_task(_settle(commit))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+            await asyncio.shield(task)
+            raise
+
+
+def _pending_seconds(error: BaseException) -> float:
+    """Return for how long a failed write may land yet: not at all where the server has answered."""
+    return 0.0 if isinstance(error, GuiltyEvent | BulkWriteError) else OPERATION_SECONDS
+
+
+async def _settle(commit: Commit) -> None:
+    try:
+        await commit.settle()
+    except (CubeError, PyMongoError) as error:
+        _log.warning(
+            "raising after a failed write of %s failed as well; a sweep will: %s", commit.type, error
+        )
+
+
+def _refuse_expired(type: str, events: Sequence[Event], state: Document) -> None:
+    expired_before = state.get("expired_before")
+    if expired_before is None:
+        return
+    for index, event in enumerate(events):
+        if event.time < expired_before:
+            raise InvalidEvent(
+                f"Got the time {instant.format(event.time)}; events of type {type} before"
+                f" {instant.format(int(expired_before))} have expired.",
+                field="time",
+            ).at(index)

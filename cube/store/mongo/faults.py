@@ -1,0 +1,185 @@
+"""What MongoDB's failures are to callers: `Unavailable`, or a fault that is left as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
+
+from cube.errors import Unavailable
+from cube.store.mongo.codes import DUPLICATE_KEY, LABELS, Kind, kind
+
+OPERATION_SECONDS = 60.0
+"""No single call to the server takes longer, whatever the client's own timeouts are."""
+
+
+@asynccontextmanager
+async def answered(seconds: float | None = None) -> AsyncIterator[None]:
+    """Bound the time of calls to the server (None: `OPERATION_SECONDS`), and raise `Unavailable` over it.
+
+    Every other error passes as it is. The messages name no address: a URL may hold a password.
+    """
+    seconds = OPERATION_SECONDS if seconds is None else seconds
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task else 0
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+        # PyMongo waits with `wait_for`, which may swallow a cancellation in Python 3.11.
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError
+    except TimeoutError:
+        raise Unavailable(f"MongoDB did not answer within {seconds:g} s.") from None
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > cancelling:
+            raise
+        # Nobody cancelled us: what we waited for in PyMongo was, as it gave up a connection.
+        raise Unavailable("MongoDB's connection was given up.") from error
+    except PyMongoError as error:
+        sentence = unavailable(error)
+        if sentence is None:
+            raise
+        raise Unavailable(sentence) from error
+
+
+def unavailable(error: PyMongoError) -> str | None:
+    """Return one sentence if the error means that the store cannot be used now; None if it does not."""
+    match error:
+        case ExecutionTimeout():
+            return "MongoDB ended an operation that took longer than it may."
+        case WriteConcernError():
+            return "MongoDB did not confirm in time that a majority of its servers holds the write on disk."
+        case ConnectionFailure():
+            return f"MongoDB does not answer ({type(error).__name__})."
+        case ConfigurationError() if type(error.__cause__).__module__.startswith("dns."):
+            # a mongodb+srv name is looked up at the first call
+            return "MongoDB's addresses cannot be looked up: see the name in the store URL, and the DNS."
+        case OperationFailure():
+            return _refusal(error)
+        case _ if is_passing(error):
+            return f"MongoDB cannot do this now ({type(error).__name__})."
+        case _:
+            return None
+
+
+def refused(error: Exception) -> str:
+    """Return one sentence for an error that keeps events from being stored and is not their fault."""
+    if isinstance(error, OperationFailure):
+        code = next(_codes(error))
+        failures = (error.details or {}).get("writeErrors") or [error.details or {}]
+        reason = _reason(failures[0]).partition(" dup key")[0]  # what follows is data
+        return f"MongoDB refuses to store events (code {code}{_name(error)}): {reason}."
+    return f"MongoDB's driver refuses to store events ({type(error).__name__})."
+
+
+def is_passing(error: PyMongoError) -> bool:
+    """Tell by its labels whether an error passes when the server is well again."""
+    details = getattr(error, "details", None) or {}
+    labels = {*details.get("errorLabels", ()), *(label for label in LABELS if error.has_error_label(label))}
+    return not labels.isdisjoint(LABELS)
+
+
+def is_unauthorized(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is a right or a password that is missing."""
+    while error is not None:
+        if isinstance(error, OperationFailure) and Kind.CREDENTIALS in map(kind, _codes(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def guilty(error: Exception, count: int) -> tuple[int, str] | None:
+    """Return the place, among `count` documents, of one that is refused for its own sake, and why.
+
+    None where the error may be about anything else: then the documents are to be kept.
+    """
+    if isinstance(error, BulkWriteError):
+        failures = error.details.get("writeErrors", [])
+        if error.details.get("writeConcernErrors") or any(map(_is_about_more, failures)):
+            return None
+        own = [one for one in failures if kind(one.get("code") or 0) is Kind.RECORD]
+        return (own[0]["index"], _reason(own[0])) if own else None
+    if count == 1 and isinstance(error, OperationFailure) and kind(error.code or 0) is Kind.RECORD:
+        return (0, _reason(error.details or {}))
+    if count == 1 and isinstance(error, BSONError):  # a document that the driver cannot send
+        return (0, str(error))
+    return None
+
+
+def only_duplicates(error: BulkWriteError) -> list[int] | None:
+    """Return the places of the writes that failed because their ``_id`` is there already.
+
+    None if anything else failed as well, a unique index on another field included.
+    """
+    if error.details.get("writeConcernErrors"):
+        return None
+    failed: list[dict[str, Any]] = error.details.get("writeErrors", [])
+    return [one["index"] for one in failed] if all(map(_is_duplicate_id, failed)) else None
+
+
+def without_credentials(url: str) -> str:
+    """Return a store URL without user, password and options, for messages.
+
+    A password may hold unescaped characters: nothing before the last ``@`` is shown, and where that
+    stands behind a ``?`` nothing at all is.
+    """
+    scheme, _, rest = url.partition("://")
+    before, _, hosts = rest.rpartition("@")
+    return f"{scheme}://..." if "?" in before else f"{scheme}://{hosts.partition('?')[0]}"
+
+
+def _refusal(error: OperationFailure) -> str | None:
+    kinds = set(map(kind, _codes(error)))
+    if is_passing(error) or Kind.PASSING in kinds:
+        return f"MongoDB cannot do this now (code {next(_codes(error))}{_name(error)})."
+    if Kind.CREDENTIALS in kinds:
+        return (
+            f"MongoDB refuses our credentials (code {next(_codes(error))}{_name(error)}):"
+            " check the user, its password and its rights."
+        )
+    if error.details and error.details.get("writeConcernErrors"):
+        return "MongoDB did not confirm that a majority of its servers holds the write on disk."
+    return None
+
+
+def _is_about_more(failure: dict[str, Any]) -> bool:
+    """Tell whether a failed write is neither its document's fault nor that its id is there already."""
+    return kind(failure.get("code") or 0) is not Kind.RECORD and not _is_duplicate_id(failure)
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    text = " ".join(str(failure.get("errmsg") or "no reason given").split())[:200]
+    return f"{text} (code {failure.get('code')})"
+
+
+def _name(error: OperationFailure) -> str:
+    name = (error.details or {}).get("codeName")
+    return f" {name}" if name else ""
+
+
+def _is_duplicate_id(failure: dict[str, Any]) -> bool:
+    if failure.get("code") != DUPLICATE_KEY:
+        return False
+    pattern = failure.get("keyPattern")
+    if pattern is not None:
+        return list(pattern) == ["_id"]
+    return "_id_ " in failure.get("errmsg", "")
+
+
+def _codes(error: OperationFailure) -> Iterator[int]:
+    details = error.details or {}
+    for failure in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
+        yield failure.get("code") or 0
+    yield error.code or 0

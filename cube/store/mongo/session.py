@@ -1,0 +1,175 @@
+"""Reading: one query's view of the events."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from bson.datetime_ms import DatetimeMS
+
+from cube.columns.block import Block
+from cube.errors import Unavailable
+from cube.model import instant
+from cube.model.event import is_type
+from cube.model.span import Span
+from cube.model.tier import Tier
+from cube.store.mongo import revisions
+from cube.store.mongo.documents import Decoder, parts
+from cube.store.mongo.escaping import MARK, is_escaped
+from cube.store.mongo.faults import answered
+from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
+from cube.store.ports import NO_TEXTS, Revisions
+from cube.store.slices import in_thread
+from cube.store.terms import FREELY, Terms
+
+BLOCK_EVENTS = 5_000
+"""Events in a block, at most; the server ends a batch at 16 MB, too."""
+
+BLOCK_BYTES = 256 * 1024
+"""Larger batches are decoded as several blocks: a turn's worth of BSON each."""
+
+CLOSE_SECONDS = 5.0
+
+
+class MongoSession:
+    """A `ReadSession`: reads of the primary.
+
+    On sets and clusters they are those of one causally consistent session, which begins where the
+    latest read of this process had come, and read what a majority holds: so events are never older
+    than the revisions that were read before them, whichever server answers.
+    """
+
+    def __init__(self, layout: Layout, session: Any, terms: Terms) -> None:
+        self._layout = layout
+        self._session = session
+        self._terms = terms
+
+    async def types(self) -> list[str]:
+        """Return the names of all types that have a collection of events, sorted."""
+        async with answered():
+            names = await self._layout.database.list_collection_names(session=self._session)
+        types = (name.removesuffix(EVENTS_SUFFIX) for name in names if name.endswith(EVENTS_SUFFIX))
+        return sorted(filter(is_type, types))
+
+    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+        """Read the revisions of a cached tier's buckets in `span`, in one find."""
+        milliseconds = _milliseconds(self._terms)
+        return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
+
+    def scan(
+        self,
+        type: str,
+        span: Span,
+        fields: Sequence[str] | None,
+        *,
+        ids: bool = False,
+        newest_first: bool = False,
+        texts: Mapping[str, str] = NO_TEXTS,
+    ) -> AsyncIterator[Block]:
+        """Read the events of a span as blocks, ordered by time."""
+        return scan(
+            self._layout,
+            type,
+            span,
+            fields,
+            ids=ids,
+            newest_first=newest_first,
+            texts=texts,
+            session=self._session,
+            terms=self._terms,
+        )
+
+
+@asynccontextmanager
+async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSession]:
+    """Begin a query, on its reader's terms: what the server works on for longer it ends."""
+    if not layout.server.sessions:
+        yield MongoSession(layout, None, terms)
+        return
+    session = layout.client.start_session(causal_consistency=True)
+    if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
+        async with answered():
+            session = await session
+    try:
+        layout.server.advance(session)
+        yield MongoSession(layout, session, terms)
+    finally:
+        await session.end_session()
+
+
+async def scan(
+    layout: Layout,
+    type: str,
+    span: Span,
+    fields: Sequence[str] | None,
+    *,
+    ids: bool = False,
+    newest_first: bool = False,
+    texts: Mapping[str, str] = NO_TEXTS,
+    session: Any = None,
+    terms: Terms = FREELY,
+    batch_events: int = BLOCK_EVENTS,
+) -> AsyncIterator[Block]:
+    """Read events as raw batches and decode each as blocks, in threads, in the turns that the terms give.
+
+    Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
+    no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
+    are part of the query; without one the server would look for long with nothing to give. Neither
+    is done for a name that may be stored escaped: all data are read for it.
+    """
+    events = layout.events(type, session)
+    selective = await _indexed(events, texts, session) if texts else {}
+    cursor = events.find_raw_batches(
+        {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
+        _projection(fields, ids),
+        sort=[("t", -1 if newest_first else 1)],
+        batch_size=batch_events,
+        allow_disk_use=True,
+        session=session,
+        max_time_ms=_milliseconds(terms),
+    )
+    decoder = Decoder(ids=ids)
+    try:
+        while (batch := await _next(cursor)) is not None:
+            for part in parts(batch, BLOCK_BYTES):
+                async with terms.pace():
+                    block = await in_thread(None, decoder.block, part)
+                if len(block):
+                    yield block
+    finally:
+        with suppress(Unavailable):  # the server forgets a cursor that it is not told of after ten minutes
+            async with answered(CLOSE_SECONDS):
+                await cursor.close()
+
+
+async def _indexed(events: Any, texts: Mapping[str, str], session: Any) -> Document:
+    async with answered():
+        indexes = await events.index_information(session=session)
+    first = {index["key"][0][0] for index in indexes.values()}
+    plain = {name: text for name, text in texts.items() if not is_escaped(name)}
+    return {f"d.{name}": text for name, text in plain.items() if f"d.{name}" in first}
+
+
+async def _next(cursor: Any) -> bytes | None:
+    try:
+        async with answered():
+            batch: bytes = await anext(cursor)
+    except StopAsyncIteration:
+        return None
+    return batch
+
+
+def _milliseconds(terms: Terms) -> int | None:
+    return None if terms.seconds is None else max(1, round(terms.seconds * 1000))
+
+
+def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
+    whole = fields is None or any(map(is_escaped, fields))
+    names = ["d"] if whole or fields is None else [f"d.{field}" for field in fields]
+    return {"_id": ids, "t": 1, MARK: 1, **dict.fromkeys(names, 1)}
+
+
+def _date(time: int) -> DatetimeMS:
+    return DatetimeMS(min(max(time, instant.EARLIEST), instant.LATEST))

@@ -1,0 +1,160 @@
+"""The cache of metrics, in ``<database>.metrics.db``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cube.errors import Unavailable
+from cube.model.span import Span
+from cube.model.tier import CACHED_TIERS, Tier
+from cube.placement import Presence
+from cube.store.ports import CacheKey, Cell
+from cube.store.sqlite import expiry, packing
+from cube.store.sqlite.cache import CacheFile
+from cube.store.sqlite.database import immediate
+from cube.store.terms import Pace
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 1_000_000
+THREADS = 2
+
+_HASH_BYTES = 16
+
+
+class SqliteMetrics:
+    """A `MetricStore` that several processes share; whatever fails in it is a miss, never an error."""
+
+    def __init__(self, path: Path, identity: bytes, presence: Presence) -> None:
+        self._path = path
+        self._identity = identity
+        self._presence = presence
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-metrics")
+        # One thread saves: two would wait for each other's lock, and SQLite's waiting is not fair.
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="cube-metrics-saver")
+        self._local = threading.local()
+        self._files: list[CacheFile] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+        """Return the cached cells of a span by bucket start."""
+        return (
+            await self._run(self._threads, lambda connection: _read(connection, _hash(key), tier, span)) or {}
+        )
+
+    async def save(
+        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+    ) -> None:
+        """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
+        if cells:
+            async with pace():
+                await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, cells))
+
+    async def delete(self, before: int) -> int:
+        """Delete all cells whose buckets end before `before`, in transactions of few chunks."""
+
+        async def run(delete: Callable[[sqlite3.Connection], int]) -> int:
+            return await self._run(self._saver, partial(_write, delete=delete)) or 0
+
+        whole = partial(expiry.delete_chunks, before=before)
+        deleted = await expiry.in_slices(lambda: run(whole), expiry.SLICE_CHUNKS)
+        for tier in CACHED_TIERS:
+            trimming = expiry.Trimming(tier, before, _chunk_key)
+            await expiry.in_slices(partial(run, trimming.slice), expiry.SLICE_CHUNKS)
+        return deleted
+
+    def close(self) -> None:
+        """Finish what was begun and close the file; blocks."""
+        self._closed = True
+        self._threads.shutdown()
+        self._saver.shutdown()
+        for file in self._files:
+            file.close()
+
+    async def _run(self, threads: Executor, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if self._closed:
+            raise Unavailable(f"The cache {self._path.name} is closed; open the store again.")
+        return await asyncio.wrap_future(threads.submit(self._work, work))
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        if not self._presence.holds():
+            return None  # the file at the path now may be the cache of other events
+        return self._file().run(work)
+
+    def _file(self) -> CacheFile:
+        if not hasattr(self._local, "file"):
+            self._local.file = CacheFile(self._path, self._identity, self._lock)
+            self._files.append(self._local.file)
+        file: CacheFile = self._local.file
+        return file
+
+
+def _hash(key: CacheKey) -> bytes:
+    text = "\0".join((key.type, key.kind, str(key.semantics), key.text))
+    return hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES).digest()
+
+
+def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) -> dict[int, Cell]:
+    rows = connection.execute(
+        "SELECT chunk, cells FROM chunks WHERE key = ? AND step = ? AND chunk BETWEEN ? AND ?",
+        (key, tier.step, tier.chunk(span.start), tier.chunk(span.stop - 1)),
+    ).fetchall()
+    found: dict[int, Cell] = {}
+    for chunk, blob in rows:
+        cells = packing.unpack(_chunk_key(key, tier, chunk), blob)
+        if cells is None:
+            _drop(connection, key, tier, chunk, blob)
+            continue
+        start, step = tier.chunk_start(chunk), tier.step
+        found.update({start + offset * step: cell for offset, cell in cells.items()})
+    return {bucket: cell for bucket, cell in found.items() if span.start <= bucket < span.stop}
+
+
+def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    by_chunk: dict[int, dict[int, Cell]] = {}
+    for bucket, cell in cells.items():
+        chunk = tier.chunk(bucket)
+        by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cell
+    with immediate(connection):
+        for chunk, fresh in by_chunk.items():
+            _merge(connection, key, tier, chunk, fresh)
+
+
+def _write(connection: sqlite3.Connection, delete: Callable[[sqlite3.Connection], int]) -> int:
+    with immediate(connection):
+        return delete(connection)
+
+
+def _merge(
+    connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, fresh: Mapping[int, Cell]
+) -> None:
+    place = (key, tier.step, chunk)
+    row = connection.execute(
+        "SELECT cells FROM chunks WHERE key = ? AND step = ? AND chunk = ?", place
+    ).fetchone()
+    stored = packing.unpack(_chunk_key(key, tier, chunk), row[0]) if row else None
+    blob = packing.pack(_chunk_key(key, tier, chunk), {**(stored or {}), **fresh})
+    if len(blob) <= CHUNK_BYTES:
+        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)", (*place, blob))
+
+
+def _drop(connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, blob: bytes) -> None:
+    """Delete a chunk that fails its check, unless it was rewritten meanwhile."""
+    connection.execute(
+        "DELETE FROM chunks WHERE key = ? AND step = ? AND chunk = ? AND cells = ?",
+        (key, tier.step, chunk, blob),
+    )
+
+
+def _chunk_key(key: bytes, tier: Tier, chunk: int) -> bytes:
+    return key + f"{tier.step}/{chunk}".encode()

@@ -1,0 +1,125 @@
+"""What one save writes: the events, and a raise for every bucket it touches, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cube.errors import InvalidEvent
+from cube.model import instant
+from cube.model.event import ABSENT, Event, EventId
+from cube.model.tier import CACHED_TIERS
+from cube.store.sqlite import catalog, rows
+from cube.store.sqlite.catalog import Entry
+
+_encode = msgspec.json.Encoder().encode
+
+_RAISED = "(number & 4611686018427387903) + excluded.number"  # 62 bits and up to 2**32: no overflow, never 0
+_INCREMENT = "1 + (random() & 4294967295)"
+_LOOKUP_IDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events of one save, made ready before the transaction begins.
+
+    ``times``: of all events, in the order given. ``latest``: id -> event; of equal ids the last.
+    ``values``: (time, id, data text) of those, flat.
+    """
+
+    type: str
+    times: Sequence[int]
+    latest: Mapping[EventId, Event]
+    values: Sequence[Any]
+
+    @classmethod
+    def of(cls, type: str, events: Sequence[Event]) -> Batch:
+        """Encode the events of one save."""
+        latest = {event.id: event for event in events}
+        values: list[Any] = []
+        for event in latest.values():
+            values += (event.time, event.id, _text(event.data))
+        return cls(type, [event.time for event in events], latest, values)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Store the events and raise their buckets; call it in a write transaction.
+
+        Raises `InvalidEvent`, before anything is written, for an expired event.
+        """
+        found = catalog.find(connection, self.type)
+        self._refuse_expired(found)
+        entry = catalog.register(connection, self.type, found)
+        inserted = _insert(connection, entry, self.values, "NOTHING")
+        times: Iterable[int] = self.times
+        if inserted < len(self.latest):
+            times = {*times, *self._replace(connection, entry)}
+        raise_buckets(connection, entry, buckets(times))
+
+    def _refuse_expired(self, entry: Entry | None) -> None:
+        if entry is None or entry.expired_before is None:
+            return
+        for index, time in enumerate(self.times):
+            if time < entry.expired_before:
+                raise InvalidEvent(
+                    f"Got the time {instant.format(time)}; events of type {self.type} before"
+                    f" {instant.format(entry.expired_before)} have expired.",
+                    field="time",
+                ).at(index)
+
+    def _replace(self, connection: sqlite3.Connection, entry: Entry) -> set[int]:
+        """Write every event over the one stored under its id; return the times that were stored."""
+        stored = _stored_times(connection, entry, list(self.latest))
+        values: list[Any] = []
+        live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
+        for position, event in enumerate(self.latest.values()):
+            # An expired event is as good as gone: it has no time to keep.
+            time = event.time if event.timed or stored[event.id] < live else stored[event.id]
+            values += (time, event.id, self.values[3 * position + 2])
+        _insert(connection, entry, values, "UPDATE SET time = excluded.time, data = excluded.data")
+        return set(stored.values())
+
+
+def buckets(times: Iterable[int]) -> list[tuple[int, int]]:
+    """Return (step, start) of the buckets of all cached tiers that hold one of `times`."""
+    finest = CACHED_TIERS[0]
+    starts = {time - (time - finest.origin) % finest.step for time in times}
+    found: list[tuple[int, int]] = []
+    for tier in CACHED_TIERS:
+        starts = {tier.floor(start) for start in starts}
+        found += [(tier.step, start) for start in starts]
+    return found
+
+
+def raise_buckets(connection: sqlite3.Connection, entry: Entry, raised: Iterable[tuple[int, int]]) -> None:
+    """Add a random integer from 1 to 2**32, or two, to each bucket's revision."""
+    rows.write(
+        connection,
+        f"INSERT INTO {entry.revisions}",
+        f"(?, ?, {_INCREMENT})",
+        f"ON CONFLICT DO UPDATE SET number = {_RAISED}",
+        [part for bucket in raised for part in bucket],
+        2,
+    )
+
+
+def _insert(connection: sqlite3.Connection, entry: Entry, values: Sequence[Any], on_conflict: str) -> int:
+    head = f"INSERT INTO {entry.events} (time, id, data)"
+    return rows.write(connection, head, "(?,?,?)", f"ON CONFLICT DO {on_conflict}", values, 3)
+
+
+def _stored_times(connection: sqlite3.Connection, entry: Entry, ids: Sequence[EventId]) -> dict[EventId, int]:
+    stored: dict[EventId, int] = {}
+    for position in range(0, len(ids), _LOOKUP_IDS):
+        some = ids[position : position + _LOOKUP_IDS]
+        marks = ",".join("?" * len(some))
+        found = connection.execute(f"SELECT id, time FROM {entry.events} WHERE id IN ({marks})", some)  # noqa: S608 - our table, marks only
+        stored.update(found)
+    return stored
+
+
+def _text(data: Any) -> str | None:
+    return None if data is ABSENT else _encode(data).decode()
