@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from collector.unknown_keys import UnknownKeys
+from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
-from cube.web import json_text
 
 
 @dataclass(frozen=True, slots=True)

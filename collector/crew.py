@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from collector.receivers import udp_ports
-from cube.cli.supervisor import Child, Program
+from cube.process.supervisor import Child, Program
 from cube.settings import CollectorSettings
 from cube.web import open_datagrams, open_listening, stop_signal, tell_ready, warn_of_others
 

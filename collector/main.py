@@ -11,9 +11,9 @@ from collector.app import Collector
 from collector.crew import lead
 from collector.known_keys import KnownKeys, RememberedKeys
 from collector.receivers import udp_ports
-from cube.cli.supervisor import FailedStart
 from cube.columns.key_filter import refuse_bad_filters
-from cube.hosting import begun, host, now
+from cube.daemon import begun, host, now
+from cube.process.supervisor import FailedStart
 from cube.settings import CollectorSettings
 from cube.store.ports import Store
 from cube.web import Gate, run, warn_of_others, with_process_figures

@@ -10,8 +10,9 @@ from collector.batch import Limits
 from collector.decoding import Decoding
 from collector.handlers import EventFeed, PutEvents
 from collector.intake import Intakes
+from cube import json_text
 from cube.model.environment import Scope
-from cube.web import Operation, Route, Telemetry, json_text, with_standard_routes
+from cube.web import Operation, Route, Telemetry, with_standard_routes
 
 Ready: TypeAlias = Callable[[], Awaitable[None]]
 

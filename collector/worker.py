@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from collector.main import serve
-from cube.hosting import begun
+from cube.daemon import begun
 from cube.settings import CollectorSettings
 from cube.web import SharedRegistry, run
 

@@ -8,10 +8,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from cube import json_text
 from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.model.environment import Caller
 from cube.model.event import ABSENT
-from cube.web import Link, json_text
+from cube.web import Link
 from evaluator.passes import Passes
 from evaluator.pieces import Pieces
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 
 from cube.columns.key_filter import refuse_bad_filters
-from cube.hosting import begun, host, now
+from cube.daemon import begun, host, now
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Gate, run, warn_of_others, with_process_figures

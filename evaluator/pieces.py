@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from cube import json_text
 from cube.store.slices import in_thread
 from cube.store.terms import Pace
-from cube.web import Growing, Unfinished, json_text
+from cube.web import Growing, Unfinished
 from evaluator.answers import Row
 from evaluator.refusals import Displaced, TooMuch
 

@@ -12,11 +12,11 @@ from typing import Any
 from collector.batch import Limits
 from collector.dialects.dialect import Draft, Refusal
 from collector.dialects.numbers import doubled
+from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
 from cube.model.horizon import Horizon
-from cube.web import json_text
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
 

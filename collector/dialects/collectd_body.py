@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from collector.dialects.bounds import check_count
 from collector.dialects.dialect import Refusal
+from cube import json_text
 from cube.errors import InvalidRequest
-from cube.web import json_text
 
 _START: Final = re.compile(rb'(?<=[\[,])(?=\{"values":\[)')
 """Where a value list begins: in a text the quotes would be escaped."""

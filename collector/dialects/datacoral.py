@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Draft, Refusal
 from collector.dialects.shown import shown
+from cube import json_text
 from cube.errors import InvalidRequest
 from cube.model.environment import Credentials
-from cube.web import Request, json_text
+from cube.web import Request
 
 KEYS: Final = frozenset({"x_api_key", "apiKey"})
 """Parameters with an API key: of the Python client, and of the pixel."""

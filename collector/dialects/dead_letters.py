@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from collector.dialects.dialect import Refusal
 from collector.dialects.redaction import Redaction
+from cube import json_text
 from cube.errors import InvalidEvent
 from cube.model.event import Event
 from cube.model.tier import HOUR
-from cube.web import json_text
 
 REJECTED: Final = "cube_rejected"
 MAX_LETTERS = 100

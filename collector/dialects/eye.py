@@ -14,9 +14,10 @@ from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusa
 from collector.dialects.eye_search import BAD_TIME, PARAMETERS, TYPE, search
 from collector.dialects.identity import hashed
 from collector.dialects.shown import shown
+from cube import json_text
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest
 from cube.model import instant
-from cube.web import Reply, Request, json_text
+from cube.web import Reply, Request
 from cube.web.form import FORM, MULTIPART, form, media_type
 from cube.web.request import JSON_TYPE, MethodNotAllowed, refusal
 

@@ -11,12 +11,13 @@ from urllib.parse import urlencode
 
 from collector.dialects import eye_time
 from collector.dialects.dialect import Context, Search
+from cube import json_text
 from cube.errors import InvalidQuery
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model import instant
 from cube.model.span import Span
 from cube.store.find import Found
-from cube.web import KEY_PARAMETER, Parameter, Reply, Request, json_text
+from cube.web import KEY_PARAMETER, Parameter, Reply, Request
 
 TYPE: Final = "eye"
 DEFAULT_LIMIT: Final = 100

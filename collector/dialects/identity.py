@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter
 from typing import Any
 
+from cube import json_text
 from cube.model.event import ABSENT
-from cube.web import json_text
 
 
 def hashed(value: Any) -> str:

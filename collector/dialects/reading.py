@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from collector.dialects.dialect import Search
+from cube import json_text
 from cube.columns.key_filter import filters_of
 from cube.errors import Overloaded
 from cube.model.environment import Caller
@@ -16,7 +17,7 @@ from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadSession
 from cube.store.terms import Terms
-from cube.web import Reply, json_text
+from cube.web import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from cube import json_text
 from cube.model.environment import MADE_KEY
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.shown import shown
-from cube.web import json_text
 
 REMOVED: Final = "[removed]"
 

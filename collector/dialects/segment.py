@@ -18,11 +18,11 @@ from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusa
 from collector.dialects.pixel import PIXEL
 from collector.dialects.shown import shown
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.json_text import decode_leniently, encode
 from cube.model import instant
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
 from cube.web import Reply, Request
-from cube.web.json_text import decode_leniently, encode
 from cube.web.request import refusal
 
 NAME: Final = "segment"

@@ -14,9 +14,10 @@ from collector.dialects.dialect import Context, Dialect, Endpoint, Translation
 from collector.dialects.tracardi_common import SECRETS
 from collector.dialects.tracardi_events import translated
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
+from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
 from cube.model.environment import Credentials
-from cube.web import Reply, Request, json_text
+from cube.web import Reply, Request
 from cube.web.form import FORM, MULTIPART, form, media_type
 from cube.web.request import MAX_PARAMETERS, refusal
 

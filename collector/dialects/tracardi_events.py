@@ -11,10 +11,11 @@ from uuid import UUID, uuid4, uuid5
 from collector.dialects.dialect import Context, Draft, Refusal, Translation
 from collector.dialects.tracardi_common import common_parts
 from collector.dialects.tracardi_payload import InvalidPayload, Payload, TrackedEvent
+from cube import json_text
 from cube.errors import InvalidRequest
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.web import Reply, Request, json_text
+from cube.web import Reply, Request
 
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id

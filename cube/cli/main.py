@@ -16,8 +16,8 @@ from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.shard import shard
 from cube.cli.spool import spool
-from cube.cli.supervisor import FailedStart
 from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
+from cube.process.supervisor import FailedStart
 
 
 class Refusing(click.Group):

@@ -17,8 +17,8 @@ import click
 from cube import private
 from cube.cli.databases import STORE
 from cube.cli.readiness import until_ready
-from cube.cli.supervisor import Child, Program
 from cube.errors import InvalidSettings
+from cube.process.supervisor import Child, Program
 from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl, refuse_foreign
 

@@ -10,22 +10,22 @@ Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refu
 reply. WebSockets are `Conversation` objects.
 """
 
+from cube.process.error_reports import reporting
+from cube.process.event_loop import WORK_SHARE, run, stop_signal, tell_ready
+from cube.process.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
+from cube.process.logs import set_up_log
+from cube.process.multiprocess_metrics import SharedRegistry
 from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
-from cube.web.guard import KeyReader, followed_keys, hosts_of, refuse_exposure, take_in, tls_context
-from cube.web.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
-from cube.web.log import set_up_log
-from cube.web.pages import Hosts
-from cube.web.process import WORK_SHARE, run, stop_signal, tell_ready
+from cube.web.cross_site import Hosts
+from cube.web.memory_budget import Growing, Unfinished
+from cube.web.metrics import Telemetry, with_process_figures
 from cube.web.proxies import Proxies
 from cube.web.request import Reply, Request, kind_of, refusal
 from cube.web.route import Operation, Parameter, Route
-from cube.web.sentry import reporting
 from cube.web.server import Server
 from cube.web.service import Service
-from cube.web.siblings import SharedRegistry
-from cube.web.standard import with_standard_routes
-from cube.web.telemetry import Telemetry, with_process_figures
-from cube.web.unfinished import Growing, Unfinished
+from cube.web.standard_routes import with_standard_routes
+from cube.web.startup_checks import KeyReader, followed_keys, hosts_of, refuse_exposure, take_in, tls_context
 from cube.web.websocket import Conversation, Link
 
 __all__ = [

@@ -177,7 +177,7 @@ class Body:
 
 
 def announced_bytes(headers: HTTPHeaders) -> int:
-    """Return the length of the body as the head gives it (see `cube.web.wire`); 0 where it does not."""
+    """Return the length of the body as the head gives it (see `http_syntax`); 0 where it does not."""
     return int(headers.get("Content-Length", "0"))
 
 

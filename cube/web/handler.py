@@ -17,13 +17,13 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
-from cube.web.admission import admit, admitted_operation, check_head, is_upgrade
+from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
-from cube.web.head import connection_line, cors_lines, preflight, reply_head
-from cube.web.log import request_id
+from cube.web.connection import Phase, Stream
+from cube.web.reply_head import connection_line, cors_lines, preflight, reply_head
 from cube.web.request import Reply, Request, refusal, told
+from cube.web.request_head import admit, admitted_operation, check_head, is_upgrade
 from cube.web.route import Operation, Route
-from cube.web.stream import Phase, Stream
 from cube.web.websocket import Talk
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
+from cube import json_text
 from cube.errors import (
     AccessDenied,
     CubeError,
@@ -23,7 +24,6 @@ from cube.errors import (
     Unavailable,
 )
 from cube.model.environment import Caller
-from cube.web import json_text
 from cube.web.encodings import ENCODINGS
 
 JSON_TYPE = "application/json"

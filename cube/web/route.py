@@ -54,7 +54,7 @@ class Operation:
 class Route:
     """One path with its operations by method (in capitals), and its WebSocket.
 
-    A part of ``path`` in braces matches one part of a request's path (see `cube.web.table`).
+    A part of ``path`` in braces matches one part of a request's path (see `cube.web.routing`).
     HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
     answers an OPTIONS that is not a CORS preflight, or gives None. ``refuse``: makes the replies that tell
     errors, where they have another form than the native one. ``foreign``: the protocol is not ours, so

@@ -12,7 +12,8 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
-from cube.web.listening import (
+from cube.process.event_loop import open_files
+from cube.process.listening import (
     BACKLOG,
     HANDSHAKE_SECONDS,
     address,
@@ -20,12 +21,11 @@ from cube.web.listening import (
     is_shared,
     open_listening,
 )
-from cube.web.memory import Trimmer
-from cube.web.process import open_files
-from cube.web.pulse import Pulse
+from cube.process.loop_lag import Pulse
+from cube.process.memory import Trimmer
+from cube.web.connection import SecureStream, Stream
+from cube.web.reaper import Patience, Watch
 from cube.web.service import Service
-from cube.web.stream import SecureStream, Stream
-from cube.web.watch import Patience, Watch
 
 OTHER_FILES = 64
 """Files of the process that are not connections of clients."""
@@ -58,7 +58,7 @@ class Server:
         self.service = service
         self._tls = tls
         self._http = HTTPServer(service, max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes)
-        self._http.conn_params.header_timeout = None  # see `cube.web.watch`
+        self._http.conn_params.header_timeout = None  # see `cube.web.reaper`
         self._listening = open_listening(host, port, reuse_port=reuse_port)
         self.port: int = self._listening.getsockname()[1]
         self.address = address(host, self.port)

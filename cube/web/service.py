@@ -22,16 +22,16 @@ from cube.errors import CubeError, InvalidRequest
 from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.body import BodyMemory
+from cube.web.connection import Phase, Stream
 from cube.web.handler import Exchange
-from cube.web.head import last_reply
+from cube.web.http_reading import read_our_way
+from cube.web.memory_budget import Unfinished
+from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
-from cube.web.reading import read_our_way
+from cube.web.reply_head import last_reply
 from cube.web.request import Request, make_request_id, refusal
 from cube.web.route import Route
-from cube.web.stream import Phase, Stream
-from cube.web.table import RouteTable
-from cube.web.telemetry import Telemetry
-from cube.web.unfinished import Unfinished
+from cube.web.routing import RouteTable
 from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
 
 _log = logging.getLogger(__name__)

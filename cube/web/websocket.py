@@ -23,14 +23,14 @@ from tornado.websocket import (
     WebSocketProtocol13,
 )
 
+from cube import json_text
 from cube.errors import CubeError, Overloaded, TooLarge
-from cube.web import json_text
+from cube.process.logs import request_id
 from cube.web.body import BodyMemory
-from cube.web.frames import Frames
-from cube.web.log import request_id
+from cube.web.connection import Phase, Stream
+from cube.web.memory_budget import Unfinished
 from cube.web.request import Request, described
-from cube.web.stream import Phase, Stream
-from cube.web.unfinished import Unfinished
+from cube.web.websocket_frames import Frames
 
 PING_SECONDS = 30.0
 """How often an idle client is pinged, so that one that vanished is noticed."""

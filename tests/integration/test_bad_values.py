@@ -12,7 +12,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from cube.web import json_text
+from cube import json_text
 from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import ask
 

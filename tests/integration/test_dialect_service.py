@@ -24,23 +24,14 @@ from collector.dialects.service import dialect_routes
 from collector.figures import DialectFigures, IntakeFigures
 from collector.intake import Intake
 from collector.relay import Direct
+from cube import json_text
 from cube.errors import CubeError, InvalidRequest
 from cube.model.environment import Credentials, Environment, Key, Scope, digest
 from cube.model.event import ABSENT, EventId
 from cube.model.horizon import Horizon
 from cube.model.origin import OriginPattern
 from cube.store.sqlite import SqliteStore, open_store
-from cube.web import (
-    Gate,
-    KeyRing,
-    Reply,
-    Request,
-    Server,
-    Service,
-    Telemetry,
-    json_text,
-    with_standard_routes,
-)
+from cube.web import Gate, KeyRing, Reply, Request, Server, Service, Telemetry, with_standard_routes
 from cube.web.handler import LINGER_BYTES
 from tests.contract.builders import rows
 from tests.web_client import Answer, ask, connection, head

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cube.process.multiprocess_metrics import merged
 from cube.store.sqlite import open_store
-from cube.web.siblings import merged
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
 from tests.web_client import ask

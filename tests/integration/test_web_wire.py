@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from cube.model.environment import DEFAULT, Environment, Scope
 from cube.web import Gate, KeyRing, Link, Operation, Reply, Request, Route, Server, Service, Telemetry
-from cube.web.pages import Hosts
-from cube.web.reading import IGNORED_BYTES, LINE_BYTES
+from cube.web.cross_site import Hosts
+from cube.web.http_reading import IGNORED_BYTES, LINE_BYTES
 from tests.web_client import HANDSHAKE, Answer, connection
 
 LIMIT = 200_000

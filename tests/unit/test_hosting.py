@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cube.hosting import begun
+from cube.daemon import begun
 from cube.settings import CollectorSettings, DaemonSettings, EvaluatorSettings
 
 

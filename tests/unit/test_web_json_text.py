@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cube import json_repair, json_text
 from cube.errors import InvalidRequest
-from cube.web import json_repair, json_text
 
 
 @pytest.mark.parametrize(

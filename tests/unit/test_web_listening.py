@@ -7,7 +7,14 @@ import socket
 import pytest
 
 from cube.errors import InvalidSettings
-from cube.web.listening import hold_new, is_shared, open_datagrams, open_listening, turn_away, warn_of_others
+from cube.process.listening import (
+    hold_new,
+    is_shared,
+    open_datagrams,
+    open_listening,
+    turn_away,
+    warn_of_others,
+)
 
 
 def has_ipv6() -> bool:

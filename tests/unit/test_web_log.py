@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from cube.errors import InvalidEvent, Unavailable
-from cube.web.log import JsonFormatter, TextFormatter, log_loop_fault, request_id, set_up_log, trace, words
+from cube.process.logs import (
+    JsonFormatter,
+    TextFormatter,
+    log_loop_fault,
+    request_id,
+    set_up_log,
+    trace,
+    words,
+)
 
 
 def record(message: str, error: BaseException | None = None, **extra: object) -> logging.LogRecord:
@@ -127,6 +135,6 @@ def test_drivers_are_heard_from_warnings_on_whatever_the_level(monkeypatch: pyte
     logging.getLogger("pymongo.topology").warning("the server is away")
     log_loop_fault(None, {"message": "a task\nfuture: <secret>", "exception": KeyError("secret")})
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["logger"] for line in lines] == ["cube.test"] * 2 + ["pymongo.topology", "cube.web.log"]
+    assert [line["logger"] for line in lines] == ["cube.test"] * 2 + ["pymongo.topology", "cube.process.logs"]
     assert lines[-1]["message"] == "a task"
     assert "secret" not in lines[-1]["error"]

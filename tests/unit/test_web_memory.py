@@ -7,8 +7,8 @@ import ctypes
 
 import pytest
 
-from cube.web import memory
-from cube.web.memory import SURPLUS_BYTES, Trimmer, bound_arenas, resident_bytes
+from cube.process import memory
+from cube.process.memory import SURPLUS_BYTES, Trimmer, bound_arenas, resident_bytes
 
 
 class Process:

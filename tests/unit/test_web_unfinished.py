@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cube.web.unfinished import Unfinished
+from cube.web.memory_budget import Unfinished
 
 
 class Holder:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
+from cube.json_text import decode, decode_leniently
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
-from cube.web.json_text import decode, decode_leniently
 
 VERSIONS: Final = ("1.0", "0.3")
 

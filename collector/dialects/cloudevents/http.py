@@ -17,10 +17,10 @@ from collector.dialects.cloudevents.event import CloudEvent, from_json
 from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.dialects.shown import shown
 from cube.errors import CubeError, InvalidRequest
+from cube.json_text import decode_leniently
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
 from cube.web.form import media_type
-from cube.web.json_text import decode_leniently
 from cube.web.request import refusal
 
 NAME: Final = "cloudevents"

@@ -15,7 +15,7 @@ from collector.dialects.otlp.proto_json import Number, double, enum, hexadecimal
 from collector.dialects.otlp.record import Attributes, Group, LogRecord, Scope, Values
 from collector.dialects.shown import shown
 from cube.errors import InvalidRequest
-from cube.web.json_text import convert, convert_leniently, decode_leniently, encode
+from cube.json_text import convert, convert_leniently, decode_leniently, encode
 
 _NOTHING: Final = msgspec.Raw(b"{}")
 _MAX_TIME: Final = 2**64 - 1

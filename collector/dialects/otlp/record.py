@@ -13,9 +13,9 @@ import msgspec
 from collector.dialects.dialect import Draft
 from collector.dialects.identity import Occurrences
 from cube.errors import InvalidRequest
+from cube.json_text import encode
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.web.json_text import encode
 
 MAX_DEPTH: Final = 60
 """Values nested deeper are refused unread: an event's data may have 50 levels."""

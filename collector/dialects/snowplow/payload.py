@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 
 from collector.dialects.dialect import Refusal
 from collector.dialects.shown import shown
+from cube import json_text
 from cube.errors import InvalidRequest
 from cube.model.property import is_unicode
-from cube.web import Request, json_text
+from cube.web import Request
 
 MAX_PARAMETERS: Final = 1000
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from collector.dialects.naming import slug
 from collector.dialects.shown import shown
+from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.model.event import ABSENT
-from cube.web import json_text
 
 _IGLU = re.compile(r"iglu:[^/]+/(?P<name>[^/]+)/[^/]+/[^/]+")
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")

@@ -129,7 +129,7 @@ class Child:
         self._ready_file.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             *_command(self._program, self._ready_file),
-            stdin=asyncio.subprocess.PIPE,  # never written: see cube.cli.tether
+            stdin=asyncio.subprocess.PIPE,  # never written: see cube.process.parent_watch
             start_new_session=True,  # Ctrl-C is for us alone; we tell the children
         )
         return self._process
@@ -137,7 +137,7 @@ class Child:
 
 def _command(program: Program, ready_file: Path) -> Sequence[str]:
     # -P: no package of the working directory may stand in for ours.
-    python = (sys.executable, "-P", "-m", "cube.cli.tether")
+    python = (sys.executable, "-P", "-m", "cube.process.parent_watch")
     return (*python, program.module, *program.flags, "--ready-file", str(ready_file))
 
 

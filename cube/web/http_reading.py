@@ -17,9 +17,9 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest
+from cube.web.connection import Stream
+from cube.web.http_syntax import checked, malformed
 from cube.web.lenient import put_right
-from cube.web.stream import Stream
-from cube.web.wire import checked, malformed
 
 PART_BYTES = 64 * 1024
 """A body is handed over in parts of this size at most."""

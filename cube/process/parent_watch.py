@@ -1,4 +1,4 @@
-"""``python -m cube.cli.tether MODULE …`` runs a module that ends when its parent does.
+"""``python -m cube.process.parent_watch MODULE …`` runs a module that ends when its parent does.
 
 Standard input is a pipe whose other end only the parent holds and never writes to. However the
 parent ends, SIGKILL included, the kernel closes that end; then this process stops as by SIGTERM.

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cube.errors import CubeError, InvalidSettings
-from cube.web.log import causes, request_of, words
+from cube.process.logs import causes, request_of, words
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -100,7 +100,7 @@ def _reporter(dsn: str, daemon: str) -> _Reporter:
 
 
 def scrubbed(event: Event, hint: Hint) -> Event:
-    """Return what of an event may leave the process; see `cube.web.log.words` for what errors may say."""
+    """Return what of an event may leave the process; see `words` for what errors may say."""
     raised = hint["exc_info"][1] if "exc_info" in hint else None
     said = {} if raised is None else {str(error): words(error) for error in causes(raised)}
     kept: Any = {key: value for key, value in event.items() if key in _KEPT}

@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 from cube.web.access import KEY_PARAMETER
+from cube.web.metrics import Telemetry
 from cube.web.readiness import Readiness
 from cube.web.request import Reply, Request
 from cube.web.route import Operation, Parameter, Route
-from cube.web.table import captures
-from cube.web.telemetry import Telemetry
+from cube.web.routing import captures
 
 _ERROR_SCHEMA = {
     "type": "object",

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cube.web.stream import Phase, Stream
+from cube.web.connection import Phase, Stream
 
 SLOTS = 8
 """A round goes over so many parts of the connections, so that no look holds the event loop for long."""

@@ -40,7 +40,7 @@ class Unrepresentable(float):
 
 
 def decode(text: bytes | str) -> Any:
-    """Read a text as `cube.web.json_text.decode_leniently` says. Raises `InvalidRequest`."""
+    """Read a text as `cube.json_text.decode_leniently` says. Raises `InvalidRequest`."""
     if not isinstance(text, str):
         # Bytes that are not UTF-8 become lone surrogates, as half a pair in an escape does.
         text = bytes(text).decode("utf-8", "surrogateescape")

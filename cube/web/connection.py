@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
-from cube.web.unfinished import Unfinished
+from cube.web.memory_budget import Unfinished
 
 LAST_READ_BYTES = 2**20
 """So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
@@ -54,7 +54,7 @@ class Stream(IOStream):
     _sent_before = 0
     unfinished: Unfinished | None = None
     seen: object = None
-    """What `cube.web.watch` saw last, and when it saw that first."""
+    """What `cube.web.reaper` saw last, and when it saw that first."""
     seen_at = 0.0
     on_gone: Callable[[Stream], None] | None = None
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
+from cube import json_text
 from cube.errors import CubeError, InvalidRequest
-from cube.web import json_text
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; it stands in every line that is logged meanwhile."""

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from cube import private
+from cube import json_text, private
 from cube.errors import InvalidSettings
-from cube.web import json_text
-from cube.web.log import log_loop_fault
-from cube.web.memory import bound_arenas
+from cube.process.logs import log_loop_fault
+from cube.process.memory import bound_arenas
 
 WORK_SHARE = 0.9
 """The part of a stop's time in which what was accepted may still be finished; the rest is for closing."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from cube import json_repair
 from cube.errors import InvalidRequest
-from cube.web import json_repair
-from cube.web.json_repair import Unrepresentable
+from cube.json_repair import Unrepresentable
 
 THREAD_BYTES = 256 * 1024
 """Longer texts are decoded in a thread: 16 MiB take about 0.2 s, too long for the event loop."""

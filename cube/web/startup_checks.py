@@ -16,7 +16,7 @@ from cube.model.environment import Key
 from cube.settings import DaemonSettings
 from cube.shown import shown
 from cube.web.access import Gate, KeyRing
-from cube.web.pages import Hosts
+from cube.web.cross_site import Hosts
 
 KEYS_SECONDS = 2.0
 """How often the keys collection is read: a new key counts, and a revoked one does not, within 5 s."""
