@@ -1,5 +1,5 @@
 """The collector: takes events in over HTTP, WebSocket and UDP, and stores them.
 
-`handlers`, `datagram` (and dialects) make batches of valid events; the `intake` stores them with as few
-writes as their arrival allows; `app` holds the table of routes; `main` chooses the store and runs it all.
+`protocols` makes batches of valid events of what comes in; `ingest` stores them with as few writes as their
+arrival allows; `app` puts both together; `main` opens the store and runs it all.
 """

@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 
-from collector.batch import Limits
-from collector.datagram import DatagramServer
-from collector.decoding import SHARE, Decoding
-from collector.dialects.desk import Desk
-from collector.dialects.reading import Bounds
-from collector.dialects.registry import dialects
-from collector.dialects.service import dialect_routes
-from collector.dialects.turns import LOOP_BYTES
-from collector.drain import ping
-from collector.figures import DialectFigures, RetentionFigures
-from collector.intake import Intakes
-from collector.intakes import open_intakes
-from collector.receivers import receivers
-from collector.request_events import RequestEvents
-from collector.retention import Retention
-from collector.routes import routes
+from collector.ingest.batch import Limits
+from collector.ingest.decoding import SHARE, Decoding
+from collector.ingest.intake import Intakes
+from collector.ingest.intakes import open_intakes
+from collector.ingest.replayer import ping
+from collector.ingest.request_events import RequestEvents
+from collector.ingest.retention import Retention
+from collector.instrumentation import DialectFigures, RetentionFigures
+from collector.protocols.native.datagram import DatagramServer
+from collector.protocols.native.routes import routes
+from collector.protocols.registry import dialects
+from collector.protocols.shared.context import Desk
+from collector.protocols.shared.reading import Bounds
+from collector.protocols.shared.service import dialect_routes
+from collector.protocols.shared.threads import LOOP_BYTES
+from collector.protocols.udp import receivers
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from collector.receivers import udp_ports
+from collector.protocols.udp import udp_ports
 from cube.process.supervisor import Child, Program
 from cube.settings import CollectorSettings
 from cube.web import open_datagrams, open_listening, stop_signal, tell_ready, warn_of_others

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
 from collector.crew import lead
-from collector.known_keys import KnownKeys, RememberedKeys
-from collector.receivers import udp_ports
+from collector.ingest.known_keys import KnownKeys, RememberedKeys
+from collector.protocols.udp import udp_ports
 from cube.columns.key_filter import refuse_bad_filters
 from cube.daemon import begun, host, now
 from cube.process.supervisor import FailedStart

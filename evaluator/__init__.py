@@ -1,5 +1,5 @@
 """The evaluator: the daemon that answers questions about events.
 
-`evaluator.query` reads a question, `evaluator.evaluation` answers it on the `evaluator.pyramid`, and
-`evaluator.handlers` and `evaluator.conversation` bring both to HTTP and WebSocket.
+`query` reads a question, `engine` evaluates it, `scheduling` shares the process fairly among those who ask,
+`streams` follows what changes, and `api` brings all of it to HTTP and WebSockets.
 """

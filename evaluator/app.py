@@ -26,25 +26,25 @@ from cube.web import (
     with_standard_routes,
 )
 from cube.web.websocket import Talk
-from evaluator import description
-from evaluator.aside import Clock
-from evaluator.conversation import Feed, Requests
-from evaluator.deadline import Deadline
-from evaluator.desk import Desk, Desks
-from evaluator.evaluation import Evaluation
-from evaluator.feeds import EventFeed, MetricFeed, TypeFeed
-from evaluator.figures import Figures
-from evaluator.handlers import GetEvents, GetMetrics, GetTypes
-from evaluator.live import Live
-from evaluator.passes import Passes
-from evaluator.pyramid import Pyramid
-from evaluator.query import Defaults
-from evaluator.scan import ColumnScan
-from evaluator.self_events import SelfEvents
-from evaluator.series import Bounds
-from evaluator.stream import Streams
-from evaluator.stream_reading import Means
-from evaluator.turns import OVERRUNS, Turns
+from evaluator.api import description
+from evaluator.api.handlers import GetEvents, GetMetrics, GetTypes
+from evaluator.api.request_events import SelfEvents
+from evaluator.api.service import Desk, Desks
+from evaluator.api.session import Feed, Requests
+from evaluator.api.socket_handlers import EventFeed, MetricFeed, TypeFeed
+from evaluator.engine.evaluation import Evaluation
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.scan import ColumnScan
+from evaluator.engine.series import Bounds
+from evaluator.instrumentation import Figures
+from evaluator.query.queries import Defaults
+from evaluator.scheduling.deadline import Deadline
+from evaluator.scheduling.scheduler import OVERRUNS, Turns
+from evaluator.scheduling.send_queue import Passes
+from evaluator.scheduling.threads import Clock
+from evaluator.streams.event_streams import Streams
+from evaluator.streams.live_metrics import Live
+from evaluator.streams.reading import Means
 
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""

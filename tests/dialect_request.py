@@ -7,7 +7,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from collector.dialects.dialect import Context
+from collector.protocols.shared.dialect import Context
 from cube.web import Request
 
 NOW = 1_700_000_000_000

@@ -27,12 +27,12 @@ from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, S
 from cube.store.sqlite import open_store
 from cube.store.terms import FREELY, Pace, Terms
 from evaluator.app import Evaluator
-from evaluator.evaluation import Evaluation
-from evaluator.figures import Figures
-from evaluator.pyramid import Pyramid
-from evaluator.scan import ColumnScan
-from evaluator.series import Bounds, Series
-from evaluator.turns import Effort, Turns
+from evaluator.engine.evaluation import Evaluation
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.scan import ColumnScan
+from evaluator.engine.series import Bounds, Series
+from evaluator.instrumentation import Figures
+from evaluator.scheduling.scheduler import Effort, Turns
 from tests.gates import open_gate
 
 DAY = instant.parse("2011-07-18T00:00Z")

@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from collector.dialects.dialect import Dialect
-from collector.dialects.registry import dialects
+from collector.protocols.registry import dialects
+from collector.protocols.shared.dialect import Dialect
 from cube.expression import parse_metric
 from cube.settings import DialectSettings
 from tests.daemon import daemon

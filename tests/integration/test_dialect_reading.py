@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from collector.dialects.dialect import Search
-from collector.dialects.reading import USUAL, Bounds, Reading
+from collector.protocols.shared.dialect import Search
+from collector.protocols.shared.reading import USUAL, Bounds, Reading
 from cube.errors import AccessDenied, Overloaded, Unavailable
 from cube.expression import parse_event
 from cube.model.environment import Caller, Environment, Key

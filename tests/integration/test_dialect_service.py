@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.batch import Limits
-from collector.budget import Budget
-from collector.dialects.desk import Desk
-from collector.dialects.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.dialects.service import dialect_routes
-from collector.figures import DialectFigures, IntakeFigures
-from collector.intake import Intake
-from collector.relay import Direct
+from collector.ingest.batch import Limits
+from collector.ingest.intake import Intake
+from collector.ingest.quota import Budget
+from collector.ingest.spooling import Direct
+from collector.instrumentation import DialectFigures, IntakeFigures
+from collector.protocols.shared.context import Desk
+from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.service import dialect_routes
 from cube import json_text
 from cube.errors import CubeError, InvalidRequest
 from cube.model.environment import Credentials, Environment, Key, Scope, digest

@@ -19,7 +19,7 @@ from cube.model.reduce import REDUCES, Sample
 from cube.model.span import Span
 from cube.model.tier import TIERS, Tier
 from cube.store import mongo
-from evaluator.turns import Effort
+from evaluator.scheduling.scheduler import Effort
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
 from tests.mongo_server import MongoServer, mongo_server
 

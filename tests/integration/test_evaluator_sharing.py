@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from evaluator.refusals import OutOfTime, TooMuch
+from evaluator.query.limits import OutOfTime, TooMuch
 from tests.evaluator_running import DAY, Bench, bench, event
 
 TEN, MINUTE = 10_000, 60_000
@@ -77,7 +77,7 @@ async def test_a_small_question_does_not_wait_for_a_large_one(made: Bench) -> No
 async def test_who_waits_for_a_larger_question_has_its_buckets_as_they_come(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluator.job.SLICE", 2)
+    monkeypatch.setattr("evaluator.engine.job.SLICE", 2)
     await made.save(*(event(DAY + number * TEN) for number in range(4)))
     made.seen.gate.clear()
     large = asyncio.create_task(made.values("count(test)", TEN, DAY, DAY + 4 * TEN))
@@ -123,7 +123,7 @@ async def test_the_deadline_of_who_began_is_not_that_of_who_waits(
             raise OutOfTime(seconds)
         yield
 
-    monkeypatch.setattr("evaluator.pyramid.within", within)
+    monkeypatch.setattr("evaluator.engine.pyramid.within", within)
     first = asyncio.create_task(made.values("count(test)", TEN, DAY, DAY + TEN))
     await until_waiting(made, 1)
     second = asyncio.create_task(made.values("count(test)", TEN, DAY, DAY + TEN))

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import pytest
 
 from cube.store import mongo
-from evaluator import follower, turns
+from evaluator.scheduling import scheduler
+from evaluator.streams import subscriber
 from tests.evaluator_running import DAY, Running, Socket, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server
 
@@ -74,7 +75,7 @@ async def test_a_crowded_moment_is_waited_for(start: Start, monkeypatch: pytest.
         other = await follow(made)
         assert await shown(other) == "mark"
         with monkeypatch.context() as crowded:
-            crowded.setattr(turns, "QUICK_SECONDS", -1.0)  # every query is a long one, and none may wait
+            crowded.setattr(scheduler, "QUICK_SECONDS", -1.0)  # every query is a long one, and none may wait
             await made.save(event(DAY - 500, {"v": "new"}))
             newcomer = await follow(made)
             made.seen.clear()
@@ -135,7 +136,7 @@ async def test_a_newcomer_holds_up_no_follower(start: Start) -> None:
 async def test_what_is_not_yet_due_does_not_count_as_unread(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "WAITING_EVENTS", 20)
+    monkeypatch.setattr(subscriber, "WAITING_EVENTS", 20)
     async with start() as made:
         await made.save(event(DAY - 2 * HOUR, {"v": "mark"}))
         socket = await follow(made, start=DAY - 2 * HOUR, delay=HOUR, limit=1)

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 from tornado.httputil import HTTPHeaders
 
-from collector.dialects.dialect import Context
-from collector.dialects.eye import EYE
-from collector.dialects.eye_search import search
-from collector.dialects.memory import Memory
-from collector.dialects.reading import Bounds, Reading
+from collector.protocols.eye.protocol import EYE
+from collector.protocols.eye.search import search
+from collector.protocols.shared.dialect import Context
+from collector.protocols.shared.memory import Memory
+from collector.protocols.shared.reading import Bounds, Reading
 from cube.model.environment import Caller, Environment
 from cube.model.event import Event
 from cube.store.sqlite import open_store

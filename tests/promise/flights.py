@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from evaluator.sharing import Compute, Flight, Gaps
-from evaluator.turns import Effort
+from evaluator.engine.single_flight import Compute, Flight, Gaps
+from evaluator.scheduling.scheduler import Effort
 from tests.promise.actors import Actor, current
 
 

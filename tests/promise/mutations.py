@@ -18,12 +18,12 @@ from cube.model.tier import Tier
 from cube.store.mongo import layout
 from cube.store.ports import Cell, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, Readers
-from evaluator import computation
-from evaluator.computation import Computation
-from evaluator.job import Job, States
-from evaluator.pyramid import Pyramid
-from evaluator.sharing import Contents, Flight, Gaps, Part, Sharing
-from evaluator.turns import Effort
+from evaluator.engine import computation
+from evaluator.engine.computation import Computation
+from evaluator.engine.job import Job, States
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.single_flight import Contents, Flight, Gaps, Part, Sharing
+from evaluator.scheduling.scheduler import Effort
 
 _EVENTS: ContextVar[EventStore] = ContextVar("events")
 _EARLY: ContextVar[tuple[Tier | None, Revisions]] = ContextVar("early")

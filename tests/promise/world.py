@@ -20,12 +20,12 @@ from cube.expression.nodes import Reduction
 from cube.model.event import Event
 from cube.model.span import Span
 from cube.store.ports import Store
-from evaluator.figures import Figures
-from evaluator.pyramid import Pyramid
-from evaluator.scan import ColumnScan
-from evaluator.series import Bounds
-from evaluator.sharing import Sharing
-from evaluator.turns import Effort, Turns
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.scan import ColumnScan
+from evaluator.engine.series import Bounds
+from evaluator.engine.single_flight import Sharing
+from evaluator.instrumentation import Figures
+from evaluator.scheduling.scheduler import Effort, Turns
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, SUM, Asked
 from tests.promise.flights import Flights

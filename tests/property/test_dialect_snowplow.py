@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.dialects import datacoral
-from collector.dialects.dialect import Translation
-from collector.dialects.snowplow.mapping import KINDS
-from collector.dialects.snowplow.parameters import PARAMETERS
+from collector.protocols import datacoral
+from collector.protocols.shared.dialect import Translation
+from collector.protocols.snowplow.mapping import KINDS
+from collector.protocols.snowplow.parameters import PARAMETERS
 from cube.errors import InvalidEvent
 from cube.model.event import ABSENT, Event
 from cube.web.lenient import put_right

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from collector.dialects import segment
-from collector.dialects.cloudevents import http as cloudevents
-from collector.dialects.dialect import Translation
-from collector.dialects.otlp import http as otlp
+from collector.protocols import segment
+from collector.protocols.cloudevents import http as cloudevents
+from collector.protocols.otlp import http as otlp
+from collector.protocols.shared.dialect import Translation
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context, request

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from collector.batch import Limits
-from collector.dialects.checking import check
-from collector.dialects.dead_letters import dead_letters
-from collector.dialects.dialect import Context, Dialect, Endpoint, Search, Translate
-from collector.dialects.memory import Memory
-from collector.dialects.naming import slug
-from collector.dialects.redaction import Redaction
-from collector.dialects.registry import dialects
-from collector.dialects.statsd import StatsdReader
+from collector.ingest.batch import Limits
+from collector.protocols.registry import dialects
+from collector.protocols.shared.checking import check
+from collector.protocols.shared.dead_letters import dead_letters
+from collector.protocols.shared.dialect import Context, Dialect, Endpoint, Search, Translate
+from collector.protocols.shared.memory import Memory
+from collector.protocols.shared.naming import slug
+from collector.protocols.shared.redaction import Redaction
+from collector.protocols.statsd import StatsdReader
 from cube.errors import CubeError
 from cube.model.environment import Caller, Environment
 from cube.model.horizon import Horizon

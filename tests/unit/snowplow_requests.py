@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from collector.dialects.dialect import Draft, Refusal, Translation
-from collector.dialects.snowplow import dialect
+from collector.protocols.shared.dialect import Draft, Refusal, Translation
+from collector.protocols.snowplow import dialect
 from cube.model.event import Event
 from cube.web import Request
 from tests.dialect_request import NOW, context

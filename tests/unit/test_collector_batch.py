@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from collector.batch import Batch, Limits, Message, read_batch, read_batch_aside, read_each, read_message
+from collector.ingest.batch import (
+    Batch,
+    Limits,
+    Message,
+    read_batch,
+    read_batch_aside,
+    read_each,
+    read_message,
+)
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.event import ABSENT
 

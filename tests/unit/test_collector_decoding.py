@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from collector.decoding import Decoding
+from collector.ingest.decoding import Decoding
 
 
 class Text:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.batch import Batch
-from collector.budget import Budget
-from collector.figures import IntakeFigures
-from collector.intake import Intake
+from collector.ingest.batch import Batch
+from collector.ingest.intake import Intake
+from collector.ingest.quota import Budget
+from collector.instrumentation import IntakeFigures
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from collector.drain import Drain
-from collector.relay import Relay
+from collector.ingest.replayer import Drain
+from collector.ingest.spooling import Relay
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.spool import Delivery, Spool

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collector.dialects.reading import USUAL
+from collector.protocols.shared.reading import USUAL
 from cube.settings import DialectSettings, EvaluatorLimits, StreamSettings
-from evaluator.query import Defaults
-from evaluator.series import Bounds
+from evaluator.engine.series import Bounds
+from evaluator.query.queries import Defaults
 
 
 def test_the_bounds_of_a_query_are_the_settings() -> None:

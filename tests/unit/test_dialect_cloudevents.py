@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from collector.dialects.bounds import MAX_ITEMS
-from collector.dialects.cloudevents import dialect
-from collector.dialects.cloudevents.binary import header_text
-from collector.dialects.cloudevents.http import credentials, handshake, refuse, translate
-from collector.dialects.dialect import Draft, Refusal, Translation
+from collector.protocols.cloudevents import dialect
+from collector.protocols.cloudevents.binary import header_text
+from collector.protocols.cloudevents.http import credentials, handshake, refuse, translate
+from collector.protocols.shared.bounds import MAX_ITEMS
+from collector.protocols.shared.dialect import Draft, Refusal, Translation
 from cube.errors import InvalidRequest, TooLarge
 from cube.model.event import ABSENT
 from tests.dialect_request import context, request

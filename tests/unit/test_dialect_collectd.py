@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.dialects.collectd import dialect
-from collector.dialects.dialect import Context, Translation
-from collector.dialects.memory import Memory
+from collector.protocols.collectd.protocol import dialect
+from collector.protocols.shared.dialect import Context, Translation
+from collector.protocols.shared.memory import Memory
 from cube.errors import InvalidRequest
 from cube.model.event import ABSENT
 from cube.web import Request

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collector.dialects.datacoral import credentials, plain_key
+from collector.protocols.datacoral import credentials, plain_key
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
 from tests.unit.snowplow_requests import DIALECT, draft_of, packed, refusal_of, request, shown, translated

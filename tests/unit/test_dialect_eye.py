@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.dialects.dialect import Context, Search, Translation
-from collector.dialects.eye import EYE
+from collector.protocols.eye.protocol import EYE
+from collector.protocols.shared.dialect import Context, Search, Translation
 from cube.errors import CubeError, InvalidRequest, NotFound, Unavailable
 from cube.expression import print_expression
 from cube.model.event import Event

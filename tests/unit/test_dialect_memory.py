@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.dialects.memory import Memory
+from collector.protocols.shared.memory import Memory
 
 
 def test_what_was_put_last_is_remembered_by_kind_and_key() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.dialects.naming import slug
+from collector.protocols.shared.naming import slug
 from cube.model.event import is_type
 
 

@@ -18,10 +18,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from collector.dialects.bounds import MAX_ITEMS
-from collector.dialects.dialect import Draft, Refusal, Translation
-from collector.dialects.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
-from collector.dialects.otlp.wire import MAX_FIELDS, bytes_field
+from collector.protocols.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
+from collector.protocols.otlp.wire import MAX_FIELDS, bytes_field
+from collector.protocols.shared.bounds import MAX_ITEMS
+from collector.protocols.shared.dialect import Draft, Refusal, Translation
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.model.event import ABSENT
 from tests.dialect_request import context, request

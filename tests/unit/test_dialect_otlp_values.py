@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.dialects.dialect import Translation
-from collector.dialects.otlp.http import credentials, translate
+from collector.protocols.otlp.http import credentials, translate
+from collector.protocols.shared.dialect import Translation
 from cube.errors import InvalidRequest
 from cube.model.event import ABSENT
 from tests.dialect_request import context, request

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from collector.dialects.bounds import MAX_ITEMS
-from collector.dialects.dialect import Draft, Translation
-from collector.dialects.segment import batch, call, credentials, dialect, pixel, refuse
+from collector.protocols.segment import batch, call, credentials, dialect, pixel, refuse
+from collector.protocols.shared.bounds import MAX_ITEMS
+from collector.protocols.shared.dialect import Draft, Translation
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, TooLarge, Unauthenticated, Unavailable
 from cube.model.event import ABSENT
 from tests.dialect_request import NOW, context, request

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collector.dialects.dialect import Draft
-from collector.dialects.snowplow import dialect
+from collector.protocols.shared.dialect import Draft
+from collector.protocols.snowplow import dialect
 from cube.errors import InvalidEvent
 from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.dialects.dialect import Context, Refusal, Translation
-from collector.dialects.tracardi import TRACARDI
+from collector.protocols.shared.dialect import Context, Refusal, Translation
+from collector.protocols.tracardi.protocol import TRACARDI
 from cube.errors import AccessDenied, CubeError, InvalidRequest, TooLarge, Unauthenticated, Unavailable
 from cube.model import instant
 from cube.model.environment import Credentials

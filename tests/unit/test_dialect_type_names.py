@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from collector.dialects.dialect import Draft
-from collector.dialects.naming import marked
-from collector.dialects.type_names import TypeNames
+from collector.protocols.shared.dialect import Draft
+from collector.protocols.shared.naming import marked
+from collector.protocols.shared.type_names import TypeNames
 
 
 class ClaimedNames:

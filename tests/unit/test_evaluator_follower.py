@@ -8,9 +8,9 @@ from cube.errors import Overloaded
 from cube.expression import parse_event
 from cube.model.span import Span
 from cube.store.find import Found
-from evaluator.follower import AHEAD, BEHIND_MS, WAITING_EVENTS, Follower
-from evaluator.query import EventQuery
-from evaluator.window import Arrival, Window
+from evaluator.query.queries import EventQuery
+from evaluator.streams.subscriber import AHEAD, BEHIND_MS, WAITING_EVENTS, Follower
+from evaluator.streams.window import Arrival, Window
 
 NOW = 100_000
 

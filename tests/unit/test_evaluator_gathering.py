@@ -9,10 +9,10 @@ import pytest
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
-from evaluator.cells import State
-from evaluator.gathering import ENTRY_BYTES, Gathering, weight
-from evaluator.refusals import TooMuch
-from evaluator.series import Bounds
+from evaluator.engine.accumulator import ENTRY_BYTES, Gathering, weight
+from evaluator.engine.codec import State
+from evaluator.engine.series import Bounds
+from evaluator.query.limits import TooMuch
 
 
 def gathering(expression: str, **bounds: Any) -> Gathering:

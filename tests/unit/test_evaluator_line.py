@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from evaluator.line import Line
+from evaluator.scheduling.priority_queue import Line
 
 
 async def waiter(line: Line, entered: list[int], number: int, *rank: float) -> None:

@@ -14,10 +14,10 @@ from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
 from cube.model.span import Span
 from cube.model.tier import MINUTE
-from evaluator.answers import metric_rows
-from evaluator.cells import encode_value
-from evaluator.refusals import TooMuch
-from evaluator.series import Bounds, Series, compute, read_series, reductions
+from evaluator.api.rows import metric_rows
+from evaluator.engine.codec import encode_value
+from evaluator.engine.series import Bounds, Series, compute, read_series, reductions
+from evaluator.query.limits import TooMuch
 
 NAN = math.nan
 SPAN = Span(0, 2 * MINUTE.step)

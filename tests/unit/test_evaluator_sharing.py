@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evaluator.refusals import OutOfTime, TooMuch
-from evaluator.sharing import Contents, Gaps, Part, Sharing
-from evaluator.turns import QUICK_SECONDS, Effort
+from evaluator.engine.single_flight import Contents, Gaps, Part, Sharing
+from evaluator.query.limits import OutOfTime, TooMuch
+from evaluator.scheduling.scheduler import QUICK_SECONDS, Effort
 
 TOO_MUCH = TooMuch("too much", reason="groups")
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from cube.errors import Overloaded
-from evaluator.line import ELDEST, Line
-from evaluator.turns import OVERRUN_SECONDS, QUICK_SECONDS, Effort, Turns
+from evaluator.scheduling.priority_queue import ELDEST, Line
+from evaluator.scheduling.scheduler import OVERRUN_SECONDS, QUICK_SECONDS, Effort, Turns
 
 
 def effort(seconds: float = 0.0, reach: int = 0) -> Effort:

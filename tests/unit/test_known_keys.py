@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.known_keys import KnownKeys, RememberedKeys
+from collector.ingest.known_keys import KnownKeys, RememberedKeys
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Key, Scope, digest
 

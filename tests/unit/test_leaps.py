@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.leaps import LEAP_SECONDS, Kept, Leaps
+from collector.ingest.clock_jumps import LEAP_SECONDS, Kept, Leaps
 
 START = 1_700_000_000_000
 YEAR = 365 * 86_400

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.figures import RetentionFigures
-from collector.retention import Aging, Retention
+from collector.ingest.retention import Aging, Retention
+from collector.instrumentation import RetentionFigures
 from cube.errors import InvalidEvent
 from cube.model.span import Span
 from cube.model.tier import DAY, WEEK

@@ -1,5 +1,0 @@
-"""The dialect CloudEvents 1.0: `http` reads requests, `binary` their headers, `event` the JSON format."""
-
-from collector.dialects.cloudevents.http import dialect
-
-__all__ = ["dialect"]

@@ -1,6 +1,0 @@
-"""The dialect OTLP/HTTP logs: `http` reads requests, `protobuf` and `json_form` the two encodings, into
-the `record` that both mean."""
-
-from collector.dialects.otlp.http import dialect
-
-__all__ = ["dialect"]

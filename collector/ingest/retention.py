@@ -1,0 +1,122 @@
+"""Retention: one environment's store is kept to what its settings say is to be kept.
+
+Nothing is deleted that was not given up before, durably and for a while: an event goes a `lag` after
+``expired_before`` has passed it, a revision a lag after ``forgotten_before`` has. Whoever read either
+before that is done by then. So any number of collectors may do this at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from collector.ingest.clock_jumps import Leaps
+from collector.instrumentation import RetentionFigures
+from cube.errors import Unavailable
+from cube.model.tier import DAY
+from cube.store.ports import Store
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Aging:
+    """Times that were declared one after another, until they are old enough to act on."""
+
+    lag: float
+    _declared: deque[tuple[float, int]] = field(default_factory=deque)
+    _ripe: int | None = None
+
+    def declare(self, time: int, at: float) -> int | None:
+        """Take a time declared at a moment; return the last that was declared a lag before it, if any."""
+        self._declared.append((at, time))
+        while self._declared[0][0] <= at - self.lag:
+            self._ripe = self._declared.popleft()[1]
+            if not self._declared:
+                break
+        return self._ripe
+
+
+class Retention:
+    """Deletes what is too old in one store.
+
+    ``event_days``, ``metric_days``: how long they are kept; 0 is forever. ``lag``: seconds between
+    declaring that something has expired and deleting it, longer than any query takes. ``clock``: now,
+    in milliseconds since 1970; nothing is done for a lag after it has leapt ahead, as `Leaps` sees it, for
+    what has expired does so for good.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        figures: RetentionFigures,
+        clock: Callable[[], int],
+        *,
+        event_days: float,
+        metric_days: float,
+        lag: float,
+    ) -> None:
+        self._store = store
+        self._figures = figures
+        self._clock = clock
+        self._event_ms = int(event_days * DAY.step)
+        self._metric_ms = int(metric_days * DAY.step)
+        self._lag = lag
+        self._leaps = Leaps(clock(), asyncio.get_running_loop().time(), seconds=lag)
+        self._expired: dict[str, Aging] = {}
+        self._forgotten: dict[str, Aging] = {}
+
+    async def run(self, period: float) -> None:
+        """Keep to it forever, every so many seconds; what fails is logged, and tried again."""
+        if not self._event_ms and not self._metric_ms:
+            return
+        while True:
+            try:
+                await self.keep()
+            except Unavailable as error:
+                _log.warning("cannot delete what has expired now: %s", error.message)
+            except Exception:
+                _log.exception("deleting what has expired met a fault; the next try is in %g s", period)
+            await asyncio.sleep(period)
+
+    async def keep(self) -> None:
+        """Do all that is due: declare what expires now, and delete what was declared a lag ago."""
+        now = self._clock()
+        ahead = self._leaps.look(now, asyncio.get_running_loop().time())
+        if ahead:
+            text = "nothing is deleted: the clock leapt ahead by %.0f s; it is believed after %g s"
+            _log.error(text, ahead, self._lag)
+            return
+        async with self._store.events.read() as session:
+            types = await session.types()
+        for type in types:
+            await self._expire(type, now)
+        if self._metric_ms:
+            self._figures.chunks.inc(await self._store.metrics.delete(now - self._metric_ms))
+        for type in types:
+            await self._forget(type, now)
+
+    async def _expire(self, type: str, now: int) -> None:
+        if not self._event_ms:
+            return
+        before = now - self._event_ms
+        await self._store.events.expire(type, before)
+        ripe = self._aging(self._expired, type).declare(before, asyncio.get_running_loop().time())
+        if ripe is not None:
+            self._figures.events.inc(await self._store.events.delete_events(type, ripe))
+
+    async def _forget(self, type: str, now: int) -> None:
+        """Delete the revisions that vouch for nothing any more: no event, and no metric."""
+        if not self._event_ms or not self._metric_ms:
+            return
+        before = now - max(self._event_ms, self._metric_ms)
+        await self._store.events.forget(type, before)
+        ripe = self._aging(self._forgotten, type).declare(before, asyncio.get_running_loop().time())
+        if ripe is not None:
+            await self._store.events.delete_revisions(type, ripe)
+
+    def _aging(self, agings: dict[str, Aging], type: str) -> Aging:
+        return agings.setdefault(type, Aging(self._lag))

@@ -1,0 +1,209 @@
+"""What the collector counts, in the registry that `main` makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from collector.ingest.quota import Budget
+from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, TooLarge
+from cube.spool import Spool
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_EVENTS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
+
+
+REASONS: tuple[tuple[type[CubeError], str], ...] = (
+    (InvalidEvent, "invalid"),
+    (TooLarge, "too_large"),
+    (InvalidRequest, "unreadable"),
+    (AccessDenied, "denied"),
+)
+"""Why events are refused before the intake sees them: the first line that an error is an instance of."""
+
+
+class IntakeFigures:
+    """Figures of the intake and its commits."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._accepted = Counter(
+            "cube_events_accepted", "Events taken in, to be stored or spooled.", registry=registry
+        )
+        self._stored = Counter("cube_events_stored", "Events stored durably.", registry=registry)
+        self._failed = Counter(
+            "cube_events_failed", "Events accepted that could not be stored.", ["error"], registry=registry
+        )
+        self._refused = Counter(
+            "cube_events_refused", "Events that were not accepted, by reason.", ["reason"], registry=registry
+        )
+        self._unknown = Counter(
+            "cube_events_unknown_keys",
+            "Keys of accepted events that no event has, by the key that they may be meant for.",
+            ["meant"],
+            registry=registry,
+        )
+        self._spooled = Counter("cube_events_spooled", "Events accepted into the spool.", registry=registry)
+        self._seconds = Histogram(
+            "cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS, registry=registry
+        )
+        self._sizes = Histogram(
+            "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
+        )
+        self._waiting_events = Gauge(
+            "cube_waiting_events",
+            "Events in memory that are neither stored nor spooled yet.",
+            registry=registry,
+        )
+        self._waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
+
+    def watch(self, budget: Budget) -> None:
+        """Show what waits, asked whenever the figures are."""
+        self._waiting_events.set_function(lambda: budget.events)
+        self._waiting_bytes.set_function(lambda: budget.bytes)
+
+    @contextmanager
+    def commit(self, events: int) -> Iterator[None]:
+        """Measure one write."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds.observe(time.monotonic() - began)
+            self._sizes.observe(events)
+
+    def settled(self, events: int, spooled: int = 0) -> None:
+        """Count events that are durable, and how many of them are only in the spool."""
+        self._stored.inc(events - spooled)
+        self._spooled.inc(spooled)
+
+    def accepted(self, events: int) -> None:
+        """Count events that were taken in."""
+        self._accepted.inc(events)
+
+    def failed(self, events: int, error: Exception) -> None:
+        """Count events that were accepted and could not be stored."""
+        self._failed.labels(type(error).__name__).inc(events)
+
+    def refused(self, events: int, reason: str) -> None:
+        """Count events that were not accepted: ``overloaded``, ``stopping``, what the store says of those
+        in the spool (``store``), what the horizon says (``too_old``, ``too_new``, ``expired``), or one
+        of `REASONS`."""
+        self._refused.labels(reason).inc(events)
+
+    def unknown(self, counts: Mapping[str, int]) -> None:
+        """Count keys that were left out, by the key that they may be meant for, or ``none``."""
+        for meant, count in counts.items():
+            self._unknown.labels(meant).inc(count)
+
+    def drained(self, events: int) -> None:
+        """Count events that went from the spool to the store."""
+        self._stored.inc(events)
+
+
+class SpoolFigures:
+    """Figures of the spools of all environments together."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._spools: list[Spool] = []
+        self.drained = Counter(
+            "cube_spool_drained", "Events that went from the spool to the store.", registry=registry
+        )
+        self.damaged = Counter(
+            "cube_spool_damaged", "Damaged records of spool files, lost or set aside.", registry=registry
+        )
+        for name, help, ask in (
+            ("cube_spool_events", "Events in the spool.", lambda: sum(s.events for s in self._spools)),
+            ("cube_spool_bytes", "The disk that they take.", lambda: sum(s.bytes for s in self._spools)),
+            ("cube_spool_oldest_seconds", "How long the first of them has waited.", self._age),
+        ):
+            Gauge(name, help, registry=registry).set_function(ask)
+
+    def watch(self, spool: Spool) -> None:
+        """Add a spool to what is shown, asked whenever the figures are."""
+        self._spools.append(spool)
+
+    def _age(self) -> float:
+        arrivals = [spool.oldest for spool in self._spools if spool.oldest is not None]
+        return max(0, self._clock() - min(arrivals)) / 1000 if arrivals else 0.0
+
+
+class RetentionFigures:
+    """Figures of what is deleted for its age, in all environments together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "cube_expired_events", "Events deleted because they had expired.", registry=registry
+        )
+        self.chunks = Counter(
+            "cube_expired_chunks", "Chunks of cached metrics deleted for their age.", registry=registry
+        )
+
+
+class DatagramFigures:
+    """Figures of the UDP side: nobody is answered there, so this is where losses show."""
+
+    def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
+        self.datagrams = Counter(f"{prefix}_datagrams", "Datagrams received.", registry=registry)
+        dropped = Counter(
+            f"{prefix}_dropped",
+            "Events (or unreadable datagrams) that were not stored, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.invalid = dropped.labels("invalid")
+        self.overloaded = dropped.labels("overloaded")
+        self.failed = dropped.labels("failed")
+        self.denied = dropped.labels("denied")
+
+
+class DialectFigures:
+    """Figures of the dialects: the events stored, and what was refused, by reason."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._stored = Counter(
+            "cube_dialect_events", "Events of dialects stored durably.", ["dialect"], registry=registry
+        )
+        self._refused = Counter(
+            "cube_dialect_refused",
+            "Parts of requests of dialects that became no event, by reason.",
+            ["dialect", "reason"],
+            registry=registry,
+        )
+        self._failed = Counter(
+            "cube_dialect_failed",
+            "Requests of dialects of which nothing was stored, by error.",
+            ["dialect", "error"],
+            registry=registry,
+        )
+
+    def of(self, dialect: str) -> DialectCounts:
+        """Return the figures of one dialect."""
+        return DialectCounts(dialect, self._stored.labels(dialect), self._refused, self._failed)
+
+
+class DialectCounts:
+    """Figures of one dialect."""
+
+    def __init__(self, dialect: str, stored: Counter, refused: Counter, failed: Counter) -> None:
+        self._dialect = dialect
+        self._stored = stored
+        self._refused = refused
+        self._failed = failed
+
+    def stored(self, events: int) -> None:
+        """Count events that are stored."""
+        self._stored.inc(events)
+
+    def refused(self, **counts: int) -> None:
+        """Count refusals, by reason."""
+        for reason, count in counts.items():
+            if count:
+                self._refused.labels(self._dialect, reason).inc(count)
+
+    def failed(self, error: Exception) -> None:
+        """Count a request that was answered with an error."""
+        self._failed.labels(self._dialect, type(error).__name__).inc()

@@ -1,0 +1,5 @@
+"""The dialect CloudEvents 1.0: `http` reads requests, `binary` their headers, `event` the JSON format."""
+
+from collector.protocols.cloudevents.http import dialect
+
+__all__ = ["dialect"]

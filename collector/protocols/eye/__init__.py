@@ -1,0 +1,5 @@
+"""The dialect of The Eye: `protocol` takes events, `search` gives them back, `timestamps` are its times."""
+
+from collector.protocols.eye.protocol import EYE
+
+__all__ = ["EYE"]

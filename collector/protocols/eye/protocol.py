@@ -1,0 +1,170 @@
+"""The Eye: events of sessions, sent and asked for at ``/api/event/``.
+
+Source: the README of the-eye (commit 2f1e5b9), and what its server answered when it was run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from collector.protocols.eye import timestamps
+from collector.protocols.eye.search import BAD_TIME, PARAMETERS, TYPE, search
+from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.identity import hashed
+from collector.protocols.shared.shown import shown
+from cube import json_text
+from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest
+from cube.model import instant
+from cube.web import Reply, Request
+from cube.web.form import FORM, MULTIPART, form, media_type
+from cube.web.request import JSON_TYPE, MethodNotAllowed, refusal
+
+MAX_TEXT_LENGTH = 150
+
+_TEXTS = ("session_id", "category", "name")
+_FIELD = {"type": "string", "required": True, "read_only": False}
+_METADATA = {
+    "name": "Event",
+    "description": "Events of sessions.",
+    "renders": [JSON_TYPE],
+    "parses": [JSON_TYPE, FORM, MULTIPART],
+    "actions": {
+        "POST": {
+            **{
+                name: {**_FIELD, "label": name.replace("_", " ").capitalize(), "max_length": MAX_TEXT_LENGTH}
+                for name in _TEXTS
+            },
+            "timestamp": {**_FIELD, "type": "datetime", "label": "Timestamp"},
+            "data": {**_FIELD, "type": "field", "label": "Data"},
+        }
+    },
+}
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is of a kind that this protocol has not."""
+
+
+def _take(request: Request, context: Context) -> Translation:
+    sent = _sent(request)
+    try:
+        return Translation((_draft(sent),), _reply)
+    except InvalidEvent as error:
+        return Translation((), _reply, (Refusal(error.message, sent),))
+
+
+def _reply(refusals: Sequence[Refusal]) -> Reply:
+    return Reply.json({"success": not refusals}, 201)
+
+
+def _sent(request: Request) -> Any:
+    kind = media_type(request)
+    if kind in (FORM, MULTIPART):
+        return _of_form(form(request))
+    if kind not in (JSON_TYPE, ""):
+        raise UnsupportedMediaType(f'Unsupported media type "{kind[:80]}" in request.')
+    if not request.body.strip():
+        return {}
+    try:
+        return json_text.decode_leniently(request.body)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"JSON parse error - {error.message}") from None
+
+
+def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Read a form; its ``data`` is JSON as text, and text that is not JSON stands for itself."""
+    sent: dict[str, Any] = dict(fields)
+    if "data" in sent:
+        try:
+            sent["data"] = json_text.decode_leniently(sent["data"])
+        except InvalidRequest as error:
+            raise InvalidRequest(f"JSON parse error in data - {error.message}") from None
+    return sent
+
+
+def _draft(sent: Any) -> Draft:
+    if not isinstance(sent, dict):
+        raise InvalidEvent(
+            f"Got {shown(sent)} as an event; accepted is an object of {', '.join(_TEXTS)},"
+            " timestamp and data."
+        )
+    data: dict[str, Any] = {name: _text(sent, name) for name in _TEXTS}
+    moment = timestamps.parse(sent["timestamp"]) if isinstance(sent.get("timestamp"), str) else None
+    if moment is None:
+        raise InvalidEvent(
+            f"Got the timestamp {shown(sent.get('timestamp'))}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
+            " with a zone or in UTC.",
+            field="timestamp",
+        )
+    if sent.get("data") is None:
+        raise InvalidEvent("Got no data; accepted is any JSON but null.", field="data")
+    data["timestamp"] = timestamps.stored(moment)
+    id = _id(data, sent["data"])
+    data["data"] = sent["data"]
+    return Draft(TYPE, instant.from_datetime(moment), id, data, source=sent, fixed=True)
+
+
+def _text(sent: Mapping[str, Any], name: str) -> str:
+    value = sent.get(name)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = value.strip() if isinstance(value, str) else shown(value)
+        if 1 <= len(text) <= MAX_TEXT_LENGTH and "\0" not in text:
+            return text
+    raise InvalidEvent(
+        f"Got the {name} {shown(value)}; accepted is text of 1 to {MAX_TEXT_LENGTH} characters.", field=name
+    )
+
+
+def _id(texts: Mapping[str, str], data: Any) -> str:
+    """Return an id that an exact resend has, too: the protocol has none.
+
+    It begins with the timestamp, so that events of one millisecond are ordered by their microseconds.
+    """
+    return f"{texts['timestamp']}-{hashed([texts, data])}"
+
+
+def _hello(request: Request, context: Context) -> Reply:
+    return Reply(b"Hello from The Eye!", content_type="text/html; charset=utf-8")
+
+
+def _options(request: Request) -> Reply:
+    return Reply.json(_METADATA)
+
+
+def _refuse(error: CubeError, request: Request) -> Reply:
+    native = refusal(error, request.id)
+    match error:
+        case MethodNotAllowed():
+            told: dict[str, Any] = {"detail": f'Method "{request.method[:20]}" not allowed.'}
+        case UnsupportedMediaType():
+            native, told = replace(native, status=415), {"detail": error.message}
+        case InvalidQuery() if error.message == BAD_TIME:
+            told = {"timestamp": [BAD_TIME]}
+        case _:
+            told = {"detail": error.message}
+    return replace(native, body=json_text.encode(told))
+
+
+def _event_endpoint(path: str) -> Endpoint:
+    return Endpoint(
+        path,
+        {"POST": _take},
+        "An event of The Eye; GET answers with a page of them, newest first.",
+        options=_options,
+        reads={"GET": search},
+        parameters=PARAMETERS,
+    )
+
+
+EYE = Dialect(
+    "eye",
+    (
+        _event_endpoint("/api/event/"),
+        _event_endpoint("/api/event"),
+        Endpoint("/api/", {}, "The Eye's greeting.", reads={"GET": _hello}),
+        Endpoint("/api", {}, "The Eye's greeting.", reads={"GET": _hello}),
+    ),
+    refuse=_refuse,
+)

@@ -1,0 +1,1 @@
+"""Cube's own protocol: events over HTTP, WebSocket and UDP."""

@@ -1,0 +1,152 @@
+"""OTLP/HTTP logs: ``POST /v1/logs``, answered in the encoding of the request.
+
+Source: the OpenTelemetry Protocol specification (OTLP/HTTP) and opentelemetry-proto 1.x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any, Final
+
+from collector.protocols.otlp.json_form import JsonForm
+from collector.protocols.otlp.record import Emitter, Encoding, Group
+from collector.protocols.shared.bounds import check_count
+from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.identity import Occurrences
+from collector.protocols.shared.shown import shown
+from cube.errors import CubeError, InvalidRequest, TooLarge
+from cube.model.environment import Credentials
+from cube.web import Reply, Request
+from cube.web.form import media_type
+from cube.web.request import refusal
+
+NAME: Final = "otlp"
+MAX_RECORD_BYTES: Final = 2**20
+"""One record, as it is encoded."""
+
+_PROTOBUF = "application/x-protobuf"
+_ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")  # now, and before 1.27
+
+
+class UnsupportedMedia(InvalidRequest):
+    """The body is in neither encoding: HTTP 415."""
+
+
+def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
+    """Return the dialect.
+
+    ``hashed_ids``: a record's id is the hash of all of it, and of how many equal ones stand before it in
+    the request, unless it has its own id, or no time. Then a resend stores nothing twice.
+    ``environments``: a resource's environment is a claim, else it is data alone.
+    """
+    endpoint = Endpoint(
+        "/v1/logs",
+        {"POST": partial(translate, hashed_ids=hashed_ids)},
+        "Store the log records of an OTLP request.",
+    )
+    return Dialect(NAME, (endpoint,), credentials=credentials if environments else None, refuse=refuse)
+
+
+def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Translation:
+    """Read the records of a request; each that cannot be read is a refusal."""
+    encoding = _encoding(request)
+    occurrences = Occurrences() if hashed_ids else None
+    drafts: list[Draft] = []
+    refusals: list[Refusal] = []
+    for group in encoding.groups(request.body):
+        check_count(len(drafts) + len(refusals) + len(group.records))
+        if group.wrong:
+            refusals += [Refusal(group.wrong, encoding.shown(record)) for record in group.records]
+            continue
+        for outcome in _outcomes(encoding, group, occurrences):
+            (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
+    return Translation(drafts, partial(_answer, encoding), refusals)
+
+
+def credentials(request: Request) -> Credentials:
+    """Find the environments that the resources name; what cannot be read is told by `translate`."""
+    try:
+        encoding = _encoding(request)
+        named = {_environment(encoding, resource) for resource in _resources(encoding.groups(request.body))}
+    except TooLarge:
+        raise
+    except InvalidRequest:
+        return Credentials()
+    return Credentials(environments=frozenset(named - {""}))
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
+    reply = refusal(error, request.id)
+    encoding = _protobuf()() if media_type(request) == _PROTOBUF else JsonForm()
+    status = 415 if isinstance(error, UnsupportedMedia) else reply.status
+    return Reply(encoding.status(error.message), status, encoding.content_type)
+
+
+def _resources(groups: Iterable[Group]) -> Iterator[Any]:
+    """Return each encoded resource once, where that is easily told."""
+    seen: set[bytes] = set()
+    for group in groups:
+        if isinstance(group.resource, bytes):
+            if group.resource in seen:
+                continue
+            seen.add(group.resource)
+        yield group.resource
+
+
+def _environment(encoding: Encoding, resource: Any) -> str:
+    try:
+        attributes = encoding.resource(resource)
+    except InvalidRequest:
+        return ""  # its records are refused, one by one, when they are translated
+    name = next((attributes[key] for key in _ENVIRONMENTS if key in attributes), None)
+    return name if isinstance(name, str) else ""
+
+
+def _encoding(request: Request) -> Encoding:
+    media = media_type(request)
+    if media == JsonForm.content_type:
+        return JsonForm()
+    if media == _PROTOBUF:
+        return _protobuf()()
+    raise UnsupportedMedia(
+        f"Got the content type {shown(media)}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
+    )
+
+
+@cache
+def _protobuf() -> Callable[[], Encoding]:
+    from collector.protocols.otlp.protobuf import Protobuf  # 5 MiB, and 30 ms: only for those who use it
+
+    return Protobuf
+
+
+def _outcomes(encoding: Encoding, group: Group, occurrences: Occurrences | None) -> Iterator[Draft | Refusal]:
+    """Make of each record of a group a draft or a refusal."""
+    try:
+        resource, scope = encoding.resource(group.resource), encoding.scope(group.scope)
+    except InvalidRequest as error:
+        yield from (_refusal(encoding, record, error) for record in group.records)
+        return
+    emitter = Emitter(resource, scope, occurrences)
+    for encoded in group.records:
+        try:
+            _check_size(encoding.size(encoded))
+            yield emitter.draft(encoding.record(encoded))
+        except InvalidRequest as error:
+            yield _refusal(encoding, encoded, error)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_RECORD_BYTES:
+        raise InvalidRequest(f"Got a record of {size} bytes; accepted are {MAX_RECORD_BYTES}.")
+
+
+def _refusal(encoding: Encoding, encoded: Any, error: InvalidRequest) -> Refusal:
+    return Refusal(error.message, encoding.shown(encoded))
+
+
+def _answer(encoding: Encoding, refusals: Sequence[Refusal]) -> Reply:
+    message = refusals[0].reason if refusals else ""
+    return Reply(encoding.response(len(refusals), message), content_type=encoding.content_type)

@@ -1,0 +1,236 @@
+"""OTLP's JSON: requests are parted first, and each resource, scope and record read on its own.
+
+Source: the OTLP specification (lowerCamelCase, ids in hex, unknown fields ignored) and ProtoJSON, whose
+ways to write a number are read in `collector.protocols.otlp.proto_json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from collector.protocols.otlp.proto_json import Number, double, enum, hexadecimal, integer, wide_integer
+from collector.protocols.otlp.record import Attributes, Group, LogRecord, Scope, Values
+from collector.protocols.shared.shown import shown
+from cube.errors import InvalidRequest
+from cube.json_text import convert, convert_leniently, decode_leniently, encode
+
+_NOTHING: Final = msgspec.Raw(b"{}")
+_MAX_TIME: Final = 2**64 - 1
+_MAX_COUNT: Final = 2**32 - 1
+_BESIDE_SCOPES: Final = frozenset(("resource", "schemaUrl"))
+_BESIDE_RECORDS: Final = frozenset(("scope", "schemaUrl"))
+
+
+class _Camel(msgspec.Struct, rename="camel", gc=False):
+    pass
+
+
+class _Scoped(_Camel):
+    log_records: list[msgspec.Raw] | None
+    scope: msgspec.Raw = _NOTHING
+
+
+class _Resourced(_Camel):
+    scope_logs: list[_Scoped] | None
+    resource: msgspec.Raw = _NOTHING
+
+
+class _Request(_Camel):
+    resource_logs: list[_Resourced] | None
+
+
+class _AnyValue(_Camel):
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: Number | None = None
+    double_value: Number | msgspec.UnsetType | None = msgspec.UNSET
+    bytes_value: str | None = None
+    array_value: _Values | None = None
+    kvlist_value: _Pairs | None = None
+
+
+class _Values(_Camel):
+    values: list[_AnyValue | None] | None = None
+
+
+class _Pair(_Camel):
+    key: str = ""
+    value: _AnyValue | None = None
+
+
+class _Pairs(_Camel):
+    values: list[_Pair] | None = None
+
+
+class _Resource(_Camel):
+    attributes: list[_Pair] | None = None
+
+
+class _Scope(_Camel):
+    name: str | None = None
+    version: str | None = None
+    attributes: list[_Pair] | None = None
+
+
+class _Record(_Camel):
+    time_unix_nano: Number | None = None
+    observed_time_unix_nano: Number | None = None
+    severity_number: Number | None = None
+    severity_text: str | None = None
+    body: _AnyValue | None = None
+    attributes: list[_Pair] | None = None
+    dropped_attributes_count: Number | None = None
+    flags: Number | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    event_name: str | None = None
+
+
+class JsonForm:
+    """The encoding ``application/json``. What is encoded is JSON text, or a value of one read leniently."""
+
+    content_type = "application/json"
+
+    def __init__(self) -> None:
+        self._values = Values()
+
+    def groups(self, body: bytes) -> Iterator[Group]:
+        """Part a request into groups."""
+        try:
+            request = msgspec.json.decode(body, type=_Request)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            yield from _parted(decode_leniently(body))
+            return
+        for resourced in request.resource_logs or ():
+            resource = bytes(resourced.resource)
+            for scoped in resourced.scope_logs or ():
+                records = [bytes(record) for record in scoped.log_records or ()]
+                yield Group(resource, bytes(scoped.scope), records)
+
+    def resource(self, encoded: Any) -> Attributes:
+        """Read a resource's attributes."""
+        resource = _typed(encoded, _Resource | None)
+        return {} if resource is None else _pairs(resource.attributes, 0, self._values)
+
+    def scope(self, encoded: Any) -> Scope:
+        """Read a scope."""
+        scope = _typed(encoded, _Scope | None) or _Scope()
+        return Scope(scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values))
+
+    def record(self, encoded: Any) -> LogRecord:
+        """Read a record."""
+        record = _typed(encoded, _Record)
+        if record == _EMPTY and not _is_record(self.shown(encoded)):
+            raise InvalidRequest("Got an object without any field of a log record; accepted are log records.")
+        return LogRecord(
+            time=integer(record.time_unix_nano or 0, 0, _MAX_TIME),
+            observed=integer(record.observed_time_unix_nano or 0, 0, _MAX_TIME),
+            severity_number=enum(record.severity_number or 0),
+            severity_text=record.severity_text or "",
+            body=_value(record.body, 0, self._values),
+            attributes=_pairs(record.attributes, 0, self._values),
+            dropped=integer(record.dropped_attributes_count or 0, 0, _MAX_COUNT),
+            flags=integer(record.flags or 0, 0, _MAX_COUNT),
+            trace_id=hexadecimal(record.trace_id, 32),
+            span_id=hexadecimal(record.span_id, 16),
+            event_name=record.event_name or "",
+        )
+
+    def size(self, encoded: Any) -> int:
+        """Return how many bytes a record takes."""
+        return len(encoded) if isinstance(encoded, bytes) else len(encode(encoded))
+
+    def shown(self, encoded: Any) -> Any:
+        """Return a record that cannot be read."""
+        return decode_leniently(encoded) if isinstance(encoded, bytes) else encoded
+
+    def response(self, rejected: int, message: str) -> bytes:
+        """Make the reply to what was taken, but for so many records."""
+        if not rejected:
+            return b"{}"
+        return encode({"partialSuccess": {"rejectedLogRecords": str(rejected), "errorMessage": message}})
+
+    def status(self, message: str) -> bytes:
+        """Make a ``google.rpc.Status``."""
+        return encode({"message": message})
+
+
+_EMPTY: Final = _Record()
+_FIELDS: Final = frozenset(_Record.__struct_encode_fields__)
+
+
+def _is_record(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object is a record that says nothing, and nothing else."""
+    return not value or not _FIELDS.isdisjoint(value)
+
+
+def _parted(request: Any) -> Iterator[Group]:
+    """Part a request of which something is not as it should be: only that is refused."""
+    for resourced in _listed(request, "resourceLogs", frozenset()):
+        try:
+            scopes = _listed(resourced, "scopeLogs", _BESIDE_SCOPES)
+        except InvalidRequest as error:
+            yield Group({}, {}, [resourced], error.message)
+            continue
+        for scoped in scopes:
+            yield _group(resourced.get("resource"), scoped)
+
+
+def _group(resource: Any, scoped: Any) -> Group:
+    try:
+        records = _listed(scoped, "logRecords", _BESIDE_RECORDS)
+    except InvalidRequest as error:
+        return Group({}, {}, [scoped], error.message)
+    return Group(resource, scoped.get("scope"), records)
+
+
+def _listed(value: Any, name: str, beside: frozenset[str]) -> list[Any]:
+    """Return a list in an object; one that has other fields instead is something else, not empty."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"Got {shown(value)}; accepted is an object with {name}.")
+    items = value.get(name)
+    if isinstance(items, list):
+        return items
+    if items is not None:
+        raise InvalidRequest(f"Got {shown(items)} as {name}; accepted is an array.")
+    if name not in value and not beside.issuperset(value):
+        fields = ", ".join(list(value)[:5])[:80]
+        raise InvalidRequest(f"Got an object with {fields} and no {name}; accepted is one with {name}.")
+    return []
+
+
+def _typed(encoded: Any, kind: Any) -> Any:
+    try:
+        if isinstance(encoded, bytes):
+            return convert_leniently(encoded, kind)
+        return convert(encoded, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
+
+
+def _pairs(pairs: list[_Pair] | None, depth: int, values: Values) -> dict[str, Any]:
+    values.take(len(pairs or ()), depth)
+    read: dict[str, Any] = {}
+    for pair in pairs or ():
+        read.setdefault(pair.key, _value(pair.value, depth, values))
+    return read
+
+
+def _value(given: _AnyValue | None, depth: int, values: Values) -> Any:
+    if given is None:
+        return None
+    if given.array_value is not None:
+        items = given.array_value.values or ()
+        values.take(len(items), depth + 1)
+        return [_value(item, depth + 1, values) for item in items]
+    if given.kvlist_value is not None:
+        return _pairs(given.kvlist_value.values, depth + 1, values)
+    for scalar in (given.string_value, given.bool_value, given.bytes_value):
+        if scalar is not None:
+            return scalar
+    if given.int_value is not None:
+        return wide_integer(given.int_value)
+    return None if given.double_value is msgspec.UNSET else double(given.double_value)

@@ -1,0 +1,253 @@
+"""Segment's HTTP tracking API: ``/v1/batch``, the single calls, and the pixel.
+
+Source: Segment's HTTP API and pixel API documentation. Its clients drop what is answered by 400 or 401, so
+that a batch is refused only where nothing of it can be read; a message that is wrong costs only itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+from collector.protocols.shared.bounds import check_count
+from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.pixel import PIXEL
+from collector.protocols.shared.shown import shown
+from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.json_text import decode_leniently, encode
+from cube.model import instant
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
+from cube.web import Reply, Request
+from cube.web.request import refusal
+
+NAME: Final = "segment"
+CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
+MERGED_BYTES: Final = 16 * 2**20
+"""What the context of a batch may take once it is in each of its messages."""
+
+_PIXEL_PATH: Final = "/v1/pixel/"
+_STORED = {  # what is stored of a message, under which name
+    "event": "event",
+    "name": "name",
+    "category": "category",
+    "properties": "properties",
+    "traits": "traits",
+    "userId": "user_id",
+    "anonymousId": "anonymous_id",
+    "groupId": "group_id",
+    "previousId": "previous_id",
+    "context": "context",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What is beside the messages of a request. ``now``: when it arrived; ``sent``: `sentAt`, if any."""
+
+    now: int
+    sent: Any = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def batch(request: Request, context: Context) -> Translation:
+    """Read ``/v1/batch`` and ``/v1/import``: messages of any call."""
+    body = _object(decode_leniently(request.body))
+    messages = body.get("batch")
+    if not isinstance(messages, list):
+        raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
+    check_count(len(messages))
+    shared = Shared(context.now, body.get("sentAt"), _shared_context(body, len(messages)))
+    return _translation([_outcome(message, None, shared) for message in messages])
+
+
+def call(request: Request, context: Context, *, kind: str) -> Translation:
+    """Read ``/v1/track`` and its like: one message."""
+    return _translation([_outcome(_object(decode_leniently(request.body)), kind, Shared(context.now))])
+
+
+def pixel(request: Request, context: Context) -> Translation:
+    """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
+    kind = request.captures["kind"]
+    if kind not in CALLS:
+        raise InvalidRequest(f"Got the call {shown(kind)}; accepted are {', '.join(CALLS)}.")
+    outcome = _outcome(_object(_pixel_data(request)), kind, Shared(context.now))
+    drafts, refusals = _parted([outcome])
+    return Translation(drafts, _pixel_shown, refusals)
+
+
+def credentials(request: Request) -> Credentials:
+    """Find the ``writeKey`` in a body or a pixel's data (Basic and Bearer are found by all)."""
+    key = _pixel_key(request) if request.path.startswith(_PIXEL_PATH) else _body_key(request.body)
+    return Credentials(keys=frozenset((key,))) if isinstance(key, str) and key else Credentials()
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error by the status that Segment has for it; to a page's pixel nothing is an error.
+
+    Only where nothing can be stored now the pixel says so: a browser does not look, others may.
+    """
+    reply = refusal(error, request.id)
+    if request.path.startswith(_PIXEL_PATH) and request.method != "POST":
+        later = isinstance(error, Overloaded | Unavailable)
+        return replace(PIXEL, status=503) if later else PIXEL
+    if isinstance(error, AccessDenied):
+        return replace(reply, status=401)
+    return replace(reply, status=400) if isinstance(error, TooLarge) else reply
+
+
+def dialect() -> Dialect:
+    """Return the dialect."""
+    many = "Store Segment's messages of any call."
+    endpoints = (
+        Endpoint("/v1/batch", {"POST": batch}, many),
+        Endpoint("/v1/import", {"POST": batch}, many),
+        *(
+            Endpoint(
+                f"/v1/{kind}", {"POST": partial(call, kind=kind)}, f"Store one message of Segment's {kind}."
+            )
+            for kind in CALLS
+        ),
+        Endpoint(
+            f"{_PIXEL_PATH}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
+        ),
+    )
+    return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
+
+
+def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Refusal:
+    try:
+        return _draft(_object(message), kind, shared)
+    except InvalidRequest as error:
+        return Refusal(error.message, message)
+
+
+def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draft:
+    kind = kind or message.get("type")
+    if kind not in CALLS:
+        raise InvalidRequest(f"Got the type {shown(kind)}; accepted are {', '.join(CALLS)}.")
+    if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
+        raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
+    given = _given(message, "timestamp", "originalTimestamp")
+    time = ABSENT if given is ABSENT else instant.parse_any_unit(given)
+    return Draft(
+        _event_name(message) if kind == "track" else str(kind),
+        time=time,
+        id=_given(message, "messageId"),
+        data=_data(message, shared.context) | _clocks(message, time, shared),
+        source=message,
+        fixed=kind != "track",
+    )
+
+
+def _event_name(message: Mapping[str, Any]) -> str:
+    event = message.get("event")
+    if not isinstance(event, str) or not event:
+        raise InvalidRequest(f"Got {shown(event)} as the event; accepted is text that is not empty.")
+    return event
+
+
+def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    data = {name: message[key] for key, name in _STORED.items() if message.get(key) is not None}
+    own = data.get("context")
+    if not own and context:
+        data["context"] = context
+    elif context and isinstance(own, dict):
+        data["context"] = {**context, **own}
+    return data
+
+
+def _clocks(message: Mapping[str, Any], time: Any, shared: Shared) -> dict[str, Any]:
+    """Return when a message was sent, and when it arrived where that is not its time anyway.
+
+    With both a device's clock can be put right. That is not done here: a message that is sent again has
+    another ``sentAt``, and its event would move each time.
+    """
+    sent = message.get("sentAt", shared.sent)
+    clocks = {} if time is ABSENT else {"received": shared.now}
+    if sent is None:
+        return clocks
+    try:
+        return {"sent": instant.parse_any_unit(sent), **clocks}
+    except InvalidRequest:
+        return {"sent": sent, **clocks}  # as it came: the event itself is not wrong for it
+
+
+def _shared_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
+    """Return the context that a batch has beside its messages; copies of it must not grow without bound."""
+    context = body.get("context")
+    if not isinstance(context, dict):
+        return {}
+    try:
+        size = len(encode(context)) * messages
+    except RecursionError:
+        raise InvalidRequest("The batch's context is nested too deeply to be read.") from None
+    if size > MERGED_BYTES:
+        raise TooLarge(f"The batch's context in each message would be over {MERGED_BYTES} bytes.")
+    return context
+
+
+def _given(message: Mapping[str, Any], *keys: str) -> Any:
+    return next((message[key] for key in keys if message.get(key) is not None), ABSENT)
+
+
+def _is_name(value: Any) -> bool:
+    """Tell whether a value can be an id of somebody: text, or (from older clients) a number."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
+
+
+def _translation(outcomes: Sequence[Draft | Refusal]) -> Translation:
+    drafts, refusals = _parted(outcomes)
+    return Translation(drafts, _success, refusals)
+
+
+def _parted(outcomes: Sequence[Draft | Refusal]) -> tuple[list[Draft], list[Refusal]]:
+    drafts = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
+    return drafts, [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+
+
+def _success(_: Sequence[Refusal]) -> Reply:
+    return Reply.json({"success": True})
+
+
+def _pixel_shown(_: Sequence[Refusal]) -> Reply:
+    return PIXEL
+
+
+def _pixel_data(request: Request) -> Any:
+    text = request.parameters().get("data", "")
+    if text.lstrip().startswith("{"):
+        return decode_leniently(text)
+    plain = (
+        text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+    )  # a + may be lost on its way
+    try:
+        return decode_leniently(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+    except (ValueError, binascii.Error):
+        raise InvalidRequest("Got neither JSON nor base64 of it as data.") from None
+
+
+def _pixel_key(request: Request) -> Any:
+    try:
+        given = _pixel_data(request)
+    except InvalidRequest:
+        return None  # the translation tells what is wrong
+    return given.get("writeKey") if isinstance(given, dict) else None
+
+
+def _body_key(body: bytes) -> Any:
+    try:
+        value = decode_leniently(body)
+    except InvalidRequest:
+        return None  # the translation tells what is wrong
+    return value.get("writeKey") if isinstance(value, dict) else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"Got {shown(value)}; accepted is an object.")
+    return value

@@ -1,0 +1,1 @@
+"""What all dialects share: routing, naming, ids, dead letters, redaction, threads, and reading back."""

@@ -1,0 +1,159 @@
+"""What a dialect is made of: endpoints that translate requests, without I/O, clock or log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from cube.errors import CubeError
+from cube.expression.nodes import EventExpression
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
+from cube.model.span import Span
+from cube.store.find import Found
+from cube.web import Parameter, Reply, Request
+
+
+class DialectState(Protocol):
+    """What a dialect remembers from one request to the next: bounded, in memory, for one environment.
+
+    A restart, or another process, forgets it; the least recently used goes first.
+    """
+
+    def get(self, kind: str, key: str) -> Any:
+        """Return what was put last; None where nothing is known."""
+
+    def put(self, kind: str, key: str, value: Any) -> None:
+        """Remember a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a translation may know beside its request.
+
+    ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may use.
+    ``key``: the id, which is not a secret, of the caller's key; None for nobody in particular.
+    """
+
+    now: int
+    environment: str
+    state: DialectState
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One event as its client meant it; the shared part names its type and has `Event.parse` check it.
+
+    ``name``: the event's foreign name. It becomes the type by `naming.slug`, unless
+    the environment has too many types of this dialect. ``fixed``: the name is a type as it stands, a
+    word of the protocol. ``time``: milliseconds, or text as
+    `cube.model.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
+    `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
+    draft turns out not to be a valid event.
+    """
+
+    name: str
+    time: Any = ABSENT
+    id: Any = ABSENT
+    data: Any = ABSENT
+    source: Any = None
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was not understood: it becomes an event ``cube_rejected`` {dialect, reason, payload}.
+
+    ``reason``: one sentence. ``payload``: what the client sent, any JSON; keys in it and its excess
+    length are cut by the shared part.
+    """
+
+    reason: str
+    payload: Any = None
+
+
+Answer: TypeAlias = Callable[[Sequence[Refusal]], Reply]
+"""Makes the reply once all is stored, from the refusals: those of the translation, then those of
+drafts that were not valid events, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What one request holds."""
+
+    drafts: Sequence[Draft]
+    reply: Answer
+    refusals: Sequence[Refusal] = ()
+
+
+Translate: TypeAlias = Callable[[Request, Context], Translation]
+"""Raises `InvalidRequest` where nothing of the request can be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A page of the caller's events, newest first, and the reply made of it.
+
+    ``limit`` (from 1), ``offset``: as in `cube.store.find.find`; the shared part may find fewer than
+    ``limit`` (see `shared.reading`). ``reply``: gets what was found and how many there are
+    in all.
+    """
+
+    expression: EventExpression
+    span: Span
+    limit: int
+    offset: int
+    reply: Callable[[Sequence[Found], int], Reply]
+
+
+Read: TypeAlias = Callable[[Request, Context], Search | Reply]
+"""Says what a request asks for, or answers it where that takes no store. Raises `InvalidRequest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of a dialect, and what its methods do.
+
+    ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
+    stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
+    with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
+    ``options``: answers an OPTIONS that is not a CORS preflight.
+    """
+
+    path: str
+    translate: Mapping[str, Translate]
+    summary: str
+    content_type: str = "application/json"
+    body: Mapping[str, Any] | None = field(default_factory=dict)
+    options: Callable[[Request], Reply | None] | None = None
+    reads: Mapping[str, Read] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A foreign protocol.
+
+    ``credentials``: finds keys and environments in the places that this protocol has for them, beside
+    the standard ones (headers, ``api_key``), the body included; values that differ refuse the request.
+    ``refuse``: makes the reply that tells an error in the protocol's own form (its status too: a
+    client's retries hang on it), errors from before the translation included, such as a method that
+    is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
+    ``bury``: the reply to a request that is too large and leaves a dead letter, for protocols whose
+    clients would send it forever; None: it is refused. ``plain_key``: reads a key as clients of this
+    protocol write it, wherever it stood. ``keys_in_body``: whether a key may stand there alone; else, and
+    where a head has one, nobody's body is read before that key is known.
+    ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
+    writing: ``x_api_key`` is ``X-Api-Key``).
+    """
+
+    name: str
+    endpoints: Sequence[Endpoint]
+    credentials: Callable[[Request], Credentials] | None = None
+    refuse: Callable[[CubeError, Request], Reply] | None = None
+    secrets: frozenset[str] = frozenset()
+    bury: Reply | None = None
+    plain_key: Callable[[str], str] | None = None
+    keys_in_body: bool = False

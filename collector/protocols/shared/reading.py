@@ -1,0 +1,104 @@
+"""Dialects that are asked, too: pages of events out of the store of the caller's environment."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from collector.protocols.shared.dialect import Search
+from cube import json_text
+from cube.columns.key_filter import filters_of
+from cube.errors import Overloaded
+from cube.model.environment import Caller
+from cube.model.event import ABSENT
+from cube.settings import DialectSettings
+from cube.store.find import Found, count, find
+from cube.store.ports import EventStore, ReadSession
+from cube.store.terms import Terms
+from cube.web import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one answer may cost; ``searches``: how many run at once, the others wait their turn."""
+
+    events: int = DialectSettings().eye_events
+    bytes: int = 16 * 2**20
+    seconds: float = DialectSettings().eye_seconds
+    searches: int = 4
+
+
+USUAL: Final = Bounds()
+
+
+class Reading:
+    """Answers searches, within bounds.
+
+    A page ends early at ``bounds.events``, or with the event that brings its JSON text to
+    ``bounds.bytes``: who asked sees from the count that there are more.
+    """
+
+    def __init__(self, bounds: Bounds = USUAL) -> None:
+        self._bounds = bounds
+        self._turns = asyncio.Semaphore(bounds.searches)
+
+    async def answer(self, search: Search, events: EventStore, caller: Caller) -> Reply:
+        """Find and count the events in one view of the store, and make the reply.
+
+        Raises `AccessDenied` for a type that the caller's key is not for and for a filter of it that cannot
+        be read, `Overloaded` where it takes
+        too long, and `Unavailable`.
+        """
+        search = _permitted(search, caller)
+        seconds = self._bounds.seconds
+        try:
+            async with asyncio.timeout(seconds), self._turns, events.read(Terms(seconds)) as session:
+                page = await self._page(search, session)
+                total = page.total
+                if total is None:
+                    total = await count(session, search.expression, search.span)
+        except TimeoutError:
+            raise Overloaded(
+                f"The search took longer than {seconds:g} s, which is the limit;"
+                " a shorter span of time takes less."
+            ) from None
+        return await asyncio.to_thread(search.reply, page.events, total)
+
+    async def _page(self, search: Search, session: ReadSession) -> _Page:
+        events: list[Found] = []
+        left = self._bounds.bytes
+        limit = min(search.limit, self._bounds.events)
+        parts = find(session, search.expression, search.span, limit=limit, offset=search.offset)
+        async with aclosing(parts):
+            async for part in parts:
+                fit, left = await asyncio.to_thread(_fit, part, left)
+                events += fit
+                if left <= 0:
+                    return _Page(events, None)
+        is_last = 0 < len(events) < limit or search.offset == 0 == len(events)
+        return _Page(events, search.offset + len(events) if is_last else None)
+
+
+class _Page(NamedTuple):
+    """``total``: how many events the search has in all, where the page itself tells."""
+
+    events: list[Found]
+    total: int | None
+
+
+def _fit(part: list[Found], left: int) -> tuple[list[Found], int]:
+    """Return the events up to the one that brings their JSON text to a number of bytes, and what is left."""
+    for number, found in enumerate(part, 1):
+        left -= 0 if found.data is ABSENT else len(json_text.encode(found.data))
+        if left <= 0:
+            return part[:number], left
+    return part, left
+
+
+def _permitted(search: Search, caller: Caller) -> Search:
+    """Return what of a search its caller may see."""
+    caller.check_type(search.expression.type)
+    own = filters_of(caller)
+    return replace(search, expression=replace(search.expression, filters=(*search.expression.filters, *own)))

@@ -1,0 +1,5 @@
+"""The dialect Tracardi: `protocol` has its paths, `payload` what is sent, `events` what becomes of it."""
+
+from collector.protocols.tracardi.protocol import TRACARDI
+
+__all__ = ["TRACARDI"]

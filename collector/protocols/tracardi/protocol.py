@@ -1,0 +1,157 @@
+"""Tracardi: the events of customers, sent to ``/track`` by its trackers and to ``/collect`` by webhooks.
+
+Source: Tracardi's API (commit 13c33cf), and its clients as they were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from collector.protocols.shared.dialect import Context, Dialect, Endpoint, Translation
+from collector.protocols.tracardi.common import SECRETS
+from collector.protocols.tracardi.events import translated
+from collector.protocols.tracardi.payload import InvalidPayload, Payload, TrackedEvent
+from cube import json_text
+from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
+from cube.model.environment import Credentials
+from cube.web import Reply, Request
+from cube.web.form import FORM, MULTIPART, form, media_type
+from cube.web.request import MAX_PARAMETERS, refusal
+
+INVALID_SOURCE: Final = "Access denied. Invalid source."
+
+_NULL = Reply(b"null")
+
+
+def _track(request: Request, context: Context) -> Translation:
+    payload = Payload.parse(_decoded(request))
+    return _of_source(_with_query(payload, request), request, context)
+
+
+def _decoded(request: Request) -> Any:
+    """Read the body, whatever the content type: the Python client sends none."""
+    try:
+        return json_text.decode_leniently(request.body)
+    except InvalidRequest as error:
+        raise InvalidPayload(error.message, ()) from None
+
+
+def _with_query(payload: Payload, request: Request) -> Payload:
+    asked = request.parameters().get("profile_less")
+    if asked is None:
+        return payload
+    return replace(payload, profile_less=asked.lower() in ("true", "1", "yes", "on"))
+
+
+def _of_source(payload: Payload, request: Request, context: Context) -> Translation:
+    if payload.source["id"].startswith("@"):  # Tracardi's own
+        raise Unauthenticated(INVALID_SOURCE)
+    return translated(payload, request, context)
+
+
+def _nothing(request: Request, context: Context) -> Translation:
+    return Translation((), lambda refusals: _NULL)
+
+
+def _collect(request: Request, context: Context) -> Translation:
+    """Read a webhook: what it sends is the properties of one event, of a session or of none."""
+    if request.method == "HEAD":  # answered like GET, and meant to change nothing
+        return _nothing(request, context)
+    properties = _of_query(request) if request.method == "GET" else _of_body(request)
+    captures = request.captures
+    session = captures.get("session_id", "").strip()
+    raw = {"type": captures["event_type"], "properties": properties}
+    payload = Payload(
+        {"id": captures["source_id"].strip()},
+        session={"id": session} if session else None,
+        events=(TrackedEvent.parse(raw, 0),),
+        profile_less=True,
+    )
+    return _of_source(payload, request, context)
+
+
+def _of_query(request: Request) -> dict[str, Any]:
+    try:
+        found = parse_qs(
+            request.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS
+        )
+    except ValueError:
+        raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None
+    return {
+        name: values[0] if len(values) == 1 else values
+        for name, values in found.items()
+        if name.lower() not in SECRETS
+    }
+
+
+def _of_body(request: Request) -> Mapping[str, Any]:
+    """Return a body as properties: a JSON object or a form is them, anything else is their ``body``."""
+    if not request.body:
+        return {}
+    if media_type(request) in (FORM, MULTIPART):
+        return form(request)
+    try:
+        value = json_text.decode_leniently(request.body)
+    except InvalidRequest:
+        value = request.body.decode(errors="replace")
+    return value if isinstance(value, dict) else {"body": value}
+
+
+def _credentials(request: Request) -> Credentials:
+    """Find the source, which is the key, and the environment that ``x-context`` names."""
+    name = request.headers.get("X-Context", "").strip()
+    source = request.captures.get("source_id") or _source(request)
+    return Credentials(frozenset({source.strip()} - {""}), frozenset({name} - {""}))
+
+
+def _source(request: Request) -> str:
+    try:
+        raw = json_text.decode_leniently(request.body)
+    except InvalidRequest:  # which the translation tells
+        return ""
+    source = raw.get("source") if isinstance(raw, dict) else None
+    id = source.get("id") if isinstance(source, dict) else None
+    return str(id) if isinstance(id, str | int) else ""
+
+
+def _refuse(error: CubeError, request: Request) -> Reply:
+    native = refusal(error, request.id)
+    detail: Any = error.message
+    match error:
+        case InvalidPayload():
+            native, detail = replace(native, status=422), [error.problem]
+        case Unauthenticated():
+            detail = INVALID_SOURCE
+        case AccessDenied():
+            native = replace(native, status=401)
+    return replace(native, body=json_text.encode({"detail": detail}))
+
+
+TRACARDI = Dialect(
+    "tracardi",
+    (
+        Endpoint(
+            "/track",
+            {"POST": _track, "PUT": _nothing},
+            "A tracker's payload: source, session, profile and events.",
+        ),
+        *(
+            Endpoint(
+                path,
+                {"POST": _collect, "GET": _collect},
+                "An event whose properties are the body or the query's parameters.",
+            )
+            for path in (
+                "/collect/{event_type}/{source_id}",
+                "/collect/{event_type}/{source_id}/{session_id}",
+            )
+        ),
+    ),
+    credentials=_credentials,
+    refuse=_refuse,
+    secrets=SECRETS,
+    keys_in_body=True,
+)

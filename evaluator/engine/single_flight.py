@@ -1,0 +1,203 @@
+"""Computations in flight, shared by those who need the same buckets at the same revisions.
+
+Nothing is remembered once a computation has ended. To take a bucket from one is as good as to read the
+cache: who read the same revision of it as the computation did, read it after every event that was
+acknowledged by then had raised it, so before the computation's scan began.
+
+The work is shared, not its fate: a question whose flight fails goes on with a computation of its own,
+under its own bounds, and it joins none that has much more to do than the question asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from contextlib import aclosing
+from typing import NamedTuple, TypeAlias
+
+from evaluator.query.limits import TooMuch
+from evaluator.scheduling.scheduler import Effort
+
+Gaps: TypeAlias = "Mapping[int, int]"
+"""Bucket -> the revision that was read."""
+
+Contents: TypeAlias = "dict[int, bytes]"
+"""Bucket -> the content of its "value" cell."""
+
+WORTH = 0.5
+"""A flight is joined for at least this share of what it has still to do: so that nobody waits for much
+more than a computation of one's own would take."""
+
+
+class Part(NamedTuple):
+    """Some gaps that are computed, and their contents; a bucket that is lost has none."""
+
+    gaps: Gaps
+    contents: Contents
+
+
+Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[Part, None]]"
+"""Computes some gaps, part by part; each part is right whatever becomes of those after it."""
+
+
+class Flight:
+    """A computation under way: who waits takes each bucket as soon as its part is done.
+
+    ``left``: the gaps that are not computed yet. ``waiting``: how many wait. ``effort``: whose turns it
+    takes.
+    """
+
+    task: asyncio.Task[None]
+
+    def __init__(self, key: Hashable, gaps: Gaps, effort: Effort) -> None:
+        self.key = key
+        self.gaps = gaps
+        self.left = set(gaps)
+        self.waiting = 0
+        self._effort = effort
+        self._parts: list[Part] = []
+        self._more = asyncio.Event()
+
+    async def run(self, compute: Compute) -> None:
+        """Compute the gaps, and hand each part to those who wait."""
+        async with aclosing(compute(self.gaps)) as parts:
+            async for part in parts:
+                self._parts.append(part)
+                self.left.difference_update(part.gaps)
+                self.tell()
+
+    def offer(self, buckets: Collection[int], effort: Effort) -> Collection[int]:
+        """Return those of some buckets that are done, and the others if they are worth the wait.
+
+        From then on it takes its turns as whoever of those who wait has had less.
+        """
+        pending = self.left.intersection(buckets)
+        if pending:
+            if len(pending) < WORTH * len(self.left) or (self._effort.is_parked and not effort.is_long):
+                return [bucket for bucket in buckets if bucket not in pending]
+            self._effort.ease(effort)
+        return buckets
+
+    async def take(self, buckets: Collection[int], found: Contents) -> set[int]:
+        """Put the contents of some buckets into `found` as they come; return those that come no more."""
+        wanted, seen = set(buckets), 0
+        while True:
+            for part in self._parts[seen:]:
+                mine = wanted.intersection(part.gaps)
+                wanted -= mine
+                found.update({bucket: part.contents[bucket] for bucket in mine & part.contents.keys()})
+            seen = len(self._parts)
+            if not wanted or self.task.done():
+                return wanted
+            await self.until_more()
+
+    async def until_more(self) -> None:
+        """Wait for the next part, or for the end."""
+        await self._more.wait()
+
+    def tell(self) -> None:
+        """Let those look who wait."""
+        self._more.set()
+        self._more.clear()
+
+    def failure(self) -> BaseException | None:
+        """Return what has ended it early."""
+        if not self.task.done():
+            return None
+        return asyncio.CancelledError() if self.task.cancelled() else self.task.exception()
+
+
+class Sharing:
+    """The computations of one process that are in flight."""
+
+    def __init__(self, flight: Callable[[Hashable, Gaps, Effort], Flight] = Flight) -> None:
+        self._make = flight
+        self._flights: dict[Hashable, Flight] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def contents(self, key: Hashable, gaps: Gaps, compute: Compute, effort: Effort) -> Contents:
+        """Return the contents of some gaps: those in flight are waited for, the others computed.
+
+        A flight gives only the buckets for which it was joined: it may be at work on others at an older
+        revision. It is cancelled once nobody waits for it. Raises what a computation of one's own raises.
+        """
+        found: Contents = {}
+        joined = self._joined(key, gaps, effort)
+        elsewhere = {bucket for buckets in joined.values() for bucket in buckets}
+        rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
+        lost = await self._wait(joined, self._start(key, rest, compute, effort), found)
+        for flight in joined:
+            failure = flight.failure()
+            # What was too much of buckets that are all asked for here as well, is too much here as well.
+            if isinstance(failure, TooMuch) and flight.gaps.items() <= gaps.items():
+                raise failure
+        again = {bucket: gaps[bucket] for bucket in lost}
+        await self._wait({}, self._start(key, again, compute, effort), found)
+        return found
+
+    async def close(self) -> None:
+        """Return when all computations have ended, the cancelled ones included."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _joined(self, key: Hashable, gaps: Gaps, effort: Effort) -> dict[Flight, Collection[int]]:
+        """Return the flights to join, each with the buckets that it is to give."""
+        wanted: dict[Flight, list[int]] = {}
+        for bucket, revision in gaps.items():
+            flight = self._flights.get((key, bucket, revision))
+            if flight is not None:
+                wanted.setdefault(flight, []).append(bucket)
+        offers = {flight: flight.offer(buckets, effort) for flight, buckets in wanted.items()}
+        return {flight: buckets for flight, buckets in offers.items() if buckets}
+
+    def _start(self, key: Hashable, gaps: Gaps, compute: Compute, effort: Effort) -> Flight | None:
+        """Begin to compute what there is to compute; who asks next joins this rather than an older flight."""
+        if not gaps:
+            return None
+        flight = self._make(key, gaps, effort)
+        self._flights.update(((key, bucket, revision), flight) for bucket, revision in gaps.items())
+        flight.task = asyncio.create_task(flight.run(compute))
+        self._tasks.add(flight.task)
+        flight.task.add_done_callback(lambda _: self._end(flight))
+        return flight
+
+    async def _wait(
+        self, joined: Mapping[Flight, Collection[int]], own: Flight | None, found: Contents
+    ) -> set[int]:
+        """Take what the flights give; return the buckets of joined ones that have failed."""
+        aboard = dict(joined) if own is None else {own: own.gaps, **joined}
+        for flight in aboard:
+            flight.waiting += 1
+        lost: set[int] = set()
+        try:
+            for flight, buckets in list(aboard.items()):
+                left = await flight.take(buckets, found)
+                if left and flight is own:
+                    own.task.result()
+                lost |= left
+                del aboard[flight]
+                self._leave(flight)
+        finally:
+            for flight in aboard:
+                self._leave(flight)
+        return lost
+
+    def _leave(self, flight: Flight) -> None:
+        """Wait no more for a flight; one that nobody waits for, and that is not just ending, is cancelled."""
+        flight.waiting -= 1
+        if flight.waiting == 0 and flight.left and not flight.task.done():
+            self._forget(flight)
+            flight.task.cancel()
+
+    def _end(self, flight: Flight) -> None:
+        self._tasks.discard(flight.task)
+        self._forget(flight)
+        if not flight.task.cancelled():
+            flight.task.exception()  # who waits raises it; nobody may be left to
+        flight.tell()
+
+    def _forget(self, flight: Flight) -> None:
+        for bucket, revision in flight.gaps.items():
+            name = (flight.key, bucket, revision)
+            if self._flights.get(name) is flight:
+                del self._flights[name]

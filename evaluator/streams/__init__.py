@@ -1,0 +1,1 @@
+"""What is followed: live metrics, and streams of events."""

@@ -1,0 +1,105 @@
+"""What streams read of the store: revisions, buckets, and events in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, cast
+
+from cube.columns import Block, has_patterns
+from cube.expression.nodes import EventExpression
+from cube.model.span import Span
+from cube.model.tier import TEN_SECONDS
+from cube.store.find import search
+from cube.store.ports import EventStore, ReadSession, Revisions
+from cube.store.slices import Slices
+from cube.store.terms import Pace, Terms
+from evaluator.engine.scan import runs
+from evaluator.engine.series import Bounds
+from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.scheduling.threads import Clock
+from evaluator.streams.window import Arrival, meet
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What streams work with: the store, their share of the process, and how often they look.
+
+    ``build``: builds a type's revisions, whoever else needs them.
+    """
+
+    events: EventStore
+    build: Callable[[str], Awaitable[None]]
+    turns: Turns
+    bounds: Bounds
+    clock: Clock
+    period_ms: int
+
+    @asynccontextmanager
+    async def reading(self, expression: EventExpression, effort: Effort) -> AsyncIterator[Reading]:
+        """Begin to read, as a part of some effort; raises `Crowded` at the beginning of a turn."""
+        async with (
+            self.turns.part(effort) as pace,
+            self.events.read(Terms(self.bounds.seconds, pace)) as session,
+        ):
+            yield Reading(session, pace, expression, effort)
+
+
+class Reading:
+    """One session of the store, for the events that one expression selects."""
+
+    def __init__(self, session: ReadSession, pace: Pace, expression: EventExpression, effort: Effort) -> None:
+        self.pace: Final = pace
+        self.effort: Final = effort
+        self._session = session
+        self._expression = expression
+        self._slices = Slices(pace, searched=has_patterns(expression))
+
+    async def revisions(self, spans: Sequence[Span]) -> Revisions:
+        """Read the revisions of 10 s of some aligned spans, as those of one."""
+        read = [
+            await self._session.revisions(self._expression.type, TEN_SECONDS, span)
+            for span in spans or [Span(0, 0)]
+        ]
+        numbers = {bucket: number for each in read for bucket, number in each.numbers.items()}
+        last = read[-1]
+        return Revisions(numbers, last.complete, last.expired_before, last.known, last.foreign)
+
+    def in_order(
+        self, span: Span, *, limit: int | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[list[Arrival], None]:
+        """Find events as `cube.store.find.find` does."""
+        return search(
+            self._session,
+            self._expression,
+            span,
+            partial(meet, self._expression),
+            None,
+            limit=limit,
+            newest_first=newest_first,
+            pace=self.pace,
+        )
+
+    async def met_in(self, buckets: Iterable[int], numbers: Mapping[int, int]) -> list[Arrival]:
+        """Return the events of some buckets; ``numbers``: the revisions of all that are known of around."""
+        met: list[Arrival] = []
+        buckets = set(buckets)
+        for span in runs(buckets, numbers.keys() | buckets, TEN_SECONDS):
+            blocks = cast(
+                "AsyncGenerator[Block, None]",
+                self._session.scan(self._expression.type, span, None, ids=True),
+            )
+            async with aclosing(blocks):
+                async for block in blocks:
+                    some = self._slices.each(block, partial(meet, self._expression))
+                    async with aclosing(some):
+                        async for arrivals in some:
+                            met += arrivals
+        return met
+
+
+def is_unbuilt(revisions: Revisions) -> bool:
+    """Tell whether the revisions of a type have to be built first: another tool has filled it."""
+    return revisions.known and not revisions.complete and not revisions.foreign
