@@ -262,7 +262,9 @@ def test_help_lists_every_setting_and_exits(capsys: pytest.CaptureFixture[str]) 
 def test_every_setting_is_read_by_its_daemon(cls: type[DaemonSettings]) -> None:
     """A setting that nothing reads would be a promise that nothing keeps."""
     code = (ROOT / "cube" / "daemon.py").read_text() + "\n".join(
-        path.read_text() for package in (cls.program, "cube/web", "cube/process") for path in (ROOT / package).rglob("*.py")
+        path.read_text()
+        for package in (cls.program, "cube/web", "cube/process")
+        for path in (ROOT / package).rglob("*.py")
     )
     unread = [
         item.key for item in settings_of(cls) if not re.search(rf"\.{item.key.rpartition('.')[2]}\b", code)
