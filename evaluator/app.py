@@ -26,7 +26,7 @@ from cube.web import (
     with_standard_routes,
 )
 from cube.web.websocket import Talk
-from evaluator.api import description
+from evaluator.api import routes as description
 from evaluator.api.handlers import GetEvents, GetMetrics, GetTypes
 from evaluator.api.request_events import SelfEvents
 from evaluator.api.service import Desk, Desks
@@ -44,7 +44,7 @@ from evaluator.scheduling.send_queue import Passes
 from evaluator.scheduling.threads import Clock
 from evaluator.streams.event_streams import Streams
 from evaluator.streams.live_metrics import Live
-from evaluator.streams.reading import Means
+from evaluator.streams.reader import Means
 
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""

@@ -11,7 +11,7 @@ from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
 from cube.store.ports import Revisions
 from cube.store.slices import in_thread
-from evaluator.streams.reading import Reading
+from evaluator.streams.reader import Reading
 from evaluator.streams.subscriber import Follower
 from evaluator.streams.window import Arrival, Window, merged
 

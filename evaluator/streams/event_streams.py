@@ -13,7 +13,7 @@ from cube.expression import print_expression
 from cube.store.find import Found
 from evaluator.query.queries import EventQuery
 from evaluator.streams.poller import Tail
-from evaluator.streams.reading import Means
+from evaluator.streams.reader import Means
 from evaluator.streams.subscriber import Follower
 
 

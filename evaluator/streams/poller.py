@@ -24,7 +24,7 @@ from evaluator.query.limits import OutOfTime
 from evaluator.scheduling.deadline import within
 from evaluator.scheduling.scheduler import Effort
 from evaluator.streams.changes import Audience, Look, foreign, watched
-from evaluator.streams.reading import Means, Reading, is_unbuilt
+from evaluator.streams.reader import Means, Reading, is_unbuilt
 from evaluator.streams.subscriber import Follower
 from evaluator.streams.window import Arrival, Window
 
