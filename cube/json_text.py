@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -13,7 +12,7 @@ from cube.errors import InvalidRequest
 from cube.json_repair import Unrepresentable
 
 THREAD_BYTES = 256 * 1024
-"""Longer texts are decoded in a thread: 16 MiB take about 0.2 s, too long for the event loop."""
+"""Longer texts should be decoded in a thread: 16 MiB take about 0.2 s, too long for the event loop."""
 
 _INDEX = re.compile(r"`\$\[([0-9]+)\]")
 
@@ -32,13 +31,6 @@ def decode(text: bytes | str) -> Any:
         raise InvalidRequest("Got text that is not UTF-8; accepted is JSON in UTF-8.") from None
     except msgspec.DecodeError as error:
         raise _refused(error) from None
-
-
-async def decode_aside(text: bytes | str) -> Any:
-    """Do what `decode` does, in a thread where it could block the event loop for long."""
-    if len(text) <= THREAD_BYTES:
-        return decode(text)
-    return await asyncio.get_running_loop().run_in_executor(None, decode, text)
 
 
 def decode_leniently(text: bytes | str) -> Any:

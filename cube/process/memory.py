@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cube.process.threads import run_in_thread
+
 ARENAS = 2
 """Arenas of the C library: by default eight a core, each of which keeps what its threads have freed."""
 
@@ -80,7 +82,7 @@ class Trimmer:
                 wait = seconds
                 continue
             self._collect()
-            await asyncio.to_thread(self._trim)
+            await run_in_thread(self._trim)
             after = self._resident()
             self._least = min(self._least, after)
             _log.debug("of %d bytes of memory %d were given back", before, before - after)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
+from cube.process.threads import Condition
 from cube.shown import shown
 from cube.web.encodings import ENCODINGS, ERRORS, Decoder, Encoding
 from cube.web.request import UnsupportedEncoding
@@ -33,7 +32,7 @@ class BodyMemory:
         self.held = 0
         self._waiting = 0
         self._limit = limit
-        self._eased = asyncio.Event()
+        self._eased = Condition()
 
     def take(self, size: int) -> None:
         """Hold so many bytes more; raises `Overloaded` where they do not fit."""
@@ -56,7 +55,7 @@ class BodyMemory:
     def give_back(self, size: int) -> None:
         """Release so many bytes."""
         self.held -= size
-        self._eased.set()
+        self._eased.notify()
 
     async def _turn(self, size: int) -> None:
         if self._waiting + size > self._limit:
@@ -66,9 +65,7 @@ class BodyMemory:
             )
         self._waiting += size
         try:
-            while self.held and self.held + size > self._limit:
-                self._eased.clear()
-                await self._eased.wait()
+            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
         finally:
             self._waiting -= size
 

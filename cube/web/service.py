@@ -19,6 +19,7 @@ from tornado.httputil import (
 )
 
 from cube.errors import CubeError, InvalidRequest
+from cube.process.threads import Condition
 from cube.settings import HttpSettings
 from cube.web.access import Access
 from cube.web.body import BodyMemory
@@ -81,8 +82,7 @@ class Service(HTTPServerConnectionDelegate):
         self.stopping = False
         self.sockets: set[Socket] = set()
         self._exchanges: set[Exchange] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle = Condition()
         telemetry.sockets.set_function(lambda: len(self.sockets))
         self._application = web.Application(
             websocket_ping_interval=PING_SECONDS,
@@ -132,7 +132,6 @@ class Service(HTTPServerConnectionDelegate):
     def began(self, exchange: Exchange) -> None:
         """Note a request that is not answered yet."""
         self._exchanges.add(exchange)
-        self._idle.clear()
 
     def ended(self, exchange: Exchange) -> None:
         """Note that a request has its answer, or needs none any more."""
@@ -141,7 +140,7 @@ class Service(HTTPServerConnectionDelegate):
             self.on_request(exchange.request)
         self._exchanges.discard(exchange)
         if not self._exchanges:
-            self._idle.set()
+            self._idle.notify()
 
     def close_revoked(self) -> None:
         """End the WebSockets whose openers would not be admitted any more."""
@@ -154,4 +153,4 @@ class Service(HTTPServerConnectionDelegate):
         """Accept nothing more, and return when all that was accepted is answered."""
         self.leaving = self.stopping = True
         await finish_all(self.sockets)
-        await self._idle.wait()
+        await self._idle.wait_for(lambda: not self._exchanges)

@@ -12,6 +12,7 @@ from cube import json_text
 from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.model.environment import Caller
 from cube.model.event import ABSENT
+from cube.process.threads import run_by_size
 from cube.web import Link
 from evaluator.api.response_writer import Pieces
 from evaluator.scheduling.send_queue import Passes
@@ -121,7 +122,7 @@ class Requests:
 
     async def receive(self, message: bytes) -> None:
         """Begin, or cancel, a request."""
-        raw = await json_text.decode_aside(message)
+        raw = await run_by_size(len(message), json_text.THREAD_BYTES, json_text.decode, message)
         if not isinstance(raw, dict):
             raise InvalidRequest(
                 "Got a message that is not an object; accepted is {expression, start, stop, …}."

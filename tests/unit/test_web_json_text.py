@@ -55,13 +55,6 @@ def test_what_is_json_is_read_as_it_is(text: bytes, value: Any) -> None:
     assert json_text.decode(text) == value
 
 
-async def test_a_long_text_is_read_in_a_thread_to_the_same_effect() -> None:
-    long = b"[" + b"1," * json_text.THREAD_BYTES + b"1]"
-    assert len(await json_text.decode_aside(long)) == json_text.THREAD_BYTES + 1
-    with pytest.raises(InvalidRequest):
-        await json_text.decode_aside(long[:-1])
-
-
 @pytest.mark.parametrize(
     ("text", "value"),
     [
