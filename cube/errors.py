@@ -1,4 +1,4 @@
-"""The errors that callers meet.
+"""The errors that callers meet, and how their messages show a value that a client sent.
 
 ::
 
@@ -22,7 +22,17 @@ further keys of a JSON answer; they never hold a key or a stack trace. Anything 
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+LONGEST_SHOWN: Final = 80
+"""Characters of a value in a message; a longer one is cut and ends in ``...``."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+_NESTED = (Mapping, list, tuple)
 
 
 class CubeError(Exception):
@@ -101,3 +111,44 @@ class Unavailable(CubeError):
     def __init__(self, message: str, *, retry_after_seconds: int = 1, **details: Any) -> None:
         super().__init__(message, **details)
         self.retry_after_seconds = retry_after_seconds
+
+
+def shown(value: object) -> str:
+    """Return a value for a sentence, as JSON: valid Unicode of at most `LONGEST_SHOWN` characters.
+
+    NaN and infinities are written as JSON writers write them, lone surrogates as escapes. Of what is
+    nested only as much is looked at as is shown.
+    """
+    text = _written(value)
+    text = text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def described(value: object) -> str:
+    """Return a value for a sentence, but of what is nested its kind alone."""
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case _:
+            return shown(value)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return _ENCODER.encode(value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN])
+    if isinstance(value, float) and value.__class__ is not float:
+        return repr(value)  # which shows the number as it was given
+    if not isinstance(value, _NESTED):
+        return _ENCODER.encode(value)
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        value = dict(value)
+    text = ""
+    for part in _ENCODER.iterencode(value):
+        text += part
+        if len(text) > LONGEST_SHOWN:
+            break
+    return text

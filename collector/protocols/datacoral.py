@@ -12,9 +12,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import Draft, Refusal
-from collector.protocols.shared.shown import shown
 from cube import json_text
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.model.environment import Credentials
 from cube.web import Request
 
@@ -61,7 +60,7 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]
     except InvalidRequest as error:
         return (), (Refusal(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
-        return (), (Refusal(f"Got {shown(body)}; accepted is an array of {{data}}.", body),)
+        return (), (Refusal(f"Got {described(body)}; accepted is an array of {{data}}.", body),)
     return [Draft("passthrough", data=_passed(item), source=item, fixed=True) for item in body], ()
 
 

@@ -16,8 +16,7 @@ from typing import Any, Final
 from collector.protocols.shared.bounds import check_count
 from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.protocols.shared.pixel import PIXEL
-from collector.protocols.shared.shown import shown
-from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
 from cube.json_text import decode_leniently, encode
 from cube.model import instant
 from cube.model.environment import Credentials
@@ -59,7 +58,7 @@ def batch(request: Request, context: Context) -> Translation:
     body = _object(decode_leniently(request.body))
     messages = body.get("batch")
     if not isinstance(messages, list):
-        raise InvalidRequest(f"Got {shown(messages)} as batch; accepted is an array of messages.")
+        raise InvalidRequest(f"Got {described(messages)} as batch; accepted is an array of messages.")
     check_count(len(messages))
     shared = Shared(context.now, body.get("sentAt"), _shared_context(body, len(messages)))
     return _translation([_outcome(message, None, shared) for message in messages])
@@ -74,7 +73,7 @@ def pixel(request: Request, context: Context) -> Translation:
     """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
     kind = request.captures["kind"]
     if kind not in CALLS:
-        raise InvalidRequest(f"Got the call {shown(kind)}; accepted are {', '.join(CALLS)}.")
+        raise InvalidRequest(f"Got the call {described(kind)}; accepted are {', '.join(CALLS)}.")
     outcome = _outcome(_object(_pixel_data(request)), kind, Shared(context.now))
     drafts, refusals = _parted([outcome])
     return Translation(drafts, _pixel_shown, refusals)
@@ -129,7 +128,7 @@ def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Refusal:
 def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draft:
     kind = kind or message.get("type")
     if kind not in CALLS:
-        raise InvalidRequest(f"Got the type {shown(kind)}; accepted are {', '.join(CALLS)}.")
+        raise InvalidRequest(f"Got the type {described(kind)}; accepted are {', '.join(CALLS)}.")
     if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
         raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
     given = _given(message, "timestamp", "originalTimestamp")
@@ -147,7 +146,7 @@ def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draf
 def _event_name(message: Mapping[str, Any]) -> str:
     event = message.get("event")
     if not isinstance(event, str) or not event:
-        raise InvalidRequest(f"Got {shown(event)} as the event; accepted is text that is not empty.")
+        raise InvalidRequest(f"Got {described(event)} as the event; accepted is text that is not empty.")
     return event
 
 
@@ -249,5 +248,5 @@ def _body_key(body: bytes) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidRequest(f"Got {shown(value)}; accepted is an object.")
+        raise InvalidRequest(f"Got {described(value)}; accepted is an object.")
     return value

@@ -10,11 +10,10 @@ from typing import TypeAlias
 import click
 
 from cube.cli.databases import Place, settings_options
-from cube.errors import InvalidRequest, NotFound
+from cube.errors import InvalidRequest, NotFound, shown
 from cube.model.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.model.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
-from cube.shown import shown
 
 Command: TypeAlias = Callable[..., None]
 

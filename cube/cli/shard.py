@@ -7,9 +7,8 @@ import asyncio
 import click
 
 from cube.cli.databases import database_options
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, shown
 from cube.model.event import is_type
-from cube.shown import shown
 from cube.store.url import StoreUrl
 
 

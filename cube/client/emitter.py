@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from cube.client.exchange import COLLECTOR_URL, Exchange, Retries
-from cube.errors import InvalidEvent, InvalidRequest
-from cube.shown import shown
+from cube.errors import InvalidEvent, InvalidRequest, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
 """``{type, time?, id?, data?}``; a time is ISO 8601, a datetime or milliseconds since 1970."""

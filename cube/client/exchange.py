@@ -12,8 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from cube.client.replies import error_of
-from cube.errors import InvalidSettings, Overloaded, Unavailable
-from cube.shown import shown
+from cube.errors import InvalidSettings, Overloaded, Unavailable, shown
 
 KEY_VARIABLE = "CUBE_KEY"
 COLLECTOR_URL = "http://127.0.0.1:1080"

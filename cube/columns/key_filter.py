@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from cube.columns import check
-from cube.errors import AccessDenied, InvalidRequest, InvalidSettings
+from cube.errors import AccessDenied, InvalidRequest, InvalidSettings, shown
 from cube.expression import parse_filters
 from cube.expression.nodes import EventExpression, Filter
 from cube.model.environment import Caller, Key
-from cube.shown import shown
 
 
 def filters_of(caller: Caller) -> tuple[Filter, ...]:

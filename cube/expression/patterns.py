@@ -7,8 +7,7 @@ from typing import Any
 
 import re2
 
-from cube.errors import InvalidQuery
-from cube.shown import shown
+from cube.errors import InvalidQuery, shown
 
 SEARCH = 10**8
 """Steps of a pattern times characters of a text, in one search. Where RE2 cannot tabulate a pattern each

@@ -18,10 +18,9 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from cube.errors import InvalidEvent, InvalidRequest
+from cube.errors import InvalidEvent, InvalidRequest, shown
 from cube.model import event_keys, instant
 from cube.model.property import is_property, is_unicode, step
-from cube.shown import shown
 
 EventId: TypeAlias = "int | float | str | bytes"
 """A client's id (text or a number, integral floats as int) or a made one (12 bytes)."""

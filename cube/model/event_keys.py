@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-from cube.shown import shown
+from cube.errors import shown
 
 KEYS: Final = frozenset(("type", "time", "id", "data"))
 

@@ -14,8 +14,7 @@ from typing import Final
 
 from dateutil.parser import isoparser
 
-from cube.errors import InvalidRequest
-from cube.shown import shown
+from cube.errors import InvalidRequest, shown
 
 EARLIEST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 LATEST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z

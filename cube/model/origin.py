@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from cube.errors import InvalidSettings
-from cube.shown import shown
+from cube.errors import InvalidSettings, shown
 
 _DEFAULT_PORTS: Final = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 _ORIGIN = re.compile(

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
-from cube.errors import InvalidSettings
-from cube.shown import shown
+from cube.errors import InvalidSettings, shown
 
 Scalar: TypeAlias = "str | int | float | bool | tuple[str, ...]"
 T = TypeVar("T", bound=Scalar)

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from cube.errors import InvalidSettings
-from cube.shown import shown
+from cube.errors import InvalidSettings, shown
 
 
 @dataclass(frozen=True, slots=True)

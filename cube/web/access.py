@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
+from cube.errors import AccessDenied, InvalidSettings, Unauthenticated, shown
 from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
-from cube.shown import shown
 from cube.web.cross_site import Hosts, is_loopback_page, is_own_page, silent_page
 
 KEY_PARAMETER = "api_key"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidRequest, Overloaded, TooLarge
+from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
 from cube.process.threads import Condition
-from cube.shown import shown
 from cube.web.encodings import ENCODINGS, ERRORS, Decoder, Encoding
 from cube.web.request import UnsupportedEncoding
 

@@ -11,8 +11,7 @@ from typing import NoReturn
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine, parse_request_start_line
 
-from cube.errors import InvalidRequest, TooLarge
-from cube.shown import shown
+from cube.errors import InvalidRequest, TooLarge, shown
 from cube.web.request import UnsupportedTransfer
 
 LENGTH_DIGITS = 18

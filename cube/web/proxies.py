@@ -9,8 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidSettings
-from cube.shown import shown
+from cube.errors import InvalidSettings, shown
 
 Address: TypeAlias = IPv4Address | IPv6Address
 

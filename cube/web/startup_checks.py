@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from cube.errors import CubeError, InvalidSettings
+from cube.errors import CubeError, InvalidSettings, shown
 from cube.model.environment import Key
 from cube.settings import DaemonSettings
-from cube.shown import shown
 from cube.web.access import Gate, KeyRing
 from cube.web.cross_site import Hosts
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cube.columns import check
-from cube.errors import InvalidQuery, InvalidRequest
+from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
 from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS, TIERS, Tier
 from cube.settings import EvaluatorLimits, StreamSettings
-from cube.shown import shown
 
 E = TypeVar("E", EventExpression, MetricExpression)
 

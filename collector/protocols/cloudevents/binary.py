@@ -22,10 +22,10 @@ def from_request(request: Request) -> CloudEvent:
     if media is not None:
         given["datacontenttype"] = media
     attributes, extensions = checked_attributes(given)
-    return CloudEvent(attributes, extensions, content_of(request.body, media), described(request))
+    return CloudEvent(attributes, extensions, content_of(request.body, media), as_json(request))
 
 
-def described(request: Request) -> dict[str, Any]:
+def as_json(request: Request) -> dict[str, Any]:
     """Return a request as one JSON object, for a refusal."""
     return {**_attributes(request), "body": request.body.decode(errors="replace")}
 

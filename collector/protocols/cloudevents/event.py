@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from collector.protocols.shared.shown import shown
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.json_text import decode, decode_leniently
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
@@ -69,7 +68,7 @@ class CloudEvent:
 def from_json(given: Any) -> CloudEvent:
     """Read one object of the JSON event format. Raises `InvalidRequest`."""
     if not isinstance(given, dict):
-        raise InvalidRequest(f"Got {shown(given)}; accepted is the object of a CloudEvent.")
+        raise InvalidRequest(f"Got {described(given)}; accepted is the object of a CloudEvent.")
     attributes, extensions = checked_attributes(given)
     return CloudEvent(attributes, extensions, _json_content(given, attributes), given)
 
@@ -80,7 +79,7 @@ def checked_attributes(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[s
     An attribute that is null is not there.
     """
     if given.get("specversion") not in VERSIONS:
-        version = shown(given.get("specversion"))
+        version = described(given.get("specversion"))
         raise InvalidRequest(f"Got the specversion {version}; accepted are {' and '.join(VERSIONS)}.")
     there = {_OLD_NAMES.get(name, name): value for name, value in given.items() if value is not None}
     attributes = {name: _text_of(name, there[name]) for name in (*_REQUIRED, *_OPTIONAL) if name in there}
@@ -115,7 +114,7 @@ def content_of(data: bytes, media: str | None) -> dict[str, Any]:
 
 def _text_of(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidRequest(f"Got {shown(value)} as {name}; accepted is text that is not empty.")
+        raise InvalidRequest(f"Got {described(value)} as {name}; accepted is text that is not empty.")
     return value
 
 
@@ -136,7 +135,7 @@ def _from_base64(text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise InvalidRequest(f"Got {shown(text)} as data_base64; accepted is base64.") from None
+        raise InvalidRequest(f"Got {described(text)} as data_base64; accepted is base64.") from None
 
 
 def _guessed(data: bytes) -> dict[str, Any]:

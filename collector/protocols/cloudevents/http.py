@@ -15,8 +15,7 @@ from collector.protocols.cloudevents import binary
 from collector.protocols.cloudevents.event import CloudEvent, from_json
 from collector.protocols.shared.bounds import check_count
 from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.protocols.shared.shown import shown
-from cube.errors import CubeError, InvalidRequest
+from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
@@ -47,7 +46,7 @@ def translate(request: Request, _: Context) -> Translation:
         return _single(decode_leniently(request.body), from_json)
     if binary.VERSION_HEADER not in request.headers:
         raise InvalidRequest(
-            f"Got the content type {shown(media)} and no ce-specversion; accepted are"
+            f"Got the content type {described(media)} and no ce-specversion; accepted are"
             f" {_STRUCTURED}+json, {_BATCH}+json and, in binary mode, headers ce-…"
         )
     return _single(request, binary.from_request)
@@ -90,13 +89,13 @@ def _single(given: Any, read: Callable[[Any], CloudEvent]) -> Translation:
     try:
         return Translation((_draft(read(given)),), partial(_answer, 1))
     except InvalidRequest as error:
-        payload = binary.described(given) if isinstance(given, Request) else given
+        payload = binary.as_json(given) if isinstance(given, Request) else given
         return Translation((), partial(_answer, 1), (Refusal(error.message, payload),))
 
 
 def _batch(items: Any) -> Translation:
     if not isinstance(items, list):
-        raise InvalidRequest(f"Got {shown(items)} as a batch; accepted is an array of CloudEvents.")
+        raise InvalidRequest(f"Got {described(items)} as a batch; accepted is an array of CloudEvents.")
     check_count(len(items))
     drafts: list[Draft] = []
     refusals: list[Refusal] = []

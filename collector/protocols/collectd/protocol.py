@@ -25,8 +25,7 @@ from collector.protocols.shared.dialect import (
     Translation,
 )
 from collector.protocols.shared.identity import hashed
-from collector.protocols.shared.shown import shown
-from cube.errors import CubeError, InvalidRequest, Unauthenticated
+from cube.errors import CubeError, InvalidRequest, Unauthenticated, described
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
 from cube.web import Reply, Request, refusal
@@ -215,7 +214,7 @@ def _time(value: Any) -> int:
         except InvalidRequest:
             pass
     raise InvalidRequest(
-        f"Got the time {shown(value)}; accepted are seconds since 1970, in the years 1 to 9999."
+        f"Got the time {described(value)}; accepted are seconds since 1970, in the years 1 to 9999."
     )
 
 
@@ -229,7 +228,7 @@ def _list(item: Mapping[str, Any], name: str) -> list[Any]:
 def _text(item: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = item.get(name, default)
     if not isinstance(value, str) or (not value and default is None):
-        raise InvalidRequest(f"Got the {name} {shown(value)}; accepted is text.")
+        raise InvalidRequest(f"Got the {name} {described(value)}; accepted is text.")
     return value
 
 

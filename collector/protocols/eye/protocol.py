@@ -13,9 +13,8 @@ from collector.protocols.eye import timestamps
 from collector.protocols.eye.search import BAD_TIME, PARAMETERS, TYPE, search
 from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.protocols.shared.identity import hashed
-from collector.protocols.shared.shown import shown
 from cube import json_text
-from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest
+from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest, described
 from cube.model import instant
 from cube.web import Reply, Request
 from cube.web.form import FORM, MULTIPART, form, media_type
@@ -87,14 +86,14 @@ def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
 def _draft(sent: Any) -> Draft:
     if not isinstance(sent, dict):
         raise InvalidEvent(
-            f"Got {shown(sent)} as an event; accepted is an object of {', '.join(_TEXTS)},"
+            f"Got {described(sent)} as an event; accepted is an object of {', '.join(_TEXTS)},"
             " timestamp and data."
         )
     data: dict[str, Any] = {name: _text(sent, name) for name in _TEXTS}
     moment = timestamps.parse(sent["timestamp"]) if isinstance(sent.get("timestamp"), str) else None
     if moment is None:
         raise InvalidEvent(
-            f"Got the timestamp {shown(sent.get('timestamp'))}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
+            f"Got the timestamp {described(sent.get('timestamp'))}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
             " with a zone or in UTC.",
             field="timestamp",
         )
@@ -109,11 +108,12 @@ def _draft(sent: Any) -> Draft:
 def _text(sent: Mapping[str, Any], name: str) -> str:
     value = sent.get(name)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        text = value.strip() if isinstance(value, str) else shown(value)
+        text = value.strip() if isinstance(value, str) else described(value)
         if 1 <= len(text) <= MAX_TEXT_LENGTH and "\0" not in text:
             return text
     raise InvalidEvent(
-        f"Got the {name} {shown(value)}; accepted is text of 1 to {MAX_TEXT_LENGTH} characters.", field=name
+        f"Got the {name} {described(value)}; accepted is text of 1 to {MAX_TEXT_LENGTH} characters.",
+        field=name,
     )
 
 

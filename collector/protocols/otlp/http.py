@@ -14,8 +14,7 @@ from collector.protocols.otlp.record import Emitter, Encoding, Group
 from collector.protocols.shared.bounds import check_count
 from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
 from collector.protocols.shared.identity import Occurrences
-from collector.protocols.shared.shown import shown
-from cube.errors import CubeError, InvalidRequest, TooLarge
+from cube.errors import CubeError, InvalidRequest, TooLarge, described
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
 from cube.web.form import media_type
@@ -111,7 +110,7 @@ def _encoding(request: Request) -> Encoding:
     if media == _PROTOBUF:
         return _protobuf()()
     raise UnsupportedMedia(
-        f"Got the content type {shown(media)}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
+        f"Got the content type {described(media)}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
     )
 
 

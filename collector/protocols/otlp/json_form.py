@@ -13,8 +13,7 @@ import msgspec
 
 from collector.protocols.otlp.proto_json import Number, double, enum, hexadecimal, integer, wide_integer
 from collector.protocols.otlp.record import Attributes, Group, LogRecord, Scope, Values
-from collector.protocols.shared.shown import shown
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.json_text import convert, convert_leniently, decode_leniently, encode
 
 _NOTHING: Final = msgspec.Raw(b"{}")
@@ -190,12 +189,12 @@ def _group(resource: Any, scoped: Any) -> Group:
 def _listed(value: Any, name: str, beside: frozenset[str]) -> list[Any]:
     """Return a list in an object; one that has other fields instead is something else, not empty."""
     if not isinstance(value, Mapping):
-        raise InvalidRequest(f"Got {shown(value)}; accepted is an object with {name}.")
+        raise InvalidRequest(f"Got {described(value)}; accepted is an object with {name}.")
     items = value.get(name)
     if isinstance(items, list):
         return items
     if items is not None:
-        raise InvalidRequest(f"Got {shown(items)} as {name}; accepted is an array.")
+        raise InvalidRequest(f"Got {described(items)} as {name}; accepted is an array.")
     if name not in value and not beside.issuperset(value):
         fields = ", ".join(list(value)[:5])[:80]
         raise InvalidRequest(f"Got an object with {fields} and no {name}; accepted is one with {name}.")

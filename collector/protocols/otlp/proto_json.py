@@ -12,8 +12,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from collector.protocols.otlp.record import number
-from collector.protocols.shared.shown import shown
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
 Number: TypeAlias = int | float | str
@@ -33,7 +32,7 @@ def integer(given: Number, low: int, high: int) -> int:
     """Read an integer from `low` to `high`. Raises `InvalidRequest`."""
     value = _whole(given)
     if not low <= value <= high:
-        raise InvalidRequest(f"Got the integer {shown(given)}; accepted are those from {low} to {high}.")
+        raise InvalidRequest(f"Got the integer {described(given)}; accepted are those from {low} to {high}.")
     return value
 
 
@@ -71,7 +70,7 @@ def _whole(given: Number) -> int:
         return given
     value = _decimal(given)
     if value != value.to_integral_value():
-        raise InvalidRequest(f"Got {shown(given)}; accepted is an integer, as text or a number.")
+        raise InvalidRequest(f"Got {described(given)}; accepted is an integer, as text or a number.")
     return int(value)
 
 
@@ -79,5 +78,5 @@ def _decimal(given: Number) -> Decimal:
     """Read a number that a double can hold."""
     text = given.strip() if isinstance(given, str) else repr(given)
     if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise InvalidRequest(f"Got {shown(given)}; accepted is a number that a double can hold.")
+        raise InvalidRequest(f"Got {described(given)}; accepted is a number that a double can hold.")
     return Decimal(text)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from cube import json_text
+from cube.errors import shown
 from cube.model.environment import MADE_KEY
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
-from cube.shown import shown
 
 REMOVED: Final = "[removed]"
 

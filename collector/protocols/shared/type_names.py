@@ -8,8 +8,8 @@ from typing import Final
 
 from collector.protocols.shared.dialect import Draft
 from collector.protocols.shared.naming import marked, slug
+from cube.errors import shown
 from cube.model.event import MAX_TYPE_LENGTH
-from cube.shown import shown
 from cube.store.ports import Names
 
 OURS: Final = "cube_"

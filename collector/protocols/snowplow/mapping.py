@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 from collector.protocols.shared.dialect import Draft
 from collector.protocols.shared.identity import hashed
-from collector.protocols.shared.shown import shown
 from collector.protocols.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
 from collector.protocols.snowplow.self_describing import SelfDescribing, read_contexts, read_event
-from cube.errors import InvalidEvent
+from cube.errors import InvalidEvent, described
 from cube.model.event import ABSENT
 
 KINDS: Final = {
@@ -78,7 +77,7 @@ def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
     if kind == "ue":
         return read_event(sent)
     if not isinstance(kind, str) or kind not in KINDS:
-        got = "no kind of event (e)" if kind is None else f"the kind of event (e) {shown(kind)}"
+        got = "no kind of event (e)" if kind is None else f"the kind of event (e) {described(kind)}"
         raise InvalidEvent(f"Got {got}; accepted are ue, {', '.join(KINDS)}.", field="e")
     return None
 
@@ -111,7 +110,7 @@ def _is_the_time(name: str, sent: Mapping[str, Any]) -> bool:
 
 def _unread(name: str, value: Any, parameter: Parameter) -> Any:
     if parameter.essential:
-        raise InvalidEvent(f"Got the {name} {shown(value)}; accepted is {parameter.kind}.", field=name)
+        raise InvalidEvent(f"Got the {name} {described(value)}; accepted is {parameter.kind}.", field=name)
     return value
 
 
@@ -155,7 +154,9 @@ def _first(sent: Mapping[str, Any], *names: str) -> str | None:
             try:
                 return read_text(value)
             except ValueError:
-                raise InvalidEvent(f"Got the {name} {shown(value)}; accepted is text.", field=name) from None
+                raise InvalidEvent(
+                    f"Got the {name} {described(value)}; accepted is text.", field=name
+                ) from None
     return None
 
 
@@ -175,7 +176,8 @@ def _time(sent: Mapping[str, Any]) -> Any:
         return read_time(sent[name])
     except ValueError:
         raise InvalidEvent(
-            f"Got the {name} {shown(sent[name])}; accepted are milliseconds since 1970, up to the year 9999.",
+            f"Got the {name} {described(sent[name])}; accepted are milliseconds since 1970, up to the"
+            " year 9999.",
             field=name,
         ) from None
 

@@ -8,9 +8,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import Refusal
-from collector.protocols.shared.shown import shown
 from cube import json_text
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.model.property import is_unicode
 from cube.web import Request
 
@@ -55,7 +54,7 @@ def of_body(request: Request) -> Payload:
         [{**item, **common} for item in items if isinstance(item, Mapping)],
         [Refusal("Got a query that is not UTF-8; accepted is UTF-8.", query)] * (common != query)
         + [
-            Refusal(f"Got {shown(item)} as an event; accepted is an object.", item)
+            Refusal(f"Got {described(item)} as an event; accepted is an object.", item)
             for item in items
             if not isinstance(item, Mapping)
         ],
@@ -78,10 +77,10 @@ def query_of(request: Request) -> dict[str, str]:
 
 def _wrong_envelope(body: Any) -> str | None:
     if not isinstance(body, Mapping):
-        return f"Got {shown(body)} as a payload"
+        return f"Got {described(body)} as a payload"
     schema = body.get("schema")
     if schema is not None and not (isinstance(schema, str) and _SCHEMA.fullmatch(schema)):
-        return f"Got a payload of the schema {shown(schema)}"
+        return f"Got a payload of the schema {described(schema)}"
     if not isinstance(body.get("data"), list) or not body["data"]:
         return "Got a payload without events"
     return None

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from collector.protocols.shared.naming import slug
-from collector.protocols.shared.shown import shown
 from cube import json_text
-from cube.errors import InvalidEvent, InvalidRequest
+from cube.errors import InvalidEvent, InvalidRequest, described
 from cube.model.event import ABSENT
 
 _IGLU = re.compile(r"iglu:[^/]+/(?P<name>[^/]+)/[^/]+/[^/]+")
@@ -74,7 +73,7 @@ def name_of(schema: str) -> str:
 
 def _context(item: Any) -> tuple[str, Any]:
     if not isinstance(item, Mapping) or "data" not in item:
-        raise InvalidEvent(f"Got the context {shown(item)}; accepted is {{schema, data}}.", field="co")
+        raise InvalidEvent(f"Got the context {described(item)}; accepted is {{schema, data}}.", field="co")
     schema = item.get("schema")
     return slug(name_of(schema) if isinstance(schema, str) and schema else "context"), item["data"]
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from collector.protocols.shared.numbers import decimal
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, shown
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.shown import shown
 
 KINDS: Final[Mapping[str, str]] = {
     "c": "counter",

@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from collector.protocols.shared.shown import shown
-from cube.errors import InvalidRequest
+from cube.errors import InvalidRequest, described
 from cube.model import instant
 from cube.model.event import MAX_ID_LENGTH
 
@@ -53,7 +52,7 @@ class TrackedEvent:
         """Read one event; raises `InvalidPayload`."""
         where: Location = ("events", place)
         if not isinstance(raw, Mapping):
-            raise InvalidPayload(f"Got {shown(raw)} as an event; accepted is an object.", where)
+            raise InvalidPayload(f"Got {described(raw)} as an event; accepted is an object.", where)
         options = _object(raw, "options", where)
         return cls(
             _text(raw, "type", where),
@@ -92,7 +91,7 @@ class Payload:
     def parse(cls, raw: Any) -> Payload:
         """Read a decoded body; raises `InvalidPayload` where it is wrong as a whole, beyond single events."""
         if not isinstance(raw, Mapping):
-            raise InvalidPayload(f"Got {shown(raw)} as a payload; accepted is an object.", ())
+            raise InvalidPayload(f"Got {described(raw)} as a payload; accepted is an object.", ())
         source = _entity(raw, "source")
         if source is None:
             raise InvalidPayload("Got no source; accepted is {id: text}.", ("source",), missing=True)
@@ -132,7 +131,7 @@ def _events(raw: Mapping[str, Any]) -> tuple[list[TrackedEvent], list[tuple[Inva
     if items is None:
         return [], []
     if not isinstance(items, list):
-        raise InvalidPayload(f"Got the events {shown(items)}; accepted is a list.", ("events",))
+        raise InvalidPayload(f"Got the events {described(items)}; accepted is a list.", ("events",))
     events: list[TrackedEvent] = []
     wrong: list[tuple[InvalidPayload, Any]] = []
     for place, item in enumerate(items):
@@ -156,7 +155,7 @@ def _object(raw: Mapping[str, Any], name: str, where: Location = ()) -> Mapping[
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidPayload(f"Got the {name} {shown(value)}; accepted is an object.", (*where, name))
+        raise InvalidPayload(f"Got the {name} {described(value)}; accepted is an object.", (*where, name))
     return value
 
 
@@ -167,7 +166,7 @@ def _text(raw: Mapping[str, Any], name: str, where: Location) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidPayload(f"Got the {name} {shown(value)}; accepted is text.", (*where, name))
+        raise InvalidPayload(f"Got the {name} {described(value)}; accepted is text.", (*where, name))
     return value.strip()
 
 
@@ -186,7 +185,7 @@ def _times(raw: Mapping[str, Any], where: Location) -> dict[str, int]:
 
 def _time(value: Any, where: Location) -> int:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise InvalidPayload(f"Got {shown(value)} as a time; accepted is {instant.ACCEPTED}.", where)
+        raise InvalidPayload(f"Got {described(value)} as a time; accepted is {instant.ACCEPTED}.", where)
     try:
         return instant.parse_any_unit(value)
     except InvalidRequest as error:
@@ -200,5 +199,5 @@ def _tags(raw: Mapping[str, Any], options: Mapping[str, Any], where: Location) -
         tags = options.get("tags")
         return tags if isinstance(tags, list) else []
     if not isinstance(tags, list):
-        raise InvalidPayload(f"Got the tags {shown(tags)}; accepted is a list.", (*where, "tags"))
+        raise InvalidPayload(f"Got the tags {described(tags)}; accepted is a list.", (*where, "tags"))
     return tags
