@@ -16,9 +16,8 @@ from collector.app import Collector
 from cube.model.environment import DEFAULT
 from cube.model.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
-from cube.store.ports import MetricStore, Names, ReadSession
+from cube.store.ports import UNBOUNDED, MetricStore, Names, ReadOptions, ReadSession
 from cube.store.sqlite import SqliteStore, open_store
-from cube.store.terms import FREELY, Terms
 from cube.web import Gate, KeyRing
 from tests.contract.builders import rows
 
@@ -55,8 +54,8 @@ class GatedEvents:
             raise self.sweep_error
         return await self._events.sweep()
 
-    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
-        return self._events.read(terms)
+    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
+        return self._events.read(options)
 
     async def build(self, type: str) -> None:
         await self._events.build(type)

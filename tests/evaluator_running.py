@@ -23,9 +23,18 @@ from cube.model.span import Span
 from cube.model.tier import TIERS, Tier
 from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
-from cube.store.ports import NO_TEXTS, CacheKey, Cell, ReadSession, Revisions, Store
+from cube.store.ports import (
+    NO_TEXTS,
+    UNBOUNDED,
+    CachedBucket,
+    CacheKey,
+    ReadOptions,
+    ReadSession,
+    Revisions,
+    Store,
+    TimeSlice,
+)
 from cube.store.sqlite import open_store
-from cube.store.terms import FREELY, Pace, Terms
 from evaluator.app import Evaluator
 from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
@@ -116,15 +125,19 @@ class Recorder:
     async def close(self) -> None:
         await self.store.close()
 
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         self.found(f"{key.kind}s of {tier.name}")
         return await self.store.metrics.read(key, tier, span)
 
     async def save(
-        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+        self,
+        key: CacheKey,
+        tier: Tier,
+        cells: Mapping[int, CachedBucket],
+        time_slice: TimeSlice = nullcontext,
     ) -> None:
         self.saved.append((tier, sorted(cells)))
-        await self.store.metrics.save(key, tier, cells, pace)
+        await self.store.metrics.save(key, tier, cells, time_slice)
 
 
 class _Events:
@@ -137,8 +150,8 @@ class _Events:
         self.sweep = store.events.sweep
 
     @asynccontextmanager
-    async def read(self, terms: Terms = FREELY) -> AsyncIterator[_Session]:
-        async with self._events.read(terms) as session:
+    async def read(self, options: ReadOptions = UNBOUNDED) -> AsyncIterator[_Session]:
+        async with self._events.read(options) as session:
             yield _Session(session, self._recorder)
 
 

@@ -15,9 +15,8 @@ from cube.columns.block import Block
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model.event import EventId, id_key
 from cube.model.span import Span
-from cube.store.ports import ReadSession
+from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Hold, Slices, unheard
-from cube.store.terms import Pace
 
 
 class Found(NamedTuple):
@@ -51,14 +50,14 @@ def find(
     limit: int | None,
     newest_first: bool = True,
     offset: int = 0,
-    pace: Pace = nullcontext,
+    time_slice: TimeSlice = nullcontext,
     hold: Hold = unheard,
 ) -> AsyncGenerator[list[Found], None]:
     """Find the events that `expression` selects in a span, in lists that are not empty.
 
     They are ordered by time and, among equal times, by `id_key`; with ``newest_first`` both run
     downwards. The first ``offset`` are passed over, and the scan ends once ``limit`` (None: all)
-    were found. Events are selected in threads, in the turns that ``pace`` gives. ``hold`` is told about
+    were found. Events are selected in threads, each piece in a time slice. ``hold`` is told about
     how many bytes of memory more (or less) the events take that are read and not selected yet.
     """
     select = partial(_select, expression)
@@ -71,7 +70,7 @@ def find(
         limit=limit,
         newest_first=newest_first,
         offset=offset,
-        pace=pace,
+        time_slice=time_slice,
         hold=hold,
     )
 
@@ -86,7 +85,7 @@ async def search(
     limit: int | None,
     newest_first: bool = True,
     offset: int = 0,
-    pace: Pace = nullcontext,
+    time_slice: TimeSlice = nullcontext,
     hold: Hold = unheard,
 ) -> AsyncGenerator[list[P], None]:
     """Do as `find` does, with what `select` makes of the rows of a block that `expression` selects.
@@ -99,7 +98,7 @@ async def search(
     scan = session.scan(
         expression.type, span, fields, ids=True, newest_first=newest_first, texts=_texts(expression)
     )
-    slices = Slices(pace, searched=has_patterns(expression), hold=hold)
+    slices = Slices(time_slice, searched=has_patterns(expression), hold=hold)
     async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
         async for part in parts:
             wanted = part[max(0, offset - passed) : None if stop is None else stop - passed]
@@ -111,12 +110,12 @@ async def search(
 
 
 async def count(
-    session: ReadSession, expression: EventExpression, span: Span, *, pace: Pace = nullcontext
+    session: ReadSession, expression: EventExpression, span: Span, *, time_slice: TimeSlice = nullcontext
 ) -> int:
     """Count the events that `expression` selects in a span."""
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
-    total, slices = 0, Slices(pace, searched=has_patterns(expression))
+    total, slices = 0, Slices(time_slice, searched=has_patterns(expression))
     scan = session.scan(expression.type, span, needed(expression), texts=_texts(expression))
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:

@@ -15,21 +15,41 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cube.columns.block import Block
 from cube.model.environment import Key
 from cube.model.event import Event
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.store.terms import FREELY, Pace, Terms
 
 NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 """Of a scan that looks for none."""
+
+
+TimeSlice: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
+"""Waits for a time slice of the processor. What takes it (decoding, selecting, reducing) is done in short
+pieces, each in a time slice of its own, so that queries share the processor as their reader wishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a reader grants a query.
+
+    ``seconds``: how long a database server may work on one read of it; None does not bound it. How long the
+    query waits is its caller's to bound. ``time_slice``: entered around each piece of work on events; unless
+    given, nobody waits for anybody.
+    """
+
+    seconds: float | None = None
+    time_slice: TimeSlice = nullcontext
+
+
+UNBOUNDED = ReadOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +73,7 @@ class Revisions:
     forgotten_before: int | None = None
 
 
-class Cell(NamedTuple):
+class CachedBucket(NamedTuple):
     """One cached bucket: the revision it was computed at, and bytes that only its maker reads."""
 
     revision: int
@@ -124,8 +144,8 @@ class EventStore(Protocol):
         same events again stores nothing twice.
         """
 
-    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
-        """Begin a query, on its reader's terms.
+    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query, on its reader's options.
 
         Raises `Unavailable` where the server gave up a read that took longer than they allow.
         """
@@ -163,15 +183,19 @@ class EventStore(Protocol):
 class MetricStore(Protocol):
     """The cache of metrics. Losing it, or any part, costs time only."""
 
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         """Return the cached cells of a span by bucket start, whatever their revisions; one find."""
 
     async def save(
-        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+        self,
+        key: CacheKey,
+        tier: Tier,
+        cells: Mapping[int, CachedBucket],
+        time_slice: TimeSlice = nullcontext,
     ) -> None:
         """Merge cells into what is there; a chunk that would be over 1 MB is left as it was.
 
-        A store that does so with this process's processor does it in a turn that `pace` gives.
+        A store that does so with this process's processor does it in a time slice.
         """
 
     async def delete(self, before: int) -> int:

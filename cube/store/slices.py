@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
 from cube.columns.block import Block
-from cube.store.terms import Pace
+from cube.store.ports import TimeSlice
 
 T = TypeVar("T")
 Hold: TypeAlias = Callable[[int], None]
@@ -38,7 +38,7 @@ def unheard(_: int) -> None:
 
 
 class Slices:
-    """Works on the blocks of one scan, slice by slice: in threads, each slice in a turn of its own.
+    """Works on the blocks of one scan, slice by slice: in threads, each slice in a time slice of its own.
 
     How many rows a slice has follows from what the last one took, and is `MOST_ROWS` at most;
     ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
@@ -48,14 +48,14 @@ class Slices:
 
     def __init__(
         self,
-        pace: Pace,
+        time_slice: TimeSlice,
         executor: Executor | None = None,
         *,
         searched: bool = False,
         hold: Hold = unheard,
     ) -> None:
         self._hold = hold
-        self._pace = pace
+        self._time_slice = time_slice
         self._executor = executor
         self._rows = FIRST_SEARCHED_ROWS if searched else FIRST_ROWS
 
@@ -75,7 +75,7 @@ class Slices:
         while first < len(block):
             part = block.rows(first, first + self._rows)
             first += len(part)
-            async with self._pace():
+            async with self._time_slice():
                 made, seconds = await in_thread(self._executor, _timed, work, part)
             self._adapt(len(part), seconds)
             yield made

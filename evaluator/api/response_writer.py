@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from cube import json_text
+from cube.store.ports import TimeSlice
 from cube.store.slices import in_thread
-from cube.store.terms import Pace
 from cube.web import Growing, Unfinished
 from evaluator.api.rows import Row
 from evaluator.query.limits import Displaced, TooMuch
@@ -142,10 +142,10 @@ def _expire(limit: asyncio.Timeout) -> None:
         limit.reschedule(asyncio.get_running_loop().time())
 
 
-async def paced(parts: Iterator[T], pace: Pace) -> AsyncGenerator[T, None]:
+async def paced(parts: Iterator[T], time_slice: TimeSlice) -> AsyncGenerator[T, None]:
     """Yield what an iterator yields, each part made in a thread, in a turn of its own."""
     while True:
-        async with pace():
+        async with time_slice():
             part = await in_thread(None, next, parts, _END)
         if part is _END:
             return

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from cube.model.environment import Caller
 from cube.model.span import Span
 from cube.store.find import find
-from cube.store.ports import Store
+from cube.store.ports import ReadOptions, Store
 from cube.store.slices import in_thread
-from cube.store.terms import Terms
 from cube.web import Unfinished
 from evaluator.api.response_writer import Pieces, Show, paced, same
 from evaluator.api.rows import Row, event_rows, metric_parts
@@ -98,19 +97,26 @@ class Desk:
         async with (
             self.deadline.query(),
             pieces.growing(),
-            self.turns.part(Effort(stop - query.start)) as pace,
-            self.store.events.read(Terms(self.bounds.seconds, pace)) as session,
+            self.turns.part(Effort(stop - query.start)) as time_slice,
+            self.store.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
             aclosing(
-                find(session, query.expression, span, limit=query.limit, pace=pace, hold=pieces.hold)
+                find(
+                    session,
+                    query.expression,
+                    span,
+                    limit=query.limit,
+                    time_slice=time_slice,
+                    hold=pieces.hold,
+                )
             ) as parts,
         ):
             async for part in parts:
-                async with pace():
+                async with time_slice():
                     await in_thread(None, pieces.add, map(show, event_rows(part)))
 
     async def types(self) -> list[str]:
         """Return the names of all types that may be known of, sorted."""
-        async with self.deadline.query(), self.store.events.read(Terms(self.bounds.seconds)) as session:
+        async with self.deadline.query(), self.store.events.read(ReadOptions(self.bounds.seconds)) as session:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from cube.model.span import Span
-from cube.store.ports import Cell, MetricStore, ReadSession, Revisions
+from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
 from cube.store.slices import in_thread
-from cube.store.terms import Pace
 from evaluator.engine import codec
 from evaluator.engine.accumulator import Gathering
 from evaluator.engine.job import Job, States, combine, decode, encode, slices
@@ -20,15 +19,15 @@ T = TypeVar("T")
 
 
 class Computation:
-    """Computes in one session of a store, in the turns that ``pace`` gives, and within ``bounds``."""
+    """Computes in one session of a store, in the turns that ``time_slice`` gives, and within ``bounds``."""
 
     def __init__(
-        self, metrics: MetricStore, scan: Scan, session: ReadSession, pace: Pace, bounds: Bounds
+        self, metrics: MetricStore, scan: Scan, session: ReadSession, time_slice: TimeSlice, bounds: Bounds
     ) -> None:
         self._metrics = metrics
         self._scan = scan
         self._session = session
-        self._pace = pace
+        self._time_slice = time_slice
         self._bounds = bounds
 
     async def contents(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> Contents:
@@ -37,7 +36,7 @@ class Computation:
 
     async def foreign(self, job: Job, span: Span) -> Contents:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
-        states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._pace)
+        states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._time_slice)
         kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
         values, _ = await self._turn(encode, job.reduction, kept)
         return values
@@ -48,7 +47,7 @@ class Computation:
             return await self._merge(job, job.finer(job.tier.finer), gaps)
         fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
         spans = runs(fresh, eventful, job.tier)
-        found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._pace)
+        found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._time_slice)
         states: States = {bucket: None for bucket in gaps if job.is_expired(bucket)}
         states.update({bucket: found.get(bucket, {}) for bucket in fresh})
         return states
@@ -89,16 +88,16 @@ class Computation:
             for kind, contents in ((codec.VALUE, values), (codec.PARTIAL, partials)):
                 # An expired bucket was merged from cells that are kept as long as it would be.
                 kept = {
-                    bucket: Cell(gaps[bucket], content)
+                    bucket: CachedBucket(gaps[bucket], content)
                     for bucket, content in contents.items()
                     if not job.is_expired(bucket)
                 }
                 if kept:
-                    await self._metrics.save(job.key(kind), job.tier, kept, self._pace)
+                    await self._metrics.save(job.key(kind), job.tier, kept, self._time_slice)
         return values
 
     async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
-        async with self._pace():
+        async with self._time_slice():
             return await in_thread(None, work, *arguments)
 
 

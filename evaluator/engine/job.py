@@ -11,7 +11,7 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine import codec
 from evaluator.engine.codec import State
 from evaluator.engine.single_flight import Contents, Gaps
@@ -62,7 +62,7 @@ class Job:
         """Return the key of the job's cells of one kind."""
         return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
 
-    def believed(self, found: Mapping[int, Cell], numbers: Mapping[int, int]) -> Contents:
+    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Contents:
         """Return the contents that count: of the same revision, whether the bucket is expired or not."""
         return {
             bucket: cell.content for bucket, cell in found.items() if numbers.get(bucket) == cell.revision

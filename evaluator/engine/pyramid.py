@@ -16,9 +16,8 @@ from cube.expression import print_expression
 from cube.expression.nodes import Reduction
 from cube.model.span import Span
 from cube.model.tier import SECOND, TEN_SECONDS, Tier
-from cube.store.ports import ReadSession, Revisions, Store
+from cube.store.ports import ReadOptions, ReadSession, Revisions, Store
 from cube.store.slices import in_thread
-from cube.store.terms import Terms
 from evaluator.engine import codec
 from evaluator.engine.accumulator import check_memory
 from evaluator.engine.computation import Computation
@@ -91,7 +90,10 @@ class Pyramid:
         Those of a type that another tool has filled are built first.
         """
         while True:
-            async with self._turns.looks, self._store.events.read(Terms(self._bounds.seconds)) as session:
+            async with (
+                self._turns.looks,
+                self._store.events.read(ReadOptions(self._bounds.seconds)) as session,
+            ):
                 revisions = await _read_revisions(session, type, tier, span)
             if revisions.complete or revisions.foreign or not revisions.known:
                 return revisions
@@ -165,10 +167,10 @@ class Pyramid:
     async def _computation(self, effort: Effort) -> AsyncIterator[Computation]:
         async with (
             within(self._bounds.seconds),
-            self._turns.part(effort) as pace,
-            self._store.events.read(Terms(self._bounds.seconds, pace)) as session,
+            self._turns.part(effort) as time_slice,
+            self._store.events.read(ReadOptions(self._bounds.seconds, time_slice)) as session,
         ):
-            yield Computation(self._store.metrics, self._scan, session, pace, self._bounds)
+            yield Computation(self._store.metrics, self._scan, session, time_slice, self._bounds)
 
 
 async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:

@@ -13,9 +13,8 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.store.ports import ReadSession
+from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Slices, in_thread
-from cube.store.terms import Pace
 from evaluator.engine.accumulator import Gathering
 from evaluator.engine.codec import State
 from evaluator.engine.series import Bounds
@@ -26,11 +25,16 @@ class Scan(Protocol):
     """Reads events and reduces them, bucket by bucket."""
 
     async def states(
-        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span], pace: Pace
+        self,
+        session: ReadSession,
+        reduction: Reduction,
+        tier: Tier,
+        spans: Sequence[Span],
+        time_slice: TimeSlice,
     ) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
 
-        What it computes is done in the turns that `pace` gives. Raises `TooMuch` over the bounds.
+        What it computes is done in the turns that `time_slice` gives. Raises `TooMuch` over the bounds.
         """
 
 
@@ -46,12 +50,17 @@ class ColumnScan:
         self._figures = figures
 
     async def states(
-        self, session: ReadSession, reduction: Reduction, tier: Tier, spans: Sequence[Span], pace: Pace
+        self,
+        session: ReadSession,
+        reduction: Reduction,
+        tier: Tier,
+        spans: Sequence[Span],
+        time_slice: TimeSlice,
     ) -> dict[int, State]:
         """Scan; see `Scan.states`. Raises what the store raises, and then has no result."""
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
         gathering = Gathering(reduction, self._bounds)
-        slices = Slices(pace, self._executor, searched=has_patterns(reduction))
+        slices = Slices(time_slice, self._executor, searched=has_patterns(reduction))
         take = partial(_take, gathering, reduction, tier)
         for span in spans:
             self._figures.scanned()
@@ -62,7 +71,7 @@ class ColumnScan:
                     self._figures.read(len(block))
                     async for _ in slices.each(block, take):
                         continue
-        async with pace():
+        async with time_slice():
             return await in_thread(self._executor, gathering.states)
 
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from cube.settings import EvaluatorLimits
-from cube.store.terms import Pace
+from cube.store.ports import TimeSlice
 from evaluator.query.limits import Crowded
 from evaluator.scheduling.priority_queue import Line
 
@@ -85,7 +85,7 @@ class Turns:
         self._overruns = 0
 
     @asynccontextmanager
-    async def part(self, effort: Effort) -> AsyncIterator[Pace]:
+    async def part(self, effort: Effort) -> AsyncIterator[TimeSlice]:
         """Begin a computation that holds a session and partial results; yields what begins its turns.
 
         Raises `Crowded`, at the beginning of a turn, where too many long ones wait already.

@@ -101,7 +101,7 @@ class Look:
             hull = [Span(some[-1], some[0] + TEN_SECONDS.step)]
             numbers = (await reading.revisions(hull)).numbers
             met = await reading.met_in(some, numbers)
-            async with reading.pace():
+            async with reading.time_slice():
                 contents = await in_thread(None, self._window.compare, some, met)
             taken = self._window.take_past(contents, numbers)
             for follower in self._audience.all:
@@ -122,7 +122,7 @@ class Look:
         while buckets and asyncio.get_running_loop().time() - began < seconds:
             some, buckets = buckets[:at_once], buckets[at_once:]
             met = await reading.met_in(some, numbers)
-            async with reading.pace():
+            async with reading.time_slice():
                 contents = await in_thread(None, self._window.compare, some, met)
             self._window.take(contents, numbers)
             for follower in self._audience.all:

@@ -125,7 +125,7 @@ class Tail:
         search = reading.in_order(span, limit=query.limit, newest_first=True)
         async with aclosing(search) as parts:
             async for part in parts:
-                async with reading.pace():
+                async with reading.time_slice():
                     await in_thread(None, pieces.weigh, event_rows(Found(*each[:3]) for each in part))
                 found += part
         newcomer.begin(found[::-1], now, behind)

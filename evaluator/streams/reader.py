@@ -13,9 +13,8 @@ from cube.expression.nodes import EventExpression
 from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
 from cube.store.find import search
-from cube.store.ports import EventStore, ReadSession, Revisions
+from cube.store.ports import EventStore, ReadOptions, ReadSession, Revisions, TimeSlice
 from cube.store.slices import Slices
-from cube.store.terms import Pace, Terms
 from evaluator.engine.scan import runs
 from evaluator.engine.series import Bounds
 from evaluator.scheduling.scheduler import Effort, Turns
@@ -41,21 +40,23 @@ class Means:
     async def reading(self, expression: EventExpression, effort: Effort) -> AsyncIterator[Reading]:
         """Begin to read, as a part of some effort; raises `Crowded` at the beginning of a turn."""
         async with (
-            self.turns.part(effort) as pace,
-            self.events.read(Terms(self.bounds.seconds, pace)) as session,
+            self.turns.part(effort) as time_slice,
+            self.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
         ):
-            yield Reading(session, pace, expression, effort)
+            yield Reading(session, time_slice, expression, effort)
 
 
 class Reading:
     """One session of the store, for the events that one expression selects."""
 
-    def __init__(self, session: ReadSession, pace: Pace, expression: EventExpression, effort: Effort) -> None:
-        self.pace: Final = pace
+    def __init__(
+        self, session: ReadSession, time_slice: TimeSlice, expression: EventExpression, effort: Effort
+    ) -> None:
+        self.time_slice: Final = time_slice
         self.effort: Final = effort
         self._session = session
         self._expression = expression
-        self._slices = Slices(pace, searched=has_patterns(expression))
+        self._slices = Slices(time_slice, searched=has_patterns(expression))
 
     async def revisions(self, spans: Sequence[Span]) -> Revisions:
         """Read the revisions of 10 s of some aligned spans, as those of one."""
@@ -79,7 +80,7 @@ class Reading:
             None,
             limit=limit,
             newest_first=newest_first,
-            pace=self.pace,
+            time_slice=self.time_slice,
         )
 
     async def met_in(self, buckets: Iterable[int], numbers: Mapping[int, int]) -> list[Arrival]:

@@ -9,7 +9,7 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Tier
-from cube.store.ports import CacheKey, Cell, Store
+from cube.store.ports import CachedBucket, CacheKey, Store
 
 from .builders import T0, event, numbers, revisions, rows
 from .databases import Database
@@ -207,14 +207,14 @@ async def test_metrics_are_deleted_to_the_bucket(store: Store, tier: Tier, offse
     keys = [KEY, CacheKey("other", "max(other(i))", "partial", 1)]
     starts = [tier.floor(T0) + i * tier.step for i in range(-CHUNK_BUCKETS - 5, 5)]
     for key in keys:
-        await store.metrics.save(key, tier, {start: Cell(7, b"x") for start in starts})
+        await store.metrics.save(key, tier, {start: CachedBucket(7, b"x") for start in starts})
 
     await store.metrics.delete(starts[-4] + offset)
 
     kept = starts[-4:] if offset >= 0 else starts[-5:]
     for key in keys:
         found = await store.metrics.read(key, tier, Span(starts[0], starts[-1] + tier.step))
-        assert dict(found) == {start: Cell(7, b"x") for start in kept}
+        assert dict(found) == {start: CachedBucket(7, b"x") for start in kept}
 
 
 async def test_more_chunks_than_a_slice_are_deleted_and_counted(
@@ -225,12 +225,14 @@ async def test_more_chunks_than_a_slice_are_deleted_and_counted(
     first = HOUR.chunk_start(HOUR.chunk(T0))
     keys = [CacheKey("test", f"sum(test({name}))", "value", 1) for name in "abcdefghij"]
     for key in keys:
-        await store.metrics.save(key, HOUR, {first: Cell(1, b"x"), first + 400 * HOUR.step: Cell(2, b"y")})
+        await store.metrics.save(
+            key, HOUR, {first: CachedBucket(1, b"x"), first + 400 * HOUR.step: CachedBucket(2, b"y")}
+        )
 
     assert await store.metrics.delete(first + 361 * HOUR.step) == 10
     for key in keys:
         found = await store.metrics.read(key, HOUR, Span(first, first + 401 * HOUR.step))
-        assert dict(found) == {first + 400 * HOUR.step: Cell(2, b"y")}
+        assert dict(found) == {first + 400 * HOUR.step: CachedBucket(2, b"y")}
 
 
 async def test_deleting_from_an_empty_cache_does_nothing(store: Store) -> None:

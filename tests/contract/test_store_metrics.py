@@ -9,7 +9,7 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Tier
-from cube.store.ports import CacheKey, Cell, Store
+from cube.store.ports import CachedBucket, CacheKey, Store
 
 from .builders import T0, event
 from .databases import Database
@@ -17,9 +17,9 @@ from .databases import Database
 KEY = CacheKey("test", "sum(test(i))", "value", 1)
 
 
-def _cells(tier: Tier, count: int, revision: int = 1, start: int = T0) -> dict[int, Cell]:
+def _cells(tier: Tier, count: int, revision: int = 1, start: int = T0) -> dict[int, CachedBucket]:
     first = tier.floor(start)
-    return {first + i * tier.step: Cell(revision, b"%d" % i) for i in range(count)}
+    return {first + i * tier.step: CachedBucket(revision, b"%d" % i) for i in range(count)}
 
 
 def _span(tier: Tier, count: int) -> Span:
@@ -55,13 +55,15 @@ async def test_only_the_cells_of_the_span_are_read(store: Store) -> None:
 
 
 async def test_a_save_merges_into_what_is_there(store: Store) -> None:
-    await store.metrics.save(KEY, HOUR, {T0: Cell(1, b"a"), T0 + HOUR.step: Cell(2, b"b")})
-    await store.metrics.save(KEY, HOUR, {T0 + HOUR.step: Cell(3, b"c"), T0 + 2 * HOUR.step: Cell(4, b"d")})
+    await store.metrics.save(KEY, HOUR, {T0: CachedBucket(1, b"a"), T0 + HOUR.step: CachedBucket(2, b"b")})
+    await store.metrics.save(
+        KEY, HOUR, {T0 + HOUR.step: CachedBucket(3, b"c"), T0 + 2 * HOUR.step: CachedBucket(4, b"d")}
+    )
 
     assert dict(await store.metrics.read(KEY, HOUR, _span(HOUR, 5))) == {
-        T0: Cell(1, b"a"),
-        T0 + HOUR.step: Cell(3, b"c"),
-        T0 + 2 * HOUR.step: Cell(4, b"d"),
+        T0: CachedBucket(1, b"a"),
+        T0 + HOUR.step: CachedBucket(3, b"c"),
+        T0 + 2 * HOUR.step: CachedBucket(4, b"d"),
     }
 
 
@@ -69,7 +71,9 @@ async def test_concurrent_saves_lose_nothing(database: Database, store: Store) -
     other = await database.open()
     await asyncio.gather(
         *(
-            (store if i % 2 else other).metrics.save(KEY, HOUR, {T0 + i * HOUR.step: Cell(i + 1, b"x")})
+            (store if i % 2 else other).metrics.save(
+                KEY, HOUR, {T0 + i * HOUR.step: CachedBucket(i + 1, b"x")}
+            )
             for i in range(40)
         )
     )
@@ -89,33 +93,33 @@ async def test_concurrent_saves_lose_nothing(database: Database, store: Store) -
     ids=["type", "text", "kind", "semantics"],
 )
 async def test_another_key_is_another_metric(store: Store, other: CacheKey) -> None:
-    await store.metrics.save(KEY, HOUR, {T0: Cell(1, b"one")})
-    await store.metrics.save(other, HOUR, {T0: Cell(2, b"two")})
+    await store.metrics.save(KEY, HOUR, {T0: CachedBucket(1, b"one")})
+    await store.metrics.save(other, HOUR, {T0: CachedBucket(2, b"two")})
 
-    assert dict(await store.metrics.read(KEY, HOUR, _span(HOUR, 1))) == {T0: Cell(1, b"one")}
-    assert dict(await store.metrics.read(other, HOUR, _span(HOUR, 1))) == {T0: Cell(2, b"two")}
+    assert dict(await store.metrics.read(KEY, HOUR, _span(HOUR, 1))) == {T0: CachedBucket(1, b"one")}
+    assert dict(await store.metrics.read(other, HOUR, _span(HOUR, 1))) == {T0: CachedBucket(2, b"two")}
 
 
 async def test_tiers_are_kept_apart(store: Store) -> None:
-    await store.metrics.save(KEY, HOUR, {T0: Cell(1, b"hour")})
+    await store.metrics.save(KEY, HOUR, {T0: CachedBucket(1, b"hour")})
 
     assert dict(await store.metrics.read(KEY, TEN_SECONDS, _span(TEN_SECONDS, 360))) == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", bytes(range(256)), b"x" * 100_000], ids=len)
 async def test_contents_are_any_bytes(store: Store, content: bytes) -> None:
-    await store.metrics.save(KEY, HOUR, {T0: Cell(2**62 + 1, content)})
+    await store.metrics.save(KEY, HOUR, {T0: CachedBucket(2**62 + 1, content)})
 
-    assert dict(await store.metrics.read(KEY, HOUR, _span(HOUR, 1))) == {T0: Cell(2**62 + 1, content)}
+    assert dict(await store.metrics.read(KEY, HOUR, _span(HOUR, 1))) == {T0: CachedBucket(2**62 + 1, content)}
 
 
 async def test_a_chunk_that_would_be_over_a_megabyte_is_left_as_it_was(store: Store) -> None:
     start = HOUR.chunk_start(HOUR.chunk(T0))
     span = Span(start, start + CHUNK_BUCKETS * HOUR.step)
-    small = {start: Cell(1, b"small")}
+    small = {start: CachedBucket(1, b"small")}
     await store.metrics.save(KEY, HOUR, small)
 
-    await store.metrics.save(KEY, HOUR, {start + HOUR.step: Cell(1, b"x" * 1_100_000)})
+    await store.metrics.save(KEY, HOUR, {start + HOUR.step: CachedBucket(1, b"x" * 1_100_000)})
 
     assert dict(await store.metrics.read(KEY, HOUR, span)) == small
 
@@ -123,10 +127,12 @@ async def test_a_chunk_that_would_be_over_a_megabyte_is_left_as_it_was(store: St
 async def test_an_oversize_chunk_does_not_keep_others_from_being_saved(store: Store) -> None:
     start = HOUR.chunk_start(HOUR.chunk(T0))
     later = start + CHUNK_BUCKETS * HOUR.step
-    await store.metrics.save(KEY, HOUR, {start: Cell(1, b"x" * 1_100_000), later: Cell(1, b"kept")})
+    await store.metrics.save(
+        KEY, HOUR, {start: CachedBucket(1, b"x" * 1_100_000), later: CachedBucket(1, b"kept")}
+    )
 
     found = await store.metrics.read(KEY, HOUR, Span(start, later + HOUR.step))
-    assert dict(found) == {later: Cell(1, b"kept")}
+    assert dict(found) == {later: CachedBucket(1, b"kept")}
 
 
 async def test_metrics_of_a_type_are_no_events_of_it(store: Store) -> None:

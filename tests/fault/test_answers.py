@@ -17,7 +17,7 @@ from cube.model.tier import MINUTE, TEN_SECONDS
 from cube.store import mongo
 from cube.store.mongo import layout
 from cube.store.mongo.store import MongoStore
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from tests.evaluator_running import Bench
 from tests.fault.commands import WRITES, Cluster, CommandProxy, Fault, error, unconfirmed, write_error
 from tests.mongo_server import MongoServer
@@ -142,12 +142,12 @@ async def test_metrics_that_may_not_be_saved_are_not_cached_and_not_missed(
     store: MongoStore, commands: CommandProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     commands.faults = [Fault({*WRITES, "createIndexes"}, "test_metrics", answer=error(13, "Unauthorized"))]
-    await store.metrics.save(KEY, TEN_SECONDS, {BUCKET: Cell(1, b"x")})
+    await store.metrics.save(KEY, TEN_SECONDS, {BUCKET: CachedBucket(1, b"x")})
     assert "not cached" in caplog.text
     assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {}
     commands.faults = []
-    await store.metrics.save(KEY, TEN_SECONDS, {BUCKET: Cell(1, b"x")})
-    assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {BUCKET: Cell(1, b"x")}
+    await store.metrics.save(KEY, TEN_SECONDS, {BUCKET: CachedBucket(1, b"x")})
+    assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {BUCKET: CachedBucket(1, b"x")}
 
 
 async def test_a_user_who_only_reads_gets_every_answer(store: MongoStore, commands: CommandProxy) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cube.model.span import Span
 from cube.model.tier import HOUR
 from cube.store.mongo import open_store
-from cube.store.terms import Terms
+from cube.store.ports import ReadOptions
 from tests.daemon import daemon
 from tests.evaluator_running import DAY, event
 from tests.fault.proxy import FaultyProxy, Mode
@@ -45,7 +45,7 @@ async def test_the_server_is_told_how_long_it_may_work(database: Database) -> No
     store = await database.open(commands)
     await store.events.save("test", [event(DAY)])
     commands.sent.clear()
-    async with store.events.read(Terms(seconds=7.5)) as session:
+    async with store.events.read(ReadOptions(seconds=7.5)) as session:
         await session.revisions("test", HOUR, SPAN)
         assert [len(block) async for block in session.scan("test", SPAN, ())] == [1]
     finds = [command for kind, _, command in commands.sent if kind == "find"]

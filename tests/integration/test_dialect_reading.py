@@ -19,9 +19,8 @@ from cube.model.environment import Caller, Environment, Key
 from cube.model.event import Event
 from cube.model.span import Span
 from cube.store.find import Found
-from cube.store.ports import EventStore, ReadSession
+from cube.store.ports import UNBOUNDED, EventStore, ReadOptions, ReadSession
 from cube.store.sqlite import SqliteStore, open_store
-from cube.store.terms import FREELY, Terms
 from cube.web import Reply
 from tests.collector_stage import GatedEvents
 
@@ -135,7 +134,7 @@ class SlowEvents(GatedEvents):
         self.entered, self.go = asyncio.Event(), asyncio.Event()
         self.open = self.most = 0
 
-    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
+    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
         return self._waiting()
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ import pytest_asyncio
 from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.store.terms import Terms
+from cube.store.ports import ReadOptions
 from tests.evaluator_running import DAY, Running, event, known_events, running
 from tests.web_client import Answer, connection
 
@@ -191,7 +191,7 @@ async def test_a_preflight_is_answered(made: Running) -> None:
 
 
 async def test_a_store_that_does_not_answer_is_a_503(made: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(terms: Terms) -> None:
+    def refuse(options: ReadOptions) -> None:
         raise Unavailable("The store is away.", retry_after_seconds=3)
 
     monkeypatch.setattr(made.seen.events, "read", refuse)

@@ -10,8 +10,19 @@ from cube.columns.block import Block
 from cube.model.event import Event
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.store.ports import NO_TEXTS, CacheKey, Cell, EventStore, MetricStore, ReadSession, Revisions, Store
-from cube.store.terms import FREELY, Pace, Terms
+from cube.store.ports import (
+    NO_TEXTS,
+    UNBOUNDED,
+    CachedBucket,
+    CacheKey,
+    EventStore,
+    MetricStore,
+    ReadOptions,
+    ReadSession,
+    Revisions,
+    Store,
+    TimeSlice,
+)
 from tests.promise.actors import gate
 
 
@@ -61,9 +72,9 @@ class GatedEvents:
         await self._inner.save(type, events)
 
     @asynccontextmanager
-    async def read(self, terms: Terms = FREELY) -> AsyncIterator[ReadSession]:
+    async def read(self, options: ReadOptions = UNBOUNDED) -> AsyncIterator[ReadSession]:
         await gate()
-        async with self._inner.read(terms) as session:
+        async with self._inner.read(options) as session:
             yield GatedSession(session)
 
 
@@ -73,15 +84,19 @@ class GatedMetrics:
     def __init__(self, inner: MetricStore) -> None:
         self._inner = inner
 
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         await gate()
         return await self._inner.read(key, tier, span)
 
     async def save(
-        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+        self,
+        key: CacheKey,
+        tier: Tier,
+        cells: Mapping[int, CachedBucket],
+        time_slice: TimeSlice = nullcontext,
     ) -> None:
         await gate()
-        await self._inner.save(key, tier, cells, pace)
+        await self._inner.save(key, tier, cells, time_slice)
 
 
 class GatedStore:

@@ -16,7 +16,7 @@ import pytest
 from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.mongo import layout
-from cube.store.ports import Cell, EventStore, Revisions
+from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, Readers
 from evaluator.engine import computation
 from evaluator.engine.computation import Computation
@@ -80,7 +80,7 @@ class _Early:
 def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """What is cached counts for as long as its bucket has events."""
 
-    def believed(self: Job, found: Mapping[int, Cell], numbers: Mapping[int, int]) -> Contents:
+    def believed(self: Job, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Contents:
         return {bucket: cell.content for bucket, cell in found.items() if bucket in numbers}
 
     patch.setattr(Job, "believed", believed)

@@ -140,6 +140,6 @@ async def test_the_end_of_a_long_query_begins_the_next_one() -> None:
         await asyncio.wait_for(task, 10)
 
 
-async def take(pace: object) -> None:
-    async with pace():  # type: ignore[operator]  # what `Turns.part` yields
+async def take(time_slice: object) -> None:
+    async with time_slice():  # type: ignore[operator]  # what `Turns.part` yields
         pass

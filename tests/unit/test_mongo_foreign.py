@@ -22,7 +22,7 @@ from cube.model.event import ABSENT
 from cube.model.span import Span
 from cube.model.tier import HOUR, TEN_SECONDS
 from cube.store.mongo.documents import Decoder, encode, event_id, plain
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped
 
@@ -229,20 +229,20 @@ async def test_a_cache_of_another_make_is_dropped_with_a_log_line(
     await database.raw.test_metrics.insert_one({"_id": {"e": "sum(test)", "l": 10_000, "t": T0}, "v": 1})
     store = await database.open()
 
-    await store.metrics.save(KEY, TEN_SECONDS, {T0: Cell(1, b"x")})
+    await store.metrics.save(KEY, TEN_SECONDS, {T0: CachedBucket(1, b"x")})
 
-    assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {T0: Cell(1, b"x")}
+    assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {T0: CachedBucket(1, b"x")}
     assert await database.raw.test_metrics.count_documents({}) == 1
     assert "test_metrics is a cache of another format" in caplog.text
 
 
 async def test_a_hash_collision_is_a_miss_and_changes_nothing(database: Database) -> None:
     store = await database.open()
-    await store.metrics.save(KEY, TEN_SECONDS, {T0: Cell(1, b"x")})
+    await store.metrics.save(KEY, TEN_SECONDS, {T0: CachedBucket(1, b"x")})
     await database.raw.test_metrics.update_one({}, {"$set": {"k": "another key"}})
 
     assert await store.metrics.read(KEY, TEN_SECONDS, SPAN) == {}
-    await store.metrics.save(KEY, TEN_SECONDS, {T0: Cell(2, b"y")})
+    await store.metrics.save(KEY, TEN_SECONDS, {T0: CachedBucket(2, b"y")})
     [document] = [found async for found in database.raw.test_metrics.find()]
     assert document["k"] == "another key"
     assert WHOLE.start < T0

@@ -16,7 +16,7 @@ from bson import ObjectId
 from cube.model.span import Span
 from cube.model.tier import DAY, HOUR
 from cube.store.mongo.store import MongoStore
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, Commands, Database, database, event, rows, sockets_dropped
 
@@ -75,7 +75,9 @@ async def sent(database: Database) -> list[tuple[str, str, dict[str, Any]]]:
 
 async def _metrics(store: MongoStore) -> None:
     for start in (T0, T0 + 400 * HOUR.step):
-        await store.metrics.save(KEY, HOUR, {start: Cell(1, b"x"), start + HOUR.step: Cell(2, b"y")})
+        await store.metrics.save(
+            KEY, HOUR, {start: CachedBucket(1, b"x"), start + HOUR.step: CachedBucket(2, b"y")}
+        )
     await store.metrics.read(KEY, HOUR, Span(T0, T0 + DAY.step))
 
 

@@ -14,7 +14,7 @@ from collector.instrumentation import RetentionFigures
 from cube.errors import InvalidEvent
 from cube.model.span import Span
 from cube.model.tier import DAY, WEEK
-from cube.store.ports import CacheKey, Cell, Revisions
+from cube.store.ports import CachedBucket, CacheKey, Revisions
 from cube.store.sqlite import SqliteStore, open_store
 from tests.contract.builders import T0, event, revisions, rows
 
@@ -94,7 +94,7 @@ async def test_metrics_outlive_events_and_revisions_outlive_both(
 ) -> None:
     await save(store, 90, 50, 10)
     buckets = [DAY.floor(NOW - age * DAY.step) for age in (90, 50, 10)]
-    await store.metrics.save(KEY, DAY, {bucket: Cell(1, b"x") for bucket in buckets})
+    await store.metrics.save(KEY, DAY, {bucket: CachedBucket(1, b"x") for bucket in buckets})
 
     await retention(store, registry, event_days=30, metric_days=60).keep()
 
@@ -122,7 +122,7 @@ async def test_metrics_may_be_bounded_though_events_are_kept_for_ever(
 ) -> None:
     await save(store, 90)
     bucket = DAY.floor(NOW - 90 * DAY.step)
-    await store.metrics.save(KEY, DAY, {bucket: Cell(1, b"x")})
+    await store.metrics.save(KEY, DAY, {bucket: CachedBucket(1, b"x")})
 
     await retention(store, registry, metric_days=60).keep()
 
@@ -135,7 +135,7 @@ async def test_a_clock_that_leaps_ahead_lets_nothing_expire(
     store: SqliteStore, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     await save(store, 40, 20)
-    await store.metrics.save(KEY, DAY, {DAY.floor(NOW - 20 * DAY.step): Cell(1, b"x")})
+    await store.metrics.save(KEY, DAY, {DAY.floor(NOW - 20 * DAY.step): CachedBucket(1, b"x")})
     clock = iter([NOW, NOW + 3_000 * DAY.step])
     kept = Retention(
         store, RetentionFigures(registry), lambda: next(clock), event_days=30, metric_days=30, lag=60

@@ -11,14 +11,14 @@ import pytest
 
 from cube.model.span import Span
 from cube.model.tier import HOUR
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from cube.store.sqlite import SqliteStore, open_store
 
 T0 = 1_311_033_600_000
 KEY = CacheKey("test", "sum(test)", "value", 1)
 OTHER = CacheKey("test", "count(test)", "value", 1)
 SPAN = Span(T0, T0 + 10 * HOUR.step)
-CELLS = {T0 + i * HOUR.step: Cell(i + 1, b"%d" % i) for i in range(10)}
+CELLS = {T0 + i * HOUR.step: CachedBucket(i + 1, b"%d" % i) for i in range(10)}
 FILES = ("x.metrics.db", "x.metrics.db-wal", "x.metrics.db-shm")
 
 
@@ -58,19 +58,19 @@ async def test_a_damaged_chunk_is_a_miss_and_dropped(store: SqliteStore, tmp_pat
 
 
 async def test_a_chunk_under_the_key_of_another_is_a_miss(store: SqliteStore, tmp_path: Path) -> None:
-    await store.metrics.save(OTHER, HOUR, {T0: Cell(1, b"other")})
+    await store.metrics.save(OTHER, HOUR, {T0: CachedBucket(1, b"other")})
     _execute(tmp_path, "UPDATE chunks SET cells = (SELECT cells FROM chunks ORDER BY length(cells) LIMIT 1)")
 
     found = [await store.metrics.read(key, HOUR, SPAN) for key in (KEY, OTHER)]
 
-    assert found == [{}, {T0: Cell(1, b"other")}]
+    assert found == [{}, {T0: CachedBucket(1, b"other")}]
 
 
 async def test_a_save_over_a_damaged_chunk_keeps_what_is_new(store: SqliteStore, tmp_path: Path) -> None:
     _execute(tmp_path, "UPDATE chunks SET cells = x'00'")
-    await store.metrics.save(KEY, HOUR, {T0: Cell(9, b"new")})
+    await store.metrics.save(KEY, HOUR, {T0: CachedBucket(9, b"new")})
 
-    assert await store.metrics.read(KEY, HOUR, SPAN) == {T0: Cell(9, b"new")}
+    assert await store.metrics.read(KEY, HOUR, SPAN) == {T0: CachedBucket(9, b"new")}
 
 
 async def test_the_file_may_be_deleted_while_processes_run(store: SqliteStore, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_a_file_that_is_no_database_is_recreated(
 async def test_a_file_damaged_in_the_middle_never_gives_a_wrong_cell(
     store: SqliteStore, tmp_path: Path
 ) -> None:
-    many = {T0 + i * HOUR.step: Cell(i + 1, b"%d" % i * 50) for i in range(3_000)}
+    many = {T0 + i * HOUR.step: CachedBucket(i + 1, b"%d" % i * 50) for i in range(3_000)}
     await store.metrics.save(KEY, HOUR, many)
     await store.close()
     path = tmp_path / "x.metrics.db"

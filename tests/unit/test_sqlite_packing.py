@@ -9,27 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model.tier import CACHED_TIERS
-from cube.store.ports import Cell
+from cube.store.ports import CachedBucket
 from cube.store.sqlite import rows
 from cube.store.sqlite.packing import pack, unpack
 from cube.store.sqlite.saving import buckets
 
 KEY = b"the key"
 CELLS = st.dictionaries(
-    st.integers(0, 359), st.builds(Cell, st.integers(1, 2**63 - 1), st.binary(max_size=50)), max_size=20
+    st.integers(0, 359),
+    st.builds(CachedBucket, st.integers(1, 2**63 - 1), st.binary(max_size=50)),
+    max_size=20,
 )
 
 
 @given(CELLS)
-def test_what_was_packed_is_unpacked(cells: dict[int, Cell]) -> None:
+def test_what_was_packed_is_unpacked(cells: dict[int, CachedBucket]) -> None:
     found = unpack(KEY, pack(KEY, cells))
 
     assert found == cells
-    assert all(type(cell) is Cell for cell in (found or {}).values())
+    assert all(type(cell) is CachedBucket for cell in (found or {}).values())
 
 
 @given(CELLS, st.data())
-def test_a_flipped_bit_is_found(cells: dict[int, Cell], data: st.DataObject) -> None:
+def test_a_flipped_bit_is_found(cells: dict[int, CachedBucket], data: st.DataObject) -> None:
     blob = bytearray(pack(KEY, cells))
     position = data.draw(st.integers(0, 8 * len(blob) - 1))
     blob[position // 8] ^= 1 << position % 8
@@ -38,14 +40,14 @@ def test_a_flipped_bit_is_found(cells: dict[int, Cell], data: st.DataObject) -> 
 
 
 @given(CELLS, st.integers(0, 2_000))
-def test_a_cut_blob_is_found(cells: dict[int, Cell], length: int) -> None:
+def test_a_cut_blob_is_found(cells: dict[int, CachedBucket], length: int) -> None:
     blob = pack(KEY, cells)
 
     assert unpack(KEY, blob[: min(length, len(blob) - 1)]) is None
 
 
 def test_a_blob_of_another_key_is_found() -> None:
-    assert unpack(b"another", pack(KEY, {0: Cell(1, b"a")})) is None
+    assert unpack(b"another", pack(KEY, {0: CachedBucket(1, b"a")})) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 95, 97, 1_000, 1_024, 1_025, 3_000])

@@ -13,7 +13,7 @@ from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Key, Scope, digest
 from cube.model.span import Span
 from cube.model.tier import DAY
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey
 from cube.store.sqlite import SqliteKeys, SqliteStore, open_store
 from tests.contract.builders import T0, event, rows
 
@@ -104,15 +104,15 @@ async def test_the_cache_of_the_store_that_took_its_place_is_left_alone(
     store: SqliteStore, directory: Path
 ) -> None:
     span = Span(DAY.floor(T0), DAY.floor(T0) + DAY.step)
-    await store.metrics.save(KEY, DAY, {span.start: Cell(1, b"old")})
+    await store.metrics.save(KEY, DAY, {span.start: CachedBucket(1, b"old")})
     shutil.rmtree(directory)
     other = await open_store(directory, "x")
-    await other.metrics.save(KEY, DAY, {span.start: Cell(1, b"new")})
+    await other.metrics.save(KEY, DAY, {span.start: CachedBucket(1, b"new")})
 
     assert await store.metrics.read(KEY, DAY, span) == {}
-    await store.metrics.save(KEY, DAY, {span.start: Cell(1, b"lost")})
+    await store.metrics.save(KEY, DAY, {span.start: CachedBucket(1, b"lost")})
 
-    assert await other.metrics.read(KEY, DAY, span) == {span.start: Cell(1, b"new")}
+    assert await other.metrics.read(KEY, DAY, span) == {span.start: CachedBucket(1, b"new")}
     await other.close()
 
 

@@ -15,8 +15,7 @@ from cube.model.environment import Caller
 from cube.model.event import ABSENT
 from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
-from cube.store.ports import EventStore, ReadSession
-from cube.store.terms import Terms
+from cube.store.ports import EventStore, ReadOptions, ReadSession
 from cube.web import Reply
 
 
@@ -54,7 +53,7 @@ class Reading:
         search = _permitted(search, caller)
         seconds = self._bounds.seconds
         try:
-            async with asyncio.timeout(seconds), self._turns, events.read(Terms(seconds)) as session:
+            async with asyncio.timeout(seconds), self._turns, events.read(ReadOptions(seconds)) as session:
                 page = await self._page(search, session)
                 total = page.total
                 if total is None:

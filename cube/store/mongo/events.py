@@ -22,8 +22,7 @@ from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.notes import Notes
 from cube.store.mongo.sweep import Debts, sweep
 from cube.store.mongo.writing import GuiltyEvent
-from cube.store.ports import ReadSession
-from cube.store.terms import FREELY, Terms
+from cube.store.ports import UNBOUNDED, ReadOptions, ReadSession
 
 CLOSE_SECONDS = 0.4
 """How long each part of a close waits for the server: it is the last of a stop's time."""
@@ -78,9 +77,9 @@ class MongoEvents:
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
-    def read(self, terms: Terms = FREELY) -> AbstractAsyncContextManager[ReadSession]:
-        """Begin a query, on its reader's terms."""
-        return session.begin(self._layout, terms)
+    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin a query, on its reader's options."""
+        return session.begin(self._layout, options)
 
     def index_foreign(self) -> None:
         """See to the time index of each type that other tools write."""

@@ -22,8 +22,7 @@ from cube.store.mongo.faults import answered, only_duplicates
 from cube.store.mongo.indexes import ensure
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
 from cube.store.mongo.writing import written
-from cube.store.ports import CacheKey, Cell
-from cube.store.terms import Pace
+from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 
 CHUNK_BYTES = 1_000_000
 _CELL_BYTES = 20  # a cell's share of a document beside its content: revision, name, types, lengths
@@ -41,20 +40,24 @@ class MongoMetrics:
         self._begun: set[str] = set()
         self._complaints = Complaints(_log)
 
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         """Return the cached cells of a span by bucket start; one find."""
         ids = {_id(key, tier, chunk): tier.chunk_start(chunk) for chunk in chunks(tier, span)}
-        cells: dict[int, Cell] = {}
+        cells: dict[int, CachedBucket] = {}
         for document in await self._find(key, list(ids)):
             start = ids[document["_id"]]
             for index, packed in document["c"].items():
                 bucket = start + int(index) * tier.step
                 if span.start <= bucket < span.stop:
-                    cells[bucket] = Cell(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
+                    cells[bucket] = CachedBucket(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
         return cells
 
     async def save(
-        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+        self,
+        key: CacheKey,
+        tier: Tier,
+        cells: Mapping[int, CachedBucket],
+        time_slice: TimeSlice = nullcontext,
     ) -> None:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
 
@@ -69,7 +72,7 @@ class MongoMetrics:
             # What may not be kept, or cannot be now, was computed all the same.
             self._complaints.say(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
 
-    async def _save(self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> None:
+    async def _save(self, key: CacheKey, tier: Tier, cells: Mapping[int, CachedBucket]) -> None:
         await self.begin(key.type)
         packed = _packed(key, tier, cells)
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
@@ -139,7 +142,7 @@ def _id(key: CacheKey, tier: Tier, chunk: int) -> str:
     return f"{digest}:{chunk_id(tier, chunk)}"
 
 
-def _packed(key: CacheKey, tier: Tier, cells: Mapping[int, Cell]) -> dict[str, dict[str, bytes]]:
+def _packed(key: CacheKey, tier: Tier, cells: Mapping[int, CachedBucket]) -> dict[str, dict[str, bytes]]:
     """Sort cells into their documents: ``_id`` -> place -> revision and content."""
     packed: dict[str, dict[str, bytes]] = {}
     ids: dict[int, str] = {}

@@ -20,9 +20,8 @@ from cube.store.mongo.documents import Decoder, parts
 from cube.store.mongo.escaping import MARK, is_escaped
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
-from cube.store.ports import NO_TEXTS, Revisions
+from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions
 from cube.store.slices import in_thread
-from cube.store.terms import FREELY, Terms
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
@@ -41,10 +40,10 @@ class MongoSession:
     than the revisions that were read before them, whichever server answers.
     """
 
-    def __init__(self, layout: Layout, session: Any, terms: Terms) -> None:
+    def __init__(self, layout: Layout, session: Any, options: ReadOptions) -> None:
         self._layout = layout
         self._session = session
-        self._terms = terms
+        self._options = options
 
     async def types(self) -> list[str]:
         """Return the names of all types that have a collection of events, sorted."""
@@ -55,7 +54,7 @@ class MongoSession:
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a cached tier's buckets in `span`, in one find."""
-        milliseconds = _milliseconds(self._terms)
+        milliseconds = _milliseconds(self._options)
         return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
 
     def scan(
@@ -78,15 +77,15 @@ class MongoSession:
             newest_first=newest_first,
             texts=texts,
             session=self._session,
-            terms=self._terms,
+            options=self._options,
         )
 
 
 @asynccontextmanager
-async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSession]:
-    """Begin a query, on its reader's terms: what the server works on for longer it ends."""
+async def begin(layout: Layout, options: ReadOptions = UNBOUNDED) -> AsyncIterator[MongoSession]:
+    """Begin a query, on its reader's options: what the server works on for longer it ends."""
     if not layout.server.sessions:
-        yield MongoSession(layout, None, terms)
+        yield MongoSession(layout, None, options)
         return
     session = layout.client.start_session(causal_consistency=True)
     if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
@@ -94,7 +93,7 @@ async def begin(layout: Layout, terms: Terms = FREELY) -> AsyncIterator[MongoSes
             session = await session
     try:
         layout.server.advance(session)
-        yield MongoSession(layout, session, terms)
+        yield MongoSession(layout, session, options)
     finally:
         await session.end_session()
 
@@ -109,10 +108,10 @@ async def scan(
     newest_first: bool = False,
     texts: Mapping[str, str] = NO_TEXTS,
     session: Any = None,
-    terms: Terms = FREELY,
+    options: ReadOptions = UNBOUNDED,
     batch_events: int = BLOCK_EVENTS,
 ) -> AsyncIterator[Block]:
-    """Read events as raw batches and decode each as blocks, in threads, in the turns that the terms give.
+    """Read events as raw batches and decode each as blocks, in threads, in time slices.
 
     Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
     no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
@@ -128,13 +127,13 @@ async def scan(
         batch_size=batch_events,
         allow_disk_use=True,
         session=session,
-        max_time_ms=_milliseconds(terms),
+        max_time_ms=_milliseconds(options),
     )
     decoder = Decoder(ids=ids)
     try:
         while (batch := await _next(cursor)) is not None:
             for part in parts(batch, BLOCK_BYTES):
-                async with terms.pace():
+                async with options.time_slice():
                     block = await in_thread(None, decoder.block, part)
                 if len(block):
                     yield block
@@ -161,8 +160,8 @@ async def _next(cursor: Any) -> bytes | None:
     return batch
 
 
-def _milliseconds(terms: Terms) -> int | None:
-    return None if terms.seconds is None else max(1, round(terms.seconds * 1000))
+def _milliseconds(options: ReadOptions) -> int | None:
+    return None if options.seconds is None else max(1, round(options.seconds * 1000))
 
 
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:

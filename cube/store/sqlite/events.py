@@ -11,11 +11,11 @@ from typing import TypeVar
 from cube.model import instant
 from cube.model.event import Event
 from cube.model.tier import CACHED_TIERS
+from cube.store.ports import UNBOUNDED, ReadOptions
 from cube.store.sqlite import catalog, expiry, saving
 from cube.store.sqlite.readers import Readers
 from cube.store.sqlite.session import SqliteSession
 from cube.store.sqlite.writer import Writer
-from cube.store.terms import FREELY, Terms
 
 T = TypeVar("T")
 
@@ -35,11 +35,11 @@ class SqliteEvents:
             await self._writer.write(lambda: saving.Batch.of(type, events).write, len(events))
 
     @asynccontextmanager
-    async def read(self, terms: Terms = FREELY) -> AsyncIterator[SqliteSession]:
+    async def read(self, options: ReadOptions = UNBOUNDED) -> AsyncIterator[SqliteSession]:
         """Begin a query: a read transaction of its own. No server works for longer than its caller waits."""
         lease = self._readers.lend()
         try:
-            yield SqliteSession(lease, terms.pace)
+            yield SqliteSession(lease, options.time_slice)
         finally:
             lease.end()
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from cube.model.tier import CACHED_TIERS, Tier
-from cube.store.ports import Cell
+from cube.store.ports import CachedBucket
 from cube.store.sqlite import packing
 from cube.store.sqlite.catalog import Entry
 
@@ -88,7 +88,7 @@ class Trimming:
     def _trim(self, connection: sqlite3.Connection, key: bytes, blob: bytes) -> None:
         name = self._chunk_key(key, self._tier, self._chunk)
         cells = packing.unpack(name, blob) or {}
-        kept: dict[int, Cell] = {place: cell for place, cell in cells.items() if place >= self._kept}
+        kept: dict[int, CachedBucket] = {place: cell for place, cell in cells.items() if place >= self._kept}
         if len(kept) < len(cells):
             connection.execute(
                 "UPDATE chunks SET cells = ? WHERE key = ? AND step = ? AND chunk = ?",

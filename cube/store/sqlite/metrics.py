@@ -17,11 +17,10 @@ from cube.errors import Unavailable
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, Tier
 from cube.placement import Presence
-from cube.store.ports import CacheKey, Cell
+from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 from cube.store.sqlite import expiry, packing
 from cube.store.sqlite.cache import CacheFile
 from cube.store.sqlite.database import immediate
-from cube.store.terms import Pace
 
 T = TypeVar("T")
 
@@ -46,18 +45,22 @@ class SqliteMetrics:
         self._lock = threading.Lock()
         self._closed = False
 
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, Cell]:
+    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         """Return the cached cells of a span by bucket start."""
         return (
             await self._run(self._threads, lambda connection: _read(connection, _hash(key), tier, span)) or {}
         )
 
     async def save(
-        self, key: CacheKey, tier: Tier, cells: Mapping[int, Cell], pace: Pace = nullcontext
+        self,
+        key: CacheKey,
+        tier: Tier,
+        cells: Mapping[int, CachedBucket],
+        time_slice: TimeSlice = nullcontext,
     ) -> None:
         """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
         if cells:
-            async with pace():
+            async with time_slice():
                 await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, cells))
 
     async def delete(self, before: int) -> int:
@@ -104,12 +107,12 @@ def _hash(key: CacheKey) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES).digest()
 
 
-def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) -> dict[int, Cell]:
+def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) -> dict[int, CachedBucket]:
     rows = connection.execute(
         "SELECT chunk, cells FROM chunks WHERE key = ? AND step = ? AND chunk BETWEEN ? AND ?",
         (key, tier.step, tier.chunk(span.start), tier.chunk(span.stop - 1)),
     ).fetchall()
-    found: dict[int, Cell] = {}
+    found: dict[int, CachedBucket] = {}
     for chunk, blob in rows:
         cells = packing.unpack(_chunk_key(key, tier, chunk), blob)
         if cells is None:
@@ -120,8 +123,8 @@ def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) ->
     return {bucket: cell for bucket, cell in found.items() if span.start <= bucket < span.stop}
 
 
-def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, Cell]) -> None:
-    by_chunk: dict[int, dict[int, Cell]] = {}
+def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, CachedBucket]) -> None:
+    by_chunk: dict[int, dict[int, CachedBucket]] = {}
     for bucket, cell in cells.items():
         chunk = tier.chunk(bucket)
         by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cell
@@ -136,7 +139,7 @@ def _write(connection: sqlite3.Connection, delete: Callable[[sqlite3.Connection]
 
 
 def _merge(
-    connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, fresh: Mapping[int, Cell]
+    connection: sqlite3.Connection, key: bytes, tier: Tier, chunk: int, fresh: Mapping[int, CachedBucket]
 ) -> None:
     place = (key, tier.step, chunk)
     row = connection.execute(

@@ -14,17 +14,17 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from cube.store.ports import Cell
+from cube.store.ports import CachedBucket
 
 _CRC_BYTES = 4
 _COUNT_BYTES = 4
 _CELL_BYTES = 16
 _OFFSET, _REVISION = np.dtype("<u4"), np.dtype("<i8")
 
-_cell = partial(tuple.__new__, Cell)  # what Cell(...) does, without a Python frame a cell
+_cell = partial(tuple.__new__, CachedBucket)  # what CachedBucket(...) does, without a Python frame a cell
 
 
-def pack(key: bytes, cells: Mapping[int, Cell]) -> bytes:
+def pack(key: bytes, cells: Mapping[int, CachedBucket]) -> bytes:
     """Pack the cells of a chunk, by the offset of their bucket in it."""
     contents = [cell.content for cell in cells.values()]
     parts = (
@@ -38,7 +38,7 @@ def pack(key: bytes, cells: Mapping[int, Cell]) -> bytes:
     return blob + _crc(key, blob)
 
 
-def unpack(key: bytes, blob: bytes) -> dict[int, Cell] | None:
+def unpack(key: bytes, blob: bytes) -> dict[int, CachedBucket] | None:
     """Return the cells by offset; None where the blob is not what `pack` made for this key."""
     body, crc = blob[:-_CRC_BYTES], blob[-_CRC_BYTES:]
     if len(body) < _COUNT_BYTES or crc != _crc(key, body):

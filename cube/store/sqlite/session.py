@@ -12,10 +12,9 @@ from cube.columns.block import Block
 from cube.model.event import EventId
 from cube.model.span import Span
 from cube.model.tier import Tier
-from cube.store.ports import NO_TEXTS, Revisions
+from cube.store.ports import NO_TEXTS, Revisions, TimeSlice
 from cube.store.sqlite import catalog
 from cube.store.sqlite.readers import Lease
-from cube.store.terms import Pace
 
 FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
 BLOCK_ROWS = 4_096  # a block is read and decoded in one turn: some 10 ms
@@ -28,9 +27,9 @@ _STEP_ROWS = 16  # how many rows are read between two looks at the block's bytes
 class SqliteSession:
     """A `ReadSession`; its snapshot is taken by its first read, and released when the lease ends."""
 
-    def __init__(self, lease: Lease, pace: Pace) -> None:
+    def __init__(self, lease: Lease, time_slice: TimeSlice) -> None:
         self._lease = lease
-        self._pace = pace
+        self._time_slice = time_slice
 
     async def types(self) -> list[str]:
         """Return the names of all types that have events."""
@@ -60,7 +59,7 @@ class SqliteSession:
             return
         page: Page | None = Page(entry.events, span, fields, ids, newest_first, _as_stored(texts.values()))
         while page is not None:
-            async with self._pace():
+            async with self._time_slice():
                 block, page = await self._lease.run(page.read)
             if len(block):
                 yield block
