@@ -7,9 +7,10 @@ the same to whole columns and is tested against them.
 from cube.columns.block import Block
 from cube.columns.functions import FUNCTIONS
 from cube.columns.masks import mask
+from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import GroupKey, grouped_partials, partials
 from cube.columns.patterns import check, has_patterns
-from cube.columns.selection import needed, project, selected
+from cube.columns.selection import needed, project, readings, selected
 
 SEMANTICS = 1
 """The version of the rules in this package and in `cube.model.reduce`, part of every cache key.
@@ -22,12 +23,15 @@ __all__ = [
     "SEMANTICS",
     "Block",
     "GroupKey",
+    "PackedBlock",
     "check",
     "grouped_partials",
     "has_patterns",
+    "joined",
     "mask",
     "needed",
     "partials",
     "project",
+    "readings",
     "selected",
 ]

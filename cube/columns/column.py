@@ -61,6 +61,24 @@ class Column:
             return self.values
         return [self.values[row] for row in rows.tolist()]
 
+    def text_codes(self, rows: Rows) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
+        """Number the different texts of some rows that have text: (codes, texts) with ``texts[codes[i]]``."""
+        numbered = _Numbered()
+        codes = np.fromiter(map(numbered.__getitem__, self.at(rows)), np.int64, len(rows))
+        return codes, list(numbered)
+
+    def factorised(self, rows: Rows, key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
+        """Number the different keys of some rows' values; see `factorise`."""
+        return factorise(self.at(rows), key_of)
+
+
+class _Numbered(dict[str, int]):
+    """Gives each new key the next number."""
+
+    def __missing__(self, key: str) -> int:
+        number = self[key] = len(self)
+        return number
+
 
 def stored(block: Block, path: Path) -> Column:
     """Return the column that values and groups read: `values.read` of each row."""

@@ -24,7 +24,9 @@ from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not,
 from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
 from cube.model.event import ABSENT
 
-_EXACT_BOUND = 2.0**53  # below it in magnitude every integer is a float of its own
+EXACT_BOUND = 2.0**53
+"""Below it in magnitude every integer is a float of its own."""
+
 _EQUALITY = (False, True, False)
 _COMPARE: dict[tuple[bool, ...], Callable[[Floats, float], Booleans]] = {
     _EQUALITY: np.equal,
@@ -131,7 +133,7 @@ def _truths(operator: Operator) -> tuple[bool, ...]:
 def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     truths = _truths(operator)
     numbers = column.kinds == Kind.NUMBER
-    exact = numbers & (np.abs(column.numbers) < _EXACT_BOUND)
+    exact = numbers & (np.abs(column.numbers) < EXACT_BOUND)
     wanted = [
         float(each)  # type: ignore[arg-type]  # a number
         for each in _alternatives(operator, literal)
@@ -148,15 +150,19 @@ def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal
 
 def _judge_strings(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     rows = np.flatnonzero(column.kinds == Kind.STRING)
-    texts = column.at(rows)
+    if not len(rows):
+        return
+    codes, texts = column.text_codes(rows)
     if _truths(operator) == _EQUALITY:
-        alternatives = _alternatives(operator, literal)
-        wanted = frozenset(each for each in alternatives if isinstance(each, str))
+        wanted = frozenset(each for each in _alternatives(operator, literal) if isinstance(each, str))
         judged = [text in wanted for text in texts]
     else:
-        judgement = {text: compares_one(operator, text, literal) for text in set(texts)}
-        judged = [judgement[text] for text in texts]
-    passed[rows] = judged
+        used = np.bincount(codes, minlength=len(texts)).tolist()
+        judged = [
+            bool(count) and compares_one(operator, text, literal)
+            for text, count in zip(texts, used, strict=True)
+        ]
+    passed[rows] = np.array(judged, dtype=np.bool_)[codes]
 
 
 def _judge_arrays(passed: Booleans, column: Column, judge: Callable[[Any], bool]) -> None:

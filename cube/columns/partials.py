@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, factorise, stored
+from cube.columns.column import Rows, stored
 from cube.columns.functions import Floats
 from cube.columns.kinds import Kind
 from cube.columns.masks import mask
@@ -102,7 +102,7 @@ def _grouped(field: Field, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[
     kinds = column.kinds[rows]
     number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
     rows = rows[number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)]
-    codes, groups = factorise(column.at(rows), lambda value: group_key(group_of(value)))
+    codes, groups = column.factorised(rows, lambda value: group_key(group_of(value)))
     return rows, codes, groups
 
 

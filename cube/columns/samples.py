@@ -40,7 +40,7 @@ def present(value: Value | None, block: Block) -> Booleans:
 def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:
     """Return the canonical keys of what "distinct" takes of some rows: codes, and the key of each code."""
     if isinstance(value, Field):
-        return factorise(stored(block, value.path).at(rows), canonical)
+        return stored(block, value.path).factorised(rows, canonical)
     return factorise(numbers(value, block)[rows].tolist(), canonical)
 
 

@@ -38,6 +38,15 @@ def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
     return tuple(sorted({str(field.path[0]) for field in used}))
 
 
+def readings(reduction: Reduction) -> frozenset[tuple[str, Path]]:
+    """Return the columns that a reduction reads: how ("stored" or "searched"), and the path."""
+    taken = [] if reduction.value is None else [*fields(reduction.value)]
+    taken += [] if reduction.group is None else [reduction.group]
+    found = {("stored", tuple(field.path)) for field in taken}
+    found |= {("searched", tuple(field.path)) for each in reduction.filters for field in _filtered(each)}
+    return frozenset(found)
+
+
 def selected(expression: EventExpression, block: Block) -> Booleans:
     """Tell which rows an event expression selects: those that pass its filters and have its fields.
 

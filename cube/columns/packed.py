@@ -1,0 +1,302 @@
+"""Columns packed into arrays: the same values in a tenth of the memory, and ready for numpy.
+
+A packed column keeps numbers as floats, texts as codes into a table of different texts, and null, missing
+and booleans in the kinds alone. What arrays do not tell (integers beyond 2**53, arrays, objects, dates)
+is kept as it is, by row. What is read of a packed column equals what is read of the `Column` it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.block import Block
+from cube.columns.column import Column, Key, Rows, searched, stored
+from cube.columns.functions import Floats
+from cube.columns.kinds import Kind
+from cube.columns.masks import EXACT_BOUND
+from cube.columns.matching import Path
+from cube.model.event import ABSENT
+
+ColumnKey: TypeAlias = tuple[str, Path]
+"""One reading of one path: "stored" is what values and groups read, "searched" what filters look at."""
+
+Kinds: TypeAlias = npt.NDArray[np.uint8]
+Codes: TypeAlias = npt.NDArray[np.int32]
+
+_READ: dict[str, Callable[[Block, Path], Column]] = {"stored": stored, "searched": searched}
+_TEXT_BYTES, _KEPT_BYTES = 60, 200  # about what one takes beside its content
+_NO_NUMBER = np.float64(np.nan)
+
+
+class PackedBlock(Block):
+    """A block of which only some columns are there, packed; it has no ids and no data beside them.
+
+    To read a column that it lacks raises `KeyError`.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, times: npt.NDArray[np.int64], columns: Mapping[ColumnKey, PackedColumn]) -> None:
+        super().__init__(times, ())
+        self.columns.update(columns)
+
+    @classmethod
+    def of(cls, block: Block, keys: Iterable[ColumnKey]) -> PackedBlock:
+        """Pack some columns of a block."""
+        return cls(block.times, {key: pack(_READ[key[0]](block, key[1])) for key in keys})
+
+    @property
+    def packed(self) -> Mapping[ColumnKey, PackedColumn]:
+        """Its columns."""
+        return self.columns  # type: ignore[return-value]  # nothing else is put there
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.times.nbytes + sum(column.bytes for column in self.packed.values())
+
+    def rows(self, start: int, stop: int) -> PackedBlock:
+        """Return the rows from `start` up to `stop`; the arrays are views."""
+        if start == 0 and stop >= len(self):
+            return self
+        stop = min(stop, len(self))
+        columns = {key: column.part(start, stop) for key, column in self.packed.items()}
+        return PackedBlock(self.times[start:stop], columns)
+
+    def named(self, name: str) -> list[Any] | None:
+        """Refuse: the column was not packed."""
+        raise KeyError(name)
+
+    @property
+    def data(self) -> Sequence[Any]:
+        """Refuse: whole data are not packed."""
+        raise KeyError("data")
+
+    def beside(self, other: PackedBlock) -> PackedBlock:
+        """Return a block of the same events that has the columns of both."""
+        return PackedBlock(self.times, {**self.packed, **other.packed})
+
+
+def joined(blocks: Sequence[PackedBlock]) -> PackedBlock:
+    """Put blocks one behind the other; the columns are those that all have."""
+    if len(blocks) == 1:
+        return blocks[0]
+    keys = set(blocks[0].packed).intersection(*(block.packed for block in blocks[1:]))
+    times = np.concatenate([block.times for block in blocks])
+    return PackedBlock(times, {key: _joined([block.packed[key] for block in blocks]) for key in keys})
+
+
+class PackedColumn(Column):
+    """A column of n rows as arrays.
+
+    ``kinds``: uint8, shape (n,). ``numbers``: float64, shape (n,). ``codes``: int32, shape (n,), places in
+    ``texts``, -1 for no text; None where no row has one. ``kept``: the values that arrays do not tell.
+    ``origin``: of the rows where a filter's path meets an array.
+    """
+
+    def __init__(
+        self,
+        kinds: Kinds,
+        numbers: Floats,
+        codes: Codes | None,
+        texts: Sequence[str],
+        kept: Kept,
+        origin: Kept,
+        rest: Path,
+        *,
+        whole: bool,
+    ) -> None:
+        super().__init__(_Values(self), origin, rest, whole=whole)
+        self.kinds = kinds
+        self.numbers = numbers
+        self.codes = codes
+        self.texts = texts
+        self.kept = kept
+        self.origins = origin
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        arrays: list[npt.NDArray[Any]] = [self.kinds, self.numbers]
+        if self.codes is not None:
+            arrays.append(self.codes)
+        texts = _TEXT_BYTES * len(self.texts) + sum(map(len, self.texts))
+        kept = _KEPT_BYTES * (len(self.kept) + len(self.origins))
+        return sum(array.nbytes for array in arrays if array.strides != (0,)) + texts + kept
+
+    def at(self, rows: Rows) -> Sequence[Any]:
+        """Return the values of some rows, in ascending order; equal numbers may be of another class."""
+        kinds = self.kinds[rows]
+        values: list[Any] = self.numbers[rows].tolist()
+        for kind, convert in ((Kind.NULL, None), (Kind.MISSING, ABSENT)):
+            for place in np.flatnonzero(kinds == kind).tolist():
+                values[place] = convert
+        for place in np.flatnonzero(kinds == Kind.BOOL).tolist():
+            values[place] = bool(values[place])
+        if self.codes is not None:
+            places = np.flatnonzero(kinds == Kind.STRING)
+            for place, code in zip(places.tolist(), self.codes[rows[places]].tolist(), strict=True):
+                values[place] = self.texts[code]
+        for place, row in self.kept.among(rows):
+            values[place] = self.kept[row]
+        return values
+
+    def text_codes(self, rows: Rows) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
+        """Number the different texts of some rows that have text; there may be texts that none has."""
+        if self.codes is None:
+            return np.zeros(0, dtype=np.int64), ()
+        return self.codes[rows].astype(np.int64), self.texts
+
+    def factorised(self, rows: Rows, key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
+        """Number the different keys of some rows' values, from the codes where all are texts."""
+        kinds = self.kinds[rows]
+        if self.codes is not None and (kinds == Kind.STRING).all():
+            codes = self.codes[rows]
+            used = np.flatnonzero(np.bincount(codes, minlength=len(self.texts)))
+            dense = np.zeros(len(self.texts), dtype=np.int64)
+            dense[used] = np.arange(len(used))
+            return dense[codes], [key_of(self.texts[code]) for code in used.tolist()]
+        if not len(self.kept) and (kinds == Kind.NUMBER).all():
+            numbers, places = np.unique(self.numbers[rows], return_inverse=True)
+            return places.astype(np.int64), [key_of(number) for number in numbers.tolist()]
+        return super().factorised(rows, key_of)
+
+    def part(self, start: int, stop: int) -> PackedColumn:
+        """Return the rows from `start` up to `stop`; the arrays are views."""
+        return PackedColumn(
+            self.kinds[start:stop],
+            self.numbers[start:stop],
+            None if self.codes is None else self.codes[start:stop],
+            self.texts,
+            self.kept.part(start, stop),
+            self.origins.part(start, stop),
+            self.rest,
+            whole=self.whole,
+        )
+
+
+class Kept(Sequence[Any]):
+    """Values of some rows: ``rows``, ascending, and a value for each; it is indexed by row."""
+
+    def __init__(self, rows: Rows, values: Sequence[Any]) -> None:
+        self.rows = rows
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, row: int) -> Any: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Any]: ...
+    def __getitem__(self, row: int | slice) -> Any:
+        place = int(np.searchsorted(self.rows, row))  # type: ignore[arg-type]  # no slice is asked for
+        return self.values[place]
+
+    def among(self, rows: Rows) -> list[tuple[int, int]]:
+        """Return (place, row) for each of some rows, ascending, that is kept."""
+        if not len(self.rows):
+            return []
+        places = np.flatnonzero(np.isin(rows, self.rows))
+        return list(zip(places.tolist(), rows[places].tolist(), strict=True))
+
+    def part(self, start: int, stop: int) -> Kept:
+        """Return what is kept of the rows from `start` up to `stop`, which become 0 and so on."""
+        if not len(self.rows):
+            return self
+        first, last = np.searchsorted(self.rows, (start, stop)).tolist()
+        return Kept(self.rows[first:last] - start, self.values[first:last])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Kept], lengths: Sequence[int]) -> Kept:
+        """Put what is kept of columns, each of so many rows, one behind the other."""
+        offsets = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        rows = [part.rows + offset for part, offset in zip(parts, offsets, strict=True)]
+        return cls(np.concatenate(rows), [value for part in parts for value in part.values])
+
+
+def pack(column: Column) -> PackedColumn:
+    """Return a column as arrays."""
+    kinds = column.kinds
+    present = set(np.unique(kinds).tolist())
+    numbers = (
+        column.numbers if present & {Kind.NUMBER, Kind.BOOL} else np.broadcast_to(_NO_NUMBER, kinds.shape)
+    )
+    codes, texts = _packed_texts(column) if Kind.STRING in present else (None, [])
+    told = (kinds == Kind.MISSING) | (kinds == Kind.NULL) | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
+    if Kind.NUMBER in present:
+        told |= (kinds == Kind.NUMBER) & (np.abs(numbers) < EXACT_BOUND)
+    arrays = np.flatnonzero(kinds == Kind.ARRAY) if len(column.origin) else np.zeros(0, dtype=np.intp)
+    return PackedColumn(
+        np.broadcast_to(np.uint8(present.pop()), kinds.shape) if len(present) == 1 else kinds,
+        numbers,
+        codes,
+        texts,
+        _kept(column.values, np.flatnonzero(~told)),
+        _kept(column.origin, arrays),
+        column.rest,
+        whole=column.whole,
+    )
+
+
+def _kept(values: Sequence[Any], rows: Rows) -> Kept:
+    return Kept(rows, [values[row] for row in rows.tolist()])
+
+
+def _packed_texts(column: Column) -> tuple[Codes, list[str]]:
+    rows = np.flatnonzero(column.kinds == Kind.STRING)
+    codes = np.full(len(column.kinds), -1, dtype=np.int32)
+    codes[rows], texts = column.text_codes(rows)
+    return codes, list(texts)
+
+
+def _joined(columns: Sequence[PackedColumn]) -> PackedColumn:
+    lengths = [len(column.kinds) for column in columns]
+    codes, texts = _joined_texts(columns)
+    return PackedColumn(
+        np.concatenate([column.kinds for column in columns]),
+        np.concatenate([column.numbers for column in columns]),
+        codes,
+        texts,
+        Kept.joined([column.kept for column in columns], lengths),
+        Kept.joined([column.origins for column in columns], lengths),
+        columns[0].rest,
+        whole=all(column.whole for column in columns),
+    )
+
+
+def _joined_texts(columns: Sequence[PackedColumn]) -> tuple[Codes | None, Sequence[str]]:
+    if all(column.codes is None for column in columns):
+        return None, ()
+    places: dict[str, int] = {}
+    parts = []
+    for column in columns:
+        if column.codes is None:
+            parts.append(np.full(len(column.kinds), -1, dtype=np.int32))
+            continue
+        table = [places.setdefault(text, len(places)) for text in column.texts]
+        parts.append(np.array([*table, -1], dtype=np.int32)[column.codes])
+    return np.concatenate(parts), list(places)
+
+
+class _Values(Sequence[Any]):
+    """The values of a packed column, one at a time."""
+
+    def __init__(self, column: PackedColumn) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column.kinds)
+
+    @overload
+    def __getitem__(self, row: int) -> Any: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Any]: ...
+    def __getitem__(self, row: int | slice) -> Any:
+        rows = np.arange(len(self))[row] if isinstance(row, slice) else np.array([row])
+        found = self._column.at(rows)
+        return found if isinstance(row, slice) else found[0]
