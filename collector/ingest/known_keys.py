@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from collector.ingest.intakes import has_spool
-from cube import private
+from cube import files
 from cube.errors import InvalidSettings, Unavailable
 from cube.model.environment import Key
 from cube.settings import CollectorSettings
@@ -53,8 +53,8 @@ class KnownKeys:
     def write(self, keys: Sequence[Key]) -> bool:
         """Keep these from now on; return whether that could be written. Where not, that is logged once."""
         try:
-            private.make_directory(self._path.parent)
-            private.write(self._path, msgspec.json.encode(keys))
+            files.make_directory(self._path.parent)
+            files.write(self._path, msgspec.json.encode(keys))
         except OSError as error:
             self._note(error)
             return False

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import click
 
-from cube import private
+from cube import files
 from cube.cli.json_lines import Line, read_lines
 from cube.cli.key_option import key_option
 from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt, unwritable
@@ -144,7 +144,7 @@ def _recreated(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
     if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
         raise InvalidRequest(f"Got {path} as FILE and for --skip-bad; accepted are two files.")
     try:
-        private.make_file(path)  # not `write`, which would put a file in the place of a device
+        files.make_file(path)  # not `write`, which would put a file in the place of a device
         opened = path.open("wb")
     except OSError as error:
         raise unwritable(str(path), error) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from cube import private
+from cube import files
 from cube.cli.databases import STORE
 from cube.cli.readiness import until_ready
 from cube.errors import InvalidSettings
@@ -135,7 +135,7 @@ def serve(
     StoreUrl.parse(plan.store)
     if ready_file is not None:
         with _ready(ready_file):
-            private.remove(ready_file)  # whoever waits for it must not find an old one
+            files.remove(ready_file)  # whoever waits for it must not find an old one
     asyncio.run(_serve(plan, ready_file))
 
 
@@ -177,7 +177,7 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
         _announce(addresses)
         if ready_file is not None:
             with _ready(ready_file):
-                private.write(ready_file, json.dumps(addresses).encode() + b"\n")
+                files.write(ready_file, json.dumps(addresses).encode() + b"\n")
         await asyncio.gather(*kept)
 
 

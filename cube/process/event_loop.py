@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from cube import json_text, private
+from cube import files, json_text
 from cube.errors import InvalidSettings
 from cube.process.logs import log_loop_fault
 from cube.process.memory import bound_arenas
@@ -53,7 +53,7 @@ def tell_ready(path: str, addresses: Mapping[str, str]) -> None:
     """
     if path:
         try:
-            private.write(Path(path), json_text.encode(addresses) + b"\n")
+            files.write(Path(path), json_text.encode(addresses) + b"\n")
         except OSError as error:
             raise InvalidSettings(f"The ready file {path} cannot be written: {error.strerror}.") from None
     _notify("READY=1")

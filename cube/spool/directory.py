@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cube import private
+from cube import files
 from cube.errors import InvalidSettings, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def prepare(directory: Path) -> None:
     """Make the directory durably; raises `InvalidSettings` where it cannot be used."""
     try:
         missing = not directory.exists()
-        private.make_directory(directory)
+        files.make_directory(directory)
         if missing:
             _sync(directory.parent)
         if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from cube import private
+from cube import files
 from cube.errors import Overloaded, Unavailable
 from cube.placement import Placement
 from cube.spool.faults import DamagedFile, answering
@@ -73,7 +73,7 @@ class SpoolFile:
         self._begin = 0  # no record up to this number is to be delivered
         self._hidden: dict[int, str | None] = {}  # number -> why it is set aside; None: delivered
         with answering(path):
-            private.make_file(path)
+            files.make_file(path)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cube import private
+from cube import files
 from cube.errors import Unavailable
 
 BUSY_TIMEOUT_SECONDS = 10.0
@@ -40,7 +40,7 @@ def connect(
     ``synchronous``: "FULL" or "OFF". ``busy_seconds``: how long it waits for another's lock.
     Created if it is not there, for its owner alone. Raises `sqlite3.Error`.
     """
-    private.make_file(path)
+    files.make_file(path)
     connection = sqlite3.connect(
         path,
         timeout=busy_seconds,

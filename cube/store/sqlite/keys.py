@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from cube import private
+from cube import files
 from cube.errors import InvalidRequest, Unavailable
 from cube.model.environment import Key, Scope
 from cube.store.sqlite.database import answering, connect, immediate
@@ -45,7 +45,7 @@ class SqliteKeys:
 
     async def add(self, key: Key) -> None:
         """Store a key durably, in a directory that is made if it is missing."""
-        await asyncio.to_thread(private.make_directory, self._path.parent)
+        await asyncio.to_thread(files.make_directory, self._path.parent)
         await asyncio.to_thread(self._run, lambda connection: _add(connection, key))
 
     async def revoke(self, environment: str, id: str) -> bool:

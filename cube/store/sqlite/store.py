@@ -7,7 +7,7 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
-from cube import private
+from cube import files
 from cube.errors import Unavailable
 from cube.store.sqlite import catalog, probe
 from cube.store.sqlite.checkpoint import USUAL, Checkpoint, LogBounds
@@ -74,7 +74,7 @@ def _open(directory: Path | str, database: str, log: LogBounds) -> SqliteStore:
             f" {'.'.join(map(str, OLDEST_SQLITE))} or later: use another Python, or a MongoDB."
         )
     try:
-        private.make_directory(directory)
+        files.make_directory(directory)
     except OSError as error:
         raise Unavailable(
             f"The directory {directory} cannot be made ({error.strerror}):"

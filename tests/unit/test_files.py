@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cube import private
+from cube import files
 from cube.model.environment import DEFAULT, Environment, Key, digest
 from cube.model.event import Event
 from cube.spool import Spool
@@ -77,7 +77,7 @@ def test_a_directory_that_is_there_stays_as_it_is_and_it_is_said_where_others_ma
     for mode, said in ((0o755, False), (0o1777, False), (0o770, True)):
         tmp_path.chmod(mode)
         caplog.clear()
-        private.make_directory(tmp_path)
+        files.make_directory(tmp_path)
         assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
         assert ("others can put files into the directory" in caplog.text) is said
     tmp_path.chmod(0o700)
@@ -100,14 +100,14 @@ def test_a_pipe_stays_one_and_takes_what_is_written(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        private.remove(pipe)
-        private.write(pipe, b"ready")
+        files.remove(pipe)
+        files.write(pipe, b"ready")
         assert stat.S_ISFIFO(pipe.stat().st_mode)
         assert os.read(reader, 100) == b"ready"
     finally:
         os.close(reader)
     with pytest.raises(OSError, match="No such device"):  # nobody reads: not waited for
-        private.write(pipe, b"again")
+        files.write(pipe, b"again")
 
 
 def test_what_the_system_links_to_is_neither_replaced_nor_overwritten(tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_what_the_system_links_to_is_neither_replaced_nor_overwritten(tmp_path: 
         log.write(b"a line\n")
         log.flush()
         link = Path(f"/dev/fd/{log.fileno()}")
-        private.remove(link)
-        private.write(link, b"ready\n")
+        files.remove(link)
+        files.write(link, b"ready\n")
         assert link.is_symlink()
     assert file.read_bytes() == b"a line\nready\n"
 
@@ -126,7 +126,7 @@ def test_a_link_of_ones_own_gives_way_to_a_file(tmp_path: Path) -> None:
     link, old = tmp_path / "link", tmp_path / "old"
     old.write_text("old")
     link.symlink_to(old)
-    private.write(link, b"new")
+    files.write(link, b"new")
     assert (link.read_text(), old.read_text(), link.is_symlink()) == ("new", "old", False)
-    private.remove(link)
+    files.remove(link)
     assert not link.exists()
