@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from cube import json_repair
 from cube.errors import InvalidRequest
-from cube.json_repair import Unrepresentable
 
 THREAD_BYTES = 256 * 1024
 """Longer texts should be decoded in a thread: 16 MiB take about 0.2 s, too long for the event loop."""
 
+MAX_DEPTH: Final = 500
+"""Levels that are kept of a text that the strict decoder refuses; an event's data may have a tenth."""
+
 _INDEX = re.compile(r"`\$\[([0-9]+)\]")
+_MAX_DIGITS: Final = 4_300  # as many as Python reads, for it takes quadratic time
+_MARK: Final = "\ufeff"
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]+|[\]}]', re.DOTALL)
+
+
+class Unrepresentable(float):
+    """A number beyond the range of a double: infinite, with the text that it was given as."""
+
+    __slots__ = ("text",)
+
+    def __new__(cls, text: str) -> Unrepresentable:
+        """Make it of a JSON number."""
+        number = super().__new__(cls, "-inf" if text.startswith("-") else "inf")
+        number.text = text[:80]
+        return number
+
+    text: str
+
+    def __repr__(self) -> str:
+        """Return the number as it was given."""
+        return self.text
 
 
 def decode(text: bytes | str) -> Any:
@@ -39,7 +63,7 @@ def decode_leniently(text: bytes | str) -> Any:
     What `decode` takes comes out the same. Beside it are read, so that `cube.model.event.Event.parse` refuses
     the one event that has them and names their place: ``NaN`` and ``Infinity`` (floats), numbers that no
     double holds (`Unrepresentable`, a float), half a surrogate pair and bytes that are not UTF-8 (lone
-    surrogates), and any nesting (deeper than `json_repair.MAX_DEPTH`, ten times as deep as data may be,
+    surrogates), and any nesting (deeper than `MAX_DEPTH`, ten times as deep as data may be,
     it is emptied). A byte order mark, and control characters in text, do no harm and are accepted.
 
     Raises `InvalidRequest`, with the line and column, for what does not have the form of JSON.
@@ -47,7 +71,7 @@ def decode_leniently(text: bytes | str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return json_repair.decode(text)
+        return _repaired(text)
 
 
 def convert_leniently(text: bytes | str, kind: Any) -> Any:
@@ -58,7 +82,7 @@ def convert_leniently(text: bytes | str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return convert(json_repair.decode(text), kind)
+        return convert(_repaired(text), kind)
 
 
 def convert(value: Any, kind: Any) -> Any:
@@ -86,6 +110,57 @@ def encode_ordered(value: Any) -> bytes:
 def storable(text: str) -> str:
     """Return a text with U+FFFD for each lone surrogate, which no UTF-8 can have."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _repaired(text: bytes | str) -> Any:
+    """Read what a strict decoder refuses as far as it has the form of JSON; takes several times as long.
+
+    Python's own decoder reads what JSON writers get wrong most often; the rest is prepared for it here.
+    """
+    if not isinstance(text, str):
+        # Bytes that are not UTF-8 become lone surrogates, as half a pair in an escape does.
+        text = bytes(text).decode("utf-8", "surrogateescape")
+    text = text.removeprefix(_MARK)
+    try:
+        try:
+            return _DECODER.decode(text)
+        except RecursionError:
+            return _DECODER.decode(_shallow(text))
+    except RecursionError:
+        raise InvalidRequest("The JSON is nested too deeply to be read.") from None
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise InvalidRequest(
+            f"The text is not JSON that can be read: {reason} at line {error.lineno}, column {error.colno}."
+        ) from None
+
+
+def _shallow(text: str) -> str:
+    """Return a text whose arrays and objects at `MAX_DEPTH` are empty; what is above them is as it was."""
+    kept: list[str] = []
+    depth = start = 0
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark[0] in "[{":
+            if depth < MAX_DEPTH <= depth + len(mark):
+                kept.append(text[start : token.start() + MAX_DEPTH - depth])
+            depth += len(mark)
+        elif mark[0] in "]}":
+            if depth == MAX_DEPTH:
+                start = token.start()
+            depth -= 1
+    if depth < MAX_DEPTH:
+        kept.append(text[start:])
+    return "".join(kept)
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= _MAX_DIGITS else Unrepresentable(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else Unrepresentable(text)
 
 
 def _refused(error: msgspec.DecodeError) -> InvalidRequest:
@@ -119,3 +194,4 @@ def _text_of(value: Any) -> str:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_text_of)
 _ORDERED = msgspec.json.Encoder(enc_hook=_text_of, order="deterministic")
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, strict=False)

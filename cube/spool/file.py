@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cube import files
 from cube.errors import Overloaded, Unavailable
-from cube.placement import Placement
+from cube.files import Placement
 from cube.spool.faults import DamagedFile, answering
 from cube.spool.record import Record, Row
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from cube.errors import Unavailable
-from cube.placement import Presence
+from cube.files import Presence
 from cube.spool.faults import RETRY_AFTER_SECONDS
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cube import json_repair, json_text
+from cube import json_text
 from cube.errors import InvalidRequest
 
 
@@ -91,7 +91,7 @@ def test_what_is_nested_too_deeply_is_emptied_and_its_neighbours_are_not(
     while found:
         found = found[0] if isinstance(found, list) else next(iter(found.values()))
         depth += 1
-    assert depth == json_repair.MAX_DEPTH - 1
+    assert depth == json_text.MAX_DEPTH - 1
 
 
 def test_what_json_does_not_have_is_a_fault() -> None:

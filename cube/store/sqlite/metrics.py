@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
+from cube.files import Presence
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, Tier
-from cube.placement import Presence
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 from cube.store.sqlite import expiry, packing
 from cube.store.sqlite.cache import CacheFile

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from cube.errors import Unavailable
-from cube.placement import Presence
+from cube.files import Presence
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
-from cube.placement import Presence
+from cube.files import Presence
 from cube.store.sqlite.database import answering
 from cube.store.sqlite.snapshots import Snapshots
 

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from cube.errors import CubeError, Unavailable
-from cube.placement import Presence
+from cube.files import Presence
 from cube.store.sqlite.database import answering, immediate
 
 GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
