@@ -36,11 +36,11 @@ from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan
 from evaluator.engine.series import Bounds
-from evaluator.instrumentation import Figures
+from evaluator.instrumentation import QueryCounters
 from evaluator.query.queries import Defaults
 from evaluator.scheduling.deadline import Deadline
-from evaluator.scheduling.scheduler import OVERRUNS, Turns
-from evaluator.scheduling.send_queue import Passes
+from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
+from evaluator.scheduling.send_queue import SendQueue
 from evaluator.scheduling.threads import Clock
 from evaluator.streams.event_streams import Streams
 from evaluator.streams.live_metrics import Live
@@ -62,10 +62,10 @@ _SOCKET = (
 
 def routes(desks: Desks, limits: EvaluatorLimits, telemetry: Telemetry, ready: Ready) -> tuple[Route, ...]:
     """Return all that the evaluator answers."""
-    passes = Passes()
+    send_queue = SendQueue()
 
     def requests(feed: Feed) -> Talk:
-        return partial(Requests, feed, limits.requests, passes)
+        return partial(Requests, feed, limits.requests, send_queue)
 
     events, metrics, types = description.operations(
         GetEvents(desks), GetMetrics(desks), GetTypes(desks), limits.rows
@@ -112,10 +112,10 @@ class Evaluator:
             else {}
         )
         self._gate = gate
-        self._figures = Figures(registry)
+        self._counters = QueryCounters(registry)
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.answers(settings.http.answers_bytes)
-        self._turns = Turns(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
+        self._scheduler = Scheduler(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
         self._desks = {name: self._desk(name, store, settings, clock) for name, store in stores.items()}
         self._server = self._serve(stores, gate, settings)
 
@@ -143,22 +143,22 @@ class Evaluator:
         bounds, stream = Bounds.of(settings.limits), settings.stream
         pyramid = Pyramid(
             store,
-            ColumnScan(self._executor, bounds, self._figures),
-            turns=self._turns,
+            ColumnScan(self._executor, bounds, self._counters),
+            scheduler=self._scheduler,
             bounds=bounds,
-            figures=self._figures,
+            counters=self._counters,
             on_computed=None if own is None else own.computed,
         )
-        evaluation = Evaluation(pyramid, self._turns, bounds)
-        deadline = Deadline(bounds.seconds, self._figures)
+        evaluation = Evaluation(pyramid, self._scheduler, bounds)
+        deadline = Deadline(bounds.seconds, self._counters)
         return Desk(
             store,
             evaluation,
             Live(pyramid, evaluation, deadline, clock, stream.poll_ms),
-            Streams(Means(store.events, pyramid.build, self._turns, bounds, clock, stream.poll_ms)),
+            Streams(Means(store.events, pyramid.build, self._scheduler, bounds, clock, stream.poll_ms)),
             Defaults(settings.limits.rows, stream.delay_ms, stream.late_ms),
             clock,
-            self._turns,
+            self._scheduler,
             bounds,
             deadline,
             self._answers,

@@ -1,4 +1,4 @@
-"""Figures: what the evaluator did for its answers, and what it refused."""
+"""Counters: what the evaluator did for its answers, and what it refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter
 from evaluator.query.limits import reason_of
 
 
-class Figures:
+class QueryCounters:
     """Counts the work of all queries of a process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -40,8 +40,8 @@ from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan
 from evaluator.engine.series import Bounds, Series
-from evaluator.instrumentation import Figures
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.instrumentation import QueryCounters
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.gates import open_gate
 
 DAY = instant.parse("2011-07-18T00:00Z")
@@ -190,11 +190,11 @@ class Bench:
     def __init__(self, store: Store, executor: ThreadPoolExecutor, bounds: Bounds | None = None) -> None:
         self.store = store
         self.seen = Recorder(store)
-        bounds, figures = bounds or Bounds(), Figures(CollectorRegistry())
-        self.turns = Turns()
-        scan = ColumnScan(executor, bounds, figures)
-        self.pyramid = Pyramid(self.seen, scan, turns=self.turns, bounds=bounds, figures=figures)
-        self.evaluation = Evaluation(self.pyramid, self.turns, bounds)
+        bounds, counters = bounds or Bounds(), QueryCounters(CollectorRegistry())
+        self.scheduler = Scheduler()
+        scan = ColumnScan(executor, bounds, counters)
+        self.pyramid = Pyramid(self.seen, scan, scheduler=self.scheduler, bounds=bounds, counters=counters)
+        self.evaluation = Evaluation(self.pyramid, self.scheduler, bounds)
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""
@@ -204,7 +204,7 @@ class Bench:
     async def series(self, expression: str, step: int, start: int, stop: int) -> Series:
         tier = TIERS[step]
         span = tier.cover(Span(start, stop))
-        return await self.evaluation.evaluate(parse_metric(expression), tier, span, Effort())
+        return await self.evaluation.evaluate(parse_metric(expression), tier, span, QueryCost())
 
     async def values(self, expression: str, step: int, start: int, stop: int) -> list[float | None]:
         """The values of an expression without groups."""

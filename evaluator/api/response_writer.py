@@ -13,7 +13,7 @@ from cube.store.ports import TimeSlice
 from cube.store.slices import in_thread
 from cube.web import Growing, Unfinished
 from evaluator.api.rows import Row
-from evaluator.query.limits import Displaced, TooMuch
+from evaluator.query.limits import AnswerDropped, LimitExceeded
 
 T = TypeVar("T")
 Show: TypeAlias = Callable[[Row], Mapping[str, Any]]
@@ -37,7 +37,7 @@ class Pieces:
 
     ``answers``: bounds what all answers hold together, from when they grow; what this one holds is given
     back at the end of a ``with`` block. Where others need the room more, ``rows`` are dropped, and what
-    would add to them raises `Displaced`.
+    would add to them raises `AnswerDropped`.
     """
 
     def __init__(self, bound: int, answers: Unfinished | None = None) -> None:
@@ -45,7 +45,7 @@ class Pieces:
         self._bound = bound
         self.size = 0
         self._untold = 0
-        self._growing = None if answers is None else Growing(answers, self._drop, Displaced)
+        self._growing = None if answers is None else Growing(answers, self._drop, AnswerDropped)
         self._give_up: Callable[[], object] | None = None
 
     def __enter__(self) -> Pieces:
@@ -70,7 +70,7 @@ class Pieces:
             self._give_up = None
 
     def hold(self, more: int) -> None:
-        """Hold so many bytes more, or less, beside the rows; raises `Displaced` as `add` does."""
+        """Hold so many bytes more, or less, beside the rows; raises `AnswerDropped` as `add` does."""
         if self._growing is None:
             return
         if more > 0:
@@ -79,7 +79,7 @@ class Pieces:
             self._growing.shrink(-more)
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write some rows; raises `TooMuch` over the bound."""
+        """Write some rows; raises `LimitExceeded` over the bound."""
         for row in rows:
             text = json_text.encode(row)
             self._add(len(text) + 1)
@@ -93,7 +93,7 @@ class Pieces:
             self._add(len(json_text.encode(row)) + 1)
 
     def array(self) -> bytes:
-        """Return the rows as one JSON array; they are held no more. Raises `Displaced` as `add` does."""
+        """Return the rows as one JSON array; they are held no more. Raises `AnswerDropped` as `add` does."""
         self._grow(self.size)
         self.complete()
         text = b"[" + b",".join(self.rows) + b"]"
@@ -101,7 +101,7 @@ class Pieces:
         return text
 
     def complete(self) -> None:
-        """Have all rows: they are not dropped any more. Raises `Displaced` where they were."""
+        """Have all rows: they are not dropped any more. Raises `AnswerDropped` where they were."""
         self._tell()
         if self._growing is not None:
             self._growing.complete()
@@ -119,7 +119,7 @@ class Pieces:
 
     def _add(self, size: int) -> None:
         if self.size + size > self._bound:
-            raise TooMuch(
+            raise LimitExceeded(
                 f"The answer has more than {self._bound} bytes of JSON, which is the limit:"
                 " take a shorter span or a lower limit, or name the fields that you need.",
                 reason="bytes",

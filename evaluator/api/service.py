@@ -21,7 +21,7 @@ from evaluator.engine.series import Bounds
 from evaluator.query.queries import Defaults, EventQuery, MetricQuery
 from evaluator.query.restriction import Restriction
 from evaluator.scheduling.deadline import Deadline
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from evaluator.scheduling.threads import Clock
 from evaluator.streams.event_streams import Streams
 from evaluator.streams.live_metrics import Live
@@ -44,7 +44,7 @@ class Desk:
     streams: Streams
     defaults: Defaults
     clock: Clock
-    turns: Turns
+    scheduler: Scheduler
     bounds: Bounds
     deadline: Deadline
     answers: Unfinished
@@ -77,14 +77,14 @@ class Desk:
     async def write_metrics(self, query: MetricQuery, pieces: Pieces, show: Show = same) -> None:
         """Write what `show` makes of the rows of a metric query, ascending.
 
-        Raises `OutOfTime` or `TooMuch` where the query is over its bounds, `Displaced` where all
+        Raises `DeadlineExceeded` or `LimitExceeded` where the query is over its limits, `AnswerDropped`
         answers are.
         """
-        effort = Effort(query.span.stop - query.span.start)
+        cost = QueryCost(query.span.stop - query.span.start)
         async with self.deadline.query(), pieces.growing():
-            parts = await self._metric_parts(query, effort)
+            parts = await self._metric_parts(query, cost)
             rows = (map(show, part) for part in parts)
-            async with aclosing(paced(map(pieces.add, rows), partial(self.turns.turn, effort))) as written:
+            async with aclosing(paced(map(pieces.add, rows), partial(self.scheduler.turn, cost))) as written:
                 async for _ in written:
                     continue
 
@@ -97,7 +97,7 @@ class Desk:
         async with (
             self.deadline.query(),
             pieces.growing(),
-            self.turns.part(Effort(stop - query.start)) as time_slice,
+            self.scheduler.part(QueryCost(stop - query.start)) as time_slice,
             self.store.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
             aclosing(
                 find(
@@ -120,17 +120,17 @@ class Desk:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
 
-    async def _metric_parts(self, query: MetricQuery, effort: Effort) -> Iterator[list[Row]]:
+    async def _metric_parts(self, query: MetricQuery, cost: QueryCost) -> Iterator[list[Row]]:
         if not query.span:
             return iter(())
-        series = await self.evaluation.evaluate(query.expression, query.tier, query.span, effort)
+        series = await self.evaluation.evaluate(query.expression, query.tier, query.span, cost)
         return metric_parts(series, query.tier, query.span)
 
     async def _parse(self, raw: Mapping[str, Any], parse: Callable[[], T]) -> T:
         expression = raw.get("expression")
         if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:
             return parse()
-        async with self.turns.turn(Effort()):
+        async with self.scheduler.turn(QueryCost()):
             return await in_thread(None, parse)
 
 

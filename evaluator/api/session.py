@@ -15,7 +15,7 @@ from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Link
 from evaluator.api.response_writer import Pieces
-from evaluator.scheduling.send_queue import Passes
+from evaluator.scheduling.send_queue import SendQueue
 
 SENT_TOGETHER = 20
 """Messages sent in one pass of the event loop: about a millisecond's worth."""
@@ -30,12 +30,12 @@ ANSWERS = 4
 class Channel:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_id", "_link", "_passes", "answers")
+    __slots__ = ("_id", "_link", "_send_queue", "answers")
 
-    def __init__(self, link: Link, id: Any, passes: Passes, answers: asyncio.Semaphore) -> None:
+    def __init__(self, link: Link, id: Any, send_queue: SendQueue, answers: asyncio.Semaphore) -> None:
         self._link = link
         self._id = id
-        self._passes = passes
+        self._send_queue = send_queue
         self.answers: Final = answers
         """What takes one of the socket's places for large answers."""
 
@@ -90,7 +90,7 @@ class Channel:
     async def _send_some(self, values: Iterable[Any]) -> None:
         for number, value in enumerate(values):
             if number % SENT_TOGETHER == 0:
-                await self._passes.next()
+                await self._send_queue.next()
             await self._link.send(value)
 
 
@@ -108,13 +108,13 @@ class Requests:
     """The conversation of one socket: its requests, each a task of its own.
 
     At most ``limit`` run at once, and `ANSWERS` of those whose answers are held in memory until they are
-    sent. ``passes``: shared by all sockets. The socket's end is theirs.
+    sent. ``send_queue``: shared by all sockets. The socket's end is theirs.
     """
 
-    def __init__(self, feed: Feed, limit: int, passes: Passes, link: Link) -> None:
+    def __init__(self, feed: Feed, limit: int, send_queue: SendQueue, link: Link) -> None:
         self._feed = feed
         self._limit = limit
-        self._passes = passes
+        self._send_queue = send_queue
         self._answers = asyncio.Semaphore(ANSWERS)
         self._link = link
         self._running: dict[bytes | object, _Running] = {}
@@ -127,7 +127,7 @@ class Requests:
             raise InvalidRequest(
                 "Got a message that is not an object; accepted is {expression, start, stop, …}."
             )
-        channel = Channel(self._link, raw.get("id", ABSENT), self._passes, self._answers)
+        channel = Channel(self._link, raw.get("id", ABSENT), self._send_queue, self._answers)
         try:
             if raw.get("cancel") is True:
                 await self._cancel(raw, channel)

@@ -1,4 +1,4 @@
-"""Gathering: the partial results of a scan, merged and weighed as they come."""
+"""Accumulation: the partial results of a scan, merged and weighed as they come."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
 from evaluator.engine.codec import GroupKey, State, merge_states
 from evaluator.engine.series import Bounds
-from evaluator.query.limits import TooMuch
+from evaluator.query.limits import LimitExceeded
 
 ENTRY_BYTES = 128
 """About what an entry of a tally, or a group's partial, takes in memory beside its text."""
 
 
-class Gathering:
+class Accumulator:
     """The states of a scan's buckets, out of those of its slices, which come in order of time.
 
     Neighbours are merged as soon as they hold as many slices as each other: every state is merged a few
-    times, and few wait. Raises `TooMuch` where there are too many groups, or all states together are
+    times, and few wait. Raises `LimitExceeded` where there are too many groups, or all states together are
     over the bound of memory.
     """
 
@@ -69,9 +69,9 @@ class _Run(NamedTuple):
 
 
 def check_memory(held: int, bounds: Bounds) -> None:
-    """Raise `TooMuch` where a query holds more bytes than it may."""
+    """Raise `LimitExceeded` where a query holds more bytes than it may."""
     if held > bounds.memory:
-        raise TooMuch(
+        raise LimitExceeded(
             f"The query would hold more than {bounds.memory} bytes of partial results, which is the limit:"
             f" take a shorter span, fewer groups, or a reduce other than {_growing()}.",
             reason="memory",

@@ -9,11 +9,11 @@ from cube.model.span import Span
 from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
 from cube.store.slices import in_thread
 from evaluator.engine import codec
-from evaluator.engine.accumulator import Gathering
-from evaluator.engine.job import Job, States, combine, decode, encode, slices
+from evaluator.engine.accumulator import Accumulator
+from evaluator.engine.job import ReductionJob, States, combine, decode, encode, slices
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.series import Bounds
-from evaluator.engine.single_flight import Contents, Gaps
+from evaluator.engine.single_flight import Encoded, Gaps
 
 T = TypeVar("T")
 
@@ -30,18 +30,18 @@ class Computation:
         self._time_slice = time_slice
         self._bounds = bounds
 
-    async def contents(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> Contents:
+    async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their values."""
         return await self._save(job, gaps, await self._states(job, gaps, eventful))
 
-    async def foreign(self, job: Job, span: Span) -> Contents:
+    async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
         states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._time_slice)
         kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
         values, _ = await self._turn(encode, job.reduction, kept)
         return values
 
-    async def _states(self, job: Job, gaps: Gaps, eventful: Collection[int]) -> States:
+    async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
         if job.tier.finer is not None:
             return await self._merge(job, job.finer(job.tier.finer), gaps)
@@ -52,7 +52,7 @@ class Computation:
         states.update({bucket: found.get(bucket, {}) for bucket in fresh})
         return states
 
-    async def _merge(self, job: Job, finer: Job, gaps: Gaps) -> States:
+    async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         """Build the states of some gaps from the finer tier, whose revisions are read only now."""
         span = Span(min(gaps), max(gaps) + job.tier.step)
         revisions = await self._session.revisions(job.reduction.type, finer.tier, span)
@@ -68,7 +68,7 @@ class Computation:
             for bucket, content in finer.believed(found, numbers).items()
             if job.tier.floor(bucket) in gaps
         }
-        gathering = Gathering(job.reduction, self._bounds)  # merges as they come, so that few are held
+        accumulator = Accumulator(job.reduction, self._bounds)  # merges as they come, so that few are held
         for part in slices(numbers, finer):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
             states: States = dict(await self._turn(decode, job.reduction, some)) if some else {}
@@ -77,11 +77,11 @@ class Computation:
                 fresh = await self._states(finer, missing, revisions.numbers)
                 await self._save(finer, missing, fresh)
                 states |= fresh
-            lost |= await self._turn(_gather, gathering, job, states)
+            lost |= await self._turn(_accumulate, accumulator, job, states)
         states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
-        return states | await self._turn(gathering.states) | lost
+        return states | await self._turn(accumulator.states) | lost
 
-    async def _save(self, job: Job, gaps: Gaps, states: States) -> Contents:
+    async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
         values, partials = await self._turn(encode, job.reduction, states)
         if job.tier.cached:
@@ -101,10 +101,10 @@ class Computation:
             return await in_thread(None, work, *arguments)
 
 
-def _gather(gathering: Gathering, job: Job, finer: States) -> States:
+def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> States:
     """Take some finer states in; return the buckets that they show to be lost."""
     merged = combine(job, finer)
-    gathering.add({bucket: state for bucket, state in merged.items() if state is not None})
+    accumulator.add({bucket: state for bucket, state in merged.items() if state is not None})
     return {bucket: state for bucket, state in merged.items() if state is None}
 
 

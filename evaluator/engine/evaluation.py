@@ -11,7 +11,7 @@ from cube.model.tier import Tier
 from cube.store.slices import in_thread
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import Bounds, Series, compute, reductions
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 
 AT_ONCE = 2
 """So many reductions of one expression are measured at once: one computes while the other waits."""
@@ -20,12 +20,12 @@ AT_ONCE = 2
 class Evaluation:
     """Evaluates metric expressions on a pyramid."""
 
-    def __init__(self, pyramid: Pyramid, turns: Turns, bounds: Bounds) -> None:
+    def __init__(self, pyramid: Pyramid, scheduler: Scheduler, bounds: Bounds) -> None:
         self._pyramid = pyramid
-        self._turns = turns
+        self._scheduler = scheduler
         self._bounds = bounds
 
-    async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span, effort: Effort) -> Series:
+    async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
         """Return the series of an expression over an aligned span.
 
         Raises `InvalidQuery` over the bounds, `Unavailable` where the store does not answer.
@@ -33,9 +33,9 @@ class Evaluation:
         buckets = len(tier.buckets(span))
         self._bounds.check(buckets, 0)
         wanted = {print_expression(reduction): reduction for reduction in reductions(expression)}
-        measured = await self._measure(wanted, tier, span, effort)
+        measured = await self._measure(wanted, tier, span, cost)
         if any(series.groups is not None for series in measured.values()):
-            async with self._turns.turn(effort):
+            async with self._scheduler.turn(cost):
                 return await in_thread(None, compute, expression, buckets, measured, self._bounds)
         return compute(expression, buckets, measured, self._bounds)
 
@@ -44,17 +44,17 @@ class Evaluation:
         await self._pyramid.close()
 
     async def _measure(
-        self, wanted: dict[str, Reduction], tier: Tier, span: Span, effort: Effort
+        self, wanted: dict[str, Reduction], tier: Tier, span: Span, cost: QueryCost
     ) -> dict[str, Series]:
         """Measure `AT_ONCE` at a time; the first error ends the others."""
         if len(wanted) == 1:  # the common case, without the cost of tasks
             ((text, reduction),) = wanted.items()
-            return {text: await self._pyramid.measure(reduction, tier, span, effort)}
+            return {text: await self._pyramid.measure(reduction, tier, span, cost)}
         places = asyncio.Semaphore(AT_ONCE)
 
         async def measure(reduction: Reduction) -> Series:
             async with places:
-                return await self._pyramid.measure(reduction, tier, span, effort)
+                return await self._pyramid.measure(reduction, tier, span, cost)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from cube.model.tier import Tier
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine import codec
 from evaluator.engine.codec import State
-from evaluator.engine.single_flight import Contents, Gaps
+from evaluator.engine.single_flight import Encoded, Gaps
 
 SLICE = 4_096
 """So many finer buckets are computed at once, so that a long span takes no more memory than a short one."""
@@ -30,7 +30,7 @@ States: TypeAlias = "dict[int, State | None]"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReductionJob:
     """One reduction at one tier, and what is expired of its type."""
 
     reduction: Reduction
@@ -38,19 +38,19 @@ class Job:
     tier: Tier
     expired_before: int | None
 
-    def finer(self, tier: Tier) -> Job:
+    def finer(self, tier: Tier) -> ReductionJob:
         """Return the job of a finer tier."""
-        return Job(self.reduction, self.text, tier, self.expired_before)
+        return ReductionJob(self.reduction, self.text, tier, self.expired_before)
 
-    def expiring(self, before: int | None) -> Job:
+    def expiring(self, before: int | None) -> ReductionJob:
         """Return the job with another instant before which all is expired."""
-        return Job(self.reduction, self.text, self.tier, before)
+        return ReductionJob(self.reduction, self.text, self.tier, before)
 
     def is_expired(self, bucket: int) -> bool:
         """Tell whether a bucket's events are, or may be, gone."""
         return self.expired_before is not None and bucket < self.expired_before
 
-    def lost(self, numbers: Mapping[int, int], contents: Contents, span: Span) -> set[int]:
+    def lost(self, numbers: Mapping[int, int], contents: Encoded, span: Span) -> set[int]:
         """Return the buckets that have no value, though they had, or may have had, events."""
         lost = numbers.keys() - contents.keys()
         if self.expired_before is not None:
@@ -62,14 +62,14 @@ class Job:
         """Return the key of the job's cells of one kind."""
         return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
 
-    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Contents:
+    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Encoded:
         """Return the contents that count: of the same revision, whether the bucket is expired or not."""
         return {
             bucket: cell.content for bucket, cell in found.items() if numbers.get(bucket) == cell.revision
         }
 
 
-def slices(gaps: Gaps, job: Job) -> Iterator[Gaps]:
+def slices(gaps: Gaps, job: ReductionJob) -> Iterator[Gaps]:
     """Cut gaps into slices, each of which is computed at once, and kept when it is."""
     tier, reduction = job.tier, job.reduction
     is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
@@ -88,12 +88,12 @@ def slices(gaps: Gaps, job: Job) -> Iterator[Gaps]:
         yield part
 
 
-def decode(reduction: Reduction, contents: Contents) -> dict[int, State]:
+def decode(reduction: Reduction, contents: Encoded) -> dict[int, State]:
     """Return the states that cells of the reduction's `partial_kind` hold."""
     return {bucket: codec.decode_state(reduction, content) for bucket, content in contents.items()}
 
 
-def encode(reduction: Reduction, states: Mapping[int, State | None]) -> tuple[Contents, Contents]:
+def encode(reduction: Reduction, states: Mapping[int, State | None]) -> tuple[Encoded, Encoded]:
     """Return the "value" and the "partial" contents of the states that are not lost."""
     known = [(bucket, state) for bucket, state in states.items() if state is not None]
     values = {bucket: codec.encode_value(reduction, state) for bucket, state in known}
@@ -103,7 +103,7 @@ def encode(reduction: Reduction, states: Mapping[int, State | None]) -> tuple[Co
     return values, {bucket: content for bucket, content in partials if content is not None}
 
 
-def combine(job: Job, finer: States) -> States:
+def combine(job: ReductionJob, finer: States) -> States:
     """Merge finer states into those of the job's buckets they are of; one with a lost part is lost."""
     parts: dict[int, list[State]] = {}
     lost: set[int] = set()

@@ -21,13 +21,13 @@ from cube.store.slices import in_thread
 from evaluator.engine import codec
 from evaluator.engine.accumulator import check_memory
 from evaluator.engine.computation import Computation
-from evaluator.engine.job import Job, slices
+from evaluator.engine.job import ReductionJob, slices
 from evaluator.engine.scan import Scan
 from evaluator.engine.series import Bounds, Series, read_series
-from evaluator.engine.single_flight import Contents, Gaps, Part, Sharing
-from evaluator.instrumentation import Figures
+from evaluator.engine.single_flight import Encoded, FlightPart, Gaps, SingleFlight
+from evaluator.instrumentation import QueryCounters
 from evaluator.scheduling.deadline import within
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 
 _ASIDE = 2_000  # more buckets than these are put together in a thread
 
@@ -35,8 +35,8 @@ _ASIDE = 2_000  # more buckets than these are put together in a thread
 class Pyramid:
     """Measures reductions over one store; safe for any number of concurrent callers.
 
-    ``turns``: shared with the other pyramids of the process. ``on_computed`` is told the type, the
-    reduction's text and the milliseconds of each computation. ``sharing``: its computations in flight.
+    ``scheduler``: shared with the other pyramids of the process. ``on_computed`` is told the type, the
+    reduction's text and the milliseconds of each computation. ``flights``: its computations in flight.
     """
 
     def __init__(
@@ -44,36 +44,36 @@ class Pyramid:
         store: Store,
         scan: Scan,
         *,
-        turns: Turns,
+        scheduler: Scheduler,
         bounds: Bounds,
-        figures: Figures,
+        counters: QueryCounters,
         on_computed: Callable[[str, str, float], None] | None = None,
-        sharing: Sharing | None = None,
+        flights: SingleFlight | None = None,
     ) -> None:
         self._store = store
         self._scan = scan
-        self._sharing = Sharing() if sharing is None else sharing
+        self._flights = SingleFlight() if flights is None else flights
         self._builds: dict[str, asyncio.Task[None]] = {}
-        self._turns = turns
+        self._scheduler = scheduler
         self._bounds = bounds
-        self._figures = figures
+        self._counters = counters
         self._on_computed = on_computed
 
-    async def measure(self, reduction: Reduction, tier: Tier, span: Span, effort: Effort) -> Series:
-        """Return the values of a reduction in each bucket of an aligned span, as a part of a query's effort.
+    async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
+        """Return the values of a reduction in each bucket of an aligned span, as a part of a query's cost.
 
         They count every event that was acknowledged before the call. Warm, this takes two finds
         (revisions, and cached metrics) and reads no event.
 
-        Raises `TooMuch`, `OutOfTime` or `Crowded` over the bounds, `Unavailable` where the store does not
-        answer.
+        Raises `LimitExceeded`, `DeadlineExceeded` or `QueueFull` over the limits, `Unavailable` where
+        the store does not answer.
         """
         revisions = await self.revisions(reduction.type, tier, span)
-        job = Job(reduction, print_expression(reduction), tier, revisions.expired_before)
+        job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
         if revisions.foreign:
-            contents = await self._scan_foreign(job, span, effort)
+            contents = await self._scan_foreign(job, span, cost)
         elif revisions.numbers or revisions.expired_before is not None:
-            contents = await self._contents(job, revisions.numbers, span, effort)
+            contents = await self._contents(job, revisions.numbers, span, cost)
         else:
             contents = {}
 
@@ -81,7 +81,7 @@ class Pyramid:
         arguments = (reduction, tier, span, contents, lost, self._bounds)
         if len(contents) <= _ASIDE and reduction.group is None:
             return read_series(*arguments)
-        async with self._turns.turn(effort):
+        async with self._scheduler.turn(cost):
             return await in_thread(None, read_series, *arguments)
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
@@ -91,7 +91,7 @@ class Pyramid:
         """
         while True:
             async with (
-                self._turns.looks,
+                self._scheduler.looks,
                 self._store.events.read(ReadOptions(self._bounds.seconds)) as session,
             ):
                 revisions = await _read_revisions(session, type, tier, span)
@@ -118,56 +118,58 @@ class Pyramid:
             build.cancel()
         if builds:
             await asyncio.wait(builds)
-        await self._sharing.close()
+        await self._flights.close()
 
     def _end_build(self, type: str, build: asyncio.Task[None]) -> None:
         del self._builds[type]
         if not build.cancelled():
             build.exception()  # who waits raises it; nobody may be left to
 
-    async def _contents(self, job: Job, numbers: Mapping[int, int], span: Span, effort: Effort) -> Contents:
-        valid: Contents = {}
+    async def _contents(
+        self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+    ) -> Encoded:
+        valid: Encoded = {}
         if job.tier.cached:
             found = await self._store.metrics.read(job.key(codec.VALUE), job.tier, span)
             valid = job.believed(found, numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
-        self._figures.looked_up(len(valid), len(gaps))
+        self._counters.looked_up(len(valid), len(gaps))
         if gaps:
-            valid |= await self._sharing.contents(
+            valid |= await self._flights.contents(
                 (job.text, job.reduction.type, job.tier.step, job.expired_before),
                 gaps,
-                lambda some: self._compute(job, some, numbers, effort),
-                effort,
+                lambda some: self._compute(job, some, numbers, cost),
+                cost,
             )
             check_memory(sum(map(len, valid.values())), self._bounds)
         return valid
 
     async def _compute(
-        self, job: Job, gaps: Gaps, numbers: Mapping[int, int], effort: Effort
-    ) -> AsyncGenerator[Part, None]:
+        self, job: ReductionJob, gaps: Gaps, numbers: Mapping[int, int], cost: QueryCost
+    ) -> AsyncGenerator[FlightPart, None]:
         """Compute and save some buckets of the tier that is asked for, in a session of its own.
 
         Whole slices are kept, whatever comes after them; one that is cut leaves nothing.
         """
         began, held = time.monotonic(), 0
-        async with self._computation(effort) as computation:
+        async with self._computation(cost) as computation:
             for part in slices(gaps, job):
                 contents = await computation.contents(job, part, numbers)
                 held += sum(map(len, contents.values()))
                 check_memory(held, self._bounds)
-                yield Part(part, contents)
+                yield FlightPart(part, contents)
         if self._on_computed is not None:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
 
-    async def _scan_foreign(self, job: Job, span: Span, effort: Effort) -> Contents:
-        async with self._computation(effort) as computation:
+    async def _scan_foreign(self, job: ReductionJob, span: Span, cost: QueryCost) -> Encoded:
+        async with self._computation(cost) as computation:
             return await computation.foreign(job, span)
 
     @asynccontextmanager
-    async def _computation(self, effort: Effort) -> AsyncIterator[Computation]:
+    async def _computation(self, cost: QueryCost) -> AsyncIterator[Computation]:
         async with (
             within(self._bounds.seconds),
-            self._turns.part(effort) as time_slice,
+            self._scheduler.part(cost) as time_slice,
             self._store.events.read(ReadOptions(self._bounds.seconds, time_slice)) as session,
         ):
             yield Computation(self._store.metrics, self._scan, session, time_slice, self._bounds)

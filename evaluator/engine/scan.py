@@ -15,10 +15,10 @@ from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Slices, in_thread
-from evaluator.engine.accumulator import Gathering
+from evaluator.engine.accumulator import Accumulator
 from evaluator.engine.codec import State
 from evaluator.engine.series import Bounds
-from evaluator.instrumentation import Figures
+from evaluator.instrumentation import QueryCounters
 
 
 class Scan(Protocol):
@@ -34,7 +34,7 @@ class Scan(Protocol):
     ) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
 
-        What it computes is done in the turns that `time_slice` gives. Raises `TooMuch` over the bounds.
+        What it computes is done in the turns that `time_slice` gives. Raises `LimitExceeded` over the bounds.
         """
 
 
@@ -44,10 +44,10 @@ class ColumnScan:
     At most one block and the states are held at a time; the event loop only waits.
     """
 
-    def __init__(self, executor: Executor, bounds: Bounds, figures: Figures) -> None:
+    def __init__(self, executor: Executor, bounds: Bounds, counters: QueryCounters) -> None:
         self._executor = executor
         self._bounds = bounds
-        self._figures = figures
+        self._counters = counters
 
     async def states(
         self,
@@ -59,24 +59,24 @@ class ColumnScan:
     ) -> dict[int, State]:
         """Scan; see `Scan.states`. Raises what the store raises, and then has no result."""
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        gathering = Gathering(reduction, self._bounds)
+        accumulator = Accumulator(reduction, self._bounds)
         slices = Slices(time_slice, self._executor, searched=has_patterns(reduction))
-        take = partial(_take, gathering, reduction, tier)
+        take = partial(_take, accumulator, reduction, tier)
         for span in spans:
-            self._figures.scanned()
+            self._counters.scanned()
             # The ports promise an iterator; those of all stores are generators, which must be closed.
             blocks = cast("AsyncGenerator[Block, None]", session.scan(reduction.type, span, fields, ids=ids))
             async with aclosing(blocks):
                 async for block in blocks:
-                    self._figures.read(len(block))
+                    self._counters.read(len(block))
                     async for _ in slices.each(block, take):
                         continue
         async with time_slice():
-            return await in_thread(self._executor, gathering.states)
+            return await in_thread(self._executor, accumulator.states)
 
 
-def _take(gathering: Gathering, reduction: Reduction, tier: Tier, block: Block) -> None:
-    gathering.add(reduce_block(reduction, tier, block))
+def _take(accumulator: Accumulator, reduction: Reduction, tier: Tier, block: Block) -> None:
+    accumulator.add(reduce_block(reduction, tier, block))
 
 
 def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:

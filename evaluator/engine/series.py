@@ -20,7 +20,7 @@ from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.settings import EvaluatorLimits
 from evaluator.engine.codec import Floats, GroupKey, decode_groups, decode_values
-from evaluator.query.limits import TooMuch
+from evaluator.query.limits import LimitExceeded
 
 Operation: TypeAlias = "Callable[[Floats, Floats], Floats]"
 
@@ -52,25 +52,25 @@ class Bounds:
         )
 
     def check(self, buckets: int, groups: int) -> None:
-        """Raise `TooMuch` where an answer has too many groups or cells.
+        """Raise `LimitExceeded` where an answer has too many groups or cells.
 
         ``groups``: 0 without any; else what has been counted of them, which need not be all.
         """
         if groups > self.groups:
-            raise TooMuch(
+            raise LimitExceeded(
                 f"The expression has more than {self.groups} groups; accepted are {self.groups}:"
                 " filter, or group by another field.",
                 reason="groups",
                 field="expression",
             )
         if buckets > self.cells:
-            raise TooMuch(
+            raise LimitExceeded(
                 f"The answer has {buckets} buckets; accepted are {self.cells}:"
                 " take a shorter span or a larger step.",
                 reason="cells",
             )
         if buckets * groups > self.cells:
-            raise TooMuch(
+            raise LimitExceeded(
                 f"The answer has {buckets} buckets times {groups} groups or more; accepted are {self.cells}"
                 f" values together, with so many groups {self.cells // groups} buckets: take a shorter span,"
                 " a larger step or fewer groups.",

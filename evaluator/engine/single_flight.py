@@ -15,13 +15,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapp
 from contextlib import aclosing
 from typing import NamedTuple, TypeAlias
 
-from evaluator.query.limits import TooMuch
-from evaluator.scheduling.scheduler import Effort
+from evaluator.query.limits import LimitExceeded
+from evaluator.scheduling.scheduler import QueryCost
 
 Gaps: TypeAlias = "Mapping[int, int]"
 """Bucket -> the revision that was read."""
 
-Contents: TypeAlias = "dict[int, bytes]"
+Encoded: TypeAlias = "dict[int, bytes]"
 """Bucket -> the content of its "value" cell."""
 
 WORTH = 0.5
@@ -29,33 +29,33 @@ WORTH = 0.5
 more than a computation of one's own would take."""
 
 
-class Part(NamedTuple):
+class FlightPart(NamedTuple):
     """Some gaps that are computed, and their contents; a bucket that is lost has none."""
 
     gaps: Gaps
-    contents: Contents
+    contents: Encoded
 
 
-Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[Part, None]]"
+Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[FlightPart, None]]"
 """Computes some gaps, part by part; each part is right whatever becomes of those after it."""
 
 
 class Flight:
     """A computation under way: who waits takes each bucket as soon as its part is done.
 
-    ``left``: the gaps that are not computed yet. ``waiting``: how many wait. ``effort``: whose turns it
+    ``left``: the gaps that are not computed yet. ``waiting``: how many wait. ``cost``: whose turns it
     takes.
     """
 
     task: asyncio.Task[None]
 
-    def __init__(self, key: Hashable, gaps: Gaps, effort: Effort) -> None:
+    def __init__(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> None:
         self.key = key
         self.gaps = gaps
         self.left = set(gaps)
         self.waiting = 0
-        self._effort = effort
-        self._parts: list[Part] = []
+        self._cost = cost
+        self._parts: list[FlightPart] = []
         self._more = asyncio.Event()
 
     async def run(self, compute: Compute) -> None:
@@ -66,19 +66,19 @@ class Flight:
                 self.left.difference_update(part.gaps)
                 self.tell()
 
-    def offer(self, buckets: Collection[int], effort: Effort) -> Collection[int]:
+    def offer(self, buckets: Collection[int], cost: QueryCost) -> Collection[int]:
         """Return those of some buckets that are done, and the others if they are worth the wait.
 
         From then on it takes its turns as whoever of those who wait has had less.
         """
         pending = self.left.intersection(buckets)
         if pending:
-            if len(pending) < WORTH * len(self.left) or (self._effort.is_parked and not effort.is_long):
+            if len(pending) < WORTH * len(self.left) or (self._cost.is_parked and not cost.is_long):
                 return [bucket for bucket in buckets if bucket not in pending]
-            self._effort.ease(effort)
+            self._cost.ease(cost)
         return buckets
 
-    async def take(self, buckets: Collection[int], found: Contents) -> set[int]:
+    async def take(self, buckets: Collection[int], found: Encoded) -> set[int]:
         """Put the contents of some buckets into `found` as they come; return those that come no more."""
         wanted, seen = set(buckets), 0
         while True:
@@ -107,32 +107,32 @@ class Flight:
         return asyncio.CancelledError() if self.task.cancelled() else self.task.exception()
 
 
-class Sharing:
+class SingleFlight:
     """The computations of one process that are in flight."""
 
-    def __init__(self, flight: Callable[[Hashable, Gaps, Effort], Flight] = Flight) -> None:
+    def __init__(self, flight: Callable[[Hashable, Gaps, QueryCost], Flight] = Flight) -> None:
         self._make = flight
         self._flights: dict[Hashable, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def contents(self, key: Hashable, gaps: Gaps, compute: Compute, effort: Effort) -> Contents:
+    async def contents(self, key: Hashable, gaps: Gaps, compute: Compute, cost: QueryCost) -> Encoded:
         """Return the contents of some gaps: those in flight are waited for, the others computed.
 
         A flight gives only the buckets for which it was joined: it may be at work on others at an older
         revision. It is cancelled once nobody waits for it. Raises what a computation of one's own raises.
         """
-        found: Contents = {}
-        joined = self._joined(key, gaps, effort)
+        found: Encoded = {}
+        joined = self._joined(key, gaps, cost)
         elsewhere = {bucket for buckets in joined.values() for bucket in buckets}
         rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
-        lost = await self._wait(joined, self._start(key, rest, compute, effort), found)
+        lost = await self._wait(joined, self._start(key, rest, compute, cost), found)
         for flight in joined:
             failure = flight.failure()
             # What was too much of buckets that are all asked for here as well, is too much here as well.
-            if isinstance(failure, TooMuch) and flight.gaps.items() <= gaps.items():
+            if isinstance(failure, LimitExceeded) and flight.gaps.items() <= gaps.items():
                 raise failure
         again = {bucket: gaps[bucket] for bucket in lost}
-        await self._wait({}, self._start(key, again, compute, effort), found)
+        await self._wait({}, self._start(key, again, compute, cost), found)
         return found
 
     async def close(self) -> None:
@@ -140,21 +140,21 @@ class Sharing:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _joined(self, key: Hashable, gaps: Gaps, effort: Effort) -> dict[Flight, Collection[int]]:
+    def _joined(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> dict[Flight, Collection[int]]:
         """Return the flights to join, each with the buckets that it is to give."""
         wanted: dict[Flight, list[int]] = {}
         for bucket, revision in gaps.items():
             flight = self._flights.get((key, bucket, revision))
             if flight is not None:
                 wanted.setdefault(flight, []).append(bucket)
-        offers = {flight: flight.offer(buckets, effort) for flight, buckets in wanted.items()}
+        offers = {flight: flight.offer(buckets, cost) for flight, buckets in wanted.items()}
         return {flight: buckets for flight, buckets in offers.items() if buckets}
 
-    def _start(self, key: Hashable, gaps: Gaps, compute: Compute, effort: Effort) -> Flight | None:
+    def _start(self, key: Hashable, gaps: Gaps, compute: Compute, cost: QueryCost) -> Flight | None:
         """Begin to compute what there is to compute; who asks next joins this rather than an older flight."""
         if not gaps:
             return None
-        flight = self._make(key, gaps, effort)
+        flight = self._make(key, gaps, cost)
         self._flights.update(((key, bucket, revision), flight) for bucket, revision in gaps.items())
         flight.task = asyncio.create_task(flight.run(compute))
         self._tasks.add(flight.task)
@@ -162,7 +162,7 @@ class Sharing:
         return flight
 
     async def _wait(
-        self, joined: Mapping[Flight, Collection[int]], own: Flight | None, found: Contents
+        self, joined: Mapping[Flight, Collection[int]], own: Flight | None, found: Encoded
     ) -> set[int]:
         """Take what the flights give; return the buckets of joined ones that have failed."""
         aboard = dict(joined) if own is None else {own: own.gaps, **joined}

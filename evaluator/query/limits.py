@@ -10,7 +10,7 @@ RETRY_SECONDS = 5
 """When to come back: by then a long query or two have ended."""
 
 
-class TooMuch(InvalidQuery):
+class LimitExceeded(InvalidQuery):
     """A query wants more than one may have; ``reason``: "groups", "cells", "memory" or "bytes"."""
 
     def __init__(self, message: str, *, reason: str, **details: Any) -> None:
@@ -18,7 +18,7 @@ class TooMuch(InvalidQuery):
         self.reason = reason
 
 
-class OutOfTime(Overloaded):
+class DeadlineExceeded(Overloaded):
     """A query took longer than one may."""
 
     reason = "time"
@@ -31,7 +31,7 @@ class OutOfTime(Overloaded):
         )
 
 
-class Crowded(Overloaded):
+class QueueFull(Overloaded):
     """So many long queries wait already that this one need not begin to."""
 
     reason = "waiting"
@@ -43,7 +43,7 @@ class Crowded(Overloaded):
         )
 
 
-class Displaced(Overloaded):
+class AnswerDropped(Overloaded):
     """All answers together would hold too much, and this one most of it."""
 
     reason = "answers"
@@ -58,4 +58,8 @@ class Displaced(Overloaded):
 
 def reason_of(error: BaseException) -> str | None:
     """Return the word of a refusal; None for any other error."""
-    return error.reason if isinstance(error, (TooMuch, OutOfTime, Crowded, Displaced)) else None
+    return (
+        error.reason
+        if isinstance(error, (LimitExceeded, DeadlineExceeded, QueueFull, AnswerDropped))
+        else None
+    )

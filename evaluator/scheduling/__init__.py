@@ -1,1 +1,1 @@
-"""Sharing one process: the fair scheduler of queries, deadlines, and work in threads."""
+"""SingleFlight one process: the fair scheduler of queries, deadlines, and work in threads."""

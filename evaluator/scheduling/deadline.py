@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cube.errors import CubeError
-from evaluator.instrumentation import Figures
-from evaluator.query.limits import OutOfTime
+from evaluator.instrumentation import QueryCounters
+from evaluator.query.limits import DeadlineExceeded
 
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Cancel what is done here once it has taken so many seconds; then raise `OutOfTime`."""
+    """Cancel what is done here once it has taken so many seconds; then raise `DeadlineExceeded`."""
     timeout = asyncio.timeout(seconds)
     try:
         async with timeout:
@@ -21,22 +21,22 @@ async def within(seconds: float) -> AsyncIterator[None]:
     except TimeoutError:
         if not timeout.expired():
             raise
-        raise OutOfTime(seconds) from None
+        raise DeadlineExceeded(seconds) from None
 
 
 class Deadline:
     """Bounds queries in time, and counts what was refused of them."""
 
-    def __init__(self, seconds: float, figures: Figures) -> None:
+    def __init__(self, seconds: float, counters: QueryCounters) -> None:
         self._seconds = seconds
-        self._figures = figures
+        self._counters = counters
 
     @asynccontextmanager
     async def query(self) -> AsyncIterator[None]:
-        """Do what one query needs; raises `OutOfTime` where that takes too long."""
+        """Do what one query needs; raises `DeadlineExceeded` where that takes too long."""
         try:
             async with within(self._seconds):
                 yield
         except CubeError as error:
-            self._figures.refused(error)
+            self._counters.refused(error)
             raise

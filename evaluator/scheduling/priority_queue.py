@@ -13,7 +13,7 @@ ELDEST = 10
 """Every so many times whoever has waited longest comes first, whatever the rank: nobody waits forever."""
 
 
-class Line:
+class PrioritySemaphore:
     """Some places, which are taken by `enter` and given back by `leave`.
 
     ``keep_seconds``: for so long a place that is given back is kept, where only those wait whose rank is

@@ -1,4 +1,4 @@
-"""Turns: how the queries of one process share its processor, its sessions and its memory.
+"""The fair scheduler: how the queries of one process share its processor, its sessions and its memory.
 
 The interpreter's lock lets one thread compute at a time, and gives itself to whoever happens to grab
 it. So the work is cut into pieces of some milliseconds, and here it is decided whose piece is next:
@@ -15,8 +15,8 @@ from functools import partial
 
 from cube.settings import EvaluatorLimits
 from cube.store.ports import TimeSlice
-from evaluator.query.limits import Crowded
-from evaluator.scheduling.priority_queue import Line
+from evaluator.query.limits import QueueFull
+from evaluator.scheduling.priority_queue import PrioritySemaphore
 
 _LIMITS = EvaluatorLimits()
 
@@ -41,7 +41,7 @@ OVERRUNS = 8
 """So many pieces at once are left to themselves; threads are needed for them all."""
 
 
-class Effort:
+class QueryCost:
     """What one query has had so far; ``reach``: the length of its span in milliseconds.
 
     ``is_parked``: whether it waits for a place among the long ones.
@@ -59,7 +59,7 @@ class Effort:
         """Whether it goes on only once it has a place among the long ones."""
         return self.seconds > QUICK_SECONDS
 
-    def ease(self, other: Effort) -> None:
+    def ease(self, other: QueryCost) -> None:
         """Rank as a query that waits for this one's work, where that one has had less."""
         self.seconds, self.reach = min(self.rank, other.rank)
 
@@ -69,29 +69,29 @@ class Effort:
         return (self.seconds, self.reach)
 
 
-class Turns:
+class Scheduler:
     """The turns of one process, whatever the number of its stores.
 
     ``long``: so many long computations hold partial results at once, while ``waiting`` others wait for
-    their place; more are refused with `Crowded`.
+    their place; more are refused with `QueueFull`.
     """
 
     def __init__(self, *, long: int = _LIMITS.scans, waiting: int = _LIMITS.scans_waiting) -> None:
         self.looks = asyncio.Semaphore(LOOKS)
-        self._door = Line(DOOR)
-        self._long = Line(long)
+        self._door = PrioritySemaphore(DOOR)
+        self._long = PrioritySemaphore(long)
         self._most_waiting = waiting
-        self._turn = Line(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
+        self._turn = PrioritySemaphore(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
         self._overruns = 0
 
     @asynccontextmanager
-    async def part(self, effort: Effort) -> AsyncIterator[TimeSlice]:
+    async def part(self, cost: QueryCost) -> AsyncIterator[TimeSlice]:
         """Begin a computation that holds a session and partial results; yields what begins its turns.
 
-        Raises `Crowded`, at the beginning of a turn, where too many long ones wait already.
+        Raises `QueueFull`, at the beginning of a turn, where too many long ones wait already.
         """
-        part = _Part(self._door, effort)
-        await self._door.enter(effort.rank)
+        part = _Part(self._door, cost)
+        await self._door.enter(cost.rank)
         try:
             yield partial(self._part_turn, part)
         finally:
@@ -99,39 +99,39 @@ class Turns:
                 part.place.leave()
 
     @asynccontextmanager
-    async def turn(self, effort: Effort) -> AsyncIterator[None]:
+    async def turn(self, cost: QueryCost) -> AsyncIterator[None]:
         """Do one piece of a query's work."""
-        await self._turn.enter(effort.rank)
+        await self._turn.enter(cost.rank)
         loop = asyncio.get_running_loop()
         began = loop.time()
         piece = _Piece(self._give_up)
         try:
             yield
         finally:
-            effort.seconds += loop.time() - began
+            cost.seconds += loop.time() - began
             if piece.end():
                 self._overruns -= 1
             else:
-                self._turn.leave(keep=not effort.is_long)
+                self._turn.leave(keep=not cost.is_long)
 
     @asynccontextmanager
     async def _part_turn(self, part: _Part) -> AsyncIterator[None]:
-        if part.place is self._door and part.effort.is_long:
+        if part.place is self._door and part.cost.is_long:
             await self._settle(part)
-        async with self.turn(part.effort):
+        async with self.turn(part.cost):
             yield
 
     async def _settle(self, part: _Part) -> None:
         """Leave the door to those who come, and wait for a place among the long ones."""
         if len(self._long) >= self._most_waiting:
-            raise Crowded(self._most_waiting)
+            raise QueueFull(self._most_waiting)
         part.place = None
         self._door.leave()
-        part.effort.is_parked = True
+        part.cost.is_parked = True
         try:
-            await self._long.enter(part.effort.rank)
+            await self._long.enter(part.cost.rank)
         finally:
-            part.effort.is_parked = False
+            part.cost.is_parked = False
         part.place = self._long
 
     def _give_up(self) -> bool:
@@ -144,11 +144,11 @@ class Turns:
 
 
 class _Part:
-    __slots__ = ("effort", "place")
+    __slots__ = ("cost", "place")
 
-    def __init__(self, door: Line, effort: Effort) -> None:
-        self.effort = effort
-        self.place: Line | None = door
+    def __init__(self, door: PrioritySemaphore, cost: QueryCost) -> None:
+        self.cost = cost
+        self.place: PrioritySemaphore | None = door
 
 
 class _Piece:

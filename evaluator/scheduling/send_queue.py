@@ -1,4 +1,4 @@
-"""Passes: many who send much on the event loop, one by one."""
+"""A send queue: many who send much on the event loop, one by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 
-class Passes:
+class SendQueue:
     """Lets one sender go on in each pass of the event loop, however many there are.
 
     Between two of them the loop does all else that is due, so what a request waits for does not grow

@@ -30,8 +30,8 @@ class Streams:
 
         An event comes once its time is ``delay`` past; one that is stored later than that, but within
         ``late``, comes once, out of order. A replaced event counts as new. A store that does not answer, and
-        an evaluator that has no time, are asked again, forever. Raises `TooMuch` or `OutOfTime` where the
-        first events are over the bounds, `Overloaded` where the caller takes them too slowly.
+        an evaluator that has no time, are asked again, forever. Raises `LimitExceeded` or `DeadlineExceeded`
+        where the first events are over the bounds, `Overloaded` where the caller takes them too slowly.
         """
         name = print_expression(query.expression)
         tail = self._tails.get(name)

@@ -20,7 +20,7 @@ from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import Series, is_grouped, reductions
 from evaluator.query.queries import MetricQuery
 from evaluator.scheduling.deadline import Deadline
-from evaluator.scheduling.scheduler import Effort
+from evaluator.scheduling.scheduler import QueryCost
 from evaluator.scheduling.threads import Clock, aside
 from evaluator.streams.live_table import Told
 
@@ -89,8 +89,8 @@ class Live:
     async def _evaluate(self, query: MetricQuery, span: Span) -> Series:
         if not span:
             return Series(np.empty(0), {} if is_grouped(query.expression) else None)
-        effort = Effort(span.stop - span.start)
-        return await self._evaluation.evaluate(query.expression, query.tier, span, effort)
+        cost = QueryCost(span.stop - span.start)
+        return await self._evaluation.evaluate(query.expression, query.tier, span, cost)
 
     async def _revisions(self, query: MetricQuery, span: Span, now: int) -> _Seen:
         """Read the revisions; always before the evaluation that they vouch for."""

@@ -20,9 +20,9 @@ from cube.store.find import Found
 from cube.store.slices import in_thread
 from evaluator.api.response_writer import Pieces
 from evaluator.api.rows import event_rows
-from evaluator.query.limits import OutOfTime
+from evaluator.query.limits import DeadlineExceeded
 from evaluator.scheduling.deadline import within
-from evaluator.scheduling.scheduler import Effort
+from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.changes import Audience, Look, foreign, watched
 from evaluator.streams.reader import Means, Reading, is_unbuilt
 from evaluator.streams.subscriber import Follower
@@ -89,18 +89,18 @@ class Tail:
         """
         seconds, attempts = self._means.bounds.seconds, 0
         while True:
-            effort = Effort(self._means.clock() - newcomer.query.start)
+            cost = QueryCost(self._means.clock() - newcomer.query.start)
             try:
                 async with within(seconds):
-                    reading = await stack.enter_async_context(self._means.reading(self._expression, effort))
+                    reading = await stack.enter_async_context(self._means.reading(self._expression, cost))
                     if await self._first(reading, newcomer):
                         return reading
                 await stack.aclose()
                 await self._means.build(self._expression.type)
                 continue
-            except OutOfTime:
+            except DeadlineExceeded:
                 attempts += 1
-                if attempts == ATTEMPTS or effort.seconds > seconds / 2:
+                if attempts == ATTEMPTS or cost.seconds > seconds / 2:
                     raise
             except (Overloaded, Unavailable) as error:
                 _log.warning("a stream waits to begin: %s", error.message)
@@ -143,7 +143,7 @@ class Tail:
                 try:
                     async with within(self._means.bounds.seconds):
                         if reading is None:
-                            made = self._means.reading(self._expression, Effort())
+                            made = self._means.reading(self._expression, QueryCost())
                             reading = await stack.enter_async_context(made)
                         await self._look.take_in(reading)
                 except (Overloaded, Unavailable) as error:
@@ -188,8 +188,8 @@ class Tail:
         if not followers:
             return
         spans = watched(followers, now)
-        effort = Effort(sum(span.length for span in spans))
-        async with self._means.reading(self._expression, effort) as reading:
+        cost = QueryCost(sum(span.length for span in spans))
+        async with self._means.reading(self._expression, cost) as reading:
             revisions = await reading.revisions(spans)
             if excuse:
                 for follower in followers:

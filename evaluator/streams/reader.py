@@ -17,7 +17,7 @@ from cube.store.ports import EventStore, ReadOptions, ReadSession, Revisions, Ti
 from cube.store.slices import Slices
 from evaluator.engine.scan import runs
 from evaluator.engine.series import Bounds
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from evaluator.scheduling.threads import Clock
 from evaluator.streams.window import Arrival, meet
 
@@ -31,29 +31,29 @@ class Means:
 
     events: EventStore
     build: Callable[[str], Awaitable[None]]
-    turns: Turns
+    scheduler: Scheduler
     bounds: Bounds
     clock: Clock
     period_ms: int
 
     @asynccontextmanager
-    async def reading(self, expression: EventExpression, effort: Effort) -> AsyncIterator[Reading]:
-        """Begin to read, as a part of some effort; raises `Crowded` at the beginning of a turn."""
+    async def reading(self, expression: EventExpression, cost: QueryCost) -> AsyncIterator[Reading]:
+        """Begin to read, as a part of the cost of a query; raises `QueueFull` at the beginning of a turn."""
         async with (
-            self.turns.part(effort) as time_slice,
+            self.scheduler.part(cost) as time_slice,
             self.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
         ):
-            yield Reading(session, time_slice, expression, effort)
+            yield Reading(session, time_slice, expression, cost)
 
 
 class Reading:
     """One session of the store, for the events that one expression selects."""
 
     def __init__(
-        self, session: ReadSession, time_slice: TimeSlice, expression: EventExpression, effort: Effort
+        self, session: ReadSession, time_slice: TimeSlice, expression: EventExpression, cost: QueryCost
     ) -> None:
         self.time_slice: Final = time_slice
-        self.effort: Final = effort
+        self.cost: Final = cost
         self._session = session
         self._expression = expression
         self._slices = Slices(time_slice, searched=has_patterns(expression))

@@ -108,7 +108,7 @@ class Follower:
         since = max(self.query.start, self.edge - self.query.late, self._complete_from if doubtful else 0)
         if arrivals[-1].time < since:  # the last: they are in order
             return
-        self._gather(
+        self._accumulate(
             [each for each in arrivals if since <= each.time < self.edge and not self._was_given(each)]
         )
 
@@ -118,7 +118,7 @@ class Follower:
         ``doubtful``: those of them that may be offered once more.
         """
         self._given.update((id_key(arrival.id), arrival.digest) for arrival in doubtful)
-        self._gather([each for each in due if each.time >= self.query.start])
+        self._accumulate([each for each in due if each.time >= self.query.start])
         self.edge = edge
 
     def flush(self) -> None:
@@ -168,7 +168,7 @@ class Follower:
         if arrivals and not (doubtful and kept > 2 * self.query.limit):
             self._early.append((arrivals, doubtful))
 
-    def _gather(self, arrivals: Iterable[Arrival]) -> None:
+    def _accumulate(self, arrivals: Iterable[Arrival]) -> None:
         for arrival in arrivals:
             self._gathered.append(arrival)
             self._waiting += 1

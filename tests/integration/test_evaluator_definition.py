@@ -19,7 +19,7 @@ from cube.model.reduce import REDUCES, Sample
 from cube.model.span import Span
 from cube.model.tier import TIERS, Tier
 from cube.store import mongo
-from evaluator.scheduling.scheduler import Effort
+from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
 from tests.mongo_server import MongoServer, mongo_server
 
@@ -88,7 +88,7 @@ async def check(made: Bench, text: str, events: list[Event], tier: Tier) -> None
     assert isinstance(reduction, Reduction)
     stop = DAY + SPREAD[-1] + 1 if tier.step >= 3_600_000 else DAY + 3_700_000
     span = tier.cover(Span(DAY, stop))
-    series = await made.pyramid.measure(reduction, tier, span, Effort())
+    series = await made.pyramid.measure(reduction, tier, span, QueryCost())
     found: dict[Any, list[float | None]] = {None: plain(series.default)}
     if series.groups is not None:
         found = {key: plain(values) for key, values in series.groups.items()}

@@ -18,8 +18,8 @@ from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
 from cube.store import mongo
 from evaluator.engine.accumulator import ENTRY_BYTES
 from evaluator.engine.series import Bounds
-from evaluator.query.limits import TooMuch
-from evaluator.scheduling.scheduler import Effort
+from evaluator.query.limits import LimitExceeded
+from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
 from tests.mongo_server import mongo_server
 
@@ -286,7 +286,7 @@ async def test_a_long_span_is_computed_in_slices(quick: Bench, monkeypatch: pyte
     await quick.save(*(event(DAY + minute * MINUTE_MS, {"v": minute}) for minute in range(0, 600, 3)))
     reduction = parse_metric("median(test(v))")
     assert isinstance(reduction, Reduction)
-    series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS), Effort())
+    series = await quick.pyramid.measure(reduction, HOUR, Span(DAY, DAY + 10 * HOUR_MS), QueryCost())
     assert series.default.tolist() == [60.0 * hour + 28.5 for hour in range(10)]
     assert len(quick.seen.scans) > 10
 
@@ -303,7 +303,7 @@ async def test_what_is_merged_of_many_buckets_is_bounded_too(
         assert await made.values("distinct(test(v))", 10_000, DAY, DAY + 10_000) == [17]
         hour = made.values("distinct(test(v))", HOUR_MS, DAY, DAY + HOUR_MS)
         if is_refused:
-            with pytest.raises(TooMuch, match="bytes of partial results"):
+            with pytest.raises(LimitExceeded, match="bytes of partial results"):
                 await hour
         else:
             assert await hour == [values]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from evaluator.query.limits import OutOfTime, TooMuch
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from tests.evaluator_running import DAY, Bench, bench, event
 
 TEN, MINUTE = 10_000, 60_000
@@ -26,7 +26,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def until_waiting(made: Bench, count: int) -> None:
     """Return when so many questions wait for one computation."""
-    flights = made.pyramid._sharing._flights
+    flights = made.pyramid._flights._flights
     while max((flight.waiting for flight in flights.values()), default=0) < count:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.001)
 
@@ -44,7 +44,7 @@ async def test_nobody_is_refused_for_the_groups_of_another(made: Bench, buckets:
     await until_waiting(made, 10 if buckets == 2 else 9)
     made.seen.gate.set()
     assert await asyncio.gather(*nine) == [TEN_GROUPS] * 9
-    with pytest.raises(TooMuch, match="more than 1000 groups"):
+    with pytest.raises(LimitExceeded, match="more than 1000 groups"):
         await refused
 
 
@@ -55,7 +55,7 @@ async def test_all_whose_own_groups_are_too_many_are_told_so_by_one_scan(made: B
     await until_waiting(made, 5)
     made.seen.gate.set()
     for task in tasks:
-        with pytest.raises(TooMuch, match="more than 1000 groups"):
+        with pytest.raises(LimitExceeded, match="more than 1000 groups"):
             await task
     assert len(made.seen.scans) == 1
 
@@ -120,7 +120,7 @@ async def test_the_deadline_of_who_began_is_not_that_of_who_waits(
         deadlines += 1
         if deadlines == 1:
             await deadline.wait()
-            raise OutOfTime(seconds)
+            raise DeadlineExceeded(seconds)
         yield
 
     monkeypatch.setattr("evaluator.engine.pyramid.within", within)
@@ -129,7 +129,7 @@ async def test_the_deadline_of_who_began_is_not_that_of_who_waits(
     second = asyncio.create_task(made.values("count(test)", TEN, DAY, DAY + TEN))
     await until_waiting(made, 2)
     deadline.set()
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await first
     assert await second == [1]
     assert deadlines == 2

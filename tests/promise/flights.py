@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from evaluator.engine.single_flight import Compute, Flight, Gaps
-from evaluator.scheduling.scheduler import Effort
+from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
 
 
@@ -24,14 +24,14 @@ class Flights:
         self._actors = [actor for actor in self._actors if not actor.done]
         return self._actors
 
-    def make(self, key: Hashable, gaps: Gaps, effort: Effort) -> Flight:
+    def make(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> Flight:
         """Make one, which is an actor from when it is run."""
-        return _Flight(key, gaps, effort, self._actors)
+        return _Flight(key, gaps, cost, self._actors)
 
 
 class _Flight(Flight):
-    def __init__(self, key: Hashable, gaps: Gaps, effort: Effort, actors: list[Actor]) -> None:
-        super().__init__(key, gaps, effort)
+    def __init__(self, key: Hashable, gaps: Gaps, cost: QueryCost, actors: list[Actor]) -> None:
+        super().__init__(key, gaps, cost)
         self._actors = actors
 
     async def run(self, compute: Compute) -> None:

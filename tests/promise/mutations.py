@@ -20,10 +20,10 @@ from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, Readers
 from evaluator.engine import computation
 from evaluator.engine.computation import Computation
-from evaluator.engine.job import Job, States
+from evaluator.engine.job import ReductionJob, States
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.single_flight import Contents, Flight, Gaps, Part, Sharing
-from evaluator.scheduling.scheduler import Effort
+from evaluator.engine.single_flight import Encoded, Flight, FlightPart, Gaps, SingleFlight
+from evaluator.scheduling.scheduler import QueryCost
 
 _EVENTS: ContextVar[EventStore] = ContextVar("events")
 _EARLY: ContextVar[tuple[Tier | None, Revisions]] = ContextVar("early")
@@ -33,12 +33,12 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
     """A value is kept with the revisions that its buckets have when it is ready."""
     compute, save = Pyramid._compute, Computation._save
 
-    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[Part, None]:
+    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[FlightPart, None]:
         _EVENTS.set(self._store.events)
         async for part in compute(self, *arguments):
             yield part
 
-    async def _save(self: Computation, job: Job, gaps: Gaps, states: States) -> Contents:
+    async def _save(self: Computation, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         span = Span(min(gaps), max(gaps) + job.tier.step)
         async with _EVENTS.get().read() as session:
             fresh = await session.revisions(job.reduction.type, job.tier, span)
@@ -57,7 +57,7 @@ def finer_revisions_are_read_before_the_coarse_ones(patch: pytest.MonkeyPatch) -
         _EARLY.set((tier.finer, early))
         return await revisions(self, type, tier, span)
 
-    async def _merge(self: Computation, job: Job, finer: Job, gaps: Gaps) -> States:
+    async def _merge(self: Computation, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         if not isinstance(self._session, _Early):
             self._session = _Early(self._session)
         return await merge(self, job, finer, gaps)
@@ -80,10 +80,12 @@ class _Early:
 def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """What is cached counts for as long as its bucket has events."""
 
-    def believed(self: Job, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Contents:
+    def believed(
+        self: ReductionJob, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]
+    ) -> Encoded:
         return {bucket: cell.content for bucket, cell in found.items() if bucket in numbers}
 
-    patch.setattr(Job, "believed", believed)
+    patch.setattr(ReductionJob, "believed", believed)
 
 
 def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
@@ -102,26 +104,28 @@ def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
 
 def flights_give_all_that_they_have(patch: pytest.MonkeyPatch) -> None:
     """Who joins for one bucket takes the others too, as it did until November 2026."""
-    contents, take = Sharing.contents, Flight.take
+    contents, take = SingleFlight.contents, Flight.take
 
-    async def _contents(self: Sharing, key: Hashable, gaps: Gaps, *arguments: Any) -> Contents:
+    async def _contents(self: SingleFlight, key: Hashable, gaps: Gaps, *arguments: Any) -> Encoded:
         found = await contents(self, key, gaps, *arguments)
         return {bucket: content for bucket, content in found.items() if bucket in gaps}
 
-    async def _take(self: Flight, buckets: Collection[int], found: Contents) -> set[int]:
+    async def _take(self: Flight, buckets: Collection[int], found: Encoded) -> set[int]:
         left = await take(self, buckets, found)
         for part in self._parts:
             found.update(part.contents)
         return left
 
-    patch.setattr(Sharing, "contents", _contents)
+    patch.setattr(SingleFlight, "contents", _contents)
     patch.setattr(Flight, "take", _take)
 
 
 def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """A question waits for whatever computation of its buckets is under way."""
 
-    def _joined(self: Sharing, key: Hashable, gaps: Gaps, effort: Effort) -> dict[Flight, Collection[int]]:
+    def _joined(
+        self: SingleFlight, key: Hashable, gaps: Gaps, cost: QueryCost
+    ) -> dict[Flight, Collection[int]]:
         flights = {name[:2]: flight for name, flight in self._flights.items()}  # type: ignore[index]  # tuples
         wanted: dict[Flight, Collection[int]] = {}
         for bucket in gaps:
@@ -129,7 +133,7 @@ def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
                 wanted[flights[key, bucket]] = [*wanted.get(flights[key, bucket], ()), bucket]
         return wanted
 
-    patch.setattr(Sharing, "_joined", _joined)
+    patch.setattr(SingleFlight, "_joined", _joined)
 
 
 def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
@@ -154,12 +158,12 @@ def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
 
 def expired_buckets_are_scanned(patch: pytest.MonkeyPatch) -> None:
     """What is left of a bucket's events is taken for all of them."""
-    patch.setattr(Job, "is_expired", lambda self, bucket: False)
+    patch.setattr(ReductionJob, "is_expired", lambda self, bucket: False)
 
 
 def expired_buckets_without_a_value_are_empty(patch: pytest.MonkeyPatch) -> None:
     """What nobody knows any more is nothing."""
-    patch.setattr(Job, "lost", lambda self, numbers, contents, span: set())
+    patch.setattr(ReductionJob, "lost", lambda self, numbers, contents, span: set())
 
 
 def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,9 @@ from cube.store.ports import Store
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan
 from evaluator.engine.series import Bounds
-from evaluator.engine.single_flight import Sharing
-from evaluator.instrumentation import Figures
-from evaluator.scheduling.scheduler import Effort, Turns
+from evaluator.engine.single_flight import SingleFlight
+from evaluator.instrumentation import QueryCounters
+from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, SUM, Asked
 from tests.promise.flights import Flights
@@ -238,9 +238,9 @@ class World:
         self.sweeper = await self.place.open_sweeper()
 
     def _pyramid(self, store: Store, flights: Flights) -> Pyramid:
-        bounds, figures = Bounds(seconds=100_000), Figures(CollectorRegistry())
-        scan, sharing = ColumnScan(self._threads, bounds, figures), Sharing(flights.make)
-        return Pyramid(store, scan, turns=Turns(), bounds=bounds, figures=figures, sharing=sharing)
+        bounds, counters = Bounds(seconds=100_000), QueryCounters(CollectorRegistry())
+        scan, shared = ColumnScan(self._threads, bounds, counters), SingleFlight(flights.make)
+        return Pyramid(store, scan, scheduler=Scheduler(), bounds=bounds, counters=counters, flights=shared)
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:
@@ -287,7 +287,7 @@ class World:
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
         assert isinstance(SUM, Reduction)
-        series = await pyramid.measure(SUM, asked.tier, asked.span, Effort())
+        series = await pyramid.measure(SUM, asked.tier, asked.span, QueryCost())
         values = (None if value != value else float(value) for value in series.default)
         return dict(zip(asked.tier.buckets(asked.span), values, strict=True))
 

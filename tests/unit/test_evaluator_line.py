@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from evaluator.scheduling.priority_queue import Line
+from evaluator.scheduling.priority_queue import PrioritySemaphore
 
 
-async def waiter(line: Line, entered: list[int], number: int, *rank: float) -> None:
+async def waiter(line: PrioritySemaphore, entered: list[int], number: int, *rank: float) -> None:
     await line.enter(rank)
     entered.append(number)
 
 
-async def waiting(line: Line, entered: list[int], *ranks: float) -> list[asyncio.Task[None]]:
+async def waiting(line: PrioritySemaphore, entered: list[int], *ranks: float) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(waiter(line, entered, number, rank)) for number, rank in enumerate(ranks)]
     await asyncio.sleep(0)
     return tasks
 
 
 async def test_the_lowest_rank_comes_first() -> None:
-    line, entered = Line(1), list[int]()
+    line, entered = PrioritySemaphore(1), list[int]()
     await line.enter()
     tasks = await waiting(line, entered, 3, 1, 2)
     for _ in tasks:
@@ -30,7 +30,7 @@ async def test_the_lowest_rank_comes_first() -> None:
 
 
 async def test_a_place_that_is_given_up_before_its_waiter_has_heard_of_it_is_not_lost() -> None:
-    line, entered = Line(1), list[int]()
+    line, entered = PrioritySemaphore(1), list[int]()
     await line.enter()
     first, second = await waiting(line, entered, 1, 2)
     line.leave()  # calls the first
@@ -41,7 +41,7 @@ async def test_a_place_that_is_given_up_before_its_waiter_has_heard_of_it_is_not
 
 
 async def test_a_waiter_that_was_cancelled_and_has_not_heard_of_it_is_passed_over() -> None:
-    line, entered = Line(1), list[int]()
+    line, entered = PrioritySemaphore(1), list[int]()
     await line.enter()
     first, second = await waiting(line, entered, 1, 2)
     first.cancel()

@@ -17,7 +17,7 @@ from cube.model.tier import MINUTE
 from evaluator.api.rows import metric_rows
 from evaluator.engine.codec import encode_value
 from evaluator.engine.series import Bounds, Series, compute, read_series, reductions
-from evaluator.query.limits import TooMuch
+from evaluator.query.limits import LimitExceeded
 
 NAN = math.nan
 SPAN = Span(0, 2 * MINUTE.step)
@@ -135,7 +135,7 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
         for bucket in range(buckets)
     }
     span = Span(0, buckets * MINUTE.step)
-    with pytest.raises(TooMuch, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
+    with pytest.raises(LimitExceeded, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
         read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000))
-    with pytest.raises(TooMuch, match="more than 900 groups"):
+    with pytest.raises(LimitExceeded, match="more than 900 groups"):
         read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000, groups=900))

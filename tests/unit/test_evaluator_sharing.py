@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from evaluator.engine.single_flight import Contents, Gaps, Part, Sharing
-from evaluator.query.limits import OutOfTime, TooMuch
-from evaluator.scheduling.scheduler import QUICK_SECONDS, Effort
+from evaluator.engine.single_flight import Encoded, FlightPart, Gaps, SingleFlight
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
+from evaluator.scheduling.scheduler import QUICK_SECONDS, QueryCost
 
-TOO_MUCH = TooMuch("too much", reason="groups")
+TOO_MUCH = LimitExceeded("too much", reason="groups")
 
 
 class Computing:
@@ -24,7 +24,7 @@ class Computing:
         self._fails = fails or {}
         self._go = asyncio.Semaphore(0)
 
-    async def __call__(self, gaps: Gaps) -> AsyncGenerator[Part, None]:
+    async def __call__(self, gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
         self.asked.append(dict(gaps))
         for bucket, revision in gaps.items():
             try:
@@ -34,7 +34,7 @@ class Computing:
                 raise
             if bucket in self._fails:
                 raise self._fails[bucket]
-            yield Part({bucket: revision}, {bucket: b"%d" % revision})
+            yield FlightPart({bucket: revision}, {bucket: b"%d" % revision})
 
     def go(self, parts: int = 100) -> Computing:
         """Let so many parts be computed."""
@@ -44,12 +44,12 @@ class Computing:
 
 
 def ask(
-    sharing: Sharing, computing: Computing, gaps: Gaps, effort: Effort | None = None
-) -> asyncio.Task[Contents]:
-    return asyncio.create_task(sharing.contents("key", gaps, computing, effort or Effort()))
+    flights: SingleFlight, computing: Computing, gaps: Gaps, cost: QueryCost | None = None
+) -> asyncio.Task[Encoded]:
+    return asyncio.create_task(flights.contents("key", gaps, computing, cost or QueryCost()))
 
 
-async def begun(*arguments: Any) -> asyncio.Task[Contents]:
+async def begun(*arguments: Any) -> asyncio.Task[Encoded]:
     """Ask, and return when the question has been taken in."""
     task = ask(*arguments)
     await settled()
@@ -61,14 +61,14 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def right(gaps: Gaps) -> Contents:
+def right(gaps: Gaps) -> Encoded:
     return {bucket: b"%d" % revision for bucket, revision in gaps.items()}
 
 
 async def test_only_what_is_not_in_flight_is_computed() -> None:
-    sharing, computing = Sharing(), Computing()
-    first = await begun(sharing, computing, {0: 7, 1: 8})
-    second = await begun(sharing, computing, {1: 8, 2: 9})
+    flights, computing = SingleFlight(), Computing()
+    first = await begun(flights, computing, {0: 7, 1: 8})
+    second = await begun(flights, computing, {1: 8, 2: 9})
     computing.go()
     assert await first == right({0: 7, 1: 8})
     assert await second == right({1: 8, 2: 9})
@@ -76,17 +76,17 @@ async def test_only_what_is_not_in_flight_is_computed() -> None:
 
 
 async def test_another_revision_is_another_computation() -> None:
-    sharing, computing = Sharing(), Computing()
-    tasks = [await begun(sharing, computing, {0: revision}) for revision in (1, 2)]
+    flights, computing = SingleFlight(), Computing()
+    tasks = [await begun(flights, computing, {0: revision}) for revision in (1, 2)]
     computing.go()
     assert [await task for task in tasks] == [{0: b"1"}, {0: b"2"}]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
 async def test_a_computation_gives_only_the_buckets_it_was_joined_for(newest_first: bool) -> None:
-    sharing, computing = Sharing(), Computing()
+    flights, computing = SingleFlight(), Computing()
     gaps = [{0: 7, 1: 8}, {0: 9, 1: 8}][:: -1 if newest_first else 1]
-    tasks = [await begun(sharing, computing, some) for some in gaps]
+    tasks = [await begun(flights, computing, some) for some in gaps]
     assert [len(asked) for asked in computing.asked] == [2, 1]
     computing.go()
     for task, some in zip(tasks, gaps, strict=True):
@@ -94,15 +94,15 @@ async def test_a_computation_gives_only_the_buckets_it_was_joined_for(newest_fir
 
 
 async def test_nothing_is_remembered() -> None:
-    sharing, computing = Sharing(), Computing().go()
+    flights, computing = SingleFlight(), Computing().go()
     for count in (1, 2):
-        await ask(sharing, computing, {0: 1})
+        await ask(flights, computing, {0: 1})
         assert len(computing.asked) == count
 
 
 async def test_a_computation_goes_on_while_anybody_waits() -> None:
-    sharing, computing = Sharing(), Computing()
-    first, second = [await begun(sharing, computing, {0: 1}) for _ in range(2)]
+    flights, computing = SingleFlight(), Computing()
+    first, second = [await begun(flights, computing, {0: 1}) for _ in range(2)]
     first.cancel()
     await asyncio.wait([first])
     computing.go()
@@ -111,21 +111,21 @@ async def test_a_computation_goes_on_while_anybody_waits() -> None:
 
 
 async def test_a_computation_nobody_waits_for_is_cancelled_and_not_joined() -> None:
-    sharing, computing = Sharing(), Computing()
-    first = await begun(sharing, computing, {0: 1})
+    flights, computing = SingleFlight(), Computing()
+    first = await begun(flights, computing, {0: 1})
     first.cancel()
     await asyncio.wait([first])
-    second = await begun(sharing, computing, {0: 1})
+    second = await begun(flights, computing, {0: 1})
     assert (len(computing.asked), computing.cancelled) == (2, 1)
     computing.go()
     assert await second == {0: b"1"}
-    await sharing.close()
+    await flights.close()
 
 
 async def test_who_has_all_it_asked_for_does_not_wait_for_the_rest() -> None:
-    sharing, computing = Sharing(), Computing()
-    large = await begun(sharing, computing, {0: 1, 1: 1, 2: 1, 3: 1})
-    half = await begun(sharing, computing, {0: 1, 1: 1})
+    flights, computing = SingleFlight(), Computing()
+    large = await begun(flights, computing, {0: 1, 1: 1, 2: 1, 3: 1})
+    half = await begun(flights, computing, {0: 1, 1: 1})
     computing.go(2)
     assert await half == right({0: 1, 1: 1})
     assert not large.done()
@@ -135,10 +135,10 @@ async def test_who_has_all_it_asked_for_does_not_wait_for_the_rest() -> None:
 
 
 async def test_what_has_much_more_to_do_is_not_waited_for() -> None:
-    sharing, large, small = Sharing(), Computing(), Computing()
+    flights, large, small = SingleFlight(), Computing(), Computing()
     everything = dict.fromkeys(range(100), 1)
-    slow = await begun(sharing, large, everything)
-    quick = [await begun(sharing, small, {99: 1}) for _ in range(8)]
+    slow = await begun(flights, large, everything)
+    quick = [await begun(flights, small, {99: 1}) for _ in range(8)]
     assert small.asked == [{99: 1}]  # they share with each other
     small.go()
     assert await asyncio.gather(*quick) == [{99: b"1"}] * 8
@@ -148,60 +148,60 @@ async def test_what_has_much_more_to_do_is_not_waited_for() -> None:
 
 
 async def test_what_a_larger_one_has_done_already_is_taken_from_it() -> None:
-    sharing, large, none = Sharing(), Computing(), Computing()
-    slow = await begun(sharing, large, dict.fromkeys(range(100), 1))
+    flights, large, none = SingleFlight(), Computing(), Computing()
+    slow = await begun(flights, large, dict.fromkeys(range(100), 1))
     large.go(3)
     await settled()
-    assert await ask(sharing, none, {2: 1}) == {2: b"1"}
+    assert await ask(flights, none, {2: 1}) == {2: b"1"}
     assert none.asked == []
     slow.cancel()
     await asyncio.wait([slow])
-    await sharing.close()
+    await flights.close()
     assert large.cancelled == 1
 
 
 async def test_a_failure_costs_nobody_but_who_began() -> None:
-    sharing, failing, own = Sharing(), Computing({1: OutOfTime(30)}), Computing().go()
+    flights, failing, own = SingleFlight(), Computing({1: DeadlineExceeded(30)}), Computing().go()
     gaps = {0: 1, 1: 1, 2: 1}
-    first = await begun(sharing, failing, gaps)
-    others = [await begun(sharing, own, gaps) for _ in range(3)]
+    first = await begun(flights, failing, gaps)
+    others = [await begun(flights, own, gaps) for _ in range(3)]
     failing.go()
-    with pytest.raises(OutOfTime):
+    with pytest.raises(DeadlineExceeded):
         await first
     assert await asyncio.gather(*others) == [right(gaps)] * 3
     assert own.asked == [{1: 1, 2: 1}] * 3  # what was done before the failure is good
 
 
 async def test_a_failure_of_ones_own_is_raised_at_once_and_not_remembered() -> None:
-    sharing, hanging, failing = Sharing(), Computing(), Computing({5: ValueError("broken")}).go()
-    first = await begun(sharing, hanging, {0: 1})
+    flights, hanging, failing = SingleFlight(), Computing(), Computing({5: ValueError("broken")}).go()
+    first = await begun(flights, hanging, {0: 1})
     with pytest.raises(ValueError, match="broken"):
-        await ask(sharing, failing, {0: 1, 5: 1})
+        await ask(flights, failing, {0: 1, 5: 1})
     hanging.go()
     assert await first == {0: b"1"}
-    assert await ask(sharing, Computing().go(), {0: 1, 5: 1}) == right({0: 1, 5: 1})
+    assert await ask(flights, Computing().go(), {0: 1, 5: 1}) == right({0: 1, 5: 1})
 
 
 async def test_what_is_too_much_for_all_who_ask_is_found_out_once() -> None:
-    sharing, failing, none = Sharing(), Computing({1: TOO_MUCH}), Computing().go()
-    first = await begun(sharing, failing, {0: 1, 1: 1})
-    equal = await begun(sharing, none, {0: 1, 1: 1})
-    half = await begun(sharing, none, {1: 1})
+    flights, failing, none = SingleFlight(), Computing({1: TOO_MUCH}), Computing().go()
+    first = await begun(flights, failing, {0: 1, 1: 1})
+    equal = await begun(flights, none, {0: 1, 1: 1})
+    half = await begun(flights, none, {1: 1})
     failing.go()
     for task in (first, equal):
-        with pytest.raises(TooMuch):
+        with pytest.raises(LimitExceeded):
             await task
     assert await half == {1: b"1"}
     assert none.asked == [{1: 1}]
 
 
 async def test_what_waits_for_a_place_of_long_ones_is_joined_by_long_ones_alone() -> None:
-    sharing, parked, own = Sharing(), Computing(), Computing().go()
-    effort, long = Effort(), Effort()
-    effort.is_parked, long.seconds = True, 2 * QUICK_SECONDS
-    first = await begun(sharing, parked, {0: 1}, effort)
-    waits = await begun(sharing, own, {0: 1}, long)
-    assert await ask(sharing, own, {0: 1}) == {0: b"1"}
+    flights, parked, own = SingleFlight(), Computing(), Computing().go()
+    cost, long = QueryCost(), QueryCost()
+    cost.is_parked, long.seconds = True, 2 * QUICK_SECONDS
+    first = await begun(flights, parked, {0: 1}, cost)
+    waits = await begun(flights, own, {0: 1}, long)
+    assert await ask(flights, own, {0: 1}) == {0: b"1"}
     assert not waits.done()
     parked.go()
     assert await first == await waits == {0: b"1"}
@@ -209,10 +209,10 @@ async def test_what_waits_for_a_place_of_long_ones_is_joined_by_long_ones_alone(
 
 
 async def test_who_is_waited_for_ranks_as_who_waits() -> None:
-    sharing, computing = Sharing(), Computing()
-    effort = Effort(reach=1_000)
-    effort.seconds = 20.0
-    tasks = [await begun(sharing, computing, {0: 1}, each) for each in (effort, Effort(reach=10))]
-    assert effort.rank == (0.0, 10)
+    flights, computing = SingleFlight(), Computing()
+    cost = QueryCost(reach=1_000)
+    cost.seconds = 20.0
+    tasks = [await begun(flights, computing, {0: 1}, each) for each in (cost, QueryCost(reach=10))]
+    assert cost.rank == (0.0, 10)
     computing.go()
     assert await asyncio.gather(*tasks) == [{0: b"1"}] * 2

@@ -1,4 +1,4 @@
-"""Turns: whose piece of work is next, and what waits meanwhile."""
+"""Scheduler: whose piece of work is next, and what waits meanwhile."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import asyncio
 import pytest
 
 from cube.errors import Overloaded
-from evaluator.scheduling.priority_queue import ELDEST, Line
-from evaluator.scheduling.scheduler import OVERRUN_SECONDS, QUICK_SECONDS, Effort, Turns
+from evaluator.scheduling.priority_queue import ELDEST, PrioritySemaphore
+from evaluator.scheduling.scheduler import OVERRUN_SECONDS, QUICK_SECONDS, QueryCost, Scheduler
 
 
-def effort(seconds: float = 0.0, reach: int = 0) -> Effort:
-    made = Effort(reach)
+def cost(seconds: float = 0.0, reach: int = 0) -> QueryCost:
+    made = QueryCost(reach)
     made.seconds = seconds
     return made
 
 
-async def order_of(turns: Turns, *efforts: Effort) -> list[int]:
-    """The order in which efforts that come in this order, while one has its turn, get theirs."""
+async def order_of(scheduler: Scheduler, *costs: QueryCost) -> list[int]:
+    """The order in which costs that come in this order, while one has its turn, get theirs."""
     served: list[int] = []
 
     async def work(number: int) -> None:
-        async with turns.turn(efforts[number]):
+        async with scheduler.turn(costs[number]):
             served.append(number)
 
-    async with asyncio.TaskGroup() as group, turns.turn(Effort()):
-        for number in range(len(efforts)):
+    async with asyncio.TaskGroup() as group, scheduler.turn(QueryCost()):
+        for number in range(len(costs)):
             group.create_task(work(number))
             await asyncio.sleep(0)
     return served
 
 
 async def test_the_query_that_has_had_the_least_is_next() -> None:
-    assert await order_of(Turns(), effort(3), effort(1), effort(2)) == [1, 2, 0]
+    assert await order_of(Scheduler(), cost(3), cost(1), cost(2)) == [1, 2, 0]
 
 
 async def test_of_new_queries_the_one_over_the_shortest_span_is_next() -> None:
-    assert await order_of(Turns(), effort(reach=9), effort(reach=1), effort(reach=5)) == [1, 2, 0]
+    assert await order_of(Scheduler(), cost(reach=9), cost(reach=1), cost(reach=5)) == [1, 2, 0]
 
 
 async def test_the_next_turn_is_kept_for_a_query_that_is_not_long() -> None:
     """It needs many turns; a long query waits until it has had them, not between any two."""
-    turns, served = Turns(), []
+    scheduler, served = Scheduler(), []
 
-    async def work(own: Effort, pieces: int) -> None:
+    async def work(own: QueryCost, pieces: int) -> None:
         for _ in range(pieces):
-            async with turns.turn(own):
+            async with scheduler.turn(own):
                 served.append(own)
             await asyncio.sleep(0)
 
-    long, quick = effort(2 * QUICK_SECONDS), effort()
-    async with asyncio.TaskGroup() as group, turns.turn(effort()):
+    long, quick = cost(2 * QUICK_SECONDS), cost()
+    async with asyncio.TaskGroup() as group, scheduler.turn(cost()):
         group.create_task(work(quick, 5))
         group.create_task(work(long, 5))
         await asyncio.sleep(0)
@@ -59,7 +59,7 @@ async def test_the_next_turn_is_kept_for_a_query_that_is_not_long() -> None:
 
 
 async def test_who_waits_longest_is_never_passed_over_for_ever() -> None:
-    line = Line(1)
+    line = PrioritySemaphore(1)
     await line.enter((0,))
     old = asyncio.create_task(line.enter((9,)))
     await asyncio.sleep(0)
@@ -76,7 +76,7 @@ async def test_who_waits_longest_is_never_passed_over_for_ever() -> None:
 
 
 async def test_one_who_gives_up_waiting_leaves_no_hole() -> None:
-    line = Line(1)
+    line = PrioritySemaphore(1)
     await line.enter()
     waiting = [asyncio.create_task(line.enter()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -90,29 +90,33 @@ async def test_one_who_gives_up_waiting_leaves_no_hole() -> None:
 
 
 async def test_a_piece_that_lasts_holds_nobody_up() -> None:
-    turns, lasts = Turns(), asyncio.Event()
+    scheduler, lasts = Scheduler(), asyncio.Event()
 
     async def last() -> None:
-        async with turns.turn(Effort()):
+        async with scheduler.turn(QueryCost()):
             await lasts.wait()
 
     task = asyncio.create_task(last())
     await asyncio.sleep(0)
-    async with asyncio.timeout(100 * OVERRUN_SECONDS), turns.turn(Effort()):
+    async with asyncio.timeout(100 * OVERRUN_SECONDS), scheduler.turn(QueryCost()):
         assert not task.done()
     lasts.set()
     await task
-    async with turns.turn(Effort()):  # and its place is not there twice
-        second = asyncio.create_task(order_of(turns))
+    async with scheduler.turn(QueryCost()):  # and its place is not there twice
+        second = asyncio.create_task(order_of(scheduler))
         await asyncio.sleep(0)
         assert not second.done()
     await second
 
 
 async def test_a_long_query_leaves_the_door_to_those_who_come() -> None:
-    turns = Turns(long=1, waiting=1)
-    long = [effort(2 * QUICK_SECONDS) for _ in range(3)]
-    async with turns.part(long[0]) as first, turns.part(long[1]) as second, turns.part(long[2]) as third:
+    scheduler = Scheduler(long=1, waiting=1)
+    long = [cost(2 * QUICK_SECONDS) for _ in range(3)]
+    async with (
+        scheduler.part(long[0]) as first,
+        scheduler.part(long[1]) as second,
+        scheduler.part(long[2]) as third,
+    ):
         async with first():
             pass
         waits = asyncio.create_task(second().__aenter__())
@@ -121,17 +125,17 @@ async def test_a_long_query_leaves_the_door_to_those_who_come() -> None:
             async with third():
                 pass
         assert caught.value.retry_after_seconds >= 1
-        async with turns.part(Effort()) as quick, quick():
+        async with scheduler.part(QueryCost()) as quick, quick():
             assert not waits.done()
         waits.cancel()
         await asyncio.wait([waits])
 
 
 async def test_the_end_of_a_long_query_begins_the_next_one() -> None:
-    turns = Turns(long=1)
-    one, other = effort(2 * QUICK_SECONDS), effort(2 * QUICK_SECONDS)
-    async with turns.part(other) as waiting:
-        async with turns.part(one) as going:
+    scheduler = Scheduler(long=1)
+    one, other = cost(2 * QUICK_SECONDS), cost(2 * QUICK_SECONDS)
+    async with scheduler.part(other) as waiting:
+        async with scheduler.part(one) as going:
             async with going():
                 pass
             task = asyncio.create_task(take(waiting))
@@ -141,5 +145,5 @@ async def test_the_end_of_a_long_query_begins_the_next_one() -> None:
 
 
 async def take(time_slice: object) -> None:
-    async with time_slice():  # type: ignore[operator]  # what `Turns.part` yields
+    async with time_slice():  # type: ignore[operator]  # what `Scheduler.part` yields
         pass
