@@ -15,9 +15,9 @@ from tornado.httputil import HTTPHeaders
 
 from collector.ingest.batch import Limits
 from collector.protocols.registry import dialects
-from collector.protocols.shared.checking import check
 from collector.protocols.shared.dead_letters import dead_letters
 from collector.protocols.shared.dialect import Context, Dialect, Endpoint, Search, Translate
+from collector.protocols.shared.drafts import check
 from collector.protocols.shared.memory import Memory
 from collector.protocols.shared.naming import slug
 from collector.protocols.shared.redaction import Redaction

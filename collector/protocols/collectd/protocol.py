@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from collector.protocols.collectd.body import items_of
-from collector.protocols.collectd.rates import COUNTED, Reading, difference, rate
+from collector.protocols.collectd.series import COUNTED, Reading, difference, rate
 from collector.protocols.shared.dialect import (
     Context,
     Dialect,

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 from collector.ingest.intake import Intake
-from collector.protocols.shared.checking import Checked, check, refused
 from collector.protocols.shared.context import GROWTH, Desk
 from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.protocols.shared.dialect import (
@@ -23,6 +22,7 @@ from collector.protocols.shared.dialect import (
     Translate,
     Translation,
 )
+from collector.protocols.shared.drafts import Checked, check, refused
 from collector.protocols.shared.memory import Memory
 from collector.protocols.shared.reading import Reading
 from collector.protocols.shared.redaction import Redaction

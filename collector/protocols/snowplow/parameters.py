@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from collector.protocols.shared.numbers import decimal
+from collector.protocols.shared.values import decimal
 from cube.errors import InvalidRequest
 from cube.model import instant
 from cube.model.event import MAX_INTEGER, MIN_INTEGER

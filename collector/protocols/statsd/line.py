@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from collector.protocols.shared.numbers import decimal
+from collector.protocols.shared.values import decimal
 from cube.errors import InvalidRequest, shown
 from cube.model import instant
 from cube.model.event import ABSENT

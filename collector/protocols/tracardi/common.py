@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from collector.protocols.shared.dialect import Context, Refusal
-from collector.protocols.shared.numbers import doubled
+from collector.protocols.shared.values import doubled
 from collector.protocols.tracardi.payload import Payload
 from cube.errors import InvalidEvent
 from cube.model.event import MAX_DATA_DEPTH, Event

@@ -11,7 +11,7 @@ from typing import Any
 
 from collector.ingest.batch import Limits
 from collector.protocols.shared.dialect import Draft, Refusal
-from collector.protocols.shared.numbers import doubled
+from collector.protocols.shared.values import doubled
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
 from cube.model.environment import Caller
