@@ -19,10 +19,9 @@ from collector.instrumentation import DialectFigures, RetentionFigures
 from collector.protocols.native.datagram import DatagramServer
 from collector.protocols.native.routes import routes
 from collector.protocols.registry import dialects
-from collector.protocols.shared.context import Desk
-from collector.protocols.shared.reading import Bounds
+from collector.protocols.shared.context import LOOP_BYTES, DialectContext
+from collector.protocols.shared.reading import SearchLimits
 from collector.protocols.shared.service import dialect_routes
-from collector.protocols.shared.threads import LOOP_BYTES
 from collector.protocols.udp import receivers
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, environments_of
@@ -132,8 +131,8 @@ def _server(
         await asyncio.gather(*(_proved(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)
-    desk = _desk(stores, gate, settings, registry, clock, intakes, limits)
-    foreign = dialect_routes(dialects(settings.dialects), desk)
+    context = _dialect_context(stores, gate, settings, registry, clock, intakes, limits)
+    foreign = dialect_routes(dialects(settings.dialects), context)
     service = Service(
         routes(
             intakes,
@@ -173,7 +172,7 @@ async def _proved(store: Store) -> None:
         raise Unavailable(f"The store did not confirm a write within {PROBE_SECONDS:g} s.") from None
 
 
-def _desk(
+def _dialect_context(
     stores: Mapping[str, Store],
     gate: Gate,
     settings: CollectorSettings,
@@ -181,8 +180,8 @@ def _desk(
     clock: Callable[[], int],
     intakes: Intakes,
     limits: Limits,
-) -> Desk:
-    return Desk(
+) -> DialectContext:
+    return DialectContext(
         gate,
         intakes,
         stores,
@@ -191,7 +190,7 @@ def _desk(
         settings.dialects.types,
         clock,
         DialectFigures(registry),
-        Bounds(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
+        SearchLimits(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
         Decoding(settings.http.bodies_bytes // SHARE, free=LOOP_BYTES),
     )
 

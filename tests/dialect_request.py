@@ -7,13 +7,13 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from collector.protocols.shared.dialect import Context
+from collector.protocols.shared.dialect import DialectState, RequestContext
 from cube.web import Request
 
 NOW = 1_700_000_000_000
 
 
-class NoState:
+class NoState(DialectState):
     """The memory of a dialect that has none."""
 
     def get(self, kind: str, key: str) -> Any:
@@ -23,9 +23,9 @@ class NoState:
         raise AssertionError(f"this dialect remembers nothing, yet keeps {kind} {key} {value}")
 
 
-def context() -> Context:
+def context() -> RequestContext:
     """Return what a translation of a request without keys is told."""
-    return Context(NOW, "default", NoState())
+    return RequestContext(NOW, "default", NoState())
 
 
 def request(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from collector.protocols.shared.dialect import Draft, Refusal
+from collector.protocols.shared.dialect import Draft, Rejection
 from cube import json_text
 from cube.errors import InvalidRequest, described
 from cube.model.environment import Credentials
@@ -53,14 +53,14 @@ def is_passthrough(request: Request) -> bool:
     return request.headers.get(PASSTHROUGH_HEADER, "").strip().lower() == "true"
 
 
-def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Refusal]]:
+def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Rejection]]:
     """Make drafts of ``[{"data": …}, …]``: events of type ``passthrough``, at the time of their arrival."""
     try:
         body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
-        return (), (Refusal(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
+        return (), (Rejection(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
-        return (), (Refusal(f"Got {described(body)}; accepted is an array of {{data}}.", body),)
+        return (), (Rejection(f"Got {described(body)}; accepted is an array of {{data}}.", body),)
     return [Draft("passthrough", data=_passed(item), source=item, fixed=True) for item in body], ()
 
 

@@ -13,9 +13,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from collector.protocols.shared.bounds import check_count
-from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.protocols.shared.pixel import PIXEL
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+    check_count,
+)
+from collector.protocols.shared.values import PIXEL
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
 from cube.json_text import decode_leniently, encode
 from cube.model import instant
@@ -53,7 +60,7 @@ class Shared:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def batch(request: Request, context: Context) -> Translation:
+def batch(request: Request, context: RequestContext) -> Translation:
     """Read ``/v1/batch`` and ``/v1/import``: messages of any call."""
     body = _object(decode_leniently(request.body))
     messages = body.get("batch")
@@ -64,19 +71,19 @@ def batch(request: Request, context: Context) -> Translation:
     return _translation([_outcome(message, None, shared) for message in messages])
 
 
-def call(request: Request, context: Context, *, kind: str) -> Translation:
+def call(request: Request, context: RequestContext, *, kind: str) -> Translation:
     """Read ``/v1/track`` and its like: one message."""
     return _translation([_outcome(_object(decode_leniently(request.body)), kind, Shared(context.now))])
 
 
-def pixel(request: Request, context: Context) -> Translation:
+def pixel(request: Request, context: RequestContext) -> Translation:
     """Read ``/v1/pixel/{kind}?data=``: one message, as JSON or as base64 of it."""
     kind = request.captures["kind"]
     if kind not in CALLS:
         raise InvalidRequest(f"Got the call {described(kind)}; accepted are {', '.join(CALLS)}.")
     outcome = _outcome(_object(_pixel_data(request)), kind, Shared(context.now))
-    drafts, refusals = _parted([outcome])
-    return Translation(drafts, _pixel_shown, refusals)
+    drafts, rejections = _parted([outcome])
+    return Translation(drafts, _pixel_shown, rejections)
 
 
 def credentials(request: Request) -> Credentials:
@@ -118,11 +125,11 @@ def dialect() -> Dialect:
     return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
 
 
-def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Refusal:
+def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Rejection:
     try:
         return _draft(_object(message), kind, shared)
     except InvalidRequest as error:
-        return Refusal(error.message, message)
+        return Rejection(error.message, message)
 
 
 def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draft:
@@ -199,21 +206,21 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
-def _translation(outcomes: Sequence[Draft | Refusal]) -> Translation:
-    drafts, refusals = _parted(outcomes)
-    return Translation(drafts, _success, refusals)
+def _translation(outcomes: Sequence[Draft | Rejection]) -> Translation:
+    drafts, rejections = _parted(outcomes)
+    return Translation(drafts, _success, rejections)
 
 
-def _parted(outcomes: Sequence[Draft | Refusal]) -> tuple[list[Draft], list[Refusal]]:
+def _parted(outcomes: Sequence[Draft | Rejection]) -> tuple[list[Draft], list[Rejection]]:
     drafts = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
-    return drafts, [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    return drafts, [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
 
 
-def _success(_: Sequence[Refusal]) -> Reply:
+def _success(_: Sequence[Rejection]) -> Reply:
     return Reply.json({"success": True})
 
 
-def _pixel_shown(_: Sequence[Refusal]) -> Reply:
+def _pixel_shown(_: Sequence[Rejection]) -> Reply:
     return PIXEL
 
 

@@ -1,4 +1,4 @@
-"""Searches of dialects over a real store: pages, counts, bounds and what a key may see."""
+"""Searches of dialects over a real store: pages, counts, limits and what a key may see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.protocols.shared.dialect import Search
-from collector.protocols.shared.reading import USUAL, Bounds, Reading
+from collector.protocols.shared.reading import EventSearch, SearchLimits
 from cube.errors import AccessDenied, Overloaded, Unavailable
 from cube.expression import parse_event
 from cube.model.environment import Caller, Environment, Key
@@ -26,6 +26,7 @@ from tests.collector_stage import GatedEvents
 
 ENVIRONMENT = Environment("test", "test")
 ANYBODY = Caller(ENVIRONMENT)
+LIMITS = SearchLimits()
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def search(expression: str = "a(*)", *, limit: int = 3, offset: int = 0) -> Sear
 
 
 async def answered(
-    events: EventStore, asked: Search, *, bounds: Bounds = USUAL, caller: Caller = ANYBODY
+    events: EventStore, asked: Search, *, limits: SearchLimits = LIMITS, caller: Caller = ANYBODY
 ) -> tuple[list[Any], int]:
-    answer = json.loads((await Reading(bounds).answer(asked, events, caller)).body)
+    answer = json.loads((await EventSearch(limits).answer(asked, events, caller)).body)
     return answer["ids"], answer["total"]
 
 
@@ -72,13 +73,13 @@ async def test_nothing_is_found_in_a_type_that_is_not_there(store: SqliteStore) 
 
 
 async def test_a_page_ends_at_the_bound_of_events(store: SqliteStore) -> None:
-    assert await answered(store.events, search(limit=8), bounds=Bounds(events=2)) == ([9, 8], 10)
+    assert await answered(store.events, search(limit=8), limits=SearchLimits(events=2)) == ([9, 8], 10)
 
 
 async def test_a_page_ends_with_the_event_that_fills_its_bytes(store: SqliteStore) -> None:
     size = len('{"n":9,"odd":true}')
-    assert await answered(store.events, search(limit=8), bounds=Bounds(bytes=size + 1)) == ([9, 8], 10)
-    assert await answered(store.events, search(limit=8), bounds=Bounds(bytes=1)) == ([9], 10)
+    assert await answered(store.events, search(limit=8), limits=SearchLimits(bytes=size + 1)) == ([9, 8], 10)
+    assert await answered(store.events, search(limit=8), limits=SearchLimits(bytes=1)) == ([9], 10)
 
 
 async def test_a_key_for_other_types_finds_nothing(store: SqliteStore) -> None:
@@ -111,12 +112,12 @@ async def test_a_store_that_is_away_is_told(tmp_path: Path) -> None:
 
 async def test_a_search_that_takes_too_long_is_ended(store: SqliteStore) -> None:
     with pytest.raises(Overloaded, match="longer than 0.02 s"):
-        await answered(SlowEvents(store), search(), bounds=Bounds(seconds=0.02))
+        await answered(SlowEvents(store), search(), limits=SearchLimits(seconds=0.02))
 
 
 async def test_searches_beyond_the_bound_wait_their_turn(store: SqliteStore) -> None:
     events = SlowEvents(store)
-    reading = Reading(Bounds(searches=1))
+    reading = EventSearch(SearchLimits(searches=1))
     asked = [asyncio.create_task(reading.answer(search(), events, ANYBODY)) for _ in range(2)]
     await asyncio.wait_for(events.entered.wait(), 10)
     await asyncio.sleep(0)

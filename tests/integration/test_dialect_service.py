@@ -21,8 +21,15 @@ from collector.ingest.intake import Intake
 from collector.ingest.quota import Budget
 from collector.ingest.spooling import Direct
 from collector.instrumentation import DialectFigures, IntakeFigures
-from collector.protocols.shared.context import Desk
-from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.context import DialectContext
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+)
 from collector.protocols.shared.service import dialect_routes
 from cube import json_text
 from cube.errors import CubeError, InvalidRequest
@@ -52,7 +59,7 @@ class Waiting:
 WAITING = Waiting()
 
 
-def translate(request: Request, context: Context) -> Translation:
+def translate(request: Request, context: RequestContext) -> Translation:
     """Every item is [name, id, data]; null is not understood."""
     body = json_text.decode(request.body)
     if not isinstance(body, list):
@@ -66,7 +73,7 @@ def translate(request: Request, context: Context) -> Translation:
     return Translation(
         [_draft(item, request) for item in body if item is not None],
         partial(_reply, seen + 1),
-        [Refusal("Got null.", {"item": item, **request.captures}) for item in body if item is None],
+        [Rejection("Got null.", {"item": item, **request.captures}) for item in body if item is None],
     )
 
 
@@ -76,8 +83,8 @@ def _draft(item: Sequence[Any], request: Request) -> Draft:
     return Draft(name, *(time or [ABSENT]), id=id, data=data, fixed=fixed, source=item)
 
 
-def _reply(seen: int, refusals: Sequence[Refusal]) -> Reply:
-    return Reply.json({"seen": seen, "refused": [refusal.reason for refusal in refusals]}, 202)
+def _reply(seen: int, rejections: Sequence[Rejection]) -> Reply:
+    return Reply.json({"seen": seen, "refused": [rejection.reason for rejection in rejections]}, 202)
 
 
 def credentials(request: Request) -> Credentials:
@@ -126,7 +133,7 @@ class Stage:
         async with self.stores[environment].events.read() as session:
             return await session.types()
 
-    async def letters(self) -> list[Any]:
+    async def dead_letters(self) -> list[Any]:
         return [data for _, _, data in await self.stored("cube_rejected")]
 
     def figure(self, name: str, **labels: str) -> float | None:
@@ -155,7 +162,7 @@ async def staged(
         for name, store in stores.items()
     }
     gate = Gate(environments, KeyRing(keys))
-    desk = Desk(
+    context = DialectContext(
         gate,
         intakes,
         stores,
@@ -171,7 +178,7 @@ async def staged(
         return
 
     service = Service(
-        with_standard_routes("Toys", dialect_routes([dialect], desk), telemetry, ready),
+        with_standard_routes("Toys", dialect_routes([dialect], context), telemetry, ready),
         access=gate,
         telemetry=telemetry,
         max_body_bytes=BODY_BYTES,
@@ -210,7 +217,7 @@ async def test_a_bad_event_costs_no_other_and_becomes_a_dead_letter(stage: Stage
     null, id, name = answer.json["refused"]
     assert (null, "the id {}" in id, '""' in name) == ("Got null.", True, True)
     assert [row[1:] for row in await stage.stored("a")] == [("x", 1), ("z", 4)]
-    assert sorted(await stage.letters(), key=lambda letter: letter["reason"]) == [
+    assert sorted(await stage.dead_letters(), key=lambda letter: letter["reason"]) == [
         {"dialect": "toy", "reason": null, "payload": {"item": None}},
         {"dialect": "toy", "reason": id, "payload": ["b", {}, 2]},
         {"dialect": "toy", "reason": name, "payload": '["a","y",{"":3}]'},
@@ -219,10 +226,10 @@ async def test_a_bad_event_costs_no_other_and_becomes_a_dead_letter(stage: Stage
     assert stage.figure("cube_dialect_refused_total", dialect="toy", reason="not_understood") == 1
 
 
-async def test_a_request_sent_again_leaves_no_second_letter(stage: Stage) -> None:
+async def test_a_request_sent_again_leaves_no_second_dead_letter(stage: Stage) -> None:
     for _ in range(2):
         await stage.send([None, None])
-    assert len(await stage.letters()) == 2
+    assert len(await stage.dead_letters()) == 2
 
 
 async def test_an_event_that_has_expired_is_told_and_the_others_are_stored(stage: Stage) -> None:
@@ -231,7 +238,7 @@ async def test_an_event_that_has_expired_is_told_and_the_others_are_stored(stage
     assert [row[1:] for row in await stage.stored("a")] == [(1, "new")]
     assert [row[1:] for row in await stage.stored("b")] == [(3, "new")]
     assert ["expired" in reason for reason in answer.json["refused"]] == [True]
-    assert [letter["payload"] for letter in await stage.letters()] == [["a", 2, "old", 5]]
+    assert [letter["payload"] for letter in await stage.dead_letters()] == [["a", 2, "old", 5]]
     assert stage.figure("cube_dialect_events_total", dialect="toy") == 2
 
 
@@ -244,16 +251,16 @@ async def test_many_events_that_have_expired_cost_few_writes(stage: Stage) -> No
     assert (stage.figure("cube_commit_events_count") or 0) - before <= 4
 
 
-async def test_letters_are_as_few_as_a_bound_and_one(stage: Stage) -> None:
+async def test_dead_letters_are_as_few_as_a_bound_and_one(stage: Stage) -> None:
     assert (await stage.send([None] * 150)).status == 202
-    letters = await stage.letters()
-    assert len(letters) == 101
-    assert [letter["count"] for letter in letters if "count" in letter] == [50]
+    dead_letters = await stage.dead_letters()
+    assert len(dead_letters) == 101
+    assert [letter["count"] for letter in dead_letters if "count" in letter] == [50]
 
 
 async def test_a_long_payload_is_cut(stage: Stage) -> None:
     await stage.send([["a", {}, "x" * 30_000]])
-    (letter,) = await stage.letters()
+    (letter,) = await stage.dead_letters()
     assert letter["payload"].startswith('["a",{},"xxx')
     assert len(letter["payload"]) == 16 * 1024
 
@@ -269,7 +276,7 @@ async def test_no_key_stands_in_a_letter(stage: Stage) -> None:
         f"odd {secret}": secret,
     }
     await stage.send([["a", {}, hidden]], X_Toy_Key=secret)
-    (letter,) = await stage.letters()
+    (letter,) = await stage.dead_letters()
     assert secret not in json.dumps(letter)
     shown = letter["payload"][2]
     assert shown["x"] == [{"X-Api-Key": "[removed]", "toy_key": "[removed]", "kept": 1}]
@@ -283,13 +290,15 @@ async def test_what_can_be_no_data_is_kept_as_text(stage: Stage) -> None:
         deep = [deep]
     for odd in (deep, 10**30):
         assert (await stage.send([["a", {}, odd]])).status == 202
-    assert len(await stage.letters()) == 2
+    assert len(await stage.dead_letters()) == 2
 
 
 async def test_a_request_of_which_nothing_is_understood_is_told_in_the_dialects_form(stage: Stage) -> None:
     answer = await stage.send({"odd": 1})
     assert (answer.status, answer.json) == (422, {"toy": "Got no array."})
-    assert await stage.letters() == [{"dialect": "toy", "reason": "Got no array.", "payload": '{"odd": 1}'}]
+    assert await stage.dead_letters() == [
+        {"dialect": "toy", "reason": "Got no array.", "payload": '{"odd": 1}'}
+    ]
     assert await stage.types() == ["cube_rejected"]
     assert stage.figure("cube_dialect_failed_total", dialect="toy", error="InvalidRequest") == 1
 
@@ -332,7 +341,7 @@ async def test_a_body_too_large_to_be_read_may_leave_a_letter_in_place_of_an_err
     for body, encoding in ((whole, "identity"), (gzip.compress(whole), "gzip")):
         answer = await burying.send(body, X_Toy_Key="key-of-one", Content_Encoding=encoding)
         assert (answer.status, answer.body) == (200, b"buried")
-    (letter,) = await burying.letters()
+    (letter,) = await burying.dead_letters()
     assert "400000 bytes" in letter["reason"]
     assert burying.figure("cube_dialect_refused_total", dialect="toy", reason="not_understood") == 2
 
@@ -347,7 +356,7 @@ async def test_a_connection_goes_on_after_a_body_that_left_a_letter(burying: Sta
 async def test_too_many_events_may_leave_a_letter_with_what_was_sent(burying: Stage) -> None:
     answer = await burying.send([["a", number, 1] for number in range(201)], X_Toy_Key="key-of-one")
     assert (answer.status, answer.body) == (200, b"buried")
-    (letter,) = await burying.letters()
+    (letter,) = await burying.dead_letters()
     assert letter["reason"] == "Got 201 events; accepted are 200 in one request."
     assert letter["payload"].startswith('[["a", 0, 1], ["a", 1, 1]')
 
@@ -378,7 +387,7 @@ async def test_an_event_over_its_limit_is_refused_alone(stage: Stage) -> None:
     assert [len(answer.json["refused"]), len(await stage.stored("a"))] == [1, 1]
 
 
-async def test_a_large_body_is_read_aside_and_stored_alike(stage: Stage) -> None:
+async def test_a_large_body_is_read_in_a_thread_and_stored_alike(stage: Stage) -> None:
     answer = await stage.send([["a", number, "x" * 2_000] for number in range(150)])
     assert answer.status == 202
     assert len(await stage.stored("a")) == 150
@@ -407,7 +416,7 @@ async def test_the_prefix_of_our_own_types_is_not_to_be_had(stage: Stage) -> Non
 
 async def test_parts_of_the_path_reach_the_translation(stage: Stage) -> None:
     await stage.send([None], path="/toy/a%20part")
-    assert [letter["payload"]["part"] for letter in await stage.letters()] == ["a part"]
+    assert [letter["payload"]["part"] for letter in await stage.dead_letters()] == ["a part"]
 
 
 async def test_a_page_of_this_machine_may_send_cookies_where_no_origin_is_configured(stage: Stage) -> None:
@@ -502,7 +511,7 @@ async def test_a_reply_is_shown_to_the_pages_of_its_environment_alone(guarded: S
         assert ("access-control-allow-origin" in answer.headers) is shown
 
 
-async def test_a_turn_lasts_as_long_as_its_translation_though_the_client_is_gone(stage: Stage) -> None:
+async def test_the_next_request_waits_for_a_translation_though_the_client_is_gone(stage: Stage) -> None:
     body = json.dumps(["wait", "x" * 300_000]).encode()
     async with connection(stage.port) as gone:
         gone.send(head("POST", "/toy", {"Host": "localhost", "Content-Length": str(len(body))}))

@@ -12,15 +12,14 @@ from tornado.httputil import HTTPHeaders
 
 from collector.protocols.eye.protocol import EYE
 from collector.protocols.eye.search import search
-from collector.protocols.shared.dialect import Context
-from collector.protocols.shared.memory import Memory
-from collector.protocols.shared.reading import Bounds, Reading
+from collector.protocols.shared.dialect import DialectState, RequestContext
+from collector.protocols.shared.reading import EventSearch, SearchLimits
 from cube.model.environment import Caller, Environment
 from cube.model.event import Event
 from cube.store.sqlite import open_store
 from cube.web import Request
 
-CONTEXT = Context(0, "test", Memory())
+CONTEXT = RequestContext(0, "test", DialectState())
 CALLER = Caller(Environment("test", "test"))
 QUERIES = 150
 
@@ -77,7 +76,7 @@ async def test_every_page_is_a_slice_of_the_sorted_list(tmp_path: Path) -> None:
     store = await open_store(tmp_path, "test")
     try:
         await store.events.save("eye", [parsed(event) for event in sent.values()])
-        reading = Reading(Bounds(events=40))
+        reading = EventSearch(SearchLimits(events=40))
         for _ in range(QUERIES):
             query = asked(chance)
             request = Request("GET", f"/api/event/?{urlencode(query)}", HTTPHeaders(), "")

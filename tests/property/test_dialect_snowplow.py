@@ -43,8 +43,8 @@ def check(translation: Translation) -> None:
                 now=NOW,
                 unit_known=True,
             )
-    assert all(refusal.reason.endswith(".") for refusal in translation.refusals)
-    assert translation.reply(translation.refusals).status == 200
+    assert all(rejection.reason.endswith(".") for rejection in translation.rejections)
+    assert translation.reply(translation.rejections).status == 200
 
 
 @given(VALUES, st.booleans())

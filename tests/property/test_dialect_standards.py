@@ -106,7 +106,7 @@ def message(resource: dict[str, Any], attributes: dict[str, Any], body: Any, nam
 
 def checked(translation: Translation) -> None:
     """Make the reply, and events of all drafts: one that is not valid is refused by name, not a fault."""
-    translation.reply(translation.refusals)
+    translation.reply(translation.rejections)
     for draft in translation.drafts:
         with suppress(InvalidEvent):
             Event.parse(
@@ -130,7 +130,7 @@ def test_both_encodings_of_otlp_mean_the_same(
     tree = {"resourceLogs": [{"resource": {"attributes": pairs_in_json(resource)}, "scopeLogs": scoped}]}
     one = otlp.translate(request(json.dumps(tree).encode(), JSON), context())
     other = otlp.translate(request(message(resource, attributes, body, name), PROTOBUF), context())
-    assert not one.refusals
+    assert not one.rejections
     assert one.drafts == other.drafts
     (draft,) = one.drafts
     event = Event.parse(

@@ -15,12 +15,17 @@ from tornado.httputil import HTTPHeaders
 
 from collector.ingest.batch import Limits
 from collector.protocols.registry import dialects
-from collector.protocols.shared.dead_letters import dead_letters
-from collector.protocols.shared.dialect import Context, Dialect, Endpoint, Search, Translate
+from collector.protocols.shared.dead_letters import Redaction, dead_letters
+from collector.protocols.shared.dialect import (
+    Dialect,
+    DialectState,
+    Endpoint,
+    RequestContext,
+    Search,
+    Translate,
+)
 from collector.protocols.shared.drafts import check
-from collector.protocols.shared.memory import Memory
 from collector.protocols.shared.naming import slug
-from collector.protocols.shared.redaction import Redaction
 from collector.protocols.statsd import StatsdReader
 from cube.errors import CubeError
 from cube.model.environment import Caller, Environment
@@ -123,7 +128,7 @@ TRANSLATIONS = [
 @pytest.mark.parametrize(("dialect", "endpoint", "method"), TRANSLATIONS)
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES, headers=HEADERS, query=QUERIES, part=TEXTS)
-def test_whatever_comes_is_events_refusals_or_an_error_that_is_told(
+def test_whatever_comes_is_events_rejections_or_an_error_that_is_told(
     dialect: Dialect,
     endpoint: Endpoint,
     method: str,
@@ -145,7 +150,7 @@ def test_whatever_comes_is_events_refusals_or_an_error_that_is_told(
 
 
 def _translate(dialect: Dialect, translate: Translate | None, read: Any, request: Request) -> None:
-    context = Context(NOW, "default", Memory())
+    context = RequestContext(NOW, "default", DialectState())
     if translate is None:
         assert isinstance(read(request, context), Search | Reply)
         return
@@ -153,10 +158,10 @@ def _translate(dialect: Dialect, translate: Translate | None, read: Any, request
     types = [draft.name if draft.fixed else slug(draft.name) for draft in translation.drafts]
     checked = check(translation.drafts, types, CALLER, LIMITS, Horizon(), total_bytes=10**9, now=NOW)
     assert all(event.type for event in checked.events)
-    refusals = [*translation.refusals, *checked.refusals]
-    letters = dead_letters(dialect.name, refusals, Redaction(dialect.secrets), now=NOW)
-    assert len(letters) == len(refusals)
-    assert isinstance(translation.reply(refusals), Reply)
+    rejections = [*translation.rejections, *checked.rejections]
+    letters = dead_letters(dialect.name, rejections, Redaction(dialect.secrets), now=NOW)
+    assert len(letters) == len(rejections)
+    assert isinstance(translation.reply(rejections), Reply)
 
 
 STATSD = st.sampled_from(

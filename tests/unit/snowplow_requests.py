@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from collector.protocols.shared.dialect import Draft, Refusal, Translation
+from collector.protocols.shared.dialect import Draft, Rejection, Translation
 from collector.protocols.snowplow import dialect
 from cube.model.event import Event
 from cube.web import Request
@@ -46,18 +46,18 @@ def shown(parameters: Mapping[str, Any], headers: Mapping[str, str] | None = Non
 
 def draft_of(translation: Translation) -> Draft:
     """The one event of a translation, which is one that can be stored."""
-    assert not translation.refusals
+    assert not translation.rejections
     (draft,) = translation.drafts
     raw = {"type": "t", "time": draft.time, "id": draft.id, "data": draft.data}
     Event.parse(raw, now=NOW, unit_known=True)
     return draft
 
 
-def refusal_of(translation: Translation) -> Refusal:
-    """The one refusal of a translation that has nothing else."""
+def rejection_of(translation: Translation) -> Rejection:
+    """The one rejection of a translation that has nothing else."""
     assert not translation.drafts
-    (refusal,) = translation.refusals
-    return refusal
+    (rejection,) = translation.rejections
+    return rejection
 
 
 def mapped(**parameters: Any) -> Any:

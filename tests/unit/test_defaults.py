@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.protocols.shared.reading import USUAL
+from collector.protocols.shared.reading import SearchLimits
 from cube.settings import DialectSettings, EvaluatorLimits, StreamSettings
 from evaluator.engine.series import Bounds
 from evaluator.query.queries import Defaults
@@ -20,5 +20,5 @@ def test_what_a_query_does_not_say_is_in_the_settings() -> None:
 
 
 def test_the_bounds_of_a_search_are_the_settings() -> None:
-    settings = DialectSettings()
-    assert (USUAL.events, USUAL.seconds) == (settings.eye_events, settings.eye_seconds)
+    limits, settings = SearchLimits(), DialectSettings()
+    assert (limits.events, limits.seconds) == (settings.eye_events, settings.eye_seconds)

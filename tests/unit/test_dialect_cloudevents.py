@@ -11,8 +11,7 @@ import pytest
 from collector.protocols.cloudevents import dialect
 from collector.protocols.cloudevents.binary import header_text
 from collector.protocols.cloudevents.http import credentials, handshake, refuse, translate
-from collector.protocols.shared.bounds import MAX_ITEMS
-from collector.protocols.shared.dialect import Draft, Refusal, Translation
+from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, TooLarge
 from cube.model.event import ABSENT
 from tests.dialect_request import context, request
@@ -34,13 +33,13 @@ def in_binary(body: bytes, **headers: str) -> Translation:
 
 
 def only(translation: Translation) -> Draft:
-    assert not translation.refusals
+    assert not translation.rejections
     (draft,) = translation.drafts
     return draft
 
 
 def status(translation: Translation) -> int:
-    return translation.reply(translation.refusals).status
+    return translation.reply(translation.rejections).status
 
 
 def test_an_event_keeps_its_attributes() -> None:
@@ -95,9 +94,9 @@ def test_source_and_id_together_identify_an_event() -> None:
 def test_an_event_that_breaks_the_rules_is_refused(given: dict[str, Any]) -> None:
     translation = structured(**given)
     assert not translation.drafts
-    (refusal,) = translation.refusals
-    assert refusal.payload == ATTRIBUTES | given
-    assert refusal.reason.endswith(".")
+    (rejection,) = translation.rejections
+    assert rejection.payload == ATTRIBUTES | given
+    assert rejection.reason.endswith(".")
     assert status(translation) == 400
 
 
@@ -153,8 +152,8 @@ def test_a_body_in_binary_mode_is_read_by_its_media_type(
 
 def test_broken_json_in_binary_mode_is_refused_with_all_that_came() -> None:
     translation = in_binary(b"{", Content_Type="application/json")
-    assert translation.refusals[0].payload["body"] == "{"
-    assert translation.refusals[0].payload["source"] == "/src"
+    assert translation.rejections[0].payload["body"] == "{"
+    assert translation.rejections[0].payload["source"] == "/src"
     assert status(translation) == 400
 
 
@@ -185,16 +184,16 @@ def test_a_bad_event_of_a_batch_costs_only_itself() -> None:
     batch = [ATTRIBUTES, {}, 7, ATTRIBUTES | {"id": "2"}]
     translation = translate(request(json.dumps(batch).encode(), BATCH), context())
     assert [draft.id for draft in translation.drafts] == ["/src\n1", "/src\n2"]
-    assert [refusal.payload for refusal in translation.refusals] == [{}, 7]
-    assert "Event 2" in translation.refusals[1].reason
-    reply = translation.reply(translation.refusals)
+    assert [rejection.payload for rejection in translation.rejections] == [{}, 7]
+    assert "Event 2" in translation.rejections[1].reason
+    reply = translation.reply(translation.rejections)
     assert reply.status == 200
     assert json.loads(reply.body)["stored"] == 2
 
 
-def test_a_reply_tells_no_more_refusals_than_somebody_reads() -> None:
+def test_a_reply_tells_no_more_rejections_than_somebody_reads() -> None:
     translation = translate(request(json.dumps([1] * 500 + [ATTRIBUTES]).encode(), BATCH), context())
-    report = json.loads(translation.reply(translation.refusals).body)
+    report = json.loads(translation.reply(translation.rejections).body)
     assert (report["stored"], len(report["errors"])) == (1, 100)
 
 
@@ -208,8 +207,8 @@ def test_a_batch_is_answered_by_what_became_of_it() -> None:
     assert status(empty) == 204
     two = translate(request(json.dumps([ATTRIBUTES, ATTRIBUTES]).encode(), BATCH), context())
     assert two.reply([]).status == 204
-    assert two.reply([Refusal("Bad.")]).status == 200
-    assert two.reply([Refusal("Bad."), Refusal("Worse.")]).status == 400
+    assert two.reply([Rejection("Bad.")]).status == 200
+    assert two.reply([Rejection("Bad."), Rejection("Worse.")]).status == 400
 
 
 @pytest.mark.parametrize(
@@ -257,4 +256,4 @@ def test_deep_data_are_left_for_the_event_to_refuse() -> None:
     deep = json.dumps(ATTRIBUTES | {"data": 0}).replace(": 0", ": " + "[" * 500 + "]" * 500)
     assert translate(request(deep.encode(), STRUCTURED), context()).drafts
     encoded = base64.b64encode(b"[" * 5_000).decode()
-    assert structured(data_base64=encoded, datacontenttype="application/json").refusals
+    assert structured(data_base64=encoded, datacontenttype="application/json").rejections

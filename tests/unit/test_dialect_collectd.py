@@ -9,8 +9,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from collector.protocols.collectd.protocol import dialect
-from collector.protocols.shared.dialect import Context, Translation
-from collector.protocols.shared.memory import Memory
+from collector.protocols.shared.dialect import DialectState, RequestContext, Translation
 from cube.errors import InvalidRequest
 from cube.model.event import ABSENT
 from cube.web import Request
@@ -23,7 +22,7 @@ class Collectd:
 
     def __init__(self, *, differences: bool = False) -> None:
         self._endpoint = dialect(differences=differences).endpoints[0]
-        self._context = Context(NOW, "default", Memory())
+        self._context = RequestContext(NOW, "default", DialectState())
 
     def send(self, *items: Any) -> Translation:
         return self.send_text(json.dumps(items, separators=(",", ":")).encode())
@@ -92,7 +91,7 @@ def test_values_stand_under_plugin_and_type(sent: Any, data: Any) -> None:
 
 def test_values_that_are_all_null_are_no_event_and_no_error() -> None:
     translation = Collectd().send(item([None]))
-    assert (translation.drafts, translation.refusals) == ([], [])
+    assert (translation.drafts, translation.rejections) == ([], [])
 
 
 def test_the_time_is_that_of_the_second_and_the_id_is_exact() -> None:
@@ -248,8 +247,8 @@ def test_a_notification_is_an_event_of_its_own_type() -> None:
 def test_a_bad_item_is_refused_and_the_others_stand(bad: Any) -> None:
     translation = Collectd().send(bad, item([1]))
     assert len(translation.drafts) == 1
-    assert [refusal.payload for refusal in translation.refusals] == [bad]
-    assert translation.refusals[0].reason.endswith(".")
+    assert [rejection.payload for rejection in translation.rejections] == [bad]
+    assert translation.rejections[0].reason.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +267,7 @@ def test_meta_data_that_are_no_json_cost_nothing(meta: bytes) -> None:
     texts = [json.dumps(one, separators=(",", ":")).encode() for one in lists]
     texts[1] = texts[1][:-1] + b',"meta":' + meta + b"}"
     translation = Collectd().send_text(b"[" + b",".join(texts) + b"]")
-    assert not translation.refusals
+    assert not translation.rejections
     assert [draft.data for draft in translation.drafts] == [
         {"host": "web14", f"p{number}": {"memory": number}, "type": series} for number in (1, 2, 3)
     ]
@@ -281,8 +280,8 @@ def test_a_value_list_that_is_no_json_costs_no_other() -> None:
     assert [draft.data for draft in translation.drafts] == [
         {"host": "web14", f"p{number}": {"memory": number}} for number in (1, 3)
     ]
-    (refusal,) = translation.refusals
-    assert '"plugin":p2' in refusal.payload
+    (rejection,) = translation.rejections
+    assert '"plugin":p2' in rejection.payload
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from collector.protocols.datacoral import credentials, plain_key
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
-from tests.unit.snowplow_requests import DIALECT, draft_of, packed, refusal_of, request, shown, translated
+from tests.unit.snowplow_requests import DIALECT, draft_of, packed, rejection_of, request, shown, translated
 
 # What datacoral-tracker-py 0.0.12 sends, used as its README has it.
 BODY = (
@@ -34,7 +34,7 @@ def test_the_clients_event_is_named_by_a_schema_that_is_no_uri() -> None:
 def test_no_key_is_stored_or_shown() -> None:
     draft = draft_of(translated(request("POST", "/tp2", BODY)))
     assert "KEY1" not in json.dumps([draft.data, draft.source])
-    refused = refusal_of(shown({"e": "xx", "apiKey": "KEY1"}))
+    refused = rejection_of(shown({"e": "xx", "apiKey": "KEY1"}))
     assert set(refused.payload) & DIALECT.secrets == {"apiKey"}
 
 
@@ -100,4 +100,4 @@ def test_events_of_no_protocol_pass_through() -> None:
 
 
 def test_what_passes_through_is_an_array() -> None:
-    assert refusal_of(passed({"data": 1})).reason == "Got an object; accepted is an array of {data}."
+    assert rejection_of(passed({"data": 1})).reason == "Got an object; accepted is an array of {data}."

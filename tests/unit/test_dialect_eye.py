@@ -10,7 +10,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from collector.protocols.eye.protocol import EYE
-from collector.protocols.shared.dialect import Context, Search, Translation
+from collector.protocols.shared.dialect import RequestContext, Search, Translation
 from cube.errors import CubeError, InvalidRequest, NotFound, Unavailable
 from cube.expression import print_expression
 from cube.model.event import Event
@@ -32,7 +32,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Memory:
+class DialectState:
     """What a dialect of these tests remembers."""
 
     def get(self, kind: str, key: str) -> Any:
@@ -42,7 +42,7 @@ class Memory:
         raise AssertionError("The Eye remembers nothing")
 
 
-CONTEXT = Context(1_700_000_000_000, "test", Memory())
+CONTEXT = RequestContext(1_700_000_000_000, "test", DialectState())
 
 
 def request(
@@ -71,7 +71,7 @@ def sent(value: Any) -> Translation:
 
 def parsed(translation: Translation) -> Event:
     (draft,) = translation.drafts
-    assert not translation.refusals
+    assert not translation.rejections
     assert draft.fixed
     raw = {"type": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
     return Event.parse(raw, now=0, unit_known=True)
@@ -137,23 +137,23 @@ def test_a_wrong_field_is_no_success_and_is_kept(change: dict[str, Any]) -> None
     wrong = {**EXAMPLE, **change}
     translation = sent(wrong)
     assert not translation.drafts
-    (refusal,) = translation.refusals
-    assert next(iter(change)) in refusal.reason
-    assert refusal.payload == wrong
-    assert answered(translation.reply(translation.refusals)) == (201, {"success": False})
+    (rejection,) = translation.rejections
+    assert next(iter(change)) in rejection.reason
+    assert rejection.payload == wrong
+    assert answered(translation.reply(translation.rejections)) == (201, {"success": False})
 
 
 @pytest.mark.parametrize("missing", EXAMPLE)
 def test_every_field_is_required(missing: str) -> None:
-    (refusal,) = sent({name: value for name, value in EXAMPLE.items() if name != missing}).refusals
-    assert missing in refusal.reason
+    (rejection,) = sent({name: value for name, value in EXAMPLE.items() if name != missing}).rejections
+    assert missing in rejection.reason
 
 
 @pytest.mark.parametrize("body", [b"[]", b"[{}]", b'"text"', b"1", b"null", b""])
 def test_a_body_that_is_no_object_is_no_success(body: bytes) -> None:
     translation = translated(request(body=body))
     assert not translation.drafts
-    assert answered(translation.reply(translation.refusals)) == (201, {"success": False})
+    assert answered(translation.reply(translation.rejections)) == (201, {"success": False})
 
 
 def test_an_event_that_cube_refuses_is_no_success() -> None:

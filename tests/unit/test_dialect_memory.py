@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collector.protocols.shared.memory import Memory
+from collector.protocols.shared.dialect import DialectState
 
 
 def test_what_was_put_last_is_remembered_by_kind_and_key() -> None:
-    memory = Memory()
+    memory = DialectState()
     memory.put("series", "a", 1)
     memory.put("series", "a", 2)
     memory.put("session", "a", 3)
@@ -14,7 +14,7 @@ def test_what_was_put_last_is_remembered_by_kind_and_key() -> None:
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    memory = Memory(capacity=3)
+    memory = DialectState(capacity=3)
     for key in "abc":
         memory.put("series", key, key)
     memory.get("series", "a")
@@ -23,7 +23,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_long_keys_take_no_more_room_and_stay_apart() -> None:
-    memory = Memory()
+    memory = DialectState()
     memory.put("series", "x" * 10_000, 1)
     memory.put("series", "x" * 10_001, 2)
     memory.put("series", "\ud800" * 100, 3)

@@ -20,8 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.protocols.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
 from collector.protocols.otlp.wire import MAX_FIELDS, bytes_field
-from collector.protocols.shared.bounds import MAX_ITEMS
-from collector.protocols.shared.dialect import Draft, Refusal, Translation
+from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.model.event import ABSENT
 from tests.dialect_request import context, request
@@ -93,7 +92,7 @@ def in_protobuf(body: bytes) -> Translation:
 
 
 def only(translation: Translation) -> Draft:
-    assert not translation.refusals
+    assert not translation.rejections
     (draft,) = translation.drafts
     return draft
 
@@ -218,11 +217,11 @@ def test_ids_that_are_not_valid_are_absent() -> None:
 def test_a_bad_record_costs_only_itself(bad: Any) -> None:
     translation = in_json(RECORD, bad, {"eventName": "other"})
     assert [draft.name for draft in translation.drafts] == ["user.login", "other"]
-    assert [refusal.payload for refusal in translation.refusals] == [bad]
-    reply = translation.reply(translation.refusals)
+    assert [rejection.payload for rejection in translation.rejections] == [bad]
+    reply = translation.reply(translation.rejections)
     partial = json.loads(reply.body)["partialSuccess"]
     assert (reply.status, partial["rejectedLogRecords"]) == (200, "1")
-    assert partial["errorMessage"] == translation.refusals[0].reason
+    assert partial["errorMessage"] == translation.rejections[0].reason
 
 
 def test_a_bad_record_in_protobuf_costs_only_itself() -> None:
@@ -230,8 +229,8 @@ def test_a_bad_record_in_protobuf_costs_only_itself() -> None:
     scoped = b"".join(bytes_field(2, record) for record in (good, b"\x12\xff", good))
     translation = in_protobuf(bytes_field(1, bytes_field(2, scoped)))
     assert len(translation.drafts) == 2
-    assert translation.refusals[0].payload == {"base64": "Ev8="}
-    response = ExportLogsServiceResponse.FromString(translation.reply(translation.refusals).body)
+    assert translation.rejections[0].payload == {"base64": "Ev8="}
+    response = ExportLogsServiceResponse.FromString(translation.reply(translation.rejections).body)
     assert response.partial_success.rejected_log_records == 1
     assert response.partial_success.error_message
 
@@ -241,7 +240,7 @@ def test_a_bad_resource_costs_its_records_alone() -> None:
     given["resourceLogs"] += tree(RECORD)["resourceLogs"]
     asked = request(json.dumps(given).encode(), JSON)
     translation = translate(asked, context())
-    assert (len(translation.drafts), len(translation.refusals)) == (1, 2)
+    assert (len(translation.drafts), len(translation.rejections)) == (1, 2)
     assert not credentials(asked).environments
 
 
@@ -326,16 +325,16 @@ def nested(levels: int) -> bytes:
 
 def test_deep_values_are_refused_before_they_are_read() -> None:
     for levels in (100, 5_000):
-        assert in_protobuf(nested(levels)).refusals
+        assert in_protobuf(nested(levels)).rejections
     deep: dict[str, Any] = {}
     for _ in range(100):
         deep = {"arrayValue": {"values": [deep]}}
-    assert in_json({"body": deep}).refusals
+    assert in_json({"body": deep}).rejections
 
 
 def test_a_record_over_its_bound_is_refused() -> None:
     translation = in_json({"body": {"stringValue": "x" * MAX_RECORD_BYTES}}, RECORD)
-    assert (len(translation.drafts), len(translation.refusals)) == (1, 1)
+    assert (len(translation.drafts), len(translation.rejections)) == (1, 1)
 
 
 def test_millions_of_empty_records_take_no_memory() -> None:
@@ -353,8 +352,8 @@ def test_millions_of_empty_records_take_no_memory() -> None:
 def test_values_are_counted_before_they_are_read() -> None:
     body = bytes_field(5, bytes_field(5, b"\x0a\x00" * 400_000))
     empties = in_protobuf(bytes_field(1, bytes_field(2, bytes_field(2, body) * 5)))
-    assert (len(empties.drafts), len(empties.refusals)) == (2, 3)
-    assert "values" in empties.refusals[0].reason
+    assert (len(empties.drafts), len(empties.rejections)) == (2, 3)
+    assert "values" in empties.rejections[0].reason
 
 
 def test_more_records_than_a_request_may_have_are_refused_untranslated() -> None:
@@ -376,8 +375,8 @@ def test_protobuf_is_not_imported_before_it_is_needed() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_refusals_of_drafts_count_as_rejected_too() -> None:
-    assert json.loads(in_json(RECORD).reply([Refusal("Bad.")]).body)["partialSuccess"] == {
+def test_rejections_of_drafts_count_as_rejected_too() -> None:
+    assert json.loads(in_json(RECORD).reply([Rejection("Bad.")]).body)["partialSuccess"] == {
         "rejectedLogRecords": "1",
         "errorMessage": "Bad.",
     }

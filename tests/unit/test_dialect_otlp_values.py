@@ -33,7 +33,7 @@ def in_json(*records: Any) -> Translation:
 
 def data(record: Any) -> Any:
     translation = in_json(record)
-    assert not translation.refusals, translation.refusals
+    assert not translation.rejections, translation.rejections
     return translation.drafts[0].data
 
 
@@ -106,7 +106,7 @@ def test_a_field_is_read_in_every_notation(field: str, value: Any, read: Any) ->
 def test_what_is_no_number_refuses_its_record(value: Any) -> None:
     translation = in_json({"eventName": "good"}, {"eventName": "bad", "body": value})
     assert [draft.name for draft in translation.drafts] == ["good"]
-    assert len(translation.refusals) == 1
+    assert len(translation.rejections) == 1
 
 
 def test_equal_records_of_one_request_are_events_and_a_resend_is_the_same() -> None:
@@ -170,8 +170,8 @@ def test_an_object_that_is_not_understood_costs_only_itself(wrong: Any) -> None:
     good = {"resource": {}, "scopeLogs": [{"logRecords": [{"eventName": "good"}]}]}
     translation = sent({"resourceLogs": [good, wrong, good]})
     assert [draft.name for draft in translation.drafts] == ["good", "good"]
-    (refusal,) = translation.refusals
-    assert json.dumps(refusal.payload) in json.dumps(wrong)
+    (rejection,) = translation.rejections
+    assert json.dumps(rejection.payload) in json.dumps(wrong)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -182,7 +182,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(item, (*path, name))
 
 
-def test_a_value_that_no_json_has_is_a_refusal_wherever_it_stands() -> None:
+def test_a_value_that_no_json_has_is_a_rejection_wherever_it_stands() -> None:
     value = {
         "kvlistValue": {"values": [{"key": "k", "value": {"arrayValue": {"values": [{"intValue": 1}]}}}]}
     }
@@ -202,12 +202,12 @@ def test_a_value_that_no_json_has_is_a_refusal_wherever_it_stands() -> None:
             credentials(asked)
             with suppress(InvalidRequest):
                 translation = translate(asked, context())
-                translation.reply(translation.refusals)
+                translation.reply(translation.rejections)
 
 
 def test_what_is_empty_is_no_mistake() -> None:
     for empty in ({"resource": {}}, {"scopeLogs": None}, {"scopeLogs": [{"scope": {}, "schemaUrl": ""}]}):
-        assert sent({"resourceLogs": [empty]}).refusals == []
+        assert sent({"resourceLogs": [empty]}).rejections == []
 
 
 def test_traces_in_protobuf_are_not_taken_for_empty_logs() -> None:
@@ -216,7 +216,7 @@ def test_traces_in_protobuf_are_not_taken_for_empty_logs() -> None:
     span.trace_id, span.span_id = b"1" * 16, b"2" * 8
     translation = translate(request(traces.SerializeToString(), PROTOBUF), context())
     assert not translation.drafts
-    assert len(translation.refusals) == 1
+    assert len(translation.rejections) == 1
     with pytest.raises(InvalidRequest):
         translate(request(b"\x12\x00", PROTOBUF), context())
 

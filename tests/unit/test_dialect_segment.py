@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from collector.protocols.segment import batch, call, credentials, dialect, pixel, refuse
-from collector.protocols.shared.bounds import MAX_ITEMS
-from collector.protocols.shared.dialect import Draft, Translation
+from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Translation
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, TooLarge, Unauthenticated, Unavailable
 from cube.model.event import ABSENT
 from tests.dialect_request import NOW, context, request
@@ -33,7 +32,7 @@ def batched(*messages: Any, **body: Any) -> Translation:
 
 
 def only(translation: Translation) -> Draft:
-    assert not translation.refusals
+    assert not translation.rejections
     (draft,) = translation.drafts
     return draft
 
@@ -161,8 +160,8 @@ def test_a_time_that_is_a_number_tells_its_unit_by_its_magnitude(time: Any) -> N
 def test_a_bad_message_costs_only_itself(bad: Any) -> None:
     translation = batched(TRACK, bad, TRACK | {"messageId": "mid-2"})
     assert [draft.id for draft in translation.drafts] == ["mid-1", "mid-2"]
-    assert [refusal.payload for refusal in translation.refusals] == [bad]
-    reply = translation.reply(translation.refusals)
+    assert [rejection.payload for rejection in translation.rejections] == [bad]
+    reply = translation.reply(translation.rejections)
     assert (reply.status, json.loads(reply.body)) == (200, {"success": True})
 
 

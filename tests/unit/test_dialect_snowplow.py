@@ -21,7 +21,7 @@ from tests.unit.snowplow_requests import (
     mapped,
     packed,
     posted,
-    refusal_of,
+    rejection_of,
     request,
     shown,
     translated,
@@ -208,18 +208,18 @@ def test_text_that_is_no_number_of_json_costs_its_event(number: float) -> None:
     good, bad = {"e": "se", "se_ca": 5, "se_ac": "a"}, {"e": "se", "se_ca": number, "se_ac": "a"}
     translation = posted(good, bad)
     assert [draft.data["struct"]["category"] for draft in translation.drafts[:1]] == ["5"]
-    drafts, refusals = [draft.data for draft in translation.drafts[1:]], translation.refusals
+    drafts, rejections = [draft.data for draft in translation.drafts[1:]], translation.rejections
     for data in drafts:
         with pytest.raises(InvalidEvent, match="accepted are finite numbers"):
             Event.parse({"type": "t", "data": data}, now=NOW)
-    assert len(drafts) + len(refusals) == 1
+    assert len(drafts) + len(rejections) == 1
 
 
 @pytest.mark.parametrize("time", ["yesterday", "1e300", "nan", [], True])
 def test_a_time_that_is_none_refuses_the_event(time: Any) -> None:
-    refusal = refusal_of(posted({"e": "pv", "dtm": time}))
-    assert refusal.reason.startswith("Got the dtm ")
-    assert refusal_of(posted({"e": "pv", "ttm": time, "dtm": "1"})).reason.startswith("Got the ttm ")
+    rejection = rejection_of(posted({"e": "pv", "dtm": time}))
+    assert rejection.reason.startswith("Got the dtm ")
+    assert rejection_of(posted({"e": "pv", "ttm": time, "dtm": "1"})).reason.startswith("Got the ttm ")
 
 
 def test_a_time_beside_the_events_own_costs_nothing() -> None:
@@ -291,8 +291,8 @@ def test_what_is_unknown_or_not_of_its_kind_stands_under_extra() -> None:
     ],
 )
 def test_a_number_that_is_none_refuses_the_event_that_is_about_it(name: str, value: str) -> None:
-    refusal = refusal_of(posted({"e": "se", name: value}))
-    assert f'Got the {name} "{value}"; accepted is a ' in refusal.reason
+    rejection = rejection_of(posted({"e": "se", name: value}))
+    assert f'Got the {name} "{value}"; accepted is a ' in rejection.reason
 
 
 def test_whole_numbers_beyond_64_bits_become_decimal_ones() -> None:
@@ -332,9 +332,9 @@ def test_page_ping_offsets_that_are_left_out_are_0() -> None:
 def test_what_is_no_event_is_refused_alone(sent: Any, reason: str) -> None:
     translation = posted({"e": "pv"}, sent, {"e": "se"})
     assert [draft.name for draft in translation.drafts] == ["page_view", "struct_event"]
-    (refusal,) = translation.refusals
-    assert refusal.reason.startswith(reason)
-    assert refusal.payload == sent
+    (rejection,) = translation.rejections
+    assert rejection.reason.startswith(reason)
+    assert rejection.payload == sent
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_a_body_that_is_no_payload_is_refused_as_a_whole_and_answered_all_the_sa
     body: bytes, reason: str
 ) -> None:
     translation = translated(request("POST", "/tp2", body))
-    assert refusal_of(translation).reason.startswith(reason)
-    assert translation.reply(translation.refusals).status == 200
+    assert rejection_of(translation).reason.startswith(reason)
+    assert translation.reply(translation.rejections).status == 200
 
 
 @pytest.mark.parametrize("version", ["1-0-0", "1-0-2", "1-0-4"])
@@ -374,7 +374,7 @@ def test_the_query_of_a_post_is_part_of_every_event_and_wins() -> None:
 def test_a_query_with_too_many_parameters_is_refused() -> None:
     target = "/i?" + "&".join(f"a{n}=1" for n in range(1001))
     assert (
-        refusal_of(translated(request("GET", target))).reason == "Got more than 1000 parameters in a query."
+        rejection_of(translated(request("GET", target))).reason == "Got more than 1000 parameters in a query."
     )
 
 

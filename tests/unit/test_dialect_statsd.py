@@ -24,7 +24,7 @@ def read(datagram: bytes | str, flavour: str = "statsd") -> list[Event]:
     return events
 
 
-def refusal(line: bytes | str) -> str:
+def rejection(line: bytes | str) -> str:
     """Return why a line is refused; the lines about it are not."""
     encoded = line if isinstance(line, bytes) else line.encode()
     events, (error,) = StatsdReader(1000, lambda: NOW)(b"a:1|c\n" + encoded + b"\nb:2|c")
@@ -98,7 +98,7 @@ def test_a_time_is_heeded_in_whatever_unit(line: str, text: str, time: int) -> N
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "1e300", "1e21"])
 def test_a_line_with_a_bad_time_is_refused(text: str) -> None:
-    assert "Got the time" in refusal(f"g:3|g|T{text}")
+    assert "Got the time" in rejection(f"g:3|g|T{text}")
 
 
 def test_equal_lines_are_events_of_their_own() -> None:
@@ -232,7 +232,7 @@ def test_a_service_check_is_read() -> None:
     ],
 )
 def test_a_line_that_is_none_says_what_is_accepted(line: bytes | str) -> None:
-    assert "accepted is" in refusal(line)
+    assert "accepted is" in rejection(line)
 
 
 def test_whole_numbers_beyond_64_bits_are_doubles() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.protocols.shared.dialect import Context, Refusal, Translation
+from collector.protocols.shared.dialect import Rejection, RequestContext, Translation
 from collector.protocols.tracardi.protocol import TRACARDI
 from cube.errors import AccessDenied, CubeError, InvalidRequest, TooLarge, Unauthenticated, Unavailable
 from cube.model import instant
@@ -22,7 +22,7 @@ NOW = 1_700_000_000_000
 T = 1_600_000_000_000  # 2020-09-13T12:26:40Z
 
 
-class Memory(dict[tuple[str, str], Any]):
+class DialectState(dict[tuple[str, str], Any]):
     """What the dialect remembers."""
 
     def get(self, kind: str, key: str) -> Any:  # type: ignore[override]  # the port's
@@ -46,17 +46,19 @@ def request(
     return made
 
 
-def context(memory: Memory | None = None, environment: str = "test", key: str | None = None) -> Context:
-    return Context(NOW, environment, Memory() if memory is None else memory, key)
+def context(
+    memory: DialectState | None = None, environment: str = "test", key: str | None = None
+) -> RequestContext:
+    return RequestContext(NOW, environment, DialectState() if memory is None else memory, key)
 
 
-def translated(made: Request, known: Context | None = None) -> Translation:
+def translated(made: Request, known: RequestContext | None = None) -> Translation:
     path = made.path if not made.captures else "/collect/{event_type}/{source_id}"
     endpoint = next(one for one in TRACARDI.endpoints if one.path == path)
     return endpoint.translate[made.method](made, known or context())
 
 
-def tracked(payload: Mapping[str, Any], known: Context | None = None, query: str = "") -> Translation:
+def tracked(payload: Mapping[str, Any], known: RequestContext | None = None, query: str = "") -> Translation:
     return translated(request(target=f"/track{query}", body={"source": {"id": "src"}, **payload}), known)
 
 
@@ -69,8 +71,8 @@ def parsed(translation: Translation) -> list[Event]:
     ]
 
 
-def answered(translation: Translation, *more: Refusal) -> tuple[int, Any]:
-    reply = translation.reply([*translation.refusals, *more])
+def answered(translation: Translation, *more: Rejection) -> tuple[int, Any]:
+    reply = translation.reply([*translation.rejections, *more])
     return reply.status, json.loads(reply.body)
 
 
@@ -263,7 +265,7 @@ def test_events_that_are_not_to_be_saved_are_answered_as_usual(option: str) -> N
     assert profile_of(translation)
     assert tracked({**SESSION, "options": {option: "no"}}).drafts
     wrong = tracked({"events": [PAGE_VIEW, {}], "options": {option: False}})
-    assert (wrong.drafts, wrong.refusals) == ((), ())
+    assert (wrong.drafts, wrong.rejections) == ((), ())
     assert answered(wrong)[0] == 226
 
 
@@ -300,10 +302,10 @@ def test_of_what_is_not_to_be_saved_only_the_id_is(option: str, name: str) -> No
 def test_a_bad_event_costs_none_beside_it(event: Any, location: list[str]) -> None:
     translation = tracked({"session": {"id": "s1"}, "events": [PAGE_VIEW, event, {"type": "b"}]})
     assert [draft.name for draft in translation.drafts] == ["page-view", "b"]
-    (refusal,) = translation.refusals
-    assert refusal.payload == event
+    (rejection,) = translation.rejections
+    assert rejection.payload == event
     status, told = answered(translation)
-    assert (status, told["errors"]) == (226, [refusal.reason])
+    assert (status, told["errors"]) == (226, [rejection.reason])
     assert told["profile"]["id"]
 
     alone = tracked({"events": [event]})
@@ -312,7 +314,7 @@ def test_a_bad_event_costs_none_beside_it(event: Any, location: list[str]) -> No
     (problem,) = told["detail"]
     assert problem["loc"] == ["body", "events", 0, *location]
     assert problem["type"] in ("missing", "value_error")
-    assert problem["msg"] == refusal.reason
+    assert problem["msg"] == rejection.reason
 
 
 @pytest.mark.parametrize("bad", [b"NaN", b"1e400", b'"\\ud83d"', b'"\xfc"'])
@@ -325,17 +327,17 @@ def test_a_bad_value_that_events_have_in_common_costs_none_of_them(bad: bytes) -
         | {"profile": {"id": profile_id(translation)}}
         for type in ("a", "b")
     ]
-    assert [list(refusal.payload) for refusal in translation.refusals] == [["session"], ["context"]]
+    assert [list(rejection.payload) for rejection in translation.rejections] == [["session"], ["context"]]
     status, told = answered(translation)
     assert (status, len(told["errors"])) == (226, 2)
-    assert answered(translation, Refusal("one."), Refusal("two."))[0] == 406
+    assert answered(translation, Rejection("one."), Rejection("two."))[0] == 406
 
 
 def test_an_event_that_cannot_be_stored_is_told() -> None:
-    refusal = Refusal("Too deep.")
-    status, told = answered(tracked({"events": [PAGE_VIEW, PAGE_VIEW]}), refusal)
+    rejection = Rejection("Too deep.")
+    status, told = answered(tracked({"events": [PAGE_VIEW, PAGE_VIEW]}), rejection)
     assert (status, told["errors"]) == (226, ["Too deep."])
-    alone = answered(tracked({"events": [PAGE_VIEW]}), refusal)
+    alone = answered(tracked({"events": [PAGE_VIEW]}), rejection)
     assert alone == (406, {"detail": "Validation failed with error: Too deep."})
 
 
@@ -426,7 +428,7 @@ def test_one_session_is_one_profile_in_any_process() -> None:
 
 
 def test_a_given_profile_is_that_of_the_session_from_then_on() -> None:
-    memory = Memory()
+    memory = DialectState()
     assert profile_of(tracked({**SESSION, "profile": {"id": "p1"}}, context(memory))) == "p1"
     assert profile_of(tracked(SESSION, context(memory))) == "p1"
     assert profile_of(tracked({**SESSION, "profile": {"id": "p2"}}, context(memory))) == "p2"
@@ -434,7 +436,7 @@ def test_a_given_profile_is_that_of_the_session_from_then_on() -> None:
 
 
 def test_a_session_that_is_not_to_be_saved_is_not_remembered() -> None:
-    memory = Memory()
+    memory = DialectState()
     tracked({**SESSION, "profile": {"id": "p1"}, "options": {"saveSession": False}}, context(memory))
     assert not memory
 

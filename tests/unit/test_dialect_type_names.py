@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from collector.protocols.shared.dialect import Draft
-from collector.protocols.shared.naming import marked
-from collector.protocols.shared.type_names import TypeNames
+from collector.protocols.shared.naming import TypeNames, marked
 
 
 class ClaimedNames:

@@ -13,8 +13,15 @@ from typing import Any, Final
 
 from collector.protocols.cloudevents import binary
 from collector.protocols.cloudevents.event import CloudEvent, from_json
-from collector.protocols.shared.bounds import check_count
-from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+    check_count,
+)
 from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
 from cube.model.environment import Credentials
@@ -24,7 +31,7 @@ from cube.web.request import refusal
 
 NAME: Final = "cloudevents"
 MAX_TOLD: Final = 100
-"""The refusals of a batch that its reply tells."""
+"""The rejections of a batch that its reply tells."""
 
 _BATCH = "application/cloudevents-batch"
 _STRUCTURED = "application/cloudevents"
@@ -35,7 +42,7 @@ class UnsupportedFormat(InvalidRequest):
     """The request is a CloudEvent in an event format other than JSON: HTTP 415."""
 
 
-def translate(request: Request, _: Context) -> Translation:
+def translate(request: Request, _: RequestContext) -> Translation:
     """Read the events of a request; its mode hangs on the Content-Type, as the HTTP binding says."""
     media = media_type(request)
     if media.startswith(_BATCH):
@@ -90,7 +97,7 @@ def _single(given: Any, read: Callable[[Any], CloudEvent]) -> Translation:
         return Translation((_draft(read(given)),), partial(_answer, 1))
     except InvalidRequest as error:
         payload = binary.as_json(given) if isinstance(given, Request) else given
-        return Translation((), partial(_answer, 1), (Refusal(error.message, payload),))
+        return Translation((), partial(_answer, 1), (Rejection(error.message, payload),))
 
 
 def _batch(items: Any) -> Translation:
@@ -98,25 +105,25 @@ def _batch(items: Any) -> Translation:
         raise InvalidRequest(f"Got {described(items)} as a batch; accepted is an array of CloudEvents.")
     check_count(len(items))
     drafts: list[Draft] = []
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     for index, item in enumerate(items):
         try:
             drafts.append(_draft(from_json(item)))
         except InvalidRequest as error:
-            refusals.append(Refusal(f"Event {index} of the batch: {error.message}", item))
-    return Translation(drafts, partial(_answer, len(items)), refusals)
+            rejections.append(Rejection(f"Event {index} of the batch: {error.message}", item))
+    return Translation(drafts, partial(_answer, len(items)), rejections)
 
 
 def _draft(event: CloudEvent) -> Draft:
     return Draft(event.type, time=event.time, id=event.key, data=event.as_data(), source=event.given)
 
 
-def _answer(count: int, refusals: Sequence[Refusal]) -> Reply:
+def _answer(count: int, rejections: Sequence[Rejection]) -> Reply:
     """204 where all is stored, 200 with the reasons where some is, 400 with them where nothing is."""
-    if not refusals:
+    if not rejections:
         return Reply(b"", 204)
-    reasons = [refusal.reason for refusal in refusals[:MAX_TOLD]]
-    stored = count - len(refusals)
+    reasons = [refusal.reason for refusal in rejections[:MAX_TOLD]]
+    stored = count - len(rejections)
     report: Mapping[str, Any] = {"error": reasons[0], "stored": stored, "errors": reasons}
     return Reply.json(report, 200 if stored else 400)
 

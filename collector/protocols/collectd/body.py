@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from collector.protocols.shared.bounds import check_count
-from collector.protocols.shared.dialect import Refusal
+from collector.protocols.shared.dialect import Rejection, check_count
 from cube import json_text
 from cube.errors import InvalidRequest
 
@@ -19,7 +18,7 @@ _META: Final = b',"meta":'
 and neither ``nan`` nor ``inf`` nor quotes in names as JSON has them."""
 
 
-def items_of(body: bytes) -> tuple[Sequence[Any], Sequence[Refusal]]:
+def items_of(body: bytes) -> tuple[Sequence[Any], Sequence[Rejection]]:
     """Read a body: its items, and what of it cannot be read. Raises `InvalidRequest` where that is all."""
     try:
         value = json_text.decode_leniently(body)
@@ -28,19 +27,19 @@ def items_of(body: bytes) -> tuple[Sequence[Any], Sequence[Refusal]]:
     return value if isinstance(value, list) else [value], ()
 
 
-def _apart(body: bytes, error: InvalidRequest) -> tuple[Sequence[Any], Sequence[Refusal]]:
+def _apart(body: bytes, error: InvalidRequest) -> tuple[Sequence[Any], Sequence[Rejection]]:
     head, *texts = _START.split(body)
     check_count(len(texts))
     items: list[Any] = []
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     for text in texts:
         try:
             items.append(_item(text.rstrip(b",] \r\n")))
         except InvalidRequest as reason:
-            refusals.append(Refusal(reason.message, text.decode(errors="replace")))
+            rejections.append(Rejection(reason.message, text.decode(errors="replace")))
     if not items or head.strip() != b"[":
         raise error
-    return items, refusals
+    return items, rejections
 
 
 def _item(text: bytes) -> Any:

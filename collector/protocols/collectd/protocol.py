@@ -16,15 +16,15 @@ from typing import Any, Final
 from collector.protocols.collectd.body import items_of
 from collector.protocols.collectd.series import COUNTED, Reading, difference, rate
 from collector.protocols.shared.dialect import (
-    Context,
     Dialect,
     DialectState,
     Draft,
     Endpoint,
-    Refusal,
+    Rejection,
+    RequestContext,
     Translation,
 )
-from collector.protocols.shared.identity import hashed
+from collector.protocols.shared.values import hashed
 from cube.errors import CubeError, InvalidRequest, Unauthenticated, described
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
@@ -58,19 +58,19 @@ def _refuse(error: CubeError, request: Request) -> Reply:
     return Reply(reply.body, reply.status, reply.content_type, (("WWW-Authenticate", 'Basic realm="Cube"'),))
 
 
-def _translate(request: Request, context: Context, *, differences: bool) -> Translation:
+def _translate(request: Request, context: RequestContext, *, differences: bool) -> Translation:
     items, unread = items_of(request.body)
     drafts: list[Draft] = []
-    refusals = list(unread)
+    rejections = list(unread)
     for item in items:
         try:
             drafts += _drafts(item, context, differences)
         except InvalidRequest as error:
-            refusals.append(Refusal(error.message, item))
-    return Translation(drafts, lambda _: _EMPTY, refusals)
+            rejections.append(Rejection(error.message, item))
+    return Translation(drafts, lambda _: _EMPTY, rejections)
 
 
-def _drafts(item: Any, context: Context, differences: bool) -> Sequence[Draft]:
+def _drafts(item: Any, context: RequestContext, differences: bool) -> Sequence[Draft]:
     if not isinstance(item, Mapping):
         raise InvalidRequest("Got an item that is not an object; accepted are value lists and notifications.")
     if "labels" in item:

@@ -11,8 +11,15 @@ from typing import Any
 
 from collector.protocols.eye import timestamps
 from collector.protocols.eye.search import BAD_TIME, PARAMETERS, TYPE, search
-from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.protocols.shared.identity import hashed
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+)
+from collector.protocols.shared.values import hashed
 from cube import json_text
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest, described
 from cube.model import instant
@@ -46,16 +53,16 @@ class UnsupportedMediaType(InvalidRequest):
     """The body is of a kind that this protocol has not."""
 
 
-def _take(request: Request, context: Context) -> Translation:
+def _take(request: Request, context: RequestContext) -> Translation:
     sent = _sent(request)
     try:
         return Translation((_draft(sent),), _reply)
     except InvalidEvent as error:
-        return Translation((), _reply, (Refusal(error.message, sent),))
+        return Translation((), _reply, (Rejection(error.message, sent),))
 
 
-def _reply(refusals: Sequence[Refusal]) -> Reply:
-    return Reply.json({"success": not refusals}, 201)
+def _reply(rejections: Sequence[Rejection]) -> Reply:
+    return Reply.json({"success": not rejections}, 201)
 
 
 def _sent(request: Request) -> Any:
@@ -125,7 +132,7 @@ def _id(texts: Mapping[str, str], data: Any) -> str:
     return f"{texts['timestamp']}-{hashed([texts, data])}"
 
 
-def _hello(request: Request, context: Context) -> Reply:
+def _hello(request: Request, context: RequestContext) -> Reply:
     return Reply(b"Hello from The Eye!", content_type="text/html; charset=utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from collector.protocols.eye import timestamps
-from collector.protocols.shared.dialect import Context, Search
+from collector.protocols.shared.dialect import RequestContext, Search
 from cube import json_text
 from cube.errors import InvalidQuery
 from cube.expression.nodes import Comparison, EventExpression, Field
@@ -37,7 +37,7 @@ PARAMETERS: Final = (
 )
 
 
-def search(request: Request, context: Context) -> Search:
+def search(request: Request, context: RequestContext) -> Search:
     """Say which page of which events a request asks for."""
     parameters = request.parameters()
     lowest = [moment for name in _LOWEST if (moment := _moment(parameters, name))]

@@ -11,9 +11,16 @@ from typing import Any, Final
 
 from collector.protocols.otlp.json_form import JsonForm
 from collector.protocols.otlp.record import Emitter, Encoding, Group
-from collector.protocols.shared.bounds import check_count
-from collector.protocols.shared.dialect import Context, Dialect, Draft, Endpoint, Refusal, Translation
-from collector.protocols.shared.identity import Occurrences
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+    check_count,
+)
+from collector.protocols.shared.values import Occurrences
 from cube.errors import CubeError, InvalidRequest, TooLarge, described
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
@@ -47,20 +54,20 @@ def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
     return Dialect(NAME, (endpoint,), credentials=credentials if environments else None, refuse=refuse)
 
 
-def translate(request: Request, _: Context, *, hashed_ids: bool = True) -> Translation:
+def translate(request: Request, _: RequestContext, *, hashed_ids: bool = True) -> Translation:
     """Read the records of a request; each that cannot be read is a refusal."""
     encoding = _encoding(request)
     occurrences = Occurrences() if hashed_ids else None
     drafts: list[Draft] = []
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     for group in encoding.groups(request.body):
-        check_count(len(drafts) + len(refusals) + len(group.records))
+        check_count(len(drafts) + len(rejections) + len(group.records))
         if group.wrong:
-            refusals += [Refusal(group.wrong, encoding.shown(record)) for record in group.records]
+            rejections += [Rejection(group.wrong, encoding.shown(record)) for record in group.records]
             continue
         for outcome in _outcomes(encoding, group, occurrences):
-            (drafts if isinstance(outcome, Draft) else refusals).append(outcome)  # type: ignore[arg-type]  # each to its own
-    return Translation(drafts, partial(_answer, encoding), refusals)
+            (drafts if isinstance(outcome, Draft) else rejections).append(outcome)  # type: ignore[arg-type]  # each to its own
+    return Translation(drafts, partial(_answer, encoding), rejections)
 
 
 def credentials(request: Request) -> Credentials:
@@ -121,7 +128,9 @@ def _protobuf() -> Callable[[], Encoding]:
     return Protobuf
 
 
-def _outcomes(encoding: Encoding, group: Group, occurrences: Occurrences | None) -> Iterator[Draft | Refusal]:
+def _outcomes(
+    encoding: Encoding, group: Group, occurrences: Occurrences | None
+) -> Iterator[Draft | Rejection]:
     """Make of each record of a group a draft or a refusal."""
     try:
         resource, scope = encoding.resource(group.resource), encoding.scope(group.scope)
@@ -142,10 +151,10 @@ def _check_size(size: int) -> None:
         raise InvalidRequest(f"Got a record of {size} bytes; accepted are {MAX_RECORD_BYTES}.")
 
 
-def _refusal(encoding: Encoding, encoded: Any, error: InvalidRequest) -> Refusal:
-    return Refusal(error.message, encoding.shown(encoded))
+def _refusal(encoding: Encoding, encoded: Any, error: InvalidRequest) -> Rejection:
+    return Rejection(error.message, encoding.shown(encoded))
 
 
-def _answer(encoding: Encoding, refusals: Sequence[Refusal]) -> Reply:
-    message = refusals[0].reason if refusals else ""
-    return Reply(encoding.response(len(refusals), message), content_type=encoding.content_type)
+def _answer(encoding: Encoding, rejections: Sequence[Rejection]) -> Reply:
+    message = rejections[0].reason if rejections else ""
+    return Reply(encoding.response(len(rejections), message), content_type=encoding.content_type)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from collector.protocols.shared.dialect import Draft
-from collector.protocols.shared.identity import Occurrences
+from collector.protocols.shared.values import Occurrences
 from cube.errors import InvalidRequest
 from cube.json_text import encode
 from cube.model import instant

@@ -10,22 +10,26 @@ from collector.ingest.batch import Limits
 from collector.ingest.decoding import Decoding
 from collector.ingest.intake import Intake
 from collector.instrumentation import DialectFigures
-from collector.protocols.shared.reading import USUAL, Bounds
+from collector.protocols.shared.reading import SearchLimits
 from cube.store.ports import Store
 from cube.web import Access
 
-GROWTH: Final = 4
+MAX_GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
 
-DECODED_BYTES = 16 * 2**20
+DECODED_BYTES: Final = 16 * 2**20
+
+LOOP_BYTES: Final = 16 * 1024
+"""Longer bodies are translated in a thread: some take 0.5 ms a KiB, and would hold up all other requests."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class DialectContext:
     """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
 
     ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
-    ``bounds``: of all searches together. ``decoding``: whose turn it is to be decoded, translated and stored.
+    ``searches``: the limits of all together. ``decoding``: whose turn it is to be decoded, translated and
+    stored.
     """
 
     access: Access
@@ -36,5 +40,5 @@ class Desk:
     types: int
     clock: Callable[[], int]
     figures: DialectFigures
-    bounds: Bounds = USUAL
+    searches: SearchLimits = field(default_factory=SearchLimits)
     decoding: Decoding = field(default_factory=lambda: Decoding(DECODED_BYTES))

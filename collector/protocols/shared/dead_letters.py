@@ -1,46 +1,70 @@
-"""Dead letters: events of type ``cube_rejected`` that keep what was not understood."""
+"""Dead letters: events of type ``cube_rejected`` that keep what was not understood, without its keys."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from collector.protocols.shared.dialect import Refusal
-from collector.protocols.shared.redaction import Redaction
+from collector.protocols.shared.dialect import Rejection
 from cube import json_text
-from cube.errors import InvalidEvent
-from cube.model.event import Event
+from cube.errors import InvalidEvent, shown
+from cube.model.environment import MADE_KEY
+from cube.model.event import MAX_INTEGER, MIN_INTEGER, Event
 from cube.model.tier import HOUR
 
 REJECTED: Final = "cube_rejected"
-MAX_LETTERS = 100
-"""Of one request; what is refused beyond it is told by one letter more."""
+MAX_DEAD_LETTERS: Final = 100
+"""Of one request; what is rejected beyond it is told by one dead letter more."""
 
-MAX_PAYLOAD_BYTES = 16 * 1024
+MAX_PAYLOAD_BYTES: Final = 16 * 1024
+
+REMOVED: Final = "[removed]"
+
+SECRETS: Final = frozenset(
+    {"access_token", "api_key", "apikey", "auth_token", "authorization", "client_secret", "cookie"}
+    | {"password", "proxy_authorization", "secret", "set_cookie", "token", "write_key", "x_api_key"}
+)
+"""Property names whose values are never stored, in any writing (``X-Api-Key``, ``apiKey``)."""
 
 _MAX_REASON = 500
+_MAX_DEPTH = 40  # leaves room for the levels around a payload
+_MAX_TEXT = 64 * 1024  # more than is kept of a payload, so what is cut off is never shown
+_SHORTEST_KEY = 4  # a shorter key would blot out ordinary text
+_WORD = re.compile(r"""[^\s"'&,;:=(){}\[\]<>\\%]{4,}""")
+_UNWRITTEN = re.compile(r"[^a-z0-9]")
+_IN_TEXT = re.compile(
+    r"""(?ix) \b (?P<name> (?:x[-_]?)? api[-_]?key | write[-_]?key | access[-_]?token | auth[-_]?token
+        | (?:proxy[-_]?)? authorization | client[-_]?secret | password )
+    (?P<between> \\?["']? \s* [:=] \s* \[? (?:u? \\?["'])? (?:(?:bearer|basic)\s+)? )
+    [^\s"'&,;}\]\\]+"""
+)
 
 
 def dead_letters(
-    dialect: str, refusals: Sequence[Refusal], redaction: Redaction, *, first: int = 0, now: int
+    dialect: str, rejections: Sequence[Rejection], redaction: Redaction, *, first: int = 0, now: int
 ) -> list[Event]:
-    """Make the events ``{dialect, reason, payload}`` of one request's refusals, from its `first` on.
+    """Make the events ``{dialect, reason, payload}`` of one request's rejections, from its `first` on.
 
     A payload over `MAX_PAYLOAD_BYTES` is cut and is then the beginning of its JSON text. The id comes
     from the content, its place in the request and the hour: a request sent again soon stores nothing
     twice, and one that comes every hour is seen every hour.
     """
-    shown = refusals[:MAX_LETTERS]
-    letters = [_letter(dialect, place, refusal, redaction, now) for place, refusal in enumerate(shown, first)]
-    if len(refusals) > MAX_LETTERS:
-        letters.append(_rest(dialect, refusals[MAX_LETTERS:], redaction, now))
+    first_ones = rejections[:MAX_DEAD_LETTERS]
+    letters = [
+        _dead_letter(dialect, place, rejection, redaction, now)
+        for place, rejection in enumerate(first_ones, first)
+    ]
+    if len(rejections) > MAX_DEAD_LETTERS:
+        letters.append(_rest(dialect, rejections[MAX_DEAD_LETTERS:], redaction, now))
     return letters
 
 
-def _letter(dialect: str, place: int, refusal: Refusal, redaction: Redaction, now: int) -> Event:
-    reason = redaction.text(refusal.reason)[:_MAX_REASON]
-    payload = _bounded(redaction.clean(refusal.payload))
+def _dead_letter(dialect: str, place: int, rejection: Rejection, redaction: Redaction, now: int) -> Event:
+    reason = redaction.text(rejection.reason)[:_MAX_REASON]
+    payload = _bounded(redaction.clean(rejection.payload))
     try:
         return _event(place, {"dialect": dialect, "reason": reason, "payload": payload}, now)
     except InvalidEvent:  # no JSON for an event, such as an integer of 100 digits: kept as text
@@ -48,10 +72,10 @@ def _letter(dialect: str, place: int, refusal: Refusal, redaction: Redaction, no
         return _event(place, {"dialect": dialect, "reason": reason, "payload": text}, now)
 
 
-def _rest(dialect: str, refusals: Sequence[Refusal], redaction: Redaction, now: int) -> Event:
-    first = redaction.text(refusals[0].reason)[:_MAX_REASON]
-    reason = f"{len(refusals)} more of this request were refused, the first of them: {first}"
-    return _event(MAX_LETTERS, {"dialect": dialect, "reason": reason, "count": len(refusals)}, now)
+def _rest(dialect: str, rejections: Sequence[Rejection], redaction: Redaction, now: int) -> Event:
+    first = redaction.text(rejections[0].reason)[:_MAX_REASON]
+    reason = f"{len(rejections)} more of this request were refused, the first of them: {first}"
+    return _event(MAX_DEAD_LETTERS, {"dialect": dialect, "reason": reason, "count": len(rejections)}, now)
 
 
 def _event(place: int, data: dict[str, Any], now: int) -> Event:
@@ -65,3 +89,69 @@ def _bounded(payload: Any) -> Any:
     if len(text) <= MAX_PAYLOAD_BYTES:
         return payload
     return text[:MAX_PAYLOAD_BYTES].decode(errors="ignore")
+
+
+class Redaction:
+    """Takes secrets out of one request's payloads.
+
+    ``names``: properties whose values go, beside `SECRETS`. ``keys``: the request's own, which go
+    wherever they stand, in texts too, as does what has the form of a made key. ``is_key``: tells the keys
+    of this server, which go as whole words: a damaged text may hold one where nothing names it.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        keys: Iterable[str] = (),
+        is_key: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._is_key = is_key
+        self._names = frozenset(map(_plain, SECRETS.union(names)))
+        self._keys = sorted((key for key in keys if len(key) >= _SHORTEST_KEY), key=len, reverse=True)
+
+    def clean(self, value: Any, depth: int = _MAX_DEPTH) -> Any:
+        """Return a JSON value without secrets at any depth; what is very deep becomes text."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping | list | tuple):
+            if depth == 0:
+                return self.text(_written(value))
+            if isinstance(value, Mapping):
+                return {self.text(str(name)): self._property(name, value[name], depth) for name in value}
+            return [self.clean(item, depth - 1) for item in value]
+        if isinstance(value, bytes):
+            return self.text(value.decode(errors="replace"))
+        if value is None or _is_plain(value):
+            return value
+        return self.text(shown(value) if isinstance(value, float) else str(value))
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
+        text = text[:_MAX_TEXT]
+        text = json_text.storable(text)
+        text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
+        for key in self._keys:
+            text = text.replace(key, REMOVED)
+        text = MADE_KEY.sub(REMOVED, text)
+        return _WORD.sub(lambda word: REMOVED if self._is_key(word[0]) else word[0], text)
+
+    def _property(self, name: Any, value: Any, depth: int) -> Any:
+        return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether an event's data may have a value as it is; other numbers are shown as text."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and MIN_INTEGER <= value <= MAX_INTEGER
+
+
+def _plain(name: str) -> str:
+    return _UNWRITTEN.sub("", name.lower())
+
+
+def _written(value: Any) -> str:
+    try:
+        return json_text.encode(value).decode()
+    except (RecursionError, TypeError, ValueError):
+        return "[nested too deeply]"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from threading import Lock
+from typing import Any, Final, TypeAlias, TypeVar
 
-from cube.errors import CubeError
+from cube.errors import CubeError, InvalidRequest, TooLarge
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
@@ -14,22 +17,57 @@ from cube.model.span import Span
 from cube.store.find import Found
 from cube.web import Parameter, Reply, Request
 
+T = TypeVar("T")
 
-class DialectState(Protocol):
+MAX_ITEMS: Final = 20_000
+"""Events of one request: millions fit into a body, and each takes a thousand times its size."""
+
+MAX_ENTRIES: Final = 100_000
+"""What one dialect remembers in one environment; a collectd host has some hundreds of series."""
+
+_MAX_KEY_LENGTH = 64
+
+
+class DialectState:
     """What a dialect remembers from one request to the next: bounded, in memory, for one environment.
 
-    A restart, or another process, forgets it; the least recently used goes first.
+    A restart, or another process, forgets it; the least recently used goes first. Large requests use it
+    in a thread.
     """
+
+    def __init__(self, capacity: int = MAX_ENTRIES) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, kind: str, key: str) -> Any:
         """Return what was put last; None where nothing is known."""
+        entry = (kind, _short(key))
+        with self._lock:
+            if entry not in self._entries:
+                return None
+            self._entries.move_to_end(entry)
+            return self._entries[entry]
 
     def put(self, kind: str, key: str, value: Any) -> None:
         """Remember a value."""
+        entry = (kind, _short(key))
+        with self._lock:
+            self._entries[entry] = value
+            self._entries.move_to_end(entry)
+            if len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)
+
+
+def _short(key: str) -> str:
+    """Keep clients from filling the memory with long keys."""
+    if len(key) <= _MAX_KEY_LENGTH:
+        return key
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest() + "#"
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class RequestContext:
     """What a translation may know beside its request.
 
     ``now``: milliseconds since 1970. ``environment``: the name of the one that the caller may use.
@@ -46,12 +84,11 @@ class Context:
 class Draft:
     """One event as its client meant it; the shared part names its type and has `Event.parse` check it.
 
-    ``name``: the event's foreign name. It becomes the type by `naming.slug`, unless
-    the environment has too many types of this dialect. ``fixed``: the name is a type as it stands, a
-    word of the protocol. ``time``: milliseconds, or text as
-    `cube.model.instant.parse` takes it; `ABSENT` is the arrival. ``id``: the same;
-    `ABSENT` where the protocol has none. ``source``: what the client sent, for the refusal if the
-    draft turns out not to be a valid event.
+    ``name``: the event's foreign name. It becomes the type by `naming.slug`, unless the environment has too
+    many types of this dialect. ``fixed``: the name is a type as it stands, a word of the protocol.
+    ``time``: milliseconds, or text as `cube.model.instant.parse` takes it; `ABSENT` is the arrival.
+    ``id``: `ABSENT` where the protocol has none. ``source``: what the client sent, for the rejection if
+    the draft turns out not to be a valid event.
     """
 
     name: str
@@ -63,7 +100,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """What was not understood: it becomes an event ``cube_rejected`` {dialect, reason, payload}.
 
     ``reason``: one sentence. ``payload``: what the client sent, any JSON; keys in it and its excess
@@ -74,21 +111,42 @@ class Refusal:
     payload: Any = None
 
 
-Answer: TypeAlias = Callable[[Sequence[Refusal]], Reply]
-"""Makes the reply once all is stored, from the refusals: those of the translation, then those of
-drafts that were not valid events, in order."""
-
-
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What one request holds."""
+    """What one request holds.
+
+    ``reply``: makes the reply once all is stored, from the rejections: those of the translation, then
+    those of drafts that were not valid events, in order.
+    """
 
     drafts: Sequence[Draft]
-    reply: Answer
-    refusals: Sequence[Refusal] = ()
+    reply: Callable[[Sequence[Rejection]], Reply]
+    rejections: Sequence[Rejection] = ()
 
 
-Translate: TypeAlias = Callable[[Request, Context], Translation]
+def check_count(count: int) -> None:
+    """Raise `TooLarge` where a request holds more than `MAX_ITEMS`, before anything is made of them."""
+    if count > MAX_ITEMS:
+        raise TooLarge(f"Got {count} events; accepted are {MAX_ITEMS} in one request.", limit=MAX_ITEMS)
+
+
+def draft_each(
+    items: Iterable[T], draft: Callable[[T], Draft | None], payload: Callable[[T], Any] = lambda item: item
+) -> tuple[list[Draft], list[Rejection]]:
+    """Make a draft of each item (none where it is None), a rejection where that raises `InvalidRequest`."""
+    drafts: list[Draft] = []
+    rejections: list[Rejection] = []
+    for item in items:
+        try:
+            made = draft(item)
+        except InvalidRequest as error:
+            rejections.append(Rejection(error.message, payload(item)))
+        else:
+            drafts += () if made is None else (made,)
+    return drafts, rejections
+
+
+Translate: TypeAlias = Callable[[Request, RequestContext], Translation]
 """Raises `InvalidRequest` where nothing of the request can be understood."""
 
 
@@ -96,9 +154,8 @@ Translate: TypeAlias = Callable[[Request, Context], Translation]
 class Search:
     """A page of the caller's events, newest first, and the reply made of it.
 
-    ``limit`` (from 1), ``offset``: as in `cube.store.find.find`; the shared part may find fewer than
-    ``limit`` (see `shared.reading`). ``reply``: gets what was found and how many there are
-    in all.
+    ``limit`` (from 1), ``offset``: as in `cube.store.find.find`; fewer than ``limit`` may be found (see
+    `shared.reading`). ``reply``: gets what was found and how many there are in all.
     """
 
     expression: EventExpression
@@ -108,7 +165,7 @@ class Search:
     reply: Callable[[Sequence[Found], int], Reply]
 
 
-Read: TypeAlias = Callable[[Request, Context], Search | Reply]
+Read: TypeAlias = Callable[[Request, RequestContext], Search | Reply]
 """Says what a request asks for, or answers it where that takes no store. Raises `InvalidRequest`."""
 
 
@@ -155,5 +212,5 @@ class Dialect:
     refuse: Callable[[CubeError, Request], Reply] | None = None
     secrets: frozenset[str] = frozenset()
     bury: Reply | None = None
-    plain_key: Callable[[str], str] | None = None
+    plain_key: Callable[[str], str] = str
     keys_in_body: bool = False

@@ -1,33 +1,40 @@
-"""Drafts become events, or refusals: the rules of the native interface, for each draft alone.
+"""Drafts become stored events, or rejections: each for itself, whatever is wrong with the others.
 
-But for integers beyond 64 bits: they become doubles, since nobody is there to send something else.
+The rules are those of the native interface, but for integers beyond 64 bits: they become doubles, since
+nobody is there to send something else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from collector.ingest.batch import Limits
-from collector.protocols.shared.dialect import Draft, Refusal
+from collector.ingest.batch import Batch, Limits
+from collector.ingest.intake import Intake
+from collector.protocols.shared.dialect import Draft, Rejection
 from collector.protocols.shared.values import doubled
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
+from cube.model import instant
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
 from cube.model.horizon import Horizon
+from cube.model.span import Span
+from cube.model.tier import WEEK
+from cube.store.ports import EventStore
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckedDrafts:
     """The drafts that are valid events, those events and their size; what is wrong with the others."""
 
     drafts: list[Draft] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
     errors: list[CubeError] = field(default_factory=list)
     size: int = 0
 
@@ -41,21 +48,24 @@ def check(
     *,
     total_bytes: int,
     now: int,
-) -> Checked:
-    """Make events of drafts that arrived at `now`; one that is not valid becomes a refusal.
+) -> CheckedDrafts:
+    """Make events of drafts that arrived at `now`; one that is not valid becomes a rejection.
 
     Raises `TooLarge` where the events together are over ``total_bytes`` of JSON text: one part of a body
     that stands in each of its events could make it a thousand times its size.
     """
-    checked = Checked()
+    checked = CheckedDrafts()
     for draft, type in zip(drafts, types, strict=True):
         try:
             caller.check_type(type)
             event = _event(draft, type, now)
             horizon.check(event, now)
-            checked.size += _size(event, limits)
+            size = _HEAD_BYTES + (0 if event.data is ABSENT else len(json_text.encode(event.data)))
+            if size > limits.event_bytes:
+                raise TooLarge(f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.")
+            checked.size += size
         except (InvalidEvent, AccessDenied, TooLarge) as error:
-            checked.refusals.append(refused(draft, error.message))
+            checked.rejections.append(rejected(draft, error.message))
             checked.errors.append(error)
             continue
         if checked.size > total_bytes:
@@ -65,12 +75,12 @@ def check(
     return checked
 
 
-def refused(draft: Draft, reason: str) -> Refusal:
-    """Refuse a draft, with what its client sent."""
+def rejected(draft: Draft, reason: str) -> Rejection:
+    """Reject a draft, with what its client sent."""
     if draft.source is not None:
-        return Refusal(reason, draft.source)
-    shown = {"name": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
-    return Refusal(reason, {name: value for name, value in shown.items() if value is not ABSENT})
+        return Rejection(reason, draft.source)
+    parts = {"name": draft.name, "time": draft.time, "id": draft.id, "data": draft.data}
+    return Rejection(reason, {name: value for name, value in parts.items() if value is not ABSENT})
 
 
 def _event(draft: Draft, type: str, now: int) -> Event:
@@ -81,8 +91,71 @@ def _event(draft: Draft, type: str, now: int) -> Event:
         return Event.parse({**raw, "data": doubled(draft.data)}, now=now, unit_known=True)
 
 
-def _size(event: Event, limits: Limits) -> int:
-    size = _HEAD_BYTES + (0 if event.data is ABSENT else len(json_text.encode(event.data)))
-    if size > limits.event_bytes:
-        raise TooLarge(f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.")
-    return size
+class ExpiredEvent(NamedTuple):
+    """An event, by its place, that the store refuses as too old."""
+
+    place: int
+    reason: str
+
+
+class StoredEvents(NamedTuple):
+    """Which events the store refuses, in order, and how many others are only in the spool."""
+
+    refused: Sequence[ExpiredEvent]
+    spooled: int
+
+
+async def store(intake: Intake, saved: EventStore, events: Sequence[Event], size: int) -> StoredEvents:
+    """Make all events durable that the store takes. Raises `Overloaded` and `Unavailable`."""
+    try:
+        return StoredEvents((), await intake.accept(Batch(events, size)))
+    except InvalidEvent:
+        pass
+    # Those that have expired are known at once; without them the others are one commit again.
+    expired = _expired(events, await _expired_before(saved, {event.type for event in events}))
+    kept = [place for place in range(len(events)) if place not in expired]
+    try:
+        rest = StoredEvents((), await intake.accept(Batch([events[place] for place in kept], size)))
+    except InvalidEvent:
+        rest = await _each_alone(intake, events, kept, size)
+    refused = [ExpiredEvent(place, reason) for place, reason in expired.items()]
+    return StoredEvents(sorted([*refused, *rest.refused]), rest.spooled)
+
+
+async def _expired_before(saved: EventStore, types: set[str]) -> dict[str, int]:
+    """Return before when the events of each type have expired, for those of which any have."""
+    found: dict[str, int] = {}
+    async with saved.read() as session:
+        for type in types:
+            revisions = await session.revisions(type, WEEK, Span(WEEK.origin, WEEK.origin + WEEK.step))
+            if revisions.expired_before is not None:
+                found[type] = revisions.expired_before
+    return found
+
+
+def _expired(events: Sequence[Event], expired_before: Mapping[str, int]) -> dict[int, str]:
+    return {
+        place: f"Got the time {instant.format(event.time)}; events of type {event.type} before"
+        f" {instant.format(expired_before[event.type])} have expired."
+        for place, event in enumerate(events)
+        if event.type in expired_before and event.time < expired_before[event.type]
+    }
+
+
+async def _each_alone(
+    intake: Intake, events: Sequence[Event], places: Sequence[int], size: int
+) -> StoredEvents:
+    share = size // len(places)
+    outcomes = await asyncio.gather(
+        *(intake.accept(Batch((events[place],), share)) for place in places), return_exceptions=True
+    )
+    refused: list[ExpiredEvent] = []
+    spooled = 0
+    for place, outcome in zip(places, outcomes, strict=True):
+        if isinstance(outcome, InvalidEvent):
+            refused.append(ExpiredEvent(place, outcome.message))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            spooled += outcome
+    return StoredEvents(refused, spooled)

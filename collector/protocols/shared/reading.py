@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
 
 from collector.protocols.shared.dialect import Search
 from cube import json_text
@@ -13,6 +12,7 @@ from cube.columns.key_filter import filters_of
 from cube.errors import Overloaded
 from cube.model.environment import Caller
 from cube.model.event import ABSENT
+from cube.process.threads import run_in_thread
 from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
 from cube.store.ports import EventStore, ReadOptions, ReadSession
@@ -20,7 +20,7 @@ from cube.web import Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SearchLimits:
     """What one answer may cost; ``searches``: how many run at once, the others wait their turn."""
 
     events: int = DialectSettings().eye_events
@@ -29,33 +29,30 @@ class Bounds:
     searches: int = 4
 
 
-USUAL: Final = Bounds()
+class EventSearch:
+    """Answers searches, within limits.
 
-
-class Reading:
-    """Answers searches, within bounds.
-
-    A page ends early at ``bounds.events``, or with the event that brings its JSON text to
-    ``bounds.bytes``: who asked sees from the count that there are more.
+    A page ends early at ``limits.events``, or with the event that brings its JSON text to
+    ``limits.bytes``: who asked sees from the count that there are more.
     """
 
-    def __init__(self, bounds: Bounds = USUAL) -> None:
-        self._bounds = bounds
-        self._turns = asyncio.Semaphore(bounds.searches)
+    def __init__(self, limits: SearchLimits) -> None:
+        self._limits = limits
+        self._running = asyncio.Semaphore(limits.searches)
 
     async def answer(self, search: Search, events: EventStore, caller: Caller) -> Reply:
         """Find and count the events in one view of the store, and make the reply.
 
         Raises `AccessDenied` for a type that the caller's key is not for and for a filter of it that cannot
-        be read, `Overloaded` where it takes
-        too long, and `Unavailable`.
+        be read, `Overloaded` where it takes too long, and `Unavailable`.
         """
-        search = _permitted(search, caller)
-        seconds = self._bounds.seconds
+        caller.check_type(search.expression.type)
+        filters = (*search.expression.filters, *filters_of(caller))
+        search = replace(search, expression=replace(search.expression, filters=filters))
+        seconds = self._limits.seconds
         try:
-            async with asyncio.timeout(seconds), self._turns, events.read(ReadOptions(seconds)) as session:
-                page = await self._page(search, session)
-                total = page.total
+            async with asyncio.timeout(seconds), self._running, events.read(ReadOptions(seconds)) as session:
+                found, total = await self._page(search, session)
                 if total is None:
                     total = await count(session, search.expression, search.span)
         except TimeoutError:
@@ -63,28 +60,22 @@ class Reading:
                 f"The search took longer than {seconds:g} s, which is the limit;"
                 " a shorter span of time takes less."
             ) from None
-        return await asyncio.to_thread(search.reply, page.events, total)
+        return await run_in_thread(search.reply, found, total)
 
-    async def _page(self, search: Search, session: ReadSession) -> _Page:
+    async def _page(self, search: Search, session: ReadSession) -> tuple[list[Found], int | None]:
+        """Return a page, and how many events the search has in all, where the page itself tells."""
         events: list[Found] = []
-        left = self._bounds.bytes
-        limit = min(search.limit, self._bounds.events)
+        left = self._limits.bytes
+        limit = min(search.limit, self._limits.events)
         parts = find(session, search.expression, search.span, limit=limit, offset=search.offset)
         async with aclosing(parts):
             async for part in parts:
-                fit, left = await asyncio.to_thread(_fit, part, left)
+                fit, left = await run_in_thread(_fit, part, left)
                 events += fit
                 if left <= 0:
-                    return _Page(events, None)
+                    return events, None
         is_last = 0 < len(events) < limit or search.offset == 0 == len(events)
-        return _Page(events, search.offset + len(events) if is_last else None)
-
-
-class _Page(NamedTuple):
-    """``total``: how many events the search has in all, where the page itself tells."""
-
-    events: list[Found]
-    total: int | None
+        return events, search.offset + len(events) if is_last else None
 
 
 def _fit(part: list[Found], left: int) -> tuple[list[Found], int]:
@@ -94,10 +85,3 @@ def _fit(part: list[Found], left: int) -> tuple[list[Found], int]:
         if left <= 0:
             return part[:number], left
     return part, left
-
-
-def _permitted(search: Search, caller: Caller) -> Search:
-    """Return what of a search its caller may see."""
-    caller.check_type(search.expression.type)
-    own = filters_of(caller)
-    return replace(search, expression=replace(search.expression, filters=(*search.expression.filters, *own)))

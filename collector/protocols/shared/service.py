@@ -2,45 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from collector.ingest.intake import Intake
-from collector.protocols.shared.context import GROWTH, Desk
-from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
+from collector.protocols.shared.context import LOOP_BYTES, MAX_GROWTH, DialectContext
+from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, Redaction, dead_letters
 from collector.protocols.shared.dialect import (
-    Context,
     Dialect,
-    Draft,
+    DialectState,
     Endpoint,
     Read,
-    Refusal,
+    Rejection,
+    RequestContext,
     Translate,
     Translation,
 )
-from collector.protocols.shared.drafts import Checked, check, refused
-from collector.protocols.shared.memory import Memory
-from collector.protocols.shared.reading import Reading
-from collector.protocols.shared.redaction import Redaction
-from collector.protocols.shared.storing import store
-from collector.protocols.shared.threads import Turns, aside
-from collector.protocols.shared.type_names import TypeNames
+from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, store
+from collector.protocols.shared.naming import TypeNames
+from collector.protocols.shared.reading import EventSearch
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller, Credentials, Scope
 from cube.model.event import Event
+from cube.process.threads import run_by_size
+from cube.store.ports import EventStore
 from cube.web import Operation, Reply, Request, Route, standard_credentials
+
+T = TypeVar("T")
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 
 
-def dialect_routes(dialects: Iterable[Dialect], desk: Desk) -> list[Route]:
+def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list[Route]:
     """Return the routes of some dialects."""
-    reading = Reading(desk.bounds)
-    return [route for dialect in dialects for route in DialectService(dialect, desk, reading).routes()]
+    search = EventSearch(context.searches)
+    return [route for dialect in dialects for route in DialectService(dialect, context, search).routes()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A dialect in one environment: where its events go, and what it remembers.
+
+    ``order``: held by the request that is translated, until its thread has ended.
+    """
+
+    intake: Intake
+    events: EventStore
+    types: TypeNames
+    state: DialectState
+    order: asyncio.Lock
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A request that was admitted: whose it is, when it came, and what its dead letters do not show."""
+
+    request: Request
+    caller: Caller
+    target: _Target
+    now: int
+    redaction: Redaction
+
+    @property
+    def context(self) -> RequestContext:
+        """What its translation may know."""
+        key, environment = self.caller.key, self.caller.environment.name
+        return RequestContext(self.now, environment, self.target.state, None if key is None else key.id)
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Call a function, in a thread where a large body could block the event loop for long."""
+        return await run_by_size(len(self.request.body), LOOP_BYTES, work, *arguments)
 
 
 class DialectService:
@@ -50,14 +86,20 @@ class DialectService:
     remembers is never seen half changed.
     """
 
-    def __init__(self, dialect: Dialect, desk: Desk, reading: Reading) -> None:
+    def __init__(self, dialect: Dialect, context: DialectContext, search: EventSearch) -> None:
         self._dialect = dialect
-        self._desk = desk
-        self._reading = reading
-        self._figures = desk.figures.of(dialect.name)
-        self._sides = {
-            name: _Side(TypeNames(dialect.name, store.names, desk.types), Memory(), Turns())
-            for name, store in desk.stores.items()
+        self._shared = context
+        self._search = search
+        self._figures = context.figures.of(dialect.name)
+        self._targets = {
+            name: _Target(
+                context.intakes[name],
+                store.events,
+                TypeNames(dialect.name, store.names, context.types),
+                DialectState(),
+                asyncio.Lock(),
+            )
+            for name, store in context.stores.items()
         }
 
     def routes(self) -> list[Route]:
@@ -104,152 +146,123 @@ class DialectService:
         return reply
 
     async def _read(self, read: Read, request: Request) -> Reply:
-        caller, _ = await self._admit(request, Scope.READ)
-        name = caller.environment.name
-        asked = read(request, self._context(caller, self._desk.clock()))
-        if isinstance(asked, Reply):
-            return asked
-        return await self._reading.answer(asked, self._desk.stores[name].events, caller)
+        arrival = await self._admit(request, Scope.READ)
+        wanted = read(request, arrival.context)
+        if isinstance(wanted, Reply):
+            return wanted
+        return await self._search.answer(wanted, arrival.target.events, arrival.caller)
 
     async def _write(self, translate: Translate, request: Request) -> Reply:
-        async with self._desk.decoding.of(len(request.body)):
-            return await self._take(translate, request)
+        async with self._shared.decoding.of(len(request.body)):
+            return await self._take(translate, await self._admit(request, Scope.WRITE))
 
-    async def _take(self, translate: Translate, request: Request) -> Reply:
-        caller, credentials = await self._admit(request, Scope.WRITE)
-        name, now = caller.environment.name, self._desk.clock()
-        intake = self._desk.intakes[name]
+    async def _take(self, translate: Translate, arrival: _Arrival) -> Reply:
+        intake = arrival.target.intake
         intake.check()
-        letters = self._letters(credentials, now, request)
         try:
-            translation = await self._translated(translate, request, caller, now)
-            checked = await self._checked(translation.drafts, request, caller, now)
+            translation = await self._translated(translate, arrival)
+            checked = await self._checked(translation, arrival)
         except InvalidRequest as error:
             intake.refused(error)
             if not isinstance(error, TooLarge):  # what was too much may come in smaller parts
-                await self._store(name, Checked(refusals=[_whole(request, error)]), letters)
+                await self._store(_whole(arrival.request, error), arrival)
             raise
-        self._count(translation.refusals, checked, intake)
-        checked.refusals[:0] = translation.refusals
-        spooled = await self._store(name, checked, letters)
-        return _told(translation.reply(checked.refusals), spooled)
+        not_understood = translation.rejections
+        self._figures.refused(not_understood=len(not_understood), invalid=len(checked.rejections))
+        if not_understood:
+            intake.refused(InvalidEvent(not_understood[0].reason), len(not_understood))
+        for wrong in checked.errors:
+            intake.refused(wrong, 1)
+        checked.rejections[:0] = not_understood
+        spooled = await self._store(checked, arrival)
+        return _honest(translation.reply(checked.rejections), spooled)
 
-    async def _translated(
-        self, translate: Translate, request: Request, caller: Caller, now: int
-    ) -> Translation:
-        turns = self._sides[caller.environment.name].turns
-        translation = await turns.take(request, translate, request, self._context(caller, now))
-        count, bound = len(translation.drafts), self._desk.limits.events
+    async def _translated(self, translate: Translate, arrival: _Arrival) -> Translation:
+        async with arrival.target.order:
+            translation = await arrival.run(translate, arrival.request, arrival.context)
+        count, bound = len(translation.drafts), self._shared.limits.events
         if count > bound:
             raise TooLarge(f"Got {count} events; accepted are {bound} in one request.")
         return translation
 
-    async def _checked(self, drafts: Sequence[Draft], request: Request, caller: Caller, now: int) -> Checked:
-        name = caller.environment.name
-        types = await self._sides[name].names.name(drafts)
-        limits, horizon = self._desk.limits, self._desk.intakes[name].horizon
-        check_all = partial(check, total_bytes=self._desk.body_bytes * GROWTH, now=now)
-        return await aside(request, check_all, drafts, types, caller, limits, horizon)
-
-    def _count(self, not_understood: Sequence[Refusal], checked: Checked, intake: Intake) -> None:
-        self._figures.refused(not_understood=len(not_understood), invalid=len(checked.refusals))
-        if not_understood:
-            intake.refused(InvalidEvent(not_understood[0].reason), len(not_understood))
-        for error in checked.errors:
-            intake.refused(error, 1)
-
-    def _context(self, caller: Caller, now: int) -> Context:
-        name = caller.environment.name
-        return Context(now, name, self._sides[name].memory, None if caller.key is None else caller.key.id)
+    async def _checked(self, translation: Translation, arrival: _Arrival) -> CheckedDrafts:
+        drafts, target = translation.drafts, arrival.target
+        types = await target.types.name(drafts)
+        total = self._shared.body_bytes * MAX_GROWTH
+        work = partial(check, total_bytes=total, now=arrival.now)
+        limits, horizon = self._shared.limits, target.intake.horizon
+        return await arrival.run(work, drafts, types, arrival.caller, limits, horizon)
 
     async def _bury(self, request: Request, error: TooLarge) -> Reply:
-        caller, credentials = await self._admit(request, Scope.WRITE)
-        letters = self._letters(credentials, self._desk.clock(), request)
+        arrival = await self._admit(request, Scope.WRITE)
         self._figures.refused(not_understood=1)
-        buried = Checked(refusals=[_whole(request, error)])
-        spooled = await self._store(caller.environment.name, buried, letters)
-        return _told(self._dialect.bury or Reply(), spooled)
+        return _honest(self._dialect.bury or Reply(), await self._store(_whole(request, error), arrival))
 
-    def _letters(self, credentials: Credentials, now: int, request: Request) -> _Letters:
-        redaction = Redaction(self._dialect.secrets, credentials.keys, self._desk.access.is_key)
-        return _Letters(self._dialect.name, redaction, now, request)
-
-    async def _admit(self, request: Request, scope: Scope) -> tuple[Caller, Credentials]:
-        credentials = standard_credentials(request.headers, request.query)
+    async def _admit(self, request: Request, scope: Scope) -> _Arrival:
+        credentials, access = Credentials(), self._shared.access
         if self._dialect.credentials is not None:
-            credentials |= await aside(request, self._dialect.credentials, request)
-        if self._dialect.plain_key is not None:
-            credentials = replace(credentials, keys=frozenset(map(self._dialect.plain_key, credentials.keys)))
-        request.caller = self._desk.access.admit(credentials, scope)
-        self._desk.access.check_page(request.headers, request.caller, scope)
-        return request.caller, credentials
+            find = self._dialect.credentials
+            credentials = await run_by_size(len(request.body), LOOP_BYTES, find, request)
+        credentials = self._with_standard(credentials, request)
+        request.caller = caller = access.admit(credentials, scope)
+        access.check_page(request.headers, caller, scope)
+        redaction = Redaction(self._dialect.secrets, credentials.keys, access.is_key)
+        target = self._targets[caller.environment.name]
+        return _Arrival(request, caller, target, self._shared.clock(), redaction)
 
     def _admit_head(self, scope: Scope, request: Request) -> None:
         """Refuse who cannot be admitted by what the head says, whatever the body does."""
-        keys = standard_credentials(request.headers, request.query).keys
+        credentials = Credentials()
         with suppress(InvalidRequest):  # what is wrong with a body that is not here yet is told later
             if self._dialect.credentials is not None:
-                keys |= self._dialect.credentials(request).keys
-        if self._dialect.plain_key is not None:
-            keys = frozenset(map(self._dialect.plain_key, keys))
+                credentials = self._dialect.credentials(request)
+        keys = self._with_standard(credentials, request).keys
         if not keys and self._dialect.keys_in_body and request.method not in ("GET", "HEAD"):
             return
         try:
-            self._desk.access.admit(Credentials(keys), scope)
+            self._shared.access.admit(Credentials(keys), scope)
         except CubeError as error:
             self._figures.failed(error)
             raise
 
-    async def _store(self, environment: str, checked: Checked, letters: _Letters) -> int:
-        """Store the events and the dead letters together; what the store refuses is told, too.
+    def _with_standard(self, own: Credentials, request: Request) -> Credentials:
+        found = standard_credentials(request.headers, request.query) | own
+        return replace(found, keys=frozenset(map(self._dialect.plain_key, found.keys)))
+
+    async def _store(self, checked: CheckedDrafts, arrival: _Arrival) -> int:
+        """Store the events and the dead letters together; what the store refuses is rejected, too.
 
         Returns how many are only in the spool.
         """
-        intake, saved = self._desk.intakes[environment], self._desk.stores[environment].events
+        intake, saved = arrival.target.intake, arrival.target.events
         events = checked.events
-        dead = await letters.write(checked.refusals, 0)
-        late, spooled = await store(intake, saved, [*events, *dead], checked.size)
-        refusals = [refused(checked.drafts[place], reason) for place, reason in late if place < len(events)]
-        if refusals:
-            self._figures.refused(expired=len(refusals))
-            more = await letters.write(refusals, len(checked.refusals))
-            checked.refusals += refusals
-            spooled += (await store(intake, saved, more, checked.size)).spooled
-        self._figures.stored(len(events) - len(refusals))
+        dead = await self._dead_letters(checked.rejections, 0, arrival)
+        refused, spooled = await store(intake, saved, [*events, *dead], checked.size)
+        late = [rejected(checked.drafts[place], reason) for place, reason in refused if place < len(events)]
+        if late:
+            self._figures.refused(expired=len(late))
+            dead = await self._dead_letters(late, len(checked.rejections), arrival)
+            checked.rejections += late
+            spooled += (await store(intake, saved, dead, checked.size)).spooled
+        self._figures.stored(len(events) - len(late))
         return spooled
 
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """A dialect in one environment; its translations take turns."""
-
-    names: TypeNames
-    memory: Memory
-    turns: Turns
-
-
-class _Letters:
-    """Writes the dead letters of one request."""
-
-    def __init__(self, dialect: str, redaction: Redaction, now: int, request: Request) -> None:
-        self._dialect = dialect
-        self._redaction = redaction
-        self._now = now
-        self._request = request
-
-    async def write(self, refusals: Sequence[Refusal], first: int) -> list[Event]:
-        """Make the letters; ``first``: the place of the first refusal in the request."""
-        if not refusals:
-            return []
-        write = partial(dead_letters, first=first, now=self._now)
-        return await aside(self._request, write, self._dialect, refusals, self._redaction)
+    async def _dead_letters(
+        self, rejections: Sequence[Rejection], first: int, arrival: _Arrival
+    ) -> Sequence[Event]:
+        """Make dead letters; ``first``: the place of the first rejection in the request."""
+        if not rejections:
+            return ()
+        make = partial(dead_letters, first=first, now=arrival.now)
+        return await arrival.run(make, self._dialect.name, rejections, arrival.redaction)
 
 
-def _whole(request: Request, error: CubeError) -> Refusal:
-    """Refuse a request of which nothing was understood, with the beginning of its body."""
-    return Refusal(error.message, request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace") or None)
+def _whole(request: Request, error: CubeError) -> CheckedDrafts:
+    """Reject a request of which nothing was understood, with the beginning of its body."""
+    body = request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace") or None
+    return CheckedDrafts(rejections=[Rejection(error.message, body)])
 
 
-def _told(reply: Reply, spooled: int) -> Reply:
+def _honest(reply: Reply, spooled: int) -> Reply:
     """Return a reply whose status promises no more than is true: 200 and 201 are for what queries count."""
     return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status in _DONE else reply

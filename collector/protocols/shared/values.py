@@ -1,13 +1,25 @@
-"""Numbers as protocols write them: as text, and beyond 64 bits."""
+"""Values that several protocols share: numbers as text or beyond 64 bits, ids made of content, a pixel."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cube.model.event import MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
+from cube import json_text
+from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
+from cube.web import Reply
+
+PIXEL: Final = Reply(
+    base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw=="),
+    content_type="image/gif",
+    headers=(("Cache-Control", "no-cache, no-store, must-revalidate"),),
+)
+"""What answers requests of pages and mails. Never kept by who asked: each time it is shown is an event."""
 
 LONGEST: Final = 400
 """Python's clients write large floats without an exponent: up to 309 digits."""
@@ -34,8 +46,11 @@ def doubled(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
     One beyond the range of a double, and what is deeper than data may be, stays as it is: `Event.parse`
     refuses it.
     """
-    if isinstance(value, int):
-        return value if MIN_INTEGER <= value <= MAX_INTEGER else _double(value)
+    if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
+        try:
+            return float(value)
+        except OverflowError:
+            return value
     if depth and isinstance(value, Mapping):
         return {name: doubled(item, depth - 1) for name, item in value.items()}
     if depth and isinstance(value, list | tuple):
@@ -43,8 +58,27 @@ def doubled(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
     return value
 
 
-def _double(value: int) -> int | float:
-    try:
-        return float(value)
-    except OverflowError:
-        return value
+def hashed(value: Any) -> str:
+    """Return an id of 32 characters that equal JSON values share, whatever the order of their keys.
+
+    For protocols without ids: an exact resend stores nothing twice.
+    """
+    return hashlib.sha256(json_text.encode_ordered(value)).hexdigest()[:32]
+
+
+class Occurrences:
+    """Tells equal records of one request apart by how often each has occurred in it.
+
+    So a burst of records that are equal in all stays as many events, and the same request again the same.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[Any] = Counter()
+
+    def own(self, id: Any) -> Any:
+        """Return the id of one more record, of the id that all its equals have; `ABSENT` stays so."""
+        if id is ABSENT:
+            return id
+        self._counts[id] += 1
+        count = self._counts[id]
+        return id if count == 1 else hashed([id, count])

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from collector.protocols.shared.dialect import Draft
-from collector.protocols.shared.identity import hashed
+from collector.protocols.shared.values import hashed
 from collector.protocols.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
 from collector.protocols.snowplow.self_describing import SelfDescribing, read_contexts, read_event
 from cube.errors import InvalidEvent, described

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from collector.protocols.shared.dialect import Refusal
+from collector.protocols.shared.dialect import Rejection
 from cube import json_text
 from cube.errors import InvalidRequest, described
 from cube.model.property import is_unicode
@@ -24,7 +24,7 @@ class Payload(NamedTuple):
     """The events of a request, and what of it is not one."""
 
     events: Sequence[Mapping[str, Any]] = ()
-    refusals: Sequence[Refusal] = ()
+    rejections: Sequence[Rejection] = ()
 
 
 def of_query(request: Request) -> Payload:
@@ -32,7 +32,7 @@ def of_query(request: Request) -> Payload:
     try:
         return Payload((query_of(request),))
     except InvalidRequest as error:
-        return Payload(refusals=(Refusal(error.message, request.query[:_SHOWN_BYTES]),))
+        return Payload(rejections=(Rejection(error.message, request.query[:_SHOWN_BYTES]),))
 
 
 def of_body(request: Request) -> Payload:
@@ -44,17 +44,17 @@ def of_body(request: Request) -> Payload:
         query = query_of(request)
         body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
-        return Payload(refusals=(Refusal(error.message, _text(request)),))
+        return Payload(rejections=(Rejection(error.message, _text(request)),))
     reason = _wrong_envelope(body)
     if reason is not None:
-        return Payload(refusals=(Refusal(f"{reason}; {_ACCEPTED}.", body),))
+        return Payload(rejections=(Rejection(f"{reason}; {_ACCEPTED}.", body),))
     items: Sequence[Any] = body["data"]
     common = {name: value for name, value in query.items() if is_unicode(name + value)}
     return Payload(
         [{**item, **common} for item in items if isinstance(item, Mapping)],
-        [Refusal("Got a query that is not UTF-8; accepted is UTF-8.", query)] * (common != query)
+        [Rejection("Got a query that is not UTF-8; accepted is UTF-8.", query)] * (common != query)
         + [
-            Refusal(f"Got {described(item)} as an event; accepted is an object.", item)
+            Rejection(f"Got {described(item)} as an event; accepted is an object.", item)
             for item in items
             if not isinstance(item, Mapping)
         ],

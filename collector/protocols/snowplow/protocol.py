@@ -10,16 +10,15 @@ from typing import Final, TypeAlias
 
 from collector.protocols import datacoral
 from collector.protocols.shared.dialect import (
-    Context,
     Dialect,
     Draft,
     Endpoint,
-    Refusal,
+    Rejection,
+    RequestContext,
     Translate,
     Translation,
 )
-from collector.protocols.shared.identity import Occurrences
-from collector.protocols.shared.pixel import PIXEL
+from collector.protocols.shared.values import PIXEL, Occurrences
 from collector.protocols.snowplow.mapping import Visit, draft, is_given
 from collector.protocols.snowplow.network_user import cookie_headers, is_anonymous, network_user
 from collector.protocols.snowplow.payload import Payload, of_body, of_query, query_of
@@ -30,7 +29,7 @@ from cube.web.request import refusal
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")
 
-Seen: TypeAlias = Callable[[Request, Context], Visit]
+Seen: TypeAlias = Callable[[Request, RequestContext], Visit]
 
 _UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
 _TO_BE_DROPPED = frozenset({413, 414, 415, 431})  # as wrong next time: too large, or not to be inflated
@@ -68,7 +67,7 @@ def dialect(
             ),
         ),
         credentials=datacoral.credentials if with_datacoral else None,
-        plain_key=datacoral.plain_key if with_datacoral else None,
+        plain_key=datacoral.plain_key if with_datacoral else str,
         keys_in_body=with_datacoral,
         refuse=_refuse,
         bury=_OK,
@@ -87,23 +86,25 @@ def _post_endpoint(path: str, post: Translate, pixel: Translate) -> Endpoint:
 
 
 def _take_pixel(
-    request: Request, context: Context, visit: Callable[[Request, Context], Visit]
+    request: Request, context: RequestContext, visit: Callable[[Request, RequestContext], Visit]
 ) -> Translation:
     return _translation(request, of_query(request), visit(request, context), _gif)
 
 
-def _take_body(request: Request, context: Context, visit: Seen) -> Translation:
+def _take_body(request: Request, context: RequestContext, visit: Seen) -> Translation:
     return _translation(request, of_body(request), visit(request, context), _ok)
 
 
-def _take_either(request: Request, context: Context, post: Translate) -> Translation:
+def _take_either(request: Request, context: RequestContext, post: Translate) -> Translation:
     if not datacoral.is_passthrough(request):
         return post(request, context)
-    drafts, refusals = datacoral.passed_through(request)
-    return Translation(drafts, lambda _: _OK, refusals)
+    drafts, rejections = datacoral.passed_through(request)
+    return Translation(drafts, lambda _: _OK, rejections)
 
 
-def _visit(request: Request, context: Context, *, make_id: Callable[[], str], struct_types: bool) -> Visit:
+def _visit(
+    request: Request, context: RequestContext, *, make_id: Callable[[], str], struct_types: bool
+) -> Visit:
     anonymous = is_anonymous(request)
     return Visit(
         context.now,
@@ -127,26 +128,26 @@ def _translation(
     request: Request,
     payload: Payload,
     visit: Visit,
-    reply: Callable[[Request, Visit, Sequence[Refusal]], Reply],
+    reply: Callable[[Request, Visit, Sequence[Rejection]], Reply],
 ) -> Translation:
     drafts: list[Draft] = []
-    refusals = list(payload.refusals)
+    rejections = list(payload.rejections)
     occurrences = Occurrences()
     for sent in payload.events:
         try:
             made = draft(sent, visit)
             drafts.append(made if is_given(sent, "eid") else replace(made, id=occurrences.own(made.id)))
         except InvalidEvent as error:
-            refusals.append(Refusal(error.message, sent))
-    return Translation(drafts, partial(reply, request, visit), refusals)
+            rejections.append(Rejection(error.message, sent))
+    return Translation(drafts, partial(reply, request, visit), rejections)
 
 
-def _ok(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
+def _ok(request: Request, visit: Visit, rejections: Sequence[Rejection]) -> Reply:
     """Answer as the original does, whatever was in the events: else its trackers drop the good ones, too."""
     return replace(_OK, headers=cookie_headers(request, visit.network_user))
 
 
-def _gif(request: Request, visit: Visit, refusals: Sequence[Refusal]) -> Reply:
+def _gif(request: Request, visit: Visit, rejections: Sequence[Rejection]) -> Reply:
     return replace(PIXEL, headers=(*PIXEL.headers, *cookie_headers(request, visit.network_user)))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from collector.protocols.shared.dead_letters import dead_letters
-from collector.protocols.shared.dialect import Refusal
-from collector.protocols.shared.redaction import Redaction
+from collector.protocols.shared.dead_letters import Redaction, dead_letters
+from collector.protocols.shared.dialect import Rejection
 from collector.protocols.statsd.dogstatsd import CHECK_PREFIX, EVENT_PREFIX, parse_check, parse_event
 from collector.protocols.statsd.line import Reading, parse
 from cube.errors import InvalidRequest, Overloaded
@@ -62,7 +61,7 @@ class StatsdReader:
         now, horizon = self._clock(), self._horizon()
         events: list[Event] = []
         errors: list[InvalidRequest | Overloaded] = []
-        refusals: list[Refusal] = []
+        rejections: list[Rejection] = []
         for text, held in _merged([self._line(line) for line in _lines(datagram)]):
             if not self._may_take(now, len(held)):
                 errors.append(Overloaded(f"Over {self._per_second} values a second, which is the limit."))
@@ -74,10 +73,10 @@ class StatsdReader:
                 except InvalidRequest as error:
                     wrong.append(error)
             errors += wrong
-            refusals += [
-                Refusal(error.message, text) for error in wrong[:1]
+            rejections += [
+                Rejection(error.message, text) for error in wrong[:1]
             ]  # as long as the line, so just one
-        return events + dead_letters(_DIALECT, refusals, _REDACTION, now=now), errors
+        return events + dead_letters(_DIALECT, rejections, _REDACTION, now=now), errors
 
     def _line(self, line: bytes) -> _Line:
         text = line.decode(errors="replace")

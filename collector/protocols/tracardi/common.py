@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from collector.protocols.shared.dialect import Context, Refusal
+from collector.protocols.shared.dialect import Rejection, RequestContext
 from collector.protocols.shared.values import doubled
 from collector.protocols.tracardi.payload import Payload
 from cube.errors import InvalidEvent
@@ -21,8 +21,8 @@ _HEADERS = ("User-Agent", "Referer", "Origin", "Accept-Language", "X-Timestamp")
 
 
 def common_parts(
-    payload: Payload, profile: str | None, request: Request, context: Context
-) -> tuple[dict[str, Any], list[Refusal]]:
+    payload: Payload, profile: str | None, request: Request, context: RequestContext
+) -> tuple[dict[str, Any], list[Rejection]]:
     """Return what the data of all events of a payload has, without what is empty.
 
     A part with a value that no event may have (``NaN``) is left out, but for its id, and refused alone: it
@@ -40,16 +40,16 @@ def common_parts(
     }
     common["profile"] = {**common["profile"], "id": profile} if profile is not None else {}
     fit: dict[str, Any] = {}
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     for name, part in common.items():
         data = doubled({name: part}) if part else {}
         reason = _reason(data)
         if reason is not None:
-            refusals.append(Refusal(reason, {name: part}))
+            rejections.append(Rejection(reason, {name: part}))
             data = {name: {"id": part["id"]}} if "id" in part else {}
         if _reason(data) is None:
             fit |= data
-    return fit, refusals
+    return fit, rejections
 
 
 def _reason(data: Mapping[str, Any]) -> str | None:
@@ -61,7 +61,7 @@ def _reason(data: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _source(source: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+def _source(source: Mapping[str, Any], context: RequestContext) -> Mapping[str, Any]:
     """Return the source as it is stored: where it is a key, by the name of the key."""
     return source if context.key is None else {**source, "id": context.key}
 

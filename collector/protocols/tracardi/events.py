@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from collector.protocols.shared.dialect import Context, Draft, Refusal, Translation
+from collector.protocols.shared.dialect import Draft, Rejection, RequestContext, Translation
 from collector.protocols.tracardi.common import common_parts
 from collector.protocols.tracardi.payload import InvalidPayload, Payload, TrackedEvent
 from cube import json_text
@@ -21,7 +21,7 @@ _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id
 
 
-def translated(payload: Payload, request: Request, context: Context) -> Translation:
+def translated(payload: Payload, request: Request, context: RequestContext) -> Translation:
     """Return the events of a payload as drafts, and the reply with the ids of profile and session."""
     profile = _profile_id(payload, context)
     debugging = payload.options.get("debugger") is True
@@ -37,16 +37,16 @@ def translated(payload: Payload, request: Request, context: Context) -> Translat
         tuple(error for error, _ in payload.wrong),
         len(unfit) if payload.events else 0,
     )
-    refusals = [Refusal(error.message, raw) for error, raw in payload.wrong]
+    rejections = [Rejection(error.message, raw) for error, raw in payload.wrong]
     if payload.events:
-        refusals += unfit
+        rejections += unfit
     if not payload.wants("saveEvent", "saveEvents"):
-        reply = _reply(told, refusals)
+        reply = _reply(told, rejections)
         return Translation((), lambda _: reply)
-    return Translation(drafts, partial(_reply, told), refusals)
+    return Translation(drafts, partial(_reply, told), rejections)
 
 
-def _profile_id(payload: Payload, context: Context) -> str | None:
+def _profile_id(payload: Payload, context: RequestContext) -> str | None:
     """Return the id of the visitor's profile; the same for all that one session sends.
 
     It is that handed over from another domain, else the one given, else the one that the session had
@@ -132,7 +132,7 @@ def _draft(event: TrackedEvent, common: Mapping[str, Any], moments: _Moments, de
 class _Told:
     """What the reply to a payload tells, beside what became of its ``count`` events.
 
-    ``unfit``: how many refusals are not of events, but of what they have in common.
+    ``unfit``: how many rejections are not of events, but of what they have in common.
     """
 
     profile: str | None
@@ -143,11 +143,11 @@ class _Told:
     unfit: int
 
 
-def _reply(told: _Told, refusals: Sequence[Refusal]) -> Reply:
+def _reply(told: _Told, rejections: Sequence[Rejection]) -> Reply:
     if not told.count:
         return Reply(b"null")
-    if len(refusals) - told.unfit == told.count:
-        return _refused(told, refusals)
+    if len(rejections) - told.unfit == told.count:
+        return _refused(told, rejections)
     return Reply.json(
         {
             "task": str(uuid4()),
@@ -156,15 +156,15 @@ def _reply(told: _Told, refusals: Sequence[Refusal]) -> Reply:
             "events": told.events,
             "profile": {"id": told.profile},
             "session": {"id": told.session},
-            "errors": [refusal.reason for refusal in refusals],
+            "errors": [refusal.reason for refusal in rejections],
             "warnings": [],
         },
-        226 if refusals else 200,
+        226 if rejections else 200,
     )
 
 
-def _refused(told: _Told, refusals: Sequence[Refusal]) -> Reply:
+def _refused(told: _Told, rejections: Sequence[Rejection]) -> Reply:
     """Tell that none of the events is stored."""
     if told.wrong:
         return Reply.json({"detail": [error.problem for error in told.wrong]}, 422)
-    return Reply.json({"detail": f"Validation failed with error: {refusals[0].reason}"}, 406)
+    return Reply.json({"detail": f"Validation failed with error: {rejections[0].reason}"}, 406)

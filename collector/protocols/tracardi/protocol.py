@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from collector.protocols.shared.dialect import Context, Dialect, Endpoint, Translation
+from collector.protocols.shared.dialect import Dialect, Endpoint, RequestContext, Translation
 from collector.protocols.tracardi.common import SECRETS
 from collector.protocols.tracardi.events import translated
 from collector.protocols.tracardi.payload import InvalidPayload, Payload, TrackedEvent
@@ -26,7 +26,7 @@ INVALID_SOURCE: Final = "Access denied. Invalid source."
 _NULL = Reply(b"null")
 
 
-def _track(request: Request, context: Context) -> Translation:
+def _track(request: Request, context: RequestContext) -> Translation:
     payload = Payload.parse(_decoded(request))
     return _of_source(_with_query(payload, request), request, context)
 
@@ -46,17 +46,17 @@ def _with_query(payload: Payload, request: Request) -> Payload:
     return replace(payload, profile_less=asked.lower() in ("true", "1", "yes", "on"))
 
 
-def _of_source(payload: Payload, request: Request, context: Context) -> Translation:
+def _of_source(payload: Payload, request: Request, context: RequestContext) -> Translation:
     if payload.source["id"].startswith("@"):  # Tracardi's own
         raise Unauthenticated(INVALID_SOURCE)
     return translated(payload, request, context)
 
 
-def _nothing(request: Request, context: Context) -> Translation:
-    return Translation((), lambda refusals: _NULL)
+def _nothing(request: Request, context: RequestContext) -> Translation:
+    return Translation((), lambda rejections: _NULL)
 
 
-def _collect(request: Request, context: Context) -> Translation:
+def _collect(request: Request, context: RequestContext) -> Translation:
     """Read a webhook: what it sends is the properties of one event, of a session or of none."""
     if request.method == "HEAD":  # answered like GET, and meant to change nothing
         return _nothing(request, context)
