@@ -5,12 +5,11 @@ the same to whole columns and is tested against them.
 """
 
 from cube.columns.block import Block
-from cube.columns.functions import FUNCTIONS
 from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import GroupKey, grouped_partials, partials
-from cube.columns.patterns import check, has_patterns
-from cube.columns.selection import needed, project, readings, selected
+from cube.columns.selection import check, has_patterns, needed, project, readings, reductions, selected
+from cube.columns.values import FUNCTIONS
 
 SEMANTICS = 1
 """The version of the rules in this package and in `cube.model.reduce`, part of every cache key.
@@ -33,5 +32,6 @@ __all__ = [
     "partials",
     "project",
     "readings",
+    "reductions",
     "selected",
 ]

@@ -1,19 +1,27 @@
-"""Columns: the values at one path of every event of a block, with their kinds and numbers."""
+"""Columns: the values at one path of every event of a block, and what a reduction takes of each event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.functions import Floats
-from cube.columns.kinds import Kind, kinds_of_classes
-from cube.columns.matching import Path
-from cube.columns.values import as_number, read
+from cube.columns.values import (
+    FUNCTIONS,
+    OPERATIONS,
+    Floats,
+    Kind,
+    Path,
+    as_number,
+    canonical,
+    kind_of_class,
+    read,
+)
+from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
 from cube.model.event import ABSENT
 
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -42,7 +50,7 @@ class Column:
     @cached_property
     def kinds(self) -> npt.NDArray[np.uint8]:
         """The `Kind` of each row."""
-        kinds = kinds_of_classes(set(map(type, self.values)))
+        kinds = {each: kind_of_class(each) for each in set(map(type, self.values))}
         if len(kinds) == 1:
             return np.full(len(self.values), next(iter(kinds.values())), dtype=np.uint8)
         return np.fromiter(map(kinds.__getitem__, map(type, self.values)), np.uint8, len(self.values))
@@ -114,6 +122,31 @@ def factorise(values: Sequence[Any], key_of: Callable[[Any], Key]) -> tuple[npt.
     return np.fromiter(map(code_of.__getitem__, labels), np.int64, len(values)), list(codes)
 
 
+def numbers(value: Value | None, block: Block) -> Floats:
+    """Evaluate a value for every row, as `values.compute` defines it; NaN for nothing, shape (n,)."""
+    if value is None:
+        return np.ones(len(block))
+    with np.errstate(all="ignore"):
+        return _numbers(value, block)
+
+
+def present(value: Value | None, block: Block) -> Booleans:
+    """Tell which rows have what "count" and "distinct" take: a field that is there and not null, or a number.
+
+    Without a value every row has.
+    """
+    if isinstance(value, Field):
+        return ~np.isin(stored(block, value.path).kinds, (Kind.MISSING, Kind.NULL))
+    return ~np.isnan(numbers(value, block))
+
+
+def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:
+    """Return the canonical keys of what "distinct" takes of some rows: codes, and the key of each code."""
+    if isinstance(value, Field):
+        return stored(block, value.path).factorised(rows, canonical)
+    return factorise(numbers(value, block)[rows].tolist(), canonical)
+
+
 def _made_once(block: Block, key: Hashable, make: Callable[[], Column]) -> Column:
     column = block.columns.get(key)
     if not isinstance(column, Column):
@@ -169,3 +202,22 @@ def _searched_value(value: Any, part: str) -> Any:
     if isinstance(value, dict):
         return value.get(part, ABSENT)
     return value if isinstance(value, list) else ABSENT
+
+
+def _numbers(value: Value, block: Block) -> Floats:
+    match value:
+        case Field(path):
+            return stored(block, path).numbers
+        case Number(constant):
+            return np.full(len(block), float(constant))
+        case Call(function, argument):
+            return finite(FUNCTIONS[function](_numbers(argument, block)))
+        case Negation(operand):
+            return -_numbers(operand, block)
+        case Sum(parts) | Product(parts):
+            total = _numbers(parts[0][1], block)
+            for sign, part in parts[1:]:
+                total = finite(OPERATIONS[sign](total, _numbers(part, block)))
+            return total
+        case _:
+            assert_never(value)

@@ -17,9 +17,8 @@ import numpy as np
 
 from cube.columns.block import Block
 from cube.columns.column import Booleans, Column, searched
-from cube.columns.functions import Floats
-from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import compares_one, passes_any, reached
+from cube.columns.values import Floats, Kind, kind_of
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
 from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
 from cube.model.event import ABSENT

@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, assert_never
 
-from cube.columns.kinds import Kind, kind_of
+from cube.columns.values import Kind, Path, kind_of
 from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
 from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
 from cube.model.event import ABSENT
-
-Path = Sequence["str | int"]
 
 
 def matches(filter: Filter, data: Any) -> bool:

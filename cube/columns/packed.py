@@ -15,10 +15,8 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.column import Column, Key, Rows, searched, stored
-from cube.columns.functions import Floats
-from cube.columns.kinds import Kind
 from cube.columns.masks import EXACT_BOUND
-from cube.columns.matching import Path
+from cube.columns.values import Floats, Kind, Path
 from cube.model.event import ABSENT
 
 ColumnKey: TypeAlias = tuple[str, Path]

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, stored
-from cube.columns.functions import Floats
-from cube.columns.kinds import Kind
+from cube.columns.column import Rows, keys, numbers, present, stored
 from cube.columns.masks import mask
-from cube.columns.samples import keys, numbers, present
-from cube.columns.values import group_of
+from cube.columns.values import Floats, Kind, group_of
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import EventId, id_key
 from cube.model.metric import Group, group_key
@@ -110,7 +107,7 @@ def _floor(times: npt.NDArray[np.int64], tier: Tier) -> npt.NDArray[np.int64]:
     return times - (times - tier.origin) % tier.step
 
 
-def _edges(*labels: npt.NDArray[np.int64]) -> Rows:
+def _edges(*labels: npt.NDArray[Any]) -> Rows:
     changes = np.logical_or.reduce([label[1:] != label[:-1] for label in labels])
     return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
@@ -152,14 +149,8 @@ def _means(values: Floats, segments: _Segments) -> list[tuple[float, float, int]
     return [(*sums_, count) for sums_, count in zip(sums, segments.lengths().tolist(), strict=True)]
 
 
-def _minima(values: Floats, segments: _Segments) -> list[float]:
-    minima: list[float] = np.minimum.reduceat(values, segments.edges).tolist()
-    return minima
-
-
-def _maxima(values: Floats, segments: _Segments) -> list[float]:
-    maxima: list[float] = np.maximum.reduceat(values, segments.edges).tolist()
-    return maxima
+def _extremes(extreme: np.ufunc) -> _Fast:
+    return _of_numbers(lambda values, segments: extreme.reduceat(values, segments.edges).tolist())
 
 
 def _variances(values: Floats, segments: _Segments) -> list[Deviations]:
@@ -179,9 +170,7 @@ def _tallies(values: Floats, segments: _Segments) -> list[dict[float, int]]:
     owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
     order = np.lexsort((values, owners))
     owners, values = owners[order], values[order] + 0.0  # + 0.0: -0.0 is 0
-    edges = np.concatenate(
-        ([0], np.flatnonzero((values[1:] != values[:-1]) | (owners[1:] != owners[:-1])) + 1)
-    )
+    edges = _edges(values, owners)
     counts = np.diff(edges, append=len(values)).tolist()
     distinct = values[edges].tolist()
     bounds = np.searchsorted(owners[edges], np.arange(len(segments.edges) + 1)).tolist()
@@ -225,8 +214,8 @@ def _ends(extreme: np.ufunc, choose: Callable[..., Edge]) -> _Fast:
 FAST: dict[str, _Fast] = {
     "sum": _of_numbers(_sums),
     "count": lambda reduction, block, segments: list(segments.lengths().tolist()),
-    "min": _of_numbers(_minima),
-    "max": _of_numbers(_maxima),
+    "min": _extremes(np.minimum),
+    "max": _extremes(np.maximum),
     "mean": _of_numbers(_means),
     "variance": _of_numbers(_variances),
     "stddev": _of_numbers(_variances),

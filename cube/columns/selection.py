@@ -1,4 +1,4 @@
-"""Event expressions over blocks: which events, what is shown of them, what must be read for it."""
+"""What expressions read of blocks: which events they select, what they show, which fields they look at."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any, assert_never
 
 from cube.columns.block import Block
 from cube.columns.column import Booleans, stored
-from cube.columns.kinds import Kind
 from cube.columns.masks import mask
-from cube.columns.matching import Path
-from cube.columns.values import fields, read
+from cube.columns.values import Kind, Path, fields, read
 from cube.expression.nodes import (
     And,
     Comparison,
@@ -18,11 +16,49 @@ from cube.expression.nodes import (
     Exists,
     Field,
     Filter,
+    MetricExpression,
+    Negation,
     Not,
+    Number,
     Or,
+    Product,
     Reduction,
+    Sum,
 )
+from cube.expression.operators import OPERATORS, TextOperator
 from cube.model.event import ABSENT
+
+
+def reductions(node: MetricExpression) -> Iterator[Reduction]:
+    """Yield the reductions of an expression as they stand, repetitions included."""
+    match node:
+        case Reduction():
+            yield node
+        case Number():
+            return
+        case Negation(operand):
+            yield from reductions(operand)
+        case Sum(parts) | Product(parts):
+            for _, part in parts:
+                yield from reductions(part)
+        case _:
+            assert_never(node)
+
+
+def check(expression: MetricExpression | EventExpression) -> None:
+    """Check the literal of every text operator of an expression: every pattern compiles.
+
+    Raises `InvalidQuery` (``field``: "expression") for the first that is refused, a pattern with RE2's
+    reason: a syntax error, look-around, a back-reference, its bound of memory.
+    """
+    for operator, literal in _searches(expression):
+        if operator.check is not None:
+            operator.check(literal)
+
+
+def has_patterns(expression: MetricExpression | EventExpression) -> bool:
+    """Tell whether an expression searches in texts, which may cost much for a single event."""
+    return any(True for _ in _searches(expression))
 
 
 def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
@@ -32,19 +68,15 @@ def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
             return None
         used = list(expression.fields)
     else:
-        used = [] if expression.value is None else list(fields(expression.value))
-        used += [] if expression.group is None else [expression.group]
-    used += [field for each in expression.filters for field in _filtered(each)]
+        used = _taken(expression)
+    used += [each.field for each in _conditions(expression)]
     return tuple(sorted({str(field.path[0]) for field in used}))
 
 
 def readings(reduction: Reduction) -> frozenset[tuple[str, Path]]:
     """Return the columns that a reduction reads: how ("stored" or "searched"), and the path."""
-    taken = [] if reduction.value is None else [*fields(reduction.value)]
-    taken += [] if reduction.group is None else [reduction.group]
-    found = {("stored", tuple(field.path)) for field in taken}
-    found |= {("searched", tuple(field.path)) for each in reduction.filters for field in _filtered(each)}
-    return frozenset(found)
+    found = {("stored", field.path) for field in _taken(reduction)}
+    return frozenset(found | {("searched", each.field.path) for each in _conditions(reduction)})
 
 
 def selected(expression: EventExpression, block: Block) -> Booleans:
@@ -74,15 +106,37 @@ def project(fields: Sequence[Field] | None, data: Any) -> Any:
     return shown
 
 
-def _filtered(filter: Filter) -> Iterator[Field]:
+def _taken(reduction: Reduction) -> list[Field]:
+    """Return the fields of a reduction's value and group."""
+    taken = [] if reduction.value is None else [*fields(reduction.value)]
+    return taken if reduction.group is None else [*taken, reduction.group]
+
+
+def _searches(expression: MetricExpression | EventExpression) -> Iterator[tuple[TextOperator, str]]:
+    for condition in _conditions(expression):
+        if isinstance(condition, Comparison) and isinstance(condition.literal, str):
+            operator = OPERATORS[condition.operator]
+            if isinstance(operator, TextOperator):
+                yield operator, condition.literal
+
+
+def _conditions(expression: MetricExpression | EventExpression) -> Iterator[Comparison | Exists]:
+    """Yield what the filters of an expression ask of fields."""
+    parts = [expression] if isinstance(expression, EventExpression) else reductions(expression)
+    for part in parts:
+        for each in part.filters:
+            yield from _conditions_of(each)
+
+
+def _conditions_of(filter: Filter) -> Iterator[Comparison | Exists]:
     match filter:
-        case Comparison(_, field, _) | Exists(field):
-            yield field
+        case Comparison() | Exists():
+            yield filter
         case Or(filters) | And(filters):
             for each in filters:
-                yield from _filtered(each)
+                yield from _conditions_of(each)
         case Not(inner):
-            yield from _filtered(inner)
+            yield from _conditions_of(inner)
         case _:
             assert_never(filter)
 

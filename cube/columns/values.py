@@ -3,18 +3,107 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
 from decimal import Decimal
-from typing import Any, assert_never
+from enum import IntEnum
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
+import numpy.typing as npt
+from msgspec import UnsetType
 
-from cube.columns.functions import FUNCTIONS
-from cube.columns.kinds import Kind, kind_of
-from cube.columns.matching import Path
 from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
 from cube.model.event import ABSENT
 from cube.model.metric import Group
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Path: TypeAlias = "Sequence[str | int]"
+
+FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
+    "abs": np.abs,
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "round": np.rint,  # halves go to the even neighbour, as in IEEE 754 and in MongoDB's $round
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "ln": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+}
+"""Every function by its name in the expression language; a result that is not finite is no value."""
+
+OPERATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+}
+"""What the signs and scales of arithmetic do to whole columns."""
+
+
+_STEPS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": lambda total, number: total / number if number else math.nan,
+}
+
+
+class Kind(IntEnum):
+    """The kind of one value, numbered as MongoDB orders them; fits in uint8.
+
+    Values of different kinds never compare, except inside arrays, where the kinds' order decides
+    ("Comparison/Sort Order" in MongoDB's manual; the numbers are those of its ``canonicalizeBSONType``).
+    ``NUMBER``: whole and fractional numbers alike, never a boolean. ``DATE``: a stored date, which no
+    literal equals. ``OTHER``: what JSON does not have (binary data, ids, …): present, but equal to
+    no literal either.
+    """
+
+    MISSING = 0
+    NULL = 5
+    NUMBER = 10
+    STRING = 15
+    OBJECT = 20
+    ARRAY = 25
+    OTHER = 30
+    BOOL = 40
+    DATE = 45
+
+
+_CLASSES: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
+    (bool, Kind.BOOL),  # before int, which it is a subclass of
+    ((int, float, Decimal), Kind.NUMBER),
+    (str, Kind.STRING),
+    (dict, Kind.OBJECT),
+    ((list, tuple), Kind.ARRAY),  # tuples are the arrays of literals
+    (date, Kind.DATE),
+    (type(None), Kind.NULL),
+    (UnsetType, Kind.MISSING),
+)
+_KINDS: dict[type, Kind] = {
+    bool: Kind.BOOL,
+    int: Kind.NUMBER,
+    float: Kind.NUMBER,
+    str: Kind.STRING,
+    dict: Kind.OBJECT,
+    list: Kind.ARRAY,
+    tuple: Kind.ARRAY,
+    type(None): Kind.NULL,
+    UnsetType: Kind.MISSING,
+}
+
+
+def kind_of(value: Any) -> Kind:
+    """Return the kind of a decoded value; `ABSENT` is MISSING."""
+    known = _KINDS.get(value.__class__)
+    return kind_of_class(value.__class__) if known is None else known
+
+
+def kind_of_class(kind: type) -> Kind:
+    """Return the kind of a class's values; a driver's subclass of int is a number."""
+    return next((its for classes, its in _CLASSES if issubclass(kind, classes)), Kind.OTHER)
 
 
 def read(data: Any, path: Path) -> Any:
@@ -72,10 +161,11 @@ def compute(value: Value, data: Any) -> float:
                 return as_number(float(FUNCTIONS[function](np.array([compute(argument, data)]))[0]))
         case Negation(operand):
             return -compute(operand, data)
-        case Sum(terms):
-            return _compute_sum(terms, data)
-        case Product(factors):
-            return _compute_product(factors, data)
+        case Sum(parts) | Product(parts):
+            total = compute(parts[0][1], data)
+            for sign, part in parts[1:]:
+                total = as_number(_STEPS[sign](total, compute(part, data)))
+            return total
         case _:
             assert_never(value)
 
@@ -99,25 +189,6 @@ def group_of(value: Any) -> Group:
     if value == value // 1 and abs(value) < 2**63:
         return int(value)
     return float(value)
-
-
-def _compute_sum(terms: tuple[tuple[str, Value], ...], data: Any) -> float:
-    total = compute(terms[0][1], data)
-    for sign, term in terms[1:]:
-        number = compute(term, data)
-        total = as_number(total + number if sign == "+" else total - number)
-    return total
-
-
-def _compute_product(factors: tuple[tuple[str, Value], ...], data: Any) -> float:
-    total = compute(factors[0][1], data)
-    for scale, factor in factors[1:]:
-        number = compute(factor, data)
-        if scale == "*":
-            total = as_number(total * number)
-        else:
-            total = as_number(total / number) if number else math.nan
-    return total
 
 
 def _number_text(value: float | Decimal) -> str:

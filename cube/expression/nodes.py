@@ -57,7 +57,7 @@ class Product(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of one value; ``function`` is a key of `cube.columns.functions.FUNCTIONS`."""
+    """A function of one value; ``function`` is a key of `cube.columns.values.FUNCTIONS`."""
 
     function: str
     argument: Value

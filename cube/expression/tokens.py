@@ -17,7 +17,7 @@ from cube.model.property import identifier_pattern, is_identifier
 from cube.model.reduce import REDUCES
 
 FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
-"""The names of the functions of values, as `cube.columns.functions.FUNCTIONS` has them."""
+"""The names of the functions of values, as `cube.columns.values.FUNCTIONS` has them."""
 
 CONDITIONS = ("exists", "or", "and", "not")
 """The names of the filters that are not an operator of a field and a literal."""

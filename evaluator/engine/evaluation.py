@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from cube.columns import reductions
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.slices import in_thread
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.series import Bounds, Series, compute, reductions
+from evaluator.engine.series import Bounds, Series, compute
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 
 AT_ONCE = 2

@@ -5,7 +5,7 @@ Everything here is pure. NaN is "no value" throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeAlias, assert_never
@@ -13,6 +13,8 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from cube.columns import reductions
+from cube.columns.values import OPERATIONS
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
 from cube.model.reduce import REDUCES
@@ -23,8 +25,6 @@ from evaluator.engine.codec import Floats, GroupKey, decode_groups, decode_value
 from evaluator.query.limits import LimitExceeded
 
 Operation: TypeAlias = "Callable[[Floats, Floats], Floats]"
-
-_OPERATIONS: dict[str, Operation] = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
 
 
 _LIMITS = EvaluatorLimits()
@@ -142,22 +142,6 @@ def compute(node: MetricExpression, buckets: int, measured: Mapping[str, Series]
             assert_never(node)
 
 
-def reductions(node: MetricExpression) -> Iterator[Reduction]:
-    """Yield the reductions of an expression as they stand, repetitions included."""
-    match node:
-        case Reduction():
-            yield node
-        case Number():
-            return
-        case Negation(operand):
-            yield from reductions(operand)
-        case Sum(parts) | Product(parts):
-            for _, part in parts:
-                yield from reductions(part)
-        case _:
-            assert_never(node)
-
-
 def is_grouped(node: MetricExpression) -> bool:
     """Tell whether the values of an expression come by group."""
     return any(reduction.group is not None for reduction in reductions(node))
@@ -188,7 +172,7 @@ def _read_groups(
 def _join(left: Series, signed: tuple[str, Series], bounds: Bounds) -> Series:
     """Apply an operator; a group that one side lacks has that side's default."""
     sign, right = signed
-    operation = _OPERATIONS[sign]
+    operation = OPERATIONS[sign]
     default = _apply(operation, left.default, right.default)
     if left.groups is None and right.groups is None:
         return Series(default)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from cube.columns import reductions
 from cube.errors import Overloaded, Unavailable
 from cube.model.span import Span
 from cube.model.tier import Tier
@@ -17,7 +18,7 @@ from cube.store.ports import Revisions
 from evaluator.api.rows import metric_rows
 from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.series import Series, is_grouped, reductions
+from evaluator.engine.series import Series, is_grouped
 from evaluator.query.queries import MetricQuery
 from evaluator.scheduling.deadline import Deadline
 from evaluator.scheduling.scheduler import QueryCost

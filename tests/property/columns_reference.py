@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cube.columns import GroupKey
-from cube.columns.kinds import Kind, kind_of
 from cube.columns.matching import matches
-from cube.columns.values import as_number, canonical, compute, group_of, read
+from cube.columns.values import Kind, as_number, canonical, compute, group_of, kind_of, read
 from cube.expression.nodes import Field, Reduction, Value
 from cube.model.event import ABSENT
 from cube.model.metric import group_key

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cube.columns import reductions
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
@@ -16,7 +17,7 @@ from cube.model.span import Span
 from cube.model.tier import MINUTE
 from evaluator.api.rows import metric_rows
 from evaluator.engine.codec import encode_value
-from evaluator.engine.series import Bounds, Series, compute, read_series, reductions
+from evaluator.engine.series import Bounds, Series, compute, read_series
 from evaluator.query.limits import LimitExceeded
 
 NAN = math.nan

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cube.columns import functions
+from cube import columns
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.nodes import (
     And,
@@ -226,7 +226,7 @@ def test_every_function_is_a_word_of_the_language(function: str) -> None:
 
 
 def test_the_functions_of_the_language_are_those_that_are_computed() -> None:
-    assert set(FUNCTIONS) == set(functions.FUNCTIONS)
+    assert set(FUNCTIONS) == set(columns.FUNCTIONS)
 
 
 @pytest.mark.parametrize("operator", ["eq", "ne", "gt", "ge", "lt", "le"])
