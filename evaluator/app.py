@@ -1,37 +1,21 @@
-"""The evaluator put together: one table of routes, and a desk for each environment's store."""
+"""The evaluator put together: a query service for each environment's store, behind one server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry
 
 from cube.errors import Unavailable
-from cube.settings import EvaluatorLimits, EvaluatorSettings
+from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import (
-    Gate,
-    Operation,
-    Proxies,
-    Request,
-    Route,
-    Server,
-    Service,
-    Telemetry,
-    tls_context,
-    with_standard_routes,
-)
-from cube.web.websocket import Talk
-from evaluator.api import routes as description
-from evaluator.api.handlers import GetEvents, GetMetrics, GetTypes
+from cube.web import Gate, Proxies, Request, Server, Service, Telemetry, tls_context
 from evaluator.api.request_events import SelfEvents
-from evaluator.api.service import Desk, Desks
-from evaluator.api.session import Feed, Requests
-from evaluator.api.socket_handlers import EventFeed, MetricFeed, TypeFeed
+from evaluator.api.routes import routes
+from evaluator.api.service import QueryService, QueryServices
+from evaluator.context import QueryContext
 from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan
@@ -40,11 +24,8 @@ from evaluator.instrumentation import QueryCounters
 from evaluator.query.queries import Defaults
 from evaluator.scheduling.deadline import Deadline
 from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
-from evaluator.scheduling.send_queue import SendQueue
 from evaluator.scheduling.threads import Clock
-from evaluator.streams.event_streams import Streams
-from evaluator.streams.live_metrics import Live
-from evaluator.streams.reader import Means
+from evaluator.streams.poller import EventStreams
 
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""
@@ -52,45 +33,8 @@ SCAN_THREADS = 1 + OVERRUNS
 READY_SECONDS = 5.0
 """How long a store may take to answer until the evaluator counts as not ready."""
 
-Ready: TypeAlias = Callable[[], Awaitable[None]]
 
-_SOCKET = (
-    "As a WebSocket: each message is a request, an object with the same keys and an id that is echoed on"
-    ' every answer; {"id": ID, "cancel": true} ends it. '
-)
-
-
-def routes(desks: Desks, limits: EvaluatorLimits, telemetry: Telemetry, ready: Ready) -> tuple[Route, ...]:
-    """Return all that the evaluator answers."""
-    send_queue = SendQueue()
-
-    def requests(feed: Feed) -> Talk:
-        return partial(Requests, feed, limits.requests, send_queue)
-
-    events, metrics, types = description.operations(
-        GetEvents(desks), GetMetrics(desks), GetTypes(desks), limits.rows
-    )
-    table = (
-        *_pair("event", events, requests(EventFeed(desks)), "Without stop a stream of events."),
-        *_pair("metric", metrics, requests(MetricFeed(desks)), "Without stop metrics as they change."),
-        *_pair("types", types, requests(TypeFeed(desks)), "Answered with an array."),
-    )
-    return with_standard_routes("Cube evaluator", table, telemetry, ready)
-
-
-def _pair(name: str, get: Operation, talk: Talk, summary: str) -> tuple[Route, Route]:
-    return (
-        Route(f"/1.0/{name}", {"GET": get}),
-        Route(
-            f"/1.0/{name}/get",
-            {"GET": get},
-            socket=talk,
-            socket_summary=_SOCKET + summary,
-        ),
-    )
-
-
-class Evaluator:
+class EvaluatorDaemon:
     """An evaluator that listens from when it is made, in a running event loop; ended by `stop`.
 
     ``stores``: by the name of their environment; they are their caller's. Raises `InvalidSettings` where
@@ -105,19 +49,25 @@ class Evaluator:
         registry: CollectorRegistry,
         clock: Clock,
     ) -> None:
-        self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
+        self._stores = stores
+        self._gate = gate
+        self._settings = settings
+        self._clock = clock
         self._own = (
             {name: SelfEvents(store.events, clock) for name, store in stores.items()}
             if settings.self_events
             else {}
         )
-        self._gate = gate
+        self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
         self._counters = QueryCounters(registry)
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.answers(settings.http.answers_bytes)
         self._scheduler = Scheduler(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
-        self._desks = {name: self._desk(name, store, settings, clock) for name, store in stores.items()}
-        self._server = self._serve(stores, gate, settings)
+        contexts = {name: self._context(name, store) for name, store in stores.items()}
+        self._services = {
+            name: QueryService(context, EventStreams(context)) for name, context in contexts.items()
+        }
+        self._server = self._serve()
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -131,55 +81,42 @@ class Evaluator:
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and answer what was accepted, within so many seconds."""
         await self._server.stop(seconds)
-        for desk in self._desks.values():
-            await desk.streams.close()
-            await desk.evaluation.close()
+        for service in self._services.values():
+            await service.streams.close()
+            await service.context.evaluation.close()
         for own in self._own.values():
             await own.close()
         self._executor.shutdown(cancel_futures=True)
 
-    def _desk(self, name: str, store: Store, settings: EvaluatorSettings, clock: Clock) -> Desk:
-        own = self._own.get(name)
-        bounds, stream = Bounds.of(settings.limits), settings.stream
+    def _context(self, name: str, store: Store) -> QueryContext:
+        limits, stream = self._settings.limits, self._settings.stream
+        bounds = Bounds.of(limits)
         pyramid = Pyramid(
             store,
             ColumnScan(self._executor, bounds, self._counters),
             scheduler=self._scheduler,
             bounds=bounds,
             counters=self._counters,
-            on_computed=None if own is None else own.computed,
+            on_computed=self._own[name].computed if self._own else None,
         )
-        evaluation = Evaluation(pyramid, self._scheduler, bounds)
-        deadline = Deadline(bounds.seconds, self._counters)
-        return Desk(
+        return QueryContext(
             store,
-            evaluation,
-            Live(pyramid, evaluation, deadline, clock, stream.poll_ms),
-            Streams(Means(store.events, pyramid.build, self._scheduler, bounds, clock, stream.poll_ms)),
-            Defaults(settings.limits.rows, stream.delay_ms, stream.late_ms),
-            clock,
+            pyramid,
+            Evaluation(pyramid, self._scheduler, bounds),
             self._scheduler,
             bounds,
-            deadline,
+            Deadline(bounds.seconds, self._counters),
+            Defaults(limits.rows, stream.delay_ms, stream.late_ms),
+            self._clock,
             self._answers,
+            stream.poll_ms / 1000,
         )
 
-    def _serve(
-        self,
-        stores: Mapping[str, Store],
-        gate: Gate,
-        settings: EvaluatorSettings,
-    ) -> Server:
-        async def ready() -> None:
-            try:
-                async with asyncio.timeout(READY_SECONDS):
-                    await asyncio.gather(*(store.ping() for store in stores.values()))
-            except TimeoutError:
-                raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
-
+    def _serve(self) -> Server:
+        settings = self._settings
         service = Service(
-            routes(Desks(self._desks), settings.limits, self._telemetry, ready),
-            access=gate,
+            routes(QueryServices(self._services), settings.limits, self._telemetry, self._check_ready),
+            access=self._gate,
             telemetry=self._telemetry,
             answers=self._answers,
             max_body_bytes=settings.limits.message_bytes,
@@ -195,6 +132,13 @@ class Evaluator:
             tls=tls_context(settings),
             reuse_port=settings.reuse_port,
         )
+
+    async def _check_ready(self) -> None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await asyncio.gather(*(store.ping() for store in self._stores.values()))
+        except TimeoutError:
+            raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
 
     def _requested(self, request: Request) -> None:
         environment = self._gate.keyless if request.caller is None else request.caller.environment

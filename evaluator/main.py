@@ -12,7 +12,7 @@ from cube.daemon import begun, host, now
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Gate, run, warn_of_others, with_process_figures
-from evaluator.app import Evaluator
+from evaluator.app import EvaluatorDaemon
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 async def serve(settings: EvaluatorSettings) -> None:
     """Serve until told to stop."""
 
-    async def start(stores: Mapping[str, Store], gate: Gate) -> Evaluator:
-        return Evaluator(stores, gate, settings, with_process_figures(CollectorRegistry()), now)
+    async def start(stores: Mapping[str, Store], gate: Gate) -> EvaluatorDaemon:
+        return EvaluatorDaemon(stores, gate, settings, with_process_figures(CollectorRegistry()), now)
 
     await host(settings, start)
 

@@ -35,7 +35,7 @@ from cube.store.ports import (
     TimeSlice,
 )
 from cube.store.sqlite import open_store
-from evaluator.app import Evaluator
+from evaluator.app import EvaluatorDaemon
 from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan
@@ -255,7 +255,7 @@ class Clock:
 class Running:
     """A listening evaluator, its store and its clock."""
 
-    def __init__(self, evaluator: Evaluator, store: Store, seen: Recorder, clock: Clock) -> None:
+    def __init__(self, evaluator: EvaluatorDaemon, store: Store, seen: Recorder, clock: Clock) -> None:
         self.evaluator = evaluator
         self.store = store
         self.seen = seen
@@ -336,7 +336,7 @@ async def running_on(
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
     )
-    evaluator = Evaluator({DEFAULT: seen}, open_gate(), settings, CollectorRegistry(), clock)
+    evaluator = EvaluatorDaemon({DEFAULT: seen}, open_gate(), settings, CollectorRegistry(), clock)
     made = Running(evaluator, store, seen, clock)
     try:
         yield made

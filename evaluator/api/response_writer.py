@@ -1,61 +1,96 @@
-"""The JSON of an answer, written piece by piece, and no longer than it may be."""
+"""Answers as the JSON objects of the native interface, written part by part, up to a limit."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from itertools import chain
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from cube import json_text
-from cube.store.ports import TimeSlice
-from cube.store.slices import in_thread
+from cube.model import instant
+from cube.model.event import ABSENT
+from cube.model.metric import Group
+from cube.model.span import Span
+from cube.model.tier import Tier
+from cube.store.find import Found
 from cube.web import Growing, Unfinished
-from evaluator.api.rows import Row
+from evaluator.engine.series import Series
 from evaluator.query.limits import AnswerDropped, LimitExceeded
 
-T = TypeVar("T")
-Show: TypeAlias = Callable[[Row], Mapping[str, Any]]
+Row: TypeAlias = "dict[str, Any]"
+Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
+
+PART_ROWS = 1_000
+"""Rows made in one piece: some milliseconds."""
 
 ROW_BYTES = 48
 """What a text takes beside its bytes."""
 
-TOLD_BYTES = 64 * 1024
-"""An answer tells how much it holds in steps of these."""
+REPORT_BYTES = 64 * 1024
+"""A writer reports how much it holds in steps of these."""
 
-_END = object()
-
-
-def same(row: Row) -> Row:
-    """Show a row as it is."""
-    return row
+_MAY_BE_DATED = frozenset({dict, list, datetime})
+_EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
 
-class Pieces:
-    """The rows of one answer as JSON texts of ``bound`` bytes together at most; ``size``: so far.
+class AnswerSize:
+    """Counts the bytes of an answer's JSON, of which there may be ``limit``; ``bytes``: so far."""
 
-    ``answers``: bounds what all answers hold together, from when they grow; what this one holds is given
+    def __init__(self, limit: int) -> None:
+        self.bytes = 0
+        self._limit = limit
+
+    def add(self, more: int) -> None:
+        """Count so many bytes more; raises `LimitExceeded` over the limit."""
+        if self.bytes + more > self._limit:
+            raise LimitExceeded(
+                f"The answer has more than {self._limit} bytes of JSON, which is the limit:"
+                " take a shorter span or a lower limit, or name the fields that you need.",
+                reason="bytes",
+            )
+        self.bytes += more
+
+    def add_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Count rows that are written later, and somewhere else."""
+        for row in rows:
+            self.add(len(json_text.encode(row)) + 1)
+
+
+class ResponseWriter:
+    """The rows of one answer as JSON texts of ``limit`` bytes together at most; ``size``: so far.
+
+    ``answers`` bounds what all answers hold together, from when they grow; what this one holds is given
     back at the end of a ``with`` block. Where others need the room more, ``rows`` are dropped, and what
-    would add to them raises `AnswerDropped`.
+    would add to them raises `AnswerDropped`. ``frame``: what a client is shown of a row, unless as it is.
     """
 
-    def __init__(self, bound: int, answers: Unfinished | None = None) -> None:
+    def __init__(self, limit: int, answers: Unfinished, frame: Frame | None = None) -> None:
         self.rows: list[bytes] = []
-        self._bound = bound
-        self.size = 0
-        self._untold = 0
-        self._growing = None if answers is None else Growing(answers, self._drop, AnswerDropped)
+        self._size = AnswerSize(limit)
+        self._frame = frame
+        self._unreported = 0
+        self._growing = Growing(answers, self._drop, AnswerDropped)
         self._give_up: Callable[[], object] | None = None
 
-    def __enter__(self) -> Pieces:
+    def __enter__(self) -> ResponseWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    @property
+    def size(self) -> int:
+        """The bytes of the answer so far."""
+        return self._size.bytes
+
     @asynccontextmanager
-    async def growing(self) -> AsyncIterator[None]:
+    async def writing(self) -> AsyncIterator[None]:
         """Write in this block: what is waited for in it is given up where the rows are dropped."""
         loop = asyncio.get_running_loop()
         try:
@@ -63,37 +98,29 @@ class Pieces:
                 self._give_up = partial(loop.call_soon_threadsafe, _expire, limit)
                 yield
         except TimeoutError:
-            if self._growing is not None:
-                self._growing.check()
+            self._growing.check()
             raise
         finally:
             self._give_up = None
 
     def hold(self, more: int) -> None:
-        """Hold so many bytes more, or less, beside the rows; raises `AnswerDropped` as `add` does."""
-        if self._growing is None:
-            return
+        """Hold so many bytes more, or less, beside the rows; raises `AnswerDropped` as `write` does."""
         if more > 0:
             self._growing.grow(more)
         else:
             self._growing.shrink(-more)
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write some rows; raises `LimitExceeded` over the bound."""
-        for row in rows:
+    def write(self, rows: Iterable[Row]) -> None:
+        """Write some rows; raises `LimitExceeded` over the limit."""
+        for row in rows if self._frame is None else map(self._frame, rows):
             text = json_text.encode(row)
-            self._add(len(text) + 1)
+            self._size.add(len(text) + 1)
             self._grow(len(text) + ROW_BYTES)
             self.rows.append(text)
-        self._tell()
-
-    def weigh(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Do as `add` does, but keep nothing: the rows are written later."""
-        for row in rows:
-            self._add(len(json_text.encode(row)) + 1)
+        self._report()
 
     def array(self) -> bytes:
-        """Return the rows as one JSON array; they are held no more. Raises `AnswerDropped` as `add` does."""
+        """Return the rows as one JSON array; they are held no more. Raises as `write` does."""
         self._grow(self.size)
         self.complete()
         text = b"[" + b",".join(self.rows) + b"]"
@@ -102,14 +129,12 @@ class Pieces:
 
     def complete(self) -> None:
         """Have all rows: they are not dropped any more. Raises `AnswerDropped` where they were."""
-        self._tell()
-        if self._growing is not None:
-            self._growing.complete()
+        self._report()
+        self._growing.complete()
 
     def release(self) -> None:
         """Hold nothing any more."""
-        if self._growing is not None:
-            self._growing.release()
+        self._growing.release()
 
     def _drop(self) -> None:
         self.rows.clear()
@@ -117,24 +142,14 @@ class Pieces:
         if give_up is not None:
             give_up()
 
-    def _add(self, size: int) -> None:
-        if self.size + size > self._bound:
-            raise LimitExceeded(
-                f"The answer has more than {self._bound} bytes of JSON, which is the limit:"
-                " take a shorter span or a lower limit, or name the fields that you need.",
-                reason="bytes",
-            )
-        self.size += size
-
     def _grow(self, size: int) -> None:
-        self._untold += size
-        if self._untold >= TOLD_BYTES:
-            self._tell()
+        self._unreported += size
+        if self._unreported >= REPORT_BYTES:
+            self._report()
 
-    def _tell(self) -> None:
-        if self._growing is not None:
-            self._growing.grow(self._untold)
-        self._untold = 0
+    def _report(self) -> None:
+        self._growing.grow(self._unreported)
+        self._unreported = 0
 
 
 def _expire(limit: asyncio.Timeout) -> None:
@@ -142,11 +157,71 @@ def _expire(limit: asyncio.Timeout) -> None:
         limit.reschedule(asyncio.get_running_loop().time())
 
 
-async def paced(parts: Iterator[T], time_slice: TimeSlice) -> AsyncGenerator[T, None]:
-    """Yield what an iterator yields, each part made in a thread, in a turn of its own."""
-    while True:
-        async with time_slice():
-            part = await in_thread(None, next, parts, _END)
-        if part is _END:
-            return
-        yield part
+def metric_rows(series: Series, tier: Tier, span: Span) -> list[Row]:
+    """Return ``{time, value?, group?}`` for each bucket of a span, ordered by time, then by group."""
+    return list(chain.from_iterable(metric_parts(series, tier, span)))
+
+
+def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
+    """Yield what `metric_rows` returns, in lists of about `PART_ROWS`."""
+    keys = None if series.groups is None else sorted(series.groups)
+    if keys == []:
+        return
+    buckets = tier.buckets(span)
+    step = PART_ROWS if keys is None else max(1, PART_ROWS // len(keys))
+    for first in range(0, len(buckets), step):
+        some = slice(first, min(first + step, len(buckets)))
+        times = bucket_times(tier, Span(buckets[some.start], buckets[some.stop - 1] + tier.step))
+        if keys is None or series.groups is None:
+            values = series.default[some].tolist()
+            yield [metric_row(time, value) for time, value in zip(times, values, strict=True)]
+        else:
+            table = np.array([series.groups[key][some] for key in keys]).T.tolist()
+            groups = [group_shown(key[1]) for key in keys]
+            yield [
+                {**metric_row(time, value), "group": group}
+                for time, values in zip(times, table, strict=True)
+                for value, group in zip(values, groups, strict=True)
+            ]
+
+
+def event_rows(found: Iterable[Found]) -> Iterator[Row]:
+    """Yield ``{id?, time, data?}`` for each event; an id that Cube made is not shown."""
+    for event in found:
+        row: Row = {}
+        if not isinstance(event.id, bytes):
+            row["id"] = event.id
+        row["time"] = instant.format(event.time)
+        if event.data is not ABSENT:
+            row["data"] = _dated(event.data)
+        yield row
+
+
+def bucket_times(tier: Tier, span: Span) -> list[str]:
+    """Write the starts of a span's buckets in ISO 8601."""
+    times = np.arange(span.start, span.stop, tier.step, dtype=np.int64).astype("datetime64[ms]")
+    return [f"{text}Z" for text in np.datetime_as_string(times).tolist()]
+
+
+def metric_row(time: str, value: float) -> Row:
+    """Return one row of a metric's answer; of a bucket without a value (NaN) only the time."""
+    if value != value:  # NaN: no value
+        return {"time": time}
+    return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
+
+
+def group_shown(group: Group) -> Group:
+    """Return a group as rows show it: like values, integral numbers without a fraction."""
+    is_whole = isinstance(group, float) and group.is_integer() and -_EXACT < group < _EXACT
+    return int(group) if is_whole else group
+
+
+def _dated(value: Any) -> Any:
+    """Return data with stored dates as texts of the one form of times; what holds none is as it was."""
+    if value.__class__ is dict:
+        return {
+            name: _dated(item) if item.__class__ in _MAY_BE_DATED else item for name, item in value.items()
+        }
+    if value.__class__ is list:
+        return [_dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
+    return instant.format(instant.from_datetime(value)) if value.__class__ is datetime else value

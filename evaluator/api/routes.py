@@ -1,13 +1,18 @@
-"""What ``/openapi.json`` says of the evaluator's questions: parameters, defaults and answers."""
+"""Every route of the evaluator: who answers it, and what ``/openapi.json`` says of it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
-from cube.web import Operation, Parameter
-from cube.web.route import Answer
+from cube.settings import EvaluatorLimits
+from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, with_standard_routes
+from evaluator.api.service import QueryServices
+from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
+from evaluator.scheduling.send_queue import SendQueue
 
 _TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
 _SHOWN_TIME = {"type": "string", "format": "date-time"}
@@ -29,45 +34,90 @@ _METRIC = {
 }
 
 
-def operations(
-    events: Answer, metrics: Answer, types: Answer, rows: int
-) -> tuple[Operation, Operation, Operation]:
-    """Describe what answers the three questions; ``rows``: the default and the largest limit."""
-    return (
-        Operation(
-            events,
-            "Find events, ascending by time.",
-            (
-                _EXPRESSION,
-                Parameter("start", "From this time on; 1970 unless given.", _TIME),
-                Parameter("stop", "Before this time; now unless given.", _TIME),
-                _limit("events", rows),
-            ),
-            result=_array(_EVENT),
-            scope=Scope.READ,
+_SOCKET = (
+    "As a WebSocket: each message is a request, an object with the same keys and an id that is echoed on"
+    ' every answer; {"id": ID, "cancel": true} ends it. '
+)
+
+
+def routes(
+    services: QueryServices,
+    limits: EvaluatorLimits,
+    telemetry: Telemetry,
+    ready: Callable[[], Awaitable[None]],
+) -> tuple[Route, ...]:
+    """Return all that the evaluator answers."""
+    send_queue = SendQueue()
+
+    def pair(name: str, get: Operation, handler: SocketHandler, summary: str) -> tuple[Route, Route]:
+        talk = partial(QuerySession, handler, limits.requests, send_queue)
+        path, summary = f"/1.0/{name}", _SOCKET + summary
+        return Route(path, {"GET": get}), Route(
+            f"{path}/get", {"GET": get}, socket=talk, socket_summary=summary
+        )
+
+    find = Operation(
+        partial(get_events, services),
+        "Find events, ascending by time.",
+        (
+            _EXPRESSION,
+            Parameter("start", "From this time on; 1970 unless given.", _TIME),
+            Parameter("stop", "Before this time; now unless given.", _TIME),
+            _limit("events", limits.rows),
         ),
-        Operation(
-            metrics,
-            "Compute a metric for each bucket of a span.",
-            (
-                _EXPRESSION,
-                Parameter(
-                    "start", "From the bucket of this time on; stop less limit steps unless given.", _TIME
-                ),
-                Parameter("stop", "Before this time; the start of the open bucket unless given.", _TIME),
-                _STEP,
-                _limit("buckets", rows),
-            ),
-            result=_array(_METRIC),
-            scope=Scope.READ,
-        ),
-        Operation(
-            types,
-            "List the types of events.",
-            result={"type": "array", "items": {"type": "string"}},
-            scope=Scope.READ,
-        ),
+        result=_array(_EVENT),
+        scope=Scope.READ,
     )
+    compute = Operation(
+        partial(get_metrics, services),
+        "Compute a metric for each bucket of a span.",
+        (
+            _EXPRESSION,
+            Parameter("start", "From the bucket of this time on; stop less limit steps unless given.", _TIME),
+            Parameter("stop", "Before this time; the start of the open bucket unless given.", _TIME),
+            _STEP,
+            _limit("buckets", limits.rows),
+        ),
+        result=_array(_METRIC),
+        scope=Scope.READ,
+    )
+    types = Operation(
+        partial(get_types, services),
+        "List the types of events.",
+        result={"type": "array", "items": {"type": "string"}},
+        scope=Scope.READ,
+    )
+    table = (
+        *pair("event", find, EventSocket(services), "Without stop a stream of events."),
+        *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
+        *pair("types", types, TypeSocket(services), "Answered with an array."),
+    )
+    return with_standard_routes("Cube evaluator", table, telemetry, ready)
+
+
+async def get_metrics(services: QueryServices, request: Request) -> Reply:
+    """Answer with one object per bucket (and group), ascending."""
+    service = services.of(request.admitted)
+    query = await service.metric_query(request.parameters())
+    with service.writer() as writer:
+        await service.write_metrics(query, writer)
+        return Reply(writer.array())
+
+
+async def get_events(services: QueryServices, request: Request) -> Reply:
+    """Answer with the latest events of the span, ascending."""
+    service = services.of(request.admitted)
+    query = await service.event_query(request.parameters())
+    stop = query.start if query.stop is None else query.stop
+    with service.writer() as writer:
+        await service.write_events(query, stop, writer)
+        writer.rows.reverse()
+        return Reply(writer.array())
+
+
+async def get_types(services: QueryServices, request: Request) -> Reply:
+    """Answer with the names of all types, sorted."""
+    return Reply.json(await services.of(request.admitted).types())
 
 
 def _limit(what: str, rows: int) -> Parameter:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from cube import json_text
 from cube.errors import InvalidRequest, Overloaded, Unavailable
-from cube.model.environment import Caller
+from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Link
-from evaluator.api.response_writer import Pieces
+from evaluator.api.response_writer import ResponseWriter, event_rows
+from evaluator.api.service import QueryService, QueryServices
 from evaluator.scheduling.send_queue import SendQueue
+from evaluator.scheduling.threads import aside
+from evaluator.streams.live_metrics import LiveMetric
 
 SENT_TOGETHER = 20
 """Messages sent in one pass of the event loop: about a millisecond's worth."""
@@ -27,96 +33,19 @@ ANSWERS = 4
 """So many answers of events are made, and wait for their client, on one socket at once."""
 
 
-class Channel:
-    """The way back to one request; echoes its id on everything."""
-
-    __slots__ = ("_id", "_link", "_send_queue", "answers")
-
-    def __init__(self, link: Link, id: Any, send_queue: SendQueue, answers: asyncio.Semaphore) -> None:
-        self._link = link
-        self._id = id
-        self._send_queue = send_queue
-        self.answers: Final = answers
-        """What takes one of the socket's places for large answers."""
-
-    @property
-    def has_id(self) -> bool:
-        """Whether the request has an id."""
-        return self._id is not ABSENT
-
-    @property
-    def caller(self) -> Caller:
-        """Who opened the socket."""
-        return self._link.request.admitted
-
-    async def send(self, row: Mapping[str, Any]) -> None:
-        """Send one object; waits for a slow reader."""
-        await self._link.send(self.framed(row))
-
-    async def send_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Send some objects, taking turns with all others who send."""
-        with self._link.holding(ROW_BYTES * len(rows)):
-            await self._send_some(map(self.framed, rows))
-
-    async def send_pieces(self, pieces: Pieces) -> None:
-        """Send an answer whose objects are framed already; meanwhile it is held for the client to read."""
-        pieces.complete()
-        pieces.release()
-        with self._link.holding(pieces.size):
-            await self._send_some(map(msgspec.Raw, pieces.rows))
-
-    def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an object as this request's client is to see it."""
-        return {**row, "id": self._id} if self.has_id else row
-
-    def framed_event(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an event so; beside the id of a request, its own stands in ``event``."""
-        if self.has_id and "id" in row:
-            row = {**row, "event": row["id"]}
-        return self.framed(row)
-
-    async def end(self) -> None:
-        """Say that nothing more comes: null where there is no id to say it of."""
-        await self._link.send({"id": self._id, "end": True} if self.has_id else None)
-
-    async def fail(self, error: Exception) -> None:
-        """Send an error."""
-        await self._link.fail(error, **({"id": self._id} if self.has_id else {}))
-
-    async def send_list(self, name: str, values: list[Any]) -> None:
-        """Send an array; with an id, as ``name`` beside it."""
-        await self._link.send({name: values, "id": self._id} if self.has_id else values)
-
-    async def _send_some(self, values: Iterable[Any]) -> None:
-        for number, value in enumerate(values):
-            if number % SENT_TOGETHER == 0:
-                await self._send_queue.next()
-            await self._link.send(value)
-
-
-class Feed(Protocol):
-    """Answers the requests of one kind of socket."""
-
-    async def answer(self, raw: Mapping[str, Any], channel: Channel) -> None:
-        """Answer one request until its end, or forever; raises what `Channel.fail` shall tell."""
-
-    def is_endless(self, raw: Mapping[str, Any]) -> bool:
-        """Tell whether the answer to a request goes on until the client ends it."""
-
-
-class Requests:
-    """The conversation of one socket: its requests, each a task of its own.
+class QuerySession:
+    """The requests of one socket, each a task of its own.
 
     At most ``limit`` run at once, and `ANSWERS` of those whose answers are held in memory until they are
     sent. ``send_queue``: shared by all sockets. The socket's end is theirs.
     """
 
-    def __init__(self, feed: Feed, limit: int, send_queue: SendQueue, link: Link) -> None:
-        self._feed = feed
+    def __init__(self, handler: SocketHandler, limit: int, send_queue: SendQueue, link: Link) -> None:
+        self.link: Final = link
+        self.send_queue: Final = send_queue
+        self.answers: Final = asyncio.Semaphore(ANSWERS)
+        self._handler = handler
         self._limit = limit
-        self._send_queue = send_queue
-        self._answers = asyncio.Semaphore(ANSWERS)
-        self._link = link
         self._running: dict[bytes | object, _Running] = {}
         self._stopping = False
 
@@ -127,14 +56,14 @@ class Requests:
             raise InvalidRequest(
                 "Got a message that is not an object; accepted is {expression, start, stop, …}."
             )
-        channel = Channel(self._link, raw.get("id", ABSENT), self._send_queue, self._answers)
+        responder = Responder(self, raw.get("id", ABSENT))
         try:
             if raw.get("cancel") is True:
-                await self._cancel(raw, channel)
+                await self._cancel(raw, responder)
             else:
-                self._begin(raw, channel)
+                self._begin(raw, responder)
         except (InvalidRequest, Overloaded, Unavailable) as error:
-            await channel.fail(error)
+            await responder.fail(error)
 
     def closed(self) -> None:
         """Stop all requests at once."""
@@ -152,7 +81,7 @@ class Requests:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _begin(self, raw: dict[str, Any], channel: Channel) -> None:
+    def _begin(self, raw: dict[str, Any], responder: Responder) -> None:
         if self._stopping:
             raise Unavailable("The evaluator is stopping; nothing new is accepted.")
         key = json_text.encode(raw["id"]) if "id" in raw else object()
@@ -160,11 +89,11 @@ class Requests:
             raise InvalidRequest("A request with this id is running already; accepted is another id.")
         if len(self._running) >= self._limit:
             raise Overloaded(f"All {self._limit} requests of this socket are running; cancel one first.")
-        task = asyncio.create_task(self._run(raw, channel))
-        self._running[key] = _Running(task, self._feed.is_endless(raw))
+        task = asyncio.create_task(self._run(raw, responder))
+        self._running[key] = _Running(task, self._handler.is_endless(raw))
         task.add_done_callback(lambda _: self._running.pop(key, None))
 
-    async def _cancel(self, raw: dict[str, Any], channel: Channel) -> None:
+    async def _cancel(self, raw: dict[str, Any], responder: Responder) -> None:
         if "id" not in raw:
             raise InvalidRequest("A cancel needs the id of the request that it ends.")
         running = self._running.get(json_text.encode(raw["id"]))
@@ -172,18 +101,141 @@ class Requests:
             raise InvalidRequest("No request with this id is running.")
         running.task.cancel()
         await asyncio.wait([running.task])
-        await channel.end()
+        await responder.end()
 
-    async def _run(self, raw: dict[str, Any], channel: Channel) -> None:
+    async def _run(self, raw: dict[str, Any], responder: Responder) -> None:
         try:
-            await self._feed.answer(raw, channel)
+            service = self._handler.services.of(self.link.request.admitted)
+            await self._handler.answer(raw, service, responder)
         except Exception as error:
-            await channel.fail(error)
+            await responder.fail(error)
 
 
-class _Running:
-    __slots__ = ("endless", "task")
+class _Running(NamedTuple):
+    task: asyncio.Task[None]
+    endless: bool
 
-    def __init__(self, task: asyncio.Task[None], endless: bool) -> None:
-        self.task: Final = task
-        self.endless: Final = endless
+
+class Responder:
+    """The way back to one request; echoes its id on everything."""
+
+    __slots__ = ("_id", "_link", "session")
+
+    def __init__(self, session: QuerySession, id: Any) -> None:
+        self.session: Final = session
+        self._link = session.link
+        self._id = id
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the request has an id."""
+        return self._id is not ABSENT
+
+    def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an object as this request's client is to see it."""
+        return {**row, "id": self._id} if self.has_id else row
+
+    def framed_event(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an event so; beside the id of a request, its own stands in ``event``."""
+        if self.has_id and "id" in row:
+            row = {**row, "event": row["id"]}
+        return self.framed(row)
+
+    async def send(self, row: Mapping[str, Any]) -> None:
+        """Send one object; waits for a slow reader."""
+        await self._link.send(self.framed(row))
+
+    async def send_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Send some objects, taking turns with all others who send."""
+        with self._link.holding(ROW_BYTES * len(rows)):
+            await self._send_some(map(self.framed, rows))
+
+    async def send_written(self, writer: ResponseWriter) -> None:
+        """Send an answer whose objects are framed already; meanwhile it is held for the client to read."""
+        writer.complete()
+        writer.release()
+        with self._link.holding(writer.size):
+            await self._send_some(map(msgspec.Raw, writer.rows))
+
+    async def send_list(self, name: str, values: list[Any]) -> None:
+        """Send an array; with an id, as ``name`` beside it."""
+        await self._link.send({name: values, "id": self._id} if self.has_id else values)
+
+    async def end(self) -> None:
+        """Say that nothing more comes: null where there is no id to say it of."""
+        await self._link.send({"id": self._id, "end": True} if self.has_id else None)
+
+    async def fail(self, error: Exception) -> None:
+        """Send an error."""
+        await self._link.fail(error, **({"id": self._id} if self.has_id else {}))
+
+    async def _send_some(self, values: Iterable[Any]) -> None:
+        for number, value in enumerate(values):
+            if number % SENT_TOGETHER == 0:
+                await self.session.send_queue.next()
+            await self._link.send(value)
+
+
+class SocketHandler(ABC):
+    """Answers the requests of one kind of socket."""
+
+    def __init__(self, services: QueryServices) -> None:
+        self.services: Final = services
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell whether the answer to a request goes on until the client ends it."""
+        return "stop" not in raw
+
+    @abstractmethod
+    async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
+        """Answer one request until its end, or forever; raises what `Responder.fail` shall tell."""
+
+
+class MetricSocket(SocketHandler):
+    """Metrics: a message per bucket (and group); live without ``stop``."""
+
+    async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
+        """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
+        query = await service.metric_query(raw, live=True)
+        if query.live:
+            async with aclosing(LiveMetric(service.context, query).rows()) as batches:
+                async for batch in batches:
+                    await responder.send_all(batch)
+            return
+        with service.writer(responder.framed) as writer:
+            await service.write_metrics(query, writer)
+            await responder.send_written(writer)
+        await responder.send({"time": instant.format(query.tier.ceil(query.span.stop))})
+
+
+class EventSocket(SocketHandler):
+    """Events: descending to an end, or a stream without ``stop``."""
+
+    async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
+        """Send the events of a request."""
+        query, frame = await service.event_query(raw, stream=True), responder.framed_event
+        if query.stop is None:
+            async with aclosing(service.streams.follow(query)) as batches:
+                async for batch in batches:
+                    # What a stream holds is bounded already.
+                    with ResponseWriter(sys.maxsize, service.context.answers, frame) as writer:
+                        await aside(len(batch), writer.write, event_rows(batch))
+                        await responder.send_written(writer)
+            return
+        async with responder.session.answers:
+            with service.writer(frame) as writer:
+                await service.write_events(query, query.stop, writer)
+                await responder.send_written(writer)
+        await responder.end()
+
+
+class TypeSocket(SocketHandler):
+    """The names of all types, as often as it is asked for them."""
+
+    def is_endless(self, raw: Mapping[str, Any]) -> bool:
+        """Tell that no request is endless."""
+        return False
+
+    async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
+        """Send the names as one array; with an id, as ``types`` beside it."""
+        await responder.send_list("types", await service.types())

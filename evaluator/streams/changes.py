@@ -1,4 +1,4 @@
-"""What the followers of one expression are given at a look: what is due, and what has come late."""
+"""What the subscribers of one expression are given at a poll: what is due, and what has come late."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
 from cube.store.ports import Revisions
 from cube.store.slices import in_thread
-from evaluator.streams.reader import Reading
-from evaluator.streams.subscriber import Follower
-from evaluator.streams.window import Arrival, Window, merged
+from evaluator.streams.reader import Arrival, StreamReader
+from evaluator.streams.subscriber import Subscriber
+from evaluator.streams.window import BucketContent, Window, merged
 
 FOREIGN_LATE_MS = 60_000
 """Late events of a foreign type are looked for so far back only: without revisions all is read again."""
 
-TAKEN_BUCKETS = 60
+READ_BUCKETS = 60
 """So many buckets are read at once, at most."""
 
-TAKEN_EVENTS = 5_000
+READ_EVENTS = 5_000
 """Where more events than these came of some buckets, fewer buckets are read at once."""
 
 LATE_SECONDS = 1.0
-"""For so long a look reads buckets for late events, those first that were not read for longest: what is due
+"""For so long a poll reads buckets for late events, those first that were not read for longest: what is due
 waits for no more."""
 
 DUE_EVENTS = 20_000
@@ -33,86 +33,85 @@ DUE_EVENTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
-    """Who follows an expression: ``newcomers`` have not had their first events yet."""
+class Subscribers:
+    """Who follows an expression; those ``joining`` have not had their first events yet."""
 
-    followers: set[Follower] = field(default_factory=set)
-    newcomers: dict[Follower, asyncio.Task[None]] = field(default_factory=dict)
+    active: set[Subscriber] = field(default_factory=set)
+    joining: dict[Subscriber, asyncio.Task[None]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.followers or self.newcomers)
+        return bool(self.active or self.joining)
 
     @property
-    def all(self) -> list[Follower]:
+    def all(self) -> list[Subscriber]:
         """Everybody."""
-        return [*self.followers, *self.newcomers]
+        return [*self.active, *self.joining]
 
     @property
-    def aimed(self) -> list[Follower]:
-        """Those who have an edge."""
-        return [follower for follower in self.all if follower.is_aimed]
+    def with_watermark(self) -> list[Subscriber]:
+        """Those who are offered what comes."""
+        return [subscriber for subscriber in self.all if subscriber.has_watermark]
 
     def fail(self, error: Exception) -> None:
         """End it for everybody."""
-        for follower in self.all:
-            follower.fail(error)
+        for subscriber in self.all:
+            subscriber.fail(error)
 
 
-class Look:
-    """Offers to an audience what its window has not met, and delivers what is due.
+class Changes:
+    """Offers to subscribers what their window has not recorded, and delivers what is due.
 
     ``due_bytes``: about so many bytes of what is due are given at once.
     """
 
-    def __init__(self, window: Window, audience: Audience, due_bytes: int) -> None:
+    def __init__(self, window: Window, subscribers: Subscribers, due_bytes: int) -> None:
         self._window = window
-        self._audience = audience
+        self._subscribers = subscribers
         self._due_bytes = due_bytes
-        self._looks = 0
+        self._polls = 0
 
-    async def give(
-        self, reading: Reading, revisions: Revisions, followers: Sequence[Follower], now: int
+    async def publish(
+        self, reader: StreamReader, revisions: Revisions, active: Sequence[Subscriber], now: int
     ) -> bool:
         """Give out what is due, and what has come late; tell whether more is due already.
 
-        ``revisions``: of all that the followers watch, read in this session. First come the buckets in which
-        something is due; for those with late events there are `LATE_SECONDS`.
+        ``revisions``: of all that the subscribers watch, read in this session. First come the buckets in
+        which something is due; for those with late events there are `LATE_SECONDS`.
         """
-        numbers = self._numbers(revisions, followers, now)
-        changed = self._window.changed(numbers)
-        due = _due(followers, now)
+        numbers = revisions.numbers
+        if revisions.foreign:
+            self._polls += 1  # a number that differs each time, so that all is read again
+            numbers = dict.fromkeys(foreign_buckets(active, now), self._polls)
+        changed, due = self._window.changed(numbers), _due_spans(active, now)
         urgent = [bucket for bucket in changed if any(bucket in span for span in due)]
-        await self._take(reading, urgent, numbers)
-        is_more = await self._deliver(reading, followers, now)
+        await self._offer(reader, urgent, numbers)
+        is_more = await self._deliver(reader, active, now)
         rest = [bucket for bucket in changed if not any(bucket in span for span in due)]
-        await self._take(reading, rest, numbers, seconds=LATE_SECONDS)
-        for follower in followers:
-            follower.look_back(now, settled=not self._window.has_past)
+        await self._offer(reader, rest, numbers, seconds=LATE_SECONDS)
+        for subscriber in active:
+            subscriber.end_poll(now, settled=not self._window.has_backlog)
         return is_more
 
-    async def take_in(self, reading: Reading) -> None:
-        """Take in what is past, the latest first, and offer it as what is in doubt.
+    async def record_backlog(self, reader: StreamReader) -> None:
+        """Record the backlog, the latest first, and offer it as what is in doubt.
 
-        Some of it may have come since a follower's first events were found; and a MongoDB shows an event
+        Some of it may have come since a subscriber's first events were found; and a MongoDB shows an event
         before its bucket's revision tells of it.
         """
         at_once = 1
-        while some := self._window.past(at_once):
+        while some := self._window.backlog(at_once):
             hull = [Span(some[-1], some[0] + TEN_SECONDS.step)]
-            numbers = (await reading.revisions(hull)).numbers
-            met = await reading.met_in(some, numbers)
-            async with reading.time_slice():
-                contents = await in_thread(None, self._window.compare, some, met)
-            taken = self._window.take_past(contents, numbers)
-            for follower in self._audience.all:
-                for content in taken:
-                    follower.offer(content.fresh, doubtful=True)
-                follower.flush()
-            at_once = _grown(at_once, met)
+            numbers = (await reader.revisions(hull)).numbers
+            contents, at_once = await self._read(reader, some, numbers, at_once)
+            recorded = self._window.record_backlog(contents, numbers)
+            for subscriber in self._subscribers.all:
+                for content in recorded:
+                    subscriber.offer(content.fresh, doubtful=True)
+                subscriber.flush()
 
-    async def _take(
+    async def _offer(
         self,
-        reading: Reading,
+        reader: StreamReader,
         buckets: Sequence[int],
         numbers: Mapping[int, int],
         seconds: float = float("inf"),
@@ -121,31 +120,37 @@ class Look:
         at_once, began = 1, asyncio.get_running_loop().time()
         while buckets and asyncio.get_running_loop().time() - began < seconds:
             some, buckets = buckets[:at_once], buckets[at_once:]
-            met = await reading.met_in(some, numbers)
-            async with reading.time_slice():
-                contents = await in_thread(None, self._window.compare, some, met)
-            self._window.take(contents, numbers)
-            for follower in self._audience.all:
+            contents, at_once = await self._read(reader, some, numbers, at_once)
+            self._window.record(contents, numbers)
+            for subscriber in self._subscribers.all:
                 for content in contents.values():
-                    follower.offer(content.fresh)
-            at_once = _grown(at_once, met)
-        for follower in self._audience.followers:
-            follower.flush()
+                    subscriber.offer(content.fresh)
+        for subscriber in self._subscribers.active:
+            subscriber.flush()
 
-    async def _deliver(self, reading: Reading, followers: Iterable[Follower], now: int) -> bool:
-        """Give what is due to all who read; those at the same edge share it, the furthest come first."""
-        groups: dict[tuple[int, int], list[Follower]] = {}
-        for follower in followers:
-            if follower.is_ready and follower.edge < follower.target(now):
-                groups.setdefault((follower.edge, follower.target(now)), []).append(follower)
+    async def _read(
+        self, reader: StreamReader, buckets: Sequence[int], numbers: Mapping[int, int], at_once: int
+    ) -> tuple[dict[int, BucketContent], int]:
+        """Return what some buckets have, and how many to read at once after them."""
+        arrivals = await reader.in_buckets(buckets, numbers)
+        async with reader.time_slice():
+            contents = await in_thread(None, self._window.compare, buckets, arrivals)
+        return contents, min(2 * at_once, READ_BUCKETS) if len(arrivals) <= READ_EVENTS else 1
+
+    async def _deliver(self, reader: StreamReader, active: Iterable[Subscriber], now: int) -> bool:
+        """Give what is due to all who read; those of equal watermarks share it, the furthest come first."""
+        groups: dict[tuple[int, int], list[Subscriber]] = {}
+        for subscriber in active:
+            if subscriber.is_ready and subscriber.watermark < subscriber.target(now):
+                groups.setdefault((subscriber.watermark, subscriber.target(now)), []).append(subscriber)
         is_more = False
-        for edge, target in sorted(groups, reverse=True):
-            is_more |= await self._deliver_to(groups[edge, target], reading, Span(edge, target))
+        for watermark, target in sorted(groups, reverse=True):
+            is_more |= await self._deliver_to(groups[watermark, target], reader, Span(watermark, target))
         return is_more
 
-    async def _deliver_to(self, members: Sequence[Follower], reading: Reading, span: Span) -> bool:
+    async def _deliver_to(self, members: Sequence[Subscriber], reader: StreamReader, span: Span) -> bool:
         count = size = 0
-        async with aclosing(reading.in_order(span)) as parts:
+        async with aclosing(reader.in_order(span)) as parts:
             async for part in parts:
                 self._pass_on(members, part, part[-1].time + 1)
                 count, size = count + len(part), size + sum(arrival.size for arrival in part)
@@ -154,42 +159,33 @@ class Look:
         self._pass_on(members, [], span.stop)
         return False
 
-    def _pass_on(self, members: Iterable[Follower], part: Sequence[Arrival], edge: int) -> None:
-        due = self._window.held(part)
-        doubtful = [each for each in due if self._window.is_past(TEN_SECONDS.floor(each.time))]
-        for follower in members:
-            follower.deliver(due, edge, doubtful=doubtful)
-            follower.flush()
-
-    def _numbers(self, revisions: Revisions, followers: Iterable[Follower], now: int) -> Mapping[int, int]:
-        if not revisions.foreign:
-            return revisions.numbers
-        self._looks += 1  # a number that differs each time, so that all is read again
-        return dict.fromkeys(foreign(followers, now), self._looks)
+    def _pass_on(self, members: Iterable[Subscriber], part: Sequence[Arrival], watermark: int) -> None:
+        due = self._window.known(part)
+        doubtful = [each for each in due if self._window.in_backlog(TEN_SECONDS.floor(each.time))]
+        for subscriber in members:
+            subscriber.deliver(due, watermark, doubtful=doubtful)
+            subscriber.flush()
 
 
-def watched(followers: Iterable[Follower], now: int) -> list[Span]:
-    """Return the spans of all buckets in which there may be something for some followers."""
-    return merged(follower.watched(now) for follower in followers)
+def watched_spans(subscribers: Iterable[Subscriber], now: int) -> list[Span]:
+    """Return the spans of all buckets in which there may be something for some subscribers."""
+    return merged(subscriber.watched(now) for subscriber in subscribers)
 
 
-def _due(followers: Iterable[Follower], now: int) -> list[Span]:
+def foreign_buckets(subscribers: Iterable[Subscriber], now: int) -> list[int]:
+    """Return the buckets that are read for subscribers of a foreign type."""
+    watched = [(subscriber.watermark, subscriber.watched(now)) for subscriber in subscribers]
+    spans = merged(
+        Span(max(span.start, TEN_SECONDS.floor(watermark - FOREIGN_LATE_MS)), span.stop)
+        for watermark, span in watched
+    )
+    return [bucket for span in spans for bucket in TEN_SECONDS.buckets(span)]
+
+
+def _due_spans(subscribers: Iterable[Subscriber], now: int) -> list[Span]:
     """Return the spans of the buckets in which something is due, or was only just."""
     return merged(
-        TEN_SECONDS.cover(Span(follower.edge - TEN_SECONDS.step, follower.target(now)))
-        for follower in followers
-        if follower.is_ready
+        TEN_SECONDS.cover(Span(subscriber.watermark - TEN_SECONDS.step, subscriber.target(now)))
+        for subscriber in subscribers
+        if subscriber.is_ready
     )
-
-
-def foreign(followers: Iterable[Follower], now: int) -> list[int]:
-    """Return the buckets that are read for followers of a foreign type."""
-    spans = (
-        Span(max(span.start, TEN_SECONDS.floor(follower.edge - FOREIGN_LATE_MS)), span.stop)
-        for follower, span in ((follower, follower.watched(now)) for follower in followers)
-    )
-    return [bucket for span in merged(spans) for bucket in TEN_SECONDS.buckets(span)]
-
-
-def _grown(at_once: int, met: Sequence[Arrival]) -> int:
-    return min(2 * at_once, TAKEN_BUCKETS) if len(met) <= TAKEN_EVENTS else 1

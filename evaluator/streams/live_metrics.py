@@ -4,139 +4,216 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from cube.columns import reductions
 from cube.errors import Overloaded, Unavailable
 from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.ports import Revisions
-from evaluator.api.rows import metric_rows
-from evaluator.engine.evaluation import Evaluation
-from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.series import Series, is_grouped
+from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
+from evaluator.context import QueryContext
+from evaluator.engine.codec import Floats, GroupKey
+from evaluator.engine.series import Series
 from evaluator.query.queries import MetricQuery
-from evaluator.scheduling.deadline import Deadline
-from evaluator.scheduling.scheduler import QueryCost
-from evaluator.scheduling.threads import Clock, aside
-from evaluator.streams.live_table import Told
-
-Row: TypeAlias = "dict[str, Any]"
+from evaluator.scheduling.threads import aside
 
 EXPIRED_MS = 60_000
 """How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
 
+_Mask = npt.NDArray[np.bool_]
 _log = logging.getLogger(__name__)
 
 
-class Live:
-    """Follows metric queries; the work is shared by the pyramid, since all look at the same moments."""
+class LiveMetric:
+    """Follows one metric query; all poll at the same moments, so the pyramid shares their work."""
 
-    def __init__(
-        self, pyramid: Pyramid, evaluation: Evaluation, deadline: Deadline, clock: Clock, period_ms: int
-    ) -> None:
-        self._pyramid = pyramid
-        self._evaluation = evaluation
-        self._deadline = deadline
-        self._clock = clock
-        self._period = period_ms / 1000
+    def __init__(self, context: QueryContext, query: MetricQuery) -> None:
+        self._context = context
+        self._query = query
 
-    async def rows(self, query: MetricQuery) -> AsyncGenerator[list[Row], None]:
+    async def rows(self) -> AsyncGenerator[list[Row], None]:
         """Yield all rows up to the open bucket, then ``{"live": True}``, then what changes them.
 
-        Put together by time and group they are what `MetricQuery.span_at` the moment of the last look has
-        for an answer; see `Told.changes`. Each bucket comes at most once a period. A store that does not
-        answer after the beginning is asked again, forever; so is an evaluator that has no time.
+        Put together by time and group they are what `MetricQuery.span_at` the moment of the last poll has
+        for an answer; see `LiveTable.changes`. Each bucket comes at most once a period. A store that does
+        not answer after the beginning is asked again, forever; so is an evaluator that has no time.
         """
-        now = self._clock()
-        async with self._deadline.query():
-            seen = await self._revisions(query, query.span, now)
-            told = Told(query.tier, query.span, await self._evaluate(query, query.span))
-        yield await aside(told.series.rows, metric_rows, told.series, query.tier, query.span)
+        query, context = self._query, self._context
+        now = context.clock()
+        async with context.deadline.query():
+            known = await self._read_revisions(query.span, now)
+            table = LiveTable(query.tier, query.span, await context.evaluate(query, query.span))
+        yield await aside(table.series.rows, metric_rows, table.series, query.tier, query.span)
         yield [{"live": True}]
         while True:
             await self._pause()
-            now = self._clock()
+            now = context.clock()
             span = query.span_at(now)
             try:
-                async with self._deadline.query():
-                    fresh = await self._revisions(query, span, now)
-                    dirty = fresh.changed(seen, query.tier, told.span, span)
-                    answer = await self._answer(query, told, span, dirty)
+                async with context.deadline.query():
+                    revisions = await self._read_revisions(span, now)
+                    dirty = revisions.changed(known, query.tier, table.span, span)
+                    fresh = await self._refresh(table, span, dirty)
             except (Unavailable, Overloaded) as error:
                 _log.warning("a live metric waits: %s", error.message)
                 continue
-            if dirty or span != told.span:
-                changed = await aside(answer.series.rows, told.changes, answer)
+            if dirty or span != table.span:
+                changed = await aside(fresh.series.rows, table.changes, fresh)
                 if changed:
                     yield changed
-            seen, told = fresh.after(seen), answer
+            known, table = revisions.after(known), fresh
 
-    async def _answer(self, query: MetricQuery, told: Told, span: Span, dirty: Span) -> Told:
-        """Return the answer over a span; only what may have changed is evaluated, where that tells all."""
-        if not dirty and span == told.span:
-            return told
+    async def _refresh(self, table: LiveTable, span: Span, dirty: Span) -> LiveTable:
+        """Return the table over a span; only what may have changed is evaluated, where that tells all."""
+        query = self._query
+        if not dirty and span == table.span:
+            return table
         if dirty != span:
-            part = await self._evaluate(query, dirty)
-            answer = await aside(told.series.rows, told.spliced, span, dirty, part)
-            if answer is not None:
-                return answer
-        return Told(query.tier, span, await self._evaluate(query, span))
+            part = await self._context.evaluate(query, dirty)
+            spliced = await aside(table.series.rows, table.spliced, span, dirty, part)
+            if spliced is not None:
+                return spliced
+        return LiveTable(query.tier, span, await self._context.evaluate(query, span))
 
-    async def _evaluate(self, query: MetricQuery, span: Span) -> Series:
-        if not span:
-            return Series(np.empty(0), {} if is_grouped(query.expression) else None)
-        cost = QueryCost(span.stop - span.start)
-        return await self._evaluation.evaluate(query.expression, query.tier, span, cost)
-
-    async def _revisions(self, query: MetricQuery, span: Span, now: int) -> _Seen:
+    async def _read_revisions(self, span: Span, now: int) -> _Snapshot:
         """Read the revisions; always before the evaluation that they vouch for."""
-        types = dict.fromkeys(reduction.type for reduction in reductions(query.expression))
-        return _Seen({type: await self._pyramid.revisions(type, query.tier, span) for type in types}, now)
+        types = dict.fromkeys(reduction.type for reduction in reductions(self._query.expression))
+        pyramid, tier = self._context.pyramid, self._query.tier
+        return _Snapshot({type: await pyramid.revisions(type, tier, span) for type in types}, now)
 
     async def _pause(self) -> None:
         """Wait for the next whole period, the same one for all, so that they share their work."""
-        now = asyncio.get_running_loop().time()
-        await asyncio.sleep(self._period - now % self._period)
+        now, period = asyncio.get_running_loop().time(), self._context.poll_seconds
+        await asyncio.sleep(period - now % period)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Snapshot:
     """The revisions of a query's types, by type; ``looked``: when its expired buckets were looked at."""
 
     types: Mapping[str, Revisions]
     looked: int
 
-    def changed(self, before: _Seen, tier: Tier, told: Span, span: Span) -> Span:
-        """Return the span of the buckets that are new or may have changed; empty if there are none."""
-        new = set(tier.buckets(Span(span.start, min(span.stop, told.start))))
-        new.update(tier.buckets(Span(max(told.stop, span.start), span.stop)))
+    def changed(self, before: _Snapshot, tier: Tier, known: Span, span: Span) -> Span:
+        """Return the span of the buckets that are new or may have changed; empty if there are none.
+
+        ``known``: the span of the snapshot ``before``.
+        """
+        new = set(tier.buckets(Span(span.start, min(span.stop, known.start))))
+        new.update(tier.buckets(Span(max(known.stop, span.start), span.stop)))
         for type, revisions in self.types.items():
-            known = before.types[type]
-            if revisions.foreign or known.foreign:
+            old = before.types[type]
+            if revisions.foreign or old.foreign:
                 return span
-            new.update(_raised(known.numbers, revisions.numbers, span))
-            if revisions.expired_before is not None and (
-                revisions.expired_before != known.expired_before or self._is_due(before)
-            ):
-                new.update(
-                    tier.buckets(Span(span.start, min(span.stop, tier.ceil(revisions.expired_before))))
-                )
+            fresh = revisions.numbers
+            new.update(bucket for bucket, number in fresh.items() if old.numbers.get(bucket) != number)
+            new.update(bucket for bucket in old.numbers.keys() - fresh.keys() if bucket in span)
+            expired = revisions.expired_before
+            if expired is not None and (expired != old.expired_before or self._is_due(before)):
+                new.update(tier.buckets(Span(span.start, min(span.stop, tier.ceil(expired)))))
         return Span(min(new), max(new) + tier.step) if new else Span(span.stop, span.stop)
 
-    def after(self, before: _Seen) -> _Seen:
-        """Return this as what was seen after another."""
-        return self if self._is_due(before) else _Seen(self.types, before.looked)
+    def after(self, before: _Snapshot) -> _Snapshot:
+        """Return this as the snapshot that follows another."""
+        return self if self._is_due(before) else _Snapshot(self.types, before.looked)
 
-    def _is_due(self, before: _Seen) -> bool:
+    def _is_due(self, before: _Snapshot) -> bool:
         return abs(self.looked - before.looked) >= EXPIRED_MS
 
 
-def _raised(known: Mapping[int, int], numbers: Mapping[int, int], span: Span) -> set[int]:
-    raised = {bucket for bucket, number in numbers.items() if known.get(bucket) != number}
-    raised.update(bucket for bucket in known.keys() - numbers.keys() if bucket in span)
-    return raised
+@dataclass(frozen=True, slots=True)
+class LiveTable:
+    """The answer to a live query as its client has it: ``series``, over the buckets of ``span``."""
+
+    tier: Tier
+    span: Span
+    series: Series
+
+    def spliced(self, span: Span, dirty: Span, fresh: Series) -> LiveTable | None:
+        """Return the answer over ``span``: in ``dirty`` as ``fresh`` has it, elsewhere as it is here.
+
+        ``dirty`` lies in ``span`` and holds all of its buckets that are not in this table. None where that
+        does not tell which groups the answer has: one of which no event is seen may be gone, or have events
+        that make no difference (of a sum: zeros).
+        """
+        default = self._moved(self.series.default, span, dirty, fresh.default)
+        if fresh.groups is None or self.series.groups is None:
+            return LiveTable(self.tier, span, Series(default))
+        groups: dict[GroupKey, Floats] = {}
+        for key in self.series.groups.keys() | fresh.groups.keys():
+            before = self.series.groups.get(key, self.series.default)
+            groups[key] = self._moved(before, span, dirty, fresh.groups.get(key, fresh.default))
+            if key not in fresh.groups and not _differ(groups[key], default).any():
+                return None
+        return LiveTable(self.tier, span, Series(default, groups))
+
+    def changes(self, now: LiveTable) -> list[Row]:
+        """Return what turns this table into ``now``: rows, ordered by time, then by group.
+
+        A row that is no longer part of the answer comes without a value, as ``removed``; first of all those
+        after the last bucket of ``now`` (a clock was set back). Of those before its first nothing is said,
+        unless their group is gone.
+        """
+        ours, theirs = self.series.groups, now.series.groups
+        keys: list[GroupKey | None] = [None]
+        gone: list[GroupKey | None] = []
+        if ours is not None and theirs is not None:
+            keys, gone = [*sorted(ours.keys() | theirs.keys())], [*sorted(ours.keys() - theirs.keys())]
+        after = Span(max(self.span.start, now.span.stop), max(self.span.stop, now.span.stop))
+        before = Span(self.span.start, min(self.span.stop, now.span.start))
+        parts = ((after, keys), (before, gone), (now.span, keys))
+        return [row for span, some in parts if span and some for row in self._changes(now, span, some)]
+
+    def _changes(self, now: LiveTable, span: Span, keys: Sequence[GroupKey | None]) -> Iterator[Row]:
+        known = [self._values(key, span) for key in keys]
+        fresh = [now._values(key, span) for key in keys]
+        changed = [
+            (was != there) | (was & there & _differ(old, new))
+            for (was, old), (there, new) in zip(known, fresh, strict=True)
+        ]
+        times = bucket_times(self.tier, span)
+        by_time = np.array(changed, dtype=bool).reshape(len(keys), len(times)).T
+        for bucket, number in np.argwhere(by_time).tolist():
+            (there, values), key = fresh[number], keys[number]
+            row = metric_row(times[bucket], float(values[bucket]))
+            if not there[bucket]:
+                row["removed"] = True
+            if key is not None:
+                row["group"] = group_shown(key[1])
+            yield row
+
+    def _values(self, key: GroupKey | None, span: Span) -> tuple[_Mask, Floats]:
+        """Return where in a span there is a row of a group, and the values (NaN is "no value")."""
+        groups = self.series.groups
+        there = np.zeros(len(self.tier.buckets(span)), dtype=bool)
+        values = self.series.default if key is None or groups is None else groups.get(key)
+        if values is None:
+            return there, np.full(len(there), np.nan)
+        both = self.span.intersect(span)
+        if both:
+            there[self._slice(both, span)] = True
+        return there, self._moved(values, span, Span(0, 0), values)
+
+    def _moved(self, known: Floats, span: Span, dirty: Span, fresh: Floats) -> Floats:
+        values = np.full(len(self.tier.buckets(span)), np.nan)
+        both = self.span.intersect(span)
+        if both:
+            values[self._slice(both, span)] = known[self._slice(both, self.span)]
+        if dirty:
+            values[self._slice(dirty, span)] = fresh
+        return values
+
+    def _slice(self, part: Span, whole: Span) -> slice:
+        step = self.tier.step
+        return slice((part.start - whole.start) // step, (part.stop - whole.start) // step)
+
+
+def _differ(one: Floats, other: Floats) -> _Mask:
+    """Tell where two lines of values are shown differently."""
+    differ: _Mask = (one != other) & ~(np.isnan(one) & np.isnan(other))
+    return differ

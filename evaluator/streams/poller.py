@@ -1,102 +1,143 @@
-"""The tail of one expression: what is new of the events that it selects, for all who follow it.
+"""Event streams: the events that an expression selects, as they come.
 
-Three things go on beside each other, so that none waits for another: newcomers are given what there is, each
-on its own; the hour before is taken in, so that late events can be told from those that were there; and
-once a period a look gives out what is due, and what has come late.
+One `Poller` per expression looks at the store once a period and serves all who subscribe to it. Three things
+go on beside each other in it, so that none waits for another: those who join are given what there is, each on
+its own; the hour before is recorded, so that late events can be told from those that were there; and once a
+period a poll gives out what is due, and what has come late.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from typing import Any
 
 from cube.errors import Overloaded, Unavailable
+from cube.expression import print_expression
 from cube.expression.nodes import EventExpression
 from cube.model.span import Span
 from cube.store.find import Found
 from cube.store.slices import in_thread
-from evaluator.api.response_writer import Pieces
-from evaluator.api.rows import event_rows
+from evaluator.api.response_writer import AnswerSize, event_rows
+from evaluator.context import QueryContext
 from evaluator.query.limits import DeadlineExceeded
+from evaluator.query.queries import EventQuery
 from evaluator.scheduling.deadline import within
 from evaluator.scheduling.scheduler import QueryCost
-from evaluator.streams.changes import Audience, Look, foreign, watched
-from evaluator.streams.reader import Means, Reading, is_unbuilt
-from evaluator.streams.subscriber import Follower
-from evaluator.streams.window import Arrival, Window
+from evaluator.streams.changes import Changes, Subscribers, foreign_buckets, watched_spans
+from evaluator.streams.reader import Arrival, StreamReader, is_unbuilt
+from evaluator.streams.subscriber import Subscriber
+from evaluator.streams.window import Window
 
 ATTEMPTS = 3
-"""A newcomer that ran out of time while it mostly waited for others tries so often."""
+"""Who joins and runs out of time while mostly waiting for others tries so often."""
 
 _log = logging.getLogger(__name__)
 
 
-class Tail:
-    """Serves the followers of one expression while there are any."""
+class EventStreams:
+    """All streams of one store; each subscriber has its own start, delay, lateness and limit."""
 
-    def __init__(self, means: Means, expression: EventExpression) -> None:
-        self._means = means
+    def __init__(self, context: QueryContext) -> None:
+        self._context = context
+        self._pollers: dict[str, Poller] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def follow(self, query: EventQuery) -> AsyncGenerator[list[Found], None]:
+        """Yield first what there is from ``query.start``, then events as they come, ascending by time.
+
+        An event comes once its time is ``delay`` past; one that is stored later than that, but within
+        ``late``, comes once, out of order. A replaced event counts as new. A store that does not answer, and
+        an evaluator that has no time, are asked again, forever. Raises `LimitExceeded` or `DeadlineExceeded`
+        where the first events are over the limits, `Overloaded` where the caller takes them too slowly.
+        """
+        name = print_expression(query.expression)
+        poller = self._pollers.get(name)
+        if poller is None:
+            poller = self._pollers[name] = Poller(self._context, query.expression)
+        subscriber = Subscriber(query, self._context.bounds.answer)
+        poller.add(subscriber)
+        try:
+            while True:
+                yield await subscriber.batch()
+        finally:
+            ending = poller.remove(subscriber)
+            if ending is not None:
+                del self._pollers[name]
+                self._ending |= ending
+                for task in ending:
+                    task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """Return when the work of streams that have ended has released the store."""
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+
+class Poller:
+    """Serves the subscribers of one expression while there are any."""
+
+    def __init__(self, context: QueryContext, expression: EventExpression) -> None:
+        self._context = context
         self._expression = expression
         self._window = Window()
-        self._audience = Audience()
-        self._look = Look(self._window, self._audience, means.bounds.answer // 4)
+        self._subscribers = Subscribers()
+        self._changes = Changes(self._window, self._subscribers, context.bounds.answer // 4)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
-        self._failed = False
-        self._taking_in = False
+        self._polling: asyncio.Task[None] | None = None
+        self._is_recording = False
         self._at_once = asyncio.Event()
-        self._seeing = asyncio.Lock()
+        self._joining = asyncio.Lock()
 
-    def join(self, follower: Follower) -> None:
-        """Begin to serve a follower."""
-        self._audience.newcomers[follower] = self._start(self._welcome(follower))
-        if self._looking is None or self._looking.done():
-            self._looking = self._start(self._look_on())
+    def add(self, subscriber: Subscriber) -> None:
+        """Begin to serve a subscriber."""
+        self._subscribers.joining[subscriber] = self._start(self._join(subscriber))
+        if self._polling is None or self._polling.done():
+            self._polling = self._start(self._poll_on())
 
-    def leave(self, follower: Follower) -> set[asyncio.Task[None]] | None:
-        """Stop serving a follower; where nobody is left all work is cancelled, and returned."""
-        self._audience.followers.discard(follower)
-        beginning = self._audience.newcomers.pop(follower, None)
-        if beginning is not None:
-            beginning.cancel()
-        if self._audience:
+    def remove(self, subscriber: Subscriber) -> set[asyncio.Task[None]] | None:
+        """Stop serving a subscriber; where nobody is left all work is cancelled, and returned."""
+        self._subscribers.active.discard(subscriber)
+        joining = self._subscribers.joining.pop(subscriber, None)
+        if joining is not None:
+            joining.cancel()
+        if self._subscribers:
             return None
         for task in self._tasks:
             task.cancel()
         return set(self._tasks)
 
-    async def _welcome(self, newcomer: Follower) -> None:
-        """Give a newcomer what there is; then take in what lies before, unless that is being done."""
+    async def _join(self, subscriber: Subscriber) -> None:
+        """Give a subscriber what there is; then record what lies before, unless that is being done."""
         async with AsyncExitStack() as stack:
             try:
-                reading = await self._begin(newcomer, stack)
+                reader = await self._begin(subscriber, stack)
             except Exception as error:
-                newcomer.fail(error)  # who follows tells its client, and logs it
+                subscriber.fail(error)  # who follows tells its client, and logs it
                 return
             finally:
-                self._audience.newcomers.pop(newcomer, None)
+                self._subscribers.joining.pop(subscriber, None)
             self._at_once.set()
-            if not self._taking_in:
-                await self._take_past(stack, reading)
+            if not self._is_recording:
+                await self._record_backlog(stack, reader)
 
-    async def _begin(self, newcomer: Follower, stack: AsyncExitStack) -> Reading:
-        """Find a newcomer's first events; return the session, which is still open on the stack.
+    async def _begin(self, subscriber: Subscriber, stack: AsyncExitStack) -> StreamReader:
+        """Find a subscriber's first events; return the session, which is still open on the stack.
 
         Who asks too much is refused; a store that does not answer, or a crowd, is waited for.
         """
-        seconds, attempts = self._means.bounds.seconds, 0
+        seconds, attempts = self._context.bounds.seconds, 0
         while True:
-            cost = QueryCost(self._means.clock() - newcomer.query.start)
+            cost = QueryCost(self._context.clock() - subscriber.query.start)
             try:
                 async with within(seconds):
-                    reading = await stack.enter_async_context(self._means.reading(self._expression, cost))
-                    if await self._first(reading, newcomer):
-                        return reading
+                    reader = await stack.enter_async_context(self._open(cost))
+                    if await self._give_first(reader, subscriber):
+                        return reader
                 await stack.aclose()
-                await self._means.build(self._expression.type)
+                await self._context.pyramid.build(self._expression.type)
                 continue
             except DeadlineExceeded:
                 attempts += 1
@@ -105,101 +146,102 @@ class Tail:
             except (Overloaded, Unavailable) as error:
                 _log.warning("a stream waits to begin: %s", error.message)
             await stack.aclose()
-            await asyncio.sleep(self._means.period_ms / 1000)
+            await asyncio.sleep(self._context.poll_seconds)
 
-    async def _first(self, reading: Reading, newcomer: Follower) -> bool:
-        """Begin with a newcomer; tell whether the revisions are there that it takes."""
-        now, query = self._means.clock(), newcomer.query
-        async with self._seeing:  # so that who sees buckets later has read them later
-            newcomer.aim(now)
-            revisions = await reading.revisions([newcomer.watched(now)])
+    async def _give_first(self, reader: StreamReader, subscriber: Subscriber) -> bool:
+        """Begin with a subscriber; tell whether the revisions are there that it takes."""
+        now, query = self._context.clock(), subscriber.query
+        async with self._joining:  # so that who sees buckets later has read them later
+            subscriber.set_watermark(now)
+            revisions = await reader.revisions([subscriber.watched(now)])
             if is_unbuilt(revisions):
                 return False
-            numbers = dict.fromkeys(foreign([newcomer], now)) if revisions.foreign else revisions.numbers
-            others = [follower for follower in self._audience.aimed if follower is not newcomer]
-            self._window.see(numbers, watched(others, now))
-            behind = self._window.behind(numbers)
+            foreign = foreign_buckets([subscriber], now)
+            numbers = dict.fromkeys(foreign) if revisions.foreign else revisions.numbers
+            others = [other for other in self._subscribers.with_watermark if other is not subscriber]
+            self._window.add_backlog(numbers, watched_spans(others, now))
+            announced = self._window.stale(numbers)
         found: list[Arrival] = []
-        edge, pieces = newcomer.edge, Pieces(self._means.bounds.answer)
-        span = Span(min(query.start, edge), edge)
-        search = reading.in_order(span, limit=query.limit, newest_first=True)
-        async with aclosing(search) as parts:
+        watermark, size = subscriber.watermark, AnswerSize(self._context.bounds.answer)
+        span = Span(min(query.start, watermark), watermark)
+        async with aclosing(reader.in_order(span, limit=query.limit, newest_first=True)) as parts:
             async for part in parts:
-                async with reading.time_slice():
-                    await in_thread(None, pieces.weigh, event_rows(Found(*each[:3]) for each in part))
+                async with reader.time_slice():
+                    await in_thread(None, size.add_rows, event_rows(Found(*each[:3]) for each in part))
                 found += part
-        newcomer.begin(found[::-1], now, behind)
-        self._audience.followers.add(newcomer)
+        subscriber.begin(found[::-1], now, announced)
+        self._subscribers.active.add(subscriber)
         return True
 
-    async def _take_past(self, stack: AsyncExitStack, reading: Reading | None = None) -> None:
-        """Take in what was there when followers began, first in a session that is open already.
+    async def _record_backlog(self, stack: AsyncExitStack, reader: StreamReader | None = None) -> None:
+        """Record what was there when subscribers began, first in a session that is open already.
 
         A session lasts no longer than a query may; then there is another one.
         """
-        self._taking_in = True
+        self._is_recording = True
         try:
-            while self._window.has_past:
+            while self._window.has_backlog:
                 try:
-                    async with within(self._means.bounds.seconds):
-                        if reading is None:
-                            made = self._means.reading(self._expression, QueryCost())
-                            reading = await stack.enter_async_context(made)
-                        await self._look.take_in(reading)
+                    async with within(self._context.bounds.seconds):
+                        if reader is None:
+                            reader = await stack.enter_async_context(self._open(QueryCost()))
+                        await self._changes.record_backlog(reader)
                 except (Overloaded, Unavailable) as error:
-                    _log.info("the past of a stream is still to be taken in: %s", error.message)
-                    await asyncio.sleep(self._means.period_ms / 1000)
-                reading = None
+                    _log.info("the recent past of a stream is still to be read: %s", error.message)
+                    await asyncio.sleep(self._context.poll_seconds)
+                reader = None
                 await stack.aclose()
         except Exception as error:
-            self._audience.fail(error)
+            self._subscribers.fail(error)
         finally:
-            self._taking_in = False
+            self._is_recording = False
 
-    async def _take_what_is_left(self) -> None:
-        """Take in the past that a newcomer saw who left, or was refused, before it was taken in."""
+    async def _record_what_is_left(self) -> None:
+        """Record the backlog of a subscriber who left, or was refused, before it was recorded."""
         async with AsyncExitStack() as stack:
-            await self._take_past(stack)
+            await self._record_backlog(stack)
 
-    async def _look_on(self) -> None:
+    async def _poll_on(self) -> None:
         has_failed = False
         while True:
             self._at_once.clear()
             try:
-                async with within(self._means.bounds.seconds):
-                    await self._look_once(excuse=has_failed)
+                async with within(self._context.bounds.seconds):
+                    await self._poll(excuse=has_failed)
                 has_failed = False
             except (Overloaded, Unavailable) as error:
                 has_failed = True
                 _log.warning("a stream waits: %s", error.message)
             except Exception as error:
-                self._audience.fail(error)
+                self._subscribers.fail(error)
                 return
-            if self._window.has_past and not self._taking_in and not self._audience.newcomers:
-                self._taking_in = True
-                self._start(self._take_what_is_left())
+            if self._window.has_backlog and not self._is_recording and not self._subscribers.joining:
+                self._is_recording = True
+                self._start(self._record_what_is_left())
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._means.period_ms / 1000):
+                async with asyncio.timeout(self._context.poll_seconds):
                     await self._at_once.wait()
 
-    async def _look_once(self, *, excuse: bool) -> None:
-        """Have one look; ``excuse``: the last one failed, so nobody is to blame for being behind."""
-        now, followers = self._means.clock(), list(self._audience.followers)
-        if not followers:
+    async def _poll(self, *, excuse: bool) -> None:
+        """Look once; ``excuse``: the last poll failed, so nobody is to blame for being behind."""
+        now, active = self._context.clock(), list(self._subscribers.active)
+        if not active:
             return
-        spans = watched(followers, now)
-        cost = QueryCost(sum(span.length for span in spans))
-        async with self._means.reading(self._expression, cost) as reading:
-            revisions = await reading.revisions(spans)
+        spans = watched_spans(active, now)
+        async with self._open(QueryCost(sum(span.length for span in spans))) as reader:
+            revisions = await reader.revisions(spans)
             if excuse:
-                for follower in followers:
-                    follower.excuse(now)
-            if not is_unbuilt(revisions) and await self._look.give(reading, revisions, followers, now):
+                for subscriber in active:
+                    subscriber.excuse(now)
+            if not is_unbuilt(revisions) and await self._changes.publish(reader, revisions, active, now):
                 self._at_once.set()
         if is_unbuilt(revisions):
-            await self._means.build(self._expression.type)
+            await self._context.pyramid.build(self._expression.type)
             self._at_once.set()
-        self._window.trim(watched(self._audience.aimed, now))
+        self._window.trim(watched_spans(self._subscribers.with_watermark, now))
+
+    def _open(self, cost: QueryCost) -> AbstractAsyncContextManager[StreamReader]:
+        return StreamReader.open(self._context, self._expression, cost)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

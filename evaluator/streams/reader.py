@@ -2,61 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
-from cube.columns import Block, has_patterns
+import msgspec
+import numpy as np
+
+from cube.columns import Block, has_patterns, project, selected
 from cube.expression.nodes import EventExpression
+from cube.model.event import ABSENT, EventId
 from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
 from cube.store.find import search
-from cube.store.ports import EventStore, ReadOptions, ReadSession, Revisions, TimeSlice
+from cube.store.ports import ReadSession, Revisions, TimeSlice
 from cube.store.slices import Slices
+from evaluator.context import QueryContext
 from evaluator.engine.scan import runs
-from evaluator.engine.series import Bounds
-from evaluator.scheduling.scheduler import QueryCost, Scheduler
-from evaluator.scheduling.threads import Clock
-from evaluator.streams.window import Arrival, meet
+from evaluator.scheduling.scheduler import QueryCost
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What streams work with: the store, their share of the process, and how often they look.
+class Arrival(NamedTuple):
+    """One event that a stream found; ``data`` as its expression shows it.
 
-    ``build``: builds a type's revisions, whoever else needs them.
+    ``digest``: tells apart all that differ in time, id or any of their data, shown or not. ``size``: about
+    the bytes that it holds.
     """
 
-    events: EventStore
-    build: Callable[[str], Awaitable[None]]
-    scheduler: Scheduler
-    bounds: Bounds
-    clock: Clock
-    period_ms: int
-
-    @asynccontextmanager
-    async def reading(self, expression: EventExpression, cost: QueryCost) -> AsyncIterator[Reading]:
-        """Begin to read, as a part of the cost of a query; raises `QueueFull` at the beginning of a turn."""
-        async with (
-            self.scheduler.part(cost) as time_slice,
-            self.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
-        ):
-            yield Reading(session, time_slice, expression, cost)
+    time: int
+    id: EventId
+    data: Any
+    digest: int
+    size: int = 0
 
 
-class Reading:
+class StreamReader:
     """One session of the store, for the events that one expression selects."""
 
-    def __init__(
-        self, session: ReadSession, time_slice: TimeSlice, expression: EventExpression, cost: QueryCost
-    ) -> None:
+    def __init__(self, session: ReadSession, time_slice: TimeSlice, expression: EventExpression) -> None:
         self.time_slice: Final = time_slice
-        self.cost: Final = cost
         self._session = session
         self._expression = expression
         self._slices = Slices(time_slice, searched=has_patterns(expression))
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, context: QueryContext, expression: EventExpression, cost: QueryCost
+    ) -> AsyncIterator[StreamReader]:
+        """Begin to read, at the cost of a query; raises `QueueFull` at the beginning of a turn."""
+        async with context.session(cost) as (session, time_slice):
+            yield cls(session, time_slice, expression)
 
     async def revisions(self, spans: Sequence[Span]) -> Revisions:
         """Read the revisions of 10 s of some aligned spans, as those of one."""
@@ -76,16 +75,16 @@ class Reading:
             self._session,
             self._expression,
             span,
-            partial(meet, self._expression),
+            partial(select, self._expression),
             None,
             limit=limit,
             newest_first=newest_first,
             time_slice=self.time_slice,
         )
 
-    async def met_in(self, buckets: Iterable[int], numbers: Mapping[int, int]) -> list[Arrival]:
+    async def in_buckets(self, buckets: Iterable[int], numbers: Mapping[int, int]) -> list[Arrival]:
         """Return the events of some buckets; ``numbers``: the revisions of all that are known of around."""
-        met: list[Arrival] = []
+        found: list[Arrival] = []
         buckets = set(buckets)
         for span in runs(buckets, numbers.keys() | buckets, TEN_SECONDS):
             blocks = cast(
@@ -94,13 +93,39 @@ class Reading:
             )
             async with aclosing(blocks):
                 async for block in blocks:
-                    some = self._slices.each(block, partial(meet, self._expression))
+                    some = self._slices.each(block, partial(select, self._expression))
                     async with aclosing(some):
                         async for arrivals in some:
-                            met += arrivals
-        return met
+                            found += arrivals
+        return found
 
 
 def is_unbuilt(revisions: Revisions) -> bool:
     """Tell whether the revisions of a type have to be built first: another tool has filled it."""
     return revisions.known and not revisions.complete and not revisions.foreign
+
+
+def select(expression: EventExpression, block: Block) -> list[Arrival]:
+    """Return the events of a block, which has ids and whole data, that an expression selects."""
+    if block.ids is None:
+        raise ValueError("a stream needs a block with ids")
+    rows = np.flatnonzero(selected(expression, block)).tolist()
+    times, ids, data = block.times.tolist(), block.ids, block.data
+    return [
+        Arrival(
+            times[row],
+            ids[row],
+            project(expression.fields, data[row]),
+            *_digest(times[row], ids[row], data[row]),
+        )
+        for row in rows
+    ]
+
+
+def _digest(time: int, id: EventId, data: Any) -> tuple[int, int]:
+    """Return an event's digest, good in this process, and the bytes that it was made of.
+
+    Python hashes bytes with SipHash and a key of the process: 64 bits that nobody outside can aim at.
+    """
+    content = _ENCODER.encode((time, id, data is ABSENT, None if data is ABSENT else data))
+    return hash(content), len(content)

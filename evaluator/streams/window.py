@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import Block, project, selected
-from cube.expression.nodes import EventExpression
-from cube.model.event import ABSENT, EventId
 from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
+from evaluator.streams.reader import Arrival
 
 Digests: TypeAlias = npt.NDArray[np.int64]
 
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)
-_NONE: Digests = np.array([], dtype=np.int64)
 
-
-class Arrival(NamedTuple):
-    """One event that a stream met; ``data`` as its expression shows it.
-
-    ``digest``: tells apart all that differ in time, id or any of their data, shown or not. ``size``: about
-    the bytes that it holds.
-    """
-
-    time: int
-    id: EventId
-    data: Any
-    digest: int
-    size: int = 0
-
-
-class Content(NamedTuple):
+class BucketContent(NamedTuple):
     """What a bucket was found to have: digests of everything, and the events that it had not before."""
 
     digests: Digests
@@ -44,140 +24,120 @@ class Content(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Bucket:
-    revision: int
+class _Recorded:
+    revision: int | None
     digests: Digests
-    turn: int
+    round: int
+
+
+_NEVER = _Recorded(None, np.array([], dtype=np.int64), 0)
 
 
 class Window:
     """The buckets of 10 s that a stream watches: 8 bytes an event, so that an hour fits.
 
-    A bucket is *taken in* once its digests are known. One that was there when a follower began is *past*
-    until then: its revision is known, or None where there is none to go by (a foreign type).
+    A bucket is *recorded* once its digests are known. One that was there when a subscriber began is in the
+    *backlog* until then: its revision is known, or None where there is none to go by (a foreign type).
     """
 
     def __init__(self) -> None:
-        self._taken: dict[int, _Bucket] = {}
-        self._past: dict[int, int | None] = {}
-        self._turns = 0
+        self._recorded: dict[int, _Recorded] = {}
+        self._backlog: dict[int, int | None] = {}
+        self._rounds = 0
 
     @property
-    def has_past(self) -> bool:
-        """Whether any bucket is still to be taken in."""
-        return bool(self._past)
+    def has_backlog(self) -> bool:
+        """Whether any bucket is still to be recorded."""
+        return bool(self._backlog)
 
-    def see(self, numbers: Mapping[int, int] | Mapping[int, None], watched: Sequence[Span]) -> None:
-        """Note the buckets that are there, with their revisions, as a follower begins.
+    def add_backlog(self, numbers: Mapping[int, int] | Mapping[int, None], watched: Sequence[Span]) -> None:
+        """Note the buckets that are there, with their revisions, as a subscriber begins.
 
         Those are left out that others have ``watched``: what these have not met yet is new to them.
         """
         for bucket, number in numbers.items():
-            if bucket not in self._taken and not any(bucket in span for span in watched):
-                self._past.setdefault(bucket, number)
+            if bucket not in self._recorded and not any(bucket in span for span in watched):
+                self._backlog.setdefault(bucket, number)
 
-    def behind(self, numbers: Mapping[int, int | None]) -> set[int]:
+    def stale(self, numbers: Mapping[int, int | None]) -> set[int]:
         """Return the buckets that are known at another revision than these, or not known."""
-        return {
-            bucket
-            for bucket, number in numbers.items()
-            if (self._taken[bucket].revision if bucket in self._taken else self._past.get(bucket)) != number
-        }
+        return {bucket for bucket, number in numbers.items() if self._revision(bucket) != number}
 
-    def past(self, count: int) -> list[int]:
-        """Return some buckets that are still to be taken in: the latest."""
-        return sorted(self._past, reverse=True)[:count]
+    def backlog(self, count: int) -> list[int]:
+        """Return some buckets that are still to be recorded: the latest."""
+        return sorted(self._backlog, reverse=True)[:count]
 
-    def is_past(self, bucket: int) -> bool:
-        """Tell whether a bucket is still to be taken in."""
-        return bucket in self._past
+    def in_backlog(self, bucket: int) -> bool:
+        """Tell whether a bucket is still to be recorded."""
+        return bucket in self._backlog
 
     def changed(self, numbers: Mapping[int, int]) -> list[int]:
-        """Return the buckets that are not past and whose revision is another one than that last taken in.
+        """Return the buckets that are not in the backlog, and whose revision is not the one recorded.
 
-        Those come first that were taken in the longest time ago, among equals the latest.
+        Those come first that were recorded the longest time ago, among equals the latest.
         """
         buckets = [
             bucket
             for bucket, number in numbers.items()
-            if bucket not in self._past
-            and (bucket not in self._taken or self._taken[bucket].revision != number)
+            if bucket not in self._backlog and self._recorded.get(bucket, _NEVER).revision != number
         ]
-        return sorted(buckets, key=lambda bucket: (self._turn(bucket), -bucket))
+        return sorted(buckets, key=lambda bucket: (self._recorded.get(bucket, _NEVER).round, -bucket))
 
-    def compare(self, buckets: Collection[int], met: Iterable[Arrival]) -> dict[int, Content]:
-        """Sort what a scan met into buckets; changes nothing, so it may run in a thread."""
-        contents: dict[int, list[Arrival]] = {bucket: [] for bucket in buckets}
-        for arrival in met:
-            bucket = TEN_SECONDS.floor(arrival.time)
-            if bucket in contents:
-                contents[bucket].append(arrival)
-        return {bucket: self._content(bucket, arrivals) for bucket, arrivals in contents.items()}
-
-    def take(self, contents: Mapping[int, Content], numbers: Mapping[int, int]) -> None:
-        """Take buckets in, at the revisions that were read before they were scanned (0: it had none)."""
-        self._turns += 1
-        for bucket, content in contents.items():
-            self._past.pop(bucket, None)
-            self._taken[bucket] = _Bucket(numbers.get(bucket, 0), content.digests, self._turns)
-
-    def take_past(self, contents: Mapping[int, Content], numbers: Mapping[int, int]) -> list[Content]:
-        """Do so with those that are still past, and return them; others have been taken in later."""
-        past = {bucket: content for bucket, content in contents.items() if bucket in self._past}
-        self.take(past, numbers)
-        return list(past.values())
-
-    def held(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        """Return those that were there when their bucket was last taken in, or whose bucket is past.
-
-        One that came in later comes with its bucket.
-        """
-        held: list[Arrival] = []
-        known: dict[int, frozenset[int] | None] = {}
+    def compare(self, buckets: Collection[int], arrivals: Iterable[Arrival]) -> dict[int, BucketContent]:
+        """Sort what a scan found into buckets; changes nothing, so it may run in a thread."""
+        found: dict[int, list[Arrival]] = {bucket: [] for bucket in buckets}
         for arrival in arrivals:
             bucket = TEN_SECONDS.floor(arrival.time)
-            if bucket not in known:
-                known[bucket] = None if bucket in self._past else frozenset(self._digests(bucket).tolist())
-            digests = known[bucket]
+            if bucket in found:
+                found[bucket].append(arrival)
+        return {bucket: self._content(bucket, inside) for bucket, inside in found.items()}
+
+    def record(self, contents: Mapping[int, BucketContent], numbers: Mapping[int, int]) -> None:
+        """Record buckets at the revisions that were read before they were scanned (0: it had none)."""
+        self._rounds += 1
+        for bucket, content in contents.items():
+            self._backlog.pop(bucket, None)
+            self._recorded[bucket] = _Recorded(numbers.get(bucket, 0), content.digests, self._rounds)
+
+    def record_backlog(
+        self, contents: Mapping[int, BucketContent], numbers: Mapping[int, int]
+    ) -> list[BucketContent]:
+        """Record those that are still in the backlog, and return them; others have been recorded later."""
+        left = {bucket: content for bucket, content in contents.items() if bucket in self._backlog}
+        self.record(left, numbers)
+        return list(left.values())
+
+    def known(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Return those that were there when their bucket was last recorded, or that are in the backlog.
+
+        One that came later comes with its bucket.
+        """
+        known: list[Arrival] = []
+        by_bucket: dict[int, frozenset[int] | None] = {}
+        for arrival in arrivals:
+            bucket = TEN_SECONDS.floor(arrival.time)
+            if bucket not in by_bucket:
+                recorded = frozenset(self._recorded.get(bucket, _NEVER).digests.tolist())
+                by_bucket[bucket] = None if bucket in self._backlog else recorded
+            digests = by_bucket[bucket]
             if digests is None or arrival.digest in digests:
-                held.append(arrival)
-        return held
+                known.append(arrival)
+        return known
 
     def trim(self, spans: Sequence[Span]) -> None:
         """Forget the buckets that begin in none of some spans."""
-        for buckets in (self._taken, self._past):
+        for buckets in (self._recorded, self._backlog):
             for bucket in [bucket for bucket in buckets if not any(bucket in span for span in spans)]:
                 del buckets[bucket]
 
-    def _content(self, bucket: int, arrivals: Sequence[Arrival]) -> Content:
+    def _content(self, bucket: int, arrivals: Sequence[Arrival]) -> BucketContent:
         digests = np.array([arrival.digest for arrival in arrivals], dtype=np.int64)
-        fresh = np.flatnonzero(~np.isin(digests, self._digests(bucket)))
-        return Content(digests, [arrivals[row] for row in fresh.tolist()])
+        fresh = np.flatnonzero(~np.isin(digests, self._recorded.get(bucket, _NEVER).digests))
+        return BucketContent(digests, [arrivals[row] for row in fresh.tolist()])
 
-    def _digests(self, bucket: int) -> Digests:
-        taken = self._taken.get(bucket)
-        return _NONE if taken is None else taken.digests
-
-    def _turn(self, bucket: int) -> int:
-        taken = self._taken.get(bucket)
-        return 0 if taken is None else taken.turn
-
-
-def meet(expression: EventExpression, block: Block) -> list[Arrival]:
-    """Return the events of a block, which has ids and whole data, that an expression selects."""
-    if block.ids is None:
-        raise ValueError("a stream needs a block with ids")
-    rows = np.flatnonzero(selected(expression, block)).tolist()
-    times, ids, data = block.times.tolist(), block.ids, block.data
-    return [
-        Arrival(
-            times[row],
-            ids[row],
-            project(expression.fields, data[row]),
-            *_digest(times[row], ids[row], data[row]),
-        )
-        for row in rows
-    ]
+    def _revision(self, bucket: int) -> int | None:
+        recorded = self._recorded.get(bucket)
+        return self._backlog.get(bucket) if recorded is None else recorded.revision
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -189,12 +149,3 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             joined.append(span)
     return joined
-
-
-def _digest(time: int, id: EventId, data: Any) -> tuple[int, int]:
-    """Return an event's digest, good in this process, and the bytes that it was made of.
-
-    Python hashes bytes with SipHash and a key of the process: 64 bits that nobody outside can aim at.
-    """
-    content = _ENCODER.encode((time, id, data is ABSENT, None if data is ABSENT else data))
-    return hash(content), len(content)

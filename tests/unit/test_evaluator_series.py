@@ -15,7 +15,7 @@ from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
 from cube.model.span import Span
 from cube.model.tier import MINUTE
-from evaluator.api.rows import metric_rows
+from evaluator.api.response_writer import metric_rows
 from evaluator.engine.codec import encode_value
 from evaluator.engine.series import Bounds, Series, compute, read_series
 from evaluator.query.limits import LimitExceeded

@@ -9,17 +9,18 @@ from cube.expression import parse_event
 from cube.model.span import Span
 from cube.store.find import Found
 from evaluator.query.queries import EventQuery
-from evaluator.streams.subscriber import AHEAD, BEHIND_MS, WAITING_EVENTS, Follower
-from evaluator.streams.window import Arrival, Window
+from evaluator.streams.reader import Arrival
+from evaluator.streams.subscriber import AHEAD, BEHIND_MS, WAITING_EVENTS, Subscriber
+from evaluator.streams.window import Window
 
 NOW = 100_000
 
 
-def follower(*first: Arrival, announced: tuple[int, ...] = (), **given: int) -> Follower:
+def subscriber(*first: Arrival, announced: tuple[int, ...] = (), **given: int) -> Subscriber:
     """One that has begun, at `NOW`."""
     asked = {"start": 0, "limit": 10, "delay": 5_000, "late": 60_000, **given}
-    client = Follower(EventQuery(parse_event("test(v)"), stop=None, **asked))
-    client.aim(NOW)
+    client = Subscriber(EventQuery(parse_event("test(v)"), stop=None, **asked))
+    client.set_watermark(NOW)
     client.begin(first, NOW, announced)
     return client
 
@@ -34,7 +35,7 @@ def found(*arrivals: Arrival) -> list[Found]:
 
 async def test_what_was_given_first_does_not_come_again() -> None:
     given, new = arrival(90_000, 1), arrival(90_001, 2)
-    client = follower(given)
+    client = subscriber(given)
     client.offer([given, new])
     client.flush()
     assert await client.batch() == found(given, new)
@@ -42,7 +43,7 @@ async def test_what_was_given_first_does_not_come_again() -> None:
 
 async def test_what_was_given_first_comes_again_once_it_has_been_another_one() -> None:
     first, second = arrival(90_000, 1, "x"), arrival(90_000, 2, "x")
-    client = follower(first)
+    client = subscriber(first)
     client.offer([second])
     client.offer([first])
     client.flush()
@@ -51,7 +52,7 @@ async def test_what_was_given_first_comes_again_once_it_has_been_another_one() -
 
 async def test_what_is_sure_to_be_announced_is_known_though_an_older_form_of_it_comes_first() -> None:
     stale, first = arrival(80_000, 1, "x"), arrival(90_000, 2, "x")
-    client = follower(first, announced=(90_000,))
+    client = subscriber(first, announced=(90_000,))
     client.offer([stale])
     client.offer([first])
     client.flush()
@@ -59,7 +60,7 @@ async def test_what_is_sure_to_be_announced_is_known_though_an_older_form_of_it_
 
 
 async def test_what_is_not_due_is_left_to_its_time() -> None:
-    client, early, late = follower(), arrival(95_000, 1), arrival(94_999, 2)
+    client, early, late = subscriber(), arrival(95_000, 1), arrival(94_999, 2)
     client.offer([early, late])
     client.flush()
     assert await client.batch() == found(late)
@@ -70,7 +71,7 @@ async def test_what_is_not_due_is_left_to_its_time() -> None:
 
 async def test_of_what_is_in_doubt_only_what_the_first_answer_would_have_held_comes() -> None:
     first = [arrival(80_000 + number, number) for number in range(10)]
-    client = follower(*first)
+    client = subscriber(*first)
     before, after = arrival(79_999, 20), arrival(80_005, 21)
     client.offer([before, *first, after], doubtful=True)
     client.flush()
@@ -78,10 +79,10 @@ async def test_of_what_is_in_doubt_only_what_the_first_answer_would_have_held_co
 
 
 async def test_what_came_while_it_began_is_given_after_its_first() -> None:
-    client = Follower(EventQuery(parse_event("test"), 0, None, 10, delay=0, late=60_000))
+    client = Subscriber(EventQuery(parse_event("test"), 0, None, 10, delay=0, late=60_000))
     unseen, first, new = arrival(70_000, 1), arrival(80_000, 2), arrival(70_001, 3)
-    client.offer([unseen])  # before it aims: its first answer will hold it
-    client.aim(NOW)
+    client.offer([unseen])  # before it has a watermark: its first answer will hold it
+    client.set_watermark(NOW)
     client.offer([first, new])
     client.begin([first], NOW)
     client.flush()
@@ -89,7 +90,7 @@ async def test_what_came_while_it_began_is_given_after_its_first() -> None:
 
 
 async def test_a_client_for_which_too_much_comes_late_is_let_go() -> None:
-    client = follower()
+    client = subscriber()
     client.offer([arrival(90_000 + number % 1000, number) for number in range(WAITING_EVENTS)])
     client.flush()
     client.offer([arrival(80_000, WAITING_EVENTS)])
@@ -99,45 +100,48 @@ async def test_a_client_for_which_too_much_comes_late_is_let_go() -> None:
 
 
 async def test_a_client_that_does_not_read_falls_behind_and_is_let_go_in_the_end() -> None:
-    client = follower()
+    client = subscriber()
     client.deliver([arrival(95_000, number) for number in range(AHEAD)], 95_001)
     client.flush()
     assert not client.is_ready
-    client.look_back(95_001 + 5_000 + BEHIND_MS, settled=True)
+    client.end_poll(95_001 + 5_000 + BEHIND_MS, settled=True)
     assert len(await client.batch()) == AHEAD
     assert client.is_ready
     client.deliver([arrival(95_001, number) for number in range(AHEAD)], 95_002)
     client.flush()
-    client.look_back(95_002 + 5_000 + BEHIND_MS + 1, settled=True)
+    client.end_poll(95_002 + 5_000 + BEHIND_MS + 1, settled=True)
     with pytest.raises(Overloaded, match="too slowly"):
         await client.batch()
 
 
 async def test_a_client_is_excused_for_what_the_store_was_behind() -> None:
-    client, hour = follower(), 3_600_000
+    client, hour = subscriber(), 3_600_000
     client.excuse(NOW + hour)
     client.deliver([arrival(95_000, number) for number in range(AHEAD)], 95_001)
     client.flush()
-    client.look_back(NOW + hour + BEHIND_MS - 1, settled=True)
+    client.end_poll(NOW + hour + BEHIND_MS - 1, settled=True)
     assert len(await client.batch()) == AHEAD
 
 
-def test_a_clock_set_back_moves_no_edge() -> None:
-    client = follower()
-    assert client.target(NOW - 50_000) == client.edge
+def test_a_clock_set_back_moves_no_watermark() -> None:
+    client = subscriber()
+    assert client.target(NOW - 50_000) == client.watermark
     assert client.watched(NOW - 50_000) == client.watched(NOW)
 
 
-def test_a_bucket_is_past_until_it_is_taken_in_unless_others_watch_it() -> None:
+def test_a_bucket_is_in_the_backlog_until_it_is_recorded_unless_others_watch_it() -> None:
     window, numbers = Window(), {0: 5, 10_000: 6, 20_000: 7}
-    window.see(numbers, [])
-    window.see({0: 8, 30_000: 9, 50_000: 1}, [Span(50_000, 60_000)])
-    assert window.past(2) == [30_000, 20_000]
+    window.add_backlog(numbers, [])
+    window.add_backlog({0: 8, 30_000: 9, 50_000: 1}, [Span(50_000, 60_000)])
+    assert window.backlog(2) == [30_000, 20_000]
     assert window.changed({0: 8, 40_000: 1}) == [40_000]
-    assert window.behind({0: 8, 30_000: 9}) == {0}
-    met = [arrival(3, 1), arrival(20_001, 2)]
-    window.take_past(window.compare([20_000], met), numbers)
-    assert window.past(9) == [30_000, 10_000, 0]
-    assert window.held([met[1], arrival(20_002, 3), met[0]]) == [met[1], met[0]]
+    assert window.stale({0: 8, 30_000: 9}) == {0}
+    stored = [arrival(3, 1), arrival(20_001, 2)]
+    window.record_backlog(window.compare([20_000], stored), numbers)
+    assert window.backlog(9) == [30_000, 10_000, 0]
+    assert window.known([stored[1], arrival(20_002, 3), stored[0]]) == [
+        stored[1],
+        stored[0],
+    ]
     assert window.changed({20_000: 7}) == []
     assert window.changed({20_000: 8}) == [20_000]
