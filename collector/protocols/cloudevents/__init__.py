@@ -1,4 +1,4 @@
-"""The dialect CloudEvents 1.0: `http` reads requests, `binary` their headers, `event` the JSON format."""
+"""The dialect CloudEvents 1.0: `http` reads requests, `event` the JSON format."""
 
 from collector.protocols.cloudevents.http import dialect
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,11 +91,6 @@ def checked_attributes(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[s
     return attributes, {name: value for name, value in there.items() if name not in _KNOWN}
 
 
-def is_json(media: str) -> bool:
-    """Tell whether a media type is JSON: ``*/json`` or ``*/*+json``."""
-    return _JSON_MEDIA.match(media) is not None
-
-
 def content_of(data: bytes, media: str | None) -> dict[str, Any]:
     """Read data that came as bytes: JSON as such, text as text, the rest as base64. Raises `InvalidRequest`.
 
@@ -104,8 +99,11 @@ def content_of(data: bytes, media: str | None) -> dict[str, Any]:
     if not data:
         return {}
     if media is None:
-        return _guessed(data)
-    if is_json(media):
+        try:
+            return {"data": _json(data)}
+        except InvalidRequest:
+            media = "text/plain"
+    if _JSON_MEDIA.match(media):
         return {"data": _json(data)}
     if media.strip().lower().startswith("text/"):
         return _text(data, media)
@@ -127,22 +125,11 @@ def _json_content(given: Mapping[str, Any], attributes: Mapping[str, str]) -> di
     if encoded is None:
         return {} if data is None else {"data": data}
     media = attributes.get("datacontenttype")
-    decoded = _from_base64(encoded)
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"Got {described(encoded)} as data_base64; accepted is base64.") from None
     return _bytes(decoded) if media is None else content_of(decoded, media)
-
-
-def _from_base64(text: Any) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        raise InvalidRequest(f"Got {described(text)} as data_base64; accepted is base64.") from None
-
-
-def _guessed(data: bytes) -> dict[str, Any]:
-    try:
-        return {"data": _json(data)}
-    except InvalidRequest:
-        return _text(data, "text/plain")
 
 
 def _json(data: bytes) -> Any:
@@ -155,27 +142,19 @@ def _json(data: bytes) -> Any:
     try:
         return decode_leniently(data) if is_nested else decode(data)
     except InvalidRequest:
-        if _MEANT.match(data) or (text := _utf8(data)) is None:
-            raise
-        return text
-
-
-def _utf8(data: bytes) -> str | None:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return None
+        if not _MEANT.match(data):
+            with suppress(UnicodeDecodeError):
+                return data.decode()
+        raise
 
 
 def _text(data: bytes, media: str) -> dict[str, Any]:
     found = _CHARSET.search(media)
     charset = found[1].lower() if found else "utf-8"
-    if charset not in _CHARSETS:
-        return _bytes(data)
-    try:
-        return {"data": data.decode(charset)}
-    except UnicodeDecodeError:
-        return _bytes(data)
+    if charset in _CHARSETS:
+        with suppress(UnicodeDecodeError):
+            return {"data": data.decode(charset)}
+    return _bytes(data)
 
 
 def _bytes(data: bytes) -> dict[str, Any]:

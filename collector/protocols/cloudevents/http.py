@@ -6,13 +6,14 @@ webhook profile. Version 0.3, which the SDKs still speak, is read too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
-from collector.protocols.cloudevents import binary
-from collector.protocols.cloudevents.event import CloudEvent, from_json
+from collector.protocols.cloudevents.event import CloudEvent, checked_attributes, content_of, from_json
 from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
@@ -21,6 +22,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
+    draft_each,
 )
 from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
@@ -30,12 +32,17 @@ from cube.web.form import media_type
 from cube.web.request import refusal
 
 NAME: Final = "cloudevents"
-MAX_TOLD: Final = 100
-"""The rejections of a batch that its reply tells."""
+MAX_REASONS: Final = 100
+"""The rejections of a batch that its reply names."""
+
+VERSION_HEADER: Final = "ce-specversion"
 
 _BATCH = "application/cloudevents-batch"
 _STRUCTURED = "application/cloudevents"
 _JSON_FORMATS = ("", "+json")
+_PREFIX = "ce-"
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class UnsupportedFormat(InvalidRequest):
@@ -50,19 +57,19 @@ def translate(request: Request, _: RequestContext) -> Translation:
         return _batch(decode_leniently(request.body))
     if media.startswith(_STRUCTURED):
         _check_format(media, _STRUCTURED)
-        return _single(decode_leniently(request.body), from_json)
-    if binary.VERSION_HEADER not in request.headers:
+        return _single(decode_leniently(request.body))
+    if VERSION_HEADER not in request.headers:
         raise InvalidRequest(
             f"Got the content type {described(media)} and no ce-specversion; accepted are"
             f" {_STRUCTURED}+json, {_BATCH}+json and, in binary mode, headers ce-…"
         )
-    return _single(request, binary.from_request)
+    return _single(request)
 
 
 def handshake(request: Request) -> Reply | None:
     """Grant what a webhook's sender asks for; None for an OPTIONS that is not a handshake."""
     origin = request.headers.get("WebHook-Request-Origin", "").strip()
-    if not _is_token(origin):
+    if not origin or len(origin) > 300 or not (origin.isascii() and origin.isprintable()):
         return None
     rate = request.headers.get("WebHook-Request-Rate", "").strip()
     headers = (
@@ -92,44 +99,94 @@ def _check_format(media: str, prefix: str) -> None:
         raise UnsupportedFormat(f"Got the event format {media[:80]}; accepted is {prefix}+json.")
 
 
-def _single(given: Any, read: Callable[[Any], CloudEvent]) -> Translation:
-    try:
-        return Translation((_draft(read(given)),), partial(_answer, 1))
-    except InvalidRequest as error:
-        payload = binary.as_json(given) if isinstance(given, Request) else given
-        return Translation((), partial(_answer, 1), (Rejection(error.message, payload),))
+def _single(given: Any) -> Translation:
+    drafts, rejections = draft_each((given,), _draft, _as_json)
+    return Translation(drafts, partial(_answer, 1), rejections)
 
 
 def _batch(items: Any) -> Translation:
     if not isinstance(items, list):
         raise InvalidRequest(f"Got {described(items)} as a batch; accepted is an array of CloudEvents.")
     check_count(len(items))
-    drafts: list[Draft] = []
-    rejections: list[Rejection] = []
-    for index, item in enumerate(items):
-        try:
-            drafts.append(_draft(from_json(item)))
-        except InvalidRequest as error:
-            rejections.append(Rejection(f"Event {index} of the batch: {error.message}", item))
+    drafts, rejections = draft_each(enumerate(items), _draft_of_batch, itemgetter(1))
     return Translation(drafts, partial(_answer, len(items)), rejections)
 
 
-def _draft(event: CloudEvent) -> Draft:
+def _draft_of_batch(numbered: tuple[int, Any]) -> Draft:
+    index, item = numbered
+    try:
+        return _draft(item)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"Event {index} of the batch: {error.message}") from None
+
+
+def _draft(given: Any) -> Draft:
+    event = _binary(given) if isinstance(given, Request) else from_json(given)
     return Draft(event.type, time=event.time, id=event.key, data=event.as_data(), source=event.given)
+
+
+def _binary(request: Request) -> CloudEvent:
+    """Read a request in binary mode: attributes in headers ``ce-…``, the data in the body."""
+    given: dict[str, Any] = _attributes(request)
+    media = request.headers.get("Content-Type") or None
+    if media is not None:
+        given["datacontenttype"] = media
+    attributes, extensions = checked_attributes(given)
+    return CloudEvent(attributes, extensions, content_of(request.body, media), _as_json(request))
+
+
+def _as_json(given: Any) -> Any:
+    """Return what was sent for a rejection: a request in binary mode as one JSON object."""
+    if not isinstance(given, Request):
+        return given
+    return {**_attributes(given), "body": given.body.decode(errors="replace")}
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for name, value in request.headers.get_all():
+        if name.lower().startswith(_PREFIX):
+            attributes.setdefault(name[len(_PREFIX) :].lower(), header_text(value))
+    return attributes
+
+
+def header_text(value: str) -> str:
+    """Decode a header's value (as Latin-1, which is how HTTP delivers it) to what its sender meant.
+
+    Quotes around it go, then ``%XX`` becomes UTF-8, once. The JavaScript SDK sends Latin-1 and a bare
+    ``%`` instead: what is not valid percent-encoded UTF-8 stays as it is.
+    """
+    value = value.strip()
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = _ESCAPED.sub(r"\1", value[1:-1])
+    return _PERCENT.sub(_decoded, _from_utf8(value))
+
+
+def _from_utf8(value: str) -> str:
+    """Read bytes that are UTF-8 as such: some senders do not encode them; Latin-1 seldom looks so."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _decoded(encoded: re.Match[str]) -> str:
+    try:
+        return bytes.fromhex(encoded[0].replace("%", "")).decode()
+    except UnicodeDecodeError:
+        return encoded[0]
 
 
 def _answer(count: int, rejections: Sequence[Rejection]) -> Reply:
     """204 where all is stored, 200 with the reasons where some is, 400 with them where nothing is."""
     if not rejections:
         return Reply(b"", 204)
-    reasons = [refusal.reason for refusal in rejections[:MAX_TOLD]]
+    reasons = [refusal.reason for refusal in rejections[:MAX_REASONS]]
     stored = count - len(rejections)
     report: Mapping[str, Any] = {"error": reasons[0], "stored": stored, "errors": reasons}
     return Reply.json(report, 200 if stored else 400)
-
-
-def _is_token(value: str) -> bool:
-    return bool(value) and len(value) <= 300 and value.isascii() and value.isprintable()
 
 
 def dialect() -> Dialect:

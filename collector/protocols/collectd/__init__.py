@@ -1,4 +1,4 @@
-"""The dialect collectd: `body` reads what its daemon sends, `rates` its counters."""
+"""The dialect collectd: `protocol` reads what its daemon sends, `series` what its counters mean."""
 
 from collector.protocols.collectd.protocol import dialect
 

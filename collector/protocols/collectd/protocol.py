@@ -7,14 +7,13 @@ whatever it is answered.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from collector.protocols.collectd.body import items_of
-from collector.protocols.collectd.series import COUNTED, Reading, difference, rate
+from collector.protocols.collectd.series import Count, ValueList, difference, rate, stored_values
 from collector.protocols.shared.dialect import (
     Dialect,
     DialectState,
@@ -23,9 +22,12 @@ from collector.protocols.shared.dialect import (
     Rejection,
     RequestContext,
     Translation,
+    check_count,
+    draft_each,
 )
 from collector.protocols.shared.values import hashed
-from cube.errors import CubeError, InvalidRequest, Unauthenticated, described
+from cube import json_text
+from cube.errors import CubeError, InvalidRequest, Unauthenticated
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
 from cube.web import Reply, Request, refusal
@@ -33,16 +35,20 @@ from cube.web import Reply, Request, refusal
 TYPE: Final = "collectd"
 NOTIFICATION: Final = "collectd_notification"
 
-_LARGEST = 2**64
-_OLD_UNIT = 2**30  # collectd 5.0 sent times in units of 2^-30 s
-_LEAST_OLD = 10**17  # as a number of those December 1972, and of microseconds the year 5138
+_START: Final = re.compile(rb'(?<=[\[,])(?=\{"values":\[)')
+"""Where a value list begins: in a text the quotes would be escaped."""
+
+_META: Final = b',"meta":'
+"""The last member of a value list, and not ours. collectd 5.12 writes it as ``"meta":}`` where it is empty,
+and neither ``nan`` nor ``inf`` nor quotes in names as JSON has them."""
+
 _TAKEN = frozenset({"host", "plugin", "type"})
 _EMPTY = Reply(b"", content_type="text/plain")
 
 
 def dialect(*, differences: bool = False) -> Dialect:
     """Make the dialect; ``differences``: no rates but, as in Square's Cube, what was added since."""
-    translate = {"POST": partial(_translate, differences=differences)}
+    translate = {"POST": partial(_translate, count=difference if differences else rate)}
     summary = "Values and notifications of collectd's plugin write_http."
     endpoints = [
         Endpoint(path, translate, summary, content_type="text/plain") for path in ("/collectd", "/collectd/")
@@ -55,132 +61,67 @@ def _refuse(error: CubeError, request: Request) -> Reply:
     reply = refusal(error, request.id)
     if not isinstance(error, Unauthenticated):
         return reply
-    return Reply(reply.body, reply.status, reply.content_type, (("WWW-Authenticate", 'Basic realm="Cube"'),))
+    return replace(reply, headers=(("WWW-Authenticate", 'Basic realm="Cube"'),))
 
 
-def _translate(request: Request, context: RequestContext, *, differences: bool) -> Translation:
-    items, unread = items_of(request.body)
-    drafts: list[Draft] = []
-    rejections = list(unread)
-    for item in items:
-        try:
-            drafts += _drafts(item, context, differences)
-        except InvalidRequest as error:
-            rejections.append(Rejection(error.message, item))
-    return Translation(drafts, lambda _: _EMPTY, rejections)
+def _translate(request: Request, context: RequestContext, *, count: Count) -> Translation:
+    items, unread = _items(request.body)
+    drafts, rejections = draft_each(items, partial(_draft, state=context.state, count=count))
+    return Translation(drafts, lambda _: _EMPTY, [*unread, *rejections])
 
 
-def _drafts(item: Any, context: RequestContext, differences: bool) -> Sequence[Draft]:
-    if not isinstance(item, Mapping):
-        raise InvalidRequest("Got an item that is not an object; accepted are value lists and notifications.")
-    if "labels" in item:
-        return (_notification(item),)
-    values = ValueList.parse(item)
-    stored = _stored(values, context.state, differences)
-    return () if not stored else (_draft(values, stored, item),)
+def _items(body: bytes) -> tuple[Sequence[Any], Sequence[Rejection]]:
+    """Read a body: its items, and what of it cannot be read. Raises `InvalidRequest` where that is all.
 
-
-@dataclass(frozen=True, slots=True)
-class ValueList:
-    """What one read of one plugin gave; ``time`` in milliseconds, ``path`` names its series."""
-
-    time: int
-    host: str
-    plugin: str
-    plugin_instance: str
-    type: str
-    type_instance: str
-    values: tuple[float | None, ...]
-    kinds: tuple[str, ...]
-    names: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, item: Mapping[str, Any]) -> ValueList:
-        """Read one item of a body. Raises `InvalidRequest`."""
-        values, kinds, names = (_list(item, name) for name in ("values", "dstypes", "dsnames"))
-        if not len(values) == len(kinds) == len(names) > 0:
-            raise InvalidRequest(
-                f"Got {len(values)} values, {len(kinds)} dstypes and {len(names)} dsnames; accepted is as"
-                " many of each, at least one."
-            )
-        if not all(value is None or _is_number(value) for value in values):
-            raise InvalidRequest(
-                "Got a value that is not a number; accepted are numbers up to 2^64, and null."
-            )
-        return cls(
-            _time(item.get("time")),
-            _text(item, "host"),
-            _text(item, "plugin"),
-            _text(item, "plugin_instance", ""),
-            _text(item, "type"),
-            _text(item, "type_instance", ""),
-            tuple(values),
-            tuple(map(str, kinds)),
-            tuple(map(str, names)),
-        )
-
-    @property
-    def path(self) -> str:
-        """The series, as collectd writes it: ``host/plugin-instance/type-instance``."""
-        plugin = f"{self.plugin}-{self.plugin_instance}" if self.plugin_instance else self.plugin
-        type = f"{self.type}-{self.type_instance}" if self.type_instance else self.type
-        return f"{self.host}/{plugin}/{type}"
-
-
-def _stored(item: ValueList, state: DialectState, differences: bool) -> dict[str, Any]:
-    """Return what is stored of the values, by their names; the series moves on to this reading.
-
-    One that was seen before shows the same again. One that is older than the last, or another of its
-    time, shows gauges, but nothing where they stand beside counts: it may be stored already, with rates.
+    The daemon does not always make it as JSON: then each value list is read on its own.
     """
-    last: Reading | None = state.get("series", item.path)
-    is_late = last is not None and item.time <= last.time
-    if last is not None and last.time == item.time and last.values == item.values:
-        kept = last.shown
-    elif is_late and not COUNTED.isdisjoint(item.kinds):
-        return {}
-    else:
-        counted = difference if differences else rate
-        kept = tuple(_value(counted, last, item, place) for place in range(len(item.values)))
-    if not is_late:
-        state.put("series", item.path, Reading(item.time, item.values, kept))
-    pairs = zip(item.names, kept, strict=True)
-    return {name: value for name, value in pairs if value is not None}
+    try:
+        value = json_text.decode_leniently(body)
+        return value if isinstance(value, list) else [value], ()
+    except InvalidRequest as error:
+        head, *texts = _START.split(body)
+        check_count(len(texts))
+        items: list[Any] = []
+        rejections: list[Rejection] = []
+        for text in texts:
+            try:
+                items.append(_item(text.rstrip(b",] \r\n")))
+            except InvalidRequest as reason:
+                rejections.append(Rejection(reason.message, text.decode(errors="replace")))
+        if not items or head.strip() != b"[":
+            raise error
+        return items, rejections
 
 
-def _value(
-    counted: Callable[[str, Reading | None, int, int, float], float | None],
-    last: Reading | None,
-    item: ValueList,
-    place: int,
-) -> float | None:
-    value = item.values[place]
-    if value is None:
+def _item(text: bytes) -> Any:
+    before, is_there, _ = text.partition(_META)
+    try:
+        return json_text.decode_leniently(text)
+    except InvalidRequest:
+        if not is_there:
+            raise
+        return json_text.decode_leniently(before + b"}")
+
+
+def _draft(source: Any, state: DialectState, count: Count) -> Draft | None:
+    if not isinstance(source, Mapping):
+        raise InvalidRequest("Got an item that is not an object; accepted are value lists and notifications.")
+    if "labels" in source:
+        return _notification(source)
+    item = ValueList.parse(source)
+    stored = stored_values(item, state, count)
+    if not stored:
         return None
-    found = counted(item.kinds[place], last, place, item.time, value)
-    is_too_long = isinstance(found, int) and not -(2**63) <= found < 2**63
-    return float(found) if is_too_long and found is not None else found
-
-
-def _draft(item: ValueList, stored: Mapping[str, Any], source: Any) -> Draft:
     value: Any = stored[item.names[0]] if len(item.values) == 1 else stored
     if item.type != item.plugin:
         value = {item.type: value}
     data = {"host": item.host, f"{item.plugin}_2" if item.plugin in _TAKEN else item.plugin: value}
-    if item.plugin_instance:
-        data["plugin"] = item.plugin_instance
-    if item.type_instance:
-        data["type"] = item.type_instance
+    data |= {"plugin": item.plugin_instance} if item.plugin_instance else {}
+    data |= {"type": item.type_instance} if item.type_instance else {}
     id = f"{item.path}/{item.time}"
     seconds = (item.time + 500) // 1000  # as in Square's Cube
-    return Draft(
-        TYPE,
-        time=seconds * 1000,
-        id=id if len(id) <= MAX_ID_LENGTH else hashed(id),
-        data=data,
-        source=source,
-        fixed=True,
-    )
+    id = id if len(id) <= MAX_ID_LENGTH else hashed(id)
+    return Draft(TYPE, seconds * 1000, id, data, source, fixed=True)
 
 
 def _notification(item: Mapping[str, Any]) -> Draft:
@@ -197,42 +138,6 @@ def _notification(item: Mapping[str, Any]) -> Draft:
         "ends": item.get("endsAt"),
     }
     time = instant.parse_any_unit(item["startsAt"]) if "startsAt" in item else ABSENT
-    return Draft(
-        NOTIFICATION,
-        time,
-        ABSENT if time is ABSENT else hashed(item),
-        data={name: value for name, value in data.items() if value is not None},
-        source=item,
-        fixed=True,
-    )
-
-
-def _time(value: Any) -> int:
-    if _is_number(value):
-        try:
-            return instant.parse_any_unit(value / _OLD_UNIT if abs(value) >= _LEAST_OLD else value)
-        except InvalidRequest:
-            pass
-    raise InvalidRequest(
-        f"Got the time {described(value)}; accepted are seconds since 1970, in the years 1 to 9999."
-    )
-
-
-def _list(item: Mapping[str, Any], name: str) -> list[Any]:
-    value = item.get(name)
-    if not isinstance(value, list):
-        raise InvalidRequest(f"Got no list of {name}; accepted are values, dstypes and dsnames.")
-    return value
-
-
-def _text(item: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = item.get(name, default)
-    if not isinstance(value, str) or (not value and default is None):
-        raise InvalidRequest(f"Got the {name} {described(value)}; accepted is text.")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    id = ABSENT if time is ABSENT else hashed(item)
+    data = {name: value for name, value in data.items() if value is not None}
+    return Draft(NOTIFICATION, time, id, data, item, fixed=True)
