@@ -1,4 +1,4 @@
-"""The dialect of The Eye: `protocol` takes events, `search` gives them back, `timestamps` are its times."""
+"""The dialect of The Eye: `protocol` takes events, `search` gives them back."""
 
 from collector.protocols.eye.protocol import EYE
 

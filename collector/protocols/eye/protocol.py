@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from collector.protocols.eye import timestamps
-from collector.protocols.eye.search import BAD_TIME, PARAMETERS, TYPE, search
+from collector.protocols.eye.search import BAD_TIME, PARAMETERS, TYPE, parsed, search, written
 from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
@@ -68,7 +67,13 @@ def _reply(rejections: Sequence[Rejection]) -> Reply:
 def _sent(request: Request) -> Any:
     kind = media_type(request)
     if kind in (FORM, MULTIPART):
-        return _of_form(form(request))
+        sent: dict[str, Any] = dict(form(request))
+        if "data" in sent:  # JSON as text
+            try:
+                sent["data"] = json_text.decode_leniently(sent["data"])
+            except InvalidRequest as error:
+                raise InvalidRequest(f"JSON parse error in data - {error.message}") from None
+        return sent
     if kind not in (JSON_TYPE, ""):
         raise UnsupportedMediaType(f'Unsupported media type "{kind[:80]}" in request.')
     if not request.body.strip():
@@ -79,17 +84,6 @@ def _sent(request: Request) -> Any:
         raise InvalidRequest(f"JSON parse error - {error.message}") from None
 
 
-def _of_form(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Read a form; its ``data`` is JSON as text, and text that is not JSON stands for itself."""
-    sent: dict[str, Any] = dict(fields)
-    if "data" in sent:
-        try:
-            sent["data"] = json_text.decode_leniently(sent["data"])
-        except InvalidRequest as error:
-            raise InvalidRequest(f"JSON parse error in data - {error.message}") from None
-    return sent
-
-
 def _draft(sent: Any) -> Draft:
     if not isinstance(sent, dict):
         raise InvalidEvent(
@@ -97,7 +91,7 @@ def _draft(sent: Any) -> Draft:
             " timestamp and data."
         )
     data: dict[str, Any] = {name: _text(sent, name) for name in _TEXTS}
-    moment = timestamps.parse(sent["timestamp"]) if isinstance(sent.get("timestamp"), str) else None
+    moment = parsed(sent["timestamp"]) if isinstance(sent.get("timestamp"), str) else None
     if moment is None:
         raise InvalidEvent(
             f"Got the timestamp {described(sent.get('timestamp'))}; accepted is YYYY-MM-DD HH:MM:SS.ffffff,"
@@ -106,8 +100,10 @@ def _draft(sent: Any) -> Draft:
         )
     if sent.get("data") is None:
         raise InvalidEvent("Got no data; accepted is any JSON but null.", field="data")
-    data["timestamp"] = timestamps.stored(moment)
-    id = _id(data, sent["data"])
+    data["timestamp"] = written(moment)
+    # The protocol has no ids. This begins with the timestamp, so that events of one millisecond are ordered
+    # by their microseconds.
+    id = f"{data['timestamp']}-{hashed([data, sent['data']])}"
     data["data"] = sent["data"]
     return Draft(TYPE, instant.from_datetime(moment), id, data, source=sent, fixed=True)
 
@@ -124,54 +120,39 @@ def _text(sent: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _id(texts: Mapping[str, str], data: Any) -> str:
-    """Return an id that an exact resend has, too: the protocol has none.
-
-    It begins with the timestamp, so that events of one millisecond are ordered by their microseconds.
-    """
-    return f"{texts['timestamp']}-{hashed([texts, data])}"
-
-
 def _hello(request: Request, context: RequestContext) -> Reply:
     return Reply(b"Hello from The Eye!", content_type="text/html; charset=utf-8")
-
-
-def _options(request: Request) -> Reply:
-    return Reply.json(_METADATA)
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
     native = refusal(error, request.id)
     match error:
         case MethodNotAllowed():
-            told: dict[str, Any] = {"detail": f'Method "{request.method[:20]}" not allowed.'}
+            body: dict[str, Any] = {"detail": f'Method "{request.method[:20]}" not allowed.'}
         case UnsupportedMediaType():
-            native, told = replace(native, status=415), {"detail": error.message}
+            native, body = replace(native, status=415), {"detail": error.message}
         case InvalidQuery() if error.message == BAD_TIME:
-            told = {"timestamp": [BAD_TIME]}
+            body = {"timestamp": [BAD_TIME]}
         case _:
-            told = {"detail": error.message}
-    return replace(native, body=json_text.encode(told))
-
-
-def _event_endpoint(path: str) -> Endpoint:
-    return Endpoint(
-        path,
-        {"POST": _take},
-        "An event of The Eye; GET answers with a page of them, newest first.",
-        options=_options,
-        reads={"GET": search},
-        parameters=PARAMETERS,
-    )
+            body = {"detail": error.message}
+    return replace(native, body=json_text.encode(body))
 
 
 EYE = Dialect(
     "eye",
     (
-        _event_endpoint("/api/event/"),
-        _event_endpoint("/api/event"),
-        Endpoint("/api/", {}, "The Eye's greeting.", reads={"GET": _hello}),
-        Endpoint("/api", {}, "The Eye's greeting.", reads={"GET": _hello}),
+        *(
+            Endpoint(
+                path,
+                {"POST": _take},
+                "An event of The Eye; GET answers with a page of them, newest first.",
+                options=lambda _: Reply.json(_METADATA),
+                reads={"GET": search},
+                parameters=PARAMETERS,
+            )
+            for path in ("/api/event/", "/api/event")
+        ),
+        *(Endpoint(path, {}, "The Eye's greeting.", reads={"GET": _hello}) for path in ("/api/", "/api")),
     ),
     refuse=_refuse,
 )

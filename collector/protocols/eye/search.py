@@ -1,15 +1,18 @@
-"""The Eye's ``GET /api/event/``: filters and paging in, a page of events out."""
+"""The Eye's ``GET /api/event/``: filters and paging in, a page of events out; and its timestamps.
+
+They go to the microsecond, where Cube's own times end at the millisecond.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from collector.protocols.eye import timestamps
 from collector.protocols.shared.dialect import RequestContext, Search
 from cube import json_text
 from cube.errors import InvalidQuery
@@ -26,7 +29,12 @@ BAD_TIME: Final = "Enter a valid date/time."
 _EXACT = ("session_id", "category", "name")
 _LOWEST = ("timestamp_after", "timestamp_start")
 _HIGHEST = ("timestamp_before", "timestamp_end")
-_TIMESTAMP = Field(("timestamp",))
+_TIMESTAMP = re.compile(
+    r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})[T ]([0-9]{1,2}):([0-9]{1,2})"
+    r"(?::([0-9]{1,2})(?:[.,]([0-9]{1,6})[0-9]*)?)?"
+    r"(?:(Z)|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
+)
+"""As Django's ``parse_datetime`` reads them."""
 
 PARAMETERS: Final = (
     *(Parameter(name, "Events with exactly this text.") for name in _EXACT),
@@ -42,41 +50,21 @@ def search(request: Request, context: RequestContext) -> Search:
     parameters = request.parameters()
     lowest = [moment for name in _LOWEST if (moment := _moment(parameters, name))]
     highest = [moment for name in _HIGHEST if (moment := _moment(parameters, name))]
-    page = _Page(
-        _base(request),
-        parameters,
-        _number(parameters, "limit") or DEFAULT_LIMIT,
-        _number(parameters, "offset"),
-    )
-    return Search(
-        EventExpression(TYPE, None, (*_exact(parameters), *_within(lowest, highest))),
-        _span(lowest, highest),
-        page.limit,
-        page.offset,
-        partial(_reply, page),
-    )
-
-
-def _exact(parameters: Mapping[str, str]) -> Iterator[Comparison]:
-    for name in _EXACT:
-        value = parameters.get(name, "").strip()
-        if value:
-            yield Comparison("eq", Field((name,)), value)
-
-
-def _within(lowest: Sequence[datetime], highest: Sequence[datetime]) -> Iterator[Comparison]:
-    """Compare to the microsecond: the span, by which the store finds, is one of milliseconds."""
-    for moment in lowest:
-        yield Comparison("ge", _TIMESTAMP, timestamps.stored(moment))
-    for moment in highest:
-        yield Comparison("le", _TIMESTAMP, timestamps.stored(moment))
-
-
-def _span(lowest: Sequence[datetime], highest: Sequence[datetime]) -> Span:
-    return Span(
+    limit = _number(parameters, "limit") or DEFAULT_LIMIT
+    page = _PageAddress(request, parameters, limit, _number(parameters, "offset"))
+    filters = [
+        *(("eq", name, value) for name in _EXACT if (value := parameters.get(name, "").strip())),
+        # To the microsecond: the span, by which the store finds, is one of milliseconds.
+        *(("ge", "timestamp", written(moment)) for moment in lowest),
+        *(("le", "timestamp", written(moment)) for moment in highest),
+    ]
+    span = Span(
         max(map(instant.from_datetime, lowest), default=instant.EARLIEST),
         min(map(instant.from_datetime, highest), default=instant.LATEST) + 1,
     )
+    comparisons = (Comparison(operator, Field((name,)), value) for operator, name, value in filters)
+    expression = EventExpression(TYPE, None, tuple(comparisons))
+    return Search(expression, span, limit, page.offset, partial(_reply, page))
 
 
 def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:
@@ -85,8 +73,7 @@ def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:
         return None
     # A "+" in a query that nobody escaped has become a blank.
     for form in (text, f"{text} 00:00", "+".join(text.rsplit(" ", 1))):
-        moment = timestamps.parse(form)
-        if moment is not None:
+        if moment := parsed(form):
             return moment
     raise InvalidQuery(BAD_TIME, field=name)
 
@@ -98,10 +85,10 @@ def _number(parameters: Mapping[str, str], name: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    """Where a page is: its address, and how far into the events."""
+class _PageAddress:
+    """Where a page is: what was asked for, and how far into the events."""
 
-    base: str
+    request: Request
     parameters: Mapping[str, str]
     limit: int
     offset: int
@@ -112,34 +99,58 @@ class _Page:
         parameters.pop(KEY_PARAMETER, None)
         if offset <= 0:
             del parameters["offset"]
-        return f"{self.base}?{urlencode(sorted(parameters.items()))}"
+        host, path = self.request.headers.get("Host"), self.request.path
+        base = f"{self.request.scheme}://{host}{path}" if host else path  # in the words that the client used
+        return f"{base}?{urlencode(sorted(parameters.items()))}"
 
 
-def _base(request: Request) -> str:
-    """Return the path as an absolute address, in the words that the client asked with."""
-    host = request.headers.get("Host")
-    return f"{request.scheme}://{host}{request.path}" if host else request.path
-
-
-def _reply(page: _Page, found: Sequence[Found], total: int) -> Reply:
+def _reply(page: _PageAddress, found: Sequence[Found], total: int) -> Reply:
     following = page.offset + len(found)
     return Reply.json(
         {
             "count": total,
             "next": page.at(following) if found and following < total else None,
             "previous": page.at(page.offset - page.limit) if page.offset > 0 else None,
-            "results": [_shown(one) for one in found],
+            "results": list(map(_result, found)),
         }
     )
 
 
-def _shown(found: Found) -> dict[str, Any]:
+def _result(found: Found) -> dict[str, Any]:
     data = found.data if isinstance(found.data, dict) else {}  # others may write events of this type
     original = data.get("original")
     return {
         "session_id": data.get("session_id"),
-        "timestamp": timestamps.shown(str(data.get("timestamp", instant.format(found.time)))),
+        "timestamp": str(data.get("timestamp", instant.format(found.time))).replace(".000000Z", "Z"),
         "category": data.get("category"),
         "name": data.get("name"),
         "data": json_text.decode(original) if isinstance(original, str) else data.get("data"),
     }
+
+
+def parsed(text: str) -> datetime | None:
+    """Read a timestamp (without a zone: UTC) as UTC; None where it is not a time in the years 1 to 9999.
+
+    A leap second (``23:59:60``) is the last microsecond of its minute.
+    """
+    found = _TIMESTAMP.fullmatch(text.strip())
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = found.groups()
+    microsecond = int((fraction or "0").ljust(6, "0"))
+    if (hour, minute, second) == ("23", "59", "60"):
+        second, microsecond = "59", 999_999
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    try:
+        zone = timezone(-offset if sign == "-" else offset)
+        moment = datetime(
+            int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond, zone
+        )
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def written(moment: datetime) -> str:
+    """Write ``2021-01-01T09:15:27.243860Z``: always as long, so that texts are ordered as their times."""
+    return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S.%f}Z"
