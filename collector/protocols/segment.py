@@ -7,8 +7,8 @@ that a batch is refused only where nothing of it can be read; a message that is 
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
+    draft_each,
 )
 from collector.protocols.shared.values import PIXEL
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
@@ -37,6 +38,7 @@ MERGED_BYTES: Final = 16 * 2**20
 """What the context of a batch may take once it is in each of its messages."""
 
 _PIXEL_PATH: Final = "/v1/pixel/"
+_TO_STANDARD = str.maketrans(" -_", "++/")  # a + may be lost on its way
 _STORED = {  # what is stored of a message, under which name
     "event": "event",
     "name": "name",
@@ -52,7 +54,7 @@ _STORED = {  # what is stored of a message, under which name
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class Envelope:
     """What is beside the messages of a request. ``now``: when it arrived; ``sent``: `sentAt`, if any."""
 
     now: int
@@ -67,13 +69,14 @@ def batch(request: Request, context: RequestContext) -> Translation:
     if not isinstance(messages, list):
         raise InvalidRequest(f"Got {described(messages)} as batch; accepted is an array of messages.")
     check_count(len(messages))
-    shared = Shared(context.now, body.get("sentAt"), _shared_context(body, len(messages)))
-    return _translation([_outcome(message, None, shared) for message in messages])
+    envelope = Envelope(context.now, body.get("sentAt"), _batch_context(body, len(messages)))
+    drafts, rejections = draft_each(messages, partial(_draft, kind=None, envelope=envelope))
+    return Translation(drafts, _success, rejections)
 
 
 def call(request: Request, context: RequestContext, *, kind: str) -> Translation:
     """Read ``/v1/track`` and its like: one message."""
-    return _translation([_outcome(_object(decode_leniently(request.body)), kind, Shared(context.now))])
+    return _single(decode_leniently(request.body), kind, context, _success)
 
 
 def pixel(request: Request, context: RequestContext) -> Translation:
@@ -81,14 +84,17 @@ def pixel(request: Request, context: RequestContext) -> Translation:
     kind = request.captures["kind"]
     if kind not in CALLS:
         raise InvalidRequest(f"Got the call {described(kind)}; accepted are {', '.join(CALLS)}.")
-    outcome = _outcome(_object(_pixel_data(request)), kind, Shared(context.now))
-    drafts, rejections = _parted([outcome])
-    return Translation(drafts, _pixel_shown, rejections)
+    return _single(_pixel_data(request), kind, context, lambda _: PIXEL)
 
 
 def credentials(request: Request) -> Credentials:
     """Find the ``writeKey`` in a body or a pixel's data (Basic and Bearer are found by all)."""
-    key = _pixel_key(request) if request.path.startswith(_PIXEL_PATH) else _body_key(request.body)
+    is_pixel = request.path.startswith(_PIXEL_PATH)
+    try:
+        given = _pixel_data(request) if is_pixel else decode_leniently(request.body)
+    except InvalidRequest:
+        return Credentials()  # the translation tells what is wrong
+    key = given.get("writeKey") if isinstance(given, dict) else None
     return Credentials(keys=frozenset((key,))) if isinstance(key, str) and key else Credentials()
 
 
@@ -125,14 +131,20 @@ def dialect() -> Dialect:
     return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
 
 
-def _outcome(message: Any, kind: str | None, shared: Shared) -> Draft | Rejection:
-    try:
-        return _draft(_object(message), kind, shared)
-    except InvalidRequest as error:
-        return Rejection(error.message, message)
+def _single(
+    message: Any, kind: str, context: RequestContext, reply: Callable[[Sequence[Rejection]], Reply]
+) -> Translation:
+    envelope = Envelope(context.now)
+    drafts, rejections = draft_each((_object(message),), partial(_draft, kind=kind, envelope=envelope))
+    return Translation(drafts, reply, rejections)
 
 
-def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draft:
+def _success(_: Sequence[Rejection]) -> Reply:
+    return Reply.json({"success": True})
+
+
+def _draft(given: Any, kind: str | None, envelope: Envelope) -> Draft:
+    message = _object(given)
     kind = kind or message.get("type")
     if kind not in CALLS:
         raise InvalidRequest(f"Got the type {described(kind)}; accepted are {', '.join(CALLS)}.")
@@ -144,7 +156,7 @@ def _draft(message: Mapping[str, Any], kind: str | None, shared: Shared) -> Draf
         _event_name(message) if kind == "track" else str(kind),
         time=time,
         id=_given(message, "messageId"),
-        data=_data(message, shared.context) | _clocks(message, time, shared),
+        data=_data(message, envelope.context) | _clocks(message, time, envelope),
         source=message,
         fixed=kind != "track",
     )
@@ -167,23 +179,20 @@ def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, A
     return data
 
 
-def _clocks(message: Mapping[str, Any], time: Any, shared: Shared) -> dict[str, Any]:
+def _clocks(message: Mapping[str, Any], time: Any, envelope: Envelope) -> dict[str, Any]:
     """Return when a message was sent, and when it arrived where that is not its time anyway.
 
     With both a device's clock can be put right. That is not done here: a message that is sent again has
     another ``sentAt``, and its event would move each time.
     """
-    sent = message.get("sentAt", shared.sent)
-    clocks = {} if time is ABSENT else {"received": shared.now}
-    if sent is None:
-        return clocks
-    try:
-        return {"sent": instant.parse_any_unit(sent), **clocks}
-    except InvalidRequest:
-        return {"sent": sent, **clocks}  # as it came: the event itself is not wrong for it
+    sent = message.get("sentAt", envelope.sent)
+    clocks = {} if time is ABSENT else {"received": envelope.now}
+    with suppress(InvalidRequest):  # it stands as it came: the event itself is not wrong for it
+        sent = None if sent is None else instant.parse_any_unit(sent)
+    return clocks if sent is None else {"sent": sent, **clocks}
 
 
-def _shared_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
+def _batch_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
     """Return the context that a batch has beside its messages; copies of it must not grow without bound."""
     context = body.get("context")
     if not isinstance(context, dict):
@@ -206,51 +215,15 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
-def _translation(outcomes: Sequence[Draft | Rejection]) -> Translation:
-    drafts, rejections = _parted(outcomes)
-    return Translation(drafts, _success, rejections)
-
-
-def _parted(outcomes: Sequence[Draft | Rejection]) -> tuple[list[Draft], list[Rejection]]:
-    drafts = [outcome for outcome in outcomes if isinstance(outcome, Draft)]
-    return drafts, [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
-
-
-def _success(_: Sequence[Rejection]) -> Reply:
-    return Reply.json({"success": True})
-
-
-def _pixel_shown(_: Sequence[Rejection]) -> Reply:
-    return PIXEL
-
-
 def _pixel_data(request: Request) -> Any:
     text = request.parameters().get("data", "")
     if text.lstrip().startswith("{"):
         return decode_leniently(text)
-    plain = (
-        text.replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
-    )  # a + may be lost on its way
+    plain = text.translate(_TO_STANDARD).rstrip("=")
     try:
         return decode_leniently(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise InvalidRequest("Got neither JSON nor base64 of it as data.") from None
-
-
-def _pixel_key(request: Request) -> Any:
-    try:
-        given = _pixel_data(request)
-    except InvalidRequest:
-        return None  # the translation tells what is wrong
-    return given.get("writeKey") if isinstance(given, dict) else None
-
-
-def _body_key(body: bytes) -> Any:
-    try:
-        value = decode_leniently(body)
-    except InvalidRequest:
-        return None  # the translation tells what is wrong
-    return value.get("writeKey") if isinstance(value, dict) else None
 
 
 def _object(value: Any) -> dict[str, Any]:
