@@ -10,8 +10,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from collector.protocols.shared.dead_letters import Redaction, dead_letters
 from collector.protocols.shared.dialect import Rejection
-from collector.protocols.statsd.dogstatsd import CHECK_PREFIX, EVENT_PREFIX, parse_check, parse_event
-from collector.protocols.statsd.line import Reading, parse
+from collector.protocols.statsd.line import (
+    CHECK_PREFIX,
+    EVENT_PREFIX,
+    MetricSample,
+    parse,
+    parse_check,
+    parse_event,
+)
 from cube.errors import InvalidRequest, Overloaded
 from cube.model.event import ABSENT, Event
 from cube.model.horizon import Horizon
@@ -21,15 +27,15 @@ DATADOG: Final = "datadog"
 _DIALECT = "statsd"
 _REDACTION = Redaction()
 
-
-Held: TypeAlias = Reading | InvalidRequest
+Sample: TypeAlias = MetricSample | InvalidRequest
+"""What one value of a line is, or what is wrong with it."""
 
 
 class _Line(NamedTuple):
-    """A line as it came, and for each of its values the reading, or what is wrong with it."""
+    """A line as it came, and its samples."""
 
     text: str
-    held: Sequence[Held]
+    samples: Sequence[Sample]
 
 
 class StatsdReader:
@@ -62,39 +68,35 @@ class StatsdReader:
         events: list[Event] = []
         errors: list[InvalidRequest | Overloaded] = []
         rejections: list[Rejection] = []
-        for text, held in _merged([self._line(line) for line in _lines(datagram)]):
-            if not self._may_take(now, len(held)):
+        lines = [self._line(line.strip()) for line in datagram.split(b"\n") if line.strip()]
+        for text, samples in _merged(lines):
+            if not self._may_take(now, len(samples)):
                 errors.append(Overloaded(f"Over {self._per_second} values a second, which is the limit."))
                 continue
             wrong: list[InvalidRequest] = []
-            for one in held:
+            for sample in samples:
                 try:
-                    events.append(_event(one, now, horizon))
+                    events.append(_event(sample, now, horizon))
                 except InvalidRequest as error:
                     wrong.append(error)
             errors += wrong
-            rejections += [
-                Rejection(error.message, text) for error in wrong[:1]
-            ]  # as long as the line, so just one
+            # As long as the line, so just one.
+            rejections += [Rejection(error.message, text) for error in wrong[:1]]
         return events + dead_letters(_DIALECT, rejections, _REDACTION, now=now), errors
 
     def _line(self, line: bytes) -> _Line:
         text = line.decode(errors="replace")
         try:
-            return _Line(text, self._held(line))
+            line.decode()
+            if line.startswith(EVENT_PREFIX):
+                return _Line(text, (parse_event(line),))
+            if line.startswith(CHECK_PREFIX):
+                return _Line(text, (parse_check(text),))
+            return _Line(text, parse(text, has_changes=self._has_changes))
+        except UnicodeDecodeError:
+            return _Line(text, (InvalidRequest("Got a line that is not UTF-8; accepted is UTF-8."),))
         except InvalidRequest as error:
             return _Line(text, (error,))
-
-    def _held(self, line: bytes) -> Sequence[Held]:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            raise InvalidRequest("Got a line that is not UTF-8; accepted is UTF-8.") from None
-        if line.startswith(EVENT_PREFIX):
-            return (parse_event(line),)
-        if line.startswith(CHECK_PREFIX):
-            return (parse_check(text),)
-        return parse(text, has_changes=self._has_changes)
 
     def _may_take(self, now: int, count: int) -> bool:
         second = now // 1000
@@ -104,46 +106,36 @@ class StatsdReader:
         return self._left >= 0
 
 
-def _lines(datagram: bytes) -> Iterator[bytes]:
-    return (line.strip() for line in datagram.split(b"\n") if line.strip())
-
-
 def _merged(lines: Sequence[_Line]) -> Iterator[_Line]:
     """Yield the lines; one that sets a level to 0 and the decrease next to it as one."""
     held: _Line | None = None
     for line in lines:
+        level = None if held is None else _level(held, line)
+        if held is not None and level is not None:
+            held = _Line(f"{held.text}\n{line.text}", (level,))
+            continue
         if held is not None:
-            level = _level(held, line)
-            if level is not None:
-                held = _Line(f"{held.text}\n{line.text}", (level,))
-                continue
             yield held
         held = line
     if held is not None:
         yield held
 
 
-def _level(first: _Line, second: _Line) -> Reading | None:
+def _level(first: _Line, second: _Line) -> MetricSample | None:
     """Return the level that two lines set together: ``g:0|g`` and ``g:-5|g``."""
-    if len(first.held) != 1 or len(second.held) != 1:
-        return None
-    zero, decrease = first.held[0], second.held[0]
-    if isinstance(zero, InvalidRequest) or isinstance(decrease, InvalidRequest):
-        return None
-    if not decrease.data.get("delta") or decrease.data["value"] >= 0:
-        return None
-    wanted = {**decrease.data, "value": 0, "delta": False}
-    if zero.data != wanted or zero.time != decrease.time:
-        return None
-    return Reading({**zero.data, "value": decrease.data["value"]}, zero.time)
+    match first.samples, second.samples:
+        case [MetricSample() as zero], [MetricSample() as decrease]:
+            wanted = {**decrease.data, "value": 0, "delta": False}
+            is_decrease = decrease.data.get("delta") and decrease.data["value"] < 0
+            if is_decrease and zero.data == wanted and zero.time == decrease.time:
+                return MetricSample({**zero.data, "value": decrease.data["value"]}, zero.time)
+    return None
 
 
-def _event(held: Held, now: int, horizon: Horizon) -> Event:
-    if isinstance(held, InvalidRequest):
-        raise held
-    is_timed = held.time is not ABSENT
-    data = {**held.data, "received": now} if is_timed else held.data
-    raw = {"type": held.type, "time": held.time, "data": data}
-    event = Event.parse(raw, now=now, unit_known=True)
+def _event(sample: Sample, now: int, horizon: Horizon) -> Event:
+    if isinstance(sample, InvalidRequest):
+        raise sample
+    data = sample.data if sample.time is ABSENT else {**sample.data, "received": now}
+    event = Event.parse({"type": sample.type, "time": sample.time, "data": data}, now=now, unit_known=True)
     horizon.check(event, now)
     return event
