@@ -77,7 +77,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class Placement:
+class FileIdentity:
     """The files that stand at some paths when it is made; tells whether they still do.
 
     Who has a file open goes on reading and writing it after it was deleted, or another one was put in its
@@ -93,7 +93,7 @@ class Placement:
         return all(_identity(path) == identity for path, identity in self._found)
 
 
-class Presence:
+class FileWatch:
     """Watches files, or a directory, and says where they go and come back; from any thread.
 
     ``changed`` is told of each change, once: True is back. ``refusal``: what is raised meanwhile.
@@ -102,7 +102,7 @@ class Presence:
     def __init__(
         self, *paths: Path, changed: Callable[[bool], None], refusal: Callable[[], Unavailable]
     ) -> None:
-        self._placement = Placement(*paths)
+        self._placement = FileIdentity(*paths)
         self._changed = changed
         self._refusal = refusal
         self._held = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from cube.model.span import Span
 
@@ -66,3 +68,25 @@ TIERS: dict[int, Tier] = {
 
 CACHED_TIERS: tuple[Tier, ...] = tuple(tier for tier in TIERS.values() if tier.cached)
 """The tiers that have revisions and cached metrics, finest first: the order of raising."""
+
+FIRST_STEPS: Final = (10_000, 60_000, 300_000, 3_600_000, 86_400_000, 604_800_000)
+"""The steps of the cached tiers that there were when markers did not name theirs yet."""
+
+
+def cached_steps() -> list[int]:
+    """Return what a type's marker vouches for when it is set: the steps of the cached tiers, ascending.
+
+    The marker says that the type's revisions are complete. Where a tier is added, taken away or changed, a
+    stored one is about other tiers than there are: then the revisions are built again on first use, which
+    raises every bucket of every tier, so nothing is believed that was computed from a tier without revisions.
+    All processes on a store must know the same tiers: one that knows fewer raises fewer.
+    """
+    return sorted(tier.step for tier in CACHED_TIERS)
+
+
+def are_cached_steps(stored: Collection[int] | None) -> bool:
+    """Tell whether a stored marker is about the tiers that there are, neither more nor fewer.
+
+    None: it was stored without them, and is about `FIRST_STEPS`.
+    """
+    return sorted(FIRST_STEPS if stored is None else stored) == cached_steps()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cube import files
 from cube.errors import Overloaded, Unavailable
-from cube.files import Placement
+from cube.files import FileIdentity
 from cube.spool.faults import DamagedFile, answering
 from cube.spool.record import Record, Row
 
@@ -83,7 +83,7 @@ class SpoolFile:
             except BaseException:
                 self._connection.close()
                 raise
-        self._placement = Placement(path, Path(f"{path}-wal"))
+        self._placement = FileIdentity(path, Path(f"{path}-wal"))
 
     @property
     def is_in_place(self) -> bool:

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 
 from cube.errors import Unavailable
-from cube.files import Presence
+from cube.files import FileWatch
 from cube.spool.faults import RETRY_AFTER_SECONDS
 
 _log = logging.getLogger(__name__)
 
 
-def presence_of(path: Path) -> Presence:
+def presence_of(path: Path) -> FileWatch:
     """Watch a directory.
 
     Another one at its path may be a bare mount point: what went there would be out of sight once its disk
@@ -27,7 +27,7 @@ def presence_of(path: Path) -> Presence:
                 "the spool directory %s was deleted or replaced; until it is back nothing is spooled", path
             )
 
-    return Presence(path, changed=changed, refusal=gone)
+    return FileWatch(path, changed=changed, refusal=gone)
 
 
 def gone() -> Unavailable:

@@ -13,9 +13,10 @@ from pymongo import AsyncMongoClient
 
 from cube.errors import InvalidSettings
 from cube.model.environment import DEFAULT, Environment
-from cube.store import marker
+from cube.model.tier import FIRST_STEPS, are_cached_steps, cached_steps
 from cube.store.factory import opened
 from cube.store.mongo import open_store
+from cube.store.mongo.layout import FORMAT
 from tests.added_tier import QUARTER
 from tests.daemon import CHECKOUT
 from tests.evaluator_running import DAY, bench_on, event
@@ -62,17 +63,17 @@ async def test_a_tier_added_to_a_filled_store_is_built_and_so_is_what_is_built_f
 async def test_a_database_of_a_later_format_is_refused(mongo_server: MongoServer) -> None:
     name = mongo_server.database()
     async with AsyncMongoClient[dict[str, object]](mongo_server.url) as client:
-        await client[name].cube_format.insert_one({"_id": "format", "version": marker.FORMAT + 1})
-    with pytest.raises(InvalidSettings, match=f"made by a later Cube .its format is {marker.FORMAT + 1}"):
+        await client[name].cube_format.insert_one({"_id": "format", "version": FORMAT + 1})
+    with pytest.raises(InvalidSettings, match=f"made by a later Cube .its format is {FORMAT + 1}"):
         await open_store(mongo_server.url, name)
     mongo_server.forget(name)
 
 
 def test_a_marker_without_tiers_is_about_those_there_were() -> None:
-    assert marker.vouches(None) is (sorted(marker.FIRST_STEPS) == marker.steps())
-    assert marker.vouches(marker.steps())
-    assert not marker.vouches(marker.steps()[1:])
-    assert not marker.vouches([*marker.steps(), QUARTER])
+    assert are_cached_steps(None) is (sorted(FIRST_STEPS) == cached_steps())
+    assert are_cached_steps(cached_steps())
+    assert not are_cached_steps(cached_steps()[1:])
+    assert not are_cached_steps([*cached_steps(), QUARTER])
 
 
 async def fill(store: str, n: int) -> None:

@@ -17,7 +17,7 @@ from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
-from cube.store.sqlite.readers import Lease, Readers
+from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
 from evaluator.engine.computation import Computation
 from evaluator.engine.job import ReductionJob, States
@@ -139,7 +139,7 @@ def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
 def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
     """A question reads what was there when its connection's last question began."""
 
-    def give_back(self: Readers, connection: sqlite3.Connection) -> None:
+    def give_back(self: ReaderPool, connection: sqlite3.Connection) -> None:
         if self._closed:
             connection.close()
         else:
@@ -152,7 +152,7 @@ def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
                 self._connection.execute("BEGIN")
         return self._connection
 
-    patch.setattr(Readers, "give_back", give_back)
+    patch.setattr(ReaderPool, "give_back", give_back)
     patch.setattr(Lease, "_begun", _begun)
 
 

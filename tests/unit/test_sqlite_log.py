@@ -14,7 +14,7 @@ from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.span import Span
 from cube.store.sqlite import SqliteStore, open_store
-from cube.store.sqlite.checkpoint import LogBounds
+from cube.store.sqlite.database import LogLimits
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)
@@ -24,7 +24,7 @@ OLD_SECONDS = 0.2
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = await open_store(tmp_path, "x", log=LogBounds(BYTES, OLD_SECONDS))
+    opened = await open_store(tmp_path, "x", log=LogLimits(BYTES, OLD_SECONDS))
     yield opened
     await opened.close()
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cube.model.tier import CACHED_TIERS
 from cube.store.ports import CachedBucket
-from cube.store.sqlite import rows
-from cube.store.sqlite.packing import pack, unpack
+from cube.store.sqlite import saving
+from cube.store.sqlite.cache import pack, unpack
 from cube.store.sqlite.saving import buckets
 
 KEY = b"the key"
@@ -56,7 +56,7 @@ def test_a_statement_of_many_rows_writes_each_once(count: int) -> None:
     connection.execute("CREATE TABLE t (a PRIMARY KEY, b)")
     values = [part for number in range(count) for part in (number, -number)]
 
-    changed = rows.write(connection, "INSERT INTO t", "(?, ?)", "ON CONFLICT DO NOTHING", values, 2)
+    changed = saving.write_rows(connection, "INSERT INTO t", "(?, ?)", "ON CONFLICT DO NOTHING", values, 2)
 
     assert changed == count
     assert connection.execute("SELECT a, b FROM t ORDER BY a").fetchall() == [(i, -i) for i in range(count)]

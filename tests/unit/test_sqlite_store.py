@@ -18,7 +18,7 @@ from cube.model.span import Span
 from cube.model.tier import TEN_SECONDS
 from cube.store.ports import CacheKey
 from cube.store.sqlite import SqliteStore, catalog, database, open_store
-from cube.store.sqlite.checkpoint import LogBounds
+from cube.store.sqlite.database import LogLimits
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)
@@ -328,7 +328,7 @@ async def _overlap(store: SqliteStore, saved: asyncio.Event) -> None:
 
 async def test_the_log_is_cut_though_sessions_overlap(tmp_path: Path) -> None:
     limit = 16 * 1024 * 1024
-    store = await open_store(tmp_path, "x", log=LogBounds(limit, 10))
+    store = await open_store(tmp_path, "x", log=LogLimits(limit, 10))
     saved = asyncio.Event()
     reading = asyncio.create_task(_overlap(store, saved))
     lengths: list[int] = []

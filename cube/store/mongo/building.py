@@ -10,11 +10,10 @@ from pymongo import UpdateOne
 from cube.columns.block import Block
 from cube.model import instant
 from cube.model.span import Span
-from cube.store.marker import FORMAT
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered
 from cube.store.mongo.indexes import ensure, has_index
-from cube.store.mongo.layout import Document, Layout
+from cube.store.mongo.layout import FORMAT, Document, Layout
 from cube.store.mongo.session import scan
 from cube.store.mongo.writing import upsert
 

@@ -5,7 +5,7 @@
                         client's; ``t`` the time as a date, indexed; ``d`` absent where the event
                         has no data
 ``<type>_revisions``    ``{_id: "state", complete, tiers, expired_before, forgotten_before}`` (see
-                        `cube.store.marker`), and a document per tier and chunk:
+                        `cube.model.tier.cached_steps`), and a document per tier and chunk:
                         ``{_id: "<step>:<chunk>", r: {"<place in it>": revision}}``
 ``<type>_metrics``      a document per key, tier and chunk: ``{_id: "<hash>:<step>:<chunk>", k: the
                         key in full, e: the chunk's end as a date, indexed, c: {"<place>": 8 bytes
@@ -14,7 +14,7 @@
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.names`
-``cube_format``         ``{_id: "format", version}``: of all of this, `cube.store.marker.FORMAT`
+``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`
 ``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================
 
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bson import Timestamp
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -45,6 +45,9 @@ Document: TypeAlias = dict[str, Any]
 EVENTS_SUFFIX = "_events"
 METRICS_SUFFIX = "_metrics"
 STATE = "state"
+FORMAT: Final = 1
+"""Of all of this. A later one is refused; it rises whenever an older Cube would read wrong what is stored."""
+
 MAJORITY_MILLISECONDS = 30_000
 MILLISECONDS: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 """Dates as `DatetimeMS`: a `datetime` does not reach as far."""

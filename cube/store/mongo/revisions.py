@@ -14,8 +14,7 @@ from bson import Int64
 from pymongo import UpdateOne
 
 from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier
-from cube.store import marker
+from cube.model.tier import CACHED_TIERS, Tier, are_cached_steps, cached_steps
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
 from cube.store.mongo.writing import upsert
@@ -72,7 +71,7 @@ async def exists(layout: Layout, type: str, session: Any = None) -> bool:
 
 def is_complete(state: Document) -> bool:
     """Tell whether a type's state has the marker, for the tiers that there are."""
-    return bool(state.get("complete")) and marker.vouches(state.get("tiers"))
+    return bool(state.get("complete")) and are_cached_steps(state.get("tiers"))
 
 
 async def mark_complete(layout: Layout, type: str, complete: bool = True) -> None:
@@ -80,7 +79,7 @@ async def mark_complete(layout: Layout, type: str, complete: bool = True) -> Non
 
     What has expired by now may have been deleted before anybody raised it, so it is forgotten.
     """
-    marked = {"complete": True, "tiers": marker.steps()}
+    marked = {"complete": True, "tiers": cached_steps()}
     change: Document = {"$set": marked} if complete else {"$unset": {"complete": ""}}
     expired_before = (await state(layout, type)).get("expired_before") if complete else None
     if expired_before is not None:

@@ -15,11 +15,10 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, DuplicateKeyError, PyMongoError
 
 from cube.errors import InvalidSettings, Unavailable
-from cube.store.marker import FORMAT
 from cube.store.mongo import revisions
 from cube.store.mongo.events import MongoEvents
 from cube.store.mongo.faults import answered, without_credentials
-from cube.store.mongo.layout import Document, Layout, Server
+from cube.store.mongo.layout import FORMAT, Document, Layout, Server
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.names import MongoNames
 

@@ -1,4 +1,9 @@
-"""The file of cached metrics: opened, checked, thrown away and recreated."""
+"""The file of cached metrics, which is thrown away and recreated at will, and the form of the chunks in it.
+
+A chunk is one blob that proves itself. Little-endian: the number n of buckets (uint32), then their n
+offsets in the chunk (uint32, in buckets), n revisions (int64), n lengths (uint32), the n contents, and last
+a CRC-32 over the chunk's key and all that came before.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,16 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
+from cube.store.ports import CachedBucket
 from cube.store.sqlite.database import connect, immediate, primary_code
 
 T = TypeVar("T")
@@ -28,7 +39,15 @@ _SCHEMA = (
 )
 
 
-class CacheFile:
+_CRC_BYTES = 4
+_COUNT_BYTES = 4
+_BUCKET_BYTES = 16
+_OFFSET, _REVISION = np.dtype("<u4"), np.dtype("<i8")
+
+_cached = partial(tuple.__new__, CachedBucket)  # what CachedBucket(...) does, without a Python frame each
+
+
+class MetricsFile:
     """One thread's connection to the metrics file.
 
     The file may be deleted at any time, by anybody; then it is recreated. So it is where it is
@@ -105,3 +124,35 @@ def _inode(path: Path) -> int:
         return os.stat(path).st_ino  # noqa: PTH116 - on the path of every warm query
     except FileNotFoundError:
         return 0
+
+
+def pack(key: bytes, buckets: Mapping[int, CachedBucket]) -> bytes:
+    """Pack the cached buckets of a chunk, by their offset in it."""
+    contents = [cached.content for cached in buckets.values()]
+    parts = (
+        len(buckets).to_bytes(_COUNT_BYTES, "little"),
+        np.fromiter(buckets, _OFFSET, len(buckets)).tobytes(),
+        np.fromiter((cached.revision for cached in buckets.values()), _REVISION, len(buckets)).tobytes(),
+        np.fromiter(map(len, contents), _OFFSET, len(buckets)).tobytes(),
+        *contents,
+    )
+    blob = b"".join(parts)
+    return blob + _crc(key, blob)
+
+
+def unpack(key: bytes, blob: bytes) -> dict[int, CachedBucket] | None:
+    """Return the cached buckets by offset; None where the blob is not what `pack` made for this key."""
+    body, crc = blob[:-_CRC_BYTES], blob[-_CRC_BYTES:]
+    if len(body) < _COUNT_BYTES or crc != _crc(key, body):
+        return None
+    count = int.from_bytes(body[:_COUNT_BYTES], "little")
+    offsets = np.frombuffer(body, _OFFSET, count, _COUNT_BYTES).tolist()
+    revisions = np.frombuffer(body, _REVISION, count, _COUNT_BYTES + 4 * count).tolist()
+    lengths = np.frombuffer(body, _OFFSET, count, _COUNT_BYTES + 12 * count).tolist()
+    ends = list(accumulate(lengths, initial=_COUNT_BYTES + _BUCKET_BYTES * count))
+    contents = [body[start:stop] for start, stop in pairwise(ends)]
+    return dict(zip(offsets, map(_cached, zip(revisions, contents, strict=True)), strict=True))
+
+
+def _crc(key: bytes, body: bytes) -> bytes:
+    return zlib.crc32(body, zlib.crc32(key)).to_bytes(_CRC_BYTES, "little")

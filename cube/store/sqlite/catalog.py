@@ -5,11 +5,11 @@ table                    rows
 =======================  ===================================================================
 ``facts``                name, value: ``cache`` is the id that the metrics file must carry
 ``types``                number, name (exact case), known, complete, expired_before, forgotten_before,
-                         tiers: the steps that ``complete`` is about, see `cube.store.marker`
+                         tiers: the steps that ``complete`` is about, see `cube.model.tier`
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
 ``revisions_<number>``   step, bucket (its start), number
-``names``                group, name: made on first use, see `cube.store.sqlite.names`
-``probe``                name, at, room: made on first use, see `cube.store.sqlite.probe`
+``names``                group, name: made on first use, see `cube.store.sqlite.store`
+``probe``                name, at, room: made on first use, see `cube.store.sqlite.store`
 =======================  ===================================================================
 
 SQLite's own kinds keep ids apart as `cube.model.event.id_key` does, and order them so: numbers by value,
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from cube.errors import Unavailable
-from cube.store import marker
+from cube.model.tier import are_cached_steps, cached_steps
 from cube.store.sqlite.database import immediate
 
 VERSION: Final = 3
@@ -49,7 +49,7 @@ _UPGRADES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TypeEntry:
     """A type's row in the catalog; ``known``: whether its tables exist; ``complete``: for today's tiers."""
 
     number: int
@@ -96,7 +96,7 @@ def cache_id(connection: sqlite3.Connection) -> bytes:
     return bytes(value)
 
 
-def find(connection: sqlite3.Connection, type: str) -> Entry | None:
+def find(connection: sqlite3.Connection, type: str) -> TypeEntry | None:
     """Read a type's entry."""
     row = connection.execute(
         "SELECT number, known, complete, tiers, expired_before, forgotten_before FROM types WHERE name = ?",
@@ -105,8 +105,8 @@ def find(connection: sqlite3.Connection, type: str) -> Entry | None:
     if row is None:
         return None
     number, known, complete, tiers, *times = row
-    vouched = complete and marker.vouches(None if tiers is None else [int(step) for step in tiers.split()])
-    return Entry(number, bool(known), bool(vouched), *times)
+    vouched = complete and are_cached_steps(None if tiers is None else [int(step) for step in tiers.split()])
+    return TypeEntry(number, bool(known), bool(vouched), *times)
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
@@ -114,7 +114,7 @@ def names(connection: sqlite3.Connection) -> list[str]:
     return sorted(name for (name,) in connection.execute("SELECT name FROM types WHERE known"))
 
 
-def register(connection: sqlite3.Connection, type: str, entry: Entry | None) -> Entry:
+def register(connection: sqlite3.Connection, type: str, entry: TypeEntry | None) -> TypeEntry:
     """Make the tables of a type where `entry`, as `find` gave it, shows none; call it in a write transaction.
 
     A type without events is marked complete: it was found empty before its first save.
@@ -134,7 +134,7 @@ def complete(connection: sqlite3.Connection, type: str) -> None:
     later = _later("expired_before")
     connection.execute(
         f"UPDATE types SET complete = 1, tiers = ?, forgotten_before = {later} WHERE name = ?",  # noqa: S608 - our names
-        (" ".join(map(str, marker.steps())), type),
+        (" ".join(map(str, cached_steps())), type),
     )
 
 
@@ -175,7 +175,7 @@ def _make_tables(connection: sqlite3.Connection, type: str) -> None:
     )
 
 
-def _existing(connection: sqlite3.Connection, type: str) -> Entry:
+def _existing(connection: sqlite3.Connection, type: str) -> TypeEntry:
     entry = find(connection, type)
     assert entry is not None, f"{type} was registered in this transaction"  # noqa: S101 - for the type checker
     return entry

@@ -1,19 +1,25 @@
-"""Connections to SQLite files, and what its errors mean to a caller."""
+"""SQLite files: connections to them, the limits of their logs, and what their errors mean to a caller."""
 
 from __future__ import annotations
 
+import logging
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cube import files
 from cube.errors import Unavailable
+from cube.files import FileWatch
 
 BUSY_TIMEOUT_SECONDS = 10.0
 PAGE_BYTES = 8192  # measured: 4096 inserts 20 % fewer events/s; larger rows also stay on their page
 OLDEST_SQLITE = (3, 35)  # ON CONFLICT without a target
+
+_log = logging.getLogger(__name__)
 
 _CACHED_STATEMENTS = 512
 _RETRY_SECONDS = 0.01
@@ -30,6 +36,35 @@ _ADVICE = {
     sqlite3.SQLITE_PROTOCOL: "too many processes open it at once; try again",
     sqlite3.SQLITE_READONLY: "the file is read-only; let this user write to it",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """How long the log of a database may get: at most ``bytes``.
+
+    At three eighths of it the writer waits until the log can restart, and every process gives up those of
+    its snapshots that are older than ``seconds``, and later ones where it grows all the same; the rest has
+    room for the largest commit, of which each event changes a page of its own (docs/decisions/0018-log.md).
+    """
+
+    bytes: int = 256 * 2**20
+    seconds: float = 3.0
+
+    @property
+    def begin(self) -> int:
+        """The length from which on something is done about it."""
+        return self.bytes * 3 // 8
+
+    def snapshot_seconds(self, length: int) -> float:
+        """Return for how many seconds a snapshot may last while the log has a length."""
+        if length <= self.begin:
+            return math.inf
+        if length <= (self.begin + self.bytes) // 2:
+            return self.seconds
+        return self.seconds / 4 if length <= self.bytes else self.seconds / 16
+
+
+DEFAULT_LOG_LIMITS = LogLimits()
 
 
 def connect(
@@ -104,3 +139,25 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
             time.sleep(_RETRY_SECONDS)
         else:
             return
+
+
+def watch_of(path: Path) -> FileWatch:
+    """Watch an events file, which is open, and its log.
+
+    Deleted or replaced, they would be written and read on without a failure. They are never opened again:
+    another file at the path may be a bare mount point's, or half of a backup that is just put in place.
+    """
+
+    def changed(is_back: bool) -> None:
+        if is_back:
+            _log.info("the database %s is back in its place", path)
+        else:
+            _log.error("the database %s was deleted or replaced while it is open", path)
+
+    def gone() -> Unavailable:
+        return Unavailable(
+            "The database's files were deleted or replaced while the daemon runs: put them back, or restart"
+            " all daemons of the store."
+        )
+
+    return FileWatch(path, Path(f"{path}-wal"), changed=changed, refusal=gone)

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from cube.model.tier import CACHED_TIERS, Tier
 from cube.store.ports import CachedBucket
-from cube.store.sqlite import packing
-from cube.store.sqlite.catalog import Entry
+from cube.store.sqlite.cache import pack, unpack
+from cube.store.sqlite.catalog import TypeEntry
 
 SLICE_ROWS = 2_000
 SLICE_CHUNKS = 100
@@ -34,7 +34,7 @@ async def in_slices(delete_some: Callable[[], Awaitable[int]], size: int) -> int
         await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
 
 
-def delete_events(connection: sqlite3.Connection, entry: Entry, before: int) -> int:
+def delete_events(connection: sqlite3.Connection, entry: TypeEntry, before: int) -> int:
     """Delete the oldest `SLICE_ROWS` events before a time; in a write transaction."""
     query = (
         f"DELETE FROM {entry.events} WHERE (time, id) IN (SELECT time, id FROM {entry.events}"  # noqa: S608 - our table
@@ -43,7 +43,7 @@ def delete_events(connection: sqlite3.Connection, entry: Entry, before: int) -> 
     return connection.execute(query, (before,)).rowcount
 
 
-def delete_revisions(connection: sqlite3.Connection, entry: Entry, tier: Tier, before: int) -> int:
+def delete_revisions(connection: sqlite3.Connection, entry: TypeEntry, tier: Tier, before: int) -> int:
     """Delete the revisions of `SLICE_ROWS` buckets of a tier that end before a time."""
     query = (
         f"DELETE FROM {entry.revisions} WHERE (step, bucket) IN (SELECT step, bucket FROM {entry.revisions}"  # noqa: S608 - our table
@@ -53,7 +53,7 @@ def delete_revisions(connection: sqlite3.Connection, entry: Entry, tier: Tier, b
 
 
 def delete_chunks(connection: sqlite3.Connection, before: int) -> int:
-    """Delete up to `SLICE_CHUNKS` chunks of cells that end before a time; in a write transaction."""
+    """Delete up to `SLICE_CHUNKS` chunks of cached buckets that end before a time; in a write transaction."""
     deleted = 0
     for tier in CACHED_TIERS:
         deleted += connection.execute(
@@ -65,7 +65,7 @@ def delete_chunks(connection: sqlite3.Connection, before: int) -> int:
 
 
 class Trimming:
-    """Takes the old cells out of the chunks of a tier that a time falls into."""
+    """Takes the old buckets out of the chunks of a tier that a time falls into."""
 
     def __init__(self, tier: Tier, before: int, chunk_key: Callable[[bytes, Tier, int], bytes]) -> None:
         self._tier = tier
@@ -87,10 +87,10 @@ class Trimming:
 
     def _trim(self, connection: sqlite3.Connection, key: bytes, blob: bytes) -> None:
         name = self._chunk_key(key, self._tier, self._chunk)
-        cells = packing.unpack(name, blob) or {}
-        kept: dict[int, CachedBucket] = {place: cell for place, cell in cells.items() if place >= self._kept}
-        if len(kept) < len(cells):
+        stored = unpack(name, blob) or {}
+        kept: dict[int, CachedBucket] = {place: one for place, one in stored.items() if place >= self._kept}
+        if len(kept) < len(stored):
             connection.execute(
                 "UPDATE chunks SET cells = ? WHERE key = ? AND step = ? AND chunk = ?",
-                (packing.pack(name, kept), key, self._tier.step, self._chunk),
+                (pack(name, kept), key, self._tier.step, self._chunk),
             )

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
-from cube.files import Presence
+from cube.files import FileWatch
 from cube.model.span import Span
 from cube.model.tier import CACHED_TIERS, Tier
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
-from cube.store.sqlite import expiry, packing
-from cube.store.sqlite.cache import CacheFile
+from cube.store.sqlite import expiry
+from cube.store.sqlite.cache import MetricsFile, pack, unpack
 from cube.store.sqlite.database import immediate
 
 T = TypeVar("T")
@@ -33,20 +33,20 @@ _HASH_BYTES = 16
 class SqliteMetrics:
     """A `MetricStore` that several processes share; whatever fails in it is a miss, never an error."""
 
-    def __init__(self, path: Path, identity: bytes, presence: Presence) -> None:
+    def __init__(self, path: Path, identity: bytes, watch: FileWatch) -> None:
         self._path = path
         self._identity = identity
-        self._presence = presence
+        self._watch = watch
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-metrics")
         # One thread saves: two would wait for each other's lock, and SQLite's waiting is not fair.
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="cube-metrics-saver")
         self._local = threading.local()
-        self._files: list[CacheFile] = []
+        self._files: list[MetricsFile] = []
         self._lock = threading.Lock()
         self._closed = False
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached cells of a span by bucket start."""
+        """Return the cached buckets of a span by bucket start."""
         return (
             await self._run(self._threads, lambda connection: _read(connection, _hash(key), tier, span)) or {}
         )
@@ -55,16 +55,16 @@ class SqliteMetrics:
         self,
         key: CacheKey,
         tier: Tier,
-        cells: Mapping[int, CachedBucket],
+        buckets: Mapping[int, CachedBucket],
         time_slice: TimeSlice = nullcontext,
     ) -> None:
-        """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
-        if cells:
+        """Merge buckets into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
+        if buckets:
             async with time_slice():
-                await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, cells))
+                await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, buckets))
 
     async def delete(self, before: int) -> int:
-        """Delete all cells whose buckets end before `before`, in transactions of few chunks."""
+        """Delete all buckets that end before `before`, in transactions of few chunks."""
 
         async def run(delete: Callable[[sqlite3.Connection], int]) -> int:
             return await self._run(self._saver, partial(_write, delete=delete)) or 0
@@ -90,15 +90,15 @@ class SqliteMetrics:
         return await asyncio.wrap_future(threads.submit(self._work, work))
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        if not self._presence.holds():
+        if not self._watch.holds():
             return None  # the file at the path now may be the cache of other events
         return self._file().run(work)
 
-    def _file(self) -> CacheFile:
+    def _file(self) -> MetricsFile:
         if not hasattr(self._local, "file"):
-            self._local.file = CacheFile(self._path, self._identity, self._lock)
+            self._local.file = MetricsFile(self._path, self._identity, self._lock)
             self._files.append(self._local.file)
-        file: CacheFile = self._local.file
+        file: MetricsFile = self._local.file
         return file
 
 
@@ -114,20 +114,22 @@ def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) ->
     ).fetchall()
     found: dict[int, CachedBucket] = {}
     for chunk, blob in rows:
-        cells = packing.unpack(_chunk_key(key, tier, chunk), blob)
-        if cells is None:
+        buckets = unpack(_chunk_key(key, tier, chunk), blob)
+        if buckets is None:
             _drop(connection, key, tier, chunk, blob)
             continue
         start, step = tier.chunk_start(chunk), tier.step
-        found.update({start + offset * step: cell for offset, cell in cells.items()})
-    return {bucket: cell for bucket, cell in found.items() if span.start <= bucket < span.stop}
+        found.update({start + offset * step: cached for offset, cached in buckets.items()})
+    return {bucket: cached for bucket, cached in found.items() if span.start <= bucket < span.stop}
 
 
-def _save(connection: sqlite3.Connection, key: bytes, tier: Tier, cells: Mapping[int, CachedBucket]) -> None:
+def _save(
+    connection: sqlite3.Connection, key: bytes, tier: Tier, buckets: Mapping[int, CachedBucket]
+) -> None:
     by_chunk: dict[int, dict[int, CachedBucket]] = {}
-    for bucket, cell in cells.items():
+    for bucket, cached in buckets.items():
         chunk = tier.chunk(bucket)
-        by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cell
+        by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cached
     with immediate(connection):
         for chunk, fresh in by_chunk.items():
             _merge(connection, key, tier, chunk, fresh)
@@ -145,8 +147,8 @@ def _merge(
     row = connection.execute(
         "SELECT cells FROM chunks WHERE key = ? AND step = ? AND chunk = ?", place
     ).fetchone()
-    stored = packing.unpack(_chunk_key(key, tier, chunk), row[0]) if row else None
-    blob = packing.pack(_chunk_key(key, tier, chunk), {**(stored or {}), **fresh})
+    stored = unpack(_chunk_key(key, tier, chunk), row[0]) if row else None
+    blob = pack(_chunk_key(key, tier, chunk), {**(stored or {}), **fresh})
     if len(blob) <= CHUNK_BYTES:
         connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)", (*place, blob))
 

@@ -1,4 +1,4 @@
-"""Connections that read, and the threads that they read in."""
+"""Connections that read, the threads that they read in, and the snapshots that they hold."""
 
 from __future__ import annotations
 
@@ -7,64 +7,77 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from cube.errors import Unavailable
-from cube.files import Presence
-from cube.store.sqlite.database import answering
-from cube.store.sqlite.snapshots import Snapshots
+from cube.files import FileWatch
+from cube.store.sqlite.database import LogLimits, answering
 
 T = TypeVar("T")
 
 THREADS = 4
 KEPT = 8
+REAP_SECONDS = 0.1
+"""How often the ages of snapshots are looked at, while there are any."""
 
 
-class Readers:
-    """Lends connections to one file, and runs what they read in `THREADS` threads.
+class ReaderPool:
+    """Leases connections to one file, and runs what they read in `THREADS` threads.
 
-    At most `KEPT` idle connections stay open. How many are lent is not bounded here: a query that
+    At most `KEPT` idle connections stay open. How many are leased is not bounded here: a query that
     holds one and waits for another could wait forever.
     """
 
     def __init__(
-        self,
-        path: Path,
-        connect: Callable[[], sqlite3.Connection],
-        presence: Presence,
-        snapshots: Snapshots,
+        self, path: Path, connect: Callable[[], sqlite3.Connection], watch: FileWatch, log: LogLimits
     ) -> None:
-        self.snapshots = snapshots
+        self.reaper = SnapshotReaper(path, log)
         self._path = path
         self._connect = connect
-        self._presence = presence
+        self._watch = watch
         self._idle: deque[sqlite3.Connection] = deque()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-reader")
         self._closed = False
 
-    def lend(self) -> Lease:
-        """Lend a connection; where none is idle, the first read opens one."""
-        return Lease(self)
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Lease a connection for a block; where none is idle, the first read opens one."""
+        lease = Lease(self)
+        try:
+            yield lease
+        finally:
+            lease.end()
+
+    async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Run one read, on a lease of its own."""
+        with self.lease() as lease:
+            return await lease.run(read)
 
     def close(self) -> None:
         """Wait for the reads that run, and close all connections; blocks."""
         self._closed = True
         self._threads.shutdown(cancel_futures=True)
-        self.snapshots.close()
+        self.reaper.close()
         self._close_idle(kept=0)
 
     def submit(self, read: Callable[[], T]) -> Future[T]:
         """Run a read in a thread, its errors translated."""
         if self._closed:
             raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
-        return self._threads.submit(self._answer, read)
+
+        def answer() -> T:
+            with answering(self._path):
+                return read()
+
+        return self._threads.submit(answer)
 
     def take(self) -> sqlite3.Connection:
         """Return a connection to the file at the path; in the thread that reads."""
-        self._presence.check()
+        self._watch.check()
         try:
             return self._idle.pop()
         except IndexError:
@@ -85,7 +98,7 @@ class Readers:
         """Run a read on a connection of its own, which remembers no page of the file."""
 
         def run() -> None:
-            self._presence.check()
+            self._watch.check()
             connection = self._connected()
             try:
                 read(connection)
@@ -97,15 +110,11 @@ class Readers:
     def _connected(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            self._presence.check()  # or it is a connection to another file
+            self._watch.check()  # or it is a connection to another file
         except Unavailable:
             connection.close()
             raise
         return connection
-
-    def _answer(self, read: Callable[[], T]) -> T:
-        with answering(self._path):
-            return read()
 
     def _close_idle(self, kept: int) -> None:
         while len(self._idle) > kept:
@@ -117,21 +126,21 @@ class Readers:
 
 
 class Lease:
-    """A connection lent to one user, who makes one call at a time.
+    """A connection leased to one user, who makes one call at a time.
 
-    All its reads are of one snapshot, taken by the first of them. One that was given up, because the log
+    All its reads are of one snapshot, taken by the first of them. One that was revoked, because the log
     could not restart for it, is read no more: every further call raises `Unavailable`.
     """
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: ReaderPool) -> None:
         self.since = 0.0
         self._readers = readers
         self._connection: sqlite3.Connection | None = None
         self._running: Future[None] | None = None
         self._ended = False
-        self._given_up = False
+        self._revoked = False
         self._reading = threading.Lock()
-        self._letting_go = threading.Lock()
+        self._releasing = threading.Lock()
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read in a thread; where its caller goes away, it stops when the lease ends."""
@@ -151,9 +160,9 @@ class Lease:
             self._interrupt()
         self._running.add_done_callback(self._release)
 
-    def give_up(self) -> None:
-        """Release the snapshot though its user has not ended; see `cube.store.sqlite.snapshots`."""
-        self._given_up = True
+    def revoke(self) -> None:
+        """Release the snapshot though its user has not ended; from any thread, and as often as one likes."""
+        self._revoked = True
         if self._reading.acquire(blocking=False):
             try:
                 self._release()
@@ -164,18 +173,18 @@ class Lease:
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         with self._reading:
-            self._refuse_given_up()
+            self._refuse_revoked()
             try:
                 return read(self._begun())
             except sqlite3.OperationalError:
-                self._refuse_given_up()
+                self._refuse_revoked()
                 raise
             finally:
-                if self._given_up:
+                if self._revoked:
                     self._release()
 
-    def _refuse_given_up(self) -> None:
-        if self._given_up:
+    def _refuse_revoked(self) -> None:
+        if self._revoked:
             raise Unavailable(
                 "So much was written while the query read that its view of the database had to be given up:"
                 " ask again, or for a shorter span of time."
@@ -186,18 +195,74 @@ class Lease:
             connection = self._readers.take()
             self._connection = connection
             self.since = time.monotonic()
-            self._readers.snapshots.add(self)
+            self._readers.reaper.add(self)
             connection.execute("BEGIN")
         return self._connection
 
     def _interrupt(self) -> None:
-        with self._letting_go:  # or it might be another's by now
+        with self._releasing:  # or it might be another's by now
             if self._connection is not None:
                 self._connection.interrupt()
 
     def _release(self, _: object = None) -> None:
-        with self._letting_go:
+        with self._releasing:
             connection, self._connection = self._connection, None
         if connection is not None:
-            self._readers.snapshots.remove(self)
+            self._readers.reaper.remove(self)
             self._readers.give_back(connection)
+
+
+class SnapshotReaper:
+    """Revokes the snapshots for which the log cannot restart; its thread runs once there is one.
+
+    Where the log is long, those older than the limits allow are revoked: each keeps all that was written
+    since it was taken in the log.
+    """
+
+    def __init__(self, path: Path, limits: LogLimits) -> None:
+        self._file = Path(f"{path}-wal")
+        self._limits = limits
+        self._held: set[Lease] = set()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, lease: Lease) -> None:
+        """Look after a snapshot from now on."""
+        with self._changed:
+            self._held.add(lease)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cube-snapshots", daemon=True)
+                self._thread.start()
+            elif len(self._held) == 1:
+                self._changed.notify()
+
+    def remove(self, lease: Lease) -> None:
+        """Look after a snapshot no more."""
+        with self._changed:
+            self._held.discard(lease)
+
+    def close(self) -> None:
+        """End the thread; blocks."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._held)
+                if self._closed:
+                    return
+                self._changed.wait(REAP_SECONDS)
+                held = list(self._held)
+            try:
+                length = self._file.stat().st_size
+            except OSError:
+                continue
+            begun = time.monotonic() - self._limits.snapshot_seconds(length)
+            for lease in held:
+                if lease.since < begun:
+                    lease.revoke()

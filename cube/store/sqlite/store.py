@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from cube import files
 from cube.errors import Unavailable
-from cube.store.sqlite import catalog, probe
-from cube.store.sqlite.checkpoint import USUAL, Checkpoint, LogBounds
-from cube.store.sqlite.database import OLDEST_SQLITE, answering, connect
+from cube.store.sqlite import catalog
+from cube.store.sqlite.database import (
+    DEFAULT_LOG_LIMITS,
+    OLDEST_SQLITE,
+    LogLimits,
+    answering,
+    connect,
+    watch_of,
+)
 from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.metrics import SqliteMetrics
-from cube.store.sqlite.names import SqliteNames
-from cube.store.sqlite.presence import presence_of
-from cube.store.sqlite.readers import Readers
-from cube.store.sqlite.snapshots import Snapshots
+from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
 _READER_CACHE_BYTES = 8 * 1024 * 1024
 
+_PING_TYPES = 50
+"""Of so many types a ping reads the latest event."""
 
-async def open_store(directory: Path | str, database: str, *, log: LogBounds = USUAL) -> SqliteStore:
+_PROBE_BYTES = 64 * 1024
+"""About what a commit of an event or two writes: a disk with room for less is as good as full."""
+
+_PROBE = "CREATE TABLE IF NOT EXISTS probe (name TEXT PRIMARY KEY, at INTEGER NOT NULL, room BLOB NOT NULL)"
+_NAMES = (
+    'CREATE TABLE IF NOT EXISTS names ("group" TEXT NOT NULL, name TEXT NOT NULL,'
+    ' PRIMARY KEY ("group", name)) WITHOUT ROWID'
+)
+
+
+async def open_store(
+    directory: Path | str, database: str, *, log: LogLimits = DEFAULT_LOG_LIMITS
+) -> SqliteStore:
     """Open ``<directory>/<database>.events.db`` and its metrics cache, making what is missing.
 
     ``log``: how long the write-ahead log of the events may get. Any number of processes may have the same
@@ -41,7 +60,7 @@ class SqliteStore:
     metrics: SqliteMetrics
     names: SqliteNames
 
-    def __init__(self, writer: Writer, readers: Readers, metrics: SqliteMetrics) -> None:
+    def __init__(self, writer: Writer, readers: ReaderPool, metrics: SqliteMetrics) -> None:
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
@@ -50,11 +69,11 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Read the file again, past all that is kept in memory; raise `Unavailable` where that fails."""
-        await asyncio.wrap_future(self._readers.read_anew(probe.read))
+        await asyncio.wrap_future(self._readers.read_anew(_read_latest))
 
     async def probe(self) -> None:
         """Write to a table of its own, durably; raise `Unavailable` where that fails."""
-        await self._writer.write(lambda: probe.write)
+        await self._writer.write(lambda: _write_probe)
 
     async def close(self) -> None:
         """Commit what was begun, and close all files."""
@@ -66,7 +85,26 @@ class SqliteStore:
         self.metrics.close()
 
 
-def _open(directory: Path | str, database: str, log: LogBounds) -> SqliteStore:
+class SqliteNames:
+    """A `Names` on one file that several processes share."""
+
+    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
+        """Add names to a group as far as its limit; return all that it has."""
+        there = await self._read(group)
+        if there.issuperset(names) or len(there) >= limit:
+            return there
+        await self._writer.write(lambda: lambda connection: _add_names(connection, group, names, limit))
+        return await self._read(group)
+
+    async def _read(self, group: str) -> frozenset[str]:
+        return await self._readers.read(lambda connection: _names(connection, group))
+
+
+def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
     directory = Path(directory).absolute()
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise Unavailable(
@@ -81,19 +119,49 @@ def _open(directory: Path | str, database: str, log: LogBounds) -> SqliteStore:
             " choose another, or let this user write there."
         ) from error
     path = directory / f"{database}.events.db"
-    checkpoint = Checkpoint(path, log)
     with answering(path):
         connection = connect(path, synchronous="FULL", cache_bytes=_WRITER_CACHE_BYTES)
         try:
             catalog.prepare(connection, path)
-            checkpoint.prepare(connection)
             identity = catalog.cache_id(connection)
-            presence = presence_of(path)
+            watch = watch_of(path)
+            writer = Writer(connection, path, watch, log)
         except BaseException:
             connection.close()
             raise
     opening = partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES)
-    readers = Readers(path, opening, presence, Snapshots(path, log))
-    writer = Writer(connection, path, presence, checkpoint.after_commit)
-    metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, presence)
+    readers = ReaderPool(path, opening, watch, log)
+    metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, watch)
     return SqliteStore(writer, readers, metrics)
+
+
+def _read_latest(connection: sqlite3.Connection) -> None:
+    """Read the header, the catalog and the newest page of some types."""
+    for type in catalog.names(connection)[:_PING_TYPES]:
+        entry = catalog.find(connection, type)
+        if entry is not None:
+            connection.execute(f"SELECT * FROM {entry.events} ORDER BY time DESC, id DESC LIMIT 1").fetchall()  # noqa: S608 - our table
+
+
+def _write_probe(connection: sqlite3.Connection) -> None:
+    """Rewrite the one row of the table ``probe``, in a write transaction."""
+    connection.execute(_PROBE)
+    connection.execute(
+        "INSERT OR REPLACE INTO probe VALUES ('writer', ?, zeroblob(?))",
+        (time.time_ns() // 10**6, _PROBE_BYTES),
+    )
+
+
+def _add_names(connection: sqlite3.Connection, group: str, names: Sequence[str], limit: int) -> None:
+    connection.execute(_NAMES)
+    there = _names(connection, group)
+    new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
+    connection.executemany("INSERT INTO names VALUES (?, ?)", [(group, name) for name in new])
+
+
+def _names(connection: sqlite3.Connection, group: str) -> frozenset[str]:
+    made = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'names'")
+    if made.fetchone() is None:
+        return frozenset()
+    found = connection.execute('SELECT name FROM names WHERE "group" = ?', (group,))
+    return frozenset(name for (name,) in found)

@@ -1,8 +1,9 @@
-"""The one thread of a process that writes to the events file."""
+"""The one thread of a process that writes to the events file, and keeps its write-ahead log short."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -13,17 +14,22 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from cube.errors import CubeError, Unavailable
-from cube.files import Presence
-from cube.store.sqlite.database import answering, immediate
+from cube.files import FileWatch
+from cube.store.sqlite.database import BUSY_TIMEOUT_SECONDS, LogLimits, answering, immediate
 
 GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
+CHECKPOINT_PAGES = 4_000  # 32 MiB: fewer checkpoints write each hot page less often
+
+_WAIT_SECONDS = 1.0  # beyond the limit, where no snapshot of ours lasts for long
+_STEPS = 16
+_log = logging.getLogger(__name__)
 
 Write: TypeAlias = Callable[[sqlite3.Connection], None]
 """Runs in a write transaction; raises a `CubeError` only before it has written anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WriteJob:
     """One caller's write. ``prepare`` runs in the thread before the transaction begins."""
 
     prepare: Callable[[], Write]
@@ -38,18 +44,12 @@ class Writer:
     connection belongs to the writer from here on.
     """
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        path: Path,
-        presence: Presence,
-        after: Callable[[sqlite3.Connection], None],
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, watch: FileWatch, log: LogLimits) -> None:
         self._connection = connection
         self._path = path
-        self._presence = presence
-        self._after = after
-        self._waiting: SimpleQueue[Job | None] = SimpleQueue()
+        self._watch = watch
+        self._checkpoint = Checkpoint(connection, path, log)
+        self._waiting: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="cube-writer", daemon=True)
         self._thread.start()
@@ -59,7 +59,7 @@ class Writer:
         if self._closed:
             raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
         future = asyncio.get_running_loop().create_future()
-        self._waiting.put(Job(prepare, weight, future))
+        self._waiting.put(WriteJob(prepare, weight, future))
         await future
 
     def close(self) -> None:
@@ -75,12 +75,12 @@ class Writer:
             group, open_ = self._next_group()
             if group:
                 self._commit(group)
-                self._after(self._connection)
+                self._checkpoint.after_commit()
         self._connection.close()
 
-    def _next_group(self) -> tuple[list[Job], bool]:
+    def _next_group(self) -> tuple[list[WriteJob], bool]:
         job = self._waiting.get()
-        group: list[Job] = []
+        group: list[WriteJob] = []
         weight = 0
         while job is not None:
             group.append(job)
@@ -93,7 +93,7 @@ class Writer:
                 return group, True
         return group, False
 
-    def _commit(self, group: Sequence[Job]) -> None:
+    def _commit(self, group: Sequence[WriteJob]) -> None:
         """Write a group; where it breaks for no reason of the store's, each of it alone."""
         try:
             outcomes = self._write_together(group)
@@ -107,16 +107,16 @@ class Writer:
             outcomes = [error]
         _settle(group, outcomes)
 
-    def _write_together(self, group: Sequence[Job]) -> list[Exception | None]:
+    def _write_together(self, group: Sequence[WriteJob]) -> list[Exception | None]:
         writes = [job.prepare() for job in group]
-        self._presence.check()
+        self._watch.check()
         with answering(self._path), immediate(self._connection):
-            outcomes: list[Exception | None] = [_refusal(write, self._connection) for write in writes]
-        self._presence.check()  # deleted meanwhile, what was committed is lost with the file
+            outcomes: list[Exception | None] = [_rejection(write, self._connection) for write in writes]
+        self._watch.check()  # deleted meanwhile, what was committed is lost with the file
         return outcomes
 
 
-def _refusal(write: Write, connection: sqlite3.Connection) -> CubeError | None:
+def _rejection(write: Write, connection: sqlite3.Connection) -> CubeError | None:
     try:
         write(connection)
     except CubeError as error:
@@ -124,7 +124,7 @@ def _refusal(write: Write, connection: sqlite3.Connection) -> CubeError | None:
     return None
 
 
-def _settle(group: Sequence[Job], outcomes: Sequence[Exception | None]) -> None:
+def _settle(group: Sequence[WriteJob], outcomes: Sequence[Exception | None]) -> None:
     settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], Any]]] = {}
     for job, outcome in zip(group, outcomes, strict=True):
         settled.setdefault(job.future.get_loop(), []).append((job.future, outcome))
@@ -141,3 +141,52 @@ def _answer(pairs: Sequence[tuple[asyncio.Future[None], Exception | None]]) -> N
             future.set_result(None)
         else:
             future.set_exception(outcome)
+
+
+class Checkpoint:
+    """Forces the log back to its start where readers keep it from that.
+
+    SQLite copies the log into the database every `CHECKPOINT_PAGES`, but restarts the log only
+    at a moment when no reader uses it; under overlapping queries that may never come. So beyond a part
+    of the limit the writer waits for those that read already, and for those that begin before all is copied;
+    later ones need the log no more. Ours end in time (`SnapshotReaper`). Where another program holds
+    on, such as one that makes a backup, the log has to grow: then the writer tries again each time that the
+    log has grown by a part of its limit, and beyond that it waits for a second at most.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, limits: LogLimits) -> None:
+        self._connection = connection
+        self._file = Path(f"{path}-wal")
+        self._limits = limits
+        self._next = limits.begin
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {limits.bytes // 4}")
+
+    def after_commit(self) -> None:
+        """Look at the log's length; what fails here is logged, and tried again."""
+        try:
+            length = self._file.stat().st_size
+            if length > self._next:
+                self._restart(length)
+        except FileNotFoundError:
+            return  # the file watch reports it
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("The log %s could not be cut: %s", self._file, error)
+
+    def _restart(self, length: int) -> None:
+        """Wait for those who read, and for those who begin until all is copied; then begin the log anew."""
+        seconds = _WAIT_SECONDS
+        if length <= self._limits.bytes:
+            seconds += 2 * self._limits.snapshot_seconds(length)
+        self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        try:
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+        if not busy:
+            self._next = self._limits.begin
+            return
+        if length > self._limits.bytes:
+            _log.warning("the log %s has %d bytes: another program reads the database for long",
+                         self._file, length)  # fmt: skip
+        self._next = length + self._limits.bytes // _STEPS
