@@ -14,7 +14,7 @@ from cube.process.error_reports import reporting
 from cube.process.event_loop import WORK_SHARE, run, stop_signal, tell_ready
 from cube.process.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
 from cube.process.logs import set_up_log
-from cube.process.multiprocess_metrics import SharedRegistry
+from cube.process.metrics import SharedRegistry
 from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
 from cube.web.cross_site import Hosts
 from cube.web.memory_budget import Growing, Unfinished

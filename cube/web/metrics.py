@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from cube.process.multiprocess_metrics import SharedRegistry
+from cube.process.metrics import SharedRegistry
 from cube.web.memory_budget import Unfinished
 from cube.web.request import Reply, Request
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cube.process.multiprocess_metrics import merged
+from cube.process.metrics import merged
 from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
