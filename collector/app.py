@@ -26,14 +26,7 @@ from collector.protocols.udp import receivers
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
-from cube.web import (
-    Gate,
-    Proxies,
-    Server,
-    Service,
-    Telemetry,
-    tls_context,
-)
+from cube.web import Gate, Proxies, Server, Service, Telemetry, tls_context
 
 PROBE_SECONDS = 5.0
 """How long a write may take until the collector counts as not ready."""

@@ -1,22 +1,36 @@
-"""The process: settings, stores, collector, until it is told to stop."""
+"""The process: settings, stores, collector, until it is told to stop; or several of them on one port.
+
+Each of several is a process of its own (`collector.worker`), begun afresh, not forked. Port 0 is chosen by
+the first and told to the others.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
-from collector.crew import lead
 from collector.ingest.known_keys import KnownKeys, RememberedKeys
 from collector.protocols.udp import udp_ports
 from cube.columns.key_filter import refuse_bad_filters
 from cube.daemon import begun, host, now
-from cube.process.supervisor import FailedStart
+from cube.process.event_loop import run, stop_signal, tell_ready
+from cube.process.listening import open_datagrams, open_listening, warn_of_others
+from cube.process.metrics import with_process_metrics
+from cube.process.supervisor import FailedStart, Program, Supervisor, run_until
 from cube.settings import CollectorSettings
 from cube.store.ports import Store
-from cube.web import Gate, run, warn_of_others, with_process_figures
+from cube.web import Gate
+
+GRACE_SECONDS = 1.0
+"""How much longer than ``stop_seconds`` a worker may take before it is killed."""
+
+_PORTS = {"http": "--port", "udp": "--udp-port", "statsd": "--dialects-statsd-port"}
+_log = logging.getLogger("cube.collector")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with begun(CollectorSettings, arguments) as settings:
         refuse_bad_filters(settings.keys)  # those who ask The Eye's way are held to them
         if settings.processes > 1:
-            _lead(settings, arguments)
+            _look_at_ports(settings)
+            try:
+                run(_supervise(settings, arguments))
+            except FailedStart as error:
+                raise SystemExit(error.status) from None  # the child has told the reason
             return
         if settings.reuse_port:
             warn_of_others(settings.host, settings.port, *udp_ports(settings))
@@ -33,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
-    """Serve until told to stop, with figures in a registry."""
+    """Serve until told to stop, with metrics in a registry."""
 
     async def start(stores: Mapping[str, Store], gate: Gate) -> Collector:
-        return await Collector.start(stores, gate, settings, with_process_figures(registry), now)
+        return await Collector.start(stores, gate, settings, with_process_metrics(registry), now)
 
     known = KnownKeys.beside_spool(settings)
     if known is None:
@@ -45,11 +63,37 @@ async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> Non
         await host(settings, start, late=known.exist, remembered=lambda keys: RememberedKeys(keys, known))
 
 
-def _lead(settings: CollectorSettings, arguments: Sequence[str]) -> None:
-    try:
-        run(lead(settings, arguments))
-    except FailedStart as error:
-        raise SystemExit(error.status) from None  # the child has told the reason
+def _look_at_ports(settings: CollectorSettings) -> None:
+    """Warn of others on the ports, or refuse to share with them, as one collector would."""
+    if settings.reuse_port:
+        warn_of_others(settings.host, settings.port, *udp_ports(settings))
+        return
+    open_listening(settings.host, settings.port, reuse_port=False).close()
+    for port in udp_ports(settings):
+        open_datagrams(settings.host, port, reuse_port=False).close()
+
+
+async def _supervise(settings: CollectorSettings, arguments: Sequence[str]) -> None:
+    """Run the workers until SIGTERM or SIGINT; ``arguments`` are the flags of this process."""
+    told = stop_signal(settings.stop_seconds + 2 * GRACE_SECONDS)
+    await run_until(told.wait(), _work(settings, arguments), lambda: _log.info("stopping"))
+
+
+async def _work(settings: CollectorSettings, arguments: Sequence[str]) -> None:
+    """Start the workers, tell where they listen, and keep them running."""
+    count = settings.processes
+    async with Supervisor(_log.warning, settings.stop_seconds + GRACE_SECONDS) as supervisor:
+
+        def worker(number: int) -> Program:
+            place = (str(supervisor.directory), str(number), str(count))
+            flags = (*place, *arguments, "--processes", "1", "--reuse-port", "true")
+            return Program(f"collector {number}", "collector.worker", flags, _PORTS)
+
+        addresses = await supervisor.start(worker(0))
+        await asyncio.gather(*(supervisor.start(worker(number).at(addresses)) for number in range(1, count)))
+        tell_ready(settings.ready_file, addresses)
+        _log.info("%d processes listen on %s", count, " and ".join(addresses.values()))
+        await supervisor.keep()
 
 
 if __name__ == "__main__":

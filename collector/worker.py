@@ -1,6 +1,6 @@
 """One of several collectors on a port: ``python -m collector.worker DIRECTORY NUMBER COUNT FLAGS…``.
 
-`collector.crew` starts it; DIRECTORY is where the processes tell each other their figures.
+`collector.main` starts it; DIRECTORY is where the processes tell each other their metrics.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from collector.main import serve
 from cube.daemon import begun
+from cube.process.event_loop import run
+from cube.process.metrics import MultiprocessRegistry
 from cube.settings import CollectorSettings
-from cube.web import SharedRegistry, run
 
 
 def main() -> None:
@@ -20,10 +21,10 @@ def main() -> None:
     directory, number, count, *flags = sys.argv[1:]
     os.environ.pop("NOTIFY_SOCKET", None)  # systemd hears of the parent
     with begun(CollectorSettings, flags) as settings:
-        run(_work(settings, SharedRegistry(Path(directory), int(number), int(count))))
+        run(_work(settings, MultiprocessRegistry(Path(directory), int(number), int(count))))
 
 
-async def _work(settings: CollectorSettings, registry: SharedRegistry) -> None:
+async def _work(settings: CollectorSettings, registry: MultiprocessRegistry) -> None:
     async with registry.told():
         await serve(settings, registry)
 

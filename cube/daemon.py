@@ -11,24 +11,14 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable
+from cube.process.error_reports import reporting
+from cube.process.event_loop import WORK_SHARE, stop_signal, tell_ready
+from cube.process.logs import set_up_log
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.factory import opened
 from cube.store.ports import KeyStore, Store
 from cube.store.url import refuse_foreign
-from cube.web import (
-    WORK_SHARE,
-    Gate,
-    KeyReader,
-    KeyRing,
-    followed_keys,
-    hosts_of,
-    refuse_exposure,
-    reporting,
-    set_up_log,
-    stop_signal,
-    take_in,
-    tell_ready,
-)
+from cube.web import Gate, KeyReader, KeyRing, followed_keys, hosts_of, refuse_exposure, take_in
 
 S = TypeVar("S", bound=DaemonSettings)
 

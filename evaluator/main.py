@@ -9,9 +9,12 @@ from prometheus_client import CollectorRegistry
 
 from cube.columns.key_filter import refuse_bad_filters
 from cube.daemon import begun, host, now
+from cube.process.event_loop import run
+from cube.process.listening import warn_of_others
+from cube.process.metrics import with_process_metrics
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import Gate, run, warn_of_others, with_process_figures
+from cube.web import Gate
 from evaluator.app import EvaluatorDaemon
 
 
@@ -28,7 +31,7 @@ async def serve(settings: EvaluatorSettings) -> None:
     """Serve until told to stop."""
 
     async def start(stores: Mapping[str, Store], gate: Gate) -> EvaluatorDaemon:
-        return EvaluatorDaemon(stores, gate, settings, with_process_figures(CollectorRegistry()), now)
+        return EvaluatorDaemon(stores, gate, settings, with_process_metrics(CollectorRegistry()), now)
 
     await host(settings, start)
 

@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from cube import files
 from cube.cli.databases import STORE
 from cube.cli.readiness import until_ready
 from cube.errors import InvalidSettings
-from cube.process.supervisor import Child, Program
+from cube.process.supervisor import Program, Supervisor, run_until
 from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl, refuse_foreign
 
@@ -136,49 +135,30 @@ def serve(
     if ready_file is not None:
         with _ready(ready_file):
             files.remove(ready_file)  # whoever waits for it must not find an old one
-    asyncio.run(_serve(plan, ready_file))
+    asyncio.run(run_until(_until_signal(), _run(plan, ready_file), lambda: click.echo("Stopping.")))
 
 
 def _words(flags: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(f"{flag}={value}" for flag, value in flags.items() if value is not None)
 
 
-async def _serve(plan: Plan, ready_file: Path | None) -> None:
-    stopped = asyncio.create_task(_until_signal())
-    work = asyncio.create_task(_run(plan, ready_file))
-    await asyncio.wait({stopped, work}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not work.done():
-        click.echo("Stopping.")
-        work.cancel()
-    await asyncio.wait({work})
-    if not work.cancelled():
-        work.result()
-
-
 async def _run(plan: Plan, ready_file: Path | None) -> None:
-    """Start the children and keep them; however this ends, they have ended before."""
-    async with AsyncExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="cube-"))
-        children = [Child(program, Path(directory)) for program in plan.programs]
-        stack.push_async_callback(_stop, children)
+    """Start the daemons and keep them running; however this ends, they have ended before."""
+    async with Supervisor(_tell) as supervisor:
         # One after the other: the store is made once, and refused once.
-        collector, evaluator = [await child.start() for child in children]
+        collector, evaluator = [await supervisor.start(program) for program in plan.programs]
         addresses = {
             "collector": collector["http"],
             "evaluator": evaluator["http"],
             "udp": collector.get("udp", "none: keys are needed"),
             "store": StoreUrl.shown(plan.store),
         }
-        kept = [asyncio.create_task(child.keep()) for child in children]
-        for task in kept:
-            stack.callback(task.cancel)
         await until_ready({name: addresses[name] for name in ("collector", "evaluator")}, _tell)
         _announce(addresses)
         if ready_file is not None:
             with _ready(ready_file):
                 files.write(ready_file, json.dumps(addresses).encode() + b"\n")
-        await asyncio.gather(*kept)
+        await supervisor.keep()
 
 
 @contextmanager
@@ -187,11 +167,6 @@ def _ready(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidSettings(f"The ready file {file} cannot be written: {error.strerror}.") from None
-
-
-async def _stop(children: list[Child]) -> None:
-    # Shielded: a second Ctrl-C must not leave a child behind.
-    await asyncio.shield(asyncio.gather(*(child.stop() for child in children)))
 
 
 async def _until_signal() -> None:

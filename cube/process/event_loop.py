@@ -1,8 +1,14 @@
-"""A daemon as a process: its event loop, its end, and what it tells about itself."""
+"""A daemon as a process: its event loop, its memory, its end, and what it tells about itself.
+
+Memory is given back: the C library keeps what was freed, and each of its arenas for itself. CPython takes
+everything over 512 bytes from there, bodies and answers among it, so after a rush a daemon would stay as
+large as it was at the most. On other C libraries than glibc nothing is done.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -10,13 +16,14 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from cube import files, json_text
 from cube.errors import InvalidSettings
 from cube.process.logs import log_loop_fault
-from cube.process.memory import bound_arenas
+from cube.process.threads import run_in_thread
 
 WORK_SHARE = 0.9
 """The part of a stop's time in which what was accepted may still be finished; the rest is for closing."""
@@ -24,6 +31,24 @@ WORK_SHARE = 0.9
 OVERDUE = 1
 """The exit status of a process that did not end in time by itself."""
 
+ARENAS = 2
+"""Arenas of the C library: by default eight a core, each of which keeps what its threads have freed."""
+
+TRIM_SECONDS = 5.0
+LONGEST_TRIM_SECONDS = 320.0
+"""How long it is not looked again at most, where there was nothing to give back."""
+
+SURPLUS_BYTES = 32 * 2**20
+"""So much more than at the least is worth the work, which takes milliseconds."""
+
+COLLECT_SHARE = 0.01
+"""The event loop stands still while cycles are collected: for this share of the time at most."""
+
+PROBE_SECONDS = 0.25
+"""How often the event loop's lag is measured."""
+
+_M_ARENA_MAX = -8
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +102,83 @@ def open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+class LoopLagProbe:
+    """Tells `late` how many seconds too late the event loop came to what was due, until `stop`."""
+
+    def __init__(self, late: Callable[[float], None]) -> None:
+        self._late = late
+        self._loop = asyncio.get_running_loop()
+        self._schedule()
+
+    def stop(self) -> None:
+        """Stop measuring."""
+        self._timer.cancel()
+
+    def _schedule(self) -> None:
+        self._due = self._loop.time() + PROBE_SECONDS
+        self._timer = self._loop.call_at(self._due, self._measure)
+
+    def _measure(self) -> None:
+        self._late(max(0.0, self._loop.time() - self._due))
+        self._schedule()
+
+
+def resident_bytes() -> int:
+    """Return the process's resident memory; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+class MemoryTrimmer:
+    """Gives memory back to the system now and then, from when it is made until `stop`.
+
+    ``resident``, ``trim``: what tells the memory, and what gives some back, from a thread.
+    """
+
+    def __init__(
+        self,
+        resident: Callable[[], int] = resident_bytes,
+        trim: Callable[[], object] | None = None,
+        *,
+        seconds: float = TRIM_SECONDS,
+    ) -> None:
+        self._resident = resident
+        self._trim = _malloc_trim() if trim is None else trim
+        self._least = resident()
+        self._collect_again = 0.0
+        self._task = asyncio.create_task(self._run(seconds))
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._task.cancel()
+
+    async def _run(self, seconds: float) -> None:
+        wait = seconds
+        while self._trim is not None:
+            await asyncio.sleep(wait)
+            before = self._resident()
+            if before <= self._least + SURPLUS_BYTES:
+                wait = seconds
+                continue
+            self._collect()
+            await run_in_thread(self._trim)
+            after = self._resident()
+            self._least = min(self._least, after)
+            _log.debug("of %d bytes of memory %d were given back", before, before - after)
+            wait = seconds if before - after >= SURPLUS_BYTES // 4 else min(2 * wait, LONGEST_TRIM_SECONDS)
+
+    def _collect(self) -> None:
+        """Free what refers to itself, as a fault and its trace do; the longer it takes, the less often."""
+        began = time.perf_counter()
+        if began < self._collect_again:
+            return
+        gc.collect()
+        ended = time.perf_counter()
+        self._collect_again = ended + (ended - began) / COLLECT_SHARE
+
+
 def _notify(state: str) -> None:
     """Tell systemd our state, as sd_notify(3) does, if it started us with ``Type=notify``."""
     path = os.environ.get("NOTIFY_SOCKET")
@@ -119,3 +221,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:  # not on every platform
         return None
     return uvloop.new_event_loop
+
+
+def bound_arenas() -> None:
+    """Have the C library use few arenas; called before there are threads."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, ARENAS)
+
+
+def _malloc_trim() -> Callable[[], object] | None:
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return None if trim is None else lambda: trim(0)

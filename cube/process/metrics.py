@@ -1,6 +1,6 @@
-"""The figures of several processes on one port: whichever is asked tells those of all of them.
+"""Metrics of the process, and of several processes on one port: whichever is asked tells those of all.
 
-The kernel gives a scrape to any process. Its own figures alone would jump with every scrape; so each
+The kernel gives a scrape to any process. Its own metrics alone would jump with every scrape; so each
 tells its own to the others on a Unix socket, and all series have a label ``process``.
 """
 
@@ -13,17 +13,26 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
 
-PATIENCE_SECONDS = 1.0
-"""How long a sibling may take to tell its figures before it is left out."""
+ASK_SECONDS = 1.0
+"""How long another process may take to tell its metrics before it is left out."""
 
 _UP = (
     "# HELP cube_process_up Whether a process on this port told its figures.\n# TYPE cube_process_up gauge\n"
 )
 
 
-class SharedRegistry(CollectorRegistry):
-    """The figures of process `number` of `count`, whose sockets are in `directory`."""
+def with_process_metrics(registry: CollectorRegistry) -> CollectorRegistry:
+    """Add the metrics of the process itself to a registry, and return it."""
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class MultiprocessRegistry(CollectorRegistry):
+    """The metrics of process `number` of `count`, whose sockets are in `directory`."""
 
     def __init__(self, directory: Path, number: int, count: int) -> None:
         super().__init__()
@@ -43,7 +52,7 @@ class SharedRegistry(CollectorRegistry):
             server.close()
 
     async def text(self) -> bytes:
-        """Return the figures of all processes that answer, in the format of Prometheus."""
+        """Return the metrics of all processes that answer, in the format of Prometheus."""
         told = await asyncio.gather(*map(self._ask, range(self._count)))
         return merged(told).encode()
 
@@ -63,7 +72,7 @@ class SharedRegistry(CollectorRegistry):
         if number == self._number:
             return generate_latest(self).decode()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(ASK_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._path(number))
                 try:
                     return (await reader.read()).decode()
@@ -74,7 +83,7 @@ class SharedRegistry(CollectorRegistry):
 
 
 def merged(texts: Sequence[str | None]) -> str:
-    """Merge figures in Prometheus' format: each family once, with the samples of every process."""
+    """Merge metrics in Prometheus' format: each family once, with the samples of every process."""
     families: dict[str, list[str]] = {}
     for number, text in enumerate(texts):
         for head, samples in _families(text or ""):

@@ -1,13 +1,22 @@
-"""Child processes that are kept running, and that end with their parent."""
+"""Child processes that are kept running, and that end with their parent.
+
+Each runs ``python -m cube.process.supervisor MODULE …``, which runs that module and watches the parent:
+standard input is a pipe whose other end only the parent holds and never writes to. However the parent ends,
+SIGKILL included, the kernel closes that end; then the child stops as by SIGTERM.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import os
+import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +30,7 @@ KILL_SECONDS = 60.0
 """How long a child may take to stop before it is killed; above the default of ``stop_seconds``."""
 
 _LOOK_SECONDS = 0.02
+_STANDARD_INPUT = 0
 
 
 class FailedStart(CubeError):
@@ -62,15 +72,10 @@ class Child:
     """
 
     def __init__(
-        self,
-        program: Program,
-        directory: Path,
-        *,
-        say: Callable[[str], None] | None = None,
-        kill_seconds: float = KILL_SECONDS,
+        self, program: Program, directory: Path, say: Callable[[str], None], kill_seconds: float
     ) -> None:
         self._program = program
-        self._say = _say if say is None else say
+        self._say = say
         self._kill_seconds = kill_seconds
         self._ready_file = directory / f"{program.name}.json"
         self._process: asyncio.subprocess.Process | None = None
@@ -129,15 +134,73 @@ class Child:
         self._ready_file.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             *_command(self._program, self._ready_file),
-            stdin=asyncio.subprocess.PIPE,  # never written: see cube.process.parent_watch
+            stdin=asyncio.subprocess.PIPE,  # never written: see above
             start_new_session=True,  # Ctrl-C is for us alone; we tell the children
         )
         return self._process
 
 
+class Supervisor:
+    """Runs programs as child processes, each a `Child`; after its ``async with`` all of them have ended.
+
+    ``say`` is told what becomes of them. ``kill_seconds``: how long each may take to stop. ``directory``: of
+    their ready files, there while the block runs.
+    """
+
+    def __init__(self, say: Callable[[str], None], kill_seconds: float = KILL_SECONDS) -> None:
+        self._say = say
+        self._kill_seconds = kill_seconds
+        self._temporary = tempfile.TemporaryDirectory(prefix="cube-")
+        self.directory = Path(self._temporary.name)
+        self._children: list[Child] = []
+        self._kept: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Supervisor:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._kept:
+            task.cancel()
+        # Shielded: a second Ctrl-C must not leave a child behind.
+        await asyncio.shield(asyncio.gather(*(child.stop() for child in self._children)))
+        self._temporary.cleanup()
+
+    async def start(self, program: Program) -> dict[str, str]:
+        """Start a program, and return its addresses; from then on it is kept running.
+
+        Raises `FailedStart`.
+        """
+        child = Child(program, self.directory, self._say, self._kill_seconds)
+        self._children.append(child)
+        addresses = await child.start()
+        self._kept.append(asyncio.create_task(child.keep()))
+        return addresses
+
+    async def keep(self) -> None:
+        """Keep the programs running until this is cancelled."""
+        await asyncio.gather(*self._kept)
+
+
+async def run_until(
+    stopped: Coroutine[object, object, object],
+    work: Coroutine[object, object, None],
+    stopping: Callable[[], None],
+) -> None:
+    """Do some work to its end, or until ``stopped`` returns: then it is cancelled, and waited for."""
+    stop, main = asyncio.create_task(stopped), asyncio.create_task(work)
+    await asyncio.wait({stop, main}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not main.done():
+        stopping()
+        main.cancel()
+    await asyncio.wait({main})
+    if not main.cancelled():
+        main.result()
+
+
 def _command(program: Program, ready_file: Path) -> Sequence[str]:
     # -P: no package of the working directory may stand in for ours.
-    python = (sys.executable, "-P", "-m", "cube.process.parent_watch")
+    python = (sys.executable, "-P", "-m", "cube.process.supervisor")
     return (*python, program.module, *program.flags, "--ready-file", str(ready_file))
 
 
@@ -145,5 +208,17 @@ def _reason(status: int) -> str:
     return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def _main() -> None:
+    threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _stop_with_parent() -> None:
+    while os.read(_STANDARD_INPUT, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _main()

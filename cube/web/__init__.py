@@ -10,15 +10,10 @@ Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refu
 reply. WebSockets are `Conversation` objects.
 """
 
-from cube.process.error_reports import reporting
-from cube.process.event_loop import WORK_SHARE, run, stop_signal, tell_ready
-from cube.process.listening import address, open_datagrams, open_listening, turn_away, warn_of_others
-from cube.process.logs import set_up_log
-from cube.process.metrics import SharedRegistry
 from cube.web.access import KEY_PARAMETER, Access, Gate, KeyRing, standard_credentials
 from cube.web.cross_site import Hosts
 from cube.web.memory_budget import Growing, Unfinished
-from cube.web.metrics import Telemetry, with_process_figures
+from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
 from cube.web.request import Reply, Request, kind_of, refusal
 from cube.web.route import Operation, Parameter, Route
@@ -30,7 +25,6 @@ from cube.web.websocket import Conversation, Link
 
 __all__ = [
     "KEY_PARAMETER",
-    "WORK_SHARE",
     "Access",
     "Conversation",
     "Gate",
@@ -47,27 +41,15 @@ __all__ = [
     "Route",
     "Server",
     "Service",
-    "SharedRegistry",
     "Telemetry",
     "Unfinished",
-    "address",
     "followed_keys",
     "hosts_of",
     "kind_of",
-    "open_datagrams",
-    "open_listening",
     "refusal",
     "refuse_exposure",
-    "reporting",
-    "run",
-    "set_up_log",
     "standard_credentials",
-    "stop_signal",
     "take_in",
-    "tell_ready",
     "tls_context",
-    "turn_away",
-    "warn_of_others",
-    "with_process_figures",
     "with_standard_routes",
 ]

@@ -1,4 +1,4 @@
-"""Figures about the process, in the registry that `main` makes; nothing here is global."""
+"""Metrics of the HTTP side, in the registry that `main` makes; nothing here is global."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.process_collector import ProcessCollector
 
-from cube.process.metrics import SharedRegistry
+from cube.process.metrics import MultiprocessRegistry
 from cube.web.memory_budget import Unfinished
 from cube.web.request import Reply, Request
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def with_process_figures(registry: CollectorRegistry) -> CollectorRegistry:
-    """Add the figures of the process itself to a registry, and return it."""
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return registry
 
 
 class Telemetry:
@@ -90,7 +81,7 @@ class Telemetry:
 
     async def expose(self, _request: Request) -> Reply:
         """Answer ``GET /metrics``."""
-        if isinstance(self.registry, SharedRegistry):
+        if isinstance(self.registry, MultiprocessRegistry):
             text = await self.registry.text()
         else:
             text = generate_latest(self.registry)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 
-from cube.process.event_loop import open_files
+from cube.process.event_loop import LoopLagProbe, MemoryTrimmer, open_files
 from cube.process.listening import (
     BACKLOG,
     HANDSHAKE_SECONDS,
@@ -21,8 +21,6 @@ from cube.process.listening import (
     is_shared,
     open_listening,
 )
-from cube.process.loop_lag import Pulse
-from cube.process.memory import Trimmer
 from cube.web.connection import SecureStream, Stream
 from cube.web.reaper import Patience, Watch
 from cube.web.service import Service
@@ -65,8 +63,8 @@ class Server:
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(_patience(service), service.telemetry.watch(lambda: len(self._watch)))
-        self._pulse = Pulse(service.telemetry.lag.observe)
-        self._trimmer = Trimmer()
+        self._lag_probe = LoopLagProbe(service.telemetry.lag.observe)
+        self._trimmer = MemoryTrimmer()
         self._loop.add_reader(self._listening, self._accept)
 
     async def stop(self, seconds: float) -> bool:
@@ -84,7 +82,7 @@ class Server:
             _log.warning("not all requests were finished within %g s; they are cut off", seconds)
             return False
         finally:
-            self._pulse.stop()
+            self._lag_probe.stop()
             self._trimmer.stop()
             self._watch.stop()
             self._watch.cut_all()

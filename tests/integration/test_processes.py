@@ -25,26 +25,26 @@ from tests.web_client import ask
 COUNT = 3
 
 
-def crew_in(directory: Path) -> AbstractContextManager[Daemon]:
+def collector_in(directory: Path) -> AbstractContextManager[Daemon]:
     return daemon("collector", f"sqlite:{directory}", directory, "--processes", str(COUNT))
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Daemon]:
-    with crew_in(tmp_path) as running:
+def collector(tmp_path: Path) -> Iterator[Daemon]:
+    with collector_in(tmp_path) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A crew that lives on: what a test of it does ends none of its processes."""
-    with crew_in(tmp_path_factory.mktemp("crew")) as running:
+    """A collector that lives on: what a test of it does ends none of its processes."""
+    with collector_in(tmp_path_factory.mktemp("collector")) as running:
         yield running
 
 
-def workers(crew: Daemon) -> list[int]:
-    """Return the processes that the crew has now."""
-    path = Path(f"/proc/{crew.process.pid}/task/{crew.process.pid}/children")
+def workers(collector: Daemon) -> list[int]:
+    """Return the processes that the collector has now."""
+    path = Path(f"/proc/{collector.process.pid}/task/{collector.process.pid}/children")
     return [int(pid) for pid in path.read_text().split()]
 
 
@@ -92,39 +92,41 @@ async def test_datagrams_go_to_all_on_one_port_too(shared: Daemon) -> None:
     assert all(await received(shared))
 
 
-async def received(crew: Daemon) -> list[float]:
-    found = await figures(crew.port)
+async def received(collector: Daemon) -> list[float]:
+    found = await figures(collector.port)
     return [found["cube_udp_datagrams_total", str(process)] for process in range(COUNT)]
 
 
-async def test_a_process_that_is_killed_comes_back_on_the_port(crew: Daemon, tmp_path: Path) -> None:
-    before = workers(crew)
+async def test_a_process_that_is_killed_comes_back_on_the_port(collector: Daemon, tmp_path: Path) -> None:
+    before = workers(collector)
     assert len(before) == COUNT
     os.kill(before[0], signal.SIGKILL)
     async with asyncio.timeout(20):
-        while len(set(workers(crew)) - set(before)) < 1 or not await all_up(crew):  # noqa: ASYNC110
+        while len(set(workers(collector)) - set(before)) < 1 or not await all_up(collector):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert len(workers(crew)) == COUNT
+    assert len(workers(collector)) == COUNT
     for number in range(20):
-        assert await store(crew.port, number) == 200
+        assert await store(collector.port, number) == 200
     log = (tmp_path / "collector.log").read_text()
     assert "ended (SIGKILL); it is started again" in log
     assert all(json.loads(line)["daemon"] == "collector" for line in log.splitlines())
 
 
-async def all_up(crew: Daemon) -> bool:
-    found = await figures(crew.port)
+async def all_up(collector: Daemon) -> bool:
+    found = await figures(collector.port)
     return all(found["cube_process_up", str(process)] for process in range(COUNT))
 
 
-async def test_sigterm_under_load_stops_all_in_time_and_loses_nothing(crew: Daemon, tmp_path: Path) -> None:
-    children = workers(crew)
+async def test_sigterm_under_load_stops_all_in_time_and_loses_nothing(
+    collector: Daemon, tmp_path: Path
+) -> None:
+    children = workers(collector)
     stored: set[int] = set()
 
     async def client(numbers: Iterator[int]) -> None:
         try:
             for number in numbers:
-                if await store(crew.port, number) == 200:
+                if await store(collector.port, number) == 200:
                     stored.add(number)
         except (OSError, asyncio.IncompleteReadError):
             return
@@ -134,8 +136,8 @@ async def test_sigterm_under_load_stops_all_in_time_and_loses_nothing(crew: Daem
         while len(stored) < 200:  # noqa: ASYNC110 - the clients count
             await asyncio.sleep(0.01)
     began = time.monotonic()
-    crew.process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(crew.process.wait, 20) == 0
+    collector.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(collector.process.wait, 20) == 0
     assert time.monotonic() - began < 10
     await asyncio.gather(*clients)
     assert not any(map(runs, children))
@@ -146,9 +148,9 @@ async def test_sigterm_under_load_stops_all_in_time_and_loses_nothing(crew: Daem
         await opened.close()
 
 
-async def test_the_processes_end_when_their_parent_is_killed(crew: Daemon) -> None:
-    children = workers(crew)
-    crew.process.kill()
+async def test_the_processes_end_when_their_parent_is_killed(collector: Daemon) -> None:
+    children = workers(collector)
+    collector.process.kill()
     async with asyncio.timeout(20):
         while any(map(runs, children)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)

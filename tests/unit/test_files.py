@@ -11,9 +11,9 @@ import pytest
 from cube import files
 from cube.model.environment import DEFAULT, Environment, Key, digest
 from cube.model.event import Event
+from cube.process.event_loop import tell_ready
 from cube.spool import Spool
 from cube.store.factory import opened
-from cube.web import tell_ready
 
 
 def modes(directory: Path) -> dict[str, int]:

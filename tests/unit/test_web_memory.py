@@ -7,8 +7,8 @@ import ctypes
 
 import pytest
 
-from cube.process import memory
-from cube.process.memory import SURPLUS_BYTES, Trimmer, bound_arenas, resident_bytes
+from cube.process import event_loop
+from cube.process.event_loop import SURPLUS_BYTES, MemoryTrimmer, bound_arenas, resident_bytes
 
 
 class Process:
@@ -33,7 +33,7 @@ class Process:
 
 async def test_a_surplus_is_given_back_once() -> None:
     process = Process()
-    trimmer = Trimmer(lambda: process.resident, process.trim, seconds=0.002)
+    trimmer = MemoryTrimmer(lambda: process.resident, process.trim, seconds=0.002)
     try:
         await asyncio.sleep(0.02)
         assert process.trims == 0
@@ -48,7 +48,7 @@ async def test_a_surplus_is_given_back_once() -> None:
 
 async def test_where_nothing_can_be_given_back_it_is_tried_less_and_less() -> None:
     process = Process()
-    trimmer = Trimmer(lambda: process.resident, process.trim, seconds=0.002)
+    trimmer = MemoryTrimmer(lambda: process.resident, process.trim, seconds=0.002)
     try:
         process.resident += 2 * SURPLUS_BYTES
         await asyncio.sleep(0.3)
@@ -68,9 +68,9 @@ async def test_where_collecting_took_long_it_is_put_off_and_not_given_up(
         clock[0] += 0.5  # the rush
         return 0
 
-    monkeypatch.setattr(memory.gc, "collect", collect)
-    monkeypatch.setattr(memory.time, "perf_counter", lambda: clock[0])
-    trimmer = Trimmer(lambda: process.resident, process.trim, seconds=0.002)
+    monkeypatch.setattr(event_loop.gc, "collect", collect)
+    monkeypatch.setattr(event_loop.time, "perf_counter", lambda: clock[0])
+    trimmer = MemoryTrimmer(lambda: process.resident, process.trim, seconds=0.002)
     try:
         process.resident += 2 * SURPLUS_BYTES
         await process.until_trims(4)

@@ -13,7 +13,8 @@ from collector.ingest.intake import Intake, Intakes
 from collector.instrumentation import DatagramFigures
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
-from cube.web import Gate, address, open_datagrams, turn_away
+from cube.process.listening import address, open_datagrams, turn_away
+from cube.web import Gate
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
