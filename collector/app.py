@@ -26,7 +26,7 @@ from collector.protocols.udp import receivers
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
-from cube.web import Gate, Proxies, Server, Service, Telemetry, tls_context
+from cube.web import Authenticator, Proxies, Server, Service, Telemetry, tls_context
 
 PROBE_SECONDS = 5.0
 """How long a write may take until the collector counts as not ready."""
@@ -53,7 +53,7 @@ class Collector:
     async def start(
         cls,
         stores: Mapping[str, Store],
-        gate: Gate,
+        authenticator: Authenticator,
         settings: CollectorSettings,
         registry: CollectorRegistry,
         clock: Callable[[], int],
@@ -66,11 +66,11 @@ class Collector:
         intakes = await open_intakes(stores, settings, registry, clock)
         datagrams: dict[str, DatagramServer] = {}
         try:
-            for name, receiver, port in receivers(intakes, gate, settings, registry, clock, limits):
+            for name, receiver, port in receivers(intakes, authenticator, settings, registry, clock, limits):
                 datagrams[name] = await DatagramServer.listen(
                     receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
                 )
-            server = _server(stores, gate, settings, registry, clock, intakes, limits)
+            server = _server(stores, authenticator, settings, registry, clock, intakes, limits)
         except BaseException:
             for opened in datagrams.values():
                 opened.stop()
@@ -111,7 +111,7 @@ async def _close(intakes: Intakes) -> None:
 
 def _server(
     stores: Mapping[str, Store],
-    gate: Gate,
+    authenticator: Authenticator,
     settings: CollectorSettings,
     registry: CollectorRegistry,
     clock: Callable[[], int],
@@ -124,7 +124,7 @@ def _server(
         await asyncio.gather(*(_proved(store) for store in stores.values()))
 
     telemetry = Telemetry(registry)
-    context = _dialect_context(stores, gate, settings, registry, clock, intakes, limits)
+    context = _dialect_context(stores, authenticator, settings, registry, clock, intakes, limits)
     foreign = dialect_routes(dialects(settings.dialects), context)
     service = Service(
         routes(
@@ -137,12 +137,12 @@ def _server(
             decoded_bytes=settings.http.bodies_bytes // SHARE,
             spooled_status=200 if settings.spool.square_emitters else 202,
         ),
-        access=gate,
+        access=authenticator,
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,
         max_sockets=settings.limits.sockets,
         http=settings.http,
-        on_request=RequestEvents(intakes, gate, clock) if settings.self_events else None,
+        on_request=RequestEvents(intakes, authenticator, clock) if settings.self_events else None,
         proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         lenient=settings.dialects.snowplow and settings.dialects.datacoral,
     )
@@ -167,7 +167,7 @@ async def _proved(store: Store) -> None:
 
 def _dialect_context(
     stores: Mapping[str, Store],
-    gate: Gate,
+    authenticator: Authenticator,
     settings: CollectorSettings,
     registry: CollectorRegistry,
     clock: Callable[[], int],
@@ -175,7 +175,7 @@ def _dialect_context(
     limits: Limits,
 ) -> DialectContext:
     return DialectContext(
-        gate,
+        authenticator,
         intakes,
         stores,
         limits,

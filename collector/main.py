@@ -24,7 +24,7 @@ from cube.process.metrics import with_process_metrics
 from cube.process.supervisor import FailedStart, Program, Supervisor, run_until
 from cube.settings import CollectorSettings
 from cube.store.ports import Store
-from cube.web import Gate
+from cube.web import Authenticator
 
 GRACE_SECONDS = 1.0
 """How much longer than ``stop_seconds`` a worker may take before it is killed."""
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
     """Serve until told to stop, with metrics in a registry."""
 
-    async def start(stores: Mapping[str, Store], gate: Gate) -> Collector:
-        return await Collector.start(stores, gate, settings, with_process_metrics(registry), now)
+    async def start(stores: Mapping[str, Store], authenticator: Authenticator) -> Collector:
+        return await Collector.start(stores, authenticator, settings, with_process_metrics(registry), now)
 
     known = KnownKeys.beside_spool(settings)
     if known is None:

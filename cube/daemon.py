@@ -18,7 +18,7 @@ from cube.settings import DaemonSettings, environments_of, load, settings_of_bot
 from cube.store.factory import opened
 from cube.store.ports import KeyStore, Store
 from cube.store.url import refuse_foreign
-from cube.web import Gate, KeyReader, KeyRing, followed_keys, hosts_of, refuse_exposure, take_in
+from cube.web import Authenticator, KeyReader, KeyRing, followed_keys, hosts_of, refuse_exposure, take_in
 
 S = TypeVar("S", bound=DaemonSettings)
 
@@ -62,7 +62,7 @@ def begun(cls: type[S], arguments: Sequence[str]) -> Iterator[S]:
 
 async def host(
     settings: DaemonSettings,
-    start: Callable[[Mapping[str, Store], Gate], Awaitable[Daemon]],
+    start: Callable[[Mapping[str, Store], Authenticator], Awaitable[Daemon]],
     *,
     late: bool = False,
     remembered: Callable[[KeyStore], KeyReader] = lambda keys: keys,
@@ -78,10 +78,10 @@ async def host(
     ) as databases:
         keys, ring = remembered(databases.keys), KeyRing(settings.keys)
         await take_in(keys, ring)
-        gate = Gate(environments, ring, hosts_of(settings))
-        refuse_exposure(settings, gate)
+        authenticator = Authenticator(environments, ring, hosts_of(settings))
+        refuse_exposure(settings, authenticator)
         told = stop_signal(settings.stop_seconds)
-        daemon = await start(databases.stores, gate)
+        daemon = await start(databases.stores, authenticator)
         tell_ready(settings.ready_file, daemon.addresses)
         _log.info("listening on %s", " and ".join(daemon.addresses.values()))
         async with followed_keys(keys, ring, daemon.close_revoked):

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from cube.errors import Unavailable
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import Gate, Proxies, Request, Server, Service, Telemetry, tls_context
+from cube.web import Authenticator, Proxies, Request, Server, Service, Telemetry, tls_context
 from evaluator.api.request_events import SelfEvents
 from evaluator.api.routes import routes
 from evaluator.api.service import QueryService, QueryServices
@@ -44,13 +44,13 @@ class EvaluatorDaemon:
     def __init__(
         self,
         stores: Mapping[str, Store],
-        gate: Gate,
+        authenticator: Authenticator,
         settings: EvaluatorSettings,
         registry: CollectorRegistry,
         clock: Clock,
     ) -> None:
         self._stores = stores
-        self._gate = gate
+        self._authenticator = authenticator
         self._settings = settings
         self._clock = clock
         self._own = (
@@ -116,7 +116,7 @@ class EvaluatorDaemon:
         settings = self._settings
         service = Service(
             routes(QueryServices(self._services), settings.limits, self._telemetry, self._check_ready),
-            access=self._gate,
+            access=self._authenticator,
             telemetry=self._telemetry,
             answers=self._answers,
             max_body_bytes=settings.limits.message_bytes,
@@ -141,6 +141,6 @@ class EvaluatorDaemon:
             raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
 
     def _requested(self, request: Request) -> None:
-        environment = self._gate.keyless if request.caller is None else request.caller.environment
+        environment = self._authenticator.keyless if request.caller is None else request.caller.environment
         if environment is not None:
             self._own[environment.name].requested(request)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cube.model.span import Span
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
-from cube.web import Unfinished
+from cube.web import MemoryBudget
 from evaluator.engine.evaluation import Evaluation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import Bounds, Series, is_grouped
@@ -36,7 +36,7 @@ class QueryContext:
     deadline: Deadline
     defaults: Defaults
     clock: Clock
-    answers: Unfinished
+    answers: MemoryBudget
     poll_seconds: float
 
     async def evaluate(self, query: MetricQuery, span: Span, cost: QueryCost | None = None) -> Series:

@@ -14,7 +14,7 @@ from cube.process.listening import warn_of_others
 from cube.process.metrics import with_process_metrics
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import Gate
+from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
 
 
@@ -30,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 async def serve(settings: EvaluatorSettings) -> None:
     """Serve until told to stop."""
 
-    async def start(stores: Mapping[str, Store], gate: Gate) -> EvaluatorDaemon:
-        return EvaluatorDaemon(stores, gate, settings, with_process_metrics(CollectorRegistry()), now)
+    async def start(stores: Mapping[str, Store], authenticator: Authenticator) -> EvaluatorDaemon:
+        return EvaluatorDaemon(
+            stores, authenticator, settings, with_process_metrics(CollectorRegistry()), now
+        )
 
     await host(settings, start)
 

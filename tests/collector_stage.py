@@ -18,7 +18,7 @@ from cube.model.event import Event, EventId
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import UNBOUNDED, MetricStore, Names, ReadOptions, ReadSession
 from cube.store.sqlite import SqliteStore, open_store
-from cube.web import Gate, KeyRing
+from cube.web import Authenticator, KeyRing
 from tests.contract.builders import rows
 
 NOW = 1_311_033_600_000
@@ -126,7 +126,7 @@ async def staged(directory: Path, settings: CollectorSettings | None = None) -> 
     registry = CollectorRegistry()
     settings = replace(settings or CollectorSettings(), port=0, udp_port=0)
     try:
-        gate = Gate(environments_of(settings), KeyRing(settings.keys))
+        gate = Authenticator(environments_of(settings), KeyRing(settings.keys))
         collector = await Collector.start({DEFAULT: store}, gate, settings, registry, lambda: NOW)
         try:
             yield Stage(store, collector, registry)

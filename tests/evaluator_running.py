@@ -42,7 +42,7 @@ from evaluator.engine.scan import ColumnScan
 from evaluator.engine.series import Bounds, Series
 from evaluator.instrumentation import QueryCounters
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
-from tests.gates import open_gate
+from tests.authenticators import open_authenticator
 
 DAY = instant.parse("2011-07-18T00:00Z")
 ANSWER_SECONDS = 10.0
@@ -336,7 +336,7 @@ async def running_on(
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
     )
-    evaluator = EvaluatorDaemon({DEFAULT: seen}, open_gate(), settings, CollectorRegistry(), clock)
+    evaluator = EvaluatorDaemon({DEFAULT: seen}, open_authenticator(), settings, CollectorRegistry(), clock)
     made = Running(evaluator, store, seen, clock)
     try:
         yield made

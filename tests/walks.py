@@ -27,7 +27,7 @@ from cube.model.environment import DEFAULT
 from cube.settings import CollectorSettings, EvaluatorSettings
 from cube.store.sqlite import open_store
 from evaluator.app import Evaluator
-from tests.gates import open_gate
+from tests.authenticators import open_authenticator
 
 BOUNDS = {"event": 20, "warm": 25, "cold": 35}
 """At most so many modules in the event loop's thread: more would be hard to follow for who reads a walk."""
@@ -115,7 +115,7 @@ class Connection:
 async def daemons(directory: Path) -> AsyncIterator[tuple[Connection, Connection]]:
     """Run both daemons on one SQLite store, and connect to each."""
     store = await open_store(directory, "walks")
-    stores, gate, registry = {DEFAULT: store}, open_gate(), CollectorRegistry()
+    stores, gate, registry = {DEFAULT: store}, open_authenticator(), CollectorRegistry()
     settings = CollectorSettings(port=0, udp_port=0)
     collector = await Collector.start(stores, gate, settings, registry, lambda: HOUR)
     evaluator = Evaluator(stores, gate, EvaluatorSettings(port=0), CollectorRegistry(), lambda: HOUR)

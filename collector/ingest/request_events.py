@@ -11,7 +11,7 @@ from collector.ingest.intake import Intakes
 from collector.protocols.snowplow.network_user import is_anonymous
 from cube.errors import CubeError
 from cube.model.event import Event, make_id
-from cube.web import Gate, Request, kind_of
+from cube.web import Authenticator, Request, kind_of
 
 TYPE = "cube_request"
 
@@ -28,14 +28,14 @@ class RequestEvents:
     is left out.
     """
 
-    def __init__(self, intakes: Intakes, gate: Gate, clock: Callable[[], int]) -> None:
+    def __init__(self, intakes: Intakes, authenticator: Authenticator, clock: Callable[[], int]) -> None:
         self._intakes = intakes
-        self._gate = gate
+        self._authenticator = authenticator
         self._clock = clock
 
     def __call__(self, request: Request) -> None:
         """Store what the request was."""
-        environment = self._gate.keyless if request.caller is None else request.caller.environment
+        environment = self._authenticator.keyless if request.caller is None else request.caller.environment
         if environment is None:
             return
         data = {"path": request.route, "method": kind_of(request)}

@@ -17,7 +17,7 @@ from cube.errors import CubeError
 from cube.model.event import Event
 from cube.model.horizon import Horizon
 from cube.settings import CollectorSettings
-from cube.web import Gate
+from cube.web import Authenticator
 
 
 class Receiver(NamedTuple):
@@ -36,7 +36,7 @@ def udp_ports(settings: CollectorSettings) -> tuple[int, ...]:
 
 def receivers(
     intakes: Intakes,
-    gate: Gate,
+    authenticator: Authenticator,
     settings: CollectorSettings,
     registry: CollectorRegistry,
     clock: Callable[[], int],
@@ -44,21 +44,21 @@ def receivers(
 ) -> Iterator[Receiver]:
     """Return the receivers of a collector: none where a key is needed, which no datagram carries."""
     trusted = settings.udp_trusted
-    if gate.requires_keys and not trusted:
+    if authenticator.requires_keys and not trusted:
         return
 
     def receiver(name: str, read: Read, figures: DatagramFigures, port: int) -> Receiver:
-        return Receiver(name, Datagrams(intakes, gate, read, figures, trusted=trusted), port)
+        return Receiver(name, Datagrams(intakes, authenticator, read, figures, trusted=trusted), port)
 
     def read_native(datagram: bytes) -> tuple[Sequence[Event], Sequence[CubeError]]:
         unknown = UnknownKeys()
         events, errors = read_each(datagram, limits, now=clock(), note_unknown=unknown.add)
-        if unknown and gate.keyless is not None:
-            intakes[gate.keyless.name].noted(unknown)
+        if unknown and authenticator.keyless is not None:
+            intakes[authenticator.keyless.name].noted(unknown)
         return events, errors
 
     def horizon() -> Horizon:
-        return Horizon() if gate.keyless is None else intakes[gate.keyless.name].horizon
+        return Horizon() if authenticator.keyless is None else intakes[authenticator.keyless.name].horizon
 
     yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
     if settings.dialects.statsd:

@@ -68,7 +68,7 @@ class Environment:
     ages: Ages = Ages()
 
     def allows_origin(self, origin: str) -> bool:
-        """Tell whether pages of an origin may call with a key; see `cube.web.access.Gate`."""
+        """Tell whether pages of an origin may call with a key; see `cube.web.access.Authenticator`."""
         return not self.origins or any(pattern.matches(origin) for pattern in self.origins)
 
 

@@ -78,7 +78,7 @@ class KeyRing:
         return any(key == held for held in self._by_prefix.get(key.digest[:_PREFIX_BYTES], ()))
 
 
-class Gate:
+class Authenticator:
     """Access to some environments, at least one, by the keys of a ring.
 
     Where there is only `DEFAULT`, nobody has configured any: what requests say of environments is not

@@ -21,7 +21,7 @@ PART_BYTES = 64 * 1024
 _PLAIN = ("", "identity")
 
 
-class BodyMemory:
+class BodyBudget:
     """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
 
     As many bytes again may wait for their turn.
@@ -90,7 +90,7 @@ class Body:
         "_wire",
     )
 
-    def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyMemory) -> None:
+    def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyBudget) -> None:
         self._limit = limit
         self._memory = memory
         self._parts: list[bytes | bytearray] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 
-from cube.web.memory_budget import Unfinished
+from cube.web.memory_budget import MemoryBudget
 
 LAST_READ_BYTES = 2**20
 """So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
@@ -52,7 +52,7 @@ class Stream(IOStream):
     mark = 0
     control = 0
     _sent_before = 0
-    unfinished: Unfinished | None = None
+    unfinished: MemoryBudget | None = None
     seen: object = None
     """What `cube.web.reaper` saw last, and when it saw that first."""
     seen_at = 0.0

@@ -24,7 +24,7 @@ from cube.web.reply_head import connection_line, cors_lines, preflight, reply_he
 from cube.web.request import Reply, Request, refusal, told
 from cube.web.request_head import admit, admitted_operation, check_head, is_upgrade
 from cube.web.route import Operation, Route
-from cube.web.websocket import Talk
+from cube.web.websocket import SessionFactory
 
 if TYPE_CHECKING:
     from cube.web.service import Service
@@ -137,7 +137,9 @@ class Exchange(HTTPMessageDelegate):
             raise Unavailable("The server is stopping; nothing new is accepted.")
         return admitted_operation(self.request, self._route, self._service.access)
 
-    def _upgrade(self, start_line: RequestStartLine, route: Route, talk: Talk) -> HTTPMessageDelegate:
+    def _upgrade(
+        self, start_line: RequestStartLine, route: Route, talk: SessionFactory
+    ) -> HTTPMessageDelegate:
         if self._service.stopping:
             raise Unavailable("The server is stopping; nothing new is accepted.")
         if len(self._service.sockets) >= self._service.max_sockets:

@@ -21,7 +21,7 @@ class Holder(Protocol):
         """End it, and release what it holds, from any thread; tells whether it is a connection."""
 
 
-class Unfinished:
+class MemoryBudget:
     """Bounds what is held of what has not ended; ``held``: how many bytes that is now.
 
     Where it is over ``limit``, those that hold most are cut, and `on_cut` is told of each connection.
@@ -59,14 +59,14 @@ class Unfinished:
         return cut
 
 
-class Growing:
+class Reservation:
     """What one answer holds while it is made; `dropped` releases it once others need the room more.
 
     ``refusal``: what is raised then.
     """
 
     def __init__(
-        self, unfinished: Unfinished, dropped: Callable[[], None], refusal: Callable[[int], Overloaded]
+        self, unfinished: MemoryBudget, dropped: Callable[[], None], refusal: Callable[[int], Overloaded]
     ) -> None:
         self._unfinished = unfinished
         self._dropped = dropped

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from cube.process.metrics import MultiprocessRegistry
-from cube.web.memory_budget import Unfinished
+from cube.web.memory_budget import MemoryBudget
 from cube.web.request import Reply, Request
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -61,9 +61,9 @@ class Telemetry:
         self._connections.set_function(connections)
         return self.cut.inc
 
-    def answers(self, limit: int) -> Unfinished:
+    def answers(self, limit: int) -> MemoryBudget:
         """Bound what answers hold; connections that are cut for it are counted."""
-        return Unfinished(limit, self.cut.inc)
+        return MemoryBudget(limit, self.cut.inc)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a path of the table, or "" for an unknown one."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from cube.errors import CubeError, TooLarge
 from cube.model.environment import Scope
 from cube.web.request import Reply, Request
-from cube.web.websocket import Talk
+from cube.web.websocket import SessionFactory
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
 
@@ -64,7 +64,7 @@ class Route:
 
     path: str
     operations: Mapping[str, Operation] = field(default_factory=dict)
-    socket: Talk | None = None
+    socket: SessionFactory | None = None
     socket_summary: str = ""
     options: Callable[[Request], Reply | None] | None = None
     refuse: Callable[[CubeError, Request], Reply] | None = None

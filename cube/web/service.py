@@ -22,18 +22,18 @@ from cube.errors import CubeError, InvalidRequest
 from cube.process.threads import Condition
 from cube.settings import HttpSettings
 from cube.web.access import Access
-from cube.web.body import BodyMemory
+from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
 from cube.web.handler import Exchange
 from cube.web.http_reading import read_our_way
-from cube.web.memory_budget import Unfinished
+from cube.web.memory_budget import MemoryBudget
 from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
 from cube.web.reply_head import last_reply
 from cube.web.request import Request, make_request_id, refusal
 from cube.web.route import Route
 from cube.web.routing import RouteTable
-from cube.web.websocket import PING_SECONDS, Socket, Talk, finish_all
+from cube.web.websocket import PING_SECONDS, SessionFactory, Socket, finish_all
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Service(HTTPServerConnectionDelegate):
         on_request: Callable[[Request], None] | None = None,
         lenient: bool = False,
         proxies: Proxies | None = None,
-        answers: Unfinished | None = None,
+        answers: MemoryBudget | None = None,
     ) -> None:
         self.routes = RouteTable(routes)
         self.access = access
@@ -73,10 +73,10 @@ class Service(HTTPServerConnectionDelegate):
         self.proxies = Proxies() if proxies is None else proxies
         self.loop = asyncio.get_running_loop()
         self.http = HttpSettings() if http is None else http
-        self.bodies = BodyMemory(max(self.http.bodies_bytes, max_body_bytes))
+        self.bodies = BodyBudget(max(self.http.bodies_bytes, max_body_bytes))
         # A lone message may always come in, one that is refused for its length included.
         incoming = max(self.http.bodies_bytes, 2 * max_body_bytes + self.http.head_bytes)
-        self.unfinished = Unfinished(incoming, telemetry.cut.inc)
+        self.unfinished = MemoryBudget(incoming, telemetry.cut.inc)
         self.unread = telemetry.answers(self.http.answers_bytes) if answers is None else answers
         self.leaving = False
         self.stopping = False
@@ -115,7 +115,11 @@ class Service(HTTPServerConnectionDelegate):
         """Note that a connection is gone; its exchange has been told."""
 
     def upgrade(
-        self, connection: HTTP1Connection, start_line: RequestStartLine, request: Request, talk: Talk
+        self,
+        connection: HTTP1Connection,
+        start_line: RequestStartLine,
+        request: Request,
+        talk: SessionFactory,
     ) -> HTTPMessageDelegate:
         """Turn a request into a WebSocket.
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from cube.errors import CubeError, InvalidSettings, shown
 from cube.model.environment import Key
 from cube.settings import DaemonSettings
-from cube.web.access import Gate, KeyRing
+from cube.web.access import Authenticator, KeyRing
 from cube.web.cross_site import Hosts
 
 KEYS_SECONDS = 2.0
@@ -23,9 +23,9 @@ KEYS_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
-def refuse_exposure(settings: DaemonSettings, gate: Gate) -> None:
+def refuse_exposure(settings: DaemonSettings, authenticator: Authenticator) -> None:
     """Raise `InvalidSettings` where others could reach a daemon that asks nobody for a key."""
-    if gate.requires_keys or settings.insecure or _is_loopback(settings.host):
+    if authenticator.requires_keys or settings.insecure or _is_loopback(settings.host):
         return
     raise InvalidSettings(
         f"Got host = {shown(settings.host)}, which others can reach, and no keys; accepted are a loopback"

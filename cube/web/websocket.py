@@ -1,7 +1,7 @@
-"""WebSockets: what a daemon says on one (`Conversation`), and the plumbing under it (`Socket`).
+"""WebSockets: what a daemon says on one (`Session`), and the plumbing under it (`Socket`).
 
 A bad message is answered and the socket lives on. A message is handled before the next one is read,
-so a conversation that waits slows its client down. Only what RFC 6455 calls a failed connection
+so a session that waits slows its client down. Only what RFC 6455 calls a failed connection
 (text that is not UTF-8, broken frames), a message over twice the limit, and a lack of memory end the
 socket.
 """
@@ -26,9 +26,9 @@ from tornado.websocket import (
 from cube import json_text
 from cube.errors import CubeError, Overloaded, TooLarge
 from cube.process.logs import request_id
-from cube.web.body import BodyMemory
+from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
-from cube.web.memory_budget import Unfinished
+from cube.web.memory_budget import MemoryBudget
 from cube.web.request import Request, described
 from cube.web.websocket_frames import Frames
 
@@ -48,7 +48,7 @@ TRY_AGAIN_LATER = 1013
 _log = logging.getLogger(__name__)
 
 
-class Link(Protocol):
+class Connection(Protocol):
     """The way back to one client."""
 
     @property
@@ -68,7 +68,7 @@ class Link(Protocol):
         """Count so many bytes as held for the client to read; who holds most may be cut for it."""
 
 
-class Conversation(Protocol):
+class Session(Protocol):
     """What a daemon does with the messages of one socket."""
 
     async def receive(self, message: bytes) -> None:
@@ -81,28 +81,28 @@ class Conversation(Protocol):
         """The process stops: finish (and answer) what was accepted, begin nothing new."""
 
 
-Talk: TypeAlias = Callable[[Link], Conversation]
-"""Begins the conversation of a socket that has just opened."""
+SessionFactory: TypeAlias = Callable[[Connection], Session]
+"""Begins the session of a socket that has just opened."""
 
 
 class Host(Protocol):
     """What a socket needs of the service that it belongs to."""
 
     max_body_bytes: int
-    bodies: BodyMemory
-    unread: Unfinished
+    bodies: BodyBudget
+    unread: MemoryBudget
     sockets: set[Socket]
 
 
 class Socket(WebSocketHandler):
     """One WebSocket of a `Host`."""
 
-    def initialize(self, host: Host, opening: Request, talk: Talk) -> None:
+    def initialize(self, host: Host, opening: Request, talk: SessionFactory) -> None:
         """Take the collaborators; the socket is not open yet."""
         self.host = host
         self.opening = opening
         self.talk = talk
-        self.conversation: Conversation = _SILENCE
+        self.session: Session = _SILENCE
         self.gone = asyncio.Event()
         self._held = 0
         self._stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
@@ -119,12 +119,12 @@ class Socket(WebSocketHandler):
         return Frames(self, False, made.params) if isinstance(made, WebSocketProtocol13) else made
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Begin the conversation."""
+        """Begin the session."""
         self.set_nodelay(True)
         self._stream.enter(Phase.SOCKET)
         request_id.set(self.opening.id)
         self.host.sockets.add(self)
-        self.conversation = self.talk(_Link(self))
+        self.session = self.talk(_Link(self))
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand a message over; whatever comes of it, the socket lives on."""
@@ -165,34 +165,34 @@ class Socket(WebSocketHandler):
             self.close(TRY_AGAIN_LATER, "too many messages wait")
             return
         try:
-            await self.conversation.receive(content)
+            await self.session.receive(content)
         finally:
             bodies.give_back(len(content))
 
     def on_close(self) -> None:
-        """End the conversation."""
+        """End the session."""
         self.host.sockets.discard(self)
         self.gone.set()
-        self.conversation.closed()
+        self.session.closed()
         if self._stream.phase is Phase.SOCKET:  # else messages may still be in it that came as a whole
             self._stream.forget()
 
     async def send(self, value: Any) -> None:
-        """Send one JSON value; see `Link.send`."""
+        """Send one JSON value; see `Connection.send`."""
         try:
             await self.write_message(json_text.encode(value))
         except WebSocketClosedError:
             _log.debug("request %s: the client left before an answer", self.opening.id)
 
     async def fail(self, error: BaseException, **details: Any) -> None:
-        """Send an error; see `Link.fail`."""
+        """Send an error; see `Connection.fail`."""
         if not isinstance(error, CubeError):
             _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
         await self.send({**described(error, self.opening.id), **details})
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
-        """Count bytes as held; see `Link.holding`."""
+        """Count bytes as held; see `Connection.holding`."""
         self._hold(size)
         try:
             yield
@@ -205,24 +205,24 @@ class Socket(WebSocketHandler):
 
     def revoke(self) -> None:
         """End the socket of a caller who may not call any more; what it still sends is not heard."""
-        self.conversation.closed()
-        self.conversation = _SILENCE
+        self.session.closed()
+        self.session = _SILENCE
         self.close(POLICY_VIOLATION, "the key was revoked")
 
     def abort(self) -> None:
         """Close without waiting for the client."""
         self._stream.close()
 
-    async def finish_conversation(self) -> None:
+    async def finish_session(self) -> None:
         """Finish what was accepted, then say goodbye."""
         try:
-            await self.conversation.finish()
+            await self.session.finish()
         finally:
             self.close(GOING_AWAY, "the server stops")
 
 
 class _Silence:
-    """The conversation of a socket that has not opened."""
+    """The session of a socket that has not opened."""
 
     async def receive(self, message: bytes) -> None:
         """Hear nothing."""
@@ -238,7 +238,7 @@ _SILENCE = _Silence()
 
 
 class _Link:
-    """A socket as its conversation sees it."""
+    """A socket as its session sees it."""
 
     __slots__ = ("_socket",)
 
@@ -260,13 +260,13 @@ class _Link:
 
 
 async def finish_all(sockets: set[Socket]) -> None:
-    """Finish every conversation, all at once, and close the sockets."""
+    """Finish every session, all at once, and close the sockets."""
     results = await asyncio.gather(
-        *(socket.finish_conversation() for socket in list(sockets)), return_exceptions=True
+        *(socket.finish_session() for socket in list(sockets)), return_exceptions=True
     )
     for result in results:
         if isinstance(result, Exception):
-            _log.error("a conversation could not be finished", exc_info=result)
+            _log.error("a session could not be finished", exc_info=result)
     farewells = asyncio.gather(*(socket.gone.wait() for socket in list(sockets)))
     with suppress(TimeoutError):
         async with asyncio.timeout(GOODBYE_SECONDS):

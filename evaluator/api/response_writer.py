@@ -19,7 +19,7 @@ from cube.model.metric import Group
 from cube.model.span import Span
 from cube.model.tier import Tier
 from cube.store.find import Found
-from cube.web import Growing, Unfinished
+from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series
 from evaluator.query.limits import AnswerDropped, LimitExceeded
 
@@ -70,12 +70,12 @@ class ResponseWriter:
     would add to them raises `AnswerDropped`. ``frame``: what a client is shown of a row, unless as it is.
     """
 
-    def __init__(self, limit: int, answers: Unfinished, frame: Frame | None = None) -> None:
+    def __init__(self, limit: int, answers: MemoryBudget, frame: Frame | None = None) -> None:
         self.rows: list[bytes] = []
         self._size = AnswerSize(limit)
         self._frame = frame
         self._unreported = 0
-        self._growing = Growing(answers, self._drop, AnswerDropped)
+        self._growing = Reservation(answers, self._drop, AnswerDropped)
         self._give_up: Callable[[], object] | None = None
 
     def __enter__(self) -> ResponseWriter:

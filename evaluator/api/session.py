@@ -16,7 +16,7 @@ from cube.errors import InvalidRequest, Overloaded, Unavailable
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
-from cube.web import Link
+from cube.web import Connection
 from evaluator.api.response_writer import ResponseWriter, event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.scheduling.send_queue import SendQueue
@@ -40,8 +40,10 @@ class QuerySession:
     sent. ``send_queue``: shared by all sockets. The socket's end is theirs.
     """
 
-    def __init__(self, handler: SocketHandler, limit: int, send_queue: SendQueue, link: Link) -> None:
-        self.link: Final = link
+    def __init__(
+        self, handler: SocketHandler, limit: int, send_queue: SendQueue, connection: Connection
+    ) -> None:
+        self.connection: Final = connection
         self.send_queue: Final = send_queue
         self.answers: Final = asyncio.Semaphore(ANSWERS)
         self._handler = handler
@@ -105,7 +107,7 @@ class QuerySession:
 
     async def _run(self, raw: dict[str, Any], responder: Responder) -> None:
         try:
-            service = self._handler.services.of(self.link.request.admitted)
+            service = self._handler.services.of(self.connection.request.admitted)
             await self._handler.answer(raw, service, responder)
         except Exception as error:
             await responder.fail(error)
@@ -119,11 +121,11 @@ class _Running(NamedTuple):
 class Responder:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_id", "_link", "session")
+    __slots__ = ("_connection", "_id", "session")
 
     def __init__(self, session: QuerySession, id: Any) -> None:
         self.session: Final = session
-        self._link = session.link
+        self._connection = session.connection
         self._id = id
 
     @property
@@ -143,37 +145,37 @@ class Responder:
 
     async def send(self, row: Mapping[str, Any]) -> None:
         """Send one object; waits for a slow reader."""
-        await self._link.send(self.framed(row))
+        await self._connection.send(self.framed(row))
 
     async def send_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Send some objects, taking turns with all others who send."""
-        with self._link.holding(ROW_BYTES * len(rows)):
+        with self._connection.holding(ROW_BYTES * len(rows)):
             await self._send_some(map(self.framed, rows))
 
     async def send_written(self, writer: ResponseWriter) -> None:
         """Send an answer whose objects are framed already; meanwhile it is held for the client to read."""
         writer.complete()
         writer.release()
-        with self._link.holding(writer.size):
+        with self._connection.holding(writer.size):
             await self._send_some(map(msgspec.Raw, writer.rows))
 
     async def send_list(self, name: str, values: list[Any]) -> None:
         """Send an array; with an id, as ``name`` beside it."""
-        await self._link.send({name: values, "id": self._id} if self.has_id else values)
+        await self._connection.send({name: values, "id": self._id} if self.has_id else values)
 
     async def end(self) -> None:
         """Say that nothing more comes: null where there is no id to say it of."""
-        await self._link.send({"id": self._id, "end": True} if self.has_id else None)
+        await self._connection.send({"id": self._id, "end": True} if self.has_id else None)
 
     async def fail(self, error: Exception) -> None:
         """Send an error."""
-        await self._link.fail(error, **({"id": self._id} if self.has_id else {}))
+        await self._connection.fail(error, **({"id": self._id} if self.has_id else {}))
 
     async def _send_some(self, values: Iterable[Any]) -> None:
         for number, value in enumerate(values):
             if number % SENT_TOGETHER == 0:
                 await self.session.send_queue.next()
-            await self._link.send(value)
+            await self._connection.send(value)
 
 
 class SocketHandler(ABC):

@@ -38,7 +38,7 @@ from cube.model.event import ABSENT, EventId
 from cube.model.horizon import Horizon
 from cube.model.origin import OriginPattern
 from cube.store.sqlite import SqliteStore, open_store
-from cube.web import Gate, KeyRing, Reply, Request, Server, Service, Telemetry, with_standard_routes
+from cube.web import Authenticator, KeyRing, Reply, Request, Server, Service, Telemetry, with_standard_routes
 from cube.web.handler import LINGER_BYTES
 from tests.contract.builders import rows
 from tests.web_client import Answer, ask, connection, head
@@ -161,7 +161,7 @@ async def staged(
         )
         for name, store in stores.items()
     }
-    gate = Gate(environments, KeyRing(keys))
+    gate = Authenticator(environments, KeyRing(keys))
     context = DialectContext(
         gate,
         intakes,

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cube.web import Operation, Reply, Request, Route, Server, Service, Telemetry
-from tests.gates import open_gate
+from tests.authenticators import open_authenticator
 from tests.web_client import connection
 
 
@@ -21,7 +21,7 @@ async def told(request: Request) -> Reply:
 async def serving(*, lenient: bool) -> AsyncIterator[int]:
     service = Service(
         [Route("/", {"POST": Operation(told, "The headers.", body={})})],
-        access=open_gate(),
+        access=open_authenticator(),
         telemetry=Telemetry(CollectorRegistry()),
         max_body_bytes=1_000,
         max_sockets=1,

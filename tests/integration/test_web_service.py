@@ -27,8 +27,8 @@ from cube.errors import (
     Unavailable,
 )
 from cube.web import (
-    Gate,
-    Link,
+    Authenticator,
+    Connection,
     Operation,
     Reply,
     Request,
@@ -39,7 +39,7 @@ from cube.web import (
     with_standard_routes,
 )
 from cube.web.handler import LINGER_BYTES
-from tests.gates import open_gate
+from tests.authenticators import open_authenticator
 from tests.web_client import HANDSHAKE, Answer, ask, connection, head
 
 LIMIT = 1_000
@@ -60,8 +60,8 @@ ERRORS: dict[str, tuple[Exception, int]] = {
 class Echo:
     """Sends every message back; ``bad`` and ``fault`` are errors, ``wait`` waits until it is released."""
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.is_closed = asyncio.Event()
         self.is_finished = False
 
@@ -70,20 +70,20 @@ class Echo:
             raise InvalidRequest("It is bad.", id=7)
         if message == b"fault":
             raise ValueError("a secret")
-        await self.link.send({"got": message.decode()})
+        await self.connection.send({"got": message.decode()})
 
     def closed(self) -> None:
         self.is_closed.set()
 
     async def finish(self) -> None:
         self.is_finished = True
-        await self.link.send("finished")
+        await self.connection.send("finished")
 
 
 class Stage:
     """A service that runs, with what its operations share."""
 
-    def __init__(self, access: Gate, max_sockets: int) -> None:
+    def __init__(self, access: Authenticator, max_sockets: int) -> None:
         self.ready: CubeError | None = None
         self.entered = asyncio.Event()
         self.let_go = asyncio.Event()
@@ -136,8 +136,8 @@ class Stage:
             raise
         return Reply()
 
-    def echo(self, link: Link) -> Echo:
-        self.echoes.append(Echo(link))
+    def echo(self, connection: Connection) -> Echo:
+        self.echoes.append(Echo(connection))
         return self.echoes[-1]
 
     async def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
@@ -155,7 +155,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(*origins: str, max_sockets: int = 10) -> AsyncIterator[Stage]:
-    stage = Stage(open_gate(*origins), max_sockets)
+    stage = Stage(open_authenticator(*origins), max_sockets)
     try:
         yield stage
     finally:

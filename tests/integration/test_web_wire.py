@@ -11,7 +11,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cube.model.environment import DEFAULT, Environment, Scope
-from cube.web import Gate, KeyRing, Link, Operation, Reply, Request, Route, Server, Service, Telemetry
+from cube.web import (
+    Authenticator,
+    Connection,
+    KeyRing,
+    Operation,
+    Reply,
+    Request,
+    Route,
+    Server,
+    Service,
+    Telemetry,
+)
 from cube.web.cross_site import Hosts
 from cube.web.http_reading import IGNORED_BYTES, LINE_BYTES
 from tests.web_client import HANDSHAKE, Answer, connection
@@ -33,10 +44,10 @@ async def told(request: Request) -> Reply:
 
 class Silent:
     async def receive(self, message: bytes) -> None:
-        await self.link.send(message.decode())
+        await self.connection.send(message.decode())
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
     def closed(self) -> None:
         return
@@ -56,7 +67,7 @@ async def port() -> AsyncIterator[int]:
             Route("/", {"GET": operation}),
             Route("/echo", {}, socket=Silent),
         ],
-        access=Gate((Environment(DEFAULT, "test"),), KeyRing(), Hosts(("*",))),
+        access=Authenticator((Environment(DEFAULT, "test"),), KeyRing(), Hosts(("*",))),
         telemetry=Telemetry(CollectorRegistry()),
         max_body_bytes=LIMIT,
         max_sockets=10,

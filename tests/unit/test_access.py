@@ -9,7 +9,7 @@ from tornado.httputil import HTTPHeaders
 
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
 from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
-from cube.web import Gate, KeyRing, standard_credentials
+from cube.web import Authenticator, KeyRing, standard_credentials
 
 DEV, PROD = Environment("dev", "cube_dev"), Environment("prod", "cube_prod")
 OPEN = Environment("dev", "cube_dev", open=True)
@@ -17,8 +17,8 @@ WRITER = Key("writer", digest("w"), "prod", frozenset({Scope.WRITE}))
 READER = Key("reader", digest("r"), "prod", frozenset({Scope.READ}), frozenset({"a"}))
 
 
-def gate(*environments: Environment, keys: tuple[Key, ...] = ()) -> Gate:
-    return Gate(environments, KeyRing(keys))
+def authenticator(*environments: Environment, keys: tuple[Key, ...] = ()) -> Authenticator:
+    return Authenticator(environments, KeyRing(keys))
 
 
 def told(*keys: str, environment: str | None = None) -> Credentials:
@@ -26,28 +26,28 @@ def told(*keys: str, environment: str | None = None) -> Credentials:
 
 
 def test_without_keys_anybody_may_do_anything_in_the_only_environment() -> None:
-    assert gate(DEV).admit(told(), Scope.WRITE) == Caller(DEV)
-    assert gate(DEV).admit(told("some"), Scope.READ) == Caller(DEV)
-    assert gate(DEV).admit(told(environment="staging"), Scope.READ) == Caller(DEV)
+    assert authenticator(DEV).admit(told(), Scope.WRITE) == Caller(DEV)
+    assert authenticator(DEV).admit(told("some"), Scope.READ) == Caller(DEV)
+    assert authenticator(DEV).admit(told(environment="staging"), Scope.READ) == Caller(DEV)
 
 
 def test_without_keys_an_environment_that_is_named_is_taken() -> None:
-    assert gate(OPEN, PROD).admit(told(environment="prod"), Scope.WRITE) == Caller(PROD)
-    assert gate(OPEN, PROD).admit(told(), Scope.WRITE) == Caller(OPEN)
+    assert authenticator(OPEN, PROD).admit(told(environment="prod"), Scope.WRITE) == Caller(PROD)
+    assert authenticator(OPEN, PROD).admit(told(), Scope.WRITE) == Caller(OPEN)
 
 
 def test_several_environments_without_keys_or_an_open_one_are_refused_at_the_start() -> None:
     with pytest.raises(InvalidSettings, match="dev, prod have no keys"):
-        gate(DEV, PROD)
+        authenticator(DEV, PROD)
 
 
 def test_with_keys_a_request_without_one_is_refused() -> None:
     with pytest.raises(Unauthenticated, match="A key is needed"):
-        gate(DEV, PROD, keys=(WRITER,)).admit(told(), Scope.WRITE)
+        authenticator(DEV, PROD, keys=(WRITER,)).admit(told(), Scope.WRITE)
 
 
 def test_with_keys_a_request_without_one_goes_to_the_open_environment_and_to_no_other() -> None:
-    mixed = gate(OPEN, PROD, keys=(WRITER,))
+    mixed = authenticator(OPEN, PROD, keys=(WRITER,))
     assert mixed.admit(told(), Scope.WRITE) == Caller(OPEN)
     assert mixed.admit(told(environment="dev"), Scope.WRITE) == Caller(OPEN)
     with pytest.raises(Unauthenticated, match='"prod" needs a key'):
@@ -56,11 +56,11 @@ def test_with_keys_a_request_without_one_goes_to_the_open_environment_and_to_no_
 
 def test_an_unknown_key_is_refused_even_where_an_environment_is_open() -> None:
     with pytest.raises(Unauthenticated, match="not known"):
-        gate(OPEN, PROD, keys=(WRITER,)).admit(told("x"), Scope.WRITE)
+        authenticator(OPEN, PROD, keys=(WRITER,)).admit(told("x"), Scope.WRITE)
 
 
 def test_a_key_leads_to_its_environment() -> None:
-    assert gate(DEV, PROD, keys=(WRITER,)).admit(told("w"), Scope.WRITE) == Caller(PROD, WRITER)
+    assert authenticator(DEV, PROD, keys=(WRITER,)).admit(told("w"), Scope.WRITE) == Caller(PROD, WRITER)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_a_key_leads_to_its_environment() -> None:
 )
 def test_a_key_that_may_not_is_refused(credentials: Credentials, scope: Scope, sentence: str) -> None:
     with pytest.raises(AccessDenied, match=sentence) as refused:
-        gate(DEV, PROD, keys=(WRITER, READER)).admit(credentials, scope)
+        authenticator(DEV, PROD, keys=(WRITER, READER)).admit(credentials, scope)
     assert not isinstance(refused.value, Unauthenticated)
 
 
 def test_a_key_of_an_environment_that_is_not_there_is_unknown() -> None:
     with pytest.raises(Unauthenticated):
-        gate(DEV, keys=(WRITER,)).admit(told("w"), Scope.WRITE)
+        authenticator(DEV, keys=(WRITER,)).admit(told("w"), Scope.WRITE)
 
 
 def test_a_key_for_some_types_refuses_the_others() -> None:
@@ -93,13 +93,13 @@ def test_where_no_environments_are_configured_what_requests_say_of_them_is_not_h
     alone = Environment(DEFAULT, "cube")
     key = Key("writer", digest("w"), DEFAULT)
     said = Credentials(frozenset({"w"}), frozenset({"production", "staging"}))
-    assert gate(alone, keys=(key,)).admit(said, Scope.WRITE) == Caller(alone, key)
+    assert authenticator(alone, keys=(key,)).admit(said, Scope.WRITE) == Caller(alone, key)
 
 
 def test_a_revoked_key_counts_no_more_and_the_last_one_opens_nothing() -> None:
     ring = KeyRing()
     ring.replace([WRITER])
-    entry = Gate((PROD,), ring)
+    entry = Authenticator((PROD,), ring)
     caller = entry.admit(told("w"), Scope.WRITE)
     assert entry.admits(caller)
     ring.replace([])
@@ -110,7 +110,7 @@ def test_a_revoked_key_counts_no_more_and_the_last_one_opens_nothing() -> None:
 
 def test_who_came_before_there_were_keys_is_admitted_no_more() -> None:
     ring = KeyRing()
-    entry = Gate((PROD,), ring)
+    entry = Authenticator((PROD,), ring)
     caller = entry.admit(told(), Scope.READ)
     assert entry.admits(caller)
     ring.replace([WRITER])

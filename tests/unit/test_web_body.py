@@ -12,7 +12,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
-from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyMemory
+from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyBudget
 from cube.web.request import UnsupportedEncoding
 from cube.web.zstd_frame import zstd
 
@@ -20,7 +20,7 @@ LIMIT = 1_000
 
 
 def body(headers: dict[str, str], *parts: bytes) -> bytes:
-    memory = BodyMemory(10 * LIMIT)
+    memory = BodyBudget(10 * LIMIT)
     reading = Body(HTTPHeaders(headers), LIMIT, memory)
     for part in parts:
         reading.add(part)
@@ -48,7 +48,7 @@ def test_the_limit_itself_is_accepted() -> None:
 
 def test_an_announced_length_over_the_limit_is_refused_at_once() -> None:
     with pytest.raises(TooLarge):
-        Body(HTTPHeaders({"Content-Length": str(LIMIT + 1)}), LIMIT, BodyMemory(LIMIT))
+        Body(HTTPHeaders({"Content-Length": str(LIMIT + 1)}), LIMIT, BodyBudget(LIMIT))
 
 
 def test_a_body_that_grows_over_the_limit_is_refused() -> None:
@@ -91,7 +91,7 @@ def test_the_bytes_on_the_wire_are_bounded_as_well() -> None:
         gzipped(*(named[place : place + 4096] for place in range(0, len(named), 4096)))
     headers = {"Content-Encoding": "gzip", "Content-Length": str(LIMIT + WIRE_BYTES + 1)}
     with pytest.raises(TooLarge):
-        Body(HTTPHeaders(headers), LIMIT, BodyMemory(LIMIT))
+        Body(HTTPHeaders(headers), LIMIT, BodyBudget(LIMIT))
 
 
 def test_members_are_bounded() -> None:
@@ -103,7 +103,7 @@ def test_members_are_bounded() -> None:
 
 def test_many_small_parts_hold_little_more_than_their_bytes() -> None:
     """A body in chunks of one byte must not cost fifty times its length."""
-    reading = Body(HTTPHeaders(), 10**6, BodyMemory(10**6))
+    reading = Body(HTTPHeaders(), 10**6, BodyBudget(10**6))
     tracemalloc.start()
     for _ in range(30_000):
         reading.add(b"x")
@@ -116,7 +116,7 @@ def test_many_small_parts_hold_little_more_than_their_bytes() -> None:
 @pytest.mark.parametrize("name", ["br", "snappy", "gzip, gzip"])
 def test_another_encoding_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedEncoding):
-        Body(HTTPHeaders({"Content-Encoding": name}), LIMIT, BodyMemory(LIMIT))
+        Body(HTTPHeaders({"Content-Encoding": name}), LIMIT, BodyBudget(LIMIT))
 
 
 def bare_deflate(content: bytes) -> bytes:
@@ -175,7 +175,7 @@ def test_the_window_of_zstd_is_bounded_and_counts_until_the_body_is_complete() -
     content = wide.compress(b"hello") + wide.flush()
     with pytest.raises(InvalidRequest, match="cannot be inflated"):
         body({"Content-Encoding": "zstd"}, content)
-    memory = BodyMemory(10 * LIMIT)
+    memory = BodyBudget(10 * LIMIT)
     reading = Body(HTTPHeaders({"Content-Encoding": "zstd"}), LIMIT, memory)
     reading.add(zstd.compress(b"x" * LIMIT))
     assert memory.held == 2 * LIMIT
@@ -188,7 +188,7 @@ def test_identity_is_no_encoding() -> None:
 
 
 def test_all_bodies_together_hold_no_more_than_their_bound() -> None:
-    memory = BodyMemory(LIMIT)
+    memory = BodyBudget(LIMIT)
     first, second = Body(HTTPHeaders(), LIMIT, memory), Body(HTTPHeaders(), LIMIT, memory)
     first.add(b"x" * 600)
     second.add(b"x" * 400)
@@ -200,7 +200,7 @@ def test_all_bodies_together_hold_no_more_than_their_bound() -> None:
 
 
 async def test_a_message_waits_for_its_turn() -> None:
-    memory = BodyMemory(LIMIT)
+    memory = BodyBudget(LIMIT)
     await memory.take_in_turn(600)
     waiting = asyncio.create_task(memory.take_in_turn(500))
     await asyncio.sleep(0)
@@ -211,7 +211,7 @@ async def test_a_message_waits_for_its_turn() -> None:
 
 
 async def test_messages_wait_for_their_turn_but_not_without_bound() -> None:
-    memory = BodyMemory(100)
+    memory = BodyBudget(100)
     memory.take(80)
     first = asyncio.create_task(memory.take_in_turn(60))
     await asyncio.sleep(0)

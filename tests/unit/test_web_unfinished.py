@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cube.web.memory_budget import Unfinished
+from cube.web.memory_budget import MemoryBudget
 
 
 class Holder:
@@ -17,7 +17,7 @@ class Holder:
 
 
 def test_what_is_held_is_what_all_hold_now() -> None:
-    unfinished = Unfinished(100, lambda: None)
+    unfinished = MemoryBudget(100, lambda: None)
     one, other = Holder(), Holder()
     unfinished.hold(one, 40)
     unfinished.hold(other, 40)
@@ -31,7 +31,7 @@ def test_what_is_held_is_what_all_hold_now() -> None:
 
 def test_over_the_limit_the_largest_is_cut() -> None:
     cuts: list[None] = []
-    unfinished = Unfinished(100, lambda: cuts.append(None))
+    unfinished = MemoryBudget(100, lambda: cuts.append(None))
     holders = small, large, last = Holder(), Holder(), Holder()
     for holder, size in zip(holders, (20, 60, 30), strict=True):
         unfinished.hold(holder, size)
@@ -41,7 +41,7 @@ def test_over_the_limit_the_largest_is_cut() -> None:
 
 
 def test_as_many_are_cut_as_must_be() -> None:
-    unfinished = Unfinished(100, lambda: None)
+    unfinished = MemoryBudget(100, lambda: None)
     holders = [Holder() for _ in range(4)]
     for holder in holders[:3]:
         unfinished.hold(holder, 30)

@@ -14,7 +14,7 @@ from collector.instrumentation import DatagramFigures
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.process.listening import address, open_datagrams, turn_away
-from cube.web import Gate
+from cube.web import Authenticator
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
@@ -36,14 +36,14 @@ class Datagrams(asyncio.DatagramProtocol):
     def __init__(
         self,
         intakes: Intakes,
-        gate: Gate,
+        authenticator: Authenticator,
         read: Read,
         figures: DatagramFigures,
         *,
         trusted: bool,
     ) -> None:
         self._intakes = intakes
-        self._gate = gate
+        self._authenticator = authenticator
         self._trusted = trusted
         self._read = read
         self._figures = figures
@@ -70,9 +70,9 @@ class Datagrams(asyncio.DatagramProtocol):
         _log.debug("UDP: %s", exc)
 
     def _intake(self) -> Intake | None:
-        if self._gate.requires_keys and not self._trusted:
+        if self._authenticator.requires_keys and not self._trusted:
             return None
-        environment = self._gate.keyless
+        environment = self._authenticator.keyless
         return None if environment is None else self._intakes[environment.name]
 
     def _offer(self, intake: Intake, batch: Batch) -> None:

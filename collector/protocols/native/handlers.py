@@ -13,7 +13,7 @@ from collector.ingest.intake import Intake, Intakes
 from cube.errors import AccessDenied, CubeError, Unavailable
 from cube.model.environment import Caller
 from cube.model.event import ABSENT
-from cube.web import Link, Reply, Request
+from cube.web import Connection, Reply, Request
 
 WINDOW = 1_000
 """Messages of one socket that may wait for the store; then the next one is not read."""
@@ -74,14 +74,14 @@ class EventFeed:
         limits: Limits,
         clock: Callable[[], int],
         decoding: Decoding,
-        link: Link,
+        connection: Connection,
     ) -> None:
         self._decoding = decoding
-        self._caller = link.request.admitted
+        self._caller = connection.request.admitted
         self._intake = intakes[self._caller.environment.name]
         self._limits = limits
         self._clock = clock
-        self._link = link
+        self._connection = connection
         self._waiting = 0
         self._waiting_bytes = 0
         self._answers: set[asyncio.Task[None]] = set()
@@ -100,7 +100,7 @@ class EventFeed:
             _check_types(read.batch, self._caller, self._intake)
             stored = self._offer(read.batch)
         except CubeError as error:
-            await self._link.fail(error, **_echo(read.ack))
+            await self._connection.fail(error, **_echo(read.ack))
             return
         self._waiting += 1
         self._waiting_bytes += len(message)
@@ -150,15 +150,15 @@ class EventFeed:
         error = settled.exception()
         try:
             if error is not None:
-                await self._link.fail(
+                await self._connection.fail(
                     error, **{key: ack for key, ack in acknowledged.items() if key == "ack"}
                 )
             elif not acknowledged:
                 return
             elif settled.result():
-                await self._link.send({**acknowledged, "spooled": True})
+                await self._connection.send({**acknowledged, "spooled": True})
             else:
-                await self._link.send(acknowledged)
+                await self._connection.send(acknowledged)
         finally:
             self._answered()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cube.model.environment import DEFAULT, Environment
 from cube.model.origin import OriginPattern
-from cube.web import Gate, KeyRing
+from cube.web import Authenticator, KeyRing
 
 
-def open_gate(*origins: str) -> Gate:
+def open_authenticator(*origins: str) -> Authenticator:
     """Access for everybody to one environment, whose pages are of these origins."""
     patterns = tuple(pattern for origin in origins for pattern in OriginPattern.parse_all(origin))
-    return Gate((Environment(DEFAULT, "test", patterns),), KeyRing())
+    return Authenticator((Environment(DEFAULT, "test", patterns),), KeyRing())
