@@ -5,48 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
 
 from collector.protocols.shared.dialect import Draft, Rejection, RequestContext, Translation
-from collector.protocols.tracardi.common import common_parts
-from collector.protocols.tracardi.payload import InvalidPayload, Payload, TrackedEvent
+from collector.protocols.shared.values import doubled
+from collector.protocols.tracardi.payload import InvalidPayload, TrackedEvent, TrackPayload
 from cube import json_text
-from cube.errors import InvalidRequest
+from cube.errors import InvalidEvent, InvalidRequest
 from cube.model import instant
-from cube.model.event import ABSENT
+from cube.model.event import ABSENT, MAX_DATA_DEPTH, Event
 from cube.web import Reply, Request
 
+SECRETS: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api_key"}
+)
+"""Names, in small letters, of what is never stored of a request."""
+
+_HEADERS = ("User-Agent", "Referer", "Origin", "Accept-Language", "X-Timestamp")
 _PROFILES = UUID("7f0c3a52-5f0e-5d52-9d0b-3a2f0b6c9e41")
 _PROFILE = "profile"  # what the state keeps, by the session's id
 
 
-def translated(payload: Payload, request: Request, context: RequestContext) -> Translation:
+def translated(payload: TrackPayload, request: Request, context: RequestContext) -> Translation:
     """Return the events of a payload as drafts, and the reply with the ids of profile and session."""
     profile = _profile_id(payload, context)
     debugging = payload.options.get("debugger") is True
-    common, unfit = common_parts(payload, profile, request, context)
-    moments = _Moments(payload.times, _sent(request), context.now)
-    drafts = [_draft(event, common, moments, debugging) for event in payload.events]
-    session = None if payload.session is None else payload.session["id"]
-    told = _Told(
+    common, unfit = _common_parts(payload, profile, request, context)
+    times = _EventTimes(payload.times, _sent(request), context.now)
+    drafts = [_draft(event, common, times, debugging) for event in payload.events]
+    rejections = [Rejection(error.message, raw) for error, raw in payload.wrong]
+    if payload.events:
+        rejections += unfit
+    outcome = _Outcome(
         profile,
-        session,
+        None if payload.session is None else payload.session["id"],
         tuple(str(draft.id) for draft in drafts) if debugging else (),
         len(payload.events) + len(payload.wrong),
         tuple(error for error, _ in payload.wrong),
         len(unfit) if payload.events else 0,
     )
-    rejections = [Rejection(error.message, raw) for error, raw in payload.wrong]
-    if payload.events:
-        rejections += unfit
     if not payload.wants("saveEvent", "saveEvents"):
-        reply = _reply(told, rejections)
+        reply = _reply(outcome, rejections)
         return Translation((), lambda _: reply)
-    return Translation(drafts, partial(_reply, told), rejections)
+    return Translation(drafts, partial(_reply, outcome), rejections)
 
 
-def _profile_id(payload: Payload, context: RequestContext) -> str | None:
+def _profile_id(payload: TrackPayload, context: RequestContext) -> str | None:
     """Return the id of the visitor's profile; the same for all that one session sends.
 
     It is that handed over from another domain, else the one given, else the one that the session had
@@ -67,7 +72,7 @@ def _profile_id(payload: Payload, context: RequestContext) -> str | None:
     return str(tied or uuid5(_PROFILES, json_text.storable(f"{context.environment}/{session}")))
 
 
-def _handed_over(payload: Payload) -> str | None:
+def _handed_over(payload: TrackPayload) -> str | None:
     """Return ``context.tracardi.pass.profile``, which a link from another domain carried."""
     value: Any = payload.context
     for name in ("tracardi", "pass", "profile"):
@@ -75,8 +80,71 @@ def _handed_over(payload: Payload) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
+def _common_parts(
+    payload: TrackPayload, profile: str | None, request: Request, context: RequestContext
+) -> tuple[dict[str, Any], list[Rejection]]:
+    """Return what the data of all events of a payload has, without what is empty.
+
+    A part with a value that no event may have (``NaN``) is left out, but for its id, and rejected alone:
+    it costs no event.
+    """
+    parts = {"properties": payload.properties, "options": payload.options, "metadata": payload.metadata}
+    person = _entity(payload.profile, payload.wants("saveProfile"))
+    common: dict[str, Any] = {
+        # Where the source is a key, it is stored by the name of the key.
+        "source": payload.source if context.key is None else {**payload.source, "id": context.key},
+        "session": _entity(payload.session, payload.wants("saveSession")),
+        "profile": {**person, "id": profile} if profile is not None else {},
+        "device": payload.device,
+        "context": payload.context,
+        "request": _request(payload.request, request),
+        "payload": {name: part for name, part in parts.items() if part},
+    }
+    fit: dict[str, Any] = {}
+    rejections: list[Rejection] = []
+    for name, part in common.items():
+        data = doubled({name: part}) if part else {}
+        reason = _reason(data)
+        if reason is not None:
+            rejections.append(Rejection(reason, {name: part}))
+            data = {name: {"id": part["id"]}} if "id" in part else {}
+        if _reason(data) is None:
+            fit |= data
+    return fit, rejections
+
+
+def _reason(data: Mapping[str, Any]) -> str | None:
+    """Return why no event may have some data; None where one may."""
+    try:
+        Event.parse({"type": "part", "data": data}, now=0)
+    except InvalidEvent as error:
+        return error.message
+    return None
+
+
+def _entity(entity: Mapping[str, Any] | None, whole: bool) -> Mapping[str, Any]:
+    return {} if entity is None else entity if whole else {"id": entity["id"]}
+
+
+def _request(given: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    """Return what the client says of its request, and with it what the request itself says."""
+    cleaned: dict[str, Any] = _without_secrets(given, MAX_DATA_DEPTH)
+    headers = {name.lower(): request.headers[name] for name in _HEADERS if name in request.headers}
+    own = cleaned.get("headers", {})
+    return {**cleaned, "headers": {**headers, **own}} if headers and isinstance(own, dict) else cleaned
+
+
+def _without_secrets(value: Any, depth: int) -> Any:
+    if depth < 0:  # the event is rejected for that
+        return value
+    if isinstance(value, Mapping):
+        kept = ((name, item) for name, item in value.items() if name.lower() not in SECRETS)
+        return {name: _without_secrets(item, depth - 1) for name, item in kept}
+    return [_without_secrets(item, depth - 1) for item in value] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class _EventTimes:
     """When all events of a request happened, as its payload says; when it was sent; when it arrived."""
 
     payload: Mapping[str, int]
@@ -85,14 +153,12 @@ class _Moments:
 
     def of(self, event: TrackedEvent) -> Any:
         """Return when an event happened; `ABSENT` where neither it nor its payload says so."""
-        times = (event.times.get("insert"), event.times.get("create"))
-        given = (*times, self.payload.get("insert"), self.payload.get("create"))
+        given = (times.get(name) for times in (event.times, self.payload) for name in ("insert", "create"))
         return next((time for time in given if time is not None), ABSENT)
 
-    def shown(self, event: TrackedEvent) -> Mapping[str, str]:
+    def all_of(self, event: TrackedEvent) -> Mapping[str, str]:
         """Return the times that stand in an event's data."""
-        sent = {} if self.sent is None else {"sent": self.sent}
-        times = {**event.times, **sent}
+        times = dict(event.times) if self.sent is None else {**event.times, "sent": self.sent}
         if times or self.of(event) is not ABSENT:
             times["received"] = self.received
         return {name: instant.format(time) for name, time in times.items()}
@@ -106,30 +172,24 @@ def _sent(request: Request) -> int | None:
         return None
 
 
-def _draft(event: TrackedEvent, common: Mapping[str, Any], moments: _Moments, debugging: bool) -> Draft:
+def _draft(event: TrackedEvent, common: Mapping[str, Any], times: _EventTimes, debugging: bool) -> Draft:
     own: dict[str, Any] = {
         "properties": event.properties,
         "context": event.context,
         "tags": event.tags,
         "options": event.options,
-        "time": moments.shown(event),
+        "time": times.all_of(event),
         **event.statuses,
     }
-    data: dict[str, Any] = {"type": event.type, **common}
-    data.update({name: part for name, part in own.items() if part})
+    data = {"type": event.type, **common, **{name: part for name, part in own.items() if part}}
     if "context" in common and event.context:
         data["context"] = {**common["context"], **data["context"]}
-    return Draft(
-        event.type,
-        moments.of(event),
-        event.id or (str(uuid4()) if debugging else ABSENT),
-        data,
-        source=event.raw,
-    )
+    id = event.id or (str(uuid4()) if debugging else ABSENT)
+    return Draft(event.type, times.of(event), id, data, source=event.raw)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Outcome:
     """What the reply to a payload tells, beside what became of its ``count`` events.
 
     ``unfit``: how many rejections are not of events, but of what they have in common.
@@ -143,28 +203,23 @@ class _Told:
     unfit: int
 
 
-def _reply(told: _Told, rejections: Sequence[Rejection]) -> Reply:
-    if not told.count:
+def _reply(outcome: _Outcome, rejections: Sequence[Rejection]) -> Reply:
+    if not outcome.count:
         return Reply(b"null")
-    if len(rejections) - told.unfit == told.count:
-        return _refused(told, rejections)
+    if len(rejections) - outcome.unfit == outcome.count:  # none of the events is stored
+        if outcome.wrong:
+            return Reply.json({"detail": [error.problem for error in outcome.wrong]}, 422)
+        return Reply.json({"detail": f"Validation failed with error: {rejections[0].reason}"}, 406)
     return Reply.json(
         {
             "task": str(uuid4()),
             "ux": [],
             "response": {},
-            "events": told.events,
-            "profile": {"id": told.profile},
-            "session": {"id": told.session},
-            "errors": [refusal.reason for refusal in rejections],
+            "events": outcome.events,
+            "profile": {"id": outcome.profile},
+            "session": {"id": outcome.session},
+            "errors": [rejection.reason for rejection in rejections],
             "warnings": [],
         },
         226 if rejections else 200,
     )
-
-
-def _refused(told: _Told, rejections: Sequence[Rejection]) -> Reply:
-    """Tell that none of the events is stored."""
-    if told.wrong:
-        return Reply.json({"detail": [error.problem for error in told.wrong]}, 422)
-    return Reply.json({"detail": f"Validation failed with error: {rejections[0].reason}"}, 406)

@@ -18,6 +18,7 @@ from cube.model.event import MAX_ID_LENGTH
 Location: TypeAlias = "tuple[str | int, ...]"
 
 _TIMES = ("insert", "create", "update")
+_OBJECTS = ("device", "context", "properties", "request", "options", "metadata")
 _STATUSES = ("validation", "reshaping", "merging", "error")
 
 
@@ -68,7 +69,7 @@ class TrackedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class TrackPayload:
     """One payload. ``session``, ``profile``: with their ``id`` as text, and all else that they came with.
 
     ``wrong``: the events that cannot be read, each with what is wrong with it.
@@ -88,7 +89,7 @@ class Payload:
     profile_less: bool = False
 
     @classmethod
-    def parse(cls, raw: Any) -> Payload:
+    def parse(cls, raw: Any) -> TrackPayload:
         """Read a decoded body; raises `InvalidPayload` where it is wrong as a whole, beyond single events."""
         if not isinstance(raw, Mapping):
             raise InvalidPayload(f"Got {described(raw)} as a payload; accepted is an object.", ())
@@ -100,15 +101,10 @@ class Payload:
             source,
             _entity(raw, "session"),
             _entity(raw, "profile"),
-            _object(raw, "device"),
-            _object(raw, "context"),
-            _object(raw, "properties"),
-            _object(raw, "request"),
-            _object(raw, "options"),
-            _object(raw, "metadata"),
-            events,
-            wrong,
-            raw.get("profile_less") is True,
+            **{name: _object(raw, name) for name in _OBJECTS},
+            events=events,
+            wrong=wrong,
+            profile_less=raw.get("profile_less") is True,
         )
 
     @property
@@ -180,16 +176,19 @@ def _id(raw: Mapping[str, Any], where: Location) -> str:
 
 
 def _times(raw: Mapping[str, Any], where: Location) -> dict[str, int]:
-    return {name: _time(raw[name], (*where, name)) for name in _TIMES if raw.get(name) is not None}
-
-
-def _time(value: Any, where: Location) -> int:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise InvalidPayload(f"Got {described(value)} as a time; accepted is {instant.ACCEPTED}.", where)
-    try:
-        return instant.parse_any_unit(value)
-    except InvalidRequest as error:
-        raise InvalidPayload(error.message, where) from None
+    times: dict[str, int] = {}
+    for name in _TIMES:
+        value = raw.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            message = f"Got {described(value)} as a time; accepted is {instant.ACCEPTED}."
+            raise InvalidPayload(message, (*where, name))
+        try:
+            times[name] = instant.parse_any_unit(value)
+        except InvalidRequest as error:
+            raise InvalidPayload(error.message, (*where, name)) from None
+    return times
 
 
 def _tags(raw: Mapping[str, Any], options: Mapping[str, Any], where: Location) -> list[Any]:

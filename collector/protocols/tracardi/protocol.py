@@ -6,14 +6,14 @@ Source: Tracardi's API (commit 13c33cf), and its clients as they were seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from collector.protocols.shared.dialect import Dialect, Endpoint, RequestContext, Translation
-from collector.protocols.tracardi.common import SECRETS
-from collector.protocols.tracardi.events import translated
-from collector.protocols.tracardi.payload import InvalidPayload, Payload, TrackedEvent
+from collector.protocols.tracardi.events import SECRETS, translated
+from collector.protocols.tracardi.payload import InvalidPayload, TrackedEvent, TrackPayload
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
 from cube.model.environment import Credentials
@@ -27,26 +27,18 @@ _NULL = Reply(b"null")
 
 
 def _track(request: Request, context: RequestContext) -> Translation:
-    payload = Payload.parse(_decoded(request))
-    return _of_source(_with_query(payload, request), request, context)
-
-
-def _decoded(request: Request) -> Any:
-    """Read the body, whatever the content type: the Python client sends none."""
-    try:
-        return json_text.decode_leniently(request.body)
+    try:  # whatever the content type: the Python client sends none
+        body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
         raise InvalidPayload(error.message, ()) from None
-
-
-def _with_query(payload: Payload, request: Request) -> Payload:
+    payload = TrackPayload.parse(body)
     asked = request.parameters().get("profile_less")
-    if asked is None:
-        return payload
-    return replace(payload, profile_less=asked.lower() in ("true", "1", "yes", "on"))
+    if asked is not None:
+        payload = replace(payload, profile_less=asked.lower() in ("true", "1", "yes", "on"))
+    return _of_source(payload, request, context)
 
 
-def _of_source(payload: Payload, request: Request, context: RequestContext) -> Translation:
+def _of_source(payload: TrackPayload, request: Request, context: RequestContext) -> Translation:
     if payload.source["id"].startswith("@"):  # Tracardi's own
         raise Unauthenticated(INVALID_SOURCE)
     return translated(payload, request, context)
@@ -64,7 +56,7 @@ def _collect(request: Request, context: RequestContext) -> Translation:
     captures = request.captures
     session = captures.get("session_id", "").strip()
     raw = {"type": captures["event_type"], "properties": properties}
-    payload = Payload(
+    payload = TrackPayload(
         {"id": captures["source_id"].strip()},
         session={"id": session} if session else None,
         events=(TrackedEvent.parse(raw, 0),),
@@ -103,18 +95,16 @@ def _of_body(request: Request) -> Mapping[str, Any]:
 def _credentials(request: Request) -> Credentials:
     """Find the source, which is the key, and the environment that ``x-context`` names."""
     name = request.headers.get("X-Context", "").strip()
-    source = request.captures.get("source_id") or _source(request)
-    return Credentials(frozenset({source.strip()} - {""}), frozenset({name} - {""}))
+    key = request.captures.get("source_id") or _source(request)
+    return Credentials(frozenset({key.strip()} - {""}), frozenset({name} - {""}))
 
 
 def _source(request: Request) -> str:
-    try:
-        raw = json_text.decode_leniently(request.body)
-    except InvalidRequest:  # which the translation tells
-        return ""
-    source = raw.get("source") if isinstance(raw, dict) else None
-    id = source.get("id") if isinstance(source, dict) else None
-    return str(id) if isinstance(id, str | int) else ""
+    with suppress(InvalidRequest):  # which the translation tells
+        match json_text.decode_leniently(request.body):
+            case {"source": {"id": str() | int() as id}}:
+                return str(id)
+    return ""
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
