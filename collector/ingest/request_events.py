@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from collector.ingest.batch import Batch
 from collector.ingest.intake import Intakes
-from collector.protocols.snowplow.network_user import is_anonymous
+from collector.protocols.snowplow.payload import is_anonymous
 from cube.errors import CubeError
 from cube.model.event import Event, make_id
 from cube.web import Authenticator, Request, kind_of

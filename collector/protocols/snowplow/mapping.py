@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from collector.protocols.shared.dialect import Draft
 from collector.protocols.shared.values import hashed
-from collector.protocols.snowplow.parameters import PARAMETERS, Parameter, read_text, read_time
+from collector.protocols.snowplow.parameters import PARAMETERS, read_text, read_time
 from collector.protocols.snowplow.self_describing import SelfDescribing, read_contexts, read_event
 from cube.errors import InvalidEvent, described
 from cube.model.event import ABSENT
@@ -61,15 +61,17 @@ def draft(sent: Mapping[str, Any], visit: Visit) -> Draft:
     _add_page_parts(data)
     _add_people(data, kept, visit)
     if inner is not None:
-        _add_inner(data, inner)
+        data |= {} if inner.schema is None else {"schema": inner.schema}
+        data |= {} if inner.data is ABSENT else {"event": inner.data}
     contexts = read_contexts(kept)
     if contexts:
         data["contexts"] = contexts
     data["received"] = visit.now
-    own = _struct_name(data) if visit.struct_types else None
+    struct = data.get("struct", {}) if visit.struct_types and data["name"] == KINDS["se"] else {}
+    own = "_".join(struct[part] for part in ("category", "action") if part in struct)
     data["name"] = own or data["name"]
     time = _time(kept)
-    return Draft(data["name"], time, _id(kept, time), data, kept, fixed=inner is None and own is None)
+    return Draft(data["name"], time, _id(kept, time), data, kept, fixed=inner is None and not own)
 
 
 def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
@@ -82,15 +84,12 @@ def _inner(sent: Mapping[str, Any]) -> SelfDescribing | None:
     return None
 
 
-def _struct_name(data: Mapping[str, Any]) -> str | None:
-    struct = data.get("struct", {}) if data["name"] == KINDS["se"] else {}
-    return "_".join(struct[part] for part in ("category", "action") if part in struct) or None
-
-
 def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
+    # The device's time, where there is no true one, is the event's own.
+    read_elsewhere = _READ_HERE if is_given(sent, "ttm") else _READ_HERE | {"dtm"}
     extra: dict[str, Any] = {}
     for name, value in sent.items():
-        if value is None or value == "" or name in _READ_HERE or _is_the_time(name, sent):
+        if value is None or value == "" or name in read_elsewhere:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
@@ -99,19 +98,12 @@ def _add_parameters(data: dict[str, Any], sent: Mapping[str, Any]) -> None:
         try:
             _put(data, parameter.path, parameter.read(value))
         except ValueError:
-            extra[name] = _unread(name, value, parameter)
+            if parameter.essential:
+                message = f"Got the {name} {described(value)}; accepted is {parameter.kind}."
+                raise InvalidEvent(message, field=name) from None
+            extra[name] = value
     if extra:
         data["extra"] = extra
-
-
-def _is_the_time(name: str, sent: Mapping[str, Any]) -> bool:
-    return name == "dtm" and not is_given(sent, "ttm")
-
-
-def _unread(name: str, value: Any, parameter: Parameter) -> Any:
-    if parameter.essential:
-        raise InvalidEvent(f"Got the {name} {described(value)}; accepted is {parameter.kind}.", field=name)
-    return value
 
 
 def _put(data: dict[str, Any], path: Iterable[str], value: Any) -> None:
@@ -158,13 +150,6 @@ def _first(sent: Mapping[str, Any], *names: str) -> str | None:
                     f"Got the {name} {described(value)}; accepted is text.", field=name
                 ) from None
     return None
-
-
-def _add_inner(data: dict[str, Any], inner: SelfDescribing) -> None:
-    if inner.schema is not None:
-        data["schema"] = inner.schema
-    if inner.data is not ABSENT:
-        data["event"] = inner.data
 
 
 def _time(sent: Mapping[str, Any]) -> Any:

@@ -18,7 +18,7 @@ _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class TrackerParameter:
     """Where in the data a parameter stands, and how its value is read.
 
     ``read`` raises `ValueError` for a value that is not of its kind; ``kind`` names that kind.
@@ -79,29 +79,19 @@ def read_flag(value: Any) -> bool:
     return _FLAGS[text]
 
 
-def _text(path: str) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_text, "text")
+def _kind(
+    read: Callable[[Any], Any], kind: str, *, essential: bool = False
+) -> Callable[[str], TrackerParameter]:
+    return lambda path: TrackerParameter(tuple(path.split(".")), read, kind, essential)
 
 
-def _whole(path: str, *, essential: bool = False) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_whole, "a whole number", essential)
-
-
-def _time(path: str) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_time, "milliseconds since 1970")
-
-
-def _number(path: str) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_number, "a number", essential=True)
-
-
-def _size(path: str) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_size, "a size such as 1024x768")
-
-
-def _flag(path: str) -> Parameter:
-    return Parameter(tuple(path.split(".")), read_flag, "0 or 1")
-
+_text = _kind(read_text, "text")
+_whole = _kind(read_whole, "a whole number")
+_count = _kind(read_whole, "a whole number", essential=True)
+_time = _kind(read_time, "milliseconds since 1970")
+_number = _kind(read_number, "a number", essential=True)
+_size = _kind(read_size, "a size such as 1024x768")
+_flag = _kind(read_flag, "0 or 1")
 
 _PLUGINS = {
     "f_pdf": "pdf",
@@ -122,7 +112,7 @@ _STRUCT = {
     "va": _number("struct.value"),
 }
 
-PARAMETERS: Final[Mapping[str, Parameter]] = {
+PARAMETERS: Final[Mapping[str, TrackerParameter]] = {
     "aid": _text("app"),
     "p": _text("platform"),
     "tna": _text("tracker.namespace"),
@@ -150,10 +140,10 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     **{name: _flag(f"browser.plugins.{plugin}") for name, plugin in _PLUGINS.items()},
     **{f"se_{name}": parameter for name, parameter in _STRUCT.items()},
     **{f"ev_{name}": parameter for name, parameter in _STRUCT.items()},
-    "pp_mix": _whole("ping.min_x", essential=True),
-    "pp_max": _whole("ping.max_x", essential=True),
-    "pp_miy": _whole("ping.min_y", essential=True),
-    "pp_may": _whole("ping.max_y", essential=True),
+    "pp_mix": _count("ping.min_x"),
+    "pp_max": _count("ping.max_x"),
+    "pp_miy": _count("ping.min_y"),
+    "pp_may": _count("ping.max_y"),
     "tr_id": _text("transaction.id"),
     "tr_tt": _number("transaction.total"),
     "tr_af": _text("transaction.affiliation"),
@@ -169,7 +159,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "ti_nm": _text("item.name"),
     "ti_ca": _text("item.category"),
     "ti_pr": _number("item.price"),
-    "ti_qu": _whole("item.quantity", essential=True),
+    "ti_qu": _count("item.quantity"),
     "ti_cu": _text("item.currency"),
     "ad_ba": _text("ad.banner"),
     "ad_ca": _text("ad.campaign"),

@@ -1,9 +1,9 @@
-"""What a request carries: the parameters of its events, before any of them is understood."""
+"""What a request carries: who sends it, and the parameters of its events, before any is understood."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -14,28 +14,34 @@ from cube.model.property import is_unicode
 from cube.web import Request
 
 MAX_PARAMETERS: Final = 1000
+ANONYMOUS: Final = "00000000-0000-0000-0000-000000000000"
 
+_COOKIE = "sp"
+_SECONDS = 365 * 86_400
+_IN_COOKIES = re.compile(rf"(?:^|[;,])\s*{_COOKIE}=([^;,]*)")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_ATTRIBUTES = "Path=/; HttpOnly; Secure; SameSite=None"
 _SCHEMA = re.compile(r"iglu:com\.snowplowanalytics\.snowplow/payload_data/jsonschema/1-\d+-\d+", re.ASCII)
 _SHOWN_BYTES = 64 * 1024
 _ACCEPTED = "accepted is {schema, data: [event, …]}, where schema is Snowplow's payload_data/jsonschema/1-0-*"
 
 
-class Payload(NamedTuple):
+class TrackerEvents(NamedTuple):
     """The events of a request, and what of it is not one."""
 
     events: Sequence[Mapping[str, Any]] = ()
     rejections: Sequence[Rejection] = ()
 
 
-def of_query(request: Request) -> Payload:
+def of_query(request: Request) -> TrackerEvents:
     """Return the one event that a query is; a refusal where it cannot be read."""
     try:
-        return Payload((query_of(request),))
+        return TrackerEvents((query_of(request),))
     except InvalidRequest as error:
-        return Payload(rejections=(Rejection(error.message, request.query[:_SHOWN_BYTES]),))
+        return TrackerEvents(rejections=(Rejection(error.message, request.query[:_SHOWN_BYTES]),))
 
 
-def of_body(request: Request) -> Payload:
+def of_body(request: Request) -> TrackerEvents:
     """Return the events of a body. The query is a part of each of them, and goes before the body.
 
     What in the query is not UTF-8 is left out, and refused alone: it costs no event.
@@ -44,21 +50,22 @@ def of_body(request: Request) -> Payload:
         query = query_of(request)
         body = json_text.decode_leniently(request.body)
     except InvalidRequest as error:
-        return Payload(rejections=(Rejection(error.message, _text(request)),))
+        text = request.body[:_SHOWN_BYTES].decode(errors="replace")
+        return TrackerEvents(rejections=(Rejection(error.message, text),))
     reason = _wrong_envelope(body)
     if reason is not None:
-        return Payload(rejections=(Rejection(f"{reason}; {_ACCEPTED}.", body),))
-    items: Sequence[Any] = body["data"]
+        return TrackerEvents(rejections=(Rejection(f"{reason}; {_ACCEPTED}.", body),))
     common = {name: value for name, value in query.items() if is_unicode(name + value)}
-    return Payload(
-        [{**item, **common} for item in items if isinstance(item, Mapping)],
-        [Rejection("Got a query that is not UTF-8; accepted is UTF-8.", query)] * (common != query)
-        + [
-            Rejection(f"Got {described(item)} as an event; accepted is an object.", item)
-            for item in items
-            if not isinstance(item, Mapping)
-        ],
-    )
+    events: list[Mapping[str, Any]] = []
+    rejections: list[Rejection] = []
+    if common != query:
+        rejections.append(Rejection("Got a query that is not UTF-8; accepted is UTF-8.", query))
+    for item in body["data"]:
+        if isinstance(item, Mapping):
+            events.append({**item, **common})
+        else:
+            rejections.append(Rejection(f"Got {described(item)} as an event; accepted is an object.", item))
+    return TrackerEvents(events, rejections)
 
 
 def query_of(request: Request) -> dict[str, str]:
@@ -86,5 +93,29 @@ def _wrong_envelope(body: Any) -> str | None:
     return None
 
 
-def _text(request: Request) -> str:
-    return request.body[:_SHOWN_BYTES].decode(errors="replace")
+def is_anonymous(request: Request) -> bool:
+    """Tell whether a request asks that its sender's cookies and address be neither used nor kept."""
+    return request.headers.get("SP-Anonymous", "").strip() == "*"
+
+
+def network_user(request: Request, given: str | None, make_id: Callable[[], str]) -> str:
+    """Return who sends a request: as the query says (``given``), or the cookie, or somebody new."""
+    if is_anonymous(request):
+        return ANONYMOUS
+    if given is not None and _ID.fullmatch(given):
+        return given
+    return _from_cookie(request) or make_id()
+
+
+def cookie_headers(request: Request, user: str) -> tuple[tuple[str, str], ...]:
+    """Return the headers that have a browser keep an id for a year, or drop the one that it has."""
+    if not is_anonymous(request):
+        return (("Set-Cookie", f"{_COOKIE}={user}; Max-Age={_SECONDS}; {_ATTRIBUTES}"),)
+    if _from_cookie(request) is not None:
+        return (("Set-Cookie", f"{_COOKIE}=; Max-Age=0; {_ATTRIBUTES}"),)
+    return ()
+
+
+def _from_cookie(request: Request) -> str | None:
+    found = _IN_COOKIES.search(request.headers.get("Cookie", ""))
+    return found[1] if found and _ID.fullmatch(found[1]) else None

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from collector.protocols import datacoral
 from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
     Endpoint,
-    Rejection,
     RequestContext,
-    Translate,
     Translation,
+    draft_each,
 )
 from collector.protocols.shared.values import PIXEL, Occurrences
 from collector.protocols.snowplow.mapping import Visit, draft, is_given
-from collector.protocols.snowplow.network_user import cookie_headers, is_anonymous, network_user
-from collector.protocols.snowplow.payload import Payload, of_body, of_query, query_of
-from cube.errors import CubeError, InvalidEvent, InvalidRequest
+from collector.protocols.snowplow.payload import (
+    TrackerEvents,
+    cookie_headers,
+    is_anonymous,
+    network_user,
+    of_body,
+    of_query,
+    query_of,
+)
+from cube.errors import CubeError, InvalidRequest
 from cube.web import Reply, Request
 from cube.web.request import refusal
 
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")
 
-Seen: TypeAlias = Callable[[Request, RequestContext], Visit]
+Visited: TypeAlias = Callable[[Request, RequestContext], Visit]
 
 _UNSTORED = frozenset({"api_key", *datacoral.KEYS, *datacoral.ENVIRONMENTS})
 _TO_BE_DROPPED = frozenset({413, 414, 415, 431})  # as wrong next time: too large, or not to be inflated
@@ -54,13 +61,20 @@ def dialect(
     """
     visit = partial(_visit, make_id=make_id, struct_types=struct_types)
     pixel = partial(_take_pixel, visit=visit)
-    post = partial(_take_body, visit=visit)
-    if with_datacoral:
-        post = partial(_take_either, post=post)
+    post = partial(_take_body, visit=visit, with_datacoral=with_datacoral)
     return Dialect(
         "snowplow",
         (
-            *(_post_endpoint(path, post, pixel) for path in dict.fromkeys((*POST_PATHS, *paths))),
+            *(
+                Endpoint(
+                    path,
+                    {"POST": post, "GET": pixel},
+                    "Events of a Snowplow tracker; GET takes one in its query, as an image.",
+                    "text/plain",
+                    _PAYLOAD,
+                )
+                for path in dict.fromkeys((*POST_PATHS, *paths))
+            ),
             *(
                 Endpoint(path, {"GET": pixel}, "An event of a Snowplow tracker, as an image.", "image/gif")
                 for path in PIXEL_PATHS
@@ -75,40 +89,35 @@ def dialect(
     )
 
 
-def _post_endpoint(path: str, post: Translate, pixel: Translate) -> Endpoint:
-    return Endpoint(
-        path,
-        {"POST": post, "GET": pixel},
-        "Events of a Snowplow tracker; GET takes one in its query, as an image.",
-        "text/plain",
-        _PAYLOAD,
-    )
+def _take_pixel(request: Request, context: RequestContext, visit: Visited) -> Translation:
+    """Answer with the image, whatever was in the event."""
+    made = visit(request, context)
+    headers = (*PIXEL.headers, *cookie_headers(request, made.network_user))
+    return _translation(of_query(request), made, replace(PIXEL, headers=headers))
 
 
-def _take_pixel(
-    request: Request, context: RequestContext, visit: Callable[[Request, RequestContext], Visit]
+def _take_body(
+    request: Request, context: RequestContext, visit: Visited, with_datacoral: bool
 ) -> Translation:
-    return _translation(request, of_query(request), visit(request, context), _gif)
-
-
-def _take_body(request: Request, context: RequestContext, visit: Seen) -> Translation:
-    return _translation(request, of_body(request), visit(request, context), _ok)
-
-
-def _take_either(request: Request, context: RequestContext, post: Translate) -> Translation:
-    if not datacoral.is_passthrough(request):
-        return post(request, context)
-    drafts, rejections = datacoral.passed_through(request)
-    return Translation(drafts, lambda _: _OK, rejections)
+    """Answer as the original does, whatever was in the events: else its trackers drop the good ones, too."""
+    if with_datacoral and datacoral.is_passthrough(request):
+        drafts, rejections = datacoral.passed_through(request)
+        return Translation(drafts, lambda _: _OK, rejections)
+    made = visit(request, context)
+    reply = replace(_OK, headers=cookie_headers(request, made.network_user))
+    return _translation(of_body(request), made, reply)
 
 
 def _visit(
     request: Request, context: RequestContext, *, make_id: Callable[[], str], struct_types: bool
 ) -> Visit:
     anonymous = is_anonymous(request)
+    given = None
+    with suppress(InvalidRequest):  # told where the query is read as a whole
+        given = query_of(request).get("nuid")
     return Visit(
         context.now,
-        network_user(request, _given_user(request), make_id),
+        network_user(request, given, make_id),
         anonymous,
         None if anonymous else request.remote or None,
         None if anonymous else request.headers.get("User-Agent"),
@@ -117,38 +126,15 @@ def _visit(
     )
 
 
-def _given_user(request: Request) -> str | None:
-    try:
-        return query_of(request).get("nuid")
-    except InvalidRequest:  # told where the query is read as a whole
-        return None
-
-
-def _translation(
-    request: Request,
-    payload: Payload,
-    visit: Visit,
-    reply: Callable[[Request, Visit, Sequence[Rejection]], Reply],
-) -> Translation:
-    drafts: list[Draft] = []
-    rejections = list(payload.rejections)
+def _translation(sent: TrackerEvents, visit: Visit, reply: Reply) -> Translation:
     occurrences = Occurrences()
-    for sent in payload.events:
-        try:
-            made = draft(sent, visit)
-            drafts.append(made if is_given(sent, "eid") else replace(made, id=occurrences.own(made.id)))
-        except InvalidEvent as error:
-            rejections.append(Rejection(error.message, sent))
-    return Translation(drafts, partial(reply, request, visit), rejections)
 
+    def draft_of(event: Mapping[str, Any]) -> Draft:
+        made = draft(event, visit)
+        return made if is_given(event, "eid") else replace(made, id=occurrences.own(made.id))
 
-def _ok(request: Request, visit: Visit, rejections: Sequence[Rejection]) -> Reply:
-    """Answer as the original does, whatever was in the events: else its trackers drop the good ones, too."""
-    return replace(_OK, headers=cookie_headers(request, visit.network_user))
-
-
-def _gif(request: Request, visit: Visit, rejections: Sequence[Rejection]) -> Reply:
-    return replace(PIXEL, headers=(*PIXEL.headers, *cookie_headers(request, visit.network_user)))
+    drafts, rejections = draft_each(sent.events, draft_of)
+    return Translation(drafts, lambda _: reply, [*sent.rejections, *rejections])
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
