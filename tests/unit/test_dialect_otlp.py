@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.protocols.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
-from collector.protocols.otlp.wire import MAX_FIELDS, bytes_field
+from collector.protocols.otlp.protobuf import MAX_FIELDS, bytes_field
 from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.model.event import ABSENT

@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 from collector.protocols.otlp.json_form import JsonForm
-from collector.protocols.otlp.record import Emitter, Encoding, Group
+from collector.protocols.otlp.record import EventEmitter, LogEncoding, RecordGroup
 from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
@@ -19,6 +19,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
+    draft_each,
 )
 from collector.protocols.shared.values import Occurrences
 from cube.errors import CubeError, InvalidRequest, TooLarge, described
@@ -55,18 +56,16 @@ def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
 
 
 def translate(request: Request, _: RequestContext, *, hashed_ids: bool = True) -> Translation:
-    """Read the records of a request; each that cannot be read is a refusal."""
+    """Read the records of a request; each that cannot be read is a rejection."""
     encoding = _encoding(request)
     occurrences = Occurrences() if hashed_ids else None
     drafts: list[Draft] = []
     rejections: list[Rejection] = []
     for group in encoding.groups(request.body):
         check_count(len(drafts) + len(rejections) + len(group.records))
-        if group.wrong:
-            rejections += [Rejection(group.wrong, encoding.shown(record)) for record in group.records]
-            continue
-        for outcome in _outcomes(encoding, group, occurrences):
-            (drafts if isinstance(outcome, Draft) else rejections).append(outcome)  # type: ignore[arg-type]  # each to its own
+        read, wrong = draft_each(group.records, _drafter(encoding, group, occurrences), encoding.shown)
+        drafts += read
+        rejections += wrong
     return Translation(drafts, partial(_answer, encoding), rejections)
 
 
@@ -90,7 +89,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
     return Reply(encoding.status(error.message), status, encoding.content_type)
 
 
-def _resources(groups: Iterable[Group]) -> Iterator[Any]:
+def _resources(groups: Iterable[RecordGroup]) -> Iterator[Any]:
     """Return each encoded resource once, where that is easily told."""
     seen: set[bytes] = set()
     for group in groups:
@@ -101,7 +100,7 @@ def _resources(groups: Iterable[Group]) -> Iterator[Any]:
         yield group.resource
 
 
-def _environment(encoding: Encoding, resource: Any) -> str:
+def _environment(encoding: LogEncoding, resource: Any) -> str:
     try:
         attributes = encoding.resource(resource)
     except InvalidRequest:
@@ -110,7 +109,7 @@ def _environment(encoding: Encoding, resource: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _encoding(request: Request) -> Encoding:
+def _encoding(request: Request) -> LogEncoding:
     media = media_type(request)
     if media == JsonForm.content_type:
         return JsonForm()
@@ -122,39 +121,34 @@ def _encoding(request: Request) -> Encoding:
 
 
 @cache
-def _protobuf() -> Callable[[], Encoding]:
+def _protobuf() -> Callable[[], LogEncoding]:
     from collector.protocols.otlp.protobuf import Protobuf  # 5 MiB, and 30 ms: only for those who use it
 
     return Protobuf
 
 
-def _outcomes(
-    encoding: Encoding, group: Group, occurrences: Occurrences | None
-) -> Iterator[Draft | Rejection]:
-    """Make of each record of a group a draft or a refusal."""
+def _drafter(
+    encoding: LogEncoding, group: RecordGroup, occurrences: Occurrences | None
+) -> Callable[[Any], Draft]:
+    """Return what makes a draft of a group's records, or tells of each what is wrong with the group."""
+    wrong = group.wrong
     try:
         resource, scope = encoding.resource(group.resource), encoding.scope(group.scope)
+        emitter = EventEmitter(resource, scope, occurrences)
     except InvalidRequest as error:
-        yield from (_refusal(encoding, record, error) for record in group.records)
-        return
-    emitter = Emitter(resource, scope, occurrences)
-    for encoded in group.records:
-        try:
-            _check_size(encoding.size(encoded))
-            yield emitter.draft(encoding.record(encoded))
-        except InvalidRequest as error:
-            yield _refusal(encoding, encoded, error)
+        wrong = wrong or error.message
+
+    def draft(record: Any) -> Draft:
+        if wrong:
+            raise InvalidRequest(wrong)
+        size = encoding.size(record)
+        if size > MAX_RECORD_BYTES:
+            raise InvalidRequest(f"Got a record of {size} bytes; accepted are {MAX_RECORD_BYTES}.")
+        return emitter.draft(encoding.record(record))
+
+    return draft
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_RECORD_BYTES:
-        raise InvalidRequest(f"Got a record of {size} bytes; accepted are {MAX_RECORD_BYTES}.")
-
-
-def _refusal(encoding: Encoding, encoded: Any, error: InvalidRequest) -> Rejection:
-    return Rejection(error.message, encoding.shown(encoded))
-
-
-def _answer(encoding: Encoding, rejections: Sequence[Rejection]) -> Reply:
+def _answer(encoding: LogEncoding, rejections: Sequence[Rejection]) -> Reply:
     message = rejections[0].reason if rejections else ""
     return Reply(encoding.response(len(rejections), message), content_type=encoding.content_type)

@@ -12,7 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from collector.protocols.otlp.proto_json import Number, double, enum, hexadecimal, integer, wide_integer
-from collector.protocols.otlp.record import Attributes, Group, LogRecord, Scope, Values
+from collector.protocols.otlp.record import (
+    Attributes,
+    InstrumentationScope,
+    LogRecord,
+    RecordGroup,
+    ValueCounter,
+)
 from cube.errors import InvalidRequest, described
 from cube.json_text import convert, convert_leniently, decode_leniently, encode
 
@@ -27,18 +33,18 @@ class _Camel(msgspec.Struct, rename="camel", gc=False):
     pass
 
 
-class _Scoped(_Camel):
+class _ScopeLogs(_Camel):
     log_records: list[msgspec.Raw] | None
     scope: msgspec.Raw = _NOTHING
 
 
-class _Resourced(_Camel):
-    scope_logs: list[_Scoped] | None
+class _ResourceLogs(_Camel):
+    scope_logs: list[_ScopeLogs] | None
     resource: msgspec.Raw = _NOTHING
 
 
 class _Request(_Camel):
-    resource_logs: list[_Resourced] | None
+    resource_logs: list[_ResourceLogs] | None
 
 
 class _AnyValue(_Camel):
@@ -47,31 +53,31 @@ class _AnyValue(_Camel):
     int_value: Number | None = None
     double_value: Number | msgspec.UnsetType | None = msgspec.UNSET
     bytes_value: str | None = None
-    array_value: _Values | None = None
-    kvlist_value: _Pairs | None = None
+    array_value: _ArrayValue | None = None
+    kvlist_value: _KeyValueList | None = None
 
 
-class _Values(_Camel):
+class _ArrayValue(_Camel):
     values: list[_AnyValue | None] | None = None
 
 
-class _Pair(_Camel):
+class _KeyValue(_Camel):
     key: str = ""
     value: _AnyValue | None = None
 
 
-class _Pairs(_Camel):
-    values: list[_Pair] | None = None
+class _KeyValueList(_Camel):
+    values: list[_KeyValue] | None = None
 
 
 class _Resource(_Camel):
-    attributes: list[_Pair] | None = None
+    attributes: list[_KeyValue] | None = None
 
 
-class _Scope(_Camel):
+class _InstrumentationScope(_Camel):
     name: str | None = None
     version: str | None = None
-    attributes: list[_Pair] | None = None
+    attributes: list[_KeyValue] | None = None
 
 
 class _Record(_Camel):
@@ -80,7 +86,7 @@ class _Record(_Camel):
     severity_number: Number | None = None
     severity_text: str | None = None
     body: _AnyValue | None = None
-    attributes: list[_Pair] | None = None
+    attributes: list[_KeyValue] | None = None
     dropped_attributes_count: Number | None = None
     flags: Number | None = None
     trace_id: str | None = None
@@ -94,9 +100,9 @@ class JsonForm:
     content_type = "application/json"
 
     def __init__(self) -> None:
-        self._values = Values()
+        self._values = ValueCounter()
 
-    def groups(self, body: bytes) -> Iterator[Group]:
+    def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups."""
         try:
             request = msgspec.json.decode(body, type=_Request)
@@ -107,17 +113,19 @@ class JsonForm:
             resource = bytes(resourced.resource)
             for scoped in resourced.scope_logs or ():
                 records = [bytes(record) for record in scoped.log_records or ()]
-                yield Group(resource, bytes(scoped.scope), records)
+                yield RecordGroup(resource, bytes(scoped.scope), records)
 
     def resource(self, encoded: Any) -> Attributes:
         """Read a resource's attributes."""
         resource = _typed(encoded, _Resource | None)
         return {} if resource is None else _pairs(resource.attributes, 0, self._values)
 
-    def scope(self, encoded: Any) -> Scope:
+    def scope(self, encoded: Any) -> InstrumentationScope:
         """Read a scope."""
-        scope = _typed(encoded, _Scope | None) or _Scope()
-        return Scope(scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values))
+        scope = _typed(encoded, _InstrumentationScope | None) or _InstrumentationScope()
+        return InstrumentationScope(
+            scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values)
+        )
 
     def record(self, encoded: Any) -> LogRecord:
         """Read a record."""
@@ -166,24 +174,24 @@ def _is_record(value: Mapping[str, Any]) -> bool:
     return not value or not _FIELDS.isdisjoint(value)
 
 
-def _parted(request: Any) -> Iterator[Group]:
+def _parted(request: Any) -> Iterator[RecordGroup]:
     """Part a request of which something is not as it should be: only that is refused."""
     for resourced in _listed(request, "resourceLogs", frozenset()):
         try:
             scopes = _listed(resourced, "scopeLogs", _BESIDE_SCOPES)
         except InvalidRequest as error:
-            yield Group({}, {}, [resourced], error.message)
+            yield RecordGroup({}, {}, [resourced], error.message)
             continue
         for scoped in scopes:
             yield _group(resourced.get("resource"), scoped)
 
 
-def _group(resource: Any, scoped: Any) -> Group:
+def _group(resource: Any, scoped: Any) -> RecordGroup:
     try:
         records = _listed(scoped, "logRecords", _BESIDE_RECORDS)
     except InvalidRequest as error:
-        return Group({}, {}, [scoped], error.message)
-    return Group(resource, scoped.get("scope"), records)
+        return RecordGroup({}, {}, [scoped], error.message)
+    return RecordGroup(resource, scoped.get("scope"), records)
 
 
 def _listed(value: Any, name: str, beside: frozenset[str]) -> list[Any]:
@@ -210,7 +218,7 @@ def _typed(encoded: Any, kind: Any) -> Any:
         raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
 
 
-def _pairs(pairs: list[_Pair] | None, depth: int, values: Values) -> dict[str, Any]:
+def _pairs(pairs: list[_KeyValue] | None, depth: int, values: ValueCounter) -> dict[str, Any]:
     values.take(len(pairs or ()), depth)
     read: dict[str, Any] = {}
     for pair in pairs or ():
@@ -218,7 +226,7 @@ def _pairs(pairs: list[_Pair] | None, depth: int, values: Values) -> dict[str, A
     return read
 
 
-def _value(given: _AnyValue | None, depth: int, values: Values) -> Any:
+def _value(given: _AnyValue | None, depth: int, values: ValueCounter) -> Any:
     if given is None:
         return None
     if given.array_value is not None:

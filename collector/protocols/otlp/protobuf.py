@@ -1,8 +1,10 @@
-"""OTLP's protobuf. Requests are parted by `wire`; the official classes read one record after the other.
+"""OTLP's protobuf. Requests are parted here; the official classes read one record after the other.
 
 Only so does a record that cannot be read cost nothing but itself, and a body of millions of empty
 records (two bytes each, 70 times that once decoded) no memory. Imported with the first request
 that needs it: the generated classes take 5 MiB.
+
+Source: protobuf's "Encoding" page: a field is a varint (number << 3 | wire type), then its value.
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ from opentelemetry.proto.common.v1 import common_pb2 as common
 from opentelemetry.proto.logs.v1 import logs_pb2 as logs
 from opentelemetry.proto.resource.v1 import resource_pb2 as resource
 
-from collector.protocols.otlp.record import Attributes, Group, LogRecord, Scope, Values, number
-from collector.protocols.otlp.wire import Wire, bytes_field
-from cube.errors import InvalidRequest
+from collector.protocols.otlp.record import (
+    Attributes,
+    InstrumentationScope,
+    LogRecord,
+    RecordGroup,
+    ValueCounter,
+    number,
+)
+from cube.errors import InvalidRequest, TooLarge
 
 _M = TypeVar("_M", bound=Message)
+
+MAX_FIELDS: Final = 40_000
+"""As many fields as one request may have at the levels parted here."""
 
 _RESOURCE_LOGS = service.ExportLogsServiceRequest.RESOURCE_LOGS_FIELD_NUMBER
 _RESOURCE = logs.ResourceLogs.RESOURCE_FIELD_NUMBER
@@ -32,6 +43,10 @@ _STATUS_MESSAGE: Final = 2
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_MAX_SHIFT = 63
+
 
 class Protobuf:
     """The encoding ``application/x-protobuf``."""
@@ -39,11 +54,11 @@ class Protobuf:
     content_type = "application/x-protobuf"
 
     def __init__(self) -> None:
-        self._values = Values()
+        self._values = ValueCounter()
 
-    def groups(self, body: bytes) -> Iterator[Group]:
+    def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups. Fields may come in any order; a message in parts is joined."""
-        wire = Wire()
+        wire = _Wire()
         found = list(_all(wire.submessages(body), _RESOURCE_LOGS))
         if body and not found:
             raise InvalidRequest("Got a message without resource_logs; accepted is an OTLP request for logs.")
@@ -52,16 +67,16 @@ class Protobuf:
             described = b"".join(_all(fields, _RESOURCE))
             for scoped in _all(fields, _SCOPE_LOGS):
                 parts = list(wire.submessages(scoped))
-                yield Group(described, b"".join(_all(parts, _SCOPE)), list(_all(parts, _LOG_RECORDS)))
+                yield RecordGroup(described, b"".join(_all(parts, _SCOPE)), list(_all(parts, _LOG_RECORDS)))
 
     def resource(self, encoded: bytes) -> Attributes:
         """Read a resource's attributes."""
         return _pairs(_read(resource.Resource, encoded).attributes, 0, self._values)
 
-    def scope(self, encoded: bytes) -> Scope:
+    def scope(self, encoded: bytes) -> InstrumentationScope:
         """Read a scope."""
         scope = _read(common.InstrumentationScope, encoded)
-        return Scope(scope.name, scope.version, _pairs(scope.attributes, 0, self._values))
+        return InstrumentationScope(scope.name, scope.version, _pairs(scope.attributes, 0, self._values))
 
     def record(self, encoded: bytes) -> LogRecord:
         """Read a record."""
@@ -113,7 +128,7 @@ def _read(kind: type[_M], encoded: bytes) -> _M:
         raise InvalidRequest(f"Got bytes that are not OTLP in protobuf: {str(error)[:200]}.") from None
 
 
-def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: Values) -> dict[str, Any]:
+def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: ValueCounter) -> dict[str, Any]:
     values.take(len(pairs), depth)
     read: dict[str, Any] = {}
     for pair in pairs:
@@ -121,7 +136,7 @@ def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: Values) -> dict
     return read
 
 
-def _value(given: common.AnyValue, depth: int, values: Values) -> Any:
+def _value(given: common.AnyValue, depth: int, values: ValueCounter) -> Any:
     kind = given.WhichOneof("value")
     match kind:
         case "array_value":
@@ -147,3 +162,66 @@ def _hex(given: bytes, size: int) -> str:
 
 def _base64(given: bytes) -> str:
     return base64.b64encode(given).decode()
+
+
+class _Wire:
+    """Parts the messages of one request; over `MAX_FIELDS` of them it raises `TooLarge`."""
+
+    def __init__(self) -> None:
+        self._fields = 0
+
+    def submessages(self, message: bytes) -> Iterator[tuple[int, bytes]]:
+        """Return each field that holds bytes (text and messages do), by number, in order.
+
+        Raises `InvalidRequest` where the message is malformed.
+        """
+        place = 0
+        while place < len(message):
+            self._fields += 1
+            if self._fields > MAX_FIELDS:
+                what = "resources, scopes and records"
+                raise TooLarge(f"Got more than {MAX_FIELDS} {what}; accepted are fewer.")
+            tag, place = _varint(message, place)
+            kind = tag & 7
+            if kind == _VARINT:
+                _, place = _varint(message, place)
+                continue
+            if kind == _BYTES:
+                size, place = _varint(message, place)
+            elif kind in _FIXED_SIZES:
+                size = _FIXED_SIZES[kind]
+            else:
+                raise InvalidRequest(f"Got protobuf's wire type {kind}; accepted are 0, 1, 2 and 5.")
+            if size > len(message) - place:
+                raise InvalidRequest(f"The protobuf ends {size - len(message) + place} bytes before its end.")
+            if kind == _BYTES:
+                yield tag >> 3, message[place : place + size]
+            place += size
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """Write one field that holds bytes."""
+    return _to_varint(number << 3 | _BYTES) + _to_varint(len(value)) + value
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """Return the number at a place, and the place behind it."""
+    value = 0
+    for shift in range(0, _MAX_SHIFT + 1, 7):
+        if place >= len(message):
+            raise InvalidRequest("The protobuf ends within a number.")
+        byte = message[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise InvalidRequest("The protobuf has a number of more than 64 bits.")
+
+
+def _to_varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)

@@ -18,7 +18,7 @@ from cube.model import instant
 from cube.model.event import ABSENT
 
 MAX_DEPTH: Final = 60
-"""Values nested deeper are refused unread: an event's data may have 50 levels."""
+"""ValueCounter nested deeper are refused unread: an event's data may have 50 levels."""
 
 MAX_VALUES: Final = 1_000_000
 """Those of one request, empty ones included (of two bytes each): they take two seconds."""
@@ -64,7 +64,7 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
         return time // _NS_PER_MS if time >= _SMALLEST_NS else instant.parse_any_unit(time)
 
 
-class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
+class InstrumentationScope(msgspec.Struct, frozen=True, omit_defaults=True):
     """What wrote records: a library, by name and version."""
 
     name: str = ""
@@ -73,7 +73,7 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RecordGroup:
     """Encoded records of one scope of one resource, those two encoded as well.
 
     ``wrong``: why these are not records, and all of them are refused.
@@ -85,8 +85,8 @@ class Group:
     wrong: str = ""
 
 
-class Values:
-    """Bounds what the values of one request take: how many there are, and how deep."""
+class ValueCounter:
+    """Bounds the values of one request: how many there are, and how deep."""
 
     def __init__(self) -> None:
         self._left = MAX_VALUES
@@ -100,7 +100,7 @@ class Values:
             raise InvalidRequest(f"Got more than {MAX_VALUES} values in one request.")
 
 
-class Encoding(Protocol):
+class LogEncoding(Protocol):
     """One of the encodings of OTLP, for one request. What cannot be read raises `InvalidRequest`.
 
     What is encoded hangs on the encoding: bytes, or a value that is not looked at yet.
@@ -108,13 +108,13 @@ class Encoding(Protocol):
 
     content_type: str
 
-    def groups(self, body: bytes) -> Iterator[Group]:
+    def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups, without reading what is in them."""
 
     def resource(self, encoded: Any) -> Attributes:
         """Read a resource's attributes."""
 
-    def scope(self, encoded: Any) -> Scope:
+    def scope(self, encoded: Any) -> InstrumentationScope:
         """Read a scope."""
 
     def record(self, encoded: Any) -> LogRecord:
@@ -133,28 +133,36 @@ class Encoding(Protocol):
         """Make a ``google.rpc.Status``."""
 
 
-class Emitter:
+class EventEmitter:
     """What the records of one group have in common; makes their drafts.
 
     ``occurrences``: of the request's records; None where ids are not made of content.
     """
 
-    def __init__(self, resource: Attributes, scope: Scope, occurrences: Occurrences | None) -> None:
+    def __init__(
+        self, resource: Attributes, scope: InstrumentationScope, occurrences: Occurrences | None
+    ) -> None:
         self._shared = _present(resource=resource, scope=msgspec.to_builtins(scope))
         self._occurrences = occurrences
         self._digest = hashlib.sha256(encode([resource, scope]))
 
     def draft(self, record: LogRecord) -> Draft:
         """Return the event that a record becomes."""
-        data = _data(record) | self._shared
-        return Draft(
-            record.name or "log",
-            time=record.milliseconds,
-            id=self._id(record),
-            data=data,
-            source=data,
-            fixed=not record.name,
+        data = _present(
+            event_name=record.name,
+            body=record.body,
+            attributes=record.attributes,
+            severity=_present(number=record.severity_number, text=record.severity_text),
+            trace_id=record.trace_id,
+            span_id=record.span_id,
+            flags=record.flags,
+            dropped_attributes_count=record.dropped,
+            time_unix_nano=str(record.time or ""),
+            observed_time_unix_nano=str(record.observed or ""),
         )
+        data |= self._shared
+        name = record.name
+        return Draft(name or "log", record.milliseconds, self._id(record), data, data, fixed=not name)
 
     def _id(self, record: LogRecord) -> Any:
         uid = record.attributes.get(_UID)
@@ -172,21 +180,6 @@ def number(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _data(record: LogRecord) -> dict[str, Any]:
-    return _present(
-        event_name=record.name,
-        body=record.body,
-        attributes=record.attributes,
-        severity=_present(number=record.severity_number, text=record.severity_text),
-        trace_id=record.trace_id,
-        span_id=record.span_id,
-        flags=record.flags,
-        dropped_attributes_count=record.dropped,
-        time_unix_nano=str(record.time or ""),
-        observed_time_unix_nano=str(record.observed or ""),
-    )
 
 
 def _present(**items: Any) -> dict[str, Any]:
