@@ -16,7 +16,8 @@ from cube.model.event import Event
 from cube.store import mongo
 from cube.store.mongo.documents import encode
 from cube.store.ports import Store
-from tests.fault.commands import Cluster, Fault
+from tests.fault.cluster import Cluster
+from tests.fault.commands import Fault
 from tests.mongo_server import MongoServer
 
 

@@ -1,8 +1,8 @@
 """A proxy before the tests' MongoDB that does, by script, what real sets and clusters do.
 
 It reads every command. A `Fault` answers, delays or cuts chosen ones, before or after they are executed;
-`step_down` is an election: for a while nobody is primary. `Cluster` says that it is a mongos, and can
-answer reads of chosen collections from a primary that was cut off from its set (`cut_off`).
+`step_down` is an election: for a while nobody is primary; `refuse` is a machine that nobody reaches.
+A mongos over shards is in `tests.fault.cluster`.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
-from bson import Timestamp
-from pymongo import MongoClient
+from bson.raw_bson import RawBSONDocument
 
 from tests.fault import wire
 from tests.fault.wire import Document, Message
 
 _HELLO = frozenset({"hello", "ismaster", "isMaster"})
-_ANSWERED_BY_ALL = _HELLO | {"ping", "endSessions", "saslStart", "saslContinue", "buildInfo"}
-_OF_A_SET = (
-    *("electionId", "hosts", "me", "passives", "primary", "secondary", "setName", "setVersion"),
-    "topologyVersion",
-)
+ANSWERED_BY_ALL = _HELLO | {"ping", "endSessions", "saslStart", "saslContinue", "buildInfo"}
 WRITES = frozenset({"insert", "update", "delete", "findAndModify"})
 
 
-def error(code: int, name: str = "", *, labels: Sequence[str] = ()) -> Document:
+def error(code: int, name: str = "", *, labels: Sequence[str] = (), text: str = "") -> Document:
     """Return the answer to a command that failed, as a server makes it."""
-    text = f"{name or 'an error'} of the tests"
+    text = text or f"{name or 'an error'} of the tests"
     answer: Document = {"ok": 0.0, "code": code, "codeName": name or f"Code{code}", "errmsg": text}
     return {**answer, "errorLabels": list(labels)} if labels else answer
+
+
+THROTTLED = error(462, "IngressRequestRateLimitExceeded", labels=["SystemOverloadedError", "RetryableError"])
+"""What a server of version 8 answers to a client that asks too often."""
 
 
 def write_error(code: int, *places: int) -> Document:
@@ -54,7 +53,8 @@ def unconfirmed(code: int = 64) -> Document:
 class Fault:
     """What becomes of some commands.
 
-    ``commands``: their names; ``collection``: how the name of their collection ends. ``answer``: in place of
+    ``commands``: their names; ``collection``: how the name of their collection ends; ``holding``: the ``_id``
+    of a document that they insert (None: whatever they hold). ``answer``: in place of
     the server's (None: the server's own). ``executed``: whether the server sees them first. ``cut``: the
     connection ends without an answer. ``delay_seconds``: before anything. ``times``: after so many it is over
     (None: never). ``met``: how many it has met.
@@ -67,6 +67,7 @@ class Fault:
     cut: bool = False
     delay_seconds: float = 0.0
     times: int | None = None
+    holding: Any = None
     met: int = 0
 
     def takes(self, message: Message) -> bool:
@@ -74,6 +75,8 @@ class Fault:
         if self.times == self.met or message.name not in self.commands:
             return False
         if not message.collection.endswith(self.collection):
+            return False
+        if self.holding is not None and self.holding not in _ids(message):
             return False
         self.met += 1
         return True
@@ -94,6 +97,7 @@ class CommandProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="commands")
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -106,13 +110,22 @@ class CommandProxy:
 
     def cut(self) -> None:
         """End all connections, whatever is under way on them."""
-        self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._writers])
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def refuse(self) -> None:
+        """Take no connections any more, and end those that are open."""
+        self._run(self._close())
+
+    def well(self) -> None:
+        """Have no fault any more, a primary, and listen."""
+        self.faults = []
+        self._no_primary_until = 0.0
+        if self._server is None:
+            self._run(self._listen())
 
     def __enter__(self) -> Self:
         self._thread.start()
-        listening = asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._server = self._run(listening)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._run(self._listen())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,10 +157,22 @@ class CommandProxy:
         done: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         return done.result(10)
 
-    async def _stop(self) -> None:
-        self._server.close()
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._cut()
+
+    def _cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
+
+    async def _stop(self) -> None:
+        await self._close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -182,21 +207,22 @@ class CommandProxy:
         self, message: Message, answers: asyncio.StreamReader, back: asyncio.StreamWriter
     ) -> Message | None:
         """Return the answer to a command; None to end the connection."""
-        if self._has_no_primary() and message.name not in _ANSWERED_BY_ALL:
+        if self._has_no_primary() and message.name not in ANSWERED_BY_ALL:
             return message.answer(error(10107, "NotWritablePrimary", labels=["RetryableWriteError"]))
         fault = next((fault for fault in self.faults if fault.takes(message)), None)
         if fault is not None:
             await asyncio.sleep(fault.delay_seconds)
             if not fault.executed and (fault.cut or fault.answer is not None):
                 return None if fault.cut else message.answer(fault.answer or {})
-        answer = await self._forward(message, answers, back)
+        answer = await self.forward(message, answers, back)
         if fault is not None and fault.executed:
             return None if fault.cut else message.answer(fault.answer or answer.body)
         return answer
 
-    async def _forward(
+    async def forward(
         self, message: Message, answers: asyncio.StreamReader, back: asyncio.StreamWriter
     ) -> Message:
+        """Have the server answer a command."""
         if message.name in _HELLO:
             message.body.pop("maxAwaitTimeMS", None)
             message.body.pop("topologyVersion", None)
@@ -209,62 +235,5 @@ class CommandProxy:
         return answer
 
 
-@dataclass(slots=True)
-class _CutOff:
-    """A primary that does not know yet that it is not one: it has what it had, and hears of nothing more."""
-
-    collection: str
-    since: Timestamp
-    reads: int = field(default=0)
-
-
-class Cluster(CommandProxy):
-    """The same as a mongos over shards; a collection can be on one whose old primary was cut off.
-
-    That primary answers what it can of the reads of queries, which are those of causally consistent sessions:
-    every one but a read with ``majority`` after a time that it has not reached, which a real one would wait
-    for until the router finds the new primary. Whoever writes has found that already.
-    """
-
-    def __init__(self, target_port: int, target_url: str) -> None:
-        super().__init__(target_port)
-        self._url = target_url
-        self._old: _CutOff | None = None
-
-    @property
-    def stale_reads(self) -> int:
-        """How many reads the old primary has answered."""
-        return 0 if self._old is None else self._old.reads
-
-    def cut_off(self, database: str, collection: str) -> None:
-        """From now on a collection may be read from the primary that it had until now."""
-        with MongoClient[Document](self._url) as client:
-            found = list(client[database][collection].find())
-            client.drop_database(_old(database))
-            if found:
-                client[_old(database)][collection].insert_many(found)
-            since = client.admin.command("hello")["operationTime"]
-        self._old = _CutOff(collection, since)
-
-    def described(self, answer: Document) -> None:
-        for name in _OF_A_SET:
-            answer.pop(name, None)
-        answer |= {"msg": "isdbgrid", "isWritablePrimary": True, "ismaster": True}
-
-    def route(self, message: Message) -> None:
-        old = self._old
-        if old is None or message.name != "find" or message.collection != old.collection:
-            return
-        concern = message.body.get("readConcern", {})
-        after = concern.get("afterClusterTime")
-        if after is None or (concern.get("level") == "majority" and after > old.since):
-            return
-        old.reads += 1
-        message.body["$db"] = _old(message.database)
-        message.body.pop("lsid", None)
-        message.body.pop("$clusterTime", None)
-        message.body["readConcern"] = {"level": "local"}
-
-
-def _old(database: str) -> str:
-    return f"{database}_old"
+def _ids(message: Message) -> list[Any]:
+    return [RawBSONDocument(one)["_id"] for one in message.statements()]

@@ -1,4 +1,4 @@
-"""A TCP proxy between a collector and its MongoDB that fails in the ways that networks and servers do."""
+"""A TCP proxy between a daemon and its MongoDB that fails below commands, in the ways that networks do."""
 
 from __future__ import annotations
 
@@ -10,17 +10,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Self
 
-import bson
-
 _HEADER = struct.Struct("<iiii")  # of every message: length, request id, response to, opcode
-_OP_MSG = 2013
-_WRITES = frozenset({"insert", "update", "delete", "findAndModify"})
-_NOT_WRITABLE_PRIMARY = {
-    "ok": 0.0,
-    "code": 10107,
-    "codeName": "NotWritablePrimary",
-    "errmsg": "not primary",
-}
 
 
 class Mode(Enum):
@@ -29,7 +19,7 @@ class Mode(Enum):
     PASS = "passes everything on"
     REFUSE = "refuses connections, and cuts those that are open"
     HANG = "accepts connections, and lets nothing through"
-    NOT_PRIMARY = "answers every write with NotWritablePrimary"
+    CUT = "passes requests on, and ends each connection in the middle of a reply"
 
 
 class FaultyProxy:
@@ -59,6 +49,14 @@ class FaultyProxy:
     def set(self, mode: Mode) -> None:
         """Fail in another way from now on."""
         self._run(self._set(mode))
+
+    def refuse(self) -> None:
+        """Refuse connections, and cut those that are open."""
+        self.set(Mode.REFUSE)
+
+    def well(self) -> None:
+        """Pass everything on."""
+        self.set(Mode.PASS)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -107,7 +105,7 @@ class FaultyProxy:
         try:
             server, other = await asyncio.open_connection("127.0.0.1", self._target_port)
             self._writers.add(other)
-            ways = (self._requests(reader, other, writer), self._answers(server, writer))
+            ways = (self._requests(reader, other), self._answers(server, writer))
             done, rest = await asyncio.wait(map(asyncio.ensure_future, ways), return_when="FIRST_COMPLETED")
             for way in rest:
                 way.cancel()
@@ -123,24 +121,23 @@ class FaultyProxy:
                         await closing.wait_closed()
             self._tasks.discard(task)  # type: ignore[arg-type]  # it is one
 
-    async def _requests(
-        self, client: asyncio.StreamReader, server: asyncio.StreamWriter, back: asyncio.StreamWriter
-    ) -> None:
+    async def _requests(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while True:
             head = await client.readexactly(_HEADER.size)
-            length, request, _, opcode = _HEADER.unpack(head)
+            length, *_ = _HEADER.unpack(head)
             body = await client.readexactly(length - _HEADER.size)
             await self._slow_down(length)
             await self._passing.wait()
-            if self.mode is Mode.NOT_PRIMARY and opcode == _OP_MSG and _command(body) in _WRITES:
-                back.write(_reply(request, _NOT_WRITABLE_PRIMARY))
-                continue
             server.write(head + body)
             await server.drain()
 
     async def _answers(self, server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         while content := await server.read(2**16):
             await self._passing.wait()
+            if self.mode is Mode.CUT:
+                client.write(content[: len(content) // 2])
+                await client.drain()
+                return
             client.write(content)
             await client.drain()
 
@@ -150,19 +147,3 @@ class FaultyProxy:
         now = self._loop.time()
         self._sent_until = max(now, self._sent_until) + size / self.bytes_per_second
         await asyncio.sleep(self._sent_until - now)
-
-
-def _command(body: bytes) -> str:
-    """Return the name of an OP_MSG's command: the first key of its section of kind 0."""
-    place = 4  # after the flags
-    while place < len(body):
-        kind, size = body[place], struct.unpack_from("<i", body, place + 1)[0]
-        if kind == 0:
-            return str(next(iter(bson.decode(body[place + 1 : place + 1 + size]))))
-        place += 1 + size
-    return ""
-
-
-def _reply(request: int, document: dict[str, Any]) -> bytes:
-    content = bytes(4) + b"\0" + bson.encode(document)
-    return _HEADER.pack(_HEADER.size + len(content), 0, request, _OP_MSG) + content

@@ -19,7 +19,16 @@ from cube.store.mongo import layout
 from cube.store.mongo.store import MongoStore
 from cube.store.ports import CachedBucket, CacheKey
 from tests.evaluator_running import Bench
-from tests.fault.commands import WRITES, Cluster, CommandProxy, Fault, error, unconfirmed, write_error
+from tests.fault.cluster import Cluster
+from tests.fault.commands import (
+    THROTTLED,
+    WRITES,
+    CommandProxy,
+    Fault,
+    error,
+    unconfirmed,
+    write_error,
+)
 from tests.mongo_server import MongoServer
 from tests.unit.mongo_support import T0, all_numbers, event, rows, sockets_dropped
 
@@ -89,12 +98,9 @@ async def test_a_write_that_an_election_meets_is_repeated_once_and_stored_once(
 
 async def test_overload_is_waited_for_and_then_said(store: MongoStore, commands: CommandProxy) -> None:
     await store.events.save("test", [event(T0, "before")])
-    throttled = error(
-        462, "IngressRequestRateLimitExceeded", labels=["SystemOverloadedError", "RetryableError"]
-    )
-    commands.faults = [Fault(["insert"], "test_events", answer=throttled, times=1)]
+    commands.faults = [Fault(["insert"], "test_events", answer=THROTTLED, times=1)]
     await store.events.save("test", [event(T0, "after one refusal")])
-    commands.faults = [Fault(["insert"], "test_events", answer=throttled)]
+    commands.faults = [Fault(["insert"], "test_events", answer=THROTTLED)]
     with pytest.raises(Unavailable, match="462 IngressRequestRateLimitExceeded"):
         await store.events.save("test", [event(T0, "never")])
 

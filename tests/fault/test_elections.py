@@ -15,19 +15,18 @@ from cube.model.environment import DEFAULT, Environment
 from cube.store.factory import opened
 from tests.contract.builders import rows
 from tests.end_to_end.serving import wait_until
-from tests.fault.commands import WRITES, CommandProxy, Fault, error
+from tests.fault.commands import THROTTLED, WRITES, CommandProxy, Fault, error
 from tests.fault.mortal import Mortal
 from tests.fault.senders import Ledger
 from tests.fault.test_kills import asking, counted, figure, sending
 from tests.mongo_server import MongoServer
 from tests.tools import LONG
 
-EVENTS = 100_000 if LONG else 10_000
+EVENTS = 100_000 if LONG else 5_000
 BETWEEN = EVENTS // 40
-TROUBLES = 21
+TROUBLES = 21 if LONG else 14
 STUCK_SECONDS = 90.0
 
-THROTTLED = error(462, "IngressRequestRateLimitExceeded", labels=["SystemOverloadedError", "RetryableError"])
 ROUTING = error(13388, "StaleConfig")
 INTERRUPTED = error(11602, "InterruptedDueToReplStateChange", labels=["RetryableWriteError"])
 

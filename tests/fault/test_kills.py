@@ -25,7 +25,7 @@ from tests.fault.senders import Ledger, http_emitter, plain_http, run_client, so
 from tests.mongo_server import MongoServer
 from tests.tools import LONG
 
-KILLS = 20
+EVENTS, KILLS = (100_000, 20) if LONG else (8_000, 10)
 BATCH = 100
 SENDERS = (plain_http, plain_http, http_emitter, socket_emitter)
 BETWEEN = 500
@@ -36,7 +36,6 @@ BETWEEN = 500
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["sqlite", "mongodb"])
 async def test_no_kill_loses_an_acknowledged_event(kind: str, tmp_path: Path) -> None:
-    events = 100_000 if LONG else 25_000
     with ExitStack() as stack:
         server = stack.enter_context(MongoServer()) if kind == "mongodb" else None
         store = f"sqlite:{tmp_path}" if server is None else f"{server.url}/?serverSelectionTimeoutMS=500"
@@ -44,13 +43,13 @@ async def test_no_kill_loses_an_acknowledged_event(kind: str, tmp_path: Path) ->
             Mortal("collector", store, tmp_path, "--spool-directory", str(tmp_path / "spool"))
         )
         evaluator = stack.enter_context(Mortal("evaluator", store, tmp_path))
-        ledger = Ledger(events)
+        ledger = Ledger(EVENTS)
         with sending(collector, ledger), asking(evaluator, ledger) as doubts:
             kills = kill_at_random(ledger, collector, evaluator, server)
         assert not doubts
         assert kills >= KILLS
         assert ledger.failures > 0, "no kill met a request"
-        assert len(ledger.acknowledged) == ledger.taken >= events
+        assert len(ledger.acknowledged) == ledger.taken >= EVENTS
         wait_until(lambda: figure(collector, "cube_spool_events") == 0, "the spool to be drained")
         async with opened(store, [Environment(DEFAULT, "test")], "test") as databases:
             stored = [str(id) for _, id, _ in await rows(databases.stores[DEFAULT], "kill")]

@@ -7,9 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.end_to_end.serving import cube
-from tests.fault.proxy import Mode
 from tests.fault.sending import put
-from tests.fault.test_store_away import Stage, event, stage, through
+from tests.fault.stage import Stage, event, stage
 
 __all__ = ["stage"]
 
@@ -30,7 +29,7 @@ def drain(stage: Stage, *flags: str, store: str = "") -> str:
 def test_it_lists_and_drains_what_no_collector_owns(stage: Stage) -> None:
     with stage.collector() as collector:
         assert put(collector, [event(1, "old")])[0] == 200
-        with through(stage, Mode.REFUSE):
+        with stage.unreachable():
             assert put(collector, [event(1, "new"), event(2)])[0] == 202
             ((path, owner, events, size, oldest, aside),) = listed(stage)
             assert (owner, events, aside) == ("a collector", "2", "0")
@@ -50,7 +49,7 @@ def test_it_lists_and_drains_what_no_collector_owns(stage: Stage) -> None:
 
 
 def test_files_of_another_store_are_drained_when_that_is_asked_for(stage: Stage) -> None:
-    with stage.collector() as collector, through(stage, Mode.REFUSE):
+    with stage.collector() as collector, stage.unreachable():
         assert put(collector, [event(1)])[0] == 202
         collector.process.kill()
         collector.process.wait()
@@ -70,7 +69,7 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_away_is_told_and_costs_nothing(stage: Stage) -> None:
-    with stage.collector() as collector, through(stage, Mode.REFUSE):
+    with stage.collector() as collector, stage.unreachable():
         assert put(collector, [event(1)])[0] == 202
         collector.process.kill()
         collector.process.wait()

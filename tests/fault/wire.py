@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bson
@@ -21,6 +21,7 @@ MORE_TO_COME, EXHAUST_ALLOWED = 1 << 1, 1 << 16
 _HEADER = struct.Struct("<iiii")  # length, request id, response to, opcode
 _FLAGS = struct.Struct("<I")
 _SIZE = struct.Struct("<i")
+_SEQUENCE_HEAD = 1 + _SIZE.size  # of a section of kind 1: the kind and its size; its name follows
 _REPLY_HEAD = 20  # of OP_REPLY: flags, cursor, first, count
 _OPTIONS: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 
@@ -50,6 +51,22 @@ class Message:
     @property
     def database(self) -> str:
         return str(self.body.get("$db", ""))
+
+    def statements(self) -> list[bytes]:
+        """Return what a write consists of, each as BSON; drivers send them as one sequence of documents."""
+        start = self.rest.index(b"\0", _SEQUENCE_HEAD) + 1
+        found = []
+        while start < len(self.rest):
+            stop = start + _SIZE.unpack_from(self.rest, start)[0]
+            found.append(self.rest[start:stop])
+            start = stop
+        return found
+
+    def with_statements(self, statements: list[bytes]) -> Message:
+        """Return the same write of other statements."""
+        name = self.rest[_SEQUENCE_HEAD : self.rest.index(b"\0", _SEQUENCE_HEAD) + 1]
+        content = name + b"".join(statements)
+        return replace(self, rest=b"\1" + _SIZE.pack(_SIZE.size + len(content)) + content)
 
     def encode(self) -> bytes:
         content = self.head + bson.encode(self.body, codec_options=_OPTIONS) + self.rest

@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 
 from cube.store import mongo, sqlite
 from cube.store.ports import Store
-from tests.fault.commands import Cluster
+from tests.fault.cluster import Cluster
 from tests.mongo_server import MongoServer
 from tests.promise.driver import Gated
 from tests.promise.gated import GatedStore
