@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
 from cube.web import MemoryBudget
 from evaluator.engine.evaluation import Evaluation

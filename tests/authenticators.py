@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cube.model.environment import DEFAULT, Environment
-from cube.model.origin import OriginPattern
+from cube.model.environment import DEFAULT, Environment, OriginPattern
 from cube.web import Authenticator, KeyRing
 
 

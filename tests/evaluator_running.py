@@ -19,8 +19,7 @@ from cube.expression import parse_metric
 from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
-from cube.model.span import Span
-from cube.model.tier import TIERS, Tier
+from cube.model.tier import TIERS, Span, Tier
 from cube.settings import EvaluatorSettings
 from cube.settings.daemons import EvaluatorLimits, StreamSettings
 from cube.store.ports import (

@@ -2,20 +2,20 @@
 
 The rules of ``docs/language.md``, in pyparsing, one alternative per first token: after it a rule
 commits itself ("-" instead of "+"), so nothing is parsed twice and time is linear in the text.
-Chains of operators are flat lists here; `cube.expression.arithmetic` gives them their form.
+Chains of operators are flat lists until `_build_arithmetic` gives them their form.
 Few parser elements nest per bracket, so that 50 levels stay within Python's recursion limit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
 import pyparsing as pp
 
 from cube.expression import tokens
-from cube.expression.arithmetic import build_arithmetic
-from cube.expression.limits import check_nodes, check_text
+from cube.expression.literals import normal
 from cube.expression.nodes import (
     And,
     Call,
@@ -25,14 +25,16 @@ from cube.expression.nodes import (
     Field,
     Filter,
     MetricExpression,
+    Negation,
     Not,
     Number,
     Or,
+    Product,
     Reduction,
+    Sum,
 )
-from cube.expression.numeral import normal
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
-from cube.expression.source import Source
+from cube.expression.source import Source, check_nodes, check_text
 from cube.expression.tokens import build
 from cube.model.reduce import REDUCES
 
@@ -40,7 +42,7 @@ from cube.model.reduce import REDUCES
 def parse_metric(text: str) -> MetricExpression:
     """Parse a metric expression, such as ``sum(request(ms).ge(status,500)) / 60``.
 
-    Bounds: `cube.expression.limits`. Raises `InvalidExpression`, with the place and what was
+    Bounds: `cube.expression.source`. Raises `InvalidExpression`, with the place and what was
     expected there, for anything that is not valid.
     """
     return cast("MetricExpression", _parse(_metric_grammar(), text))
@@ -185,7 +187,7 @@ def _constant() -> pp.ParserElement:
 def _chain(operand: pp.ParserElement) -> pp.ParserElement:
     minuses = pp.ZeroOrMore(tokens.operator("-"))
     chain = minuses + operand + pp.ZeroOrMore(tokens.operator("+", "-", "*", "/") - minuses - operand)
-    return build(chain, lambda *tokens: build_arithmetic(tokens))
+    return build(chain, lambda *parts: _build_arithmetic(parts))
 
 
 def _bracketed(inside: pp.ParserElement) -> pp.ParserElement:
@@ -205,3 +207,39 @@ def _build_reduction(
 
 def _pack(*items: Any) -> tuple[Any, ...]:
     return items
+
+
+def _build_arithmetic(parts: Sequence[Any]) -> Any:
+    """Return the tree of operands and operators as they stand in the text, such as ``- a * b + c``.
+
+    Operators are str, operands are nodes; the parts are those of one chain
+    ``"-"* operand (operator "-"* operand)*``.
+    """
+    terms: list[tuple[Any, Any]] = []
+    factors: list[tuple[Any, Any]] = []
+    sign: str = "+"
+    scale: str | None = "*"  # the operator before the next operand; None just after an operand
+    minuses = 0
+    for part in parts:
+        if not isinstance(part, str):
+            factors.append((scale, _negate(part, minuses)))
+            scale, minuses = None, 0
+        elif scale is not None:
+            minuses += 1
+        elif part in ("*", "/"):
+            scale = part
+        else:
+            terms.append((sign, _one_or(Product, factors)))
+            sign, scale, factors = part, "*", []
+    terms.append((sign, _one_or(Product, factors)))
+    return _one_or(Sum, terms)
+
+
+def _negate(node: Any, minuses: int) -> Any:
+    for _ in range(minuses):
+        node = Number(normal(-node.value)) if isinstance(node, Number) else Negation(node)
+    return node
+
+
+def _one_or(make: type[Sum[Any]] | type[Product[Any]], parts: list[tuple[Any, Any]]) -> Any:
+    return make(tuple(parts)) if len(parts) > 1 else parts[0][1]

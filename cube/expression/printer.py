@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, assert_never
 
+from cube.expression.literals import print_number, quote
 from cube.expression.nodes import (
     And,
     Call,
@@ -27,8 +28,6 @@ from cube.expression.nodes import (
     Sum,
     Value,
 )
-from cube.expression.numeral import print_number
-from cube.expression.quoting import quote
 from cube.model.property import is_identifier
 
 Operand: TypeAlias = Value | MetricExpression

@@ -1,12 +1,19 @@
-"""The text of an expression while it is parsed, and the refusals that point into it."""
+"""The text of an expression while it is parsed: its limits, and the errors that point into it.
+
+Length and levels are checked before the grammar runs, nodes after.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 from cube.errors import InvalidExpression
-from cube.expression.quoting import quote_anything
+from cube.expression.literals import quote_anything
 
+MAX_CHARACTERS = 10_000
+MAX_LEVELS = 50
+MAX_NODES = 1_000
 MAX_SHOWN = 20  # characters of the text that a message shows on either side of a place
 
 _BLANKS = " \t\n\r"
@@ -18,6 +25,15 @@ _LEXEME = re.compile(
 _ODD_START = re.compile(r"""[^ \t\n\r()\[\].,+*/"'-]""")
 _NAMED = frozenset(("a field", "a name"))
 _OPERAND_START = re.compile(r"[\w(\[]")
+
+
+# Strings are skipped whole, an unclosed one to the end of the text. Possessive: linear time.
+_NESTING = re.compile(
+    r"""(?P<string>"(?:[^"\\]++|\\.)*+"? | '(?:[^'\\]++|\\.)*+'? )
+      | (?P<open>[(\[]) | (?P<close>[)\]]) | (?P<minus>-) | (?P<operator>[+*/,])
+      | (?P<operand>[^ \t\n\r])""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class Source(str):
@@ -90,3 +106,49 @@ class Source(str):
 def _alternatives(names: list[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def check_text(source: Source) -> None:
+    """Refuse, in one linear pass, a text that is too long or too deep for the grammar.
+
+    Levels are the brackets open at a place, and with them the unary minuses whose operand has not
+    ended. Raises `InvalidExpression`.
+    """
+    if len(source) > MAX_CHARACTERS:
+        problem = f"Got {len(source)} characters, accepted are at most {MAX_CHARACTERS}; the text is cut off"
+        raise source.refusal(MAX_CHARACTERS, problem)
+    levels = minuses = 0
+    outer: list[int] = []  # for each open bracket, the minuses before it
+    operand_ended = False
+    for lexeme in _NESTING.finditer(source):
+        kind = lexeme.lastgroup
+        if kind == "open":
+            outer.append(minuses)
+            levels, minuses = levels + 1 + minuses, 0
+        elif kind == "close" and outer:
+            minuses = outer.pop()
+            levels -= 1 + minuses
+        elif kind == "operator" or (kind == "minus" and operand_ended):
+            minuses = 0
+        elif kind == "minus":
+            minuses += 1
+        operand_ended = kind in {"close", "operand", "string"}
+        if levels + minuses > MAX_LEVELS:
+            raise source.refusal(lexeme.start(), f"Got more than the accepted {MAX_LEVELS} levels")
+
+
+def check_nodes(tree: object, source: Source) -> None:
+    """Refuse a tree of too many nodes: instances of the classes in `cube.expression.nodes`.
+
+    Literals are not nodes: the length of the text bounds them. Raises `InvalidExpression`.
+    """
+    nodes, pending = 0, [tree]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, tuple):
+            pending.extend(part)
+        elif dataclasses.is_dataclass(part):
+            nodes += 1
+            pending.extend(getattr(part, field.name) for field in dataclasses.fields(part))
+    if nodes > MAX_NODES:
+        raise source.refusal(0, f"Got {nodes} nodes, accepted are at most {MAX_NODES}; the expression begins")

@@ -8,11 +8,10 @@ from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
-from cube.expression.numeral import MAX_DIGITS, MAX_INTEGER, parse_number
+from cube.expression.literals import MAX_DIGITS, BadStringError, parse_number, quote, unquote
 from cube.expression.operators import OPERATORS
-from cube.expression.quoting import BadStringError, quote, unquote
 from cube.expression.source import Source
-from cube.model.event import MAX_TYPE_LENGTH
+from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern, is_identifier
 from cube.model.reduce import REDUCES
 

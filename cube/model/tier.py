@@ -1,4 +1,4 @@
-"""Tiers: the seven time steps at which metrics are computed."""
+"""Spans of time, and tiers: the seven time steps at which metrics are computed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,32 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from cube.model.span import Span
-
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
 _FIRST_MONDAY = 345_600_000  # 1970-01-05T00:00Z
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The half-open interval ``[start, stop)`` of instants (milliseconds since 1970, UTC)."""
+
+    start: int
+    stop: int
+
+    def __contains__(self, time: int) -> bool:
+        return self.start <= time < self.stop
+
+    def __bool__(self) -> bool:
+        return self.start < self.stop
+
+    @property
+    def length(self) -> int:
+        """Milliseconds in the span; 0 when it is empty."""
+        return max(0, self.stop - self.start)
+
+    def intersect(self, other: Span) -> Span:
+        """Return the common part; an empty span when there is none."""
+        return Span(max(self.start, other.start), min(self.stop, other.stop))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cube.errors import InvalidSettings
-from cube.model.environment import DEFAULT, Ages, Environment, Key, Scope, digest, is_weak
-from cube.model.origin import OriginPattern
+from cube.model.environment import DEFAULT, Ages, Environment, Key, OriginPattern, Scope, digest, is_weak
 from cube.settings.daemons import DATABASE, ORIGIN, TYPE, CollectorSettings, DaemonSettings
 from cube.settings.setting import setting, settings_of
 

@@ -14,7 +14,7 @@ from cube.columns import has_patterns, needed, project, selected
 from cube.columns.block import Block
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model.event import EventId, id_key
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Hold, Slices, unheard
 

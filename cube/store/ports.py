@@ -24,8 +24,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from cube.columns.block import Block
 from cube.model.environment import Key
 from cube.model.event import Event
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 
 NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 """Of a scan that looks for none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
@@ -10,6 +9,7 @@ from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
 from cube.columns.block import Block
+from cube.process.threads import run_in_thread
 from cube.store.ports import TimeSlice
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Slices:
             part = block.rows(first, first + self._rows)
             first += len(part)
             async with self._time_slice():
-                made, seconds = await in_thread(self._executor, _timed, work, part)
+                made, seconds = await run_in_thread(_timed, work, part, executor=self._executor)
             self._adapt(len(part), seconds)
             yield made
 
@@ -87,19 +87,6 @@ class Slices:
         elif rows == self._rows and seconds < PIECE_SECONDS / 2:
             growth = _GROWTH if seconds < PIECE_SECONDS / _GROWTH else 2
             self._rows = min(growth * rows, MOST_ROWS)
-
-
-async def in_thread(executor: Executor | None, work: Callable[..., T], *arguments: object) -> T:
-    """Do some work in a thread; a cancellation is raised when the thread has ended."""
-    future = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        if not future.done():
-            await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()  # whoever was told that it is cancelled does not ask for it
-        raise
 
 
 def _timed(work: Callable[[Block], T], part: Block) -> tuple[T, float]:

@@ -16,8 +16,7 @@ from cube import json_text
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.metric import Group
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cube.model.environment import Caller
-from cube.model.span import Span
+from cube.model.tier import Span
+from cube.process.threads import run_in_thread
 from cube.store.find import find
 from cube.store.ports import ReadOptions
-from cube.store.slices import in_thread
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows, metric_parts
 from evaluator.context import QueryContext
 from evaluator.query.queries import EventQuery, MetricQuery
@@ -74,7 +74,7 @@ class QueryService:
             is_more = bool(query.span)
             while is_more:
                 async with self.context.scheduler.turn(cost):
-                    is_more = await in_thread(None, write_part)
+                    is_more = await run_in_thread(write_part)
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
         """Write the latest events of a query before `stop`, newest first; raises as `write_metrics` does."""
@@ -89,7 +89,7 @@ class QueryService:
         ):
             async for part in parts:
                 async with time_slice():
-                    await in_thread(None, writer.write, event_rows(part))
+                    await run_in_thread(writer.write, event_rows(part))
 
     async def types(self) -> list[str]:
         """Return the names of all types that may be known of, sorted."""
@@ -103,7 +103,7 @@ class QueryService:
         if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:
             return parse()
         async with self.context.scheduler.turn(QueryCost()):
-            return await in_thread(None, parse)
+            return await run_in_thread(parse)
 
 
 class QueryServices:

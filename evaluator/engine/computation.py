@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from cube.model.span import Span
+from cube.model.tier import Span
+from cube.process.threads import run_in_thread
 from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
-from cube.store.slices import in_thread
 from evaluator.engine import codec
 from evaluator.engine.accumulator import Accumulator
 from evaluator.engine.job import ReductionJob, States, combine, decode, encode, slices
@@ -98,7 +98,7 @@ class Computation:
 
     async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
         async with self._time_slice():
-            return await in_thread(None, work, *arguments)
+            return await run_in_thread(work, *arguments)
 
 
 def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> States:

@@ -7,9 +7,8 @@ import asyncio
 from cube.columns import reductions
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
-from cube.model.span import Span
-from cube.model.tier import Tier
-from cube.store.slices import in_thread
+from cube.model.tier import Span, Tier
+from cube.process.threads import run_in_thread
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import Bounds, Series, compute
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
@@ -37,7 +36,7 @@ class Evaluation:
         measured = await self._measure(wanted, tier, span, cost)
         if any(series.groups is not None for series in measured.values()):
             async with self._scheduler.turn(cost):
-                return await in_thread(None, compute, expression, buckets, measured, self._bounds)
+                return await run_in_thread(compute, expression, buckets, measured, self._bounds)
         return compute(expression, buckets, measured, self._bounds)
 
     async def close(self) -> None:

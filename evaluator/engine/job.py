@@ -9,8 +9,7 @@ from typing import TypeAlias
 from cube.columns import SEMANTICS
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine import codec
 from evaluator.engine.codec import State

@@ -14,10 +14,9 @@ from dataclasses import replace
 
 from cube.expression import print_expression
 from cube.expression.nodes import Reduction
-from cube.model.span import Span
-from cube.model.tier import SECOND, TEN_SECONDS, Tier
+from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
+from cube.process.threads import run_in_thread
 from cube.store.ports import ReadOptions, ReadSession, Revisions, Store
-from cube.store.slices import in_thread
 from evaluator.engine import codec
 from evaluator.engine.accumulator import check_memory
 from evaluator.engine.computation import Computation
@@ -82,7 +81,7 @@ class Pyramid:
         if len(contents) <= _ASIDE and reduction.group is None:
             return read_series(*arguments)
         async with self._scheduler.turn(cost):
-            return await in_thread(None, read_series, *arguments)
+            return await run_in_thread(read_series, *arguments)
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.

@@ -11,10 +11,10 @@ from typing import Protocol, cast
 from cube.columns import Block, grouped_partials, has_patterns, needed, partials
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
+from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
-from cube.store.slices import Slices, in_thread
+from cube.store.slices import Slices
 from evaluator.engine.accumulator import Accumulator
 from evaluator.engine.codec import State
 from evaluator.engine.series import Bounds
@@ -72,7 +72,7 @@ class ColumnScan:
                     async for _ in slices.each(block, take):
                         continue
         async with time_slice():
-            return await in_thread(self._executor, accumulator.states)
+            return await run_in_thread(accumulator.states, executor=self._executor)
 
 
 def _take(accumulator: Accumulator, reduction: Reduction, tier: Tier, block: Block) -> None:

@@ -18,8 +18,7 @@ from cube.columns.values import OPERATIONS
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
 from cube.model.reduce import REDUCES
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.settings import EvaluatorLimits
 from evaluator.engine.codec import Floats, GroupKey, decode_groups, decode_values
 from evaluator.query.limits import LimitExceeded

@@ -16,8 +16,7 @@ from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS, TIERS, Tier
+from cube.model.tier import TEN_SECONDS, TIERS, Span, Tier
 from cube.settings import EvaluatorLimits, StreamSettings
 
 E = TypeVar("E", EventExpression, MetricExpression)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS
+from cube.model.tier import TEN_SECONDS, Span
+from cube.process.threads import run_in_thread
 from cube.store.ports import Revisions
-from cube.store.slices import in_thread
 from evaluator.streams.reader import Arrival, StreamReader
 from evaluator.streams.subscriber import Subscriber
 from evaluator.streams.window import BucketContent, Window, merged
@@ -134,7 +133,7 @@ class Changes:
         """Return what some buckets have, and how many to read at once after them."""
         arrivals = await reader.in_buckets(buckets, numbers)
         async with reader.time_slice():
-            contents = await in_thread(None, self._window.compare, buckets, arrivals)
+            contents = await run_in_thread(self._window.compare, buckets, arrivals)
         return contents, min(2 * at_once, READ_BUCKETS) if len(arrivals) <= READ_EVENTS else 1
 
     async def _deliver(self, reader: StreamReader, active: Iterable[Subscriber], now: int) -> bool:

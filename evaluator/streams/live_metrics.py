@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from cube.columns import reductions
 from cube.errors import Overloaded, Unavailable
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.ports import Revisions
 from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.context import QueryContext

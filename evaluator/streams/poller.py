@@ -17,9 +17,9 @@ from typing import Any
 from cube.errors import Overloaded, Unavailable
 from cube.expression import print_expression
 from cube.expression.nodes import EventExpression
-from cube.model.span import Span
+from cube.model.tier import Span
+from cube.process.threads import run_in_thread
 from cube.store.find import Found
-from cube.store.slices import in_thread
 from evaluator.api.response_writer import AnswerSize, event_rows
 from evaluator.context import QueryContext
 from evaluator.query.limits import DeadlineExceeded
@@ -167,7 +167,7 @@ class Poller:
         async with aclosing(reader.in_order(span, limit=query.limit, newest_first=True)) as parts:
             async for part in parts:
                 async with reader.time_slice():
-                    await in_thread(None, size.add_rows, event_rows(Found(*each[:3]) for each in part))
+                    await run_in_thread(size.add_rows, event_rows(Found(*each[:3]) for each in part))
                 found += part
         subscriber.begin(found[::-1], now, announced)
         self._subscribers.active.add(subscriber)

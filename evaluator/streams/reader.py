@@ -13,8 +13,7 @@ import numpy as np
 from cube.columns import Block, has_patterns, project, selected
 from cube.expression.nodes import EventExpression
 from cube.model.event import ABSENT, EventId
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS
+from cube.model.tier import TEN_SECONDS, Span
 from cube.store.find import search
 from cube.store.ports import ReadSession, Revisions, TimeSlice
 from cube.store.slices import Slices

@@ -8,8 +8,7 @@ from typing import TypeAlias
 
 from cube.errors import Overloaded
 from cube.model.event import EventId, id_key
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS
+from cube.model.tier import TEN_SECONDS, Span
 from cube.store.find import Found
 from evaluator.query.queries import EventQuery
 from evaluator.streams.reader import Arrival

@@ -9,8 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS
+from cube.model.tier import TEN_SECONDS, Span
 from evaluator.streams.reader import Arrival
 
 Digests: TypeAlias = npt.NDArray[np.int64]

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cube.model.event import ABSENT, Event, EventId, id_key, make_id
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier
+from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import Revisions, Store
 
 T0 = 1_311_033_600_000  # 2011-07-19T00:00Z, a Tuesday

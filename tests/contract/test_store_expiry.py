@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Tier
+from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Span, Tier
 from cube.store.ports import CachedBucket, CacheKey, Store
 
 from .builders import T0, event, numbers, revisions, rows

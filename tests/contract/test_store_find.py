@@ -9,7 +9,7 @@ import pytest
 from cube.columns.matching import matches
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
 from cube.model.event import ABSENT, Event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import Found, count, find
 from cube.store.ports import Store
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Tier
+from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Span, Tier
 from cube.store.ports import CachedBucket, CacheKey, Store
 
 from .builders import T0, event

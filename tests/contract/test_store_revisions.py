@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from cube.model.event import Event
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, DAY, HOUR, TEN_SECONDS, WEEK, Tier
+from cube.model.tier import CACHED_TIERS, DAY, HOUR, TEN_SECONDS, WEEK, Span, Tier
 from cube.store.ports import Revisions, Store
 
 from .builders import T0, WHOLE, buckets, changed, data, event, numbers, revisions, rows

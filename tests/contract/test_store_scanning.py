@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cube.model.event import ABSENT
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.ports import Store
 
 from .builders import T0, WHOLE, event, rows

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from cube.model.span import Span
-from cube.model.tier import HOUR, TEN_SECONDS
+from cube.model.tier import HOUR, TEN_SECONDS, Span
 from cube.store.ports import Store
 
 from .builders import T0, WHOLE, buckets, changed, event, numbers, revisions, rows

@@ -12,8 +12,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 
 from cube.errors import InvalidEvent, Unavailable
-from cube.model.span import Span
-from cube.model.tier import MINUTE, TEN_SECONDS
+from cube.model.tier import MINUTE, TEN_SECONDS, Span
 from cube.store import mongo
 from cube.store.mongo import layout
 from cube.store.mongo.store import MongoStore

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.model.span import Span
-from cube.model.tier import HOUR
+from cube.model.tier import HOUR, Span
 from cube.store.mongo import open_store
 from cube.store.ports import ReadOptions
 from tests.daemon import daemon

@@ -10,8 +10,7 @@ from typing import Any, assert_never
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
 from cube.model.event import Event, id_key
 from cube.model.reduce import REDUCES, Sample
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from tests.golden.script import Values
 from tests.property.columns_reference import group_keys, samples_of
 

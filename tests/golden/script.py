@@ -30,8 +30,7 @@ import msgspec
 
 from cube.model import instant
 from cube.model.event import ABSENT, Event, make_id
-from cube.model.span import Span
-from cube.model.tier import TIERS, Tier
+from cube.model.tier import TIERS, Span, Tier
 
 Values = list["float | None"]
 

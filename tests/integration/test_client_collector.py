@@ -11,7 +11,7 @@ import pytest
 from cube.client import Emitter, SocketEmitter
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import find
 from cube.store.sqlite import open_store
 from tests.collector_stage import NOW

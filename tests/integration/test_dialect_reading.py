@@ -17,7 +17,7 @@ from cube.errors import AccessDenied, Overloaded, Unavailable
 from cube.expression import parse_event
 from cube.model.environment import Caller, Environment, Key
 from cube.model.event import Event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import Found
 from cube.store.ports import UNBOUNDED, EventStore, ReadOptions, ReadSession
 from cube.store.sqlite import SqliteStore, open_store

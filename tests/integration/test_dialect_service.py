@@ -33,10 +33,9 @@ from collector.protocols.shared.dialect import (
 from collector.protocols.shared.service import dialect_routes
 from cube import json_text
 from cube.errors import CubeError, InvalidRequest
-from cube.model.environment import Credentials, Environment, Key, Scope, digest
+from cube.model.environment import Credentials, Environment, Key, OriginPattern, Scope, digest
 from cube.model.event import ABSENT, EventId
 from cube.model.horizon import Horizon
-from cube.model.origin import OriginPattern
 from cube.store.sqlite import SqliteStore, open_store
 from cube.web import Authenticator, KeyRing, Reply, Request, Server, Service, Telemetry, with_standard_routes
 from cube.web.handler import LINGER_BYTES

@@ -16,8 +16,7 @@ from cube.expression.nodes import Reduction
 from cube.model.event import Event
 from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Sample
-from cube.model.span import Span
-from cube.model.tier import TIERS, Tier
+from cube.model.tier import TIERS, Span, Tier
 from cube.store import mongo
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain

@@ -13,8 +13,7 @@ from cube.errors import InvalidQuery
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model import instant
-from cube.model.span import Span
-from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS
+from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS, Span
 from cube.store import mongo
 from evaluator.engine.accumulator import ENTRY_BYTES
 from evaluator.engine.series import Bounds

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cube.expression import parse_metric
-from cube.model.span import Span
-from cube.model.tier import TIERS, Tier
+from cube.model.tier import TIERS, Span, Tier
 
 MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
 OFFSETS = (0, 4_000, 10_000, 61_000, 3_600_000, 86_400_000, 8 * 86_400_000)

@@ -8,8 +8,7 @@ from typing import Any
 
 from cube.columns.block import Block
 from cube.model.event import Event
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.ports import (
     NO_TEXTS,
     UNBOUNDED,

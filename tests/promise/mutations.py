@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, ReaderPool

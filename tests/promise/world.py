@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from cube.errors import InvalidEvent
 from cube.expression.nodes import Reduction
 from cube.model.event import Event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.ports import Store
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import ColumnScan

@@ -11,8 +11,7 @@ import pytest
 from pymongo import AsyncMongoClient, monitoring
 
 from cube.model.event import ABSENT, Event, EventId, make_id
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier
+from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.mongo import open_store
 from cube.store.mongo.store import MongoStore
 from cube.store.ports import Store

@@ -10,8 +10,7 @@ import pytest
 from cube.errors import InvalidExpression, InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.model import instant
-from cube.model.span import Span
-from cube.model.tier import DAY, HOUR, MINUTE, TEN_SECONDS, WEEK
+from cube.model.tier import DAY, HOUR, MINUTE, TEN_SECONDS, WEEK, Span
 from evaluator.query.queries import LONGEST_WAIT_MS, Defaults, EventQuery, MetricQuery, latest, number
 
 NOW = instant.parse("2011-07-18T12:34:56.789Z")

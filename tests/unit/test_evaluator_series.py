@@ -13,8 +13,7 @@ from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
-from cube.model.span import Span
-from cube.model.tier import MINUTE
+from cube.model.tier import MINUTE, Span
 from evaluator.api.response_writer import metric_rows
 from evaluator.engine.codec import encode_value
 from evaluator.engine.series import Bounds, Series, compute, read_series

@@ -6,7 +6,7 @@ import pytest
 
 from cube.errors import Overloaded
 from cube.expression import parse_event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import Found
 from evaluator.query.queries import EventQuery
 from evaluator.streams.reader import Arrival

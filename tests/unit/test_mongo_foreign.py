@@ -19,8 +19,7 @@ from bson.datetime_ms import DatetimeMS
 
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.span import Span
-from cube.model.tier import HOUR, TEN_SECONDS
+from cube.model.tier import HOUR, TEN_SECONDS, Span
 from cube.store.mongo.documents import Decoder, encode, event_id, plain
 from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from cube.model.span import Span
-from cube.model.tier import DAY, HOUR
+from cube.model.tier import DAY, HOUR, Span
 from cube.store.mongo.store import MongoStore
 from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server

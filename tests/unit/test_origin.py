@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cube.errors import InvalidSettings
-from cube.model.origin import OriginPattern
+from cube.model.environment import OriginPattern
 
 
 def matches(pattern: str, origin: str) -> bool:

@@ -12,8 +12,7 @@ from prometheus_client import CollectorRegistry
 from collector.ingest.retention import Aging, Retention
 from collector.instrumentation import RetentionFigures
 from cube.errors import InvalidEvent
-from cube.model.span import Span
-from cube.model.tier import DAY, WEEK
+from cube.model.tier import DAY, WEEK, Span
 from cube.store.ports import CachedBucket, CacheKey, Revisions
 from cube.store.sqlite import SqliteStore, open_store
 from tests.contract.builders import T0, event, revisions, rows

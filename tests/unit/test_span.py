@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube.model.span import Span
+from cube.model.tier import Span
 
 SPANS = st.builds(Span, st.integers(-9, 9), st.integers(-9, 9))
 

@@ -12,7 +12,7 @@ import pytest
 
 from cube.errors import Unavailable
 from cube.model.event import Event, make_id
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.sqlite import SqliteStore, open_store
 from cube.store.sqlite.database import LogLimits
 

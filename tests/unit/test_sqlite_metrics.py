@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.model.span import Span
-from cube.model.tier import HOUR
+from cube.model.tier import HOUR, Span
 from cube.store.ports import CachedBucket, CacheKey
 from cube.store.sqlite import SqliteStore, open_store
 

@@ -14,8 +14,7 @@ import pytest
 
 from cube.errors import Unavailable
 from cube.model.event import Event, make_id
-from cube.model.span import Span
-from cube.model.tier import TEN_SECONDS
+from cube.model.tier import TEN_SECONDS, Span
 from cube.store.ports import CacheKey
 from cube.store.sqlite import SqliteStore, catalog, database, open_store
 from cube.store.sqlite.database import LogLimits

@@ -9,7 +9,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from cube.model.event import Event
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store import mongo, sqlite
 from cube.store.ports import Store
 from tests.mongo_server import MongoServer, mongo_server

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model import instant
-from cube.model.span import Span
 from cube.model.tier import (
     CACHED_TIERS,
     CHUNK_BUCKETS,
@@ -18,6 +17,7 @@ from cube.model.tier import (
     TEN_SECONDS,
     TIERS,
     WEEK,
+    Span,
     Tier,
 )
 

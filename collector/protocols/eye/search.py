@@ -18,7 +18,7 @@ from cube import json_text
 from cube.errors import InvalidQuery
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model import instant
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import KEY_PARAMETER, Parameter, Reply, Request
 

@@ -13,7 +13,7 @@ from cube.errors import CubeError, InvalidRequest, TooLarge
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import Parameter, Reply, Request
 

@@ -21,8 +21,7 @@ from cube.model import instant
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
 from cube.model.horizon import Horizon
-from cube.model.span import Span
-from cube.model.tier import WEEK
+from cube.model.tier import WEEK, Span
 from cube.store.ports import EventStore
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id

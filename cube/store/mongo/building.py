@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 
 from cube.columns.block import Block
 from cube.model import instant
-from cube.model.span import Span
+from cube.model.tier import Span
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered
 from cube.store.mongo.indexes import ensure, has_index

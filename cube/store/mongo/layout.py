@@ -37,8 +37,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from cube.model.span import Span
-from cube.model.tier import CHUNK_BUCKETS, Tier
+from cube.model.tier import CHUNK_BUCKETS, Span, Tier
 
 Document: TypeAlias = dict[str, Any]
 

@@ -14,8 +14,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from cube.errors import Unavailable
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
 from cube.store.mongo import expiry
 from cube.store.mongo.complaints import Complaints
 from cube.store.mongo.faults import answered, only_duplicates

@@ -13,8 +13,7 @@ from typing import Any
 from bson import Int64
 from pymongo import UpdateOne
 
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier, are_cached_steps, cached_steps
+from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
 from cube.store.mongo.writing import upsert

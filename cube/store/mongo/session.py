@@ -13,15 +13,14 @@ from cube.columns.block import Block
 from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import is_type
-from cube.model.span import Span
-from cube.model.tier import Tier
+from cube.model.tier import Span, Tier
+from cube.process.threads import run_in_thread
 from cube.store.mongo import revisions
 from cube.store.mongo.documents import Decoder, parts
 from cube.store.mongo.escaping import MARK, is_escaped
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions
-from cube.store.slices import in_thread
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
@@ -134,7 +133,7 @@ async def scan(
         while (batch := await _next(cursor)) is not None:
             for part in parts(batch, BLOCK_BYTES):
                 async with options.time_slice():
-                    block = await in_thread(None, decoder.block, part)
+                    block = await run_in_thread(decoder.block, part)
                 if len(block):
                     yield block
     finally:

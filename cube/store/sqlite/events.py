@@ -14,8 +14,7 @@ import msgspec
 from cube.columns.block import Block
 from cube.model import instant
 from cube.model.event import Event, EventId
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier
+from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions, TimeSlice
 from cube.store.sqlite import catalog, expiry, saving
 from cube.store.sqlite.readers import Lease, ReaderPool

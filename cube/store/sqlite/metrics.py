@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from cube.errors import Unavailable
 from cube.files import FileWatch
-from cube.model.span import Span
-from cube.model.tier import CACHED_TIERS, Tier
+from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 from cube.store.sqlite import expiry
 from cube.store.sqlite.cache import MetricsFile, pack, unpack

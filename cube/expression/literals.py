@@ -1,14 +1,52 @@
-"""Strings of the expression language: from source text and back."""
+"""Numbers and strings of the expression language: from source text and back.
+
+The normal form of numbers: int where the value is integral and fits 64 bits, else float; there is no
+minus zero. So equal numbers have one text, and the text of a number parses to the same number.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
+
+MAX_DIGITS = len(str(MAX_INTEGER))
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(0)(?![0-9])|([^ux0-9]))", re.DOTALL)
 _BACKSLASH_RUN = re.compile(r"[^\\]+")
 _NAMED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def parse_number(text: str) -> int | float:
+    """Return the number that an unsigned JavaScript literal stands for; infinite if it is too large.
+
+    Digits alone are exact up to 64 bits; anything else is the nearest float, as in JavaScript.
+    """
+    return normal(int(text) if text.isdigit() and len(text) <= MAX_DIGITS else float(text))
+
+
+def normal(number: int | float) -> int | float:
+    """Return the normal form of a number, infinite ones included."""
+    if isinstance(number, int):
+        return number if MIN_INTEGER <= number <= MAX_INTEGER else float(number)
+    return int(number) if number.is_integer() and MIN_INTEGER <= number <= MAX_INTEGER else number
+
+
+def print_number(number: int | float) -> str:
+    """Return the canonical text: the normal form's ``repr`` without "+".
+
+    Raises ValueError for a number that is not finite.
+    """
+    try:
+        number = normal(number)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"Got the number {number}; accepted are finite ones.")
+    return repr(number).replace("+", "").removesuffix(".0")
 
 
 class BadStringError(ValueError):
