@@ -31,8 +31,9 @@ check: .venv/.dev-ready
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
 
+# BASE=COMMIT runs that commit beside this tree; ARGS names workloads, or is --quick.
 bench: .venv/.dev-ready
-	$(BIN)/python -m tests.benchmark $(ARGS)
+	bin/bench $(if $(findstring --quick,$(ARGS)),,--write) $(ARGS)
 
 # Five minutes at five times what the store takes, without a spool and with one; then that is drained.
 soak: .venv/.dev-ready

@@ -1,5 +1,7 @@
-"""Benchmarks: `make bench`, or ``python -m tests.benchmark NAME …`` for some of them.
+"""The benchmark: ``make bench``, or ``bin/bench NAME …`` for the workloads whose names contain a NAME.
 
-Each measures Cube beside a bare reference, turn by turn in one run, and prints medians, the ratio and its
-spread. No test depends on a time.
+What is measured stands in ``workloads.toml``, how in `reading`, `writing` and `watching`. All of it runs on
+this working tree, on the commit that ``BASE`` names, and on peers, all in turn within one run, so that a
+machine that drifts slows all alike. Daemons are spoken to over HTTP, WebSocket and UDP alone, so that the
+same benchmark runs on older commits. No test depends on a time.
 """

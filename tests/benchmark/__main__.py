@@ -1,29 +1,110 @@
-"""Run all benchmarks, or those named."""
+"""The command: ``python -m tests.benchmark [--quick] [--write] [--base COMMIT] [NAME …]``."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.benchmark import collecting, evaluating, memory
+from tests.benchmark import builds, machine, plot, report
+from tests.benchmark.asking import Refused
+from tests.benchmark.reading import AnswersDiffer
+from tests.benchmark.report import Row
+from tests.benchmark.running import Rivals
+from tests.benchmark.stores import Subject
+from tests.benchmark.workloads import Case, chosen, read
 
-BENCHMARKS = {
-    name: function
-    for module in (collecting, evaluating, memory)
-    for name, function in vars(module).items()
-    if name.startswith("bench_")
-}
+FAULTS = (AnswersDiffer, Refused, RuntimeError, OSError, EOFError, subprocess.SubprocessError)
+"""What ends a workload, and not the run: a wrong answer, or a daemon or a tool that fails."""
 
 
-def main(names: list[str]) -> int:
-    """Run the benchmarks whose names contain one of `names`; all without any."""
-    chosen = [name for name in BENCHMARKS if not names or any(part in name for part in names)]
-    if not chosen:
-        print(f"No benchmark is called {' or '.join(names)}; there are {', '.join(BENCHMARKS)}.")
+def arguments(words: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="workloads whose names contain it; else all")
+    parser.add_argument("--list", action="store_true", help="name the workloads, and run none")
+    parser.add_argument("--quick", action="store_true", help="small sizes: to see that all of it works")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/performance.md")
+    parser.add_argument("--base", default=os.environ.get("BASE", ""), help="a commit to run beside; or BASE")
+    parser.add_argument("--repetitions", type=int, help="in place of the workload's own number")
+    parser.add_argument("--alone", action="store_true", help="without peers and yardsticks")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    """Run what was asked for; the status is 1 where an answer was wrong or a daemon refused."""
+    options = arguments(words)
+    every = read()
+    cases = chosen(every, options.names, options.quick)
+    if not cases or options.list:
+        print("\n".join(f"{case.name:32} {case.title}" for case in every))
+        return 0 if options.list else 2
+    if options.write and options.quick:
+        print("Figures of a quick run are not written down: leave out --write or --quick.")
         return 2
-    for name in chosen:
-        print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').strip()}", flush=True)
-        BENCHMARKS[name]()
-    return 0
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="cube-bench-") as folder:
+        rows, failures, run = _run(cases, options, Path(folder), load)
+    if options.write and rows:
+        text = report.merged(report.PAGE.read_text(), rows, run, [case.name for case in every])
+        plot.write(report.read(text))
+        report.PAGE.write_text(text)
+    print(f"\n{run}")
+    for failure in failures:
+        print(f"FAILED {failure}")
+    return 1 if failures else 0
+
+
+def _run(
+    cases: list[Case], options: argparse.Namespace, folder: Path, load: float
+) -> tuple[list[Row], list[str], str]:
+    rows: list[Row] = []
+    failures: list[str] = []
+    with ExitStack() as stack:
+        versions = [builds.working_tree()]
+        if options.base:
+            versions.append(stack.enter_context(builds.commit(options.base, folder)))
+        subjects = []
+        for build in versions:
+            build.check()
+            subjects.append(stack.enter_context(Subject(build, folder)))
+        rivals = stack.enter_context(Rivals(subjects, folder))
+        when = f"{datetime.now(UTC):%Y-%m-%d}, " + " : ".join(build.version for build in versions)
+        for case in cases:
+            case = _as_asked(case, options)
+            try:
+                measured = rivals.measure(case)
+            except FAULTS as error:
+                failures.append(f"{case.name}: {error}")
+                print(f"{case.name}: {error}", flush=True)
+                continue
+            rows += _told(report.rows(measured, when))
+            for name, reason in measured.missing.items():
+                print(f"    without {name}: {reason}", flush=True)
+        peers = ", ".join(f"{name} {version}" for name, version in rivals.versions.items())
+    run = f"Last run {datetime.now(UTC):%Y-%m-%d}: {machine.described(load)}; {machine.versions()}"
+    return rows, failures, f"{run}; beside it {peers or 'nobody'}."
+
+
+def _as_asked(case: Case, options: argparse.Namespace) -> Case:
+    if options.repetitions:
+        case = replace(case, repetitions=options.repetitions)
+    return replace(case, against=()) if options.alone else case
+
+
+def _told(rows: list[Row]) -> list[Row]:
+    for row in rows:
+        print(
+            f"{row.workload}, {row.figure}: {row.ours}; base {row.base} ({row.ratio}); beside {row.beside}",
+            flush=True,
+        )
+    return rows
 
 
 if __name__ == "__main__":

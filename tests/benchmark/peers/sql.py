@@ -1,0 +1,139 @@
+"""Peers that speak SQL: DuckDB and chDB in a process of their own, PostgreSQL as a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.benchmark.peers import environment
+from tests.benchmark.peers.ports import Unsupported
+from tests.benchmark.processes import running, wait_until
+from tests.benchmark.questions import Answer, Question, meaningful
+
+_SCRIPT = Path(__file__).with_name("databases.py")
+_DIVIDED = "t / {step} * {step}"
+_BUCKETS = {
+    "duckdb": "t // {step} * {step}",
+    "chdb": "intDiv(t, {step}) * {step}",
+    "postgresql": _DIVIDED,
+}
+_REDUCES = {
+    "duckdb": {
+        "sum": "sum({field})",
+        "median": "median({field})",
+        "distinct": "count(DISTINCT {field})",
+        "p95": "quantile_cont({field}, 0.95)",
+    },
+    "chdb": {
+        "sum": "sum({field})",
+        "median": "quantileExactInclusive(0.5)({field})",
+        "distinct": "uniqExact({field})",
+        "p95": "quantileExactInclusive(0.95)({field})",
+    },
+    "postgresql": {
+        "sum": "sum({field})",
+        "median": "percentile_cont(0.5) WITHIN GROUP (ORDER BY {field})",
+        "distinct": "count(DISTINCT {field})",
+        "p95": "percentile_cont(0.95) WITHIN GROUP (ORDER BY {field})",
+    },
+}
+
+
+class SqlPeer:
+    """A database behind ``databases.py``."""
+
+    def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
+        self.name = name
+        self.version = ""
+        self._process = process
+
+    def load(self, rows: Path, events: int) -> float:
+        """Fill it; return the milliseconds."""
+        return float(self._tell(load=str(rows))["ms"])
+
+    def answer(self, question: Question) -> Answer:
+        """Answer a question."""
+        rows = self._tell(ask=self._sql(question))["rows"]
+        return meaningful({(bucket, group): value for bucket, group, value in rows})
+
+    def milliseconds(self, question: Question) -> float:
+        """Return how long an answer takes, as the database's own client sees it."""
+        return float(self._tell(ask=self._sql(question))["ms"])
+
+    def _sql(self, question: Question) -> str:
+        if question.reduce not in _REDUCES[self.name]:
+            raise Unsupported(f"{self.name} has no {question.reduce}")
+        return question.sql(_REDUCES[self.name], _BUCKETS[self.name])
+
+    def _tell(self, **told: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended with {self._process.wait()} at {told}")
+        answer: dict[str, Any] = json.loads(line)
+        self.version = answer["version"]
+        return answer
+
+
+@contextmanager
+def in_process(name: str, folder: Path) -> Iterator[SqlPeer]:
+    """Run DuckDB or chDB."""
+    with _talking(name, str(folder / name), folder) as peer:
+        yield peer
+
+
+@contextmanager
+def postgresql(name: str, folder: Path) -> Iterator[SqlPeer]:
+    """Run a PostgreSQL server on a socket in a new folder, as another user where we are root: it insists."""
+    programs = environment.postgresql_programs()
+    data, user = folder / "postgresql", "nobody" if os.geteuid() == 0 else None
+    data.mkdir()
+    if user is not None:
+        shutil.chown(data, user)
+        for place in (folder, folder.parent):  # temporary directories are closed to other users
+            place.chmod(0o711)
+    subprocess.run(
+        [programs / "initdb", "-D", data / "db", "-U", "bench", "-A", "trust", "-E", "UTF8", "--no-locale"],
+        check=True,
+        capture_output=True,
+        user=user,
+        cwd=data,
+    )
+    command = [str(programs / "postgres"), "-D", str(data / "db"), "-k", str(data), "-h", "", "-c", "jit=off"]
+    with running(command, folder / "postgresql.log", data, user=user) as server:
+        wait_until((data / ".s.PGSQL.5432").exists, server, folder / "postgresql.log")
+        with _talking(name, f"host={data} user=bench dbname=postgres", folder) as peer:
+            yield peer
+
+
+@contextmanager
+def _talking(name: str, place: str, folder: Path) -> Iterator[SqlPeer]:
+    python = environment.python()
+    process = subprocess.Popen(
+        [python, "-I", _SCRIPT, name, place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=sys.stderr,
+        text=True,
+        cwd=folder,
+    )
+    try:
+        yield SqlPeer(name, process)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,109 @@
+"""The benchmark works: its tables parse, answers agree, and figures can be written and read again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.benchmark import builds, dataset, plot, report
+from tests.benchmark.questions import Question, difference
+from tests.benchmark.reading import Figures
+from tests.benchmark.running import KINDS, Measured, Rivals
+from tests.benchmark.stores import Subject
+from tests.benchmark.workloads import Case, chosen, read
+from tests.tools import tool
+
+EVENTS = 300
+
+
+def test_every_workload_of_the_table_is_of_a_kind_that_can_be_measured() -> None:
+    cases = read()
+
+    assert {case.kind for case in cases} == set(KINDS)
+    assert len({case.name for case in cases}) == len(cases)
+    assert all(case.repetitions >= 1 and case.title for case in cases)
+    assert "ten-million 10000000" not in {case.name for case in chosen(cases, [], quick=False)}
+    assert [case.name for case in chosen(cases, ["page"], quick=False)] == ["page"]
+
+
+def test_questions_are_asked_of_cube_and_their_answers_agree_with_plain_ones(tmp_path: Path) -> None:
+    tool("wrk")
+    every = {case.name: case.quick() for case in read()}
+    chosen = [_small(every[name]) for name in ("another grouped", "warm-360", "ingest-100")]
+    tree = builds.working_tree()
+    tree.check()
+
+    with Subject(tree, tmp_path) as subject, Rivals([subject], tmp_path) as rivals:
+        for case in chosen:
+            measured = rivals.measure(case)
+
+            assert all(value > 0 for figures in measured.samples["tree"] for value in figures.values())
+
+
+def test_an_answer_that_differs_is_noticed() -> None:
+    question = Question("median", "duration_ms", 60_000, group="host")
+    plain = question.answer(map(dataset.event, range(EVENTS)))
+    (bucket, group), value = next(iter(plain.items()))
+
+    assert difference(plain, dict(plain)) == ""
+    assert f"{bucket}, '{group}'" in difference(plain, {**plain, (bucket, group): value * (1 + 1e-8)})
+    assert "in one answer alone" in difference(plain, {**plain, (bucket, "web99"): 1.0})
+
+
+def test_new_rows_replace_those_about_the_same_and_keep_all_others() -> None:
+    page = f"Before.\n\n{report.BEGIN}\n{report.END}\n\nAfter.\n"
+    names = ["growth 10000", "growth 50000", "warm-360"]
+    old = [row for name in names for row in report.rows(_measured(name, 8.0), "then")]
+    new = report.rows(_measured("growth 50000", 1234.5), "now")
+
+    first = report.merged(page, old, "Run one.", names)
+    second = report.merged(first, new, "Run two.", names)
+
+    found = report.read(second)
+    assert [row.measured for row in found] == ["then", "now", "then"]
+    assert [report.median(row.ours) for row in found] == [8.0, 1234.0, 8.0]
+    assert found[0].ratio == "2 ×"
+    assert second.startswith("Before.")
+    assert second.endswith("After.\n")
+    assert "Run one." not in second
+
+
+def test_growth_is_drawn_from_the_table() -> None:
+    rows = [row for name in ("growth 10000", "growth 50000") for row in report.rows(_measured(name, 8.0), "")]
+
+    lines = plot.series([*rows, *report.rows(_measured("warm-360", 8.0), "")])
+
+    assert lines == {
+        "another question": [(10_000, 8), (50_000, 8)],
+        "another question, BASE": [(10_000, 4), (50_000, 4)],
+        "DuckDB": [(10_000, 4), (50_000, 4)],
+    }
+    assert plot.svg(lines).count("<circle") == 6
+
+
+@pytest.mark.skipif(not report.PAGE.exists(), reason="the documents are not in this checkout")
+def test_the_table_of_the_documents_can_be_read() -> None:
+    names = {case.name for case in read()}
+
+    for row in report.read(report.PAGE.read_text()):
+        assert row.workload.split("`")[1] in names
+        assert report.median(row.ours) >= 0
+
+
+def _small(case: Case) -> Case:
+    small = {"seconds": 1, "events": EVENTS, "batch": 10, "connections": 2}
+    parameters = {key: small.get(key, value) for key, value in (case.parameters or {}).items()}
+    return replace(case, parameters=parameters, repetitions=1, against=())
+
+
+def _measured(name: str, ours: float) -> Measured:
+    figure = "another ms" if name.startswith("growth") else "ms"
+    case = Case(name, "growth", "how it grows", "sqlite", 1, against=("duckdb",))
+    samples: dict[str, list[Figures]] = {
+        "tree": [{figure: ours}],
+        "base": [{figure: 4.0}],
+        "duckdb": [{figure: 4.0}],
+    }
+    return Measured(case, samples, {})
