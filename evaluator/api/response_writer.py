@@ -28,6 +28,9 @@ Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
 PART_ROWS = 1_000
 """Rows made in one piece: some milliseconds."""
 
+THREAD_ROWS = 2_000
+"""More rows than these are made in a thread, where no turn of the scheduler is waited for."""
+
 ROW_BYTES = 48
 """What a text takes beside its bytes."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from cube.model.environment import Caller
@@ -34,18 +35,14 @@ class QueryService:
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
         """Parse a question for metrics; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
-        now, defaults = self.context.clock(), self.context.defaults
-        query = await self._parse(raw, lambda: MetricQuery.parse(raw, now=now, defaults=defaults, live=live))
+        query = await self._parse(MetricQuery.parse, raw, live=live)
         if self.restriction is None:
             return query
         return replace(query, expression=self.restriction.metric(query.expression))
 
     async def event_query(self, raw: Mapping[str, Any], *, stream: bool = False) -> EventQuery:
         """Parse a question for events; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
-        now, defaults = self.context.clock(), self.context.defaults
-        query = await self._parse(
-            raw, lambda: EventQuery.parse(raw, now=now, defaults=defaults, stream=stream)
-        )
+        query = await self._parse(EventQuery.parse, raw, stream=stream)
         if self.restriction is None:
             return query
         return replace(query, expression=self.restriction.event(query.expression))
@@ -98,12 +95,13 @@ class QueryService:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
 
-    async def _parse(self, raw: Mapping[str, Any], parse: Callable[[], T]) -> T:
-        expression = raw.get("expression")
+    async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: bool) -> T:
+        context, expression = self.context, raw.get("expression")
+        work = partial(parse, raw, now=context.clock(), defaults=context.defaults, **options)
         if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:
-            return parse()
-        async with self.context.scheduler.turn(QueryCost()):
-            return await run_in_thread(parse)
+            return work()
+        async with context.scheduler.turn(QueryCost()):
+            return await run_in_thread(work)
 
 
 class QueryServices:

@@ -17,10 +17,9 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
-from evaluator.api.response_writer import ResponseWriter, event_rows
+from evaluator.api.response_writer import THREAD_ROWS, ResponseWriter, event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.scheduling.send_queue import SendQueue
-from evaluator.scheduling.threads import aside
 from evaluator.streams.live_metrics import LiveMetric
 
 SENT_TOGETHER = 20
@@ -121,25 +120,20 @@ class _Running(NamedTuple):
 class Responder:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_connection", "_id", "session")
+    __slots__ = ("_connection", "_echo", "session")
 
     def __init__(self, session: QuerySession, id: Any) -> None:
         self.session: Final = session
         self._connection = session.connection
-        self._id = id
-
-    @property
-    def has_id(self) -> bool:
-        """Whether the request has an id."""
-        return self._id is not ABSENT
+        self._echo = {} if id is ABSENT else {"id": id}
 
     def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an object as this request's client is to see it."""
-        return {**row, "id": self._id} if self.has_id else row
+        return {**row, **self._echo} if self._echo else row
 
     def framed_event(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an event so; beside the id of a request, its own stands in ``event``."""
-        if self.has_id and "id" in row:
+        if self._echo and "id" in row:
             row = {**row, "event": row["id"]}
         return self.framed(row)
 
@@ -161,15 +155,15 @@ class Responder:
 
     async def send_list(self, name: str, values: list[Any]) -> None:
         """Send an array; with an id, as ``name`` beside it."""
-        await self._connection.send({name: values, "id": self._id} if self.has_id else values)
+        await self._connection.send({name: values, **self._echo} if self._echo else values)
 
     async def end(self) -> None:
         """Say that nothing more comes: null where there is no id to say it of."""
-        await self._connection.send({"id": self._id, "end": True} if self.has_id else None)
+        await self._connection.send({**self._echo, "end": True} if self._echo else None)
 
     async def fail(self, error: Exception) -> None:
         """Send an error."""
-        await self._connection.fail(error, **({"id": self._id} if self.has_id else {}))
+        await self._connection.fail(error, **self._echo)
 
     async def _send_some(self, values: Iterable[Any]) -> None:
         for number, value in enumerate(values):
@@ -221,7 +215,7 @@ class EventSocket(SocketHandler):
                 async for batch in batches:
                     # What a stream holds is bounded already.
                     with ResponseWriter(sys.maxsize, service.context.answers, frame) as writer:
-                        await aside(len(batch), writer.write, event_rows(batch))
+                        await run_by_size(len(batch), THREAD_ROWS, writer.write, event_rows(batch))
                         await responder.send_written(writer)
             return
         async with responder.session.answers:

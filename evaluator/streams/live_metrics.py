@@ -13,13 +13,13 @@ import numpy.typing as npt
 from cube.columns import reductions
 from cube.errors import Overloaded, Unavailable
 from cube.model.tier import Span, Tier
+from cube.process.threads import run_by_size
 from cube.store.ports import Revisions
-from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
+from evaluator.api.response_writer import THREAD_ROWS, Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.context import QueryContext
 from evaluator.engine.codec import Floats, GroupKey
 from evaluator.engine.series import Series
 from evaluator.query.queries import MetricQuery
-from evaluator.scheduling.threads import aside
 
 EXPIRED_MS = 60_000
 """How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
@@ -47,7 +47,8 @@ class LiveMetric:
         async with context.deadline.query():
             known = await self._read_revisions(query.span, now)
             table = LiveTable(query.tier, query.span, await context.evaluate(query, query.span))
-        yield await aside(table.series.rows, metric_rows, table.series, query.tier, query.span)
+        series, tier = table.series, query.tier
+        yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, tier, query.span)
         yield [{"live": True}]
         while True:
             await self._pause()
@@ -62,7 +63,7 @@ class LiveMetric:
                 _log.warning("a live metric waits: %s", error.message)
                 continue
             if dirty or span != table.span:
-                changed = await aside(fresh.series.rows, table.changes, fresh)
+                changed = await run_by_size(fresh.series.rows, THREAD_ROWS, table.changes, fresh)
                 if changed:
                     yield changed
             known, table = revisions.after(known), fresh
@@ -74,7 +75,7 @@ class LiveMetric:
             return table
         if dirty != span:
             part = await self._context.evaluate(query, dirty)
-            spliced = await aside(table.series.rows, table.spliced, span, dirty, part)
+            spliced = await run_by_size(table.series.rows, THREAD_ROWS, table.spliced, span, dirty, part)
             if spliced is not None:
                 return spliced
         return LiveTable(query.tier, span, await self._context.evaluate(query, span))

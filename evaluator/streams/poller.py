@@ -174,32 +174,27 @@ class Poller:
         return True
 
     async def _record_backlog(self, stack: AsyncExitStack, reader: StreamReader | None = None) -> None:
-        """Record what was there when subscribers began, first in a session that is open already.
+        """Record what was there when subscribers began, first with the reader that is open on the stack.
 
         A session lasts no longer than a query may; then there is another one.
         """
         self._is_recording = True
         try:
             while self._window.has_backlog:
-                try:
-                    async with within(self._context.bounds.seconds):
-                        if reader is None:
-                            reader = await stack.enter_async_context(self._open(QueryCost()))
-                        await self._changes.record_backlog(reader)
-                except (Overloaded, Unavailable) as error:
-                    _log.info("the recent past of a stream is still to be read: %s", error.message)
-                    await asyncio.sleep(self._context.poll_seconds)
+                async with stack:
+                    try:
+                        async with within(self._context.bounds.seconds):
+                            if reader is None:
+                                reader = await stack.enter_async_context(self._open(QueryCost()))
+                            await self._changes.record_backlog(reader)
+                    except (Overloaded, Unavailable) as error:
+                        _log.info("the recent past of a stream is still to be read: %s", error.message)
+                        await asyncio.sleep(self._context.poll_seconds)
                 reader = None
-                await stack.aclose()
         except Exception as error:
             self._subscribers.fail(error)
         finally:
             self._is_recording = False
-
-    async def _record_what_is_left(self) -> None:
-        """Record the backlog of a subscriber who left, or was refused, before it was recorded."""
-        async with AsyncExitStack() as stack:
-            await self._record_backlog(stack)
 
     async def _poll_on(self) -> None:
         has_failed = False
@@ -215,9 +210,10 @@ class Poller:
             except Exception as error:
                 self._subscribers.fail(error)
                 return
+            # Somebody who saw what is left of the backlog has left, or was refused.
             if self._window.has_backlog and not self._is_recording and not self._subscribers.joining:
                 self._is_recording = True
-                self._start(self._record_what_is_left())
+                self._start(self._record_backlog(AsyncExitStack()))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._context.poll_seconds):
                     await self._at_once.wait()
