@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from collector.ingest.batch import Limits
 from collector.ingest.decoding import SHARE, Decoding
 from collector.ingest.intake import Intakes
-from collector.ingest.intakes import open_intakes
+from collector.ingest.context import open_intakes
 from collector.ingest.replayer import ping
-from collector.ingest.request_events import RequestEvents
+from cube.web.request_events import RequestEvents
 from collector.ingest.retention import Retention
 from collector.instrumentation import DialectFigures, RetentionFigures
 from collector.protocols.native.datagram import DatagramServer

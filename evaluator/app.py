@@ -12,7 +12,7 @@ from cube.errors import Unavailable
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, Request, Server, Service, Telemetry, tls_context
-from evaluator.api.request_events import SelfEvents
+from evaluator.api.self_events import SelfEvents
 from evaluator.api.routes import routes
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.context import QueryContext

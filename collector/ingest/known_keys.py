@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.ingest.intakes import has_spool
+from collector.ingest.context import has_spool
 from cube import files
 from cube.errors import InvalidSettings, Unavailable
 from cube.model.environment import Key

@@ -5,7 +5,7 @@ A directory holds SQLite files of each process and database (see `cube.spool.dir
 `cube.spool.inspection` looks at files that somebody else may own.
 """
 
-from cube.spool.delivery import Delivery
+from cube.spool.replayer import Delivery
 from cube.spool.directory import store_mark
 from cube.spool.inspection import Inspected, inspect_all, put_away
 from cube.spool.segments import Head, Ticket

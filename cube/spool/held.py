@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from cube.errors import CubeError
-from cube.spool.carving import Carving
+from cube.spool.page_recovery import Carving
 from cube.spool.directory import Claimed, claim_new
 from cube.spool.faults import DamagedFile
 from cube.spool.file import SpoolFile

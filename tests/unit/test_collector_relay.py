@@ -15,7 +15,7 @@ from collector.ingest.spooling import Relay
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.spool import Delivery, Spool
-from cube.spool.delivery import RETRY_SECONDS
+from cube.spool.replayer import RETRY_SECONDS
 
 AWAY = Unavailable("The store is away.")
 
