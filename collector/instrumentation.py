@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from collector.ingest.quota import Budget
+from collector.ingest.quota import Quota
 from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.spool import Spool
 
@@ -25,10 +25,10 @@ REASONS: tuple[tuple[type[CubeError], str], ...] = (
 """Why events are refused before the intake sees them: the first line that an error is an instance of."""
 
 
-class IntakeFigures:
+class IntakeMetrics:
     """Figures of the intake and its commits."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, quota: Quota) -> None:
         self._accepted = Counter(
             "cube_events_accepted", "Events taken in, to be stored or spooled.", registry=registry
         )
@@ -52,17 +52,15 @@ class IntakeFigures:
         self._sizes = Histogram(
             "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
         )
-        self._waiting_events = Gauge(
-            "cube_waiting_events",
-            "Events in memory that are neither stored nor spooled yet.",
-            registry=registry,
-        )
-        self._waiting_bytes = Gauge("cube_waiting_bytes", "Their JSON text.", registry=registry)
-
-    def watch(self, budget: Budget) -> None:
-        """Show what waits, asked whenever the figures are."""
-        self._waiting_events.set_function(lambda: budget.events)
-        self._waiting_bytes.set_function(lambda: budget.bytes)
+        for name, help, ask in (
+            (
+                "cube_waiting_events",
+                "Events in memory that are neither stored nor spooled yet.",
+                lambda: quota.events,
+            ),
+            ("cube_waiting_bytes", "Their JSON text.", lambda: quota.bytes),
+        ):
+            Gauge(name, help, registry=registry).set_function(ask)
 
     @contextmanager
     def commit(self, events: int) -> Iterator[None]:
@@ -98,18 +96,18 @@ class IntakeFigures:
         for meant, count in counts.items():
             self._unknown.labels(meant).inc(count)
 
-    def drained(self, events: int) -> None:
+    def replayed(self, events: int) -> None:
         """Count events that went from the spool to the store."""
         self._stored.inc(events)
 
 
-class SpoolFigures:
+class SpoolMetrics:
     """Figures of the spools of all environments together."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._spools: list[Spool] = []
-        self.drained = Counter(
+        self.replayed = Counter(
             "cube_spool_drained", "Events that went from the spool to the store.", registry=registry
         )
         self.damaged = Counter(
@@ -131,7 +129,7 @@ class SpoolFigures:
         return max(0, self._clock() - min(arrivals)) / 1000 if arrivals else 0.0
 
 
-class RetentionFigures:
+class RetentionMetrics:
     """Figures of what is deleted for its age, in all environments together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -143,7 +141,7 @@ class RetentionFigures:
         )
 
 
-class DatagramFigures:
+class DatagramMetrics:
     """Figures of the UDP side: nobody is answered there, so this is where losses show."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
@@ -160,7 +158,7 @@ class DatagramFigures:
         self.denied = dropped.labels("denied")
 
 
-class DialectFigures:
+class DialectMetrics:
     """Figures of the dialects: the events stored, and what was refused, by reason."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -3,25 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from collector.ingest.unknown_keys import UnknownKeys
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
+from cube.model.event_keys import left_out, meant
+
+T = TypeVar("T")
+
+_MAX_KEYS = 100  # different unknown ones of one batch that are told apart
+_MAX_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """``event_bytes``: the JSON text of one event; ``events``: how many a batch may have."""
 
     event_bytes: int
     events: int
+
+
+class UnknownKeys:
+    """The keys of the events of one batch that no event has: counted and, where near to one, told."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, int] = {}
+        self._others = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def add(self, keys: Sequence[str]) -> None:
+        """Note those of one event."""
+        for key in keys:
+            if key in self._events or len(self._events) < _MAX_KEYS:
+                self._events[key] = self._events.get(key, 0) + 1
+            else:
+                self._others += 1
+
+    def warnings(self) -> list[str]:
+        """Return a sentence about each key that is nearly one of an event's."""
+        told = (left_out(key, events) for key, events in self._events.items())
+        return [sentence for sentence in told if sentence is not None][:_MAX_TOLD]
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many there were, by the key that they are near to; ``none`` for the others."""
+        counts = Counter({"none": self._others} if self._others else {})
+        for key, events in self._events.items():
+            counts[meant(key) or "none"] += events
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +95,14 @@ class Batch:
         return places
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One WebSocket message: a batch, and the token to acknowledge it with (`ABSENT`: silently)."""
 
     batch: Batch
     ack: Any = ABSENT
 
 
-def read_batch(text: bytes, limits: Limits, *, now: int) -> Batch:
+def read_batch(text: bytes, limits: BatchLimits, now: int) -> Batch:
     """Read an array of events, or one event object, that arrived at `now`.
 
     Raises `InvalidRequest` for text that is not JSON, `TooLarge`, and `InvalidEvent` with the ``index``
@@ -75,14 +111,7 @@ def read_batch(text: bytes, limits: Limits, *, now: int) -> Batch:
     return _batch(json_text.decode_leniently(text), text, limits, now)
 
 
-async def read_batch_aside(text: bytes, limits: Limits, *, now: int) -> Batch:
-    """Do what `read_batch` does, in a thread where it could block the event loop for long."""
-    if len(text) <= json_text.THREAD_BYTES:
-        return read_batch(text, limits, now=now)
-    return await asyncio.to_thread(read_batch, text, limits, now=now)
-
-
-def read_message(text: bytes, limits: Limits, *, now: int) -> Message:
+def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
     """Read one WebSocket message: what `read_batch` reads, or ``{"events": …, "ack": TOKEN}``.
 
     Its errors carry the ``ack``.
@@ -101,15 +130,17 @@ def read_message(text: bytes, limits: Limits, *, now: int) -> Message:
         raise
 
 
-async def read_message_aside(text: bytes, limits: Limits, *, now: int) -> Message:
-    """Do what `read_message` does, in a thread where it could block the event loop for long."""
+async def read_in_thread(
+    read: Callable[[bytes, BatchLimits, int], T], text: bytes, limits: BatchLimits, now: int
+) -> T:
+    """Do what `read_batch` or `read_message` does, in a thread where it could block the event loop for long."""
     if len(text) <= json_text.THREAD_BYTES:
-        return read_message(text, limits, now=now)
-    return await asyncio.to_thread(read_message, text, limits, now=now)
+        return read(text, limits, now)
+    return await asyncio.to_thread(read, text, limits, now)
 
 
 def read_each(
-    text: bytes, limits: Limits, *, now: int, note_unknown: Callable[[list[str]], None] | None = None
+    text: bytes, *, now: int, note_unknown: Callable[[list[str]], None] | None = None
 ) -> tuple[list[Event], list[InvalidRequest]]:
     """Read a datagram: the events that are valid, and what is wrong with each other one."""
     events: list[Event] = []
@@ -133,28 +164,18 @@ def _text_of_events(message: bytes) -> bytes:
         return json_text.encode(json_text.decode_leniently(message)["events"])
 
 
-def _batch(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
+def _batch(raw: Any, text: bytes, limits: BatchLimits, now: int) -> Batch:
+    unknown = UnknownKeys()
     try:
-        return _checked(raw, text, limits, now)
+        if isinstance(raw, list):
+            _check_sizes(raw, text, limits)
+            return Batch(_parse_all(raw, now, unknown), len(text), unknown)
+        if len(text) > limits.event_bytes:
+            raise _event_too_large(limits, None)
+        return Batch((Event.parse(raw, now=now, note_unknown=unknown.add),), len(text), unknown)
     except InvalidRequest as error:
         error.events = len(raw) if isinstance(raw, list) else 1
         raise
-
-
-def _checked(raw: Any, text: bytes, limits: Limits, now: int) -> Batch:
-    if not isinstance(raw, list):
-        if len(text) > limits.event_bytes:
-            raise _event_too_large(limits, None)
-        alone = UnknownKeys()
-        return Batch((Event.parse(raw, now=now, note_unknown=alone.add),), len(text), alone)
-    if len(raw) > limits.events:
-        raise TooLarge(
-            f"Got {len(raw)} events; accepted are {limits.events} in one array.", limit=limits.events
-        )
-    if len(text) > limits.event_bytes:
-        _check_sizes(text, limits)
-    unknown = UnknownKeys()
-    return Batch(_parse_all(raw, now, unknown), len(text), unknown)
 
 
 def _parse_all(raw: list[Any], now: int, unknown: UnknownKeys) -> list[Event]:
@@ -168,21 +189,24 @@ def _parse_all(raw: list[Any], now: int, unknown: UnknownKeys) -> list[Event]:
     return events
 
 
-def _check_sizes(text: bytes, limits: Limits) -> None:
-    """Refuse an array with an event that is too long (no text within the bound of one has any)."""
-    for index, size in enumerate(_sizes(text)):
+def _check_sizes(raw: list[Any], text: bytes, limits: BatchLimits) -> None:
+    """Refuse an array of too many events, or with one that is too long."""
+    if len(raw) > limits.events:
+        raise TooLarge(
+            f"Got {len(raw)} events; accepted are {limits.events} in one array.", limit=limits.events
+        )
+    if len(text) <= limits.event_bytes:
+        return  # none in it can be too long
+    try:
+        sizes = [len(memoryview(item)) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError, UnicodeError):  # a text that was read leniently
+        sizes = [len(json_text.encode(item)) for item in json_text.decode_leniently(text)]
+    for index, size in enumerate(sizes):
         if size > limits.event_bytes:
             raise _event_too_large(limits, index)
 
 
-def _sizes(text: bytes) -> list[int]:
-    try:
-        return [len(memoryview(item)) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, RecursionError, UnicodeError):  # a text that was read leniently
-        return [len(json_text.encode(item)) for item in json_text.decode_leniently(text)]
-
-
-def _event_too_large(limits: Limits, index: int | None) -> TooLarge:
+def _event_too_large(limits: BatchLimits, index: int | None) -> TooLarge:
     return TooLarge(
         f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.",
         index=index,

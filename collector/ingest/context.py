@@ -1,58 +1,77 @@
-"""The intakes of a collector: one for each environment, with its store and, where it is on, its spool."""
+"""What all ways into a collector share, and how it is opened: an intake for each environment's store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from collector.ingest.clock_jumps import Kept
-from collector.ingest.intake import Intake, Saver
-from collector.ingest.quota import Budget
-from collector.ingest.replayer import Drain, ping
-from collector.ingest.spooling import Direct, Relay
-from collector.instrumentation import IntakeFigures, SpoolFigures
+from collector.ingest.batch import BatchLimits
+from collector.ingest.intake import Intake, Intakes, StoreWriter
+from collector.ingest.quota import Quota
+from collector.ingest.retention import ExpiryClock
+from collector.ingest.spooling import SpoolingWriter, ping
+from collector.instrumentation import IntakeMetrics, SpoolMetrics
 from cube.errors import Unavailable
-from cube.model.environment import Ages
+from cube.model.environment import Environment
 from cube.model.horizon import Horizon
 from cube.model.tier import DAY, MINUTE, Tier
 from cube.settings import CollectorSettings, environments_of
-from cube.spool import Delivery, Spool, store_mark
+from cube.spool import Replayer, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
+from cube.web import Gate
 
 
-async def open_intakes(
-    stores: Mapping[str, Store],
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-) -> dict[str, Intake]:
-    """Make an intake for each store, by the name of its environment, and begin to drain their spools.
+@dataclass(frozen=True, slots=True)
+class IngestContext:
+    """What all ways in share. ``stores``, ``intakes``: by the name of their environment.
 
-    Raises `InvalidSettings` where the spool's directory cannot be used.
+    ``clock``: now, in milliseconds since 1970. ``registry``: where what is counted is told.
     """
-    bounds = settings.intake
-    budget = Budget(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
-    figures = IntakeFigures(registry)
-    figures.watch(budget)
-    ages = {environment.name: environment.ages for environment in environments_of(settings)}
-    lag = settings.retention.lag_seconds
-    kept = {name: Kept(_ms(own.event_days, DAY) or 0, clock, seconds=lag) for name, own in ages.items()}
-    savers = await _savers(stores, settings, registry, clock, figures, kept)
-    return {
-        name: Intake(
-            saver,
-            horizon=_horizon(ages[name]),
-            kept=kept[name],
-            clock=clock,
-            budget=budget,
-            commit_events=settings.intake.commit_events,
-            figures=figures,
-        )
-        for name, saver in savers.items()
-    }
+
+    stores: Mapping[str, Store]
+    gate: Gate
+    settings: CollectorSettings
+    registry: CollectorRegistry
+    clock: Callable[[], int]
+    intakes: Intakes
+
+    @classmethod
+    async def open(
+        cls,
+        stores: Mapping[str, Store],
+        gate: Gate,
+        settings: CollectorSettings,
+        registry: CollectorRegistry,
+        clock: Callable[[], int],
+    ) -> IngestContext:
+        """Make an intake for each store, and begin to replay their spools.
+
+        Raises `InvalidSettings` where the spool's directory cannot be used.
+        """
+        opening = _Opening(settings, registry, clock)
+        intakes: dict[str, Intake] = {}
+        try:
+            for environment in environments_of(settings):
+                intakes[environment.name] = await opening.intake(environment, stores[environment.name])
+        except BaseException:
+            for intake in intakes.values():
+                await intake.close()
+            raise
+        return cls(stores, gate, settings, registry, clock, intakes)
+
+    @property
+    def limits(self) -> BatchLimits:
+        """What may come in one message."""
+        return BatchLimits(self.settings.limits.event_bytes, self.settings.limits.batch_events)
+
+    @property
+    def keyless(self) -> Intake | None:
+        """The intake of who has no key; None where a key is needed, and nobody knows whose."""
+        return None if self.gate.keyless is None else self.intakes[self.gate.keyless.name]
 
 
 def has_spool(settings: CollectorSettings) -> bool:
@@ -60,82 +79,69 @@ def has_spool(settings: CollectorSettings) -> bool:
     return bool(settings.spool.directory) and not StoreUrl.parse(settings.store).is_local
 
 
-def _horizon(ages: Ages) -> Horizon:
-    return Horizon(_ms(ages.past_days, DAY), _ms(ages.future_minutes, MINUTE))
+class _Opening:
+    def __init__(
+        self, settings: CollectorSettings, registry: CollectorRegistry, clock: Callable[[], int]
+    ) -> None:
+        bounds = settings.intake
+        self._settings = settings
+        self._clock = clock
+        self._quota = Quota(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
+        self._metrics = IntakeMetrics(registry, self._quota)
+        self._spool_metrics = SpoolMetrics(registry, clock) if has_spool(settings) else None
+
+    async def intake(self, environment: Environment, store: Store) -> Intake:
+        ages = environment.ages
+        event_ms = _ms(ages.event_days, DAY)
+        lag = self._settings.retention.lag_seconds
+        expiry = ExpiryClock(event_ms, self._clock, seconds=lag) if event_ms else None
+        return Intake(
+            await self._writer(environment, store, expiry),
+            horizon=Horizon(_ms(ages.past_days, DAY), _ms(ages.future_minutes, MINUTE)),
+            expiry=expiry,
+            clock=self._clock,
+            quota=self._quota,
+            commit_events=self._settings.intake.commit_events,
+            metrics=self._metrics,
+        )
+
+    async def _writer(self, environment: Environment, store: Store, expiry: ExpiryClock | None) -> StoreWriter:
+        metrics = self._spool_metrics
+        if metrics is None:
+            return StoreWriter(store.events)
+        spool = await Spool.open(
+            Path(self._settings.spool.directory),
+            environment.database,
+            store_mark(self._settings.store),
+            limit_bytes=self._settings.spool.bytes,
+            clock=self._clock,
+            on_damage=metrics.damaged.inc,
+        )
+        metrics.watch(spool)
+
+        def replayed(events: int) -> None:
+            self._metrics.replayed(events)
+            metrics.replayed.inc(events)
+
+        replayer = Replayer(
+            store.events,
+            spool,
+            on_stored=replayed,
+            on_refused=lambda events: self._metrics.refused(events, "store"),
+            expired_before=lambda: None if expiry is None else expiry.expired_before,
+        )
+        writer = SpoolingWriter(
+            store, spool, replayer, patience_seconds=self._settings.spool.patience_seconds
+        )
+        try:
+            await ping(store)
+        except Unavailable as error:
+            writer.lost(error.message)
+        except BaseException:
+            await writer.close()
+            raise
+        return writer
 
 
 def _ms(length: float | None, unit: Tier) -> int | None:
     return int(length * unit.step) if length else None
-
-
-async def _savers(
-    stores: Mapping[str, Store],
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-    figures: IntakeFigures,
-    kept: Mapping[str, Kept],
-) -> Mapping[str, Saver]:
-    if not has_spool(settings):
-        return {name: Direct(store.events) for name, store in stores.items()}
-    databases = {environment.name: environment.database for environment in environments_of(settings)}
-    spool_figures = SpoolFigures(registry, clock)
-    savers: dict[str, Saver] = {}
-    try:
-        for name, store in stores.items():
-            spool = await _spool(databases[name], settings, spool_figures, clock)
-            savers[name] = relay = _relay(store, spool, settings, figures, spool_figures, kept[name])
-            await _meet(store, relay)
-    except BaseException:
-        for saver in savers.values():
-            await saver.close()
-        raise
-    return savers
-
-
-async def _meet(store: Store, relay: Relay) -> None:
-    """Have a store that does not answer count as away from the start."""
-    try:
-        await ping(store)
-    except Unavailable as error:
-        relay.lost(error.message)
-
-
-async def _spool(
-    database: str, settings: CollectorSettings, figures: SpoolFigures, clock: Callable[[], int]
-) -> Spool:
-    spool = await Spool.open(
-        Path(settings.spool.directory),
-        database,
-        store_mark(settings.store),
-        limit_bytes=settings.spool.bytes,
-        clock=clock,
-        on_damage=figures.damaged.inc,
-    )
-    figures.watch(spool)
-    return spool
-
-
-def _relay(
-    store: Store,
-    spool: Spool,
-    settings: CollectorSettings,
-    figures: IntakeFigures,
-    spool_figures: SpoolFigures,
-    kept: Kept,
-) -> Relay:
-    def drained(events: int) -> None:
-        figures.drained(events)
-        spool_figures.drained.inc(events)
-
-    patience = settings.spool.patience_seconds
-    relay = Relay(store.events, spool, patience_seconds=patience, on_stored=drained)
-    delivery = Delivery(
-        store.events,
-        spool,
-        on_stored=drained,
-        on_refused=lambda events: figures.refused(events, "store"),
-        expired_before=lambda: kept.expired_before,
-    )
-    Drain(store, spool, relay, delivery)
-    return relay

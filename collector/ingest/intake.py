@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from collector.ingest.batch import Batch
-from collector.ingest.clock_jumps import Kept
-from collector.ingest.pending import Parcel, locate
-from collector.ingest.quota import Account, Budget
-from collector.ingest.unknown_keys import UnknownKeys
-from collector.instrumentation import REASONS, IntakeFigures
+from collector.ingest.batch import Batch, UnknownKeys
+from collector.ingest.quota import Quota, Usage
+from collector.ingest.retention import ExpiryClock
+from collector.instrumentation import REASONS, IntakeMetrics
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
+from cube.store.ports import EventStore
 
-_Part: TypeAlias = "tuple[Sequence[Event], int, Sequence[int] | None]"
 
+class StoreWriter:
+    """Writes commits to a store; what cannot be stored fails. A `SpoolingWriter` spools it instead."""
 
-class Saver(Protocol):
-    """What the intake needs of a store and its spool; a `Relay` is one."""
+    def __init__(self, events: EventStore) -> None:
+        self._events = events
 
     async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
         """Make events of one type durable; see `EventStore.save`.
 
         Returns the places of those that are only in the spool: durable, but not yet visible.
         """
+        await self._events.save(type, events)
+        return ()
 
     async def ready(self) -> None:
         """Return if there is nothing beside the store that would keep events from it; else raise."""
@@ -43,52 +45,85 @@ class Saver(Protocol):
         """Finish what was begun."""
 
 
-@dataclass(slots=True)
-class Lane:
-    """One type's parcels in order of arrival, and its commit, if one is under way."""
+@dataclass(slots=True, eq=False)
+class PendingBatch:
+    """The events of one type in one request, and the promise to tell what became of them.
 
-    parcels: deque[Parcel] = field(default_factory=deque)
-    account: Account = field(default_factory=Account)
+    ``places``: where in the request they stood; None if that is where they stand here. ``settled``: how
+    many of them are only in the spool.
+    """
+
+    events: Sequence[Event]
+    size: int
+    places: Sequence[int] | None = None
+    settled: asyncio.Future[int] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def refuse(self, error: InvalidEvent, index: int) -> None:
+        """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
+        place = index if self.places is None else self.places[index]
+        id = self.events[index].id
+        shown = None if isinstance(id, bytes) else id
+        self.fail(InvalidEvent(error.message, **{**error.details, "index": place, "id": shown}))
+
+    def fail(self, error: Exception) -> None:
+        """Tell why the events are not stored."""
+        if not self.settled.done():
+            self.settled.set_exception(error)
+
+    def succeed(self, spooled: int) -> None:
+        """Tell that all are durable, so many of them only in the spool."""
+        if not self.settled.done():
+            self.settled.set_result(spooled)
+
+
+@dataclass(slots=True)
+class TypeQueue:
+    """What waits of one type, in order of arrival, and its commit, if one is under way."""
+
+    pending: deque[PendingBatch] = field(default_factory=deque)
+    usage: Usage = field(default_factory=Usage)
     committing: asyncio.Task[None] | None = None
 
 
 class Intake:
     """Accepts batches of one environment and makes them durable.
 
-    ``horizon``: how far from their arrival, by ``clock``, events may be; of ``kept``, what it keeps.
-    ``budget``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
+    ``horizon``: how far from their arrival, by ``clock``, events may be; ``expiry``: what has expired.
+    ``quota``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
     write takes no further request once it has so many.
     """
 
     def __init__(
         self,
-        saver: Saver,
+        writer: StoreWriter,
         *,
         horizon: Horizon,
-        kept: Kept | None = None,
+        expiry: ExpiryClock | None = None,
         clock: Callable[[], int],
-        budget: Budget,
+        quota: Quota,
         commit_events: int,
-        figures: IntakeFigures,
+        metrics: IntakeMetrics,
     ) -> None:
         self._horizon = horizon
-        self._kept = kept
-        self._saver = saver
+        self._expiry = expiry
+        self._writer = writer
         self._clock = clock
-        self._budget = budget
+        self._quota = quota
         self._commit_events = commit_events
-        self._figures = figures
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # a commit is of many requests, and logged as of none
-        self._lanes: dict[str, Lane] = {}
+        self._queues: dict[str, TypeQueue] = {}
         self._closed = False
 
     @property
     def horizon(self) -> Horizon:
         """What events that arrive now have to be within."""
-        if self._kept is None:
+        if self._expiry is None:
             return self._horizon
-        return replace(self._horizon, expired_before=self._kept.expired_before)
+        return replace(self._horizon, expired_before=self._expiry.expired_before)
 
     async def accept(self, batch: Batch) -> int:
         """Make a batch durable, and return how many of its events are only in the spool.
@@ -109,22 +144,24 @@ class Intake:
         """
         if not batch.events:
             self.check()
-            return self._resolved()
-        self._check_horizon(batch)
-        parts = self._parts(batch)
+            return _all(())
         try:
-            self._check(parts)
-        except Overloaded:
-            self._figures.refused(len(batch.events), "overloaded")
+            self.horizon.check_all(batch.events, self._clock())
+        except InvalidEvent as error:
+            self.refused(error, len(batch.events))
             raise
-        except Unavailable:
-            self._figures.refused(len(batch.events), "stopping")
+        pending = list(_of_each_type(batch))
+        try:
+            self._check(self._wanted(pending))
+        except (Overloaded, Unavailable):
+            self._metrics.refused(len(batch.events), "stopping" if self._closed else "overloaded")
             raise
-        self._figures.accepted(len(batch.events))
+        self._metrics.accepted(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
-        parcels = [self._queue(*part) for part in parts]
-        return parcels[0].settled if len(parcels) == 1 else self._all(parcels)
+        for one in pending:
+            self._queue(one)
+        return pending[0].settled if len(pending) == 1 else _all(pending)
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -132,166 +169,141 @@ class Intake:
         reason = error.details.get("reason", kind)
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
-            self._figures.refused(told if events is None else events, reason)
+            self._metrics.refused(told if events is None else events, reason)
 
     def noted(self, unknown: UnknownKeys) -> None:
         """Count keys of accepted events that no event has."""
-        self._figures.unknown(unknown.counts())
+        self._metrics.unknown(unknown.counts())
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""
-        if self._closed:
-            raise Unavailable("The collector is stopping; nothing new is accepted.")
-        if not self._budget.fits([(Account(), 1, 0)]):
-            raise self._budget.refusal()
+        self._check([(Usage(), 1, 0)])
 
     async def ready(self) -> None:
         """Do what `check` does, and look after the spool as well."""
         self.check()
-        await self._saver.ready()
+        await self._writer.ready()
 
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""
-        parts = self._parts(batch)
-        await self._budget.until(lambda: self._closed or self._budget.fits(self._wanted(parts)))
+        pending = list(_of_each_type(batch))
+        await self._quota.until(lambda: self._closed or self._quota.fits(self._wanted(pending)))
 
     async def close(self) -> None:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""
         self._closed = True
-        self._budget.ease()
-        while committing := [lane.committing for lane in self._lanes.values() if lane.committing]:
+        self._quota.ease()
+        while committing := [queue.committing for queue in self._queues.values() if queue.committing]:
             await asyncio.wait(committing)
-        await self._saver.close()
+        await self._writer.close()
 
-    def _check_horizon(self, batch: Batch) -> None:
-        try:
-            self.horizon.check_all(batch.events, self._clock())
-        except InvalidEvent as error:
-            self.refused(error, len(batch.events))
-            raise
+    def _wanted(self, pending: Iterable[PendingBatch]) -> Iterator[tuple[Usage, int, int]]:
+        for one in pending:
+            queue = self._queues.get(one.events[0].type)
+            yield Usage() if queue is None else queue.usage, len(one.events), one.size
 
-    def _resolved(self) -> asyncio.Future[int]:
-        future = self._loop.create_future()
-        future.set_result(0)
-        return future
-
-    def _parts(self, batch: Batch) -> list[_Part]:
-        """Return the events of each type, their size, and where in the batch they stand."""
-        by_type = batch.by_type() if batch.events else {}
-        if len(by_type) == 1:
-            return [(batch.events, batch.size, None)]
-        return [
-            ([batch.events[place] for place in places], batch.size * len(places) // len(batch.events), places)
-            for places in by_type.values()
-        ]
-
-    def _wanted(self, parts: Sequence[_Part]) -> Iterator[tuple[Account, int, int]]:
-        for events, size, _ in parts:
-            lane = self._lanes.get(events[0].type)
-            yield Account() if lane is None else lane.account, len(events), size
-
-    def _check(self, parts: Sequence[_Part]) -> None:
+    def _check(self, wanted: Iterable[tuple[Usage, int, int]]) -> None:
         if self._closed:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
-        if not self._budget.fits(self._wanted(parts)):
-            raise self._budget.refusal()
+        if not self._quota.fits(wanted):
+            raise self._quota.overloaded()
 
-    def _queue(self, events: Sequence[Event], size: int, places: Sequence[int] | None) -> Parcel:
-        parcel = Parcel(events, size, self._loop.create_future(), places)
-        type = events[0].type
-        lane = self._lanes.get(type)
-        if lane is None:
-            lane = self._lanes[type] = Lane()
-        self._budget.take(lane.account, len(events), size)
-        lane.parcels.append(parcel)
-        if lane.committing is None:
-            lane.committing = self._loop.create_task(self._empty(type, lane), context=self._context)
-        return parcel
+    def _queue(self, pending: PendingBatch) -> None:
+        type = pending.events[0].type
+        queue = self._queues.setdefault(type, TypeQueue())
+        self._quota.take(queue.usage, len(pending.events), pending.size)
+        queue.pending.append(pending)
+        if queue.committing is None:
+            queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
 
-    def _all(self, parcels: Sequence[Parcel]) -> asyncio.Future[int]:
-        """Return one promise for several: kept when all are, broken as the first one broken is."""
-        whole = self._loop.create_future()
-        left = len(parcels)
-
-        def settled(_: asyncio.Future[int]) -> None:
-            nonlocal left
-            left -= 1
-            if left:
-                return
-            errors = [error for parcel in parcels if (error := parcel.settled.exception()) is not None]
-            if whole.done():  # its request is gone
-                return
-            if errors:
-                whole.set_exception(errors[0])
-            else:
-                whole.set_result(sum(parcel.settled.result() for parcel in parcels))
-
-        for parcel in parcels:
-            parcel.settled.add_done_callback(settled)
-        return whole
-
-    # Committing.
-
-    async def _empty(self, type: str, lane: Lane) -> None:
+    async def _empty(self, type: str, queue: TypeQueue) -> None:
         """Commit until nothing of a type waits."""
         try:
-            while lane.parcels:
-                await self._commit(type, lane, self._next(lane))
+            while queue.pending:
+                await self._commit(type, queue, self._next(queue.pending))
         finally:
-            del self._lanes[type]
+            del self._queues[type]
 
-    def _next(self, lane: Lane) -> list[Parcel]:
-        parcels = [lane.parcels.popleft()]
-        count = len(parcels[0].events)
-        while lane.parcels and count + len(lane.parcels[0].events) <= self._commit_events:
-            parcel = lane.parcels.popleft()
-            parcels.append(parcel)
-            count += len(parcel.events)
-        return parcels
+    def _next(self, waiting: deque[PendingBatch]) -> list[PendingBatch]:
+        pending = [waiting.popleft()]
+        count = len(pending[0].events)
+        while waiting and (count := count + len(waiting[0].events)) <= self._commit_events:
+            pending.append(waiting.popleft())
+        return pending
 
-    async def _commit(self, type: str, lane: Lane, parcels: list[Parcel]) -> None:
-        """Store parcels together; one that the store refuses leaves, and the others go on."""
-        while parcels:
+    async def _commit(self, type: str, queue: TypeQueue, pending: list[PendingBatch]) -> None:
+        """Store batches together; one that the store refuses leaves, and the others go on."""
+        while pending:
+            events = pending[0].events
+            if len(pending) > 1:
+                events = [event for one in pending for event in one.events]
             try:
-                spooled = await self._save(type, parcels)
+                with self._metrics.commit(len(events)):
+                    spooled = await self._writer.save(type, events)
             except InvalidEvent as error:
-                guilty, index = locate(parcels, error)
+                guilty, index = _locate(pending, error)
                 guilty.refuse(error, index)
-                parcels = [parcel for parcel in parcels if parcel is not guilty]
-                self._fail(lane, [guilty], error)
+                pending = [one for one in pending if one is not guilty]
+                self._fail(queue, [guilty], error)
             except Exception as error:  # whatever it is, those who wait are told
-                self._fail(lane, parcels, error)
+                self._fail(queue, pending, error)
                 return
             else:
-                self._settle(lane, parcels, spooled)
+                self._settle(queue, pending, spooled)
                 return
 
-    async def _save(self, type: str, parcels: Sequence[Parcel]) -> Collection[int]:
-        events: Sequence[Event] = parcels[0].events
-        if len(parcels) > 1:
-            events = [event for parcel in parcels for event in parcel.events]
-        with self._figures.commit(len(events)):
-            return await self._saver.save(type, events)
-
-    def _settle(self, lane: Lane, parcels: Sequence[Parcel], spooled: Collection[int]) -> None:
+    def _settle(self, queue: TypeQueue, pending: Sequence[PendingBatch], spooled: Collection[int]) -> None:
         first = 0
-        for parcel in parcels:
-            following = first + len(parcel.events)
-            parcel.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
+        for one in pending:
+            following = first + len(one.events)
+            one.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
+            self._quota.give_back(queue.usage, len(one.events), one.size)
             first = following
-        self._give_back(lane, parcels)
-        self._figures.settled(first, len(spooled))
+        self._metrics.settled(first, len(spooled))
 
-    def _fail(self, lane: Lane, parcels: Sequence[Parcel], error: Exception) -> None:
-        for parcel in parcels:
-            parcel.fail(error)
-        self._give_back(lane, parcels)
-        self._figures.failed(sum(len(parcel.events) for parcel in parcels), error)
-
-    def _give_back(self, lane: Lane, parcels: Sequence[Parcel]) -> None:
-        for parcel in parcels:
-            self._budget.give_back(lane.account, len(parcel.events), parcel.size)
+    def _fail(self, queue: TypeQueue, pending: Sequence[PendingBatch], error: Exception) -> None:
+        for one in pending:
+            one.fail(error)
+            self._quota.give_back(queue.usage, len(one.events), one.size)
+        self._metrics.failed(sum(len(one.events) for one in pending), error)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]
 """The intake of each environment, by its name."""
+
+
+def _of_each_type(batch: Batch) -> Iterator[PendingBatch]:
+    by_type = batch.by_type() if batch.events else {}
+    if len(by_type) == 1:
+        yield PendingBatch(batch.events, batch.size)
+        return
+    for places in by_type.values():
+        size = batch.size * len(places) // len(batch.events)
+        yield PendingBatch([batch.events[place] for place in places], size, places)
+
+
+def _all(pending: Sequence[PendingBatch]) -> asyncio.Future[int]:
+    """Return one promise for several: kept when all are, broken as the first one broken is."""
+    whole = asyncio.get_running_loop().create_future()
+
+    def settled(results: asyncio.Future[list[int | BaseException]]) -> None:
+        if whole.done():  # its request is gone
+            return
+        error = next((one for one in results.result() if isinstance(one, BaseException)), None)
+        if error is not None:
+            whole.set_exception(error)
+        else:
+            whole.set_result(sum(one for one in results.result() if isinstance(one, int)))
+
+    asyncio.gather(*(one.settled for one in pending), return_exceptions=True).add_done_callback(settled)
+    return whole
+
+
+def _locate(pending: Sequence[PendingBatch], error: InvalidEvent) -> tuple[PendingBatch, int]:
+    """Find the batch, and the place in it, of the event that a shared write was refused for."""
+    index = refused = int(error.details["index"])
+    for one in pending:
+        if index < len(one.events):
+            return one, index
+        index -= len(one.events)
+    raise IndexError(f"the store refused event {refused} of a commit that has fewer") from error

@@ -1,23 +1,28 @@
-"""What may wait in memory at once: in total, and of one type."""
+"""How much memory may be held: by events that wait for the store, and by texts that are decoded."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cube.errors import Overloaded
 
+DECODING_SHARE = 16
+"""Of all bodies and messages held, this part at most is decoded at once, of each kind of way in."""
+
 
 @dataclass(slots=True, eq=False)
-class Account:
+class Usage:
     """What waits of one type in one environment."""
 
     events: int = 0
     bytes: int = 0
 
 
-class Budget:
+class Quota:
     """A bound that all intakes of a process share: so many events, and bytes of JSON text, may wait.
 
     A type that has something waiting may hold no more than what is still free: one that floods gets
@@ -33,8 +38,8 @@ class Budget:
         self._max_bytes = max_bytes
         self._eased = asyncio.Event()
 
-    def fits(self, wanted: Iterable[tuple[Account, int, int]]) -> bool:
-        """Tell whether so many events and bytes more, each for an account, may wait."""
+    def fits(self, wanted: Iterable[tuple[Usage, int, int]]) -> bool:
+        """Tell whether so many events and bytes more, each for a usage, may wait."""
         if not self.events:
             return True
         wanted = list(wanted)
@@ -46,31 +51,27 @@ class Budget:
             return True  # who holds all of less than half holds less than what is free
         free_events, free_bytes = self._max_events - self.events, self._max_bytes - self.bytes
         return all(
-            not account.events
-            or (account.events + more <= free_events and account.bytes + more_bytes <= free_bytes)
-            for account, more, more_bytes in wanted
+            not usage.events or (usage.events + more <= free_events and usage.bytes + more_bytes <= free_bytes)
+            for usage, more, more_bytes in wanted
         )
 
-    def refusal(self) -> Overloaded:
+    def overloaded(self) -> Overloaded:
         """Return the error for what does not fit."""
         return Overloaded(
             f"{self.events} events ({self.bytes} bytes) are waiting to be stored, and no more may wait, of"
             " this type or at all; send again later."
         )
 
-    def take(self, account: Account, events: int, size: int) -> None:
+    def take(self, usage: Usage, events: int, size: int) -> None:
         """Note what begins to wait."""
-        account.events += events
-        account.bytes += size
+        usage.events += events
+        usage.bytes += size
         self.events += events
         self.bytes += size
 
-    def give_back(self, account: Account, events: int, size: int) -> None:
+    def give_back(self, usage: Usage, events: int, size: int) -> None:
         """Note what waits no more."""
-        account.events -= events
-        account.bytes -= size
-        self.events -= events
-        self.bytes -= size
+        self.take(usage, -events, -size)
         self.ease()
 
     def ease(self) -> None:
@@ -82,3 +83,60 @@ class Budget:
         while not claim():
             self._eased.clear()
             await self._eased.wait()
+
+
+class DecodingQuota:
+    """Bounds the bytes of texts that are being decoded, or are decoded and not handed over yet.
+
+    What was decoded takes many times the memory of its text, until the intake has it. Whoever comes next
+    waits, in order of arrival, with its text alone; one that is larger than ``limit`` is decoded when
+    nothing else is. Texts of no more than ``free`` bytes do not wait.
+    """
+
+    def __init__(self, limit: int, *, free: int = 0) -> None:
+        self.held = 0
+        self._limit = limit
+        self._free = free
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Decode a text of so many bytes in this block, and hand over what it holds."""
+        if size <= self._free:
+            yield
+            return
+        await self._enter(size)
+        try:
+            yield
+        finally:
+            self._leave(size)
+
+    async def _enter(self, size: int) -> None:
+        if not self._waiting and self._fits(size):
+            self.held += size
+            return
+        called = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, called))
+        try:
+            await called
+        except asyncio.CancelledError:
+            if called.done() and not called.cancelled():  # called and cancelled at the same moment
+                self._leave(size)
+            else:
+                self._waiting.remove((size, called))
+                self._call()  # a smaller one behind it may fit
+            raise
+
+    def _leave(self, size: int) -> None:
+        self.held -= size
+        self._call()
+
+    def _call(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size, called = self._waiting.popleft()
+            if not called.done():
+                self.held += size
+                called.set_result(None)
+
+    def _fits(self, size: int) -> bool:
+        return not self.held or self.held + size <= self._limit

@@ -9,17 +9,73 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from collector.ingest.clock_jumps import Leaps
-from collector.instrumentation import RetentionFigures
+from collector.instrumentation import RetentionMetrics
 from cube.errors import Unavailable
 from cube.model.tier import DAY
 from cube.store.ports import Store
 
 _log = logging.getLogger(__name__)
+
+JUMP_SECONDS = 60.0
+"""By how much a clock has to run ahead to have jumped: what is less, a time server corrects every day."""
+
+
+class ClockJumpDetector:
+    """Tells whether the clock has jumped ahead, compared with one that counts the time that passes.
+
+    A clock that is still there after ``seconds`` is believed: then the one before was wrong. One that goes
+    back is believed at once, and so is its return.
+    """
+
+    def __init__(self, now: int, passed: float, *, seconds: float) -> None:
+        self._seconds = seconds
+        self._zero = now - 1000 * passed  # what the clock showed when nothing had passed
+        self._since: float | None = None
+
+    def look(self, now: int, passed: float) -> float:
+        """Return by how many seconds a clock that shows `now`, milliseconds, is ahead; 0: it is believed."""
+        ahead = (now - 1000 * passed - self._zero) / 1000
+        if ahead <= JUMP_SECONDS:
+            self._since = None
+            return 0
+        if self._since is None:
+            self._since = passed
+        if passed - self._since < self._seconds:
+            return ahead
+        self._zero += 1000 * ahead
+        self._since = None
+        return 0
+
+
+class ExpiryClock:
+    """What retention lets expire, by the clock as far as that is believed.
+
+    ``event_ms``: how long after their time events do. ``seconds``: how long a jump is not believed.
+    """
+
+    def __init__(
+        self,
+        event_ms: int,
+        clock: Callable[[], int],
+        *,
+        seconds: float,
+        passed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._event_ms = event_ms
+        self._clock = clock
+        self._passed = passed
+        self._jumps = ClockJumpDetector(clock(), passed(), seconds=seconds)
+
+    @property
+    def expired_before(self) -> int:
+        """What is older has expired now, whether or not anybody has declared that yet."""
+        now = self._clock()
+        return now - self._event_ms - int(1000 * self._jumps.look(now, self._passed()))
 
 
 @dataclass(slots=True)
@@ -45,14 +101,14 @@ class Retention:
 
     ``event_days``, ``metric_days``: how long they are kept; 0 is forever. ``lag``: seconds between
     declaring that something has expired and deleting it, longer than any query takes. ``clock``: now,
-    in milliseconds since 1970; nothing is done for a lag after it has leapt ahead, as `Leaps` sees it, for
-    what has expired does so for good.
+    in milliseconds since 1970; nothing is done for a lag after it has jumped ahead (`ClockJumpDetector`),
+    for what has expired does so for good.
     """
 
     def __init__(
         self,
         store: Store,
-        figures: RetentionFigures,
+        metrics: RetentionMetrics,
         clock: Callable[[], int],
         *,
         event_days: float,
@@ -60,12 +116,12 @@ class Retention:
         lag: float,
     ) -> None:
         self._store = store
-        self._figures = figures
+        self._metrics = metrics
         self._clock = clock
         self._event_ms = int(event_days * DAY.step)
         self._metric_ms = int(metric_days * DAY.step)
         self._lag = lag
-        self._leaps = Leaps(clock(), asyncio.get_running_loop().time(), seconds=lag)
+        self._jumps = ClockJumpDetector(clock(), asyncio.get_running_loop().time(), seconds=lag)
         self._expired: dict[str, Aging] = {}
         self._forgotten: dict[str, Aging] = {}
 
@@ -85,9 +141,9 @@ class Retention:
     async def keep(self) -> None:
         """Do all that is due: declare what expires now, and delete what was declared a lag ago."""
         now = self._clock()
-        ahead = self._leaps.look(now, asyncio.get_running_loop().time())
+        ahead = self._jumps.look(now, asyncio.get_running_loop().time())
         if ahead:
-            text = "nothing is deleted: the clock leapt ahead by %.0f s; it is believed after %g s"
+            text = "nothing is deleted: the clock jumped ahead by %.0f s; it is believed after %g s"
             _log.error(text, ahead, self._lag)
             return
         async with self._store.events.read() as session:
@@ -95,7 +151,7 @@ class Retention:
         for type in types:
             await self._expire(type, now)
         if self._metric_ms:
-            self._figures.chunks.inc(await self._store.metrics.delete(now - self._metric_ms))
+            self._metrics.chunks.inc(await self._store.metrics.delete(now - self._metric_ms))
         for type in types:
             await self._forget(type, now)
 
@@ -106,7 +162,7 @@ class Retention:
         await self._store.events.expire(type, before)
         ripe = self._aging(self._expired, type).declare(before, asyncio.get_running_loop().time())
         if ripe is not None:
-            self._figures.events.inc(await self._store.events.delete_events(type, ripe))
+            self._metrics.events.inc(await self._store.events.delete_events(type, ripe))
 
     async def _forget(self, type: str, now: int) -> None:
         """Delete the revisions that vouch for nothing any more: no event, and no metric."""

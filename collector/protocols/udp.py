@@ -1,31 +1,33 @@
-"""What listens by UDP: Cube's own events, and StatsD where it is switched on."""
+"""What listens by UDP: Cube's own events, and StatsD. Nothing is answered, everything is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias
 
-from prometheus_client import CollectorRegistry
-
-from collector.ingest.batch import Limits, read_each
-from collector.ingest.intake import Intakes
-from collector.ingest.unknown_keys import UnknownKeys
-from collector.instrumentation import DatagramFigures
-from collector.protocols.native.datagram import Datagrams, Read
+from collector.ingest.batch import Batch, UnknownKeys, read_each
+from collector.ingest.context import IngestContext
+from collector.ingest.intake import Intake
+from collector.instrumentation import DatagramMetrics
 from collector.protocols.statsd import StatsdReader
-from cube.errors import CubeError
+from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
 from cube.settings import CollectorSettings
-from cube.web import Authenticator
+from cube.web import address, open_datagrams, turn_away
 
+RECEIVE_BUFFER_BYTES = 8 * 2**20
+"""Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
 
-class Receiver(NamedTuple):
-    """What takes the datagrams of a port; ``name``: as the ready-file calls its address."""
+Read: TypeAlias = Callable[[bytes], tuple[Sequence[Event], Sequence[CubeError]]]
+"""Reads a datagram: the events that are valid, and what is wrong with each other one."""
 
-    name: str
-    datagrams: Datagrams
-    port: int
+_LONGEST_BYTES = 2**16
+_log = logging.getLogger(__name__)
 
 
 def udp_ports(settings: CollectorSettings) -> tuple[int, ...]:
@@ -34,35 +36,136 @@ def udp_ports(settings: CollectorSettings) -> tuple[int, ...]:
     return (settings.udp_port, *statsd)
 
 
-def receivers(
-    intakes: Intakes,
-    authenticator: Authenticator,
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-    limits: Limits,
-) -> Iterator[Receiver]:
-    """Return the receivers of a collector: none where a key is needed, which no datagram carries."""
-    trusted = settings.udp_trusted
-    if authenticator.requires_keys and not trusted:
-        return
+async def listen(context: IngestContext) -> Mapping[str, DatagramServer]:
+    """Receive datagrams, by the names that the ready-file has for their addresses.
 
-    def receiver(name: str, read: Read, figures: DatagramFigures, port: int) -> Receiver:
-        return Receiver(name, Datagrams(intakes, authenticator, read, figures, trusted=trusted), port)
+    None are where a key is needed, which no datagram carries. Raises `InvalidSettings` where a port cannot
+    be had.
+    """
+    settings, dialects = context.settings, context.settings.dialects
+    if context.gate.requires_keys and not settings.udp_trusted:
+        return {}
+    wanted: dict[str, tuple[Read, str, int]] = {
+        "udp": (_native(context), "cube_udp", settings.udp_port),
+    }
+    if dialects.statsd:
+        reader = StatsdReader(
+            dialects.statsd_lines,
+            context.clock,
+            dialects.statsd_flavour,
+            lambda: Horizon() if context.keyless is None else context.keyless.horizon,
+        )
+        wanted["statsd"] = (reader, "cube_statsd", dialects.statsd_port)
+    servers: dict[str, DatagramServer] = {}
+    async with AsyncExitStack() as undo:
+        for name, (read, prefix, port) in wanted.items():
+            receiver = DatagramReceiver(context, read, DatagramMetrics(context.registry, prefix))
+            servers[name] = await DatagramServer.listen(
+                receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
+            )
+            undo.callback(servers[name].stop)
+        undo.pop_all()
+    return servers
 
-    def read_native(datagram: bytes) -> tuple[Sequence[Event], Sequence[CubeError]]:
+
+def _native(context: IngestContext) -> Read:
+    def read(datagram: bytes) -> tuple[Sequence[Event], Sequence[CubeError]]:
         unknown = UnknownKeys()
-        events, errors = read_each(datagram, limits, now=clock(), note_unknown=unknown.add)
-        if unknown and authenticator.keyless is not None:
-            intakes[authenticator.keyless.name].noted(unknown)
+        events, errors = read_each(datagram, now=context.clock(), note_unknown=unknown.add)
+        if unknown and context.keyless is not None:
+            context.keyless.noted(unknown)
         return events, errors
 
-    def horizon() -> Horizon:
-        return Horizon() if authenticator.keyless is None else intakes[authenticator.keyless.name].horizon
+    return read
 
-    yield receiver("udp", read_native, DatagramFigures(registry), settings.udp_port)
-    if settings.dialects.statsd:
-        dialect = settings.dialects
-        reader = StatsdReader(dialect.statsd_lines, clock, dialect.statsd_flavour, horizon)
-        figures = DatagramFigures(registry, "cube_statsd")
-        yield receiver("statsd", reader, figures, settings.dialects.statsd_port)
+
+class DatagramReceiver(asyncio.DatagramProtocol):
+    """Keeps the events of datagrams.
+
+    They go to the environment that requests without a key go to; where ``udp_trusted`` says so to the
+    open one, even where others need a key.
+    """
+
+    def __init__(self, context: IngestContext, read: Read, metrics: DatagramMetrics) -> None:
+        self._context = context
+        self._read = read
+        self._metrics = metrics
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Take one datagram."""
+        self._metrics.datagrams.inc()
+        intake = self._intake()
+        if intake is None:
+            self._metrics.denied.inc()
+            return
+        events, errors = self._read(data)
+        for error in errors:
+            (self._metrics.overloaded if isinstance(error, Overloaded) else self._metrics.invalid).inc()
+            intake.refused(error)
+        if errors:
+            _log.debug("from %s by UDP: %d events that are not valid", addr[0], len(errors))
+        for event in events:
+            # One by one, so that the store's refusal of one does not cost the others.
+            self._offer(intake, Batch((event,), len(data) // len(events)))
+
+    def error_received(self, exc: Exception) -> None:
+        """Note an error of the socket; it goes on receiving."""
+        _log.debug("UDP: %s", exc)
+
+    def _intake(self) -> Intake | None:
+        if self._context.gate.requires_keys and not self._context.settings.udp_trusted:
+            return None
+        return self._context.keyless
+
+    def _offer(self, intake: Intake, batch: Batch) -> None:
+        try:
+            intake.offer(batch).add_done_callback(self._settled)
+        except (Overloaded, Unavailable):
+            self._metrics.overloaded.inc()
+        except InvalidEvent:
+            self._metrics.invalid.inc()
+
+    def _settled(self, settled: asyncio.Future[int]) -> None:
+        error = settled.exception()
+        if error is None:
+            return
+        self._metrics.failed.inc()
+        if not isinstance(error, CubeError):
+            _log.error("an event that came by UDP met a fault", exc_info=error)
+
+
+class DatagramServer:
+    """An open UDP socket; made by `listen`."""
+
+    def __init__(
+        self, protocol: DatagramReceiver, opened: socket.socket, transport: asyncio.DatagramTransport
+    ) -> None:
+        self._protocol = protocol
+        self._socket = opened
+        self._transport = transport
+        host, port, *_ = opened.getsockname()
+        self.address = address(host, port)
+
+    @classmethod
+    async def listen(
+        cls, protocol: DatagramReceiver, *, host: str, port: int, reuse_port: bool = False
+    ) -> DatagramServer:
+        """Open the socket; port 0 is any free one. Raises `InvalidSettings` where that fails."""
+        opened = open_datagrams(host, port, reuse_port=reuse_port)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: protocol, sock=opened)
+        return cls(protocol, opened, transport)
+
+    def stop(self) -> None:
+        """Receive what has arrived, and nothing more."""
+        if self._transport.is_closing():
+            return
+        try:
+            turn_away(self._socket)
+            while True:
+                self._protocol.datagram_received(*self._socket.recvfrom(_LONGEST_BYTES))
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):  # all is read
+                _log.warning("datagrams that have arrived may be lost: %s", error.strerror)
+        self._transport.close()

@@ -1,0 +1,207 @@
+"""Cube's own protocol over HTTP and WebSocket, and the collector's table of routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from collector.ingest.batch import Batch, BatchLimits, read_batch, read_in_thread, read_message
+from collector.ingest.context import IngestContext
+from collector.ingest.intake import Intake
+from collector.ingest.quota import DECODING_SHARE, DecodingQuota
+from cube import json_text
+from cube.errors import AccessDenied, CubeError, Unavailable
+from cube.model.environment import Caller, Scope
+from cube.model.event import ABSENT
+from cube.web import Link, Operation, Reply, Request, Route, Telemetry, with_standard_routes
+
+T = TypeVar("T")
+
+Ready: TypeAlias = Callable[[], Awaitable[None]]
+
+WINDOW = 1_000
+"""Messages of one socket that may wait for the store; then the next one is not read."""
+
+WINDOW_BYTES = 16 * 2**20
+"""The same for their bytes; a single larger message may wait alone."""
+
+_DONE = Reply()
+_SOCKET = (
+    "As a WebSocket: an event, or an array, per message; answered only if it is wrong, or where"
+    ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
+    ' of it is only in the collector\'s spool, and "warnings" as over HTTP.'
+)
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {
+        "type": {"type": "string", "pattern": "^[a-z_][a-zA-Z0-9_]{0,63}$"},
+        "time": {
+            "type": ["string", "number"],
+            "description": "ISO 8601, or milliseconds since 1970; absent is now.",
+        },
+        "id": {
+            "type": ["string", "number"],
+            "minLength": 1,
+            "maxLength": 512,
+            "description": "An event with an id that is stored replaces it.",
+        },
+        "data": {"description": "Any JSON; a property may have any name that is not empty."},
+    },
+}
+
+
+def routes(
+    context: IngestContext, telemetry: Telemetry, ready: Ready, foreign: Iterable[Route] = ()
+) -> tuple[Route, ...]:
+    """Return all that the collector answers; ``foreign``: the routes of dialects."""
+    # One quota for requests and one for messages: those wait for the store with what they hold.
+    decoded_bytes = context.settings.http.bodies_bytes // DECODING_SHARE
+    requests = DecodingQuota(decoded_bytes, free=json_text.THREAD_BYTES)  # others are handed over at once
+    batches = {"type": "array", "items": _EVENT_SCHEMA, "maxItems": context.limits.events}
+    put = Operation(
+        PutEvents(context, requests),
+        "Store an array of events, or one event: all of them or none.",
+        body={"oneOf": [_EVENT_SCHEMA, batches]},
+        replies={
+            200: "All are stored durably. Where an event had a key that no event has, but that is near to"
+            " one (`timestamp`, `Data`), `warnings` is an array of sentences that say so.",
+            202: "All are durable, but so many as `spooled` says are only in the collector's spool: they"
+            " are stored once the store answers again.",
+        },
+        scope=Scope.WRITE,
+    )
+    table = (
+        Route("/1.0/event", {"POST": put, "PUT": put}),
+        Route(
+            "/1.0/event/put",
+            {"POST": put, "PUT": put},
+            socket=partial(EventSocket, context, DecodingQuota(decoded_bytes)),
+            socket_summary=_SOCKET,
+            socket_scope=Scope.WRITE,
+        ),
+    )
+    return with_standard_routes("Cube collector", (*table, *foreign), telemetry, ready)
+
+
+class PutEvents:
+    """``POST`` and ``PUT`` of events: answered when all of them are stored, or at least spooled."""
+
+    def __init__(self, context: IngestContext, decoding: DecodingQuota) -> None:
+        self._intakes = context.intakes
+        self._limits = context.limits
+        self._clock = context.clock
+        self._decoding = decoding
+        self._spooled_status = 200 if context.settings.spool.square_emitters else 202
+
+    async def __call__(self, request: Request) -> Reply:
+        """Store the events of the body."""
+        intake = self._intakes[request.admitted.environment.name]
+        async with self._decoding.of(len(request.body)):
+            batch = await _read(read_batch, request.body, self._limits, self._clock(), intake)
+            _check_types(batch, request.admitted, intake)
+            stored, warnings = intake.offer(batch), batch.warnings
+            del batch
+        spooled = await stored
+        if spooled:
+            return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
+        return Reply.json(warnings) if warnings else _DONE
+
+
+class EventSocket:
+    """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
+
+    def __init__(self, context: IngestContext, decoding: DecodingQuota, link: Link) -> None:
+        self._caller = link.request.admitted
+        self._intake = context.intakes[self._caller.environment.name]
+        self._limits = context.limits
+        self._clock = context.clock
+        self._decoding = decoding
+        self._link = link
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._answers: set[asyncio.Task[None]] = set()
+        self._eased = asyncio.Event()
+        self._stopping = False
+
+    async def receive(self, message: bytes) -> None:
+        """Take one message, all or nothing of it; waits while the store is behind."""
+        size = len(message)
+        async with self._decoding.of(size):
+            batch, ack = await _read(read_message, message, self._limits, self._clock(), self._intake)
+            answer = {} if ack is ABSENT else {"ack": ack}
+            await self._room(batch)
+            try:
+                _check_types(batch, self._caller, self._intake)
+                if self._stopping:
+                    raise Unavailable("The collector is stopping; nothing new is accepted.")
+                stored = self._intake.offer(batch)
+            except CubeError as error:
+                await self._link.fail(error, **answer)
+                return
+            self._waiting += 1
+            self._waiting_bytes += size
+            if answer:
+                answer |= batch.warnings
+            stored.add_done_callback(partial(self._settled, answer, size))
+
+    def closed(self) -> None:
+        """Do nothing: what was accepted is stored all the same."""
+
+    async def finish(self) -> None:
+        """Return when every accepted message is stored and answered."""
+        self._stopping = True
+        while self._waiting:
+            await self._change()
+
+    async def _room(self, batch: Batch) -> None:
+        while self._waiting >= WINDOW or (self._waiting and self._waiting_bytes + batch.size > WINDOW_BYTES):
+            await self._change()
+        await self._intake.room(batch)
+
+    async def _change(self) -> None:
+        self._eased.clear()
+        await self._eased.wait()
+
+    def _settled(self, answer: dict[str, Any], size: int, settled: asyncio.Future[int]) -> None:
+        self._waiting_bytes -= size
+        if settled.exception() is None and not answer:
+            self._answered()
+            return
+        task = settled.get_loop().create_task(self._answer(answer, settled))
+        self._answers.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._answers.discard)
+
+    async def _answer(self, answer: dict[str, Any], settled: asyncio.Future[int]) -> None:
+        error = settled.exception()
+        try:
+            if error is not None:
+                await self._link.fail(error, **{key: ack for key, ack in answer.items() if key == "ack"})
+            else:
+                await self._link.send({**answer, "spooled": True} if settled.result() else answer)
+        finally:
+            self._answered()
+
+    def _answered(self) -> None:
+        self._waiting -= 1
+        self._eased.set()
+
+
+async def _read(
+    read: Callable[[bytes, BatchLimits, int], T], text: bytes, limits: BatchLimits, now: int, intake: Intake
+) -> T:
+    try:
+        return await read_in_thread(read, text, limits, now)
+    except CubeError as error:
+        intake.refused(error)
+        raise
+
+
+def _check_types(batch: Batch, caller: Caller, intake: Intake) -> None:
+    try:
+        batch.check_types(caller)
+    except AccessDenied as error:
+        intake.refused(error, len(batch.events))
+        raise

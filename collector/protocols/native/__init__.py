@@ -1,1 +1,0 @@
-"""Cube's own protocol: events over HTTP, WebSocket and UDP."""
