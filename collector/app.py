@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from collector.ingest.batch import Limits
-from collector.ingest.decoding import SHARE, Decoding
-from collector.ingest.intake import Intakes
-from collector.ingest.context import open_intakes
-from collector.ingest.replayer import ping
-from cube.web.request_events import RequestEvents
+from collector.ingest.batch import Batch
+from collector.ingest.context import IngestContext
+from collector.ingest.quota import DECODING_SHARE, DecodingQuota
 from collector.ingest.retention import Retention
-from collector.instrumentation import DialectFigures, RetentionFigures
-from collector.protocols.native.datagram import DatagramServer
-from collector.protocols.native.routes import routes
+from collector.ingest.spooling import ping
+from collector.instrumentation import DialectCounters, RetentionCounters
+from collector.protocols.native import routes
 from collector.protocols.registry import dialects
 from collector.protocols.shared.context import LOOP_BYTES, DialectContext
 from collector.protocols.shared.reading import SearchLimits
 from collector.protocols.shared.service import dialect_routes
-from collector.protocols.udp import receivers
-from cube.errors import Unavailable
+from collector.protocols.snowplow.payload import is_anonymous
+from collector.protocols.udp import DatagramServer, listen
+from cube.errors import CubeError, Unavailable
+from cube.model.event import Event
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import EventStore, Store
-from cube.web import Authenticator, Proxies, Server, Service, Telemetry, tls_context
+from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, tls_context
 
 PROBE_SECONDS = 5.0
 """How long a write may take until the collector counts as not ready."""
 
+_REQUEST_EVENT_BYTES = 150  # about the JSON text of one
 _log = logging.getLogger(__name__)
 
 
@@ -39,15 +40,15 @@ class Collector:
 
     def __init__(
         self,
+        context: IngestContext,
         server: Server,
         datagrams: Mapping[str, DatagramServer],
-        intakes: Intakes,
-        chores: Sequence[asyncio.Task[None]],
+        chores: Sequence[Coroutine[None, None, None]],
     ) -> None:
+        self._context = context
         self._server = server
         self._datagrams = datagrams
-        self._intakes = intakes
-        self._chores = chores
+        self._chores = [asyncio.create_task(chore) for chore in chores]
 
     @classmethod
     async def start(
@@ -62,24 +63,15 @@ class Collector:
 
         Raises `InvalidSettings` where a port cannot be had.
         """
-        limits = Limits(settings.limits.event_bytes, settings.limits.batch_events)
-        intakes = await open_intakes(stores, settings, registry, clock)
-        datagrams: dict[str, DatagramServer] = {}
-        try:
-            for name, receiver, port in receivers(intakes, authenticator, settings, registry, clock, limits):
-                datagrams[name] = await DatagramServer.listen(
-                    receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
-                )
-            server = _server(stores, authenticator, settings, registry, clock, intakes, limits)
-        except BaseException:
+        async with AsyncExitStack() as undo:
+            context = await IngestContext.open(stores, authenticator, settings, registry, clock)
+            undo.push_async_callback(context.close)
+            datagrams = await listen(context)
             for opened in datagrams.values():
-                opened.stop()
-            await _close(intakes)
-            raise
-        events = [store.events for store in stores.values()]
-        sweeper = asyncio.create_task(_sweep(events, settings.intake.sweep_seconds))
-        chores = [sweeper, *_retention(stores, settings, registry, clock)]
-        return cls(server, datagrams, intakes, chores)
+                undo.callback(opened.stop)
+            server = _server(context)
+            undo.pop_all()
+        return cls(context, server, datagrams, (_sweep(context), *_retention(context)))
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -100,59 +92,59 @@ class Collector:
         await self._server.stop(seconds)
         try:
             async with asyncio.timeout_at(deadline):
-                await _close(self._intakes)
+                await self._context.close()
         except TimeoutError:
             _log.error("the store did not take in time all that was accepted without an answer (by UDP)")
 
 
-async def _close(intakes: Intakes) -> None:
-    await asyncio.gather(*(intake.close() for intake in intakes.values()))
+def _server(context: IngestContext) -> Server:
+    settings, telemetry = context.settings, Telemetry(context.registry)
 
-
-def _server(
-    stores: Mapping[str, Store],
-    authenticator: Authenticator,
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-    intakes: Intakes,
-    limits: Limits,
-) -> Server:
     async def ready() -> None:
-        for intake in intakes.values():
+        for intake in context.intakes.values():
             await intake.ready()
-        await asyncio.gather(*(_proved(store) for store in stores.values()))
+        await asyncio.gather(*(_proved(store) for store in context.stores.values()))
 
-    telemetry = Telemetry(registry)
-    context = _dialect_context(stores, authenticator, settings, registry, clock, intakes, limits)
-    foreign = dialect_routes(dialects(settings.dialects), context)
+    def offer(environment: str, event: Event) -> None:
+        """Store an event about a request: a by-product, which is left out where there is no room for it."""
+        try:
+            offered = context.intakes[environment].offer(Batch((event,), _REQUEST_EVENT_BYTES))
+            offered.add_done_callback(_note_failure)
+        except CubeError as error:
+            _log.debug("a %s event is left out: %s", event.type, error.message)
+
+    shared = DialectContext(
+        context.authenticator,
+        context.intakes,
+        context.stores,
+        context.limits,
+        settings.limits.body_bytes,
+        settings.dialects.types,
+        context.clock,
+        DialectCounters(context.registry),
+        SearchLimits(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
+        DecodingQuota(settings.http.bodies_bytes // DECODING_SHARE, free=LOOP_BYTES),
+    )
+    requested = RequestEvents(context.authenticator, context.clock, offer, is_anonymous)
     service = Service(
-        routes(
-            intakes,
-            limits,
-            clock,
-            telemetry,
-            ready,
-            foreign,
-            decoded_bytes=settings.http.bodies_bytes // SHARE,
-            spooled_status=200 if settings.spool.square_emitters else 202,
-        ),
-        access=authenticator,
+        routes(context, telemetry, ready, dialect_routes(dialects(settings.dialects), shared)),
+        access=context.authenticator,
         telemetry=telemetry,
         max_body_bytes=settings.limits.body_bytes,
         max_sockets=settings.limits.sockets,
         http=settings.http,
-        on_request=RequestEvents(intakes, authenticator, clock) if settings.self_events else None,
+        on_request=requested if settings.self_events else None,
         proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         lenient=settings.dialects.snowplow and settings.dialects.datacoral,
     )
-    return Server(
-        service,
-        host=settings.host,
-        port=settings.port,
-        tls=tls_context(settings),
-        reuse_port=settings.reuse_port,
-    )
+    tls = tls_context(settings)
+    return Server(service, host=settings.host, port=settings.port, tls=tls, reuse_port=settings.reuse_port)
+
+
+def _note_failure(offered: asyncio.Future[int]) -> None:
+    error = offered.exception()
+    if error is not None:
+        _log.warning("an event about a request could not be stored: %s", error)
 
 
 async def _proved(store: Store) -> None:
@@ -165,55 +157,27 @@ async def _proved(store: Store) -> None:
         raise Unavailable(f"The store did not confirm a write within {PROBE_SECONDS:g} s.") from None
 
 
-def _dialect_context(
-    stores: Mapping[str, Store],
-    authenticator: Authenticator,
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-    intakes: Intakes,
-    limits: Limits,
-) -> DialectContext:
-    return DialectContext(
-        authenticator,
-        intakes,
-        stores,
-        limits,
-        settings.limits.body_bytes,
-        settings.dialects.types,
-        clock,
-        DialectFigures(registry),
-        SearchLimits(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
-        Decoding(settings.http.bodies_bytes // SHARE, free=LOOP_BYTES),
-    )
-
-
-def _retention(
-    stores: Mapping[str, Store],
-    settings: CollectorSettings,
-    registry: CollectorRegistry,
-    clock: Callable[[], int],
-) -> list[asyncio.Task[None]]:
-    """Begin to delete what is too old, in the store of each environment."""
-    kept, figures = settings.retention, RetentionFigures(registry)
-    retentions = [
+def _retention(context: IngestContext) -> list[Coroutine[None, None, None]]:
+    """Return what deletes what is too old, in the store of each environment."""
+    kept, counters = context.settings.retention, RetentionCounters(context.registry)
+    return [
         Retention(
-            stores[environment.name],
-            figures,
-            clock,
+            context.stores[environment.name],
+            counters,
+            context.clock,
             event_days=environment.ages.event_days or 0,
             metric_days=environment.ages.metric_days or 0,
             lag=kept.lag_seconds,
-        )
-        for environment in environments_of(settings)
+        ).run(kept.period_seconds)
+        for environment in environments_of(context.settings)
     ]
-    return [asyncio.create_task(retention.run(kept.period_seconds)) for retention in retentions]
 
 
-async def _sweep(stores: Iterable[EventStore], seconds: float) -> None:
+async def _sweep(context: IngestContext) -> None:
+    seconds = context.settings.intake.sweep_seconds
     while True:
-        for events in stores:
-            await _sweep_once(events, seconds)
+        for store in context.stores.values():
+            await _sweep_once(store.events, seconds)
         await asyncio.sleep(seconds)
 
 

@@ -25,8 +25,8 @@ REASONS: tuple[tuple[type[CubeError], str], ...] = (
 """Why events are refused before the intake sees them: the first line that an error is an instance of."""
 
 
-class IntakeMetrics:
-    """Figures of the intake and its commits."""
+class IntakeCounters:
+    """What is counted of the intake and its commits."""
 
     def __init__(self, registry: CollectorRegistry, quota: Quota) -> None:
         self._accepted = Counter(
@@ -101,8 +101,8 @@ class IntakeMetrics:
         self._stored.inc(events)
 
 
-class SpoolMetrics:
-    """Figures of the spools of all environments together."""
+class SpoolCounters:
+    """What is counted of the spools of all environments together."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
         self._clock = clock
@@ -121,7 +121,7 @@ class SpoolMetrics:
             Gauge(name, help, registry=registry).set_function(ask)
 
     def watch(self, spool: Spool) -> None:
-        """Add a spool to what is shown, asked whenever the figures are."""
+        """Add a spool to what is shown, asked whenever the counters are."""
         self._spools.append(spool)
 
     def _age(self) -> float:
@@ -129,8 +129,8 @@ class SpoolMetrics:
         return max(0, self._clock() - min(arrivals)) / 1000 if arrivals else 0.0
 
 
-class RetentionMetrics:
-    """Figures of what is deleted for its age, in all environments together."""
+class RetentionCounters:
+    """What is counted of what is deleted for its age, in all environments together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
@@ -141,8 +141,8 @@ class RetentionMetrics:
         )
 
 
-class DatagramMetrics:
-    """Figures of the UDP side: nobody is answered there, so this is where losses show."""
+class DatagramCounters:
+    """What is counted of datagrams: nobody is answered there, so this is where losses show."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
         self.datagrams = Counter(f"{prefix}_datagrams", "Datagrams received.", registry=registry)
@@ -158,8 +158,8 @@ class DatagramMetrics:
         self.denied = dropped.labels("denied")
 
 
-class DialectMetrics:
-    """Figures of the dialects: the events stored, and what was refused, by reason."""
+class DialectCounters:
+    """What is counted of the dialects: the events stored, and what was refused, by reason."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._stored = Counter(
@@ -178,13 +178,13 @@ class DialectMetrics:
             registry=registry,
         )
 
-    def of(self, dialect: str) -> DialectCounts:
-        """Return the figures of one dialect."""
-        return DialectCounts(dialect, self._stored.labels(dialect), self._refused, self._failed)
+    def of(self, dialect: str) -> DialectCounter:
+        """Return the counters of one dialect."""
+        return DialectCounter(dialect, self._stored.labels(dialect), self._refused, self._failed)
 
 
-class DialectCounts:
-    """Figures of one dialect."""
+class DialectCounter:
+    """The counters of one dialect."""
 
     def __init__(self, dialect: str, stored: Counter, refused: Counter, failed: Counter) -> None:
         self._dialect = dialect

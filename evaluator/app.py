@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from cube.errors import Unavailable
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import Authenticator, Proxies, Request, Server, Service, Telemetry, tls_context
-from evaluator.api.self_events import SelfEvents
+from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, tls_context
 from evaluator.api.routes import routes
+from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.context import QueryContext
 from evaluator.engine.evaluation import Evaluation
@@ -58,6 +58,7 @@ class EvaluatorDaemon:
             if settings.self_events
             else {}
         )
+        self._requested = RequestEvents(authenticator, clock, lambda name, event: self._own[name].add(event))
         self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
         self._counters = QueryCounters(registry)
         self._telemetry = Telemetry(registry)
@@ -139,8 +140,3 @@ class EvaluatorDaemon:
                 await asyncio.gather(*(store.ping() for store in self._stores.values()))
         except TimeoutError:
             raise Unavailable(f"The store did not answer within {READY_SECONDS:g} s.") from None
-
-    def _requested(self, request: Request) -> None:
-        environment = self._authenticator.keyless if request.caller is None else request.caller.environment
-        if environment is not None:
-            self._own[environment.name].requested(request)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,8 +14,6 @@ from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
 from cube.model.event_keys import left_out, meant
-
-T = TypeVar("T")
 
 _MAX_KEYS = 100  # different unknown ones of one batch that are told apart
 _MAX_TOLD = 10
@@ -128,15 +125,6 @@ def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
         if ack is not ABSENT:
             error.details["ack"] = ack
         raise
-
-
-async def read_in_thread(
-    read: Callable[[bytes, BatchLimits, int], T], text: bytes, limits: BatchLimits, now: int
-) -> T:
-    """Do what `read_batch` or `read_message` does, in a thread where it could block the event loop for long."""
-    if len(text) <= json_text.THREAD_BYTES:
-        return read(text, limits, now)
-    return await asyncio.to_thread(read, text, limits, now)
 
 
 def read_each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from collector.ingest.intake import Intake, Intakes, StoreWriter
 from collector.ingest.quota import Quota
 from collector.ingest.retention import ExpiryClock
 from collector.ingest.spooling import SpoolingWriter, ping
-from collector.instrumentation import IntakeMetrics, SpoolMetrics
+from collector.instrumentation import IntakeCounters, SpoolCounters
 from cube.errors import Unavailable
 from cube.model.environment import Environment
 from cube.model.horizon import Horizon
@@ -22,7 +23,7 @@ from cube.settings import CollectorSettings, environments_of
 from cube.spool import Replayer, Spool, store_mark
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
-from cube.web import Gate
+from cube.web import Authenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class IngestContext:
     """
 
     stores: Mapping[str, Store]
-    gate: Gate
+    authenticator: Authenticator
     settings: CollectorSettings
     registry: CollectorRegistry
     clock: Callable[[], int]
@@ -43,7 +44,7 @@ class IngestContext:
     async def open(
         cls,
         stores: Mapping[str, Store],
-        gate: Gate,
+        authenticator: Authenticator,
         settings: CollectorSettings,
         registry: CollectorRegistry,
         clock: Callable[[], int],
@@ -61,7 +62,7 @@ class IngestContext:
             for intake in intakes.values():
                 await intake.close()
             raise
-        return cls(stores, gate, settings, registry, clock, intakes)
+        return cls(stores, authenticator, settings, registry, clock, intakes)
 
     @property
     def limits(self) -> BatchLimits:
@@ -71,7 +72,11 @@ class IngestContext:
     @property
     def keyless(self) -> Intake | None:
         """The intake of who has no key; None where a key is needed, and nobody knows whose."""
-        return None if self.gate.keyless is None else self.intakes[self.gate.keyless.name]
+        return None if self.authenticator.keyless is None else self.intakes[self.authenticator.keyless.name]
+
+    async def close(self) -> None:
+        """Accept nothing more, and return when all that was accepted is durable."""
+        await asyncio.gather(*(intake.close() for intake in self.intakes.values()))
 
 
 def has_spool(settings: CollectorSettings) -> bool:
@@ -87,8 +92,8 @@ class _Opening:
         self._settings = settings
         self._clock = clock
         self._quota = Quota(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
-        self._metrics = IntakeMetrics(registry, self._quota)
-        self._spool_metrics = SpoolMetrics(registry, clock) if has_spool(settings) else None
+        self._counters = IntakeCounters(registry, self._quota)
+        self._spool_counters = SpoolCounters(registry, clock) if has_spool(settings) else None
 
     async def intake(self, environment: Environment, store: Store) -> Intake:
         ages = environment.ages
@@ -102,12 +107,14 @@ class _Opening:
             clock=self._clock,
             quota=self._quota,
             commit_events=self._settings.intake.commit_events,
-            metrics=self._metrics,
+            counters=self._counters,
         )
 
-    async def _writer(self, environment: Environment, store: Store, expiry: ExpiryClock | None) -> StoreWriter:
-        metrics = self._spool_metrics
-        if metrics is None:
+    async def _writer(
+        self, environment: Environment, store: Store, expiry: ExpiryClock | None
+    ) -> StoreWriter:
+        counters = self._spool_counters
+        if counters is None:
             return StoreWriter(store.events)
         spool = await Spool.open(
             Path(self._settings.spool.directory),
@@ -115,19 +122,19 @@ class _Opening:
             store_mark(self._settings.store),
             limit_bytes=self._settings.spool.bytes,
             clock=self._clock,
-            on_damage=metrics.damaged.inc,
+            on_damage=counters.damaged.inc,
         )
-        metrics.watch(spool)
+        counters.watch(spool)
 
         def replayed(events: int) -> None:
-            self._metrics.replayed(events)
-            metrics.replayed.inc(events)
+            self._counters.replayed(events)
+            counters.replayed.inc(events)
 
         replayer = Replayer(
-            store.events,
+            store.events.save,
             spool,
             on_stored=replayed,
-            on_refused=lambda events: self._metrics.refused(events, "store"),
+            on_refused=lambda events: self._counters.refused(events, "store"),
             expired_before=lambda: None if expiry is None else expiry.expired_before,
         )
         writer = SpoolingWriter(

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from collector.ingest.batch import Batch, UnknownKeys
 from collector.ingest.quota import Quota, Usage
 from collector.ingest.retention import ExpiryClock
-from collector.instrumentation import REASONS, IntakeMetrics
+from collector.instrumentation import REASONS, IntakeCounters
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
@@ -56,9 +56,7 @@ class PendingBatch:
     events: Sequence[Event]
     size: int
     places: Sequence[int] | None = None
-    settled: asyncio.Future[int] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    settled: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def refuse(self, error: InvalidEvent, index: int) -> None:
         """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
@@ -104,7 +102,7 @@ class Intake:
         clock: Callable[[], int],
         quota: Quota,
         commit_events: int,
-        metrics: IntakeMetrics,
+        counters: IntakeCounters,
     ) -> None:
         self._horizon = horizon
         self._expiry = expiry
@@ -112,7 +110,7 @@ class Intake:
         self._clock = clock
         self._quota = quota
         self._commit_events = commit_events
-        self._metrics = metrics
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # a commit is of many requests, and logged as of none
         self._queues: dict[str, TypeQueue] = {}
@@ -154,9 +152,9 @@ class Intake:
         try:
             self._check(self._wanted(pending))
         except (Overloaded, Unavailable):
-            self._metrics.refused(len(batch.events), "stopping" if self._closed else "overloaded")
+            self._counters.refused(len(batch.events), "stopping" if self._closed else "overloaded")
             raise
-        self._metrics.accepted(len(batch.events))
+        self._counters.accepted(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
         for one in pending:
@@ -169,11 +167,11 @@ class Intake:
         reason = error.details.get("reason", kind)
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
-            self._metrics.refused(told if events is None else events, reason)
+            self._counters.refused(told if events is None else events, reason)
 
     def noted(self, unknown: UnknownKeys) -> None:
         """Count keys of accepted events that no event has."""
-        self._metrics.unknown(unknown.counts())
+        self._counters.unknown(unknown.counts())
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""
@@ -238,7 +236,7 @@ class Intake:
             if len(pending) > 1:
                 events = [event for one in pending for event in one.events]
             try:
-                with self._metrics.commit(len(events)):
+                with self._counters.commit(len(events)):
                     spooled = await self._writer.save(type, events)
             except InvalidEvent as error:
                 guilty, index = _locate(pending, error)
@@ -259,13 +257,13 @@ class Intake:
             one.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
             self._quota.give_back(queue.usage, len(one.events), one.size)
             first = following
-        self._metrics.settled(first, len(spooled))
+        self._counters.settled(first, len(spooled))
 
     def _fail(self, queue: TypeQueue, pending: Sequence[PendingBatch], error: Exception) -> None:
         for one in pending:
             one.fail(error)
             self._quota.give_back(queue.usage, len(one.events), one.size)
-        self._metrics.failed(sum(len(one.events) for one in pending), error)
+        self._counters.failed(sum(len(one.events) for one in pending), error)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cube.errors import Overloaded
+from cube.process.threads import Condition
 
 DECODING_SHARE = 16
 """Of all bodies and messages held, this part at most is decoded at once, of each kind of way in."""
@@ -36,7 +37,7 @@ class Quota:
         self.bytes = 0
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._eased = asyncio.Event()
+        self._eased = Condition()
 
     def fits(self, wanted: Iterable[tuple[Usage, int, int]]) -> bool:
         """Tell whether so many events and bytes more, each for a usage, may wait."""
@@ -51,7 +52,8 @@ class Quota:
             return True  # who holds all of less than half holds less than what is free
         free_events, free_bytes = self._max_events - self.events, self._max_bytes - self.bytes
         return all(
-            not usage.events or (usage.events + more <= free_events and usage.bytes + more_bytes <= free_bytes)
+            not usage.events
+            or (usage.events + more <= free_events and usage.bytes + more_bytes <= free_bytes)
             for usage, more, more_bytes in wanted
         )
 
@@ -76,13 +78,11 @@ class Quota:
 
     def ease(self) -> None:
         """Let those look again who wait for room."""
-        self._eased.set()
+        self._eased.notify()
 
     async def until(self, claim: Callable[[], bool]) -> None:
         """Return when a claim holds; it is asked whenever something waits no more."""
-        while not claim():
-            self._eased.clear()
-            await self._eased.wait()
+        await self._eased.wait_for(claim)
 
 
 class DecodingQuota:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from collector.instrumentation import RetentionMetrics
+from collector.instrumentation import RetentionCounters
 from cube.errors import Unavailable
 from cube.model.tier import DAY
 from cube.store.ports import Store
@@ -108,7 +108,7 @@ class Retention:
     def __init__(
         self,
         store: Store,
-        metrics: RetentionMetrics,
+        counters: RetentionCounters,
         clock: Callable[[], int],
         *,
         event_days: float,
@@ -116,7 +116,7 @@ class Retention:
         lag: float,
     ) -> None:
         self._store = store
-        self._metrics = metrics
+        self._counters = counters
         self._clock = clock
         self._event_ms = int(event_days * DAY.step)
         self._metric_ms = int(metric_days * DAY.step)
@@ -151,7 +151,7 @@ class Retention:
         for type in types:
             await self._expire(type, now)
         if self._metric_ms:
-            self._metrics.chunks.inc(await self._store.metrics.delete(now - self._metric_ms))
+            self._counters.chunks.inc(await self._store.metrics.delete(now - self._metric_ms))
         for type in types:
             await self._forget(type, now)
 
@@ -162,7 +162,7 @@ class Retention:
         await self._store.events.expire(type, before)
         ripe = self._aging(self._expired, type).declare(before, asyncio.get_running_loop().time())
         if ripe is not None:
-            self._metrics.events.inc(await self._store.events.delete_events(type, ripe))
+            self._counters.events.inc(await self._store.events.delete_events(type, ripe))
 
     async def _forget(self, type: str, now: int) -> None:
         """Delete the revisions that vouch for nothing any more: no event, and no metric."""

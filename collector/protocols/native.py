@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from collector.ingest.batch import Batch, BatchLimits, read_batch, read_in_thread, read_message
+from collector.ingest.batch import Batch, BatchLimits, read_batch, read_message
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DECODING_SHARE, DecodingQuota
@@ -15,7 +15,8 @@ from cube import json_text
 from cube.errors import AccessDenied, CubeError, Unavailable
 from cube.model.environment import Caller, Scope
 from cube.model.event import ABSENT
-from cube.web import Link, Operation, Reply, Request, Route, Telemetry, with_standard_routes
+from cube.process.threads import Condition, run_by_size
+from cube.web import Connection, Operation, Reply, Request, Route, Telemetry, with_standard_routes
 
 T = TypeVar("T")
 
@@ -113,17 +114,17 @@ class PutEvents:
 class EventSocket:
     """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
 
-    def __init__(self, context: IngestContext, decoding: DecodingQuota, link: Link) -> None:
-        self._caller = link.request.admitted
+    def __init__(self, context: IngestContext, decoding: DecodingQuota, connection: Connection) -> None:
+        self._caller = connection.request.admitted
         self._intake = context.intakes[self._caller.environment.name]
         self._limits = context.limits
         self._clock = context.clock
         self._decoding = decoding
-        self._link = link
+        self._connection = connection
         self._waiting = 0
         self._waiting_bytes = 0
         self._answers: set[asyncio.Task[None]] = set()
-        self._eased = asyncio.Event()
+        self._eased = Condition()
         self._stopping = False
 
     async def receive(self, message: bytes) -> None:
@@ -132,14 +133,15 @@ class EventSocket:
         async with self._decoding.of(size):
             batch, ack = await _read(read_message, message, self._limits, self._clock(), self._intake)
             answer = {} if ack is ABSENT else {"ack": ack}
-            await self._room(batch)
+            await self._room(batch.size)
+            await self._intake.room(batch)
             try:
                 _check_types(batch, self._caller, self._intake)
                 if self._stopping:
                     raise Unavailable("The collector is stopping; nothing new is accepted.")
                 stored = self._intake.offer(batch)
             except CubeError as error:
-                await self._link.fail(error, **answer)
+                await self._connection.fail(error, **answer)
                 return
             self._waiting += 1
             self._waiting_bytes += size
@@ -153,17 +155,14 @@ class EventSocket:
     async def finish(self) -> None:
         """Return when every accepted message is stored and answered."""
         self._stopping = True
-        while self._waiting:
-            await self._change()
+        await self._eased.wait_for(lambda: not self._waiting)
 
-    async def _room(self, batch: Batch) -> None:
-        while self._waiting >= WINDOW or (self._waiting and self._waiting_bytes + batch.size > WINDOW_BYTES):
-            await self._change()
-        await self._intake.room(batch)
+    async def _room(self, size: int) -> None:
+        def has_room() -> bool:
+            fits = not self._waiting or self._waiting_bytes + size <= WINDOW_BYTES
+            return self._waiting < WINDOW and fits
 
-    async def _change(self) -> None:
-        self._eased.clear()
-        await self._eased.wait()
+        await self._eased.wait_for(has_room)
 
     def _settled(self, answer: dict[str, Any], size: int, settled: asyncio.Future[int]) -> None:
         self._waiting_bytes -= size
@@ -178,22 +177,24 @@ class EventSocket:
         error = settled.exception()
         try:
             if error is not None:
-                await self._link.fail(error, **{key: ack for key, ack in answer.items() if key == "ack"})
+                await self._connection.fail(
+                    error, **{key: ack for key, ack in answer.items() if key == "ack"}
+                )
             else:
-                await self._link.send({**answer, "spooled": True} if settled.result() else answer)
+                await self._connection.send({**answer, "spooled": True} if settled.result() else answer)
         finally:
             self._answered()
 
     def _answered(self) -> None:
         self._waiting -= 1
-        self._eased.set()
+        self._eased.notify()
 
 
 async def _read(
     read: Callable[[bytes, BatchLimits, int], T], text: bytes, limits: BatchLimits, now: int, intake: Intake
 ) -> T:
     try:
-        return await read_in_thread(read, text, limits, now)
+        return await run_by_size(len(text), json_text.THREAD_BYTES, read, text, limits, now)
     except CubeError as error:
         intake.refused(error)
         raise

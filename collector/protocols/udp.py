@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 from collector.ingest.batch import Batch, UnknownKeys, read_each
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
-from collector.instrumentation import DatagramMetrics
+from collector.instrumentation import DatagramCounters
 from collector.protocols.statsd import StatsdReader
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
+from cube.process.listening import address, open_datagrams, turn_away
 from cube.settings import CollectorSettings
-from cube.web import address, open_datagrams, turn_away
 
 RECEIVE_BUFFER_BYTES = 8 * 2**20
 """Asked of the kernel, which may give less: what arrives while the process is busy waits there."""
@@ -43,7 +43,7 @@ async def listen(context: IngestContext) -> Mapping[str, DatagramServer]:
     be had.
     """
     settings, dialects = context.settings, context.settings.dialects
-    if context.gate.requires_keys and not settings.udp_trusted:
+    if context.authenticator.requires_keys and not settings.udp_trusted:
         return {}
     wanted: dict[str, tuple[Read, str, int]] = {
         "udp": (_native(context), "cube_udp", settings.udp_port),
@@ -59,7 +59,7 @@ async def listen(context: IngestContext) -> Mapping[str, DatagramServer]:
     servers: dict[str, DatagramServer] = {}
     async with AsyncExitStack() as undo:
         for name, (read, prefix, port) in wanted.items():
-            receiver = DatagramReceiver(context, read, DatagramMetrics(context.registry, prefix))
+            receiver = DatagramReceiver(context, read, DatagramCounters(context.registry, prefix))
             servers[name] = await DatagramServer.listen(
                 receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
             )
@@ -86,21 +86,21 @@ class DatagramReceiver(asyncio.DatagramProtocol):
     open one, even where others need a key.
     """
 
-    def __init__(self, context: IngestContext, read: Read, metrics: DatagramMetrics) -> None:
+    def __init__(self, context: IngestContext, read: Read, counters: DatagramCounters) -> None:
         self._context = context
         self._read = read
-        self._metrics = metrics
+        self._counters = counters
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take one datagram."""
-        self._metrics.datagrams.inc()
+        self._counters.datagrams.inc()
         intake = self._intake()
         if intake is None:
-            self._metrics.denied.inc()
+            self._counters.denied.inc()
             return
         events, errors = self._read(data)
         for error in errors:
-            (self._metrics.overloaded if isinstance(error, Overloaded) else self._metrics.invalid).inc()
+            (self._counters.overloaded if isinstance(error, Overloaded) else self._counters.invalid).inc()
             intake.refused(error)
         if errors:
             _log.debug("from %s by UDP: %d events that are not valid", addr[0], len(errors))
@@ -113,7 +113,7 @@ class DatagramReceiver(asyncio.DatagramProtocol):
         _log.debug("UDP: %s", exc)
 
     def _intake(self) -> Intake | None:
-        if self._context.gate.requires_keys and not self._context.settings.udp_trusted:
+        if self._context.authenticator.requires_keys and not self._context.settings.udp_trusted:
             return None
         return self._context.keyless
 
@@ -121,15 +121,15 @@ class DatagramReceiver(asyncio.DatagramProtocol):
         try:
             intake.offer(batch).add_done_callback(self._settled)
         except (Overloaded, Unavailable):
-            self._metrics.overloaded.inc()
+            self._counters.overloaded.inc()
         except InvalidEvent:
-            self._metrics.invalid.inc()
+            self._counters.invalid.inc()
 
     def _settled(self, settled: asyncio.Future[int]) -> None:
         error = settled.exception()
         if error is None:
             return
-        self._metrics.failed.inc()
+        self._counters.failed.inc()
         if not isinstance(error, CubeError):
             _log.error("an event that came by UDP met a fault", exc_info=error)
 

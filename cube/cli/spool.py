@@ -14,7 +14,7 @@ import click
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
-from cube.spool import Delivery, Spool, inspect_all, put_away, store_mark
+from cube.spool import Replayer, Spool, inspect_all, put_away, store_mark
 
 Command: TypeAlias = Callable[..., None]
 
@@ -110,8 +110,8 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: T
             on_damage=tally.refuse,
         )
         try:
-            delivery = Delivery(events, opened_spool, on_stored=tally.store, on_refused=tally.refuse)
-            while await delivery.batch():
+            replayer = Replayer(events.save, opened_spool, on_stored=tally.store, on_refused=tally.refuse)
+            while await replayer.batch():
                 pass
         finally:
             await opened_spool.close()

@@ -198,7 +198,7 @@ class SpoolFile:
             f"locking_mode = {'EXCLUSIVE' if self._exclusive else 'NORMAL'}",
             "journal_mode = WAL",
             "synchronous = FULL",
-            # What was removed must not come back when a damaged file is carved.
+            # What was removed must not come back when pages are recovered.
             "secure_delete = ON",
             f"cache_size = {-_CACHE_KIB}",
             f"journal_size_limit = {_LOG_BYTES}",

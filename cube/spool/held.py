@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from cube.errors import CubeError
-from cube.spool.page_recovery import Carving
 from cube.spool.directory import Claimed, claim_new
 from cube.spool.faults import DamagedFile
 from cube.spool.file import SpoolFile
+from cube.spool.page_recovery import PageRecovery
 from cube.spool.record import Row
 
 T = TypeVar("T")
@@ -98,15 +98,15 @@ class HeldFile:
 
     def _save(self, error: DamagedFile) -> None:
         old = self._claimed
-        with Carving(old.path) as carving:
-            self._claimed, self._file = _copied(old, carving.rows())
+        with PageRecovery(old.path) as recovery:
+            self._claimed, self._file = _copied(old, recovery.rows())
         self.state = self._file.state()
         away = old.put_away()
         old.release()
-        self._on_damage(max(1, carving.damaged))
+        self._on_damage(max(1, recovery.damaged))
         _log.error(
             "%s %d records were saved from it, at least %d were not; it is kept as %s",
-            error, self.state.events, max(1, carving.damaged), away,
+            error, self.state.events, max(1, recovery.damaged), away,
         )  # fmt: skip
 
 

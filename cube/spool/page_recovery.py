@@ -1,4 +1,4 @@
-"""Carving: the sound records of a spool file that SQLite itself will not read any more.
+"""Page recovery: the sound records of a spool file that SQLite itself will not read any more.
 
 One damaged byte in an inner page of a B-tree hides hundreds of sound records from SQL, and one in the
 first page all of them. So the leaf pages are read here as they lie on the disk, those of the write-ahead
@@ -25,7 +25,7 @@ _LOG_HEADER, _FRAME_HEADER = 32, 24
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
-class Carving:
+class PageRecovery:
     """The sound records of a file, in order, whatever state it is in; a context manager.
 
     ``damaged``: how many records were found that are not sound; those whose page is not a leaf any more

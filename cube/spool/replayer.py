@@ -1,11 +1,10 @@
-"""Delivery: batch by batch from a spool into its store, in order, each record removed once it is stored."""
+"""Replay: batch by batch from a spool into its store, in order, each record removed once it is stored."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from cube.errors import CubeError, InvalidEvent
 from cube.model import instant
@@ -26,25 +25,18 @@ RETRY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Saver(Protocol):
-    """What a delivery needs of an `EventStore`."""
+class Replayer:
+    """Moves the records of a spool to a store.
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
-        """Store events of one type durably."""
-
-
-class Delivery:
-    """Moves records to a store.
-
-    ``on_stored`` and ``on_refused`` are told how many were stored, and how many were set aside because
-    the store refuses them. ``expired_before``: what is older would be deleted for its age as soon as it is
-    stored, and is set aside as well; None: nothing. What is delivered twice, because the process died before
-    the removal, is stored once: events keep their ids.
+    ``save``: that of an `EventStore`. ``on_stored`` and ``on_refused`` are told how many were stored, and
+    how many were set aside because the store refuses them. ``expired_before``: what is older would be
+    deleted for its age as soon as it is stored, and is set aside as well; None: nothing. What is replayed
+    twice, because the process died before the removal, is stored once: events keep their ids.
     """
 
     def __init__(
         self,
-        events: Saver,
+        save: Callable[[str, Sequence[Event]], Awaitable[None]],
         spool: Spool,
         *,
         on_stored: Callable[[int], None],
@@ -52,9 +44,9 @@ class Delivery:
         expired_before: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._events = events
+        self._save_events = save
         self._spool = spool
-        self._on_stored = on_stored
+        self.on_stored = on_stored
         self._on_refused = on_refused
         self._expired_before = expired_before
         self._clock = clock
@@ -63,7 +55,7 @@ class Delivery:
         self._retry_at = 0.0
 
     async def batch(self) -> bool:
-        """Deliver the first records; return whether there were any.
+        """Replay the first records; return whether there were any.
 
         A record that is not at fault, and cannot be stored while others can, stays: it is held back, with
         all later ones of its id, and tried again after `RETRY_SECONDS`.
@@ -83,17 +75,17 @@ class Delivery:
                 self._hold(head, record)
             else:
                 by_type.setdefault(record.event.type, []).append(record)
-        await self._deliver_all(head, by_type)
+        await self._replay_all(head, by_type)
         return True
 
-    async def _deliver_all(self, head: Head, by_type: Mapping[str, Sequence[Record]]) -> None:
+    async def _replay_all(self, head: Head, by_type: Mapping[str, Sequence[Record]]) -> None:
         """Store what can be stored, and hold the others back; where none can, the fault is the store's."""
         stored = False
         failed: list[Record] = []
         fault: Exception | None = None
         for type, records in by_type.items():
             try:
-                left = await self._deliver(head, type, records)
+                left = await self._replay(head, type, records)
             except CubeError:
                 raise
             except Exception as error:
@@ -119,7 +111,7 @@ class Delivery:
         _log.error("%d events in the spool are set aside: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
 
-    async def _deliver(self, head: Head, type: str, records: Sequence[Record]) -> Sequence[Record]:
+    async def _replay(self, head: Head, type: str, records: Sequence[Record]) -> Sequence[Record]:
         """Store records of one type; those that the store refuses are set aside. Return those that stay."""
         while records:
             try:
@@ -131,12 +123,12 @@ class Delivery:
             except CubeError:
                 raise
             except Exception as error:
-                return await self._deliver_singly(head, type, records, error)
+                return await self._replay_singly(head, type, records, error)
             else:
                 break
         return ()
 
-    async def _deliver_singly(
+    async def _replay_singly(
         self, head: Head, type: str, records: Sequence[Record], error: Exception
     ) -> Sequence[Record]:
         """Store records one by one; return those that cannot be. Raises `error` where none can."""
@@ -168,8 +160,8 @@ class Delivery:
         self._held_ids.add(_id(record))
 
     async def _save(self, head: Head, type: str, records: Sequence[Record]) -> None:
-        await self._events.save(type, [record.event for record in records])
-        self._on_stored(await self._spool.remove(head.ticket(records)))
+        await self._save_events(type, [record.event for record in records])
+        self.on_stored(await self._spool.remove(head.ticket(records)))
 
     async def _refuse(self, head: Head, record: Record, reason: str) -> None:
         await self._spool.set_aside(head.ticket([record]), reason)

@@ -16,6 +16,7 @@ from cube.web.memory_budget import MemoryBudget, Reservation
 from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
 from cube.web.request import Reply, Request, kind_of, refusal
+from cube.web.request_events import RequestEvents
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server
 from cube.web.service import Service
@@ -37,6 +38,7 @@ __all__ = [
     "Proxies",
     "Reply",
     "Request",
+    "RequestEvents",
     "Reservation",
     "Route",
     "Server",

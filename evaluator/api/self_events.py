@@ -1,19 +1,19 @@
-"""``cube_request`` and ``cube_compute`` events: the evaluator's own work, stored beside what it reads."""
+"""The evaluator's own events, of requests and computations, on their way into the store that it reads."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from typing import Any
+from typing import Final
 
 from cube.errors import CubeError
 from cube.model.event import Event, make_id
 from cube.store.ports import EventStore
-from cube.web import Request, kind_of
+from cube.web.request_events import REQUEST
 from evaluator.scheduling.threads import Clock
 
-REQUEST, COMPUTE = "cube_request", "cube_compute"
+COMPUTE: Final = "cube_compute"
 
 KEPT = 1_000
 """So many events wait for the store at most; they are a by-product, and the oldest are left out."""
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class SelfEvents:
-    """Stores an event for each request, and for each computation that is not about these events."""
+    """Stores events of requests, and one for each computation that is not about either."""
 
     def __init__(self, events: EventStore, clock: Clock) -> None:
         self._events = events
@@ -31,23 +31,21 @@ class SelfEvents:
         self._waiting: dict[str, deque[Event]] = {type: deque(maxlen=KEPT) for type in (REQUEST, COMPUTE)}
         self._task = asyncio.create_task(self._run())
 
-    def requested(self, request: Request) -> None:
-        """Note a request: ``{ip, path, method}``."""
-        self._add(REQUEST, {"ip": request.remote, "path": request.route, "method": kind_of(request)})
+    def add(self, event: Event) -> None:
+        """Note an event about a request."""
+        self._waiting[event.type].append(event)
 
     def computed(self, type: str, expression: str, milliseconds: float) -> None:
         """Note a computation: ``{expression, ms}``; those of our own events would never end."""
         if type not in self._waiting:
-            self._add(COMPUTE, {"expression": expression, "ms": round(milliseconds, 3)})
+            data = {"expression": expression, "ms": round(milliseconds, 3)}
+            self.add(Event(COMPUTE, self._clock(), make_id(), data))
 
     async def close(self) -> None:
         """Store what waits, and end."""
         self._task.cancel()
         await asyncio.wait([self._task])
         await self._save()
-
-    def _add(self, type: str, data: dict[str, Any]) -> None:
-        self._waiting[type].append(Event(type, self._clock(), make_id(), data))
 
     async def _run(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from collector.protocols.native.datagram import DatagramServer
+from collector.protocols.udp import DatagramServer
 from cube.errors import InvalidSettings, Unavailable
 from cube.settings import CollectorSettings
 from tests.collector_stage import NOW, Stage, staged

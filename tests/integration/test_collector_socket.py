@@ -14,7 +14,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from collector.protocols.native.handlers import WINDOW
+from collector.protocols.native import WINDOW
 from cube.errors import Unavailable
 from cube.settings import CollectorSettings
 from tests.collector_stage import NOW, Stage, staged

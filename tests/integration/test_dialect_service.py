@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.ingest.batch import Limits
-from collector.ingest.intake import Intake
-from collector.ingest.quota import Budget
-from collector.ingest.spooling import Direct
-from collector.instrumentation import DialectFigures, IntakeFigures
+from collector.ingest.batch import BatchLimits
+from collector.ingest.intake import Intake, StoreWriter
+from collector.ingest.quota import Quota
+from collector.instrumentation import DialectCounters, IntakeCounters
 from collector.protocols.shared.context import DialectContext
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -43,7 +42,7 @@ from tests.contract.builders import rows
 from tests.web_client import Answer, ask, connection, head
 
 NOW = 1_311_033_600_000
-LIMITS = Limits(event_bytes=50_000, events=200)
+LIMITS = BatchLimits(event_bytes=50_000, events=200)
 BODY_BYTES = 400_000
 
 
@@ -148,15 +147,16 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     registry = CollectorRegistry()
     stores = {one.name: await open_store(directory, one.database) for one in environments}
-    figures = IntakeFigures(registry)
+    quota = Quota(max_events=10_000, max_bytes=10**8)
+    counters = IntakeCounters(registry, quota)
     intakes = {
         name: Intake(
-            Direct(store.events),
+            StoreWriter(store.events),
             horizon=Horizon(),
             clock=lambda: NOW,
-            budget=Budget(max_events=10_000, max_bytes=10**8),
+            quota=quota,
             commit_events=1_000,
-            figures=figures,
+            counters=counters,
         )
         for name, store in stores.items()
     }
@@ -169,7 +169,7 @@ async def staged(
         BODY_BYTES,
         types=3,
         clock=lambda: NOW,
-        figures=DialectFigures(registry),
+        figures=DialectCounters(registry),
     )
     telemetry = Telemetry(registry)
 

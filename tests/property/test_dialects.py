@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from collector.ingest.batch import Limits
+from collector.ingest.batch import BatchLimits
 from collector.protocols.registry import dialects
 from collector.protocols.shared.dead_letters import Redaction, dead_letters
 from collector.protocols.shared.dialect import (
@@ -36,7 +36,7 @@ from cube.web.routing import captures
 
 NOW = 1_700_000_000_000
 CALLER = Caller(Environment("default", "test"))
-LIMITS = Limits(event_bytes=2**20, events=10_000)
+LIMITS = BatchLimits(event_bytes=2**20, events=10_000)
 
 EXAMPLES: list[Any] = json.loads(Path(__file__).with_name("dialect_bodies.json").read_text())
 """A valid body of each protocol, shortened."""

@@ -9,18 +9,19 @@ import pytest
 
 from collector.ingest.batch import (
     Batch,
-    Limits,
+    BatchLimits,
     Message,
     read_batch,
-    read_batch_aside,
     read_each,
     read_message,
 )
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
+from cube.json_text import THREAD_BYTES
 from cube.model.event import ABSENT
+from cube.process.threads import run_by_size
 
 NOW = 1_311_033_600_000
-LIMITS = Limits(event_bytes=200, events=5)
+LIMITS = BatchLimits(event_bytes=200, events=5)
 
 
 def read(value: Any) -> Batch:
@@ -105,11 +106,11 @@ def test_a_long_array_of_short_events_is_accepted() -> None:
 
 
 async def test_a_long_text_is_read_in_a_thread_to_the_same_effect() -> None:
-    limits = Limits(event_bytes=2**20, events=10)
+    limits = BatchLimits(event_bytes=2**20, events=10)
     text = json.dumps([{"type": "a", "data": "x" * 100_000}] * 5).encode()
-    assert len((await read_batch_aside(text, limits, now=NOW)).events) == 5
+    assert len((await run_by_size(len(text), THREAD_BYTES, read_batch, text, limits, NOW)).events) == 5
     with pytest.raises(InvalidEvent):
-        await read_batch_aside(text.replace(b'"a"', b'"?"'), limits, now=NOW)
+        await run_by_size(len(text), THREAD_BYTES, read_batch, text.replace(b'"a"', b'"?"'), limits, NOW)
 
 
 def test_events_are_grouped_by_type() -> None:
@@ -142,12 +143,10 @@ def test_the_event_limit_holds_inside_a_message_too() -> None:
 
 
 def test_a_datagram_keeps_the_good_beside_the_bad() -> None:
-    events, errors = read_each(
-        b'[{"type": "a", "id": 1}, 5, {"type": "?"}, {"type": "b", "id": 2}]', LIMITS, now=NOW
-    )
+    events, errors = read_each(b'[{"type": "a", "id": 1}, 5, {"type": "?"}, {"type": "b", "id": 2}]', now=NOW)
     assert ([event.id for event in events], len(errors)) == ([1, 2], 2)
 
 
 def test_an_unreadable_datagram_is_one_error() -> None:
-    events, errors = read_each(b"{", LIMITS, now=NOW)
+    events, errors = read_each(b"{", now=NOW)
     assert (events, len(errors)) == ([], 1)

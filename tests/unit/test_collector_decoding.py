@@ -1,4 +1,4 @@
-"""Decoding in turn."""
+"""Texts are decoded in turn, within a quota."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import suppress
 
 import pytest
 
-from collector.ingest.decoding import Decoding
+from collector.ingest.quota import DecodingQuota
 
 
 class Text:
     """A text that is decoded until it is told to be handed over."""
 
-    def __init__(self, decoding: Decoding, size: int) -> None:
+    def __init__(self, decoding: DecodingQuota, size: int) -> None:
         self.is_decoded = False
         self._over = asyncio.Event()
         self.task = asyncio.create_task(self._run(decoding, size))
 
-    async def _run(self, decoding: Decoding, size: int) -> None:
+    async def _run(self, decoding: DecodingQuota, size: int) -> None:
         async with decoding.of(size):
             self.is_decoded = True
             await self._over.wait()
@@ -34,7 +34,7 @@ async def settle() -> None:
 
 
 async def test_texts_over_the_limit_wait_in_order_of_arrival() -> None:
-    decoding = Decoding(100)
+    decoding = DecodingQuota(100)
     first, second, small = Text(decoding, 60), Text(decoding, 60), Text(decoding, 10)
     await settle()
     assert [first.is_decoded, second.is_decoded, small.is_decoded] == [True, False, False]
@@ -48,7 +48,7 @@ async def test_texts_over_the_limit_wait_in_order_of_arrival() -> None:
 
 
 async def test_one_that_is_larger_is_decoded_when_nothing_else_is() -> None:
-    decoding = Decoding(100)
+    decoding = DecodingQuota(100)
     first, large, last = Text(decoding, 60), Text(decoding, 500), Text(decoding, 1)
     await settle()
     assert not large.is_decoded
@@ -62,7 +62,7 @@ async def test_one_that_is_larger_is_decoded_when_nothing_else_is() -> None:
 
 
 async def test_small_ones_need_not_wait() -> None:
-    decoding = Decoding(100, free=10)
+    decoding = DecodingQuota(100, free=10)
     first, small = Text(decoding, 100), Text(decoding, 10)
     await settle()
     assert small.is_decoded
@@ -73,7 +73,7 @@ async def test_small_ones_need_not_wait() -> None:
 
 @pytest.mark.parametrize("called", [False, True])
 async def test_who_leaves_holds_nobody_up(called: bool) -> None:
-    decoding = Decoding(100)
+    decoding = DecodingQuota(100)
     first, gone, last = Text(decoding, 90), Text(decoding, 90), Text(decoding, 10)
     await settle()
     if called:

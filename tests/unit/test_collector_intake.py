@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from collector.ingest.batch import Batch
 from collector.ingest.intake import Intake
-from collector.ingest.quota import Budget
-from collector.instrumentation import IntakeFigures
+from collector.ingest.quota import Quota
+from collector.instrumentation import IntakeCounters
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
@@ -66,15 +66,14 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def intake(memory: Memory, registry: CollectorRegistry) -> Intake:
-    budget, figures = Budget(max_events=20, max_bytes=1_000), IntakeFigures(registry)
-    figures.watch(budget)
+    quota = Quota(max_events=20, max_bytes=1_000)
     return Intake(
         memory,
         horizon=Horizon(past_ms=1_000, future_ms=500),
         clock=lambda: 0,
-        budget=budget,
+        quota=quota,
         commit_events=4,
-        figures=figures,
+        counters=IntakeCounters(registry, quota),
     )
 
 

@@ -1,10 +1,10 @@
-"""Leaps of the clock: noticed at once, believed after a while."""
+"""Jumps of the clock: noticed at once, believed after a while."""
 
 from __future__ import annotations
 
 import pytest
 
-from collector.ingest.clock_jumps import LEAP_SECONDS, Kept, Leaps
+from collector.ingest.retention import JUMP_SECONDS, ClockJumpDetector, ExpiryClock
 
 START = 1_700_000_000_000
 YEAR = 365 * 86_400
@@ -12,15 +12,15 @@ YEAR = 365 * 86_400
 
 def looks(*times: tuple[float, float]) -> list[float]:
     """Look after so many seconds at a clock that is so many seconds ahead."""
-    leaps = Leaps(START, 5, seconds=3600)
-    return [leaps.look(int(START + 1000 * (passed + ahead)), 5 + passed) for passed, ahead in times]
+    jumps = ClockJumpDetector(START, 5, seconds=3600)
+    return [jumps.look(int(START + 1000 * (passed + ahead)), 5 + passed) for passed, ahead in times]
 
 
 def test_a_clock_that_goes_on_is_believed() -> None:
-    assert looks((0, 0), (600, 0), (1200, 2), (86_400, LEAP_SECONDS)) == [0, 0, 0, 0]
+    assert looks((0, 0), (600, 0), (1200, 2), (86_400, JUMP_SECONDS)) == [0, 0, 0, 0]
 
 
-def test_one_that_leaps_ahead_is_not_until_it_is_back() -> None:
+def test_one_that_jumps_ahead_is_not_until_it_is_back() -> None:
     assert looks((600, YEAR), (1200, YEAR), (1800, 0)) == [YEAR, YEAR, 0]
 
 
@@ -34,22 +34,18 @@ def test_one_that_goes_back_is_believed_and_so_is_its_return() -> None:
     assert looks((600, -YEAR), (1200, -YEAR), (1800, 0), (2400, YEAR)) == [0, 0, 0, YEAR]
 
 
-def test_the_while_begins_again_with_each_leap() -> None:
+def test_the_while_begins_again_with_each_jump() -> None:
     assert looks((600, YEAR), (1200, 0), (1800, YEAR), (5399, YEAR)) == [YEAR, 0, YEAR, YEAR]
 
 
-def test_what_has_expired_follows_the_clock_but_not_its_leaps() -> None:
+def test_what_has_expired_follows_the_clock_but_not_its_jumps() -> None:
     passed, clock = [0.0], [START]
-    kept = Kept(1000, lambda: clock[0], seconds=3600, passed=lambda: passed[0])
-    assert kept.expired_before == START - 1000
+    expiry = ExpiryClock(1000, lambda: clock[0], seconds=3600, passed=lambda: passed[0])
+    assert expiry.expired_before == START - 1000
     passed[0], clock[0] = 60, START + 60_000
-    assert kept.expired_before == START + 59_000
+    assert expiry.expired_before == START + 59_000
     clock[0] += 1000 * YEAR
-    assert kept.expired_before == START + 59_000
+    assert expiry.expired_before == START + 59_000
     passed[0] += 3600
     clock[0] += 3_600_000
-    assert kept.expired_before == clock[0] - 1000
-
-
-def test_what_is_kept_for_ever_never_expires() -> None:
-    assert Kept(0, lambda: START, seconds=1).expired_before is None
+    assert expiry.expired_before == clock[0] - 1000

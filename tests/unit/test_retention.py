@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.ingest.retention import Aging, Retention
-from collector.instrumentation import RetentionFigures
+from collector.instrumentation import RetentionCounters
 from cube.errors import InvalidEvent
 from cube.model.tier import DAY, WEEK, Span
 from cube.store.ports import CachedBucket, CacheKey, Revisions
@@ -41,7 +41,7 @@ def retention(
     metric_days: float = 0,
     lag: float = 0,
 ) -> Retention:
-    figures = RetentionFigures(registry)
+    figures = RetentionCounters(registry)
     return Retention(store, figures, lambda: NOW, event_days=event_days, metric_days=metric_days, lag=lag)
 
 
@@ -137,11 +137,11 @@ async def test_a_clock_that_leaps_ahead_lets_nothing_expire(
     await store.metrics.save(KEY, DAY, {DAY.floor(NOW - 20 * DAY.step): CachedBucket(1, b"x")})
     clock = iter([NOW, NOW + 3_000 * DAY.step])
     kept = Retention(
-        store, RetentionFigures(registry), lambda: next(clock), event_days=30, metric_days=30, lag=60
+        store, RetentionCounters(registry), lambda: next(clock), event_days=30, metric_days=30, lag=60
     )
 
     await kept.keep()
-    assert "nothing is deleted: the clock leapt ahead by 259200000 s" in caplog.text
+    assert "nothing is deleted: the clock jumped ahead by 259200000 s" in caplog.text
     assert (await state(store)).expired_before is None
     assert await store.metrics.read(KEY, DAY, Span(T0, DAY.ceil(NOW))) != {}
     await save(store, 0)

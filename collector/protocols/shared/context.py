@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from collector.ingest.batch import Limits
-from collector.ingest.decoding import Decoding
+from collector.ingest.batch import BatchLimits
 from collector.ingest.intake import Intake
-from collector.instrumentation import DialectFigures
+from collector.ingest.quota import DecodingQuota
+from collector.instrumentation import DialectCounters
 from collector.protocols.shared.reading import SearchLimits
 from cube.store.ports import Store
 from cube.web import Access
@@ -35,10 +35,10 @@ class DialectContext:
     access: Access
     intakes: Mapping[str, Intake]
     stores: Mapping[str, Store]
-    limits: Limits
+    limits: BatchLimits
     body_bytes: int
     types: int
     clock: Callable[[], int]
-    figures: DialectFigures
+    figures: DialectCounters
     searches: SearchLimits = field(default_factory=SearchLimits)
-    decoding: Decoding = field(default_factory=lambda: Decoding(DECODED_BYTES))
+    decoding: DecodingQuota = field(default_factory=lambda: DecodingQuota(DECODED_BYTES))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from collector.ingest.batch import Batch, Limits
+from collector.ingest.batch import Batch, BatchLimits
 from collector.ingest.intake import Intake
 from collector.protocols.shared.dialect import Draft, Rejection
 from collector.protocols.shared.values import doubled
@@ -42,7 +42,7 @@ def check(
     drafts: Sequence[Draft],
     types: Sequence[str],
     caller: Caller,
-    limits: Limits,
+    limits: BatchLimits,
     horizon: Horizon,
     *,
     total_bytes: int,
