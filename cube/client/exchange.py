@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from cube.backoff import Backoff
 from cube.client.replies import error_of
 from cube.errors import InvalidSettings, Overloaded, Unavailable, shown
 
@@ -33,7 +34,7 @@ class Retries:
     def pause(self, attempt: int, error: Overloaded | Unavailable) -> float:
         """Return how many seconds to wait after the attempt of this number, from 0."""
         told = error.retry_after_seconds if error.details.get("answered") else 0.0
-        return max(self.pause_seconds * 2.0**attempt, told)
+        return max(Backoff(self.pause_seconds).pause(attempt), told)
 
 
 NO_RETRIES = Retries(attempts=0)

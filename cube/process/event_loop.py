@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from cube import files, json_text
+from cube.backoff import Backoff
 from cube.errors import InvalidSettings
 from cube.process.logs import log_loop_fault
 from cube.process.threads import run_in_thread
@@ -155,19 +156,19 @@ class MemoryTrimmer:
         self._task.cancel()
 
     async def _run(self, seconds: float) -> None:
-        wait = seconds
+        backoff, in_vain = Backoff(seconds, longest=LONGEST_TRIM_SECONDS), 0
         while self._trim is not None:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(backoff.pause(in_vain))
             before = self._resident()
             if before <= self._least + SURPLUS_BYTES:
-                wait = seconds
+                in_vain = 0
                 continue
             self._collect()
             await run_in_thread(self._trim)
             after = self._resident()
             self._least = min(self._least, after)
             _log.debug("of %d bytes of memory %d were given back", before, before - after)
-            wait = seconds if before - after >= SURPLUS_BYTES // 4 else min(2 * wait, LONGEST_TRIM_SECONDS)
+            in_vain = 0 if before - after >= SURPLUS_BYTES // 4 else in_vain + 1
 
     def _collect(self) -> None:
         """Free what refers to itself, as a fault and its trace do; the longer it takes, the less often."""

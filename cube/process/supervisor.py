@@ -20,10 +20,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cube.backoff import Backoff
 from cube.errors import CubeError
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 10.0
+RESTARTS = Backoff(0.1, longest=10.0)
 STEADY_SECONDS = 30.0
 """A child that lived so long is restarted as after its first death."""
 KILL_SECONDS = 60.0
@@ -100,18 +100,19 @@ class Child:
     async def keep(self) -> None:
         """Start the program again whenever it ends, after a pause that doubles; return when stopped."""
         clock = asyncio.get_running_loop().time
-        pause, began = FIRST_PAUSE_SECONDS, clock()
+        deaths, began = 0, clock()
         while self._process is not None:
             status = await self._process.wait()
             if self._stopping:
                 return
             if clock() - began > STEADY_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
+                deaths = 0
+            pause = RESTARTS.pause(deaths)
             self._say(
                 f"The {self._program.name} ended ({_reason(status)}); it is started again in {pause:g} s."
             )
             await asyncio.sleep(pause)
-            pause, began = min(2 * pause, LONGEST_PAUSE_SECONDS), clock()
+            deaths, began = deaths + 1, clock()
             await self._spawn()
 
     async def stop(self) -> None:
