@@ -7,9 +7,16 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from cube.errors import Unavailable
-from cube.store.mongo import codes
-from cube.store.mongo.codes import Kind, kind
-from cube.store.mongo.faults import answered, guilty, is_unauthorized, refused, unavailable
+from cube.store.mongo import faults
+from cube.store.mongo.faults import (
+    ErrorKind,
+    answered,
+    error_kind,
+    is_unauthorized,
+    refused,
+    rejected_document,
+    unavailable,
+)
 
 CATEGORIES = {
     "NetworkError": (6, 7, 89, 317, 384, 9001),
@@ -97,13 +104,13 @@ OTHERS = (
     "code", sorted({code for group in CATEGORIES.values() for code in group} | set(WITHOUT_CATEGORY))
 )
 async def test_what_passes_by_itself_is_unavailable_whatever_its_code(code: int) -> None:
-    assert kind(code) is Kind.PASSING
+    assert error_kind(code) is ErrorKind.PASSING
     with pytest.raises(Unavailable, match=f"code {code}"):
         async with answered():
             raise OperationFailure("x", code, {"ok": 0.0, "code": code})
     one = BulkWriteError({"writeErrors": [{"index": 0, "code": code, "errmsg": "x"}]})
     assert unavailable(one) is not None
-    assert guilty(one, 1) is None
+    assert rejected_document(one, 1) is None
 
 
 @pytest.mark.parametrize("code", [11, 13, 18, 391])
@@ -111,37 +118,40 @@ def test_credentials_are_said_and_nobodys_fault(code: int) -> None:
     error = OperationFailure("x", code)
     assert "credentials" in (unavailable(error) or "")
     assert is_unauthorized(error)
-    assert guilty(error, 1) is None
+    assert rejected_document(error, 1) is None
 
 
 @pytest.mark.parametrize("code", [2, 9, 22, 52, 57, 121, 10334])
 def test_a_document_is_at_fault_for_its_own_codes_alone(code: int) -> None:
     error = BulkWriteError({"writeErrors": [{"index": 1, "code": code, "errmsg": "no good"}]})
     assert unavailable(error) is None
-    assert guilty(error, 3) == (1, f"no good (code {code})")
-    assert guilty(OperationFailure("x", code, {"errmsg": "no good", "code": code}), 1) is not None
-    assert guilty(OperationFailure("x", code), 2) is None, "which of the two it is nobody knows"
+    assert rejected_document(error, 3) == (1, f"no good (code {code})")
+    assert rejected_document(OperationFailure("x", code, {"errmsg": "no good", "code": code}), 1) is not None
+    assert rejected_document(OperationFailure("x", code), 2) is None, "which of the two it is nobody knows"
     beside = BulkWriteError(
         {"writeErrors": [{"index": 0, "code": 8, "errmsg": "x"}, {"index": 1, "code": code, "errmsg": "x"}]}
     )
-    assert guilty(beside, 3) is None
+    assert rejected_document(beside, 3) is None
 
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_no_other_code_is_a_documents_fault_or_passes(code: int) -> None:
-    assert kind(code) is Kind.REFUSED
+    assert error_kind(code) is ErrorKind.REFUSED
     assert unavailable(OperationFailure("x", code)) is None
-    assert guilty(BulkWriteError({"writeErrors": [{"index": 0, "code": code, "errmsg": "x"}]}), 1) is None
+    assert (
+        rejected_document(BulkWriteError({"writeErrors": [{"index": 0, "code": code, "errmsg": "x"}]}), 1)
+        is None
+    )
 
 
-@pytest.mark.parametrize("label", sorted(codes.LABELS))
+@pytest.mark.parametrize("label", sorted(faults.LABELS))
 def test_a_label_says_that_it_passes_whatever_the_code(label: str) -> None:
     assert unavailable(OperationFailure("x", 1, {"ok": 0.0, "code": 1, "errorLabels": [label]})) is not None
 
 
 def test_a_document_that_the_driver_cannot_send_is_at_fault() -> None:
-    assert guilty(InvalidDocument("too deep"), 1) == (0, "too deep")
-    assert guilty(InvalidDocument("too deep"), 2) is None
+    assert rejected_document(InvalidDocument("too deep"), 1) == (0, "too deep")
+    assert rejected_document(InvalidDocument("too deep"), 2) is None
 
 
 def test_a_refusal_shows_no_data() -> None:
@@ -151,6 +161,6 @@ def test_a_refusal_shows_no_data() -> None:
 
 
 def test_no_code_has_two_kinds() -> None:
-    assert not codes.PASSING & codes.CREDENTIALS
-    assert not codes.PASSING & codes.RECORD
-    assert not codes.CREDENTIALS & codes.RECORD
+    assert not faults.PASSING & faults.CREDENTIALS
+    assert not faults.PASSING & faults.RECORD
+    assert not faults.CREDENTIALS & faults.RECORD

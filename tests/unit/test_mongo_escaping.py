@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model.event import Event
-from cube.store.mongo.documents import Decoder, encode
-from cube.store.mongo.escaping import MARK, escape, is_escaped, unescape
+from cube.store.mongo.documents import MARK, DocumentDecoder, encode, escape, is_escaped, unescape
 from cube.store.mongo.layout import Document
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Commands, Database, database, rows, sockets_dropped
@@ -64,7 +63,7 @@ def test_what_is_stored_is_read_as_it_was_and_holds_nothing_odd(data: Any) -> No
     stored = escape(data)
     assert unescape(stored) == data if stored is not data else stored == data
     assert not [name for name in _names(stored) if "." in name or "\0" in name or name.startswith("$")]
-    [read] = Decoder(ids=False).block(bson.encode(document(data))).data
+    [read] = DocumentDecoder(ids=False).block(bson.encode(document(data))).data
     assert read == data
 
 
@@ -72,7 +71,7 @@ def test_what_is_stored_is_read_as_it_was_and_holds_nothing_odd(data: Any) -> No
 def test_a_document_of_squares_is_read_as_it_stands(data: Any) -> None:
     stored = escape(data)  # what it holds may look like anything that we write
     batch = bson.encode({"_id": ObjectId(), "t": DatetimeMS(T0), "d": stored})
-    assert Decoder(ids=False).block(batch).data == [stored]
+    assert DocumentDecoder(ids=False).block(batch).data == [stored]
 
 
 async def test_squares_names_are_found_beside_ours(database: Database) -> None:

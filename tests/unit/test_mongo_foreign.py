@@ -20,7 +20,7 @@ from bson.datetime_ms import DatetimeMS
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import HOUR, TEN_SECONDS, Span
-from cube.store.mongo.documents import Decoder, encode, event_id, plain
+from cube.store.mongo.documents import DocumentDecoder, encode, event_id, plain
 from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped
@@ -64,7 +64,7 @@ def test_every_kind_of_bson_becomes_a_plain_value(stored: Any, shown: Any) -> No
     options = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
     batch = bson.encode({"t": DatetimeMS(T0), "d": {"x": stored}}, codec_options=options)
 
-    [data] = Decoder(ids=False).block(batch).data
+    [data] = DocumentDecoder(ids=False).block(batch).data
 
     assert data == {"x": shown}
     assert type(data["x"]) is type(shown)
@@ -74,7 +74,7 @@ def test_every_kind_of_bson_becomes_a_plain_value(stored: Any, shown: Any) -> No
 def test_a_decimal_that_is_no_number_costs_nobody_a_scan(text: str) -> None:
     batch = bson.encode({"_id": Decimal128(text), "t": DatetimeMS(T0), "d": {"x": Decimal128(text)}})
 
-    block = Decoder(ids=True).block(batch)
+    block = DocumentDecoder(ids=True).block(batch)
 
     assert math.isnan(block.data[0]["x"])
     assert block.ids == ["nan"]
@@ -94,7 +94,7 @@ def test_kinds_that_bson_has_given_up_are_read(kind: bytes, content: bytes, show
     inner = (len(data) + 4).to_bytes(4, "little") + data
     fields = b"\x09t\x00" + T0.to_bytes(8, "little") + b"\x03d\x00" + inner + b"\x00"
 
-    block = Decoder(ids=False).block((len(fields) + 4).to_bytes(4, "little") + fields)
+    block = DocumentDecoder(ids=False).block((len(fields) + 4).to_bytes(4, "little") + fields)
 
     assert block.data == [{"x": shown}]
 
@@ -127,13 +127,13 @@ async def test_ids_are_equal_as_the_collections_collation_has_it(database: Datab
 def test_text_that_is_no_utf_8_is_read_with_replacement_characters() -> None:
     batch = bson.encode({"t": DatetimeMS(T0), "d": "abc"}).replace(b"abc", b"a\xffc")
 
-    assert Decoder(ids=False).block(batch).data == ["a\ufffdc"]
+    assert DocumentDecoder(ids=False).block(batch).data == ["a\ufffdc"]
 
 
 def test_an_array_of_dates_in_place_of_the_time_is_left_out() -> None:
     batch = bson.encode({"t": [DatetimeMS(T0)], "d": 1}) + bson.encode({"t": DatetimeMS(T0), "d": 2})
 
-    assert Decoder(ids=False).block(batch).data == [2]
+    assert DocumentDecoder(ids=False).block(batch).data == [2]
 
 
 def test_ids_of_kinds_that_no_event_has_become_text() -> None:

@@ -1,23 +1,33 @@
-"""Making a type ready: the marker of a new one, the revisions of one that another tool filled."""
+"""Making a type ready: indexes, the marker of a new one, revisions of one that another tool filled."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pymongo
 from pymongo import UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import OperationFailure
 
 from cube.columns.block import Block
 from cube.model import instant
 from cube.model.tier import Span
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered
-from cube.store.mongo.indexes import ensure, has_index
 from cube.store.mongo.layout import FORMAT, Document, Layout
 from cube.store.mongo.session import scan
 from cube.store.mongo.writing import upsert
 
 _log = logging.getLogger(__name__)
+
+_NAMESPACE_EXISTS = 48  # another process made the collection at the same moment
+_ANOTHER_LIKE_IT = (85, 86)  # an index on this key exists with other options: it serves as well
+_ATTEMPTS = 5
+
+BUILD_SECONDS = 7 * 86_400.0
+"""A build takes as long as it takes: hundreds of millions of events are hours."""
 
 _FORMAT = ({"_id": "format"}, {"$setOnInsert": {"version": FORMAT}})
 
@@ -82,3 +92,26 @@ def _times(layout: Layout, type: str, live: int) -> AsyncIterator[Block]:
 async def _is_empty(layout: Layout, type: str) -> bool:
     async with answered():
         return not await layout.events(type).find({}, {"_id": 1}).limit(1).to_list(None)
+
+
+async def ensure(collection: AsyncCollection[Any], field: str) -> None:
+    """Make the ascending index on `field`, and the collection, unless they are there."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with answered(BUILD_SECONDS):
+                with pymongo.timeout(BUILD_SECONDS):  # in place of the socket's own
+                    await collection.create_index([(field, 1)])
+        except OperationFailure as error:
+            if error.code in _ANOTHER_LIKE_IT:
+                return
+            if error.code != _NAMESPACE_EXISTS or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
+async def has_index(collection: AsyncCollection[Any], field: str) -> bool:
+    """Tell whether an index begins with a field."""
+    async with answered():
+        indexes = await collection.index_information()
+    return any(index["key"][0][0] == field for index in indexes.values())

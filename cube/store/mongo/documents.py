@@ -2,16 +2,23 @@
 
 A database filled by another tool may hold any BSON: whatever JSON has no word for becomes the
 nearest plain Python value, and nothing that is stored can make a scan fail.
+
+Property names that MongoDB cannot hold, or cannot query, are escaped: a server and its drivers refuse NUL,
+and read ``.`` and a leading ``$`` as their own syntax ("Field Names with Periods and Dollar Signs" in
+MongoDB's manual). Those characters, and a ``%`` that could be taken for the beginning of an escape, are
+written ``%2E``, ``%24``, ``%00`` and ``%25``, in documents that say so by `MARK`. All others, Square's and
+those of other tools among them, are read as they stand, whatever their names look like.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import bson
 import numpy as np
@@ -25,24 +32,32 @@ from bson.datetime_ms import DatetimeMS
 from cube.columns.block import Block
 from cube.model import instant
 from cube.model.event import ABSENT, Event, EventId
-from cube.store.mongo import escaping
 from cube.store.mongo.layout import Document
 
 _FOREIGN = (Binary, Code, DBRef, DatetimeMS, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp, bytes)
 _LENGTH = struct.Struct("<i")
 
+MARK: Final = "escaped"
+"""The field, beside ``d``, of documents with escaped names; its value is true."""
+
+_ODD = re.compile(r"\.|\0|\A\$|%(?=2E|24|00|25)")
+_ESCAPE = re.compile(r"%(2E|24|00|25)")
+_PLAIN: set[str] = set()  # names that were seen to need no escape; bounded below
+_MAX_PLAIN = 4096
+_MAX_PLAIN_LENGTH = 64
+
 
 def encode(event: Event) -> Document:
     """Return the document of an event: ``{_id, t, d}``, without ``d`` where it has no data.
 
-    Where names in the data had to be escaped, `escaping.MARK` says so beside them.
+    Where names in the data had to be escaped, `MARK` says so beside them.
     """
     if event.data is ABSENT:
         return {"_id": stored_id(event.id), "t": DatetimeMS(event.time)}
-    data = escaping.escape(event.data)
+    data = escape(event.data)
     if data is event.data:
         return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data}
-    return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data, escaping.MARK: True}
+    return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data, MARK: True}
 
 
 def stored_id(id: EventId) -> ObjectId | int | float | str:
@@ -112,7 +127,7 @@ def parts(batch: bytes, size: int) -> Iterator[bytes]:
             start = stop
 
 
-class Decoder:
+class DocumentDecoder:
     """Turns batches of raw BSON into blocks; one for each scan.
 
     BSON's C decoder calls us only for kinds that are not plain, so counting them tells whether data
@@ -158,7 +173,7 @@ class Decoder:
 
 def _data(document: Document) -> Any:
     data = document.get("d", ABSENT)
-    return escaping.unescape(data) if document.get(escaping.MARK) is True else data
+    return unescape(data) if document.get(MARK) is True else data
 
 
 def _decoder(kind: type, transform: Callable[[Any], Any]) -> TypeDecoder:
@@ -169,3 +184,50 @@ def _decoder(kind: type, transform: Callable[[Any], Any]) -> TypeDecoder:
             return transform(value)
 
     return Transformer()
+
+
+def is_escaped(name: str) -> bool:
+    """Tell whether a document holds a property of this name under another, where it holds one."""
+    if name in _PLAIN:
+        return False
+    if _ODD.search(name):
+        return True
+    if len(_PLAIN) < _MAX_PLAIN and len(name) <= _MAX_PLAIN_LENGTH:
+        _PLAIN.add(name)
+    return False
+
+
+def escape(value: Any) -> Any:
+    """Return an event's data as a document can hold it: itself, unless a name in it has to be escaped."""
+    if not _has_escaped(value):
+        return value
+    return _renamed(value, lambda name: _ODD.sub(_escaped_character, name))
+
+
+def unescape(value: Any) -> Any:
+    """Return the data that `escape` was given."""
+    return _renamed(value, lambda name: _ESCAPE.sub(_character, name))
+
+
+def _has_escaped(value: Any) -> bool:
+    if value.__class__ is dict:
+        if not _PLAIN.issuperset(value) and any(map(is_escaped, value)):
+            return True
+        value = value.values()
+    elif value.__class__ is not list:
+        return False
+    return any(_has_escaped(item) for item in value if item.__class__ is dict or item.__class__ is list)
+
+
+def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {rename(name): _renamed(item, rename) for name, item in value.items()}
+    return [_renamed(item, rename) for item in value] if isinstance(value, list) else value
+
+
+def _escaped_character(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"
+
+
+def _character(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))

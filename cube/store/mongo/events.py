@@ -14,14 +14,11 @@ from cube.errors import CubeError, InvalidEvent, Unavailable
 from cube.model import instant
 from cube.model.event import Event
 from cube.store.mongo import building, expiry, revisions, session
-from cube.store.mongo.commit import Commit
-from cube.store.mongo.complaints import Complaints
-from cube.store.mongo.faults import OPERATION_SECONDS, answered, is_unauthorized, refused
-from cube.store.mongo.intents import Intents
+from cube.store.mongo.commit import Commit, Intents
+from cube.store.mongo.faults import OPERATION_SECONDS, ThrottledLog, answered, is_unauthorized, refused
 from cube.store.mongo.layout import Document, Layout
-from cube.store.mongo.notes import Notes
-from cube.store.mongo.sweep import Debts, sweep
-from cube.store.mongo.writing import GuiltyEvent
+from cube.store.mongo.notes import Notes, UnsettledCommits, sweep
+from cube.store.mongo.writing import RejectedEvent
 from cube.store.ports import UNBOUNDED, ReadOptions, ReadSession
 
 CLOSE_SECONDS = 0.4
@@ -37,11 +34,11 @@ class MongoEvents:
         self._layout = layout
         self._notes = Notes(layout, lease_seconds)
         self._intents = Intents(layout)
-        self._debts = Debts()
+        self._unsettled = UnsettledCommits()
         self._begun: set[str] = set()
         self._settling: set[asyncio.Task[None]] = set()
         self._indexing: set[asyncio.Task[None]] = set()
-        self._complaints = Complaints(_log)
+        self._errors = ThrottledLog(_log)
 
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type durably and raise their buckets' revisions.
@@ -53,16 +50,16 @@ class MongoEvents:
             return
         try:
             await self._save(type, events)
-        except GuiltyEvent as error:
+        except RejectedEvent as error:
             place = max(place for place, event in enumerate(events) if event is error.event)
             raise InvalidEvent(f"MongoDB refuses the event: {error.reason}.").at(place) from error
         except Unavailable as error:
             if is_unauthorized(error):
-                self._complaints.say(error.message)
+                self._errors.error(error.message)
             raise
         except (PyMongoError, BSONError) as error:
             refusal = Unavailable(refused(error))
-            self._complaints.say(f"{type}: {refusal.message}")
+            self._errors.error(f"{type}: {refusal.message}")
             raise refusal from error
 
     async def _save(self, type: str, events: Sequence[Event]) -> None:
@@ -97,7 +94,7 @@ class MongoEvents:
             if not is_unauthorized(error):
                 raise
             self._layout.server.unbuilt.add(type)
-            self._complaints.say(f"The revisions of type {type} cannot be built: {error.message}")
+            self._errors.error(f"The revisions of type {type} cannot be built: {error.message}")
 
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``, durably."""
@@ -117,12 +114,12 @@ class MongoEvents:
 
     async def sweep(self) -> int:
         """Raise what dead processes, and failed commits of this one, left; drop idle notes."""
-        settled = await sweep(self._layout, self._notes, self._intents, self._debts)
-        await self._notes.drop_idle(self._debts.hours())
+        settled = await sweep(self._layout, self._notes, self._intents, self._unsettled)
+        await self._notes.drop_idle(self._unsettled.hours())
         return settled
 
     async def close(self) -> None:
-        """Finish what was begun, and take the notes away unless something is still owed.
+        """Finish what was begun, and take the notes away unless a commit is unsettled.
 
         A server that is away holds nobody up: what its notes name is raised by another process's sweep.
         """
@@ -132,7 +129,7 @@ class MongoEvents:
             await asyncio.wait(self._settling, timeout=CLOSE_SECONDS)
         for task in self._settling:
             task.cancel()
-        if not self._debts:
+        if not self._unsettled:
             async with answered(CLOSE_SECONDS):
                 await self._notes.close()
 
@@ -148,20 +145,18 @@ class MongoEvents:
         except (Unavailable, PyMongoError) as error:
             self._begun.discard(type)  # the next save tries again
             reason = error.message if isinstance(error, Unavailable) else error.__class__.__name__
-            self._complaints.say(
-                f"{type}_events has no index on t yet, so its scans read all of it: {reason}"
-            )
+            self._errors.error(f"{type}_events has no index on t yet, so its scans read all of it: {reason}")
 
     async def _commit(self, commit: Commit) -> None:
         """Write and raise; after any failure, a cancellation included, raise before it is reported.
 
-        An insert that seemed to fail may still land: so it stays owed, and sweeps raise it until it cannot.
+        An insert that seemed to fail may still land: so it stays unsettled, and sweeps raise it until it cannot.
         """
         try:
             await commit.write(self._notes.process)
             await commit.settle()
         except BaseException as error:
-            self._debts.add(
+            self._unsettled.add(
                 commit.type, commit.touched, commit.opened, pending_seconds=_pending_seconds(error)
             )
             task = asyncio.create_task(_settle(commit))
@@ -173,7 +168,7 @@ class MongoEvents:
 
 def _pending_seconds(error: BaseException) -> float:
     """Return for how long a failed write may land yet: not at all where the server has answered."""
-    return 0.0 if isinstance(error, GuiltyEvent | BulkWriteError) else OPERATION_SECONDS
+    return 0.0 if isinstance(error, RejectedEvent | BulkWriteError) else OPERATION_SECONDS
 
 
 async def _settle(commit: Commit) -> None:

@@ -17,8 +17,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from cube.model.event import is_type
 from cube.model.tier import CACHED_TIERS, TIERS, Tier
 from cube.store.mongo import revisions
+from cube.store.mongo.building import ensure
 from cube.store.mongo.faults import answered
-from cube.store.mongo.indexes import ensure
 from cube.store.mongo.layout import (
     METRICS_SUFFIX,
     MILLISECONDS,

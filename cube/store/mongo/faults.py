@@ -1,11 +1,20 @@
-"""What MongoDB's failures are to callers: `Unavailable`, or a fault that is left as it is."""
+"""What MongoDB's failures are to callers: `Unavailable`, or a fault that is left as it is.
+
+The error codes are facts of ``error_codes.yml`` of the MongoDB server, read from its version 9.0 in
+development (commit 007ba93 of its repository, 2026); the categories are its own, and codes without one stand
+under the kind that their use in the server shows. Codes that are in no table here are a refusal: not the
+event's fault, and not one that passes by itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from bson.errors import BSONError
 from pymongo.errors import (
@@ -19,10 +28,61 @@ from pymongo.errors import (
 )
 
 from cube.errors import Unavailable
-from cube.store.mongo.codes import DUPLICATE_KEY, LABELS, Kind, kind
 
 OPERATION_SECONDS = 60.0
 """No single call to the server takes longer, whatever the client's own timeouts are."""
+
+PAUSE_SECONDS = 60.0
+"""The same sentence is logged again after so long."""
+
+_MAX_SENTENCES = 100
+
+
+class ErrorKind(Enum):
+    """What an error asks of who meets it."""
+
+    PASSING = "passes when the server, or another one, is well again"
+    CREDENTIALS = "asks an administrator for a right, a user or a password"
+    RECORD = "is the fault of the document that is written, and of nothing else"
+    REFUSED = "is not one of these: the server refuses the command"
+
+
+_NETWORK = (6, 7, 89, 202, 317, 384, 9001)
+_NOT_PRIMARY = (189, 10058, 10107, 11602, 13435, 13436)
+_SHUTDOWN = (91, 333, 372, 11600)
+_INTERRUPTED = (24, 50, 90, 237, 262, 279, 281, 282, 290, 310, 312, 355, 453, 11601, 46841, 91331, 10045600)
+_WRITE_CONCERN = (64, 75, 79, 100)
+_ROUTING = (
+    *(61, 63, 70, 71, 74, 82, 83, 117, 133, 137, 149, 150, 200, 203, 227, 249, 250, 272, 319, 338, 341),
+    *(342, 343, 360, 366, 379, 406, 414, 431, 445, 9996, 13388, 56846, 640570, 640571),
+)
+_OVERLOAD = (208, 261, 264, 365, 402, 407, 412, 433, 449, 450, 462)
+_STORAGE = (112, 134, 145, 239, 246, 371, 388, 14031, 50915)
+_CURSORS = (43, 96, 136, 143, 175, 314)
+_SETS = (
+    *(94, 95, 107, 129, 135, 172, 173, 174, 190, 199, 206, 209, 211, 216, 217, 225, 230, 231, 251, 308),
+    *(358, 363),
+)
+_BUILDS = (46, 215, 221, 276, 278, 285, 12586, 12587)
+_CONNECTIONS = (303, 354, 398)
+
+PASSING: Final = frozenset((
+    *_NETWORK, *_NOT_PRIMARY, *_SHUTDOWN, *_INTERRUPTED, *_WRITE_CONCERN, *_ROUTING, *_OVERLOAD,
+    *_STORAGE, *_CURSORS, *_SETS, *_BUILDS, *_CONNECTIONS,
+))  # fmt: skip
+CREDENTIALS: Final = frozenset((11, 13, 18, 31, 33, 334, 337, 391, 392, 8000))
+"""8000 is Atlas' own (AtlasError), which it answers to users that it does not know or let."""
+
+RECORD: Final = frozenset((2, 9, 22, 52, 57, 121, 10334))
+"""BadValue, FailedToParse, InvalidBSON, DollarPrefixedFieldName, DottedFieldName, DocumentValidationFailure,
+BSONObjectTooLarge: each only as the error of one document's write."""
+
+LABELS: Final = frozenset(
+    ("RetryableWriteError", "RetryableError", "SystemOverloadedError", "TransientTransactionError")
+)
+"""Labels that a server or the driver puts on what passes, whatever its code."""
+
+DUPLICATE_KEY = 11000
 
 
 @asynccontextmanager
@@ -94,13 +154,13 @@ def is_passing(error: PyMongoError) -> bool:
 def is_unauthorized(error: BaseException | None) -> bool:
     """Tell whether an error, or what caused it, is a right or a password that is missing."""
     while error is not None:
-        if isinstance(error, OperationFailure) and Kind.CREDENTIALS in map(kind, _codes(error)):
+        if isinstance(error, OperationFailure) and ErrorKind.CREDENTIALS in map(error_kind, _codes(error)):
             return True
         error = error.__cause__
     return False
 
 
-def guilty(error: Exception, count: int) -> tuple[int, str] | None:
+def rejected_document(error: Exception, count: int) -> tuple[int, str] | None:
     """Return the place, among `count` documents, of one that is refused for its own sake, and why.
 
     None where the error may be about anything else: then the documents are to be kept.
@@ -109,9 +169,9 @@ def guilty(error: Exception, count: int) -> tuple[int, str] | None:
         failures = error.details.get("writeErrors", [])
         if error.details.get("writeConcernErrors") or any(map(_is_about_more, failures)):
             return None
-        own = [one for one in failures if kind(one.get("code") or 0) is Kind.RECORD]
+        own = [one for one in failures if error_kind(one.get("code") or 0) is ErrorKind.RECORD]
         return (own[0]["index"], _reason(own[0])) if own else None
-    if count == 1 and isinstance(error, OperationFailure) and kind(error.code or 0) is Kind.RECORD:
+    if count == 1 and isinstance(error, OperationFailure) and error_kind(error.code or 0) is ErrorKind.RECORD:
         return (0, _reason(error.details or {}))
     if count == 1 and isinstance(error, BSONError):  # a document that the driver cannot send
         return (0, str(error))
@@ -141,10 +201,10 @@ def without_credentials(url: str) -> str:
 
 
 def _refusal(error: OperationFailure) -> str | None:
-    kinds = set(map(kind, _codes(error)))
-    if is_passing(error) or Kind.PASSING in kinds:
+    kinds = set(map(error_kind, _codes(error)))
+    if is_passing(error) or ErrorKind.PASSING in kinds:
         return f"MongoDB cannot do this now (code {next(_codes(error))}{_name(error)})."
-    if Kind.CREDENTIALS in kinds:
+    if ErrorKind.CREDENTIALS in kinds:
         return (
             f"MongoDB refuses our credentials (code {next(_codes(error))}{_name(error)}):"
             " check the user, its password and its rights."
@@ -156,7 +216,7 @@ def _refusal(error: OperationFailure) -> str | None:
 
 def _is_about_more(failure: dict[str, Any]) -> bool:
     """Tell whether a failed write is neither its document's fault nor that its id is there already."""
-    return kind(failure.get("code") or 0) is not Kind.RECORD and not _is_duplicate_id(failure)
+    return error_kind(failure.get("code") or 0) is not ErrorKind.RECORD and not _is_duplicate_id(failure)
 
 
 def _reason(failure: Mapping[str, Any]) -> str:
@@ -183,3 +243,30 @@ def _codes(error: OperationFailure) -> Iterator[int]:
     for failure in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         yield failure.get("code") or 0
     yield error.code or 0
+
+
+def error_kind(code: int) -> ErrorKind:
+    """Return what an error code asks for."""
+    if code in PASSING:
+        return ErrorKind.PASSING
+    if code in CREDENTIALS:
+        return ErrorKind.CREDENTIALS
+    return ErrorKind.RECORD if code in RECORD else ErrorKind.REFUSED
+
+
+class ThrottledLog:
+    """Logs each sentence as an error, at most once in `PAUSE_SECONDS`."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: dict[str, float] = {}
+
+    def error(self, sentence: str) -> None:
+        """Log a sentence, unless that was done just now."""
+        now = time.monotonic()
+        if now - self._said.get(sentence, -PAUSE_SECONDS) < PAUSE_SECONDS:
+            return
+        if len(self._said) >= _MAX_SENTENCES:
+            self._said.clear()
+        self._said[sentence] = now
+        self._log.error("%s", sentence)

@@ -13,7 +13,7 @@
 ``cube_notes``          ``{_id: process, seen}`` for each writing process, and its notes:
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
-``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.names`
+``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.store`
 ``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`
 ``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================
@@ -60,7 +60,7 @@ cannot answer: what the majority holds does not advance there. With ``local`` it
 
 
 @dataclass(slots=True)
-class Server:
+class ServerInfo:
     """What a server said of itself, once it was asked.
 
     ``sessions``: whether it has causally consistent sessions; none are used before it is known.
@@ -104,7 +104,7 @@ class Layout:
     client: Any
     database: AsyncDatabase[Document]
     foreign: Collection[str]
-    server: Server
+    server: ServerInfo
 
     def events(self, type: str, session: Any = None) -> AsyncCollection[Document]:
         """Return the collection of a type's events; in a session it is read as `_MAJORITY` says."""

@@ -16,9 +16,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
 from cube.store.mongo import expiry
-from cube.store.mongo.complaints import Complaints
-from cube.store.mongo.faults import answered, only_duplicates
-from cube.store.mongo.indexes import ensure
+from cube.store.mongo.building import ensure
+from cube.store.mongo.faults import ThrottledLog, answered, only_duplicates
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
 from cube.store.mongo.writing import written
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
@@ -37,7 +36,7 @@ class MongoMetrics:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._begun: set[str] = set()
-        self._complaints = Complaints(_log)
+        self._errors = ThrottledLog(_log)
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         """Return the cached cells of a span by bucket start; one find."""
@@ -69,7 +68,7 @@ class MongoMetrics:
             await self._save(key, tier, cells)
         except (Unavailable, PyMongoError) as error:
             # What may not be kept, or cannot be now, was computed all the same.
-            self._complaints.say(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
+            self._errors.error(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
 
     async def _save(self, key: CacheKey, tier: Tier, cells: Mapping[int, CachedBucket]) -> None:
         await self.begin(key.type)

@@ -1,4 +1,4 @@
-"""Notes: durable marks "this process is writing into this hour of this type".
+"""Notes: durable marks "this process is writing into this hour of this type"; and the sweep of the dead's.
 
 A process is alive while its document in ``cube_notes`` was renewed less than a lease ago. Both times
 are readings of the *server's* clock (``$currentDate``): the renewal's, and that of the process that
@@ -15,13 +15,16 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from bson import Int64
 from pymongo import DeleteMany, DeleteOne, UpdateOne
 
-from cube.model.tier import HOUR
+from cube.model.tier import CACHED_TIERS, HOUR
+from cube.store.mongo import revisions
+from cube.store.mongo.commit import Intents
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.writing import upsert
@@ -129,3 +132,78 @@ class Notes:
     async def _bulk(self, changes: list[UpdateOne | DeleteOne | DeleteMany]) -> None:
         if changes:
             await upsert(self._layout.notes, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    """What one failed commit touched, and until when (monotonic seconds) it may still land."""
+
+    type: str
+    hours: frozenset[int]
+    intents: tuple[object, ...]
+    until: float
+
+
+class UnsettledCommits:
+    """What failed commits of this process touched: hours by type, and intents left open.
+
+    A write whose reply is missing may land for as long as the server lets it: till then each sweep raises
+    it again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._commits: list[_Unsettled] = []
+        self._clock = clock
+
+    def __bool__(self) -> bool:
+        return bool(self._commits)
+
+    def add(
+        self, type: str, times: Iterable[int], intents: Iterable[object], *, pending_seconds: float = 0.0
+    ) -> None:
+        """Add what one commit touched, whose writes may land for so long yet."""
+        hours = frozenset(map(HOUR.floor, times))
+        self._commits.append(_Unsettled(type, hours, tuple(intents), self._clock() + pending_seconds))
+
+    def hours(self) -> set[tuple[str, int]]:
+        """Return the types and hours that they touched."""
+        return {(commit.type, hour) for commit in self._commits for hour in commit.hours}
+
+    async def raise_all(self, layout: Layout, intents: Intents) -> int:
+        """Raise what they touched, and forget those that can no longer land; return of how many hours."""
+        count = 0
+        for commit in tuple(self._commits):
+            is_last = self._clock() >= commit.until
+            for hour in sorted(commit.hours):
+                await revisions.raise_times(layout, commit.type, _within(hour))
+            if is_last:
+                await intents.close(commit.intents)
+                self._commits.remove(commit)
+            count += len(commit.hours)
+        return count
+
+
+async def sweep(layout: Layout, notes: Notes, intents: Intents, unsettled: UnsettledCommits) -> int:
+    """Raise what dead processes left, the hours of notes and the times of intents, and our failed commits.
+
+    Notes and intents are read before the processes, each of which is durable before its notes: so
+    none is taken for dead because it has just begun. Two sweeps at once raise twice.
+    """
+    own = await unsettled.raise_all(layout, intents)
+    left, opened = await notes.all(), await intents.all()
+    processes = await notes.processes()
+    alive = {name for name, is_alive in processes.items() if is_alive}
+    dead_intents = [intent for intent in opened if intent["process"] not in alive]
+    for intent in dead_intents:
+        times = {int(intent[name]) for name in ("old", "new") if intent[name] is not None}
+        await revisions.raise_times(layout, intent["type"], times)
+    await intents.close([intent["_id"] for intent in dead_intents])
+    dead_notes = [note for note in left if note["process"] not in alive]
+    for note in dead_notes:
+        await revisions.raise_times(layout, note["type"], _within(int(note["hour"])))
+    await notes.remove(dead_notes, processes.keys() - alive)
+    return own + len(dead_intents) + len(dead_notes)
+
+
+def _within(hour: int) -> range:
+    return range(hour, hour + HOUR.step, CACHED_TIERS[0].step)

@@ -16,8 +16,7 @@ from cube.model.event import is_type
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.mongo import revisions
-from cube.store.mongo.documents import Decoder, parts
-from cube.store.mongo.escaping import MARK, is_escaped
+from cube.store.mongo.documents import MARK, DocumentDecoder, is_escaped, parts
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions
@@ -128,7 +127,7 @@ async def scan(
         session=session,
         max_time_ms=_milliseconds(options),
     )
-    decoder = Decoder(ids=ids)
+    decoder = DocumentDecoder(ids=ids)
     try:
         while (batch := await _next(cursor)) is not None:
             for part in parts(batch, BLOCK_BYTES):

@@ -13,9 +13,9 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cube.errors import InvalidRequest, Unavailable
+from cube.store.mongo.building import BUILD_SECONDS, ensure
 from cube.store.mongo.faults import answered, without_credentials
-from cube.store.mongo.indexes import BUILD_SECONDS, ensure
-from cube.store.mongo.layout import Document, Layout, Server
+from cube.store.mongo.layout import Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.store import connect
 
@@ -55,7 +55,7 @@ async def shard(url: str, database: str, type: str) -> list[str]:
     client = connect(url)
     try:
         await _refuse_other_servers(client, url)
-        layout = Layout(client, client.get_database(database, codec_options=CodecOptions()), (), Server())
+        layout = Layout(client, client.get_database(database, codec_options=CodecOptions()), (), ServerInfo())
         sharded = [name for name in _names(database, type) if await _is_sharded(client, name)]
         async with building(f"{type}_events"):
             await ensure(layout.events(type), "t")

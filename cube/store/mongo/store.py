@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
-from pymongo import AsyncMongoClient
-from pymongo.errors import ConfigurationError, DuplicateKeyError, PyMongoError
+from pymongo import AsyncMongoClient, UpdateOne
+from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, PyMongoError
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
 from cube.store.mongo.events import MongoEvents
-from cube.store.mongo.faults import answered, without_credentials
-from cube.store.mongo.layout import FORMAT, Document, Layout, Server
+from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials
+from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
-from cube.store.mongo.names import MongoNames
+from cube.store.mongo.writing import written
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -53,14 +53,14 @@ class MongoStore:
 
     async def ping(self) -> None:
         """Return if the primary answers and may be read; raise `Unavailable` if not."""
-        await self.meet()
+        await self.handshake()
         with _permitted("read"):
             async with answered(PING_SECONDS):
                 await self._layout.probe.find_one({"_id": _PROBE})
 
     async def probe(self) -> None:
         """Write to a collection of its own, durably; raise `Unavailable` where that fails."""
-        await self.meet()
+        await self.handshake()
         now = {"$set": {"at": DatetimeMS(time.time_ns() // 1_000_000)}}
         with _permitted("written to"):
             try:
@@ -70,7 +70,7 @@ class MongoStore:
                 async with answered():
                     await self._layout.probe.update_one({"_id": _PROBE}, now)
 
-    async def meet(self) -> None:
+    async def handshake(self) -> None:
         """Ask the server what it is, once; raise `Unavailable` if it does not answer."""
         layout = self._layout
         if layout.server.known:
@@ -78,7 +78,7 @@ class MongoStore:
         async with answered(PING_SECONDS):
             hello = await layout.client.get_database("admin").command("hello")
         await self._check_format()
-        await self._begin_foreign()
+        await self._unmark_foreign()
         clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
         layout.server.sessions = clustered and hello.get("logicalSessionTimeoutMinutes") is not None
         layout.server.known = True
@@ -95,7 +95,7 @@ class MongoStore:
                 f" {version}, this one reads up to {FORMAT}): install that one, or choose another database."
             )
 
-    async def _begin_foreign(self) -> None:
+    async def _unmark_foreign(self) -> None:
         """Take the marker away from foreign types: once they are that no longer their revisions are built."""
         for name in self._layout.foreign:
             if revisions.is_complete(await revisions.state(self._layout, name)):
@@ -113,6 +113,41 @@ class MongoStore:
         finally:
             if self._owned:
                 await disconnect(self._layout.client)
+
+
+class MongoNames:
+    """A `Names` for any number of processes on one database."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
+        """Add names to a group as far as its limit; return all that it has."""
+        there = await self._read(group)
+        new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
+        if not new:
+            return there
+        await self._add(group, new, limit)
+        return await self._read(group)
+
+    async def _read(self, group: str) -> frozenset[str]:
+        async with answered():
+            found = await self._layout.names.find_one({"_id": group})
+        return frozenset() if found is None else frozenset(found["names"])
+
+    async def _add(self, group: str, names: Sequence[str], limit: int) -> None:
+        room = {"_id": group, f"names.{limit - 1}": {"$exists": False}}
+        begin = UpdateOne({"_id": group}, {"$setOnInsert": {"names": []}}, upsert=True)
+        additions = [UpdateOne(room, {"$addToSet": {"names": name}}) for name in names]
+        try:
+            async with written():
+                await self._layout.names.bulk_write([begin, *additions], ordered=True)
+        except BulkWriteError as error:
+            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+            # Two processes began the group at once: it is there now.
+            async with written():
+                await self._layout.names.bulk_write(additions, ordered=True)
 
 
 async def open_store(
@@ -139,12 +174,12 @@ async def open_store(
         client=client,
         database=client.get_database(database, codec_options=codec),
         foreign=frozenset(foreign),
-        server=Server(),
+        server=ServerInfo(),
     )
     store = MongoStore(layout, lease_seconds, owned=owned)
     try:
         async with asyncio.timeout(LATE_SECONDS if late else None):
-            await store.meet()
+            await store.handshake()
     except InvalidSettings:
         if owned:
             await client.close()

@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.model.event import Event
-from cube.store.mongo.faults import answered, guilty, only_duplicates
+from cube.store.mongo.faults import answered, only_duplicates, rejected_document
 
 WRITE_SECONDS = 45.0
 """The server itself ends a write after so long (``maxTimeMS``): none lands long after we gave it up."""
@@ -19,7 +19,7 @@ WRITE_SECONDS = 45.0
 _ATTEMPTS = 5
 
 
-class GuiltyEvent(Exception):
+class RejectedEvent(Exception):
     """The server, or its driver, refuses one event for its own sake."""
 
     def __init__(self, event: Event, reason: str) -> None:
@@ -41,16 +41,16 @@ async def written() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def storing(events: Sequence[Event]) -> AsyncIterator[None]:
-    """Bound a write of a document for each of some events; raise `GuiltyEvent` where one is at fault."""
+    """Bound a write of a document for each of some events; raise `RejectedEvent` where one is at fault."""
     try:
         async with written():
             yield
     except (PyMongoError, BSONError) as error:
-        found = guilty(error, len(events))
+        found = rejected_document(error, len(events))
         if found is None:
             raise
         place, reason = found
-        raise GuiltyEvent(events[place], reason) from error
+        raise RejectedEvent(events[place], reason) from error
 
 
 async def upsert(collection: Any, changes: Sequence[Any]) -> None:
