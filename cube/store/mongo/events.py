@@ -150,7 +150,7 @@ class MongoEvents:
     async def _commit(self, commit: Commit) -> None:
         """Write and raise; after any failure, a cancellation included, raise before it is reported.
 
-        An insert that seemed to fail may still land: so it stays unsettled, and sweeps raise it until it cannot.
+        An insert that seemed to fail may still land: so sweeps raise it until it cannot.
         """
         try:
             await commit.write(self._notes.process)
