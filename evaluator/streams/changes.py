@@ -68,6 +68,7 @@ class Changes:
         self._subscribers = subscribers
         self._due_bytes = due_bytes
         self._polls = 0
+        self._unsettled: frozenset[int] = frozenset()
 
     async def publish(
         self, reader: StreamReader, revisions: Revisions, active: Sequence[Subscriber], now: int
@@ -77,7 +78,7 @@ class Changes:
         ``revisions``: of all that the subscribers watch, read in this session. First come the buckets in
         which something is due; for those with late events there are `LATE_SECONDS`.
         """
-        numbers = revisions.numbers
+        numbers, self._unsettled = revisions.numbers, self._window.backlog_buckets
         if revisions.foreign:
             self._polls += 1  # a number that differs each time, so that all is read again
             numbers = dict.fromkeys(foreign_buckets(active, now), self._polls)
@@ -88,7 +89,7 @@ class Changes:
         rest = [bucket for bucket in changed if not any(bucket in span for span in due)]
         await self._offer(reader, rest, numbers, seconds=LATE_SECONDS)
         for subscriber in active:
-            subscriber.end_poll(now, settled=not self._window.has_backlog)
+            subscriber.end_poll(now, settled=not self._unsettled and not self._window.has_backlog)
         return is_more
 
     async def record_backlog(self, reader: StreamReader) -> None:
@@ -159,8 +160,10 @@ class Changes:
         return False
 
     def _pass_on(self, members: Iterable[Subscriber], part: Sequence[Arrival], watermark: int) -> None:
-        due = self._window.known(part)
-        doubtful = [each for each in due if self._window.in_backlog(TEN_SECONDS.floor(each.time))]
+        # What leaves the backlog during a poll may be recorded as it was before it: it still counts as in it.
+        backlog = self._unsettled | self._window.backlog_buckets
+        due = self._window.known(part, backlog)
+        doubtful = [each for each in due if TEN_SECONDS.floor(each.time) in backlog]
         for subscriber in members:
             subscriber.deliver(due, watermark, doubtful=doubtful)
             subscriber.flush()

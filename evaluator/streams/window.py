@@ -66,9 +66,10 @@ class Window:
         """Return some buckets that are still to be recorded: the latest."""
         return sorted(self._backlog, reverse=True)[:count]
 
-    def in_backlog(self, bucket: int) -> bool:
-        """Tell whether a bucket is still to be recorded."""
-        return bucket in self._backlog
+    @property
+    def backlog_buckets(self) -> frozenset[int]:
+        """All of them."""
+        return frozenset(self._backlog)
 
     def changed(self, numbers: Mapping[int, int]) -> list[int]:
         """Return the buckets that are not in the backlog, and whose revision is not the one recorded.
@@ -106,8 +107,8 @@ class Window:
         self.record(left, numbers)
         return list(left.values())
 
-    def known(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        """Return those that were there when their bucket was last recorded, or that are in the backlog.
+    def known(self, arrivals: Sequence[Arrival], backlog: Collection[int]) -> list[Arrival]:
+        """Return those that were there when their bucket was last recorded, and those of the backlog.
 
         One that came later comes with its bucket.
         """
@@ -117,7 +118,7 @@ class Window:
             bucket = TEN_SECONDS.floor(arrival.time)
             if bucket not in by_bucket:
                 recorded = frozenset(self._recorded.get(bucket, _NEVER).digests.tolist())
-                by_bucket[bucket] = None if bucket in self._backlog else recorded
+                by_bucket[bucket] = None if bucket in backlog else recorded
             digests = by_bucket[bucket]
             if digests is None or arrival.digest in digests:
                 known.append(arrival)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import nullcontext
+
 import pytest
 
 from cube.errors import Overloaded
 from cube.expression import parse_event
-from cube.model.tier import Span
+from cube.model.tier import TEN_SECONDS, Span
 from cube.store.find import Found
+from cube.store.ports import Revisions
 from evaluator.query.queries import EventQuery
-from evaluator.streams.reader import Arrival
+from evaluator.streams.changes import Changes, Subscribers
+from evaluator.streams.reader import Arrival, StreamReader
 from evaluator.streams.subscriber import AHEAD, BEHIND_MS, WAITING_EVENTS, Subscriber
 from evaluator.streams.window import Window
 
@@ -139,9 +144,41 @@ def test_a_bucket_is_in_the_backlog_until_it_is_recorded_unless_others_watch_it(
     stored = [arrival(3, 1), arrival(20_001, 2)]
     window.record_backlog(window.compare([20_000], stored), numbers)
     assert window.backlog(9) == [30_000, 10_000, 0]
-    assert window.known([stored[1], arrival(20_002, 3), stored[0]]) == [
+    assert window.known([stored[1], arrival(20_002, 3), stored[0]], {0}) == [
         stored[1],
         stored[0],
     ]
     assert window.changed({20_000: 7}) == []
     assert window.changed({20_000: 8}) == [20_000]
+
+
+class InterruptedReader(StreamReader):
+    """While it looks for what is due, the backlog is recorded as it was before its events were stored."""
+
+    def __init__(self, window: Window, *found: Arrival) -> None:
+        self.time_slice = nullcontext
+        self._window = window
+        self._found = found
+
+    async def in_buckets(self, buckets: Iterable[int], numbers: Mapping[int, int]) -> list[Arrival]:
+        return [each for each in self._found if TEN_SECONDS.floor(each.time) in set(buckets)]
+
+    async def in_order(
+        self, span: Span, *, limit: int | None = None, newest_first: bool = False
+    ) -> AsyncGenerator[list[Arrival], None]:
+        self._window.record_backlog(self._window.compare([90_000], []), {90_000: 1})
+        yield [each for each in self._found if each.time in span]
+
+
+async def test_what_is_due_comes_in_order_and_once_though_its_bucket_leaves_the_backlog_meanwhile() -> None:
+    window, client = Window(), subscriber()
+    first, second = arrival(96_000, 1), arrival(100_000, 2)
+    window.add_backlog({90_000: 1}, [])
+    changes = Changes(window, Subscribers({client}), 1_000_000)
+    reader, revisions = InterruptedReader(window, first, second), Revisions({90_000: 2, 100_000: 3}, True)
+    await changes.publish(reader, revisions, [client], 106_000)
+    assert await client.batch() == found(first, second)
+    late = arrival(96_001, 3)
+    reader = InterruptedReader(window, first, late, second)
+    await changes.publish(reader, revisions, [client], 106_000)
+    assert await client.batch() == found(late)
