@@ -21,7 +21,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
-    draft_each,
+    translate_each,
 )
 from collector.protocols.shared.values import PIXEL
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
@@ -70,8 +70,7 @@ def batch(request: Request, context: RequestContext) -> Translation:
         raise InvalidRequest(f"Got {described(messages)} as batch; accepted is an array of messages.")
     check_count(len(messages))
     envelope = Envelope(context.now, body.get("sentAt"), _batch_context(body, len(messages)))
-    drafts, rejections = draft_each(messages, partial(_draft, kind=None, envelope=envelope))
-    return Translation(drafts, _success, rejections)
+    return translate_each(messages, partial(_draft, kind=None, envelope=envelope), _success)
 
 
 def call(request: Request, context: RequestContext, *, kind: str) -> Translation:
@@ -134,9 +133,8 @@ def dialect() -> Dialect:
 def _single(
     message: Any, kind: str, context: RequestContext, reply: Callable[[Sequence[Rejection]], Reply]
 ) -> Translation:
-    envelope = Envelope(context.now)
-    drafts, rejections = draft_each((_object(message),), partial(_draft, kind=kind, envelope=envelope))
-    return Translation(drafts, reply, rejections)
+    draft = partial(_draft, kind=kind, envelope=Envelope(context.now))
+    return translate_each((_object(message),), draft, reply)
 
 
 def _success(_: Sequence[Rejection]) -> Reply:
@@ -150,23 +148,19 @@ def _draft(given: Any, kind: str | None, envelope: Envelope) -> Draft:
         raise InvalidRequest(f"Got the type {described(kind)}; accepted are {', '.join(CALLS)}.")
     if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
         raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
+    name = message.get("event") if kind == "track" else kind
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest(f"Got {described(name)} as the event; accepted is text that is not empty.")
     given = _given(message, "timestamp", "originalTimestamp")
     time = ABSENT if given is ABSENT else instant.parse_any_unit(given)
     return Draft(
-        _event_name(message) if kind == "track" else str(kind),
+        name,
         time=time,
         id=_given(message, "messageId"),
         data=_data(message, envelope.context) | _clocks(message, time, envelope),
         source=message,
         fixed=kind != "track",
     )
-
-
-def _event_name(message: Mapping[str, Any]) -> str:
-    event = message.get("event")
-    if not isinstance(event, str) or not event:
-        raise InvalidRequest(f"Got {described(event)} as the event; accepted is text that is not empty.")
-    return event
 
 
 def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -22,7 +23,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
-    draft_each,
+    translate_each,
 )
 from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
@@ -100,16 +101,15 @@ def _check_format(media: str, prefix: str) -> None:
 
 
 def _single(given: Any) -> Translation:
-    drafts, rejections = draft_each((given,), _draft, _as_json)
-    return Translation(drafts, partial(_answer, 1), rejections)
+    return translate_each((given,), _draft, partial(_answer, 1), payload=_as_json)
 
 
 def _batch(items: Any) -> Translation:
     if not isinstance(items, list):
         raise InvalidRequest(f"Got {described(items)} as a batch; accepted is an array of CloudEvents.")
     check_count(len(items))
-    drafts, rejections = draft_each(enumerate(items), _draft_of_batch, itemgetter(1))
-    return Translation(drafts, partial(_answer, len(items)), rejections)
+    reply = partial(_answer, len(items))
+    return translate_each(enumerate(items), _draft_of_batch, reply, payload=itemgetter(1))
 
 
 def _draft_of_batch(numbered: tuple[int, Any]) -> Draft:
@@ -159,17 +159,10 @@ def header_text(value: str) -> str:
     value = value.strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = _ESCAPED.sub(r"\1", value[1:-1])
-    return _PERCENT.sub(_decoded, _from_utf8(value))
-
-
-def _from_utf8(value: str) -> str:
-    """Read bytes that are UTF-8 as such: some senders do not encode them; Latin-1 seldom looks so."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
+    if not value.isascii():
+        with suppress(UnicodeError):  # some senders do not encode UTF-8; Latin-1 seldom looks so
+            value = value.encode("latin-1").decode()
+    return _PERCENT.sub(_decoded, value)
 
 
 def _decoded(encoded: re.Match[str]) -> str:

@@ -23,7 +23,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
-    draft_each,
+    translate_each,
 )
 from collector.protocols.shared.values import hashed
 from cube import json_text
@@ -66,8 +66,8 @@ def _refuse(error: CubeError, request: Request) -> Reply:
 
 def _translate(request: Request, context: RequestContext, *, count: Count) -> Translation:
     items, unread = _items(request.body)
-    drafts, rejections = draft_each(items, partial(_draft, state=context.state, count=count))
-    return Translation(drafts, lambda _: _EMPTY, [*unread, *rejections])
+    draft = partial(_draft, state=context.state, count=count)
+    return translate_each(items, draft, lambda _: _EMPTY, rejections=unread)
 
 
 def _items(body: bytes) -> tuple[Sequence[Any], Sequence[Rejection]]:

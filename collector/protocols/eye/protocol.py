@@ -17,6 +17,7 @@ from collector.protocols.shared.dialect import (
     Rejection,
     RequestContext,
     Translation,
+    translate_each,
 )
 from collector.protocols.shared.values import hashed
 from cube import json_text
@@ -53,11 +54,7 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 def _take(request: Request, context: RequestContext) -> Translation:
-    sent = _sent(request)
-    try:
-        return Translation((_draft(sent),), _reply)
-    except InvalidEvent as error:
-        return Translation((), _reply, (Rejection(error.message, sent),))
+    return translate_each((_sent(request),), _draft, _reply)
 
 
 def _reply(rejections: Sequence[Rejection]) -> Reply:

@@ -19,7 +19,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
     check_count,
-    draft_each,
+    translate_each,
 )
 from collector.protocols.shared.values import Occurrences
 from cube.errors import CubeError, InvalidRequest, TooLarge, described
@@ -59,14 +59,16 @@ def translate(request: Request, _: RequestContext, *, hashed_ids: bool = True) -
     """Read the records of a request; each that cannot be read is a rejection."""
     encoding = _encoding(request)
     occurrences = Occurrences() if hashed_ids else None
+    reply = partial(_answer, encoding)
     drafts: list[Draft] = []
     rejections: list[Rejection] = []
     for group in encoding.groups(request.body):
         check_count(len(drafts) + len(rejections) + len(group.records))
-        read, wrong = draft_each(group.records, _drafter(encoding, group, occurrences), encoding.shown)
-        drafts += read
-        rejections += wrong
-    return Translation(drafts, partial(_answer, encoding), rejections)
+        draft = _drafter(encoding, group, occurrences)
+        part = translate_each(group.records, draft, reply, payload=encoding.shown)
+        drafts += part.drafts
+        rejections += part.rejections
+    return Translation(drafts, reply, rejections)
 
 
 def credentials(request: Request) -> Credentials:

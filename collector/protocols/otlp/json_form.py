@@ -7,18 +7,12 @@ ways to write a number are read in `collector.protocols.otlp.proto_json`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from collector.protocols.otlp.proto_json import Number, double, enum, hexadecimal, integer, wide_integer
-from collector.protocols.otlp.record import (
-    Attributes,
-    InstrumentationScope,
-    LogRecord,
-    RecordGroup,
-    ValueCounter,
-)
+from collector.protocols.otlp.record import LogEncoding, LogRecord, RecordGroup
 from cube.errors import InvalidRequest, described
 from cube.json_text import convert, convert_leniently, decode_leniently, encode
 
@@ -27,6 +21,9 @@ _MAX_TIME: Final = 2**64 - 1
 _MAX_COUNT: Final = 2**32 - 1
 _BESIDE_SCOPES: Final = frozenset(("resource", "schemaUrl"))
 _BESIDE_RECORDS: Final = frozenset(("scope", "schemaUrl"))
+
+
+_M = TypeVar("_M", bound=msgspec.Struct)
 
 
 class _Camel(msgspec.Struct, rename="camel", gc=False):
@@ -94,13 +91,12 @@ class _Record(_Camel):
     event_name: str | None = None
 
 
-class JsonForm:
+class JsonForm(LogEncoding):
     """The encoding ``application/json``. What is encoded is JSON text, or a value of one read leniently."""
 
     content_type = "application/json"
-
-    def __init__(self) -> None:
-        self._values = ValueCounter()
+    _resource_kind = _Resource
+    _scope_kind = _InstrumentationScope
 
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups."""
@@ -115,40 +111,24 @@ class JsonForm:
                 records = [bytes(record) for record in scoped.log_records or ()]
                 yield RecordGroup(resource, bytes(scoped.scope), records)
 
-    def resource(self, encoded: Any) -> Attributes:
-        """Read a resource's attributes."""
-        resource = _typed(encoded, _Resource | None)
-        return {} if resource is None else _pairs(resource.attributes, 0, self._values)
-
-    def scope(self, encoded: Any) -> InstrumentationScope:
-        """Read a scope."""
-        scope = _typed(encoded, _InstrumentationScope | None) or _InstrumentationScope()
-        return InstrumentationScope(
-            scope.name or "", scope.version or "", _pairs(scope.attributes, 0, self._values)
-        )
-
     def record(self, encoded: Any) -> LogRecord:
         """Read a record."""
-        record = _typed(encoded, _Record)
-        if record == _EMPTY and not _is_record(self.shown(encoded)):
+        record = self._read(_Record, encoded)
+        if record == _EMPTY and (given := self.shown(encoded)) and _FIELDS.isdisjoint(given):
             raise InvalidRequest("Got an object without any field of a log record; accepted are log records.")
         return LogRecord(
             time=integer(record.time_unix_nano or 0, 0, _MAX_TIME),
             observed=integer(record.observed_time_unix_nano or 0, 0, _MAX_TIME),
             severity_number=enum(record.severity_number or 0),
             severity_text=record.severity_text or "",
-            body=_value(record.body, 0, self._values),
-            attributes=_pairs(record.attributes, 0, self._values),
+            body=self._value(record.body, 0),
+            attributes=self._pairs(record.attributes, 0),
             dropped=integer(record.dropped_attributes_count or 0, 0, _MAX_COUNT),
             flags=integer(record.flags or 0, 0, _MAX_COUNT),
             trace_id=hexadecimal(record.trace_id, 32),
             span_id=hexadecimal(record.span_id, 16),
             event_name=record.event_name or "",
         )
-
-    def size(self, encoded: Any) -> int:
-        """Return how many bytes a record takes."""
-        return len(encoded) if isinstance(encoded, bytes) else len(encode(encoded))
 
     def shown(self, encoded: Any) -> Any:
         """Return a record that cannot be read."""
@@ -164,14 +144,32 @@ class JsonForm:
         """Make a ``google.rpc.Status``."""
         return encode({"message": message})
 
+    def _read(self, kind: type[_M], encoded: Any) -> _M:
+        wanted: Any = kind if kind is _Record else kind | None
+        try:
+            if isinstance(encoded, bytes):
+                return convert_leniently(encoded, wanted) or kind()
+            return convert(encoded, wanted) or kind()
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
+
+    def _value(self, given: _AnyValue | None, depth: int) -> Any:
+        if given is None:
+            return None
+        if given.array_value is not None:
+            return self._items(given.array_value.values or (), depth + 1)
+        if given.kvlist_value is not None:
+            return self._pairs(given.kvlist_value.values, depth + 1)
+        for scalar in (given.string_value, given.bool_value, given.bytes_value):
+            if scalar is not None:
+                return scalar
+        if given.int_value is not None:
+            return wide_integer(given.int_value)
+        return None if given.double_value is msgspec.UNSET else double(given.double_value)
+
 
 _EMPTY: Final = _Record()
 _FIELDS: Final = frozenset(_Record.__struct_encode_fields__)
-
-
-def _is_record(value: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a record that says nothing, and nothing else."""
-    return not value or not _FIELDS.isdisjoint(value)
 
 
 def _parted(request: Any) -> Iterator[RecordGroup]:
@@ -207,37 +205,3 @@ def _listed(value: Any, name: str, beside: frozenset[str]) -> list[Any]:
         fields = ", ".join(list(value)[:5])[:80]
         raise InvalidRequest(f"Got an object with {fields} and no {name}; accepted is one with {name}.")
     return []
-
-
-def _typed(encoded: Any, kind: Any) -> Any:
-    try:
-        if isinstance(encoded, bytes):
-            return convert_leniently(encoded, kind)
-        return convert(encoded, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
-
-
-def _pairs(pairs: list[_KeyValue] | None, depth: int, values: ValueCounter) -> dict[str, Any]:
-    values.take(len(pairs or ()), depth)
-    read: dict[str, Any] = {}
-    for pair in pairs or ():
-        read.setdefault(pair.key, _value(pair.value, depth, values))
-    return read
-
-
-def _value(given: _AnyValue | None, depth: int, values: ValueCounter) -> Any:
-    if given is None:
-        return None
-    if given.array_value is not None:
-        items = given.array_value.values or ()
-        values.take(len(items), depth + 1)
-        return [_value(item, depth + 1, values) for item in items]
-    if given.kvlist_value is not None:
-        return _pairs(given.kvlist_value.values, depth + 1, values)
-    for scalar in (given.string_value, given.bool_value, given.bytes_value):
-        if scalar is not None:
-            return scalar
-    if given.int_value is not None:
-        return wide_integer(given.int_value)
-    return None if given.double_value is msgspec.UNSET else double(given.double_value)

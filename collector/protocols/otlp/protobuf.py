@@ -10,7 +10,7 @@ Source: protobuf's "Encoding" page: a field is a varint (number << 3 | wire type
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -19,14 +19,7 @@ from opentelemetry.proto.common.v1 import common_pb2 as common
 from opentelemetry.proto.logs.v1 import logs_pb2 as logs
 from opentelemetry.proto.resource.v1 import resource_pb2 as resource
 
-from collector.protocols.otlp.record import (
-    Attributes,
-    InstrumentationScope,
-    LogRecord,
-    RecordGroup,
-    ValueCounter,
-    number,
-)
+from collector.protocols.otlp.record import LogEncoding, LogRecord, RecordGroup, number
 from cube.errors import InvalidRequest, TooLarge
 
 _M = TypeVar("_M", bound=Message)
@@ -48,13 +41,12 @@ _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _MAX_SHIFT = 63
 
 
-class Protobuf:
+class Protobuf(LogEncoding):
     """The encoding ``application/x-protobuf``."""
 
     content_type = "application/x-protobuf"
-
-    def __init__(self) -> None:
-        self._values = ValueCounter()
+    _resource_kind = resource.Resource
+    _scope_kind = common.InstrumentationScope
 
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups. Fields may come in any order; a message in parts is joined."""
@@ -69,18 +61,9 @@ class Protobuf:
                 parts = list(wire.submessages(scoped))
                 yield RecordGroup(described, b"".join(_all(parts, _SCOPE)), list(_all(parts, _LOG_RECORDS)))
 
-    def resource(self, encoded: bytes) -> Attributes:
-        """Read a resource's attributes."""
-        return _pairs(_read(resource.Resource, encoded).attributes, 0, self._values)
-
-    def scope(self, encoded: bytes) -> InstrumentationScope:
-        """Read a scope."""
-        scope = _read(common.InstrumentationScope, encoded)
-        return InstrumentationScope(scope.name, scope.version, _pairs(scope.attributes, 0, self._values))
-
     def record(self, encoded: bytes) -> LogRecord:
         """Read a record."""
-        record = _read(logs.LogRecord, encoded)
+        record = self._read(logs.LogRecord, encoded)
         if encoded and not record.ListFields():
             raise InvalidRequest("Got a message without any field of a log record; accepted are log records.")
         return LogRecord(
@@ -88,18 +71,14 @@ class Protobuf:
             observed=record.observed_time_unix_nano,
             severity_number=record.severity_number,
             severity_text=record.severity_text,
-            body=_value(record.body, 0, self._values),
-            attributes=_pairs(record.attributes, 0, self._values),
+            body=self._value(record.body, 0),
+            attributes=self._pairs(record.attributes, 0),
             dropped=record.dropped_attributes_count,
             flags=record.flags,
             trace_id=_hex(record.trace_id, _TRACE_ID_BYTES),
             span_id=_hex(record.span_id, _SPAN_ID_BYTES),
             event_name=record.event_name,
         )
-
-    def size(self, encoded: bytes) -> int:
-        """Return how many bytes a record takes."""
-        return len(encoded)
 
     def shown(self, encoded: bytes) -> Any:
         """Return a record that cannot be read, in base64."""
@@ -116,43 +95,31 @@ class Protobuf:
         """Make a ``google.rpc.Status`` (of its fields the client needs one, so its class is not)."""
         return bytes_field(_STATUS_MESSAGE, message.encode(errors="replace"))
 
+    def _read(self, kind: type[_M], encoded: bytes) -> _M:
+        try:
+            return kind.FromString(encoded)
+        except DecodeError as error:
+            raise InvalidRequest(f"Got bytes that are not OTLP in protobuf: {str(error)[:200]}.") from None
+
+    def _value(self, given: common.AnyValue, depth: int) -> Any:
+        kind = given.WhichOneof("value")
+        match kind:
+            case "array_value":
+                return self._items(given.array_value.values, depth + 1)
+            case "kvlist_value":
+                return self._pairs(given.kvlist_value.values, depth + 1)
+            case "bytes_value":
+                return _base64(given.bytes_value)
+            case "double_value":
+                return number(given.double_value)
+            case None:
+                return None
+            case _:
+                return getattr(given, kind)
+
 
 def _all(fields: Iterable[tuple[int, bytes]], wanted: int) -> Iterator[bytes]:
     return (value for number, value in fields if number == wanted)
-
-
-def _read(kind: type[_M], encoded: bytes) -> _M:
-    try:
-        return kind.FromString(encoded)
-    except DecodeError as error:
-        raise InvalidRequest(f"Got bytes that are not OTLP in protobuf: {str(error)[:200]}.") from None
-
-
-def _pairs(pairs: Sequence[common.KeyValue], depth: int, values: ValueCounter) -> dict[str, Any]:
-    values.take(len(pairs), depth)
-    read: dict[str, Any] = {}
-    for pair in pairs:
-        read.setdefault(pair.key, _value(pair.value, depth, values))
-    return read
-
-
-def _value(given: common.AnyValue, depth: int, values: ValueCounter) -> Any:
-    kind = given.WhichOneof("value")
-    match kind:
-        case "array_value":
-            items = given.array_value.values
-            values.take(len(items), depth + 1)
-            return [_value(item, depth + 1, values) for item in items]
-        case "kvlist_value":
-            return _pairs(given.kvlist_value.values, depth + 1, values)
-        case "bytes_value":
-            return _base64(given.bytes_value)
-        case "double_value":
-            return number(given.double_value)
-        case None:
-            return None
-        case _:
-            return getattr(given, kind)
 
 
 def _hex(given: bytes, size: int) -> str:

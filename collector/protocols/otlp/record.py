@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -76,7 +77,7 @@ class InstrumentationScope(msgspec.Struct, frozen=True, omit_defaults=True):
 class RecordGroup:
     """Encoded records of one scope of one resource, those two encoded as well.
 
-    ``wrong``: why these are not records, and all of them are refused.
+    ``wrong``: why these are not records, and all of them are rejected.
     """
 
     resource: Any
@@ -85,52 +86,79 @@ class RecordGroup:
     wrong: str = ""
 
 
-class ValueCounter:
-    """Bounds the values of one request: how many there are, and how deep."""
-
-    def __init__(self) -> None:
-        self._left = MAX_VALUES
-
-    def take(self, count: int, depth: int) -> None:
-        """Count values of a level before they are read; raises `InvalidRequest` where they are too many."""
-        if depth > MAX_DEPTH:
-            raise InvalidRequest(f"Got values nested more than {MAX_DEPTH} levels deep.")
-        self._left -= count
-        if self._left < 0:
-            raise InvalidRequest(f"Got more than {MAX_VALUES} values in one request.")
-
-
-class LogEncoding(Protocol):
+class LogEncoding(ABC):
     """One of the encodings of OTLP, for one request. What cannot be read raises `InvalidRequest`.
 
-    What is encoded hangs on the encoding: bytes, or a value that is not looked at yet.
+    What is encoded hangs on the encoding: bytes, or a value that is not looked at yet. The values of the
+    request are bounded: how many there are, and how deep.
     """
 
-    content_type: str
+    content_type: ClassVar[str]
+    _resource_kind: ClassVar[Any]
+    _scope_kind: ClassVar[Any]
 
+    def __init__(self) -> None:
+        self._values_left = MAX_VALUES
+
+    @abstractmethod
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups, without reading what is in them."""
 
     def resource(self, encoded: Any) -> Attributes:
         """Read a resource's attributes."""
+        return self._pairs(self._read(self._resource_kind, encoded).attributes, 0)
 
     def scope(self, encoded: Any) -> InstrumentationScope:
         """Read a scope."""
+        scope = self._read(self._scope_kind, encoded)
+        return InstrumentationScope(scope.name or "", scope.version or "", self._pairs(scope.attributes, 0))
 
+    @abstractmethod
     def record(self, encoded: Any) -> LogRecord:
         """Read a record."""
 
     def size(self, encoded: Any) -> int:
         """Return how many bytes a record takes."""
+        return len(encoded) if isinstance(encoded, bytes) else len(encode(encoded))
 
+    @abstractmethod
     def shown(self, encoded: Any) -> Any:
-        """Return a record that cannot be read, as JSON, for its refusal."""
+        """Return a record that cannot be read, as JSON, for its rejection."""
 
+    @abstractmethod
     def response(self, rejected: int, message: str) -> bytes:
         """Make the reply to what was taken, but for so many records."""
 
+    @abstractmethod
     def status(self, message: str) -> bytes:
         """Make a ``google.rpc.Status``."""
+
+    @abstractmethod
+    def _read(self, kind: Any, encoded: Any) -> Any:
+        """Read a message of some kind; None in JSON is an empty one."""
+
+    @abstractmethod
+    def _value(self, given: Any, depth: int) -> Any:
+        """Read an ``AnyValue``, as JSON."""
+
+    def _pairs(self, pairs: Sequence[Any] | None, depth: int) -> dict[str, Any]:
+        self._take(len(pairs or ()), depth)
+        read: dict[str, Any] = {}
+        for pair in pairs or ():
+            read.setdefault(pair.key, self._value(pair.value, depth))
+        return read
+
+    def _items(self, items: Sequence[Any], depth: int) -> list[Any]:
+        self._take(len(items), depth)
+        return [self._value(item, depth) for item in items]
+
+    def _take(self, count: int, depth: int) -> None:
+        """Count values of a level before they are read."""
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"Got values nested more than {MAX_DEPTH} levels deep.")
+        self._values_left -= count
+        if self._values_left < 0:
+            raise InvalidRequest(f"Got more than {MAX_VALUES} values in one request.")
 
 
 class EventEmitter:

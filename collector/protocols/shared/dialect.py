@@ -130,20 +130,28 @@ def check_count(count: int) -> None:
         raise TooLarge(f"Got {count} events; accepted are {MAX_ITEMS} in one request.", limit=MAX_ITEMS)
 
 
-def draft_each(
-    items: Iterable[T], draft: Callable[[T], Draft | None], payload: Callable[[T], Any] = lambda item: item
-) -> tuple[list[Draft], list[Rejection]]:
-    """Make a draft of each item (none where it is None), a rejection where that raises `InvalidRequest`."""
+def translate_each(
+    items: Iterable[T],
+    draft: Callable[[T], Draft | None],
+    reply: Callable[[Sequence[Rejection]], Reply],
+    *,
+    payload: Callable[[T], Any] = lambda item: item,
+    rejections: Sequence[Rejection] = (),
+) -> Translation:
+    """Make a draft of each item (none where it is None), a rejection where that raises `InvalidRequest`.
+
+    ``payload``: what an item's rejection shows. ``rejections``: those made before.
+    """
     drafts: list[Draft] = []
-    rejections: list[Rejection] = []
+    rejected = [*rejections]
     for item in items:
         try:
             made = draft(item)
         except InvalidRequest as error:
-            rejections.append(Rejection(error.message, payload(item)))
+            rejected.append(Rejection(error.message, payload(item)))
         else:
             drafts += () if made is None else (made,)
-    return drafts, rejections
+    return Translation(drafts, reply, rejected)
 
 
 Translate: TypeAlias = Callable[[Request, RequestContext], Translation]

@@ -16,7 +16,7 @@ from collector.protocols.shared.dialect import (
     Endpoint,
     RequestContext,
     Translation,
-    draft_each,
+    translate_each,
 )
 from collector.protocols.shared.values import PIXEL, Occurrences
 from collector.protocols.snowplow.mapping import Visit, draft, is_given
@@ -133,8 +133,7 @@ def _translation(sent: TrackerEvents, visit: Visit, reply: Reply) -> Translation
         made = draft(event, visit)
         return made if is_given(event, "eid") else replace(made, id=occurrences.own(made.id))
 
-    drafts, rejections = draft_each(sent.events, draft_of)
-    return Translation(drafts, lambda _: reply, [*sent.rejections, *rejections])
+    return translate_each(sent.events, draft_of, lambda _: reply, rejections=sent.rejections)
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
