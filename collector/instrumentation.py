@@ -111,7 +111,7 @@ class SpoolCounters:
             "cube_spool_drained", "Events that went from the spool to the store.", registry=registry
         )
         self.damaged = Counter(
-            "cube_spool_damaged", "Damaged records of spool files, lost or set aside.", registry=registry
+            "cube_spool_damaged", "Damaged records of spool files, lost or quarantined.", registry=registry
         )
         for name, help, ask in (
             ("cube_spool_events", "Events in the spool.", lambda: sum(s.events for s in self._spools)),

@@ -14,7 +14,7 @@ import click
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
-from cube.spool import Replayer, Spool, inspect_all, put_away, store_mark
+from cube.spool import Replayer, Spool, inspect_all, quarantined, store_mark
 
 Command: TypeAlias = Callable[..., None]
 
@@ -39,14 +39,14 @@ def _directory(command: Command) -> Command:
 @spool.command(name="list")
 @_directory
 def list_(directory: Path) -> None:
-    """List the files: path, owner, events, bytes, oldest arrival, events set aside, with tabs between."""
+    """List the files: path, owner, events, bytes, oldest arrival, events quarantined, with tabs between."""
     _check(directory)
     for file in inspect_all(directory):
         oldest = "-" if file.oldest is None else instant.format(file.oldest)
         owner = "a collector" if file.owned else "nobody"
-        cells = (file.path, owner, _shown(file.events), file.bytes, oldest, _shown(file.aside))
+        cells = (file.path, owner, _shown(file.events), file.bytes, oldest, _shown(file.quarantined))
         click.echo("\t".join(map(str, cells)))
-    for path in put_away(directory):
+    for path in quarantined(directory):
         click.echo(f"{path}\tput away")
 
 
@@ -72,7 +72,7 @@ def drain(directory: Path, store: str, any_store: bool) -> None:
     tally = Tally()
     for database, of_store in sorted({(file.name.database, file.name.store) for file in mine}):
         asyncio.run(_drain(directory, database, of_store, store, tally))
-    click.echo(f"{tally.stored} events stored, {tally.refused} set aside.")
+    click.echo(f"{tally.stored} events stored, {tally.refused} quarantined.")
     if len(mine) < len(free):
         click.echo(
             f"{len(free) - len(mine)} files are of other stores; --any-store drains them too.", err=True
@@ -91,7 +91,7 @@ class Tally:
         self.stored += events
 
     def refuse(self, events: int) -> None:
-        """Count what was set aside."""
+        """Count what was quarantined."""
         self.refused += events
 
 

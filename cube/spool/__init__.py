@@ -2,13 +2,12 @@
 
 A directory holds SQLite files of each process and database (see `cube.spool.directory` for the names).
 `Spool` is what a collector has of one database, `Replayer` moves its records to the store, and
-`cube.spool.inspection` looks at files that somebody else may own.
+`inspect_all` looks at files that somebody else may own.
 """
 
-from cube.spool.directory import store_mark
-from cube.spool.inspection import Inspected, inspect_all, put_away
+from cube.spool.directory import Inspected, inspect_all, quarantined, store_mark
 from cube.spool.replayer import Replayer
 from cube.spool.segments import Head, Ticket
 from cube.spool.spool import Spool
 
-__all__ = ["Head", "Inspected", "Replayer", "Spool", "Ticket", "inspect_all", "put_away", "store_mark"]
+__all__ = ["Head", "Inspected", "Replayer", "Spool", "Ticket", "inspect_all", "quarantined", "store_mark"]

@@ -1,4 +1,4 @@
-"""A directory of spool files: their names, who owns them, and what dead owners left."""
+"""A directory of spool files: their names, who owns them, what dead owners left, and how others see them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import hashlib
 import logging
 import os
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +88,7 @@ class Claimed:
         for companion in _COMPANIONS:
             Path(f"{self.path}{companion}").unlink(missing_ok=True)
 
-    def put_away(self) -> Path:
+    def quarantine(self) -> Path:
         """Rename the file, which must be closed, so that no collector opens it again; return its new path."""
         away = Path(f"{self.path}{DAMAGED}")
         for companion in _COMPANIONS:
@@ -127,7 +129,7 @@ def prepare(directory: Path) -> None:
 
 
 def listed(directory: Path) -> Iterator[tuple[SpoolName, Path]]:
-    """Yield the spool files of a directory, oldest first of each database; those put away are left out."""
+    """Yield the spool files of a directory, oldest first of each database, but for those in quarantine."""
     found = ((SpoolName.parse(path.name), path) for path in directory.glob(f"*{SUFFIX}"))
     yield from sorted((name, path) for name, path in found if name is not None)
 
@@ -162,6 +164,58 @@ def claim_all(directory: Path, database: str, store: str, *, patient: bool) -> I
             yield claimed
         else:  # its owner has just finished with it
             claimed.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A spool file as it is seen from outside.
+
+    ``owned``: a living process has it. ``events``, ``quarantined``, ``oldest``: what is in it, and when its
+    first event arrived (milliseconds since 1970); None where that cannot be read, or nothing waits.
+    ``bytes``: its length on the disk.
+    """
+
+    path: Path
+    name: SpoolName
+    owned: bool
+    bytes: int
+    events: int | None = None
+    quarantined: int | None = None
+    oldest: int | None = None
+
+
+def inspect_all(directory: Path) -> Iterator[Inspected]:
+    """Look at all spool files of a directory."""
+    for name, path in listed(directory):
+        claimed = Claimed.claim(directory, name)
+        if claimed is not None:
+            claimed.release()
+        try:
+            size = path.stat().st_size
+            yield Inspected(path, name, claimed is None, size, *_content(path))
+        except FileNotFoundError:
+            continue  # its owner has just finished with it
+
+
+def quarantined(directory: Path) -> list[Path]:
+    """Return the files that are damaged, or hold only quarantined records: no collector opens them."""
+    return sorted(directory.glob(f"*{SUFFIX}{DAMAGED}"))
+
+
+def _content(path: Path) -> tuple[int | None, int | None, int | None]:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (events,), (quarantined,), (oldest,) = (
+                connection.execute(query).fetchone()
+                for query in (
+                    "SELECT count(*) FROM records",
+                    "SELECT count(*) FROM aside",
+                    "SELECT min(at) FROM records WHERE number = (SELECT min(number) FROM records)",
+                )
+            )
+    except sqlite3.Error:
+        return None, None, None
+    return events, quarantined, oldest
 
 
 def _lock_of(path: Path) -> Path:

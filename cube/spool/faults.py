@@ -1,4 +1,4 @@
-"""What SQLite's errors mean to a spool."""
+"""What a spool says where its disk fails: what SQLite's errors mean, and a directory that is gone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cube.errors import Overloaded, Unavailable
+from cube.files import FileWatch
 
 RETRY_AFTER_SECONDS = 5
-
 
 _log = logging.getLogger(__name__)
 
@@ -39,3 +39,30 @@ def answering(path: Path) -> Iterator[None]:
             f"The spool does not answer ({error}): see its disk and its rights.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         ) from error
+
+
+def watch_directory(path: Path) -> FileWatch:
+    """Watch a directory.
+
+    Another one at its path may be a bare mount point: what went there would be out of sight once its disk
+    is back.
+    """
+
+    def changed(is_back: bool) -> None:
+        if is_back:
+            _log.info("the spool directory %s is back", path)
+        else:
+            _log.error(
+                "the spool directory %s was deleted or replaced; until it is back nothing is spooled", path
+            )
+
+    return FileWatch(path, changed=changed, refusal=gone)
+
+
+def gone() -> Unavailable:
+    """Return what is told where the directory, or the file just written to, is not in place."""
+    return Unavailable(
+        "The spool's directory was deleted or replaced while the collector runs: put it back, or restart the"
+        " collector.",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )

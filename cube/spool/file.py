@@ -1,8 +1,8 @@
 """One spool file: a SQLite database of records in order of arrival.
 
-``records`` are the events that wait; ``aside`` those that cannot be stored, with the reason: kept for
-a person to look at. Everything here blocks; a file is used by one thread at a time and, because it is
-claimed (see `cube.spool.directory`), by one process.
+``records`` are the events that wait; ``aside`` those in quarantine, which cannot be stored, with the
+reason: kept for a person to look at. Everything here blocks; a file is used by one thread at a time and,
+because it is claimed (see `cube.spool.directory`), by one process.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS aside (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER,
         key INTEGER, event BLOB, checksum INTEGER, reason TEXT NOT NULL)""",
 )
+_INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class FileState:
 
     ``oldest``: when its first record arrived; None if it has none. ``bytes``: of its pages in use.
     ``removed``, ``refused``: records that are still in the file, for lack of room, though they are
-    delivered, or were to be set aside.
+    delivered, or were to be quarantined.
     """
 
     events: int
-    aside: int
+    quarantined: int
     bytes: int
     oldest: int | None
     removed: int = 0
@@ -61,17 +62,17 @@ class SpoolFile:
     `Unavailable` where it cannot be opened or was made by a later Cube, `Overloaded` on a full disk.
     ``exclusive``: nobody else can look at it meanwhile; then no index of its log is needed, and so no room.
 
-    SQLite needs room to remove a row. Where there is none, what is removed or set aside is *hidden*
+    SQLite needs room to remove a row. Where there is none, what is removed or quarantined is *hidden*
     instead: it stays in the file, is delivered no more, and its id goes on waiting.
     """
 
     def __init__(self, path: Path, *, check: bool = False, exclusive: bool = False) -> None:
         self.path = path
         self._exclusive = exclusive
-        self._events = self._aside = 0
+        self._events = self._quarantined = 0
         self._next = 1
         self._begin = 0  # no record up to this number is to be delivered
-        self._hidden: dict[int, str | None] = {}  # number -> why it is set aside; None: delivered
+        self._hidden: dict[int, str | None] = {}  # number -> why it is quarantined; None: delivered
         with answering(path):
             files.make_file(path)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -92,10 +93,10 @@ class SpoolFile:
 
     def append(self, rows: Iterable[tuple[int, int | None, bytes]]) -> range:
         """Store (arrival, key, event text) durably, all or none; return the numbers they got."""
+        first = self._next
+        stamped = [Row.of(number, *row) for number, row in enumerate(rows, first)]
         with self._writing():
-            first = self._next
-            stamped = [Row.of(number, *row) for number, row in enumerate(rows, first)]
-            self._connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", stamped)
+            self._connection.executemany(_INSERT, stamped)
         self._next = first + len(stamped)
         self._events += len(stamped)
         return range(first, self._next)
@@ -103,24 +104,18 @@ class SpoolFile:
     def restore(self, rows: Iterable[Row]) -> None:
         """Store rows of another file under their numbers, into an empty one."""
         with self._writing():
-            self._connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+            self._connection.executemany(_INSERT, rows)
         with answering(self.path):
             self._count()
 
     def waiting(self, keys: Sequence[int]) -> set[int]:
         """Return those of the keys that wait."""
-        found: set[int] = set()
-        with answering(self.path):
-            for place in range(0, len(keys), _TOGETHER):
-                some = keys[place : place + _TOGETHER]
-                query = f"SELECT key FROM records WHERE key IN ({_marks(some)})"  # noqa: S608 - marks only
-                found.update(key for (key,) in self._connection.execute(query, some))
-        return found
+        return set(self._present("key", keys))
 
     def head(self, events: int, size: int, skipped: Collection[int] = ()) -> tuple[list[Record], int]:
         """Return the first records, up to so many events and about so many bytes, at least one.
 
-        Those whose numbers are ``skipped`` are left where they are. Damaged ones are set aside; the number
+        Those whose numbers are ``skipped`` are left where they are. Damaged ones are quarantined; the number
         of those comes second.
         """
         records: list[Record] = []
@@ -136,7 +131,7 @@ class SpoolFile:
                     damaged.append(row.number)
                 if size <= 0 or len(records) + len(damaged) >= events:
                     break
-        self.set_aside(damaged, "the record is damaged")
+        self.quarantine(damaged, "the record is damaged")
         if not records and not damaged and self._events and not skipped:
             raise DamagedFile(f"The spool file {self.path} is damaged (its records are out of reach).")
         return records, len(damaged)
@@ -145,12 +140,12 @@ class SpoolFile:
         """Forget records, on a full disk as well; return how many of them were there."""
         return self._take_out(dict.fromkeys(numbers))
 
-    def set_aside(self, numbers: Sequence[int], reason: str) -> None:
+    def quarantine(self, numbers: Sequence[int], reason: str) -> None:
         """Move records out of the way, where they are kept with a reason; on a full disk as well."""
         self._take_out(dict.fromkeys(numbers, reason))
 
     def settle(self) -> bool:
-        """Remove, and set aside, what is only hidden; return whether there was room for it."""
+        """Remove, and quarantine, what is only hidden; return whether there was room for it."""
         while self._hidden:
             some = dict(islice(self._hidden.items(), _SETTLED))
             try:
@@ -162,7 +157,7 @@ class SpoolFile:
         return True
 
     def rows(self) -> Iterator[Row]:
-        """Yield the records that are neither delivered nor set aside, in order."""
+        """Yield the records that are neither delivered nor quarantined, in order."""
         with answering(self.path):
             yield from self._waiting_rows()
 
@@ -171,20 +166,11 @@ class SpoolFile:
         with answering(self.path):
             refused = sum(reason is not None for reason in self._hidden.values())
             removed = len(self._hidden) - refused
-            return FileState(self._events, self._aside, self.size(), self.oldest(), removed, refused)
-
-    def oldest(self) -> int | None:
-        """Return when the first record arrived; None if there is none."""
-        with answering(self.path):
+            size = (self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")) * PAGE_BYTES
             query = "SELECT at FROM records WHERE number > ? ORDER BY number LIMIT 1"
             found = self._connection.execute(query, (self._begin,)).fetchone()
-        return None if found is None or not isinstance(found[0], int) else found[0]
-
-    def size(self) -> int:
-        """Return the bytes of the pages in use."""
-        with answering(self.path):
-            pages, free = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
-        return (pages - free) * PAGE_BYTES
+        oldest = None if found is None or not isinstance(found[0], int) else found[0]
+        return FileState(self._events, self._quarantined, size, oldest, removed, refused)
 
     def close(self) -> None:
         """Close the file; its write-ahead log is merged into it."""
@@ -223,7 +209,7 @@ class SpoolFile:
 
     def _count(self) -> None:
         self._events = self._one("SELECT count(*) FROM records")
-        self._aside = self._one("SELECT count(*) FROM aside")
+        self._quarantined = self._one("SELECT count(*) FROM aside")
         self._next = self._one("SELECT ifnull(max(number), 0) + 1 FROM records")
 
     def _one(self, query: str) -> int:
@@ -241,14 +227,14 @@ class SpoolFile:
                     self._begin = found[0]
 
     def _take_out(self, numbers: Mapping[int, str | None]) -> int:
-        """Remove records, or set them aside with their reasons; where there is no room, hide them."""
+        """Remove records, or quarantine them with their reasons; where there is no room, hide them."""
         numbers = {number: reason for number, reason in numbers.items() if number not in self._hidden}
         if not numbers:
             return 0
         try:
             taken = self._write_out(numbers)
         except (Overloaded, Unavailable):
-            present = self._present(list(numbers))
+            present = self._present("number", list(numbers))
             self._hidden.update({number: numbers[number] for number in present})
             taken = len(present)
         self._events -= taken
@@ -264,16 +250,17 @@ class SpoolFile:
             ).rowcount
             marked = ((number,) for number in numbers)
             gone = self._connection.executemany("DELETE FROM records WHERE number = ?", marked).rowcount
-        self._aside += max(0, kept)
+        self._quarantined += max(0, kept)
         return gone
 
-    def _present(self, numbers: Sequence[int]) -> list[int]:
+    def _present(self, column: str, values: Sequence[int]) -> list[int]:
         found: list[int] = []
         with answering(self.path):
-            for place in range(0, len(numbers), _TOGETHER):
-                some = numbers[place : place + _TOGETHER]
-                query = f"SELECT number FROM records WHERE number IN ({_marks(some)})"  # noqa: S608 - marks only
-                found += [number for (number,) in self._connection.execute(query, some)]
+            for place in range(0, len(values), _TOGETHER):
+                some = values[place : place + _TOGETHER]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT {column} FROM records WHERE {column} IN ({marks})"  # noqa: S608 - no values
+                found += [value for (value,) in self._connection.execute(query, some)]
         return found
 
     @contextmanager
@@ -286,7 +273,3 @@ class SpoolFile:
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))

@@ -22,7 +22,7 @@ class HeldFile:
     """An open file and the claim on it.
 
     Where the file turns out to be damaged, its sound records go over into a new one under their old
-    numbers, and the old file is put away. ``on_damage`` is told how many records were lost so, at least
+    numbers, and the old file is quarantined. ``on_damage`` is told how many records were lost so, at least
     one for each damaged file. ``found``: it is one that a dead process left, and is looked through; where
     a full disk has no room to open it, it is opened as one that nobody else can look at. For one thread
     at a time.
@@ -59,12 +59,12 @@ class HeldFile:
         return result
 
     def finish(self) -> bool:
-        """Close the file; delete it if nothing is left, put it away if only records set aside are.
+        """Close the file; delete it if nothing is left, quarantine it if only quarantined records are.
 
-        Returns False, and leaves it open, where the disk has no room yet to set records aside that are
+        Returns False, and leaves it open, where the disk has no room yet to quarantine records that are
         to be kept.
         """
-        if not self.state.events and (self.state.refused or self.state.aside):
+        if not self.state.events and (self.state.refused or self.state.quarantined):
             self.run(lambda file: file.settle())
             if self.state.refused:
                 return False
@@ -78,8 +78,10 @@ class HeldFile:
         state = self.state
         self._file.close()
         if not state.events and not state.refused:
-            if state.aside:
-                _log.warning("%d records are set aside in %s", state.aside, self._claimed.put_away())
+            if state.quarantined:
+                _log.warning(
+                    "%d records are quarantined in %s", state.quarantined, self._claimed.quarantine()
+                )
             else:
                 self._claimed.delete()
         self._claimed.release()
@@ -101,7 +103,7 @@ class HeldFile:
         with PageRecovery(old.path) as recovery:
             self._claimed, self._file = _copied(old, recovery.rows())
         self.state = self._file.state()
-        away = old.put_away()
+        away = old.quarantine()
         old.release()
         self._on_damage(max(1, recovery.damaged))
         _log.error(

@@ -29,8 +29,8 @@ class Replayer:
     """Moves the records of a spool to a store.
 
     ``save``: that of an `EventStore`. ``on_stored`` and ``on_refused`` are told how many were stored, and
-    how many were set aside because the store refuses them. ``expired_before``: what is older would be
-    deleted for its age as soon as it is stored, and is set aside as well; None: nothing. What is replayed
+    how many were quarantined because the store refuses them. ``expired_before``: what is older would be
+    deleted for its age as soon as it is stored, and is quarantined as well; None: nothing. What is replayed
     twice, because the process died before the removal, is stored once: events keep their ids.
     """
 
@@ -100,19 +100,19 @@ class Replayer:
             _log.error("%d events stay in the spool for now, others go on: %s", len(failed), fault)
 
     async def _without_expired(self, head: Head) -> Sequence[Record]:
-        """Set aside what has expired while it waited; return the others."""
+        """Quarantine what has expired while it waited; return the others."""
         before = self._expired_before()
         expired = [] if before is None else [one for one in head.records if one.event.time < before]
         if before is None or not expired:
             return head.records
         reason = f"events before {instant.format(max(before, instant.EARLIEST))} have expired"
-        await self._spool.set_aside(head.ticket(expired), reason)
+        await self._spool.quarantine(head.ticket(expired), reason)
         self._on_refused(len(expired))
-        _log.error("%d events in the spool are set aside: %s", len(expired), reason)
+        _log.error("%d events in the spool are quarantined: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
 
     async def _replay(self, head: Head, type: str, records: Sequence[Record]) -> Sequence[Record]:
-        """Store records of one type; those that the store refuses are set aside. Return those that stay."""
+        """Store records of one type; those that the store refuses are quarantined. Return those that stay."""
         while records:
             try:
                 await self._save(head, type, records)
@@ -164,9 +164,9 @@ class Replayer:
         self.on_stored(await self._spool.remove(head.ticket(records)))
 
     async def _refuse(self, head: Head, record: Record, reason: str) -> None:
-        await self._spool.set_aside(head.ticket([record]), reason)
+        await self._spool.quarantine(head.ticket([record]), reason)
         self._on_refused(1)
-        _log.error("an event of type %s in the spool is set aside: %s", record.event.type, reason)
+        _log.error("an event of type %s in the spool is quarantined: %s", record.event.type, reason)
 
 
 def _id(record: Record) -> tuple[str, object]:

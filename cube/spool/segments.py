@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 from cube.errors import CubeError
 from cube.model.event import Event
 from cube.spool import directory
+from cube.spool.faults import gone, watch_directory
 from cube.spool.file import SpoolFile
 from cube.spool.held import HeldFile
-from cube.spool.presence import gone, presence_of
 from cube.spool.record import Record, key_of
 
 NewRow: TypeAlias = tuple[int, int | None, bytes]
@@ -56,7 +56,7 @@ class Segments:
     Everything here blocks, and is for one thread at a time. A file is begun when it is needed, and a new
     one where the last has grown to `_SEGMENT_BYTES`, or to a part of ``limit_bytes`` where that is more; one
     that is empty is deleted, which needs no room. ``events``, ``bytes``, ``oldest``: as `Spool` has them, at
-    the last `look`. ``hides``: whether ids wait of records that are delivered, or to be set aside.
+    the last `look`. ``hides``: whether ids wait of records that are delivered, or to be quarantined.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Segments:
         self._database = database
         self._mark = mark
         self._segment_bytes = max(_SEGMENT_BYTES, limit_bytes // _SEGMENTS)
-        self._presence = presence_of(path)
+        self._presence = watch_directory(path)
         self._files: list[HeldFile] = []
         self._left: set[Path] = set()  # files that cannot be used, and were told of
         self._on_damage = on_damage
@@ -146,7 +146,7 @@ class Segments:
                 )
                 if damaged:
                     self._on_damage(damaged)
-                    _log.error("%d damaged records are set aside in %s", damaged, held.path)
+                    _log.error("%d damaged records are quarantined in %s", damaged, held.path)
                 if records:
                     return Head(held, records)
                 if not damaged:
@@ -161,10 +161,10 @@ class Segments:
         self._tidy()
         return removed
 
-    def set_aside(self, ticket: Ticket, reason: str) -> None:
+    def quarantine(self, ticket: Ticket, reason: str) -> None:
         """Move records out of the way; they are kept, with the reason."""
         if ticket.file in self._files:
-            ticket.file.run(lambda file: file.set_aside(ticket.numbers, reason))
+            ticket.file.run(lambda file: file.quarantine(ticket.numbers, reason))
             self._tidy()
 
     def close(self) -> None:

@@ -36,25 +36,12 @@ class _Append:
 
 
 class Spool:
-    """The spooled events of one database, in `Segments` that one thread works on.
+    """The spooled events of one database, in `Segments` that one thread works on; made by `open`."""
 
-    ``on_damage`` is told, in that thread, how many records were lost, or set aside because their
-    checksums do not hold.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        database: str,
-        mark: str,
-        *,
-        limit_bytes: int,
-        clock: Callable[[], int],
-        on_damage: Callable[[int], None],
-    ) -> None:
+    def __init__(self, segments: Segments, limit_bytes: int, clock: Callable[[], int]) -> None:
+        self._segments = segments
         self._limit_bytes = limit_bytes
         self._clock = clock
-        self._segments = Segments(path, database, mark, limit_bytes, on_damage)
         self._appends: list[_Append] = []
         self._appending: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cube-spool")
@@ -87,11 +74,13 @@ class Spool:
     ) -> Spool:
         """Open the spool of a database in a directory and take over what dead processes left there.
 
-        ``mark``: of the store that the events belong to (`store_mark`). Raises `InvalidSettings` where the
-        directory cannot be used; a file that is damaged, or cannot be opened, is never the end of it.
+        ``mark``: of the store that the events belong to (`store_mark`). ``on_damage`` is told, in the spool's
+        thread, how many records were lost, or quarantined because their checksums do not hold. Raises
+        `InvalidSettings` where the directory cannot be used; a file that is damaged, or cannot be opened, is
+        never the end of it.
         """
         directory.prepare(path)
-        spool = cls(path, database, mark, limit_bytes=limit_bytes, clock=clock, on_damage=on_damage)
+        spool = cls(Segments(path, database, mark, limit_bytes, on_damage), limit_bytes, clock)
         await spool._do(lambda: spool._segments.take_over(patient=True))
         return spool
 
@@ -105,11 +94,12 @@ class Spool:
         Raises `Overloaded` where the limit is reached or the disk is full, `Unavailable` where the disk
         fails, or the directory was deleted or replaced; then none of them is in the spool.
         """
-        rows = (
-            _rows(events, self._clock())
-            if len(events) < _MANY
-            else await self._do(lambda: _rows(events, self._clock()))
-        )
+        at = self._clock()
+
+        def encoded() -> list[NewRow]:
+            return [(at, key_of(event), encode(event)) for event in events]
+
+        rows = encoded() if len(events) < _MANY else await self._do(encoded)
         append = _Append(rows, sum(len(text) + RECORD_BYTES for _, _, text in rows))
         waiting = sum(other.size for other in self._appends)
         if self.bytes + waiting + append.size > self._limit_bytes:
@@ -137,7 +127,7 @@ class Spool:
     ) -> Head | None:
         """Return the first records, up to so many events and about so many bytes; None if none waits.
 
-        They stay until they are removed, or set aside. ``skipped``: the numbers of records that stay as well.
+        They stay until they are removed, or quarantined. ``skipped``: the numbers of records to leave out.
         """
         return await self._do(lambda: self._segments.head(events, size, skipped))
 
@@ -145,9 +135,9 @@ class Spool:
         """Forget records that are stored; return how many of them still waited."""
         return await self._do(lambda: self._segments.remove(ticket))
 
-    async def set_aside(self, ticket: Ticket, reason: str) -> None:
+    async def quarantine(self, ticket: Ticket, reason: str) -> None:
         """Move records that cannot be stored out of the way; they are kept, with the reason."""
-        await self._do(lambda: self._segments.set_aside(ticket, reason))
+        await self._do(lambda: self._segments.quarantine(ticket, reason))
 
     async def close(self) -> None:
         """Finish what was begun and close all files; those with records stay for the next process."""
@@ -173,14 +163,10 @@ class Spool:
             self._appending = None
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._looked_after, work)
+        def look_after() -> T:
+            try:
+                return work()
+            finally:
+                self._segments.look()
 
-    def _looked_after(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        finally:
-            self._segments.look()
-
-
-def _rows(events: Sequence[Event], at: int) -> list[NewRow]:
-    return [(at, key_of(event), encode(event)) for event in events]
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look_after)

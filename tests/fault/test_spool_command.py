@@ -36,14 +36,14 @@ def test_it_lists_and_drains_what_no_collector_owns(stage: Stage) -> None:
             assert Path(path).exists()
             assert int(size) > 0
             assert oldest.endswith("Z")
-            assert drain(stage) == "0 events stored, 0 set aside.\n"
+            assert drain(stage) == "0 events stored, 0 quarantined.\n"
             collector.process.kill()
             collector.process.wait()
     assert [cells[1:3] for cells in listed(stage)] == [["nobody", "2"]]
     other = drain(stage, store=f"sqlite:{stage.directory / 'data'}")
-    assert other.startswith("0 events stored, 0 set aside.\n1 files are of other stores")
+    assert other.startswith("0 events stored, 0 quarantined.\n1 files are of other stores")
     assert stage.stored() == {1: "old"}
-    assert drain(stage) == "2 events stored, 0 set aside.\n"
+    assert drain(stage) == "2 events stored, 0 quarantined.\n"
     assert stage.stored() == {1: "new", 2: None}
     assert listed(stage) == []
 
@@ -54,7 +54,7 @@ def test_files_of_another_store_are_drained_when_that_is_asked_for(stage: Stage)
         collector.process.kill()
         collector.process.wait()
     store = f"sqlite:{stage.directory / 'data'}"
-    assert drain(stage, "--any-store", store=store) == "1 events stored, 0 set aside.\n"
+    assert drain(stage, "--any-store", store=store) == "1 events stored, 0 quarantined.\n"
     with closing(sqlite3.connect(stage.directory / "data" / f"{stage.database}.events.db")) as database:
         ((name,),) = database.execute("SELECT name FROM types")
     assert name == "test"

@@ -79,7 +79,7 @@ def obstruct(path: Path) -> None:
     lock.mkdir()
 
 
-def put_away(directory: Path) -> list[Path]:
+def quarantined(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.damaged"))
 
 
@@ -191,9 +191,9 @@ async def test_a_record_that_cannot_be_stored_is_kept_aside(tmp_path: Path) -> N
         await opening.append(events(1, 2, 3))
         head = await opening.head(10, 10**6)
         assert head is not None
-        await opening.set_aside(head.ticket([head.records[1]]), "It has expired.")
+        await opening.quarantine(head.ticket([head.records[1]]), "It has expired.")
         assert await drained(opening) == [1, 3]
-    (away,) = put_away(tmp_path)
+    (away,) = quarantined(tmp_path)
     with closing(sqlite3.connect(away)) as kept:
         assert kept.execute("SELECT CAST(event AS TEXT), reason FROM aside").fetchall() == [
             ('{"type":"a","time":1311033600000,"id":2,"data":{"text":"xxxxxxxxxx"}}', "It has expired.")
@@ -275,7 +275,7 @@ async def test_a_file_cut_short_costs_what_was_cut(tmp_path: Path, rest: float) 
     assert ids == sorted(set(ids))
     assert damaged >= 1
     assert len(ids) > 5_000 * rest * 0.75
-    assert len(put_away(tmp_path)) == 1
+    assert len(quarantined(tmp_path)) == 1
 
 
 async def test_pages_of_garbage_cost_no_more_than_they_held(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ async def test_a_file_that_is_no_database_is_put_away_whole(tmp_path: Path, cont
     assert ids == []
     if content:
         assert damaged == 1
-        (away,) = put_away(tmp_path)
+        (away,) = quarantined(tmp_path)
         assert away.read_bytes() == content
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from cube.errors import Unavailable
 from cube.spool import Spool
-from tests.unit.test_spool import drained, events, files, left_in, put_away, spool
+from tests.unit.test_spool import drained, events, files, left_in, quarantined, spool
 
 
 @contextmanager
@@ -59,16 +59,16 @@ async def test_removing_needs_no_room_and_an_empty_file_gives_its_room_back(tmp_
     assert [path.suffix for path in files(tmp_path)] == [".db"]
 
 
-async def test_what_is_set_aside_on_a_full_disk_is_kept_once_there_is_room(tmp_path: Path) -> None:
+async def test_what_is_quarantined_on_a_full_disk_is_kept_once_there_is_room(tmp_path: Path) -> None:
     async with spool(tmp_path) as (opening, _):
         await opening.append(events(*range(10), size=30_000))
         with full_disk(tmp_path):
             head = await opening.head(10, 10**9)
             assert head is not None
-            await opening.set_aside(head.ticket(head.records[3:4]), "It has expired.")
+            await opening.quarantine(head.ticket(head.records[3:4]), "It has expired.")
             assert await drained(opening) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
             assert len(files(tmp_path)) == 1
-    (away,) = put_away(tmp_path)
+    (away,) = quarantined(tmp_path)
     with closing(sqlite3.connect(away)) as kept:
         assert kept.execute("SELECT reason FROM aside").fetchall() == [("It has expired.",)]
         assert kept.execute("SELECT count(*) FROM records").fetchone() == (0,)

@@ -176,7 +176,7 @@ async def test_a_slow_commit_that_fails_is_replayed(stage: Stage) -> None:
     assert stage.memory.stored == {1: None, 2: None}
 
 
-async def test_what_the_store_refuses_is_set_aside_and_the_rest_goes_on(stage: Stage) -> None:
+async def test_what_the_store_refuses_is_quarantined_and_the_rest_goes_on(stage: Stage) -> None:
     stage.memory.away = True
     await stage.writer.save("a", events(*range(10)))
     await stage.writer.save("b", [Event("b", 0, 20), Event("b", 0, 21)])
@@ -187,7 +187,7 @@ async def test_what_the_store_refuses_is_set_aside_and_the_rest_goes_on(stage: S
     assert (stage.replayed, stage.refused) == (8, 4)
 
 
-async def test_what_expired_while_it_waited_is_set_aside_with_one_sentence(
+async def test_what_expired_while_it_waited_is_quarantined_with_one_sentence(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.memory.away = True
@@ -198,7 +198,8 @@ async def test_what_expired_while_it_waited_is_set_aside_with_one_sentence(
     assert sorted(stage.memory.stored) == [4, 5, 6, 7, 8, 9]
     assert (stage.replayed, stage.refused) == (6, 4)
     assert (
-        caplog.text.count("4 events in the spool are set aside: events before 1970-01-01T00:00:00.004Z") == 1
+        caplog.text.count("4 events in the spool are quarantined: events before 1970-01-01T00:00:00.004Z")
+        == 1
     )
 
 
