@@ -6,7 +6,7 @@ from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
 from cube.process.threads import Condition
-from cube.web.encodings import ENCODINGS, ERRORS, Decoder, Encoding
+from cube.web.content_encoding import ENCODINGS, ERRORS, Decoder, Encoding
 from cube.web.request import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
@@ -173,7 +173,7 @@ class Body:
 
 
 def announced_bytes(headers: HTTPHeaders) -> int:
-    """Return the length of the body as the head gives it (see `http_syntax`); 0 where it does not."""
+    """Return the length of the body as the head gives it (see `http1`); 0 where it does not."""
     return int(headers.get("Content-Length", "0"))
 
 

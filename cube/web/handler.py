@@ -20,7 +20,7 @@ from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge, Unavail
 from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
-from cube.web.reply_head import connection_line, cors_lines, preflight, reply_head
+from cube.web.reply import connection_line, cors_lines, preflight, reply_head
 from cube.web.request import Reply, Request, refusal, told
 from cube.web.request_head import admit, admitted_operation, check_head, is_upgrade
 from cube.web.route import Operation, Route

@@ -24,7 +24,7 @@ from cube.errors import (
     Unavailable,
 )
 from cube.model.environment import Caller
-from cube.web.encodings import ENCODINGS
+from cube.web.content_encoding import ENCODINGS
 
 JSON_TYPE = "application/json"
 MAX_PARAMETERS = 100

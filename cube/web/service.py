@@ -25,11 +25,11 @@ from cube.web.access import Access
 from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
 from cube.web.handler import Exchange
-from cube.web.http_reading import read_our_way
+from cube.web.tornado_private import read_our_way
 from cube.web.memory_budget import MemoryBudget
 from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
-from cube.web.reply_head import last_reply
+from cube.web.reply import last_reply
 from cube.web.request import Request, make_request_id, refusal
 from cube.web.route import Route
 from cube.web.routing import RouteTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from cube.web.encodings import NotDecodable
+from cube.web.content_encoding import NotDecodable
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -17,7 +17,7 @@ SMALLEST_WINDOW_LOG: Final = 23
 
 
 class Frame:
-    """A `cube.web.encodings.Decoder` of one frame, of a body of at most ``limit`` bytes."""
+    """A `cube.web.content_encoding.Decoder` of one frame, of a body of at most ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:
         window = min(max(SMALLEST_WINDOW_LOG, limit.bit_length()), 31)

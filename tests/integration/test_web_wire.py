@@ -24,7 +24,7 @@ from cube.web import (
     Telemetry,
 )
 from cube.web.cross_site import Hosts
-from cube.web.http_reading import IGNORED_BYTES, LINE_BYTES
+from cube.web.tornado_private import IGNORED_BYTES, LINE_BYTES
 from tests.web_client import HANDSHAKE, Answer, connection
 
 LIMIT = 200_000

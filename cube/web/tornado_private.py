@@ -18,7 +18,7 @@ from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest
 from cube.web.connection import Stream
-from cube.web.http_syntax import checked, malformed
+from cube.web.http1 import checked, malformed
 from cube.web.lenient import put_right
 
 PART_BYTES = 64 * 1024
