@@ -1,16 +1,18 @@
-"""What both daemons do as processes: read settings, open stores, serve until they are told to stop."""
+"""What both daemons do as processes: read settings, open stores, refuse exposure, serve until stopped."""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from cube.errors import InvalidSettings, Unavailable
+from cube.errors import InvalidSettings, Unavailable, shown
 from cube.process.error_reports import reporting
 from cube.process.event_loop import WORK_SHARE, stop_signal, tell_ready
 from cube.process.logs import set_up_log
@@ -18,7 +20,7 @@ from cube.settings import DaemonSettings, environments_of, load, settings_of_bot
 from cube.store.factory import opened
 from cube.store.ports import KeyStore, Store
 from cube.store.url import refuse_foreign
-from cube.web import Authenticator, KeyReader, KeyRing, followed_keys, hosts_of, refuse_exposure, take_in
+from cube.web import Authenticator, Hosts, KeyReader, KeyRing, following_keys, load_keys
 
 S = TypeVar("S", bound=DaemonSettings)
 
@@ -77,19 +79,47 @@ async def host(
         settings.store, environments, settings.database, foreign=settings.foreign, late=late
     ) as databases:
         keys, ring = remembered(databases.keys), KeyRing(settings.keys)
-        await take_in(keys, ring)
-        authenticator = Authenticator(environments, ring, hosts_of(settings))
+        await load_keys(keys, ring)
+        authenticator = Authenticator(environments, ring, allowed_hosts(settings))
         refuse_exposure(settings, authenticator)
         told = stop_signal(settings.stop_seconds)
         daemon = await start(databases.stores, authenticator)
         tell_ready(settings.ready_file, daemon.addresses)
         _log.info("listening on %s", " and ".join(daemon.addresses.values()))
-        async with followed_keys(keys, ring, daemon.close_revoked):
+        async with following_keys(keys, ring, daemon.close_revoked):
             await told.wait()
             _log.info("stopping")
             await daemon.stop(WORK_SHARE * settings.stop_seconds)
 
 
+def refuse_exposure(settings: DaemonSettings, authenticator: Authenticator) -> None:
+    """Raise `InvalidSettings` where others could reach a daemon that asks nobody for a key."""
+    if authenticator.requires_keys or settings.insecure or _is_loopback(settings.host):
+        return
+    raise InvalidSettings(
+        f"Got host = {shown(settings.host)}, which others can reach, and no keys; accepted are a loopback"
+        " address, keys (cube keys add), or --insecure to be open to everybody."
+    )
+
+
+def allowed_hosts(settings: DaemonSettings) -> Hosts:
+    """Return by which names a daemon may be called without a key.
+
+    One that others reach was meant to be (`refuse_exposure`): then by its addresses, too.
+    """
+    if _is_loopback(settings.host):
+        return Hosts(settings.allowed_hosts)
+    return Hosts((*settings.allowed_hosts, settings.host), addresses=True)
+
+
 def now() -> int:
     """Return the present instant, in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return False  # listening there will say what is wrong with it
+    return all(ipaddress.ip_address(str(place[4][0]).partition("%")[0]).is_loopback for place in found)

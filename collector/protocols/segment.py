@@ -30,7 +30,7 @@ from cube.model import instant
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
 from cube.web import Reply, Request
-from cube.web.request import refusal
+from cube.web.reply import error_reply
 
 NAME: Final = "segment"
 CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
@@ -102,7 +102,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
 
     Only where nothing can be stored now the pixel says so: a browser does not look, others may.
     """
-    reply = refusal(error, request.id)
+    reply = error_reply(error, request.id)
     if request.path.startswith(_PIXEL_PATH) and request.method != "POST":
         later = isinstance(error, Overloaded | Unavailable)
         return replace(PIXEL, status=503) if later else PIXEL

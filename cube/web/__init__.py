@@ -1,4 +1,4 @@
-"""Tornado plumbing that both daemons share.
+"""The HTTP and WebSocket server that both daemons share.
 
 A daemon makes a table of `Route` objects, hands it to a `Service`, and serves that with a `Server`::
 
@@ -6,33 +6,37 @@ A daemon makes a table of `Route` objects, hands it to a `Service`, and serves t
     service = Service(routes, access=authenticator, telemetry=telemetry, max_body_bytes=…, max_sockets=…)
     server = Server(service, host="127.0.0.1", port=0)
 
-Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `refusal` turns into the
-reply. WebSockets are `Session` objects.
+Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `error_reply` turns into the
+reply. WebSockets are `Session` objects, each with its `Connection`.
 """
 
-from cube.web.access import KEY_PARAMETER, Access, Authenticator, KeyRing, standard_credentials
-from cube.web.cross_site import Hosts
+from cube.web.access import KEY_PARAMETER, Authenticator, Hosts, standard_credentials
+from cube.web.keys import KeyReader, KeyRing, following_keys, load_keys
 from cube.web.memory_budget import MemoryBudget, Reservation
 from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
-from cube.web.request import Reply, Request, kind_of, refusal
+from cube.web.reply import JSON_TYPE, MethodNotAllowed, Reply, error_reply
+from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, Request, form, media_type
 from cube.web.request_events import RequestEvents
 from cube.web.route import Operation, Parameter, Route
-from cube.web.server import Server
+from cube.web.server import Server, tls_context
 from cube.web.service import Service
 from cube.web.standard_routes import with_standard_routes
-from cube.web.startup_checks import KeyReader, followed_keys, hosts_of, refuse_exposure, take_in, tls_context
-from cube.web.websocket import Connection, Session
+from cube.web.websocket import Connection, Session, SessionFactory
 
 __all__ = [
+    "FORM",
+    "JSON_TYPE",
     "KEY_PARAMETER",
-    "Access",
+    "MAX_PARAMETERS",
+    "MULTIPART",
     "Authenticator",
     "Connection",
     "Hosts",
     "KeyReader",
     "KeyRing",
     "MemoryBudget",
+    "MethodNotAllowed",
     "Operation",
     "Parameter",
     "Proxies",
@@ -44,14 +48,14 @@ __all__ = [
     "Server",
     "Service",
     "Session",
+    "SessionFactory",
     "Telemetry",
-    "followed_keys",
-    "hosts_of",
-    "kind_of",
-    "refusal",
-    "refuse_exposure",
+    "error_reply",
+    "following_keys",
+    "form",
+    "load_keys",
+    "media_type",
     "standard_credentials",
-    "take_in",
     "tls_context",
     "with_standard_routes",
 ]

@@ -1,85 +1,59 @@
-"""Who may call: keys, environments and origins; what a request may do is decided here and nowhere else."""
+"""Who may call: keys, environments, hosts and pages; what a request may do is decided here and nowhere else.
+
+A browser runs pages of strangers beside the daemons of its machine. Where no key keeps them out, three
+things do: the ``Origin`` that a browser sends, what it says in ``Sec-Fetch-Site`` where it sends none
+(images, scripts), and the ``Host``, which is foreign where a name was made to point at the loopback.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated, shown
-from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
-from cube.web.cross_site import Hosts, is_loopback_page, is_own_page, silent_page
+from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Scope
+from cube.web.keys import KeyRing
 
 KEY_PARAMETER = "api_key"
+UNKNOWN_PAGE = "null"
+"""What a browser, too, calls the origin of a page that it does not tell."""
 
-_PREFIX_BYTES = 4
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?", re.ASCII)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NOBODY = Credentials()
 
 
-class Access(Protocol):
-    """Decides about callers."""
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """By which names and addresses, beside those of the loopback, a keyless daemon may be called.
 
-    def admit(self, credentials: Credentials, scope: Scope) -> Caller:
-        """Return who calls; raises `Unauthenticated` or `AccessDenied`."""
-
-    def admits(self, caller: Caller) -> bool:
-        """Tell whether a caller admitted before would still be: its key may have been revoked."""
-
-    def is_key(self, text: str) -> bool:
-        """Tell whether a text is a key that counts now, whatever it allows."""
-
-    def check_page(self, headers: HTTPHeaders, caller: Caller | None, scope: Scope | None = None) -> None:
-        """Raise `AccessDenied` for a request of a page that may not call, or that goes to a foreign host.
-
-        ``caller`` None: nobody was admitted (yet), so what one environment allows is enough.
-        """
-
-    def allows_origin(self, headers: HTTPHeaders, caller: Caller | None) -> bool:
-        """Tell whether the page that a request's ``Origin`` names may read the reply."""
-
-    def names_origin(self, origin: str, caller: Caller | None) -> bool:
-        """Tell whether an allowed origin is one that was configured: then with credentials, too."""
-
-
-class KeyRing:
-    """The keys that count now: those of the settings, and those of the keys collection.
-
-    A secret's digest is looked up by its first bytes; whole digests are compared in constant time.
-    ``required``: whether there are, or have been, any: then a request needs one. Revoking the last one
-    must not open the doors.
+    ``allowed``: names and addresses; ``*.example.com`` is any name below, ``*`` any at all. ``addresses``:
+    whether any address will do: no foreign page can make one its own, as it can a name.
     """
 
-    def __init__(self, configured: Iterable[Key] = ()) -> None:
-        self._configured = tuple(configured)
-        self._by_prefix: dict[bytes, list[Key]] = {}
-        self.required = False
-        self.replace(())
+    allowed: tuple[str, ...] = ()
+    addresses: bool = False
 
-    def replace(self, stored: Iterable[Key]) -> None:
-        """Take in what the keys collection holds now."""
-        by_prefix: dict[bytes, list[Key]] = {}
-        keys = (*self._configured, *stored)
-        for key in keys:
-            by_prefix.setdefault(key.digest[:_PREFIX_BYTES], []).append(key)
-        self._by_prefix = by_prefix
-        self.required = self.required or bool(keys)
+    def accepts(self, host: str) -> bool:
+        """Tell whether a ``Host`` header's text is one of those; "" (HTTP/1.0) is not a browser's."""
+        return not host or _accepts(self, host)
 
-    def find(self, secret: str) -> Key | None:
-        """Return the key whose secret this is."""
-        hashed = digest(secret)
-        candidates = self._by_prefix.get(hashed[:_PREFIX_BYTES], ())
-        return next((key for key in candidates if key.fits(hashed)), None)
-
-    def holds(self, key: Key) -> bool:
-        """Tell whether a key still counts, as it was."""
-        return any(key == held for held in self._by_prefix.get(key.digest[:_PREFIX_BYTES], ()))
+    def accepts_name(self, name: str) -> bool:
+        """Tell whether a host is one of those, without its port."""
+        if is_loopback(name) or (self.addresses and _address(name) is not None):
+            return True
+        return any(_fits(pattern.lower(), name.lower().removesuffix(".")) for pattern in self.allowed)
 
 
 class Authenticator:
-    """Access to some environments, at least one, by the keys of a ring.
+    """Decides who may call some environments, at least one, by the keys of a ring, and from which pages.
 
     Where there is only `DEFAULT`, nobody has configured any: what requests say of environments is not
     heeded. Without any keys all is open: to the open environment, or the only one. With keys, requests that
@@ -116,7 +90,7 @@ class Authenticator:
         return self._open or (None if self._ring.required else self._only)
 
     def admit(self, credentials: Credentials, scope: Scope) -> Caller:
-        """Return who calls; see `Access.admit`."""
+        """Return who calls; raises `Unauthenticated` or `AccessDenied`."""
         if credentials is _NOBODY and self._open is None and not self._ring.required and self._only:
             return Caller(self._only)  # the common case of one machine
         claimed = credentials.environments if self._are_named else frozenset()
@@ -129,18 +103,21 @@ class Authenticator:
         return self._anybody(name)
 
     def admits(self, caller: Caller) -> bool:
-        """Tell whether a caller would still be admitted."""
+        """Tell whether a caller admitted before would still be: its key may have been revoked."""
         if caller.key is not None:
             return self._ring.holds(caller.key)
         keyless = self.keyless
         return keyless is not None and keyless.name == caller.environment.name
 
     def is_key(self, text: str) -> bool:
-        """Tell whether a text is a key that counts now."""
+        """Tell whether a text is a key that counts now, whatever it allows."""
         return self._ring.find(text) is not None
 
     def check_page(self, headers: HTTPHeaders, caller: Caller | None, scope: Scope | None = None) -> None:
-        """Refuse foreign pages and hosts; see `Access.check_page`."""
+        """Raise `AccessDenied` for a request of a page that may not call, or that goes to a foreign host.
+
+        ``caller`` None: nobody was admitted (yet), so what one environment allows is enough.
+        """
         host = headers.get("Host", "")
         if not self._bears_key(caller) and not self._hosts.accepts(host):
             raise AccessDenied(
@@ -157,14 +134,14 @@ class Authenticator:
                 raise self._foreign(page, caller)
 
     def allows_origin(self, headers: HTTPHeaders, caller: Caller | None) -> bool:
-        """Tell whether a page may read a reply."""
+        """Tell whether the page that a request's ``Origin`` names may read the reply."""
         origin, host = headers.get("Origin"), headers.get("Host", "")
         if origin is None or not (self._bears_key(caller) or self._hosts.accepts(host)):
             return False
         return self._allows_page(origin, host, caller)
 
     def names_origin(self, origin: str, caller: Caller | None) -> bool:
-        """Tell whether an allowed origin is one that was configured."""
+        """Tell whether an allowed origin is one that was configured: then with credentials, too."""
         return any(one.origins and one.allows_origin(origin) for one in self._asked(caller))
 
     def _allows_page(self, origin: str, host: str, caller: Caller | None) -> bool:
@@ -236,6 +213,47 @@ def standard_credentials(headers: HTTPHeaders, query: str) -> Credentials:
     return Credentials(frozenset(keys)) if keys else _NOBODY
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address can only lead to the machine that it is used on."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):  # browsers look these up nowhere: RFC 6761
+        return True
+    address = _address(name)
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped is not None and mapped.is_loopback
+
+
+def is_loopback_page(origin: str) -> bool:
+    """Tell whether an origin is that of a page which came from the loopback."""
+    scheme, _, place = origin.partition("://")
+    found = _HOST.fullmatch(place) if scheme.lower() in _DEFAULT_PORTS else None
+    return found is not None and is_loopback(found["name"])
+
+
+def is_own_page(origin: str, host: str) -> bool:
+    """Tell whether a page came from where its request goes: the same host and port."""
+    scheme, _, place = origin.lower().partition("://")
+    port = _DEFAULT_PORTS.get(scheme)
+    return port is not None and place.removesuffix(port) == host.lower().removesuffix(port) != ""
+
+
+def silent_page(headers: Mapping[str, str], scope: Scope) -> str | None:
+    """Return the origin of the page behind a request that has no ``Origin``; None where there is none.
+
+    A browser sends none for images, scripts and links. A link that somebody follows in order to read is
+    nobody's page: the page that had it sees nothing of the answer.
+    """
+    site = headers.get("Sec-Fetch-Site", "none")
+    if site in ("none", "same-origin"):
+        return None
+    if scope is Scope.READ and headers.get("Sec-Fetch-Mode") == "navigate":
+        return None
+    scheme, colon, rest = headers.get("Referer", "").partition("://")
+    if colon:
+        return f"{scheme}://{rest.partition('/')[0]}"
+    return f"http://{headers.get('Host', '')}" if site == "same-site" else UNKNOWN_PAGE
+
+
 def _from_authorization(value: str) -> str:
     scheme, _, rest = value.partition(" ")
     match scheme.lower():
@@ -248,3 +266,22 @@ def _from_authorization(value: str) -> str:
                 return ""
         case _:
             return ""
+
+
+@lru_cache(maxsize=1024)
+def _accepts(hosts: Hosts, host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return "*" in hosts.allowed or (found is not None and hosts.accepts_name(found["name"]))
+
+
+def _fits(pattern: str, name: str) -> bool:
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:]) and len(name) > len(pattern) - 1
+    return pattern in ("*", name)
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None

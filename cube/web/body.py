@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
-from cube.process.threads import Condition
-from cube.web.content_encoding import ENCODINGS, ERRORS, Decoder, Encoding
-from cube.web.request import UnsupportedEncoding
+from cube.errors import InvalidRequest, TooLarge, shown
+from cube.web.content_encoding import ENCODINGS, ERRORS, ContentDecoder, ContentEncoding
+from cube.web.memory_budget import BodyBudget
+from cube.web.reply import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
 """What cannot be compressed is longer so than it was."""
@@ -21,54 +21,6 @@ PART_BYTES = 64 * 1024
 _PLAIN = ("", "identity")
 
 
-class BodyBudget:
-    """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
-
-    As many bytes again may wait for their turn.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.held = 0
-        self._waiting = 0
-        self._limit = limit
-        self._eased = Condition()
-
-    def take(self, size: int) -> None:
-        """Hold so many bytes more; raises `Overloaded` where they do not fit."""
-        if self.held + size > self._limit:
-            raise Overloaded(
-                f"{self.held} bytes of requests are held, and no more than {self._limit} may be; send again"
-                " later."
-            )
-        self.held += size
-
-    async def take_in_turn(self, size: int) -> None:
-        """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
-
-        Raises `Overloaded` where too many bytes wait already.
-        """
-        if self.held and self.held + size > self._limit:
-            await self._turn(size)
-        self.held += size
-
-    def give_back(self, size: int) -> None:
-        """Release so many bytes."""
-        self.held -= size
-        self._eased.notify()
-
-    async def _turn(self, size: int) -> None:
-        if self._waiting + size > self._limit:
-            raise Overloaded(
-                f"{self._waiting} bytes of messages wait for their turn, and no more than {self._limit} may;"
-                " send again later."
-            )
-        self._waiting += size
-        try:
-            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
-        finally:
-            self._waiting -= size
-
-
 class Body:
     """The body of one request; no more than ``limit`` bytes of it, inflated, are ever held.
 
@@ -79,20 +31,20 @@ class Body:
     """
 
     __slots__ = (
+        "_budget",
         "_decoder",
         "_encoding",
         "_held",
         "_limit",
         "_members",
-        "_memory",
         "_parts",
         "_size",
         "_wire",
     )
 
-    def __init__(self, headers: HTTPHeaders, limit: int, memory: BodyBudget) -> None:
+    def __init__(self, headers: HTTPHeaders, limit: int, budget: BodyBudget) -> None:
         self._limit = limit
-        self._memory = memory
+        self._budget = budget
         self._parts: list[bytes | bytearray] = []
         self._size = 0
         self._held = 0
@@ -125,7 +77,7 @@ class Body:
         if self._encoding is not None and self._decoder is not None and self._wire and not self._decoder.eof:
             raise InvalidRequest(f"The {self._encoding.name} body ends before its end.")
         self._decoder = None
-        self._memory.give_back(self._held - self._size)
+        self._budget.give_back(self._held - self._size)
         self._held = self._size
         content = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         whole = content if isinstance(content, bytes) else bytes(content)
@@ -134,7 +86,7 @@ class Body:
 
     def release(self) -> None:
         """Hold nothing any more; once is enough."""
-        self._memory.give_back(self._held)
+        self._budget.give_back(self._held)
         self._size = self._held = 0
         self._decoder = None
         self._parts.clear()
@@ -143,7 +95,7 @@ class Body:
         if self._size + len(part) > self._limit:
             raise _too_large(self._limit)
         held = len(part) if self._encoding is None else len(part) * self._encoding.copies
-        self._memory.take(held)
+        self._budget.take(held)
         self._held += held
         self._size += len(part)
         last = self._parts[-1] if self._parts else b""
@@ -152,7 +104,7 @@ class Body:
         elif part:
             self._parts.append(part if len(part) >= PART_BYTES else bytearray(part))
 
-    def _next_decoder(self, encoding: Encoding) -> Decoder:
+    def _next_decoder(self, encoding: ContentEncoding) -> ContentDecoder:
         self._members += 1
         if not encoding.joined:
             raise InvalidRequest(f"The {encoding.name} body goes on behind its end.")
@@ -162,7 +114,7 @@ class Body:
             )
         return encoding.decoder(self._limit)
 
-    def _decode(self, encoding: Encoding, decoder: Decoder, part: bytes) -> bytes:
+    def _decode(self, encoding: ContentEncoding, decoder: ContentDecoder, part: bytes) -> bytes:
         """Decode a part and return what of it is still to be decoded."""
         try:
             # One byte over the limit is enough to know; a bomb is never inflated.
@@ -177,7 +129,7 @@ def announced_bytes(headers: HTTPHeaders) -> int:
     return int(headers.get("Content-Length", "0"))
 
 
-def _encoding(name: str) -> Encoding | None:
+def _encoding(name: str) -> ContentEncoding | None:
     name = name.strip().lower()
     if name not in _PLAIN and name not in ENCODINGS:
         accepted = "gzip, deflate and zstd, or none"

@@ -5,10 +5,14 @@ Source: RFC 9110, section 8.4.1 (gzip, deflate), and RFC 8878 (zstd).
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+SMALLEST_WINDOW_LOG: Final = 23
+"""The 8 MiB that RFC 8878 asks decoders of zstd to support; a frame in one piece asks for its size."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _CHECK: Final = 31  # the head of the zlib format is a multiple of it
@@ -18,7 +22,7 @@ class NotDecodable(ValueError):
     """What came is not in the encoding."""
 
 
-class Decoder(Protocol):
+class ContentDecoder(Protocol):
     """Decodes one member (gzip), stream (deflate) or frame (zstd)."""
 
     @property
@@ -34,12 +38,12 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
+class ContentEncoding:
     """``decoder``: makes one for bodies of at most so many bytes. ``joined``: whether several may follow
     each other. ``copies``: how often the decoded bytes are held while they are decoded."""
 
     name: str
-    decoder: Callable[[int], Decoder]
+    decoder: Callable[[int], ContentDecoder]
     joined: bool
     copies: int = 1
 
@@ -72,22 +76,50 @@ class _Deflate:
         return self._decoder.decompress(data, max_length)
 
 
-def _gzip(_: int) -> Decoder:
+class _ZstdFrame:
+    def __init__(self, limit: int) -> None:
+        self._zstd = zstd_library()
+        window = min(max(SMALLEST_WINDOW_LOG, limit.bit_length()), 31)
+        options = {int(self._zstd.DecompressionParameter.window_log_max): window}
+        self._decoder = self._zstd.ZstdDecompressor(options=options)
+
+    @property
+    def eof(self) -> bool:
+        done: bool = self._decoder.eof
+        return done
+
+    @property
+    def unused_data(self) -> bytes:
+        unused: bytes = self._decoder.unused_data
+        return unused
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            decoded: bytes = self._decoder.decompress(data, max_length)
+        except self._zstd.ZstdError as error:
+            raise NotDecodable(str(error)) from None
+        return decoded
+
+
+def zstd_library() -> Any:
+    """Return the library, loaded with the first body that needs it: it takes memory and time."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def _gzip(_: int) -> ContentDecoder:
     return zlib.decompressobj(_GZIP)
-
-
-def _zstd(limit: int) -> Decoder:
-    from cube.web.zstd_frame import Frame  # which loads a library that few need
-
-    return Frame(limit)
 
 
 ERRORS: Final = (zlib.error, NotDecodable)
 
-ENCODINGS: Final[Mapping[str, Encoding]] = {
-    "gzip": Encoding("gzip", _gzip, joined=True),
-    "x-gzip": Encoding("gzip", _gzip, joined=True),
-    "deflate": Encoding("deflate", _Deflate, joined=False),
-    "zstd": Encoding("zstd", _zstd, joined=True, copies=2),  # the window beside what came out
+ENCODINGS: Final[Mapping[str, ContentEncoding]] = {
+    "gzip": ContentEncoding("gzip", _gzip, joined=True),
+    "x-gzip": ContentEncoding("gzip", _gzip, joined=True),
+    "deflate": ContentEncoding("deflate", _Deflate, joined=False),
+    "zstd": ContentEncoding("zstd", _ZstdFrame, joined=True, copies=2),  # the window beside what came out
 }
 """By their names in ``Content-Encoding``."""

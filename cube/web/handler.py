@@ -11,23 +11,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable
+from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
-from cube.web.reply import connection_line, cors_lines, preflight, reply_head
-from cube.web.request import Reply, Request, refusal, told
-from cube.web.request_head import admit, admitted_operation, check_head, is_upgrade
+from cube.web.reply import (
+    Reply,
+    connection_line,
+    cors_lines,
+    error_reply,
+    preflight,
+    reply_head,
+    with_owed_headers,
+)
+from cube.web.request import Request
 from cube.web.route import Operation, Route
+from cube.web.service import Service
 from cube.web.websocket import SessionFactory
-
-if TYPE_CHECKING:
-    from cube.web.service import Service
 
 LINGER_BYTES = 64 * 2**20
 """So much of a refused body is read and thrown away: who closes earlier resets the connection, and the
@@ -72,13 +77,13 @@ class Exchange(HTTPMessageDelegate):
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         if self._route is not None:
             self.request.route = self._route.path
-        self._service.began(self)
+        self._service.began(self.request)
         try:
-            check_head(self.request, self._service.http)
-            if self._route is not None and self._route.socket is not None and is_upgrade(self.request):
+            self._service.check_head(self.request)
+            if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
-            self._operation = self._choose()
+            self._operation = self._service.admitted_operation(self.request, self._route)
             self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
         except TooLarge as error:
             self._exceed(error)
@@ -125,29 +130,23 @@ class Exchange(HTTPMessageDelegate):
             self._delegate.on_connection_close()
         if self._task is not None:
             self._task.cancel()
-        self._service.ended(self)
+        self._end()
 
-    def release(self) -> None:
-        """Release the body."""
+    def _end(self) -> None:
+        """Release the body, and tell that the request has its answer, or needs none any more."""
         if self._body is not None:
             self._body.release()
-
-    def _choose(self) -> Operation | None:
-        if self._service.stopping:
-            raise Unavailable("The server is stopping; nothing new is accepted.")
-        return admitted_operation(self.request, self._route, self._service.access)
+        self._service.ended(self.request)
 
     def _upgrade(
-        self, start_line: RequestStartLine, route: Route, talk: SessionFactory
+        self, start_line: RequestStartLine, route: Route, begin: SessionFactory
     ) -> HTTPMessageDelegate:
-        if self._service.stopping:
-            raise Unavailable("The server is stopping; nothing new is accepted.")
-        if len(self._service.sockets) >= self._service.max_sockets:
-            raise Overloaded(f"All {self._service.max_sockets} WebSockets are taken.")
-        admit(self.request, self._service.access, route.socket_scope)
-        delegate = self._service.upgrade(self._connection, start_line, self.request, talk)
+        self._service.refuse_when_stopping()
+        self._service.sockets.refuse_more()
+        self._service.admit(self.request, route.socket_scope)
+        delegate = self._service.sockets.upgrade(self._connection, start_line, self.request, begin)
         self.request.is_socket = True
-        self._service.ended(self)  # from here on it counts as a socket
+        self._service.ended(self.request)  # from here on it counts as a socket
         return delegate
 
     # Running.
@@ -157,7 +156,7 @@ class Exchange(HTTPMessageDelegate):
         try:
             reply = await self._answer_or_bury()
         except CubeError as error:
-            reply = self._told(error)
+            reply = self._error_reply(error)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 self._connection.close()
@@ -190,35 +189,39 @@ class Exchange(HTTPMessageDelegate):
                 return reply
         return preflight(self.request, () if self._route is None else self._route.methods)
 
-    def _told(self, error: CubeError) -> Reply:
+    def _error_reply(self, error: CubeError) -> Reply:
         refuse = None if self._route is None else self._route.refuse
         try:
-            return told(error, self.request, refuse)
+            if refuse is not None:
+                return with_owed_headers(refuse(error, self.request), error)
         except Exception as fault:
             return self._fault(fault)
+        return error_reply(error, self.request.id)
 
     def _fault(self, error: Exception) -> Reply:
         request = self.request
         _log.error("request %s: a fault in %s %s", request.id, request.method, request.route, exc_info=error)
-        return refusal(error, request.id)
+        return error_reply(error, request.id)
 
     def _exceed(self, error: TooLarge) -> None:
         """Refuse, or where the operation buries such requests read them to their end first."""
         buries = self._operation is not None and self._operation.bury is not None
         if buries and announced_bytes(self.request.headers) <= LINGER_BYTES:
-            self.release()
+            if self._body is not None:
+                self._body.release()
             self._body, self._excess = None, error
         else:
             self._refuse(error)
 
     def _refuse(self, error: Exception, *, last: bool = False) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""
-        self.release()
+        if self._body is not None:
+            self._body.release()
         self._body = None
         headers = self.request.headers
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).
         waits = headers.get("Expect", "").lower() == "100-continue"
-        reply = self._told(error) if isinstance(error, CubeError) else self._fault(error)
+        reply = self._error_reply(error) if isinstance(error, CubeError) else self._fault(error)
         self._send(reply, last=last or waits or announced_bytes(headers) > LINGER_BYTES)
         if waits:
             self._connection.finish()
@@ -245,14 +248,14 @@ class Exchange(HTTPMessageDelegate):
             written = self._connection.write(head + body)
         self._count(reply.status)
         if written.done():
-            self._service.ended(self)
+            self._end()
             return
         written.add_done_callback(lambda _: self._sent())
-        self._service.unread.hold(self._stream, len(body))
+        self._service.answers.hold(self._stream, len(body))
 
     def _sent(self) -> None:
-        self._service.unread.hold(self._stream, 0)
-        self._service.ended(self)
+        self._service.answers.hold(self._stream, 0)
+        self._end()
 
     def _head(self, reply: Reply, last: bool) -> bytes:
         taken = self._operation or self._route
@@ -279,3 +282,13 @@ def _is_cancelled() -> bool:
     """Tell whether it is the running task itself that was cancelled, not something it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _is_upgrade(request: Request) -> bool:
+    """Tell whether a request asks for a WebSocket."""
+    headers = request.headers
+    return (
+        request.method == "GET"
+        and headers.get("Upgrade", "").lower() == "websocket"
+        and "upgrade" in headers.get("Connection", "").lower()
+    )

@@ -1,4 +1,4 @@
-"""Messages that have come in part, answers that are made or read in part: how much all together may hold.
+"""What bodies, messages and answers may hold together, of all connections.
 
 A WebSocket's frame has to be here as a whole before it can be read, an answer is written as a whole before
 any of it is sent, and stays until its client has read it. Nothing hurries any of them, and ten thousand
@@ -12,6 +12,55 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cube.errors import Overloaded
+from cube.process.threads import Condition
+
+
+class BodyBudget:
+    """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
+
+    As many bytes again may wait for their turn.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.held = 0
+        self._waiting = 0
+        self._limit = limit
+        self._eased = Condition()
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raises `Overloaded` where they do not fit."""
+        if self.held + size > self._limit:
+            raise Overloaded(
+                f"{self.held} bytes of requests are held, and no more than {self._limit} may be; send again"
+                " later."
+            )
+        self.held += size
+
+    async def take_in_turn(self, size: int) -> None:
+        """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
+
+        Raises `Overloaded` where too many bytes wait already.
+        """
+        if self.held and self.held + size > self._limit:
+            await self._turn(size)
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        """Release so many bytes."""
+        self.held -= size
+        self._eased.notify()
+
+    async def _turn(self, size: int) -> None:
+        if self._waiting + size > self._limit:
+            raise Overloaded(
+                f"{self._waiting} bytes of messages wait for their turn, and no more than {self._limit} may;"
+                " send again later."
+            )
+        self._waiting += size
+        try:
+            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
+        finally:
+            self._waiting -= size
 
 
 class Holder(Protocol):
@@ -22,7 +71,7 @@ class Holder(Protocol):
 
 
 class MemoryBudget:
-    """Bounds what is held of what has not ended; ``held``: how many bytes that is now.
+    """Bounds what is held of messages and answers that have not ended; ``held``: how many bytes now.
 
     Where it is over ``limit``, those that hold most are cut, and `on_cut` is told of each connection.
     May be used from any thread.
@@ -66,9 +115,9 @@ class Reservation:
     """
 
     def __init__(
-        self, unfinished: MemoryBudget, dropped: Callable[[], None], refusal: Callable[[int], Overloaded]
+        self, budget: MemoryBudget, dropped: Callable[[], None], refusal: Callable[[int], Overloaded]
     ) -> None:
-        self._unfinished = unfinished
+        self._budget = budget
         self._dropped = dropped
         self._refusal = refusal
         self._is_cut = False
@@ -80,14 +129,14 @@ class Reservation:
         """Hold so many bytes more; raises the refusal once it was cut."""
         self.check()
         self._size += more
-        self._unfinished.hold(self, self._size)
+        self._budget.hold(self, self._size)
         self.check()
 
     def shrink(self, less: int) -> None:
         """Hold so many bytes less."""
         if not self._is_cut:
             self._size -= less
-            self._unfinished.hold(self, self._size)
+            self._budget.hold(self, self._size)
 
     def complete(self) -> None:
         """Be whole: from now on it is not dropped any more. Raises the refusal where it was."""
@@ -105,9 +154,9 @@ class Reservation:
 
     def release(self) -> None:
         """Hold nothing any more."""
-        self._unfinished.hold(self, 0)
+        self._budget.hold(self, 0)
 
     def check(self) -> None:
         """Raise the refusal where it was cut."""
         if self._is_cut:
-            raise self._refusal(self._unfinished.limit)
+            raise self._refusal(self._budget.limit)

@@ -1,4 +1,4 @@
-"""What a handler gets and what it gives back: `Request` and `Reply`."""
+"""What a handler gets: a `Request`, its query, and its body where that is a form."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import parse_qsl
 
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPInputError, parse_body_arguments
 
-from cube import json_text
-from cube.errors import (
-    AccessDenied,
-    CubeError,
-    InvalidQuery,
-    NotFound,
-    Overloaded,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from cube.errors import InvalidQuery, InvalidRequest
 from cube.model.environment import Caller
-from cube.web.content_encoding import ENCODINGS
 
-JSON_TYPE = "application/json"
 MAX_PARAMETERS = 100
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
@@ -98,115 +86,25 @@ class Request:
         return parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to one request; the plumbing adds the headers that every reply has."""
-
-    body: bytes = b"{}"
-    status: int = 200
-    content_type: str = JSON_TYPE
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def json(cls, value: Any, status: int = 200) -> Reply:
-        """Make a reply of a JSON value."""
-        return cls(json_text.encode(value), status)
+def media_type(request: Request) -> str:
+    """Return a body's media type in small letters, without parameters; "" where it has none."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def kind_of(request: Request) -> str:
-    """Return how ``cube_request`` events name a request, as Square's do: by its method, or WebSocket."""
-    return "WebSocket" if request.is_socket else request.method
+def form(request: Request) -> Mapping[str, str]:
+    """Return the fields of a form's body; of a repeated one the last counts, and files are left out.
 
-
-class MethodNotAllowed(CubeError):
-    """The path is there, the method is not; ``allowed`` are those that are."""
-
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"Got the method {method[:20]}; accepted are {', '.join(allowed)}.")
-        self.allowed = allowed
-
-
-class UrlTooLong(CubeError):
-    """The path and the query are over their limit."""
-
-
-class HeadTooLarge(CubeError):
-    """There are more headers than are accepted."""
-
-
-class UnsupportedEncoding(CubeError):
-    """The body's content encoding is not one that can be read."""
-
-
-class UnsupportedTransfer(CubeError):
-    """The body's transfer coding is not one that can be read."""
-
-
-STATUS: tuple[tuple[type[CubeError], int], ...] = (
-    (TooLarge, 413),
-    (NotFound, 404),
-    (MethodNotAllowed, 405),
-    (UnsupportedEncoding, 415),
-    (UnsupportedTransfer, 501),
-    (UrlTooLong, 414),
-    (HeadTooLarge, 431),
-    (Unauthenticated, 401),
-    (AccessDenied, 403),
-    (Overloaded, 503),
-    (Unavailable, 503),
-    (CubeError, 400),
-)
-"""The status of each error: the first line that it is an instance of."""
-
-
-def refusal(error: Exception, request_id: str) -> Reply:
-    """Turn an error into the reply that tells it; one that is not a `CubeError` keeps its reason."""
-    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-    headers = tuple(_extra_headers(error))
-    return Reply(json_text.encode(described(error, request_id)), status, JSON_TYPE, headers)
-
-
-def told(error: CubeError, request: Request, refuse: Callable[[CubeError, Request], Reply] | None) -> Reply:
-    """Turn an error into the reply that `refuse` makes of it; headers that the error owes are added."""
-    if refuse is None:
-        return refusal(error, request.id)
-    reply = refuse(error, request)
-    given = {name.lower() for name, _ in reply.headers}
-    owed = [header for header in _extra_headers(error) if header[0].lower() not in given]
-    return replace(reply, headers=(*reply.headers, *owed))
-
-
-def described(error: BaseException, request_id: str) -> dict[str, Any]:
-    """Return an error as the JSON object of a reply or of a WebSocket message."""
-    if isinstance(error, (Overloaded, Unavailable)):  # a WebSocket has no header to tell it
-        return {
-            "error": error.message,
-            **error.details,
-            "retry_after": error.retry_after_seconds,
-            "request": request_id,
-        }
-    if isinstance(error, CubeError):
-        return {"error": error.message, **error.details, "request": request_id}
-    return {"error": "The server met a fault; its log says more.", "request": request_id}
-
-
-def _extra_headers(error: Exception) -> list[tuple[str, str]]:
-    match error:
-        case Overloaded() | Unavailable():
-            return [("Retry-After", str(max(1, error.retry_after_seconds)))]
-        case Unauthenticated():
-            return [("WWW-Authenticate", "Bearer")]
-        case MethodNotAllowed():
-            return [("Allow", ", ".join(error.allowed))]
-        case UnsupportedEncoding():
-            return [
-                (
-                    "Accept-Encoding",
-                    ", ".join(dict.fromkeys(encoding.name for encoding in ENCODINGS.values())),
-                )
-            ]
-        case _:
-            return []
+    Raises `InvalidRequest` for a body that is not a form, or not in UTF-8.
+    """
+    fields: dict[str, list[bytes]] = {}
+    kind, semicolon, parameters = request.headers.get("Content-Type", "").partition(";")
+    try:
+        parse_body_arguments(f"{kind.strip().lower()}{semicolon}{parameters}", request.body, fields, {})
+        return {name: values[-1].decode() for name, values in fields.items()}
+    except HTTPInputError as error:
+        raise InvalidRequest(f"The form cannot be read: {error}.") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest("Got a form that is not UTF-8.") from None
 
 
 def _id_maker() -> Callable[[], str]:

@@ -7,13 +7,13 @@ from typing import Final
 
 from cube.model.event import Event, make_id
 from cube.web.access import Authenticator
-from cube.web.request import Request, kind_of
+from cube.web.request import Request
 
 REQUEST: Final = "cube_request"
 
 
 class RequestEvents:
-    """Makes an event ``{ip, path, method}`` of each request that it is told of.
+    """Makes an event ``{ip, path, method}`` of each request that it is told of, as Square's Cube named them.
 
     ``path`` has the parts of a dialect's path in braces, for they may be keys; ``ip`` is left out where
     the sender asks to stay anonymous. ``store`` takes each with the name of its environment: that of the
@@ -38,5 +38,5 @@ class RequestEvents:
         if environment is None:
             return
         ip = {} if self._is_anonymous(request) else {"ip": request.remote}
-        data = {**ip, "path": request.route, "method": kind_of(request)}
+        data = {**ip, "path": request.route, "method": "WebSocket" if request.is_socket else request.method}
         self._store(environment.name, Event(REQUEST, self._clock(), make_id(), data))

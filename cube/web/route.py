@@ -1,17 +1,24 @@
-"""Routes as data: what the service answers, and what ``/openapi.json`` says about it."""
+"""Routes as data: what the service answers, what ``/openapi.json`` says of it, and which a path is of."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
-from cube.errors import CubeError, TooLarge
+from cube.errors import CubeError, InvalidSettings, TooLarge
 from cube.model.environment import Scope
-from cube.web.request import Reply, Request
+from cube.web.reply import Reply
+from cube.web.request import Request
 from cube.web.websocket import SessionFactory
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
+
+_CAPTURE = re.compile(r"\{([a-z_]+)\}")
+_SLASHES = re.compile("/{2,}")
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Operation:
 class Route:
     """One path with its operations by method (in capitals), and its WebSocket.
 
-    A part of ``path`` in braces matches one part of a request's path (see `cube.web.routing`).
+    A part of ``path`` in braces matches one part of a request's path (see `RouteTable`).
     HEAD and OPTIONS are not listed: the service answers them wherever they make sense. ``options``:
     answers an OPTIONS that is not a CORS preflight, or gives None. ``refuse``: makes the replies that tell
     errors, where they have another form than the native one. ``foreign``: the protocol is not ours, so
@@ -86,3 +93,60 @@ class Route:
         read = ("GET", "HEAD") if "GET" in self.operations else ()
         written = tuple(method for method in self.operations if method != "GET")
         return (*read, *written, "OPTIONS")
+
+
+class RouteTable:
+    """Routes by path; those without braces come first, whatever their order.
+
+    ``{name}`` matches one part of a path, at least one character and no slash. A slash too many or too
+    few, as addresses put together by hand have them (``//a``, ``/a/``), reaches the same route; nothing
+    is redirected. Raises `InvalidSettings` where two routes have one path: some paths come from the
+    settings.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, Route] = {}
+        self._plain: dict[str, Route] = {}
+        self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        paths: set[str] = set()
+        for route in routes:
+            if route.path in paths:
+                raise InvalidSettings(f"Got the path {route.path} for two things; accepted is one.")
+            paths.add(route.path)
+            if captures(route.path):
+                self._patterns.append((_pattern(_plain(route.path)), route))
+            else:
+                self._exact[route.path] = route
+                self._plain.setdefault(_plain(route.path), route)
+
+    def find(self, path: str) -> tuple[Route | None, Mapping[str, str]]:
+        """Return the route of a path, and the parts that its braces matched, percent-decoded."""
+        route = self._exact.get(path)
+        if route is not None:
+            return route, _NOTHING
+        path = _plain(path)
+        route = self._plain.get(path)
+        if route is not None:
+            return route, _NOTHING
+        for pattern, route in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return route, {name: unquote(text) for name, text in found.groupdict().items()}
+        return None, _NOTHING
+
+
+def captures(path: str) -> list[str]:
+    """Return the names in braces of a route's path, in order."""
+    return _CAPTURE.findall(path)
+
+
+def _plain(path: str) -> str:
+    """Return a path with single slashes, and none at its end."""
+    return _SLASHES.sub("/", path).rstrip("/") or "/"
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = _CAPTURE.split(path)  # text and names in turn
+    return re.compile(
+        "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+    )

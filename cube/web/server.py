@@ -1,4 +1,4 @@
-"""Serving: who gets in, and how a server leaves its port without losing anybody."""
+"""Serving: who gets in, what becomes of each connection, and leaving the port without losing anybody."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import errno
 import logging
 import socket
 import ssl
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 
+from cube.errors import CubeError, InvalidSettings
 from cube.process.event_loop import LoopLagProbe, MemoryTrimmer, open_files
 from cube.process.listening import (
     BACKLOG,
@@ -21,9 +26,14 @@ from cube.process.listening import (
     is_shared,
     open_listening,
 )
-from cube.web.connection import SecureStream, Stream
-from cube.web.reaper import Patience, Watch
+from cube.settings import DaemonSettings, HttpSettings
+from cube.web.connection import ConnectionReaper, Phase, SecureStream, Stream
+from cube.web.handler import Exchange
+from cube.web.http1 import parse_head, read_chunks
+from cube.web.reply import error_reply, last_reply
+from cube.web.request import make_request_id
 from cube.web.service import Service
+from cube.web.tornado_private import read_with
 
 OTHER_FILES = 64
 """Files of the process that are not connections of clients."""
@@ -55,14 +65,17 @@ class Server:
     ) -> None:
         self.service = service
         self._tls = tls
-        self._http = HTTPServer(service, max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes)
-        self._http.conn_params.header_timeout = None  # see `cube.web.reaper`
+        self._http = HTTPServer(
+            _Requests(service), max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes
+        )
+        self._http.conn_params.header_timeout = None  # see `ConnectionReaper`
         self._listening = open_listening(host, port, reuse_port=reuse_port)
         self.port: int = self._listening.getsockname()[1]
         self.address = address(host, self.port)
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
         self._loop = asyncio.get_running_loop()
-        self._watch = Watch(_patience(service), service.telemetry.watch(lambda: len(self._watch)))
+        on_cut = service.telemetry.watch(lambda: len(self._reaper))
+        self._reaper = ConnectionReaper(_bounded(service.http), on_cut)
         self._lag_probe = LoopLagProbe(service.telemetry.lag.observe)
         self._trimmer = MemoryTrimmer()
         self._loop.add_reader(self._listening, self._accept)
@@ -74,7 +87,7 @@ class Server:
         """
         deadline = self._loop.time() + seconds
         await self._leave(seconds)
-        self._watch.stopping = True
+        self._reaper.stopping = True
         try:
             async with asyncio.timeout_at(deadline):
                 await self.service.finish()
@@ -84,8 +97,8 @@ class Server:
         finally:
             self._lag_probe.stop()
             self._trimmer.stop()
-            self._watch.stop()
-            self._watch.cut_all()
+            self._reaper.stop()
+            self._reaper.cut_all()
             await self._http.close_all_connections()
         return True
 
@@ -128,7 +141,7 @@ class Server:
 
     def _take(self, connection: socket.socket, at: Any) -> None:
         """Serve a new connection."""
-        if self._watch.is_full:
+        if self._reaper.is_full:
             self.service.telemetry.turned_away.inc()
             _turn_away(connection, plain=self._tls is None)
             return
@@ -142,8 +155,8 @@ class Server:
             if error.errno not in (errno.ENOTCONN, errno.EINVAL, errno.ECONNABORTED, ssl.SSL_ERROR_EOF):
                 _log.debug("a connection could not be secured: %s", error)
             return
-        stream.unfinished = self.service.unfinished
-        self._watch.add(stream)
+        stream.budget = self.service.incoming
+        self._reaper.add(stream)
         self._http.handle_stream(stream, at)
 
     def _stream(self, connection: socket.socket) -> Stream:
@@ -155,12 +168,59 @@ class Server:
         return SecureStream(secured, max_buffer_size=held)
 
 
-def _patience(service: Service) -> Patience:
-    http = service.http
+class _Requests(HTTPServerConnectionDelegate):
+    """Begins each request of each connection."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Begin with the next request of a connection; Tornado calls it."""
+        connection = cast("HTTP1Connection", request_conn)
+        stream = cast("Stream", connection.stream)
+        parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
+        read_with(connection, parse, read_chunks)
+        stream.turn += 1
+        stream.enter(Phase.HEAD)
+        return Exchange(self._service, connection, stream)
+
+    def on_close(self, server_conn: object) -> None:
+        """Note that a connection is gone; its exchange has been told."""
+
+    def _refuse_head(self, stream: Stream, error: CubeError) -> None:
+        """Reply to a head that cannot be read: where the next request begins is not known."""
+        request_id = make_request_id()
+        reply = error_reply(error, request_id)
+        stream.say_last(last_reply(reply, request_id))
+        stream.close()
+        self._service.telemetry.answered("", "", reply.status, 0.0)
+        # Not what is wrong: it may quote a key.
+        _log.debug("a head was answered with %d", reply.status, extra={"request": request_id})
+
+
+def tls_context(settings: DaemonSettings) -> ssl.SSLContext | None:
+    """Return the TLS of a daemon; None where it speaks plain HTTP. Raises `InvalidSettings`."""
+    if not settings.tls_certificate:
+        if settings.tls_key:
+            raise InvalidSettings("Got tls_key without tls_certificate; accepted are both, or neither.")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSettings(
+            f"The certificate {settings.tls_certificate} cannot be used with its key: {error}."
+        ) from None
+    return context
+
+
+def _bounded(http: HttpSettings) -> HttpSettings:
+    """Return the bounds of connections: no more than the process may open."""
     connections = max(1, min(http.connections, open_files() - OTHER_FILES))
     if connections < http.connections:
         _log.info("%d connections are accepted, as the process may open no more files", connections)
-    return Patience(http.head_seconds, http.stall_seconds, http.idle_seconds, connections)
+    return replace(http, connections=connections)
 
 
 def _turn_away(connection: socket.socket, *, plain: bool) -> None:

@@ -1,17 +1,19 @@
-"""The routes that every daemon has: health, readiness, figures, and the description of all routes."""
+"""The routes that every daemon has: health, readiness, metrics, and the description of all routes."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from cube.errors import CubeError
 from cube.web.access import KEY_PARAMETER
 from cube.web.metrics import Telemetry
-from cube.web.readiness import Readiness
-from cube.web.request import Reply, Request
-from cube.web.route import Operation, Parameter, Route
-from cube.web.routing import captures
+from cube.web.reply import Reply
+from cube.web.request import Request
+from cube.web.route import Operation, Parameter, Route, captures
 
 _ERROR_SCHEMA = {
     "type": "object",
@@ -48,6 +50,7 @@ _ACCESS_REFUSALS = {
 }
 _FOREIGN = {"default": {"description": "What clients of the protocol expect.", "content": {"*/*": {}}}}
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
+_log = logging.getLogger(__name__)
 
 
 def with_standard_routes(
@@ -61,24 +64,59 @@ def with_standard_routes(
     async def healthz(_request: Request) -> Reply:
         return Reply()
 
-    readiness = Readiness(ready)
-
-    async def readyz(_request: Request) -> Reply:
-        await readiness.check()
-        return Reply()
-
     async def openapi(_request: Request) -> Reply:
         return description
 
     table = (
         *routes,
         _get("/healthz", healthz, "Whether the process lives."),
-        _get("/readyz", readyz, "Whether the daemon can do its work: 503 if not."),
+        _get("/readyz", Readiness(ready).answer, "Whether the daemon can do its work: 503 if not."),
         _get("/metrics", telemetry.expose, "Figures in Prometheus format.", "text/plain"),
         _get("/openapi.json", openapi, "This description."),
     )
     description = Reply.json(describe(title, table))
     return table
+
+
+class Readiness:
+    """Looks whether a daemon can do its work, one look at a time: it may cost a write, and anybody may ask.
+
+    ``look`` returns if the daemon can do its work, and raises `Unavailable` or `Overloaded` if not. Who
+    asks while it looks gets what that look finds.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+        self._look = look
+        self._looking: asyncio.Task[CubeError | None] | None = None
+        self._told = ""
+
+    async def answer(self, _request: Request) -> Reply:
+        """Answer ``GET /readyz``; raises the error that says why the daemon cannot do its work."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._find())
+        error = await asyncio.shield(self._looking)
+        if error is not None:
+            raise error
+        return Reply()
+
+    async def _find(self) -> CubeError | None:
+        try:
+            await self._look()
+        except CubeError as error:
+            self._log_change(error.message)
+            return error
+        finally:
+            self._looking = None
+        self._log_change("")
+        return None
+
+    def _log_change(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            if reason:
+                _log.warning("not ready: %s", reason)
+            else:
+                _log.info("ready again")
 
 
 def describe(title: str, routes: Sequence[Route]) -> dict[str, Any]:

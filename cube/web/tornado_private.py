@@ -1,132 +1,105 @@
-"""Reading requests where Tornado's own reading does not do: heads, and bodies in chunks.
+"""All contact with Tornado's private parts: it has no public place for any of this.
 
-It has no public place for either: `read_our_way` puts our functions into each connection.
-`tests.integration.test_web_wire` shows that it holds.
+`tests.integration.test_web_wire` fails where a new Tornado moves them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Callable
+from asyncio import Future
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, TypeAlias
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPMessageDelegate
-from tornado.iostream import StreamClosedError
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.websocket import WebSocketProtocol13
 
-from cube.errors import CubeError, InvalidRequest
-from cube.web.connection import Stream
-from cube.web.http1 import checked, malformed
-from cube.web.lenient import put_right
+Head: TypeAlias = tuple[str, HTTPHeaders]
+"""The line of a request, and its headers."""
 
-PART_BYTES = 64 * 1024
-"""A body is handed over in parts of this size at most."""
+PROTOCOL_ERROR = 1002
+NOT_UTF8 = 1007
 
-LINE_BYTES = 4096
-"""The line before a chunk, or of a trailer, with all that is ignored in it."""
-
-IGNORED_BYTES = 64 * 1024
-"""The extensions and trailers of one body together."""
-
-_CHUNK_COST = 2048  # bytes whose reading takes about as long as the frame of a chunk
-_YIELD_BYTES = 512 * 1024
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
-_TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00\r\n]*")
+_MASKED = 0x80
+_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
 
 
-class Reader(Protocol):
-    """What takes the parts of a body, beside what Tornado asks of it."""
+def read_with(
+    connection: HTTP1Connection,
+    parse_head: Callable[[Callable[[bytes], Head], bytes], Head],
+    read_chunks: Callable[[HTTP1Connection, HTTPMessageDelegate], Coroutine[Any, Any, None]],
+) -> None:
+    """Have a connection read its next request with other functions than its own.
 
-    def broken(self, error: InvalidRequest) -> None:
-        """The body cannot be read on."""
-
-
-def read_our_way(connection: HTTP1Connection, *, lenient: bool, refused: Callable[[CubeError], None]) -> None:
-    """Have a connection read its next request with the functions of this module.
-
-    ``lenient``: see `cube.web.lenient`. ``refused`` sends the reply to a head that cannot be read.
+    ``parse_head`` takes Tornado's own parser and the bytes of a head; ``read_chunks`` reads a chunked body.
     """
-    parse = partial(_parse, connection._parse_headers, lenient, refused)  # noqa: SLF001 - see above
-    connection._parse_headers = parse  # type: ignore[method-assign]  # noqa: SLF001 - see above
-    connection._read_chunked_body = partial(_read_chunks, connection)  # type: ignore[method-assign]  # noqa: SLF001 - see above
+    connection._parse_headers = partial(parse_head, connection._parse_headers)  # type: ignore[method-assign]  # see above
+    connection._read_chunked_body = partial(read_chunks, connection)  # type: ignore[method-assign]  # see above
 
 
-def _parse(
-    parse: Callable[[bytes], tuple[str, HTTPHeaders]],
-    lenient: bool,
-    refused: Callable[[CubeError], None],
-    head: bytes,
-) -> tuple[str, HTTPHeaders]:
-    try:
-        line, headers = parse(put_right(head) if lenient else head)
-        return checked(line, headers), headers
-    except HTTPInputError as error:
-        refused(malformed(error))
-    except CubeError as error:
-        refused(error)
-    raise StreamClosedError
+async def deliver(connection: HTTP1Connection, delegate: HTTPMessageDelegate, part: bytes) -> None:
+    """Hand a part of a body on, bounded and timed as Tornado's own reading does."""
+    await connection._deliver_body(delegate, part)
 
 
-async def _read_chunks(connection: HTTP1Connection, delegate: HTTPMessageDelegate) -> None:
-    try:
-        await _Chunks(connection, delegate).read()
-    except InvalidRequest as error:
-        cast("Reader", delegate).broken(error)
+class BufferedStream(IOStream):
+    """A stream whose read buffer can be looked at and emptied."""
+
+    def unread(self, size: int) -> bytes:
+        """Return so many bytes at most of what was read and not used."""
+        return bytes(self._read_buffer[:size])
+
+    def forget(self) -> None:
+        """Release what was read of a message that will not end: the garbage collector comes seldom."""
+        self._read_buffer.clear()
+        self._read_buffer_size = 0
 
 
-class _Chunks:
-    """The chunks of one body; extensions and trailers are read, and ignored."""
+class Frames(WebSocketProtocol13):
+    """The frames of a WebSocket as RFC 6455 has servers read them; Tornado is more lenient, and copies more.
 
-    def __init__(self, connection: HTTP1Connection, delegate: HTTPMessageDelegate) -> None:
-        self._deliver = partial(connection._deliver_body, delegate)  # noqa: SLF001 - see above
-        self._stream = cast("Stream", connection.stream)
-        self._ignored = 0
-        self._work = 0
+    A client's have to be masked (section 5.1), and a failure has its code. A text is handed on as its
+    UTF-8: as a string and its encoding once more it would be held three times.
+    """
 
-    async def read(self) -> None:
-        """Read to the end of the trailers; raises `InvalidRequest`."""
-        while size := await self._size():
-            await self._chunk(size)
-            if await self._stream.read_bytes(2) != b"\r\n":
-                raise InvalidRequest("A chunk of the body is longer than it says.")
-        while line := await self._line():
-            self._ignore(len(line))
-            if not _TRAILER.fullmatch(line):
-                raise InvalidRequest("A trailer of the body is not a header.")
+    _awaits_head = False
+    _is_receiving = False
 
-    async def _size(self) -> int:
-        line = await self._line()
-        size, semicolon, extension = line.partition(b";")
-        size = size.rstrip(b" \t") if semicolon else size
-        if not _SIZE.fullmatch(size):
-            raise InvalidRequest("The size of a chunk is not a hexadecimal number.")
-        self._ignore(len(extension))
-        await self._worked(_CHUNK_COST)
-        return int(size, 16)
+    async def _receive_frame(self) -> None:
+        self._awaits_head = self._is_receiving = True
+        await super()._receive_frame()
+        self._is_receiving = False
 
-    async def _chunk(self, size: int) -> None:
-        while size:
-            part = await self._stream.read_bytes(min(size, PART_BYTES), partial=True)
-            size -= len(part)
-            await self._deliver(part)
-            await self._worked(len(part))
+    async def _read_bytes(self, n: int) -> bytes:
+        content = await super()._read_bytes(n)
+        if self._awaits_head:
+            self._awaits_head = False
+            if not content[1] & _MASKED:
+                self.close(PROTOCOL_ERROR, "a client's frames must be masked")
+                raise StreamClosedError
+        return content
 
-    async def _line(self) -> bytes:
-        line = (await self._stream.read_until(b"\r\n", max_bytes=LINE_BYTES))[:-2]
-        if b"\r" in line or b"\n" in line:  # a proxy may have taken it for the end of the line
-            raise InvalidRequest("A line between the chunks of the body has half a line end in it.")
-        return line
+    def _abort(self) -> None:
+        if self._is_receiving and not self.server_terminated and not self.stream.closed():
+            self.close(PROTOCOL_ERROR)
+        super()._abort()
 
-    def _ignore(self, size: int) -> None:
-        self._ignored += size
-        if self._ignored > IGNORED_BYTES:
-            raise InvalidRequest(f"The extensions and trailers of the body are over {IGNORED_BYTES} bytes.")
+    def _handle_message(self, opcode: int, data: bytes) -> Future[None] | None:
+        self._is_receiving = opcode not in (_TEXT, _BINARY)  # from here on a fault is ours
+        if opcode == _TEXT and not self.client_terminated:
+            self._message_bytes_in += len(data)
+            return self._run_callback(self.handler.on_message, data) if self._is_text(data) else None
+        if opcode == _CLOSE and not self._is_text(data[2:]):
+            return None
+        return super()._handle_message(opcode, data)
 
-    async def _worked(self, size: int) -> None:
-        """Let others have their turn now and then: what has arrived is read without waiting."""
-        self._work += size
-        if self._work >= _YIELD_BYTES:
-            self._work = 0
-            await asyncio.sleep(0)
+    def _is_text(self, data: bytes) -> bool:
+        """Tell whether bytes are UTF-8; fail the connection where they are not."""
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            self.close(NOT_UTF8, "the text is not UTF-8")
+            self._abort()
+            return False
+        return True

@@ -1,4 +1,4 @@
-"""WebSockets: what a daemon says on one (`Session`), and the plumbing under it (`Socket`).
+"""WebSockets: what a daemon says on one (`Session`), and the plumbing under it (`Socket`, `Sockets`).
 
 A bad message is answered and the socket lives on. A message is handled before the next one is read,
 so a session that waits slows its client down. Only what RFC 6455 calls a failed connection
@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest, RequestStartLine
+from tornado.web import Application
 from tornado.websocket import (
     WebSocketClosedError,
     WebSocketHandler,
@@ -24,13 +26,13 @@ from tornado.websocket import (
 )
 
 from cube import json_text
-from cube.errors import CubeError, Overloaded, TooLarge
+from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
-from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
-from cube.web.memory_budget import MemoryBudget
-from cube.web.request import Request, described
-from cube.web.websocket_frames import Frames
+from cube.web.memory_budget import BodyBudget, MemoryBudget
+from cube.web.reply import error_body
+from cube.web.request import Request
+from cube.web.tornado_private import Frames
 
 PING_SECONDS = 30.0
 """How often an idle client is pinged, so that one that vanished is noticed."""
@@ -48,26 +50,6 @@ TRY_AGAIN_LATER = 1013
 _log = logging.getLogger(__name__)
 
 
-class Connection(Protocol):
-    """The way back to one client."""
-
-    @property
-    def request(self) -> Request:
-        """The request that opened the socket."""
-
-    async def send(self, value: Any) -> None:
-        """Send one JSON value; returns when it is on its way, so a slow reader slows its writer.
-
-        Does nothing once the socket is closed.
-        """
-
-    async def fail(self, error: BaseException, **details: Any) -> None:
-        """Send an error with `details` beside it; one that is not a `CubeError` is logged as a fault."""
-
-    def holding(self, size: int) -> AbstractContextManager[None]:
-        """Count so many bytes as held for the client to read; who holds most may be cut for it."""
-
-
 class Session(Protocol):
     """What a daemon does with the messages of one socket."""
 
@@ -81,36 +63,125 @@ class Session(Protocol):
         """The process stops: finish (and answer) what was accepted, begin nothing new."""
 
 
+class Connection:
+    """The way back to the client of one socket; ``request`` opened it."""
+
+    __slots__ = ("_held", "_socket", "request")
+
+    def __init__(self, socket: Socket, request: Request) -> None:
+        self.request = request
+        self._socket = socket
+        self._held = 0
+
+    async def send(self, value: Any) -> None:
+        """Send one JSON value; returns when it is on its way, so a slow reader slows its writer.
+
+        Does nothing once the socket is closed.
+        """
+        try:
+            await self._socket.write_message(json_text.encode(value))
+        except WebSocketClosedError:
+            _log.debug("request %s: the client left before an answer", self.request.id)
+
+    async def fail(self, error: BaseException, **details: Any) -> None:
+        """Send an error with `details` beside it; one that is not a `CubeError` is logged as a fault."""
+        if not isinstance(error, CubeError):
+            _log.error("request %s: a fault on %s", self.request.id, self.request.path, exc_info=error)
+        await self.send({**error_body(error, self.request.id), **details})
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count so many bytes as held for the client to read; who holds most may be cut for it."""
+        self._hold(size)
+        try:
+            yield
+        finally:
+            self._hold(-size)
+
+    def _hold(self, more: int) -> None:
+        self._held += more
+        self._socket.sockets.answers.hold(self._socket.stream, self._held)
+
+
 SessionFactory: TypeAlias = Callable[[Connection], Session]
 """Begins the session of a socket that has just opened."""
 
 
-class Host(Protocol):
-    """What a socket needs of the service that it belongs to."""
+class Sockets:
+    """The WebSockets of a server.
 
-    max_body_bytes: int
-    bodies: BodyBudget
-    unread: MemoryBudget
-    sockets: set[Socket]
+    ``most``: so many may be open. ``message_bytes`` bounds a message, ``bodies`` what all messages hold while
+    they are handled, and ``answers`` what waits for clients to read it.
+    """
+
+    def __init__(self, *, most: int, message_bytes: int, bodies: BodyBudget, answers: MemoryBudget) -> None:
+        self.message_bytes = message_bytes
+        self.bodies = bodies
+        self.answers = answers
+        self.open: set[Socket] = set()
+        self._most = most
+        self._application = Application(
+            websocket_ping_interval=PING_SECONDS,
+            # A client that we slow down cannot have its pongs read meanwhile.
+            websocket_ping_timeout=0,
+            websocket_max_message_size=2 * message_bytes,
+            log_function=lambda handler: None,
+        )
+
+    def refuse_more(self) -> None:
+        """Raise `Overloaded` where no further socket may be open."""
+        if len(self.open) >= self._most:
+            raise Overloaded(f"All {self._most} WebSockets are taken.")
+
+    def upgrade(
+        self,
+        connection: HTTP1Connection,
+        start_line: RequestStartLine,
+        request: Request,
+        begin: SessionFactory,
+    ) -> HTTPMessageDelegate:
+        """Turn a request into a WebSocket; raises `InvalidRequest` for a handshake that is not valid."""
+        if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
+            raise InvalidRequest("The WebSocket handshake is wrong; accepted is RFC 6455, version 13.")
+        return self._application.get_handler_delegate(
+            HTTPServerRequest(connection=connection, start_line=start_line, headers=request.headers),
+            Socket,
+            {"sockets": self, "opening": request, "begin": begin},
+        )
+
+    async def finish(self) -> None:
+        """Finish every session, all at once, and close the sockets."""
+        results = await asyncio.gather(
+            *(socket.finish_session() for socket in list(self.open)), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, Exception):
+                _log.error("a session could not be finished", exc_info=result)
+        farewells = asyncio.gather(*(socket.gone.wait() for socket in list(self.open)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await farewells
+        for socket in list(self.open):
+            socket.stream.close()  # without waiting for the client
 
 
 class Socket(WebSocketHandler):
-    """One WebSocket of a `Host`."""
+    """One WebSocket of `Sockets`."""
 
-    def initialize(self, host: Host, opening: Request, talk: SessionFactory) -> None:
+    def initialize(self, sockets: Sockets, opening: Request, begin: SessionFactory) -> None:
         """Take the collaborators; the socket is not open yet."""
-        self.host = host
+        self.sockets = sockets
         self.opening = opening
-        self.talk = talk
-        self.session: Session = _SILENCE
         self.gone = asyncio.Event()
-        self._held = 0
-        self._stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
+        self.stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
+        self._begin = begin
+        self._session: Session = _SILENCE
+        self._connection = Connection(self, opening)
         self.clear_header("Content-Type")
         self.set_header("X-Request-Id", opening.id)
 
     def check_origin(self, origin: str) -> bool:
-        """Accept: the service has asked `Access` before it came here."""
+        """Accept: `Authenticator` was asked before it came here."""
         return True
 
     def get_websocket_protocol(self) -> WebSocketProtocol | None:
@@ -121,31 +192,42 @@ class Socket(WebSocketHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Begin the session."""
         self.set_nodelay(True)
-        self._stream.enter(Phase.SOCKET)
+        self.stream.enter(Phase.SOCKET)
         request_id.set(self.opening.id)
-        self.host.sockets.add(self)
-        self.session = self.talk(_Link(self))
+        self.sockets.open.add(self)
+        self._session = self._begin(self._connection)
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand a message over; whatever comes of it, the socket lives on."""
         content = cast("bytes", message)  # see `Frames`
-        self._stream.enter(Phase.TALK)
+        self.stream.enter(Phase.HANDLING)
         try:
-            if len(content) > self.host.max_body_bytes:
-                raise TooLarge(f"The message is over {self.host.max_body_bytes} bytes, which is the limit.")
+            if len(content) > self.sockets.message_bytes:
+                raise TooLarge(f"The message is over {self.sockets.message_bytes} bytes, which is the limit.")
             await self._receive(content)
         except Exception as error:
-            await self.fail(error)
+            await self._connection.fail(error)
         finally:
-            self._stream.enter(Phase.SOCKET)
+            self.stream.enter(Phase.SOCKET)
+
+    async def _receive(self, content: bytes) -> None:
+        bodies = self.sockets.bodies
+        try:
+            await bodies.take_in_turn(len(content))
+        except Overloaded as error:
+            await self._connection.fail(error)  # whatever token or id it has: it is not read
+            self.close(TRY_AGAIN_LATER, "too many messages wait")
+            return
+        try:
+            await self._session.receive(content)
+        finally:
+            bodies.give_back(len(content))
 
     def on_ping(self, data: bytes) -> None:
         """Note that it is not part of a message, though it may come amid one."""
-        self._stream.control += CONTROL_BYTES + len(data)
+        self.stream.control += CONTROL_BYTES + len(data)
 
-    def on_pong(self, data: bytes) -> None:
-        """Do as for a ping."""
-        self._stream.control += CONTROL_BYTES + len(data)
+    on_pong = on_ping
 
     def log_exception(
         self,
@@ -156,67 +238,24 @@ class Socket(WebSocketHandler):
         """Log a fault outside of messages; Tornado would show the whole request, its query included."""
         _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
 
-    async def _receive(self, content: bytes) -> None:
-        bodies = self.host.bodies
-        try:
-            await bodies.take_in_turn(len(content))
-        except Overloaded as error:
-            await self.fail(error)  # whatever token or id it has: it is not read
-            self.close(TRY_AGAIN_LATER, "too many messages wait")
-            return
-        try:
-            await self.session.receive(content)
-        finally:
-            bodies.give_back(len(content))
-
     def on_close(self) -> None:
         """End the session."""
-        self.host.sockets.discard(self)
+        self.sockets.open.discard(self)
         self.gone.set()
-        self.session.closed()
-        if self._stream.phase is Phase.SOCKET:  # else messages may still be in it that came as a whole
-            self._stream.forget()
-
-    async def send(self, value: Any) -> None:
-        """Send one JSON value; see `Connection.send`."""
-        try:
-            await self.write_message(json_text.encode(value))
-        except WebSocketClosedError:
-            _log.debug("request %s: the client left before an answer", self.opening.id)
-
-    async def fail(self, error: BaseException, **details: Any) -> None:
-        """Send an error; see `Connection.fail`."""
-        if not isinstance(error, CubeError):
-            _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
-        await self.send({**described(error, self.opening.id), **details})
-
-    @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Count bytes as held; see `Connection.holding`."""
-        self._hold(size)
-        try:
-            yield
-        finally:
-            self._hold(-size)
-
-    def _hold(self, more: int) -> None:
-        self._held += more
-        self.host.unread.hold(self._stream, self._held)
+        self._session.closed()
+        if self.stream.phase is Phase.SOCKET:  # else messages may still be in it that came as a whole
+            self.stream.forget()
 
     def revoke(self) -> None:
         """End the socket of a caller who may not call any more; what it still sends is not heard."""
-        self.session.closed()
-        self.session = _SILENCE
+        self._session.closed()
+        self._session = _SILENCE
         self.close(POLICY_VIOLATION, "the key was revoked")
-
-    def abort(self) -> None:
-        """Close without waiting for the client."""
-        self._stream.close()
 
     async def finish_session(self) -> None:
         """Finish what was accepted, then say goodbye."""
         try:
-            await self.session.finish()
+            await self._session.finish()
         finally:
             self.close(GOING_AWAY, "the server stops")
 
@@ -235,41 +274,3 @@ class _Silence:
 
 
 _SILENCE = _Silence()
-
-
-class _Link:
-    """A socket as its session sees it."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
-
-    @property
-    def request(self) -> Request:
-        return self._socket.opening
-
-    async def send(self, value: Any) -> None:
-        await self._socket.send(value)
-
-    async def fail(self, error: BaseException, **details: Any) -> None:
-        await self._socket.fail(error, **details)
-
-    def holding(self, size: int) -> AbstractContextManager[None]:
-        return self._socket.holding(size)
-
-
-async def finish_all(sockets: set[Socket]) -> None:
-    """Finish every session, all at once, and close the sockets."""
-    results = await asyncio.gather(
-        *(socket.finish_session() for socket in list(sockets)), return_exceptions=True
-    )
-    for result in results:
-        if isinstance(result, Exception):
-            _log.error("a session could not be finished", exc_info=result)
-    farewells = asyncio.gather(*(socket.gone.wait() for socket in list(sockets)))
-    with suppress(TimeoutError):
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await farewells
-    for socket in list(sockets):
-        socket.abort()

@@ -14,10 +14,12 @@ import requests
 from google.rpc.status_pb2 import Status
 
 from cube.client import Evaluator
-from cube.web.zstd_frame import zstd
+from cube.web.content_encoding import zstd_library
 from tests.daemon import daemon
 from tests.foreign_client import Running, front, run_node, run_python, running, running_with
 from tests.mongo_server import MongoServer
+
+zstd = zstd_library()
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}

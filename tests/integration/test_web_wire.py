@@ -23,8 +23,8 @@ from cube.web import (
     Service,
     Telemetry,
 )
-from cube.web.cross_site import Hosts
-from cube.web.tornado_private import IGNORED_BYTES, LINE_BYTES
+from cube.web.access import Hosts
+from cube.web.http1 import IGNORED_BYTES, LINE_BYTES
 from tests.web_client import HANDSHAKE, Answer, connection
 
 LIMIT = 200_000

@@ -16,7 +16,7 @@ from collector.protocols.snowplow.mapping import KINDS
 from collector.protocols.snowplow.parameters import PARAMETERS
 from cube.errors import InvalidEvent
 from cube.model.event import ABSENT, Event
-from cube.web.lenient import put_right
+from cube.web.http1 import put_right
 from tests.dialect_request import NOW
 from tests.unit.snowplow_requests import draft_of, packed, posted, request, shown, translated, unstruct
 

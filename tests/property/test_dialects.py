@@ -32,7 +32,7 @@ from cube.model.environment import Caller, Environment
 from cube.model.horizon import Horizon
 from cube.settings import DialectSettings
 from cube.web import Reply, Request
-from cube.web.routing import captures
+from cube.web.route import captures
 
 NOW = 1_700_000_000_000
 CALLER = Caller(Environment("default", "test"))

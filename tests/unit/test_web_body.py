@@ -13,8 +13,10 @@ from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyBudget
-from cube.web.request import UnsupportedEncoding
-from cube.web.zstd_frame import zstd
+from cube.web.content_encoding import zstd_library
+from cube.web.reply import UnsupportedEncoding
+
+zstd = zstd_library()
 
 LIMIT = 1_000
 

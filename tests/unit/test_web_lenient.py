@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cube.web.lenient import put_right
+from cube.web.http1 import put_right
 
 START = b"POST /tp2 HTTP/1.1\r\n"
 END = b"Content-Length: 2\r\n\r\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cube.model.environment import Scope
-from cube.web.cross_site import Hosts, is_loopback_page, is_own_page, silent_page
+from cube.web.access import Hosts, is_loopback_page, is_own_page, silent_page
 
 
 @pytest.mark.parametrize(

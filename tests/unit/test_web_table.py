@@ -6,7 +6,7 @@ import pytest
 
 from cube.errors import InvalidSettings
 from cube.web import Route
-from cube.web.routing import RouteTable, captures
+from cube.web.route import RouteTable, captures
 
 TABLE = RouteTable(
     Route(path) for path in ("/collect/{event_type}/{source_id}", "/collect/{name}", "/collect/all", "/a/")

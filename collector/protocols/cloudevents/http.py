@@ -29,8 +29,8 @@ from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
-from cube.web.form import media_type
-from cube.web.request import refusal
+from cube.web.reply import error_reply
+from cube.web.request import media_type
 
 NAME: Final = "cloudevents"
 MAX_REASONS: Final = 100
@@ -89,7 +89,7 @@ def credentials(request: Request) -> Credentials:
 
 def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as everywhere, but an unknown event format by 415."""
-    reply = refusal(error, request.id)
+    reply = error_reply(error, request.id)
     if isinstance(error, UnsupportedFormat):
         return replace(reply, status=415, headers=(("Accept", f"{_STRUCTURED}+json, {_BATCH}+json"),))
     return reply

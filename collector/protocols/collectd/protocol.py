@@ -30,7 +30,7 @@ from cube import json_text
 from cube.errors import CubeError, InvalidRequest, Unauthenticated
 from cube.model import instant
 from cube.model.event import ABSENT, MAX_ID_LENGTH
-from cube.web import Reply, Request, refusal
+from cube.web import Reply, Request, error_reply
 
 TYPE: Final = "collectd"
 NOTIFICATION: Final = "collectd_notification"
@@ -58,7 +58,7 @@ def dialect(*, differences: bool = False) -> Dialect:
 
 def _refuse(error: CubeError, request: Request) -> Reply:
     """Ask for Basic: only then does collectd send the user name of its configuration."""
-    reply = refusal(error, request.id)
+    reply = error_reply(error, request.id)
     if not isinstance(error, Unauthenticated):
         return reply
     return replace(reply, headers=(("WWW-Authenticate", 'Basic realm="Cube"'),))

@@ -24,8 +24,8 @@ from cube import json_text
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest, described
 from cube.model import instant
 from cube.web import Reply, Request
-from cube.web.form import FORM, MULTIPART, form, media_type
-from cube.web.request import JSON_TYPE, MethodNotAllowed, refusal
+from cube.web.reply import JSON_TYPE, MethodNotAllowed, error_reply
+from cube.web.request import FORM, MULTIPART, form, media_type
 
 MAX_TEXT_LENGTH = 150
 
@@ -122,7 +122,7 @@ def _hello(request: Request, context: RequestContext) -> Reply:
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
-    native = refusal(error, request.id)
+    native = error_reply(error, request.id)
     match error:
         case MethodNotAllowed():
             body: dict[str, Any] = {"detail": f'Method "{request.method[:20]}" not allowed.'}

@@ -25,8 +25,8 @@ from collector.protocols.shared.values import Occurrences
 from cube.errors import CubeError, InvalidRequest, TooLarge, described
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
-from cube.web.form import media_type
-from cube.web.request import refusal
+from cube.web.reply import error_reply
+from cube.web.request import media_type
 
 NAME: Final = "otlp"
 MAX_RECORD_BYTES: Final = 2**20
@@ -85,7 +85,7 @@ def credentials(request: Request) -> Credentials:
 
 def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
-    reply = refusal(error, request.id)
+    reply = error_reply(error, request.id)
     encoding = _protobuf()() if media_type(request) == _PROTOBUF else JsonForm()
     status = 415 if isinstance(error, UnsupportedMedia) else reply.status
     return Reply(encoding.status(error.message), status, encoding.content_type)

@@ -12,7 +12,7 @@ from collector.ingest.quota import DecodingQuota
 from collector.instrumentation import DialectCounters
 from collector.protocols.shared.reading import SearchLimits
 from cube.store.ports import Store
-from cube.web import Access
+from cube.web import Authenticator
 
 MAX_GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
@@ -32,7 +32,7 @@ class DialectContext:
     stored.
     """
 
-    access: Access
+    access: Authenticator
     intakes: Mapping[str, Intake]
     stores: Mapping[str, Store]
     limits: BatchLimits

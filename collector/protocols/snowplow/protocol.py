@@ -31,7 +31,7 @@ from collector.protocols.snowplow.payload import (
 )
 from cube.errors import CubeError, InvalidRequest
 from cube.web import Reply, Request
-from cube.web.request import refusal
+from cube.web.reply import error_reply
 
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")
@@ -138,5 +138,5 @@ def _translation(sent: TrackerEvents, visit: Visit, reply: Reply) -> Translation
 
 def _refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error in the native form; 422 is one of the few that trackers do not send again forever."""
-    native = refusal(error, request.id)
+    native = error_reply(error, request.id)
     return replace(native, status=422) if native.status in _TO_BE_DROPPED else native

@@ -18,8 +18,8 @@ from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
 from cube.model.environment import Credentials
 from cube.web import Reply, Request
-from cube.web.form import FORM, MULTIPART, form, media_type
-from cube.web.request import MAX_PARAMETERS, refusal
+from cube.web.reply import error_reply
+from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, form, media_type
 
 INVALID_SOURCE: Final = "Access denied. Invalid source."
 
@@ -108,7 +108,7 @@ def _source(request: Request) -> str:
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:
-    native = refusal(error, request.id)
+    native = error_reply(error, request.id)
     detail: Any = error.message
     match error:
         case InvalidPayload():
