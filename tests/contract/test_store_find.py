@@ -65,11 +65,11 @@ async def test_an_ascending_limit_keeps_the_earliest(store: Store, events: list[
     assert [one.id for one in found] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("offset", [0, 1, 3, 1_500, 2_998, 2_999, 3_000, 4_000])
-async def test_an_offset_passes_over_the_first(store: Store, events: list[Event], offset: int) -> None:
-    found = await _found(store, _expression(), limit=3, offset=offset, newest_first=False)
+async def test_an_offset_passes_over_the_first(store: Store, events: list[Event]) -> None:
+    for offset in (0, 1, 3, 1_500, 2_998, 2_999, 3_000, 4_000):
+        found = await _found(store, _expression(), limit=3, offset=offset, newest_first=False)
 
-    assert [one.id for one in found] == list(range(3_000))[offset : offset + 3]
+        assert [one.id for one in found] == list(range(3_000))[offset : offset + 3], offset
 
 
 async def test_a_limit_of_none_is_no_event(store: Store, events: list[Event]) -> None:

@@ -17,9 +17,11 @@ DAY = "2011-09-12"
 EVENTS = 600
 
 
-@pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
-    with both_daemons(tmp_path) as made:
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """Both daemons, with one event of the type `ping`; tests store events of other types."""
+    with both_daemons(tmp_path_factory.mktemp("both")) as made:
+        assert _post(made, '{"type": "ping", "time": "2011-09-12T21:33:12Z"}', None) == 200
         yield made
 
 
@@ -30,18 +32,18 @@ async def test_squares_emitters_store_their_events(scheme: str, both: Both, tmp_
     # As many as fit into the kernel's buffer, where nothing would tell that one was lost.
     count = 50 if scheme == "udp" else EVENTS
     file = tmp_path / "events.json"
-    file.write_text(json.dumps([_event(number) for number in range(count)]))
-    expression = f"sum(request(duration).eq(emitter, 'square').lt(duration, {count}))"
+    file.write_text(json.dumps([_event(number, f"{scheme}_request") for number in range(count)]))
+    expression = f"sum({scheme}_request(duration).eq(emitter, 'square').lt(duration, {count}))"
     # It is stopped when its events are there: over HTTP it never reads replies, and so never ends.
     with running(node, str(NODE / "square_emitter.js"), f"{scheme}://{address}", str(file)):
         total = await both.until(expression, sum(range(count)), start=DAY, stop="2011-09-13")
     assert total == sum(range(count))
-    assert len(both.events("request")) == count
+    assert len(both.events(f"{scheme}_request")) == count
 
 
-def _event(number: int) -> dict[str, Any]:
+def _event(number: int, type: str) -> dict[str, Any]:
     return {
-        "type": "request",
+        "type": type,
         "time": f"2011-09-12T21:{number % 60:02}:12.{number:03}Z",
         "id": f"e{number}",
         "data": {"duration": number, "emitter": "square"},
@@ -72,9 +74,9 @@ CONTENT_TYPES = [
 def test_times_and_content_types_of_the_ecosystem_are_understood(both: Both) -> None:
     for number, (time, _) in enumerate(TIMES):
         for place, content_type in enumerate(CONTENT_TYPES):
-            event = {"type": "ping", "time": time, "id": f"{number}-{place}", "data": {"n": 1}}
+            event = {"type": "timed", "time": time, "id": f"{number}-{place}", "data": {"n": 1}}
             assert _post(both, json.dumps([event]), content_type) == 200
-    stored = {event["id"]: event["time"] for event in both.events("ping")}
+    stored = {event["id"]: event["time"] for event in both.events("timed")}
     assert stored == {
         f"{number}-{place}": meant
         for number, (_, meant) in enumerate(TIMES)
@@ -106,17 +108,9 @@ QUERIES = [
 
 @pytest.mark.parametrize(("parameters", "buckets"), QUERIES)
 def test_queries_of_the_ecosystem_are_understood(
-    parameters: dict[str, str], buckets: int, asked: Both
+    parameters: dict[str, str], buckets: int, both: Both
 ) -> None:
     span = {"start": "2011-09-12T20:00:00Z", "stop": "2011-09-12T22:00:00Z"}
     for path in ("/1.0/metric", "/1.0/metric/get"):
-        answer = asked.ask(path, {"expression": "sum(ping)", **span, **parameters})
+        answer = both.ask(path, {"expression": "sum(ping)", **span, **parameters})
         assert (len(answer), sum(row["value"] for row in answer)) == (buckets, 1)
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    """Both daemons, with one event."""
-    with both_daemons(tmp_path_factory.mktemp("asked")) as made:
-        assert _post(made, '{"type": "ping", "time": "2011-09-12T21:33:12Z"}', None) == 200
-        yield made

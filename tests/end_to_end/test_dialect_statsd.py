@@ -7,6 +7,7 @@ from pathlib import Path
 from statsd import StatsClient
 
 from tests.both_daemons import Both, both_daemons
+from tests.daemon import daemon
 from tests.foreign_client import run_node, run_python
 
 ON = ("--dialects-statsd", "true", "--dialects-statsd-port", "0")
@@ -115,8 +116,8 @@ async def test_bad_lines_can_be_asked_for_and_the_others_count(tmp_path: Path) -
 
 
 def test_it_is_off_unless_switched_on(tmp_path: Path) -> None:
-    with both_daemons(tmp_path) as both:
-        assert both.collector.statsd is None
+    with daemon("collector", f"sqlite:{tmp_path}", tmp_path) as collector:
+        assert collector.statsd is None
 
 
 async def test_several_processes_share_the_port(tmp_path: Path) -> None:

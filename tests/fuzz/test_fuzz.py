@@ -12,7 +12,7 @@ from tests.tools import LONG
 
 __all__ = ["mongo_server"]
 
-INPUTS = 1_500 if LONG else 600
+INPUTS = 1_000 if LONG else 300
 
 
 @pytest.mark.slow

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -52,13 +51,26 @@ class Failing:
         return await task
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[MongoServer]:
+    """One for all tests; those that store more have events of their own."""
+    with MongoServer() as server:
+        asyncio.run(fill(server))
+        yield server
+
+
+async def fill(server: MongoServer) -> None:
+    store = await mongo.open_store(server.url, "test")
+    await store.events.save("test", [event(DAY + number, {"v": number}) for number in range(EVENTS)])
+    await store.close()
+
+
 @pytest_asyncio.fixture
-async def failing(tmp_path: Path) -> AsyncIterator[Failing]:
-    with MongoServer(tmp_path / "db") as server:
-        store = await mongo.open_store(f"{server.url}/?serverSelectionTimeoutMS=2500", "test")
-        await store.events.save("test", [event(DAY + number, {"v": number}) for number in range(EVENTS)])
-        async with running_on(store, now=DAY + 60_000) as evaluator:
-            yield Failing(server, evaluator)
+async def failing(server: MongoServer) -> AsyncIterator[Failing]:
+    store = await mongo.open_store(f"{server.url}/?serverSelectionTimeoutMS=2500", "test")
+    await store._layout.metrics("test").delete_many({})
+    async with running_on(store, now=DAY + 60_000) as evaluator:
+        yield Failing(server, evaluator)
 
 
 async def test_over_http_it_is_a_503_and_the_next_question_is_answered(failing: Failing) -> None:

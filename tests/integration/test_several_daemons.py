@@ -7,8 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ __all__ = ["mongo_server"]
 HOUR = 3_600_000
 TURNS = 6
 BATCH = 40
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,22 @@ class Crowd:
 
     collectors: list[Emitter]
     evaluators: list[Evaluator]
+    type: str
 
     def sums(self, step: int) -> list[float]:
         """Ask both evaluators at once for the sum of all that the tests store, by buckets of a step."""
 
         def total(evaluator: Evaluator) -> float:
             asked = {"step": step, "start": DAY, "stop": DAY + 2 * HOUR}
-            return sum(metric.value or 0 for metric in evaluator.metrics("sum(test(v))", **asked))
+            return sum(metric.value or 0 for metric in evaluator.metrics(f"sum({self.type}(v))", **asked))
 
         with ThreadPoolExecutor(2) as threads:
             return list(threads.map(total, self.evaluators))
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
+@pytest.fixture(scope="module", params=["sqlite", "mongo"])
+def daemons(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    tmp_path = tmp_path_factory.mktemp("crowd")
     url = f"sqlite:{tmp_path}"
     database = "test"
     if request.param == "mongo":
@@ -63,22 +65,29 @@ def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
         yield Crowd(
             [running.enter_context(Emitter(each.http)) for each in collectors],
             [running.enter_context(Evaluator(each.http)) for each in evaluators],
+            "",
         )
 
 
-def events(collector: int, turn: int) -> Iterator[dict[str, Any]]:
+@pytest.fixture
+def crowd(daemons: Crowd) -> Crowd:
+    """All of them, for events of a type that nobody else stores."""
+    return replace(daemons, type=f"test{next(_numbers)}")
+
+
+def events(type: str, collector: int, turn: int) -> Iterator[dict[str, Any]]:
     """Events over both hours; some replace, in another hour, what the other collector stored a turn ago."""
     for number in range(BATCH):
         id = f"{collector}-{turn}-{number}" if number % 4 else f"moving-{(collector + turn) % 2}-{number}"
         time = DAY + (number * 97_000 + turn * 3_600_000) % (2 * HOUR)
-        yield {"type": "test", "time": time, "id": id, "data": {"v": 1}}
+        yield {"type": type, "time": time, "id": id, "data": {"v": 1}}
 
 
 def test_what_any_collector_acknowledged_every_evaluator_counts_at_once(crowd: Crowd) -> None:
     ids: set[str] = set()
     with ThreadPoolExecutor(2) as threads:
         for turn in range(TURNS):
-            batches = [list(events(collector, turn)) for collector in range(2)]
+            batches = [list(events(crowd.type, collector, turn)) for collector in range(2)]
             assert list(threads.map(Emitter.send, crowd.collectors, batches)) == [BATCH, BATCH]
             ids.update(event["id"] for batch in batches for event in batch)
             for step in [*TIERS][1:6]:
@@ -119,7 +128,7 @@ def _write(crowd: Crowd, collector: int, tally: Tally) -> None:
             crowd.collectors[collector],
             [
                 {
-                    "type": "test",
+                    "type": crowd.type,
                     "time": DAY + number * 29_000,
                     "id": f"{collector}-{number}",
                     "data": {"v": 1},
@@ -136,7 +145,7 @@ def _watch(crowd: Crowd, place: int, tally: Tally, writers: list[Future[None]]) 
     while not all(writer.done() for writer in writers) or len(answers) < 4:
         acknowledged = tally.acknowledged
         rows = crowd.evaluators[place].metrics(
-            "sum(test(v))", step=next(steps), start=DAY, stop=DAY + 2 * HOUR
+            f"sum({crowd.type}(v))", step=next(steps), start=DAY, stop=DAY + 2 * HOUR
         )
         answers.append(sum(row.value or 0 for row in rows))
         assert acknowledged <= answers[-1] <= tally.sent

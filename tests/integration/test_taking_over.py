@@ -18,9 +18,11 @@ from cube.store.sqlite import open_store
 from tests.contract.builders import rows
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer
+from tests.tools import LONG
 from tests.web_client import HANDSHAKE, Connection, connection, head
 
 STOP_SECONDS = 2.0
+UPGRADES = 3 if LONG else 1
 
 
 class Load:
@@ -94,13 +96,13 @@ async def stopped(process: Daemon) -> float:
 
 
 async def test_collectors_replace_each_other_and_no_connection_is_refused_or_reset(tmp_path: Path) -> None:
-    """Three upgrades on one port, each under load: start the new one, end the old one."""
+    """Upgrades on one port, each under load: start the new one, end the old one."""
     async with AsyncExitStack() as stack:
         first = stack.enter_context(daemon("collector", f"sqlite:{tmp_path}", tmp_path))
         port = ("--port", str(first.port))
         load = Load(first.port, 12)
         current = first
-        for _ in range(3):
+        for _ in range(UPGRADES):
             await load.until(200)
             successor = await asyncio.to_thread(
                 stack.enter_context, daemon("collector", f"sqlite:{tmp_path}", tmp_path, *port)
@@ -112,8 +114,8 @@ async def test_collectors_replace_each_other_and_no_connection_is_refused_or_res
         await load.until(200)
         await load.finish()
     assert set(load.outcomes) == {"200"}, load.outcomes
-    assert load.outcomes.total() > 1_000
-    assert load.late <= 3 * 6  # one for each kept connection and upgrade, at the very worst
+    assert load.outcomes.total() > 400 * UPGRADES
+    assert load.late <= UPGRADES * 6  # one for each kept connection and upgrade, at the very worst
     assert await ids(tmp_path) == load.stored
     assert "others listen on" in (tmp_path / "collector.log").read_text()
 

@@ -29,6 +29,7 @@ from tests.property.columns_strategies import (
     patterns,
     scalars,
 )
+from tests.tools import examples
 
 near_scalars = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.booleans())
 near_literals = st.one_of(near_scalars, st.none())
@@ -49,7 +50,7 @@ near_comparisons = st.one_of(
 filters = compounds(st.one_of(comparisons, comparisons, comparisons, patterns))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(data, max_size=15), st.lists(filters, min_size=1, max_size=5))
 def test_a_mask_agrees_with_the_plain_definition(rows: list[Any], given: list[Filter]) -> None:
     made = block(rows)
@@ -57,7 +58,7 @@ def test_a_mask_agrees_with_the_plain_definition(rows: list[Any], given: list[Fi
         assert mask([each], made).tolist() == [matches(each, row) for row in rows]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(scalars, max_size=15), st.lists(near_comparisons, min_size=1, max_size=5))
 def test_a_mask_of_scalars_agrees_with_the_plain_definition(stored: list[Any], given: list[Filter]) -> None:
     rows = [{"a": value} for value in stored]

@@ -17,6 +17,7 @@ from cube.expression.nodes import Comparison, Exists, Field, Filter
 from tests.mongo_server import MongoServer
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
 from tests.property.columns_strategies import block, comparisons, compounds, data
+from tests.tools import examples
 
 Events = Collection[dict[str, Any]]
 
@@ -38,7 +39,7 @@ def events() -> Iterator[Events]:
         yield client[server.database()].events
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(data, min_size=1, max_size=20),
     filters=st.lists(compounds(comparisons), min_size=5, max_size=12),

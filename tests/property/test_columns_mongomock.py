@@ -16,6 +16,7 @@ from cube.expression.nodes import Comparison, Exists, Field, Filter, Literal
 from cube.model.event import ABSENT
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
 from tests.property.columns_strategies import block, comparisons, compounds, data
+from tests.tools import examples
 
 FAULTS: dict[str, tuple[Filter, Any]] = {
     "true is 1": (Comparison("eq", Field(("a",)), 1), {"a": True}),
@@ -28,7 +29,7 @@ FAULTS: dict[str, tuple[Filter, Any]] = {
 """By name, a filter that mongomock gets wrong, and data on which it does."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(data, max_size=15), st.lists(compounds(comparisons), min_size=1, max_size=5))
 def test_mongomock_selects_the_same(rows: list[Any], filters: list[Filter]) -> None:
     collection = _collection(rows)

@@ -15,6 +15,7 @@ from cube.model.tier import Tier
 from tests.property.columns_reference import Row
 from tests.property.columns_strategies import comparisons, compounds, fields, patterns, values
 from tests.property.test_columns_reductions import rows, tiers
+from tests.tools import examples
 
 UNORDERED = sorted(name for name, reduce in REDUCES.items() if not reduce.ordered)
 
@@ -28,7 +29,7 @@ reductions = st.builds(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(reductions, tiers, rows, st.lists(st.integers(0, 25), max_size=3))
 def test_a_packed_block_is_reduced_as_the_block_it_was_made_of(
     reduction: Reduction, tier: Tier, rows: list[Row], cuts: list[int]

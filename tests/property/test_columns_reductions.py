@@ -17,6 +17,7 @@ from cube.model.reduce import REDUCES, Partial
 from cube.model.tier import TIERS, Tier
 from tests.property.columns_reference import Row, plain_grouped_partials, plain_partials
 from tests.property.columns_strategies import comparisons, data, fields, objects, patterns, scalars, values
+from tests.tools import examples
 
 flat = st.fixed_dictionaries({}, optional={"a": scalars, "b": scalars})
 times = st.integers(-6, 40).map(lambda half: half * 500)  # on bucket edges, and between
@@ -46,7 +47,7 @@ grouped = st.builds(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(reductions, tiers, rows, st.booleans())
 def test_partials_agree_with_the_plain_definition(
     reduction: Reduction, tier: Tier, rows: list[Row], newest_first: bool
@@ -70,7 +71,7 @@ def test_a_reduce_without_a_fast_way_agrees_with_the_plain_definition(
         _assert_agree(reduction, made[start], partial)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(grouped, tiers, rows, st.booleans())
 def test_partials_of_groups_agree_with_the_plain_definition(
     reduction: Reduction, tier: Tier, rows: list[Row], newest_first: bool

@@ -19,6 +19,7 @@ from collector.protocols.shared.dialect import Translation
 from cube.errors import InvalidEvent, InvalidRequest
 from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context, request
+from tests.tools import examples
 
 JSON = {"Content-Type": "application/json"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -141,7 +142,7 @@ def test_both_encodings_of_otlp_mean_the_same(
 
 
 @given(ATTRIBUTES, VALUES, st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_no_damaged_protobuf_is_a_fault(attributes: dict[str, Any], body: Any, data: st.DataObject) -> None:
     damaged = bytearray(message(attributes, attributes, body, "name"))
     for _ in range(data.draw(st.integers(1, 3))):

@@ -33,6 +33,7 @@ from cube.model.horizon import Horizon
 from cube.settings import DialectSettings
 from cube.web import Reply, Request
 from cube.web.route import captures
+from tests.tools import examples
 
 NOW = 1_700_000_000_000
 CALLER = Caller(Environment("default", "test"))
@@ -126,7 +127,7 @@ TRANSLATIONS = [
 
 
 @pytest.mark.parametrize(("dialect", "endpoint", "method"), TRANSLATIONS)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES, headers=HEADERS, query=QUERIES, part=TEXTS)
 def test_whatever_comes_is_events_rejections_or_an_error_that_is_told(
     dialect: Dialect,
@@ -196,7 +197,7 @@ STATSD = st.sampled_from(
 STATSD_TEXT = st.lists(STATSD | st.sampled_from(["\n", "\ud800", "9" * 30]), max_size=12).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=80),

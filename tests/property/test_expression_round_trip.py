@@ -31,8 +31,9 @@ from cube.expression.operators import OPERATORS
 from cube.expression.source import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.tokens import CONDITIONS, FUNCTIONS
 from cube.model.reduce import REDUCES
+from tests.tools import examples
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.sampled_from([*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, "group", "true", "null"])
 types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)

@@ -21,7 +21,7 @@ from tests.promise.asked import IDS, STEPS, TIMES, Asked
 from tests.promise.model import MAX_VERSIONS
 from tests.promise.places import MongoPlace, Place, SqlitePlace
 from tests.promise.world import COLLECTORS, EVALUATORS, World
-from tests.tools import LONG
+from tests.tools import LONG, examples
 
 __all__ = ["mongo_server"]
 
@@ -156,7 +156,7 @@ def _run(machine: Callable[[], PromiseMachine], *, examples: int, steps: int) ->
 
 @pytest.mark.timeout(300)
 def test_no_interleaving_on_sqlite_yields_a_stale_metric() -> None:
-    _run(lambda: PromiseMachine(SqlitePlace), examples=25, steps=40)
+    _run(lambda: PromiseMachine(SqlitePlace), examples=examples(25), steps=40)
 
 
 @pytest.mark.timeout(300)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.model.reduce import REDUCES, Sample, exact_sum, quantile
+from tests.tools import examples
 
 magnitudes = st.one_of(
     st.floats(-1e18, 1e18, allow_nan=False),
@@ -20,7 +21,7 @@ magnitudes = st.one_of(
 batches = st.lists(st.lists(magnitudes, min_size=1, max_size=6), min_size=1, max_size=6)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(sorted(set(REDUCES) - {"distinct"})), batches)
 def test_merged_partials_give_the_result_of_the_whole(name: str, values: list[list[float]]) -> None:
     reduce = REDUCES[name]
