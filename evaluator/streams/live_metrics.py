@@ -141,13 +141,19 @@ class LiveTable:
         does not tell which groups the answer has: one of which no event is seen may be gone, or have events
         that make no difference (of a sum: zeros).
         """
-        default = self._moved(self.series.default, span, dirty, fresh.default)
+
+        def spliced(old: Floats, new: Floats) -> Floats:
+            values = self._over(span, old)
+            values[_slice(self.tier, dirty, span)] = new
+            return values
+
+        default = spliced(self.series.default, fresh.default)
         if fresh.groups is None or self.series.groups is None:
             return LiveTable(self.tier, span, Series(default))
         groups: dict[GroupKey, Floats] = {}
         for key in self.series.groups.keys() | fresh.groups.keys():
-            before = self.series.groups.get(key, self.series.default)
-            groups[key] = self._moved(before, span, dirty, fresh.groups.get(key, fresh.default))
+            old = self.series.groups.get(key, self.series.default)
+            groups[key] = spliced(old, fresh.groups.get(key, fresh.default))
             if key not in fresh.groups and not _differ(groups[key], default).any():
                 return None
         return LiveTable(self.tier, span, Series(default, groups))
@@ -190,27 +196,22 @@ class LiveTable:
     def _values(self, key: GroupKey | None, span: Span) -> tuple[_Mask, Floats]:
         """Return where in a span there is a row of a group, and the values (NaN is "no value")."""
         groups = self.series.groups
-        there = np.zeros(len(self.tier.buckets(span)), dtype=bool)
         values = self.series.default if key is None or groups is None else groups.get(key)
         if values is None:
-            return there, np.full(len(there), np.nan)
-        both = self.span.intersect(span)
-        if both:
-            there[self._slice(both, span)] = True
-        return there, self._moved(values, span, Span(0, 0), values)
+            values = np.full(len(self.tier.buckets(span)), np.nan)
+            return np.zeros(len(values), dtype=bool), values
+        return self._over(span, np.zeros(len(values))) == 0, self._over(span, values)
 
-    def _moved(self, known: Floats, span: Span, dirty: Span, fresh: Floats) -> Floats:
-        values = np.full(len(self.tier.buckets(span)), np.nan)
-        both = self.span.intersect(span)
+    def _over(self, span: Span, values: Floats) -> Floats:
+        """Return values of this table over another span: NaN in buckets that it has not."""
+        moved, both = np.full(len(self.tier.buckets(span)), np.nan), self.span.intersect(span)
         if both:
-            values[self._slice(both, span)] = known[self._slice(both, self.span)]
-        if dirty:
-            values[self._slice(dirty, span)] = fresh
-        return values
+            moved[_slice(self.tier, both, span)] = values[_slice(self.tier, both, self.span)]
+        return moved
 
-    def _slice(self, part: Span, whole: Span) -> slice:
-        step = self.tier.step
-        return slice((part.start - whole.start) // step, (part.stop - whole.start) // step)
+
+def _slice(tier: Tier, part: Span, whole: Span) -> slice:
+    return slice((part.start - whole.start) // tier.step, (part.stop - whole.start) // tier.step)
 
 
 def _differ(one: Floats, other: Floats) -> _Mask:

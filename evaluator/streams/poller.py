@@ -63,12 +63,9 @@ class EventStreams:
             while True:
                 yield await subscriber.batch()
         finally:
-            ending = poller.remove(subscriber)
-            if ending is not None:
+            if not poller.remove(subscriber):
                 del self._pollers[name]
-                self._ending |= ending
-                for task in ending:
-                    task.add_done_callback(self._ending.discard)
+                self._ending = {task for task in self._ending | poller.tasks if not task.done()}
 
     async def close(self) -> None:
         """Return when the work of streams that have ended has released the store."""
@@ -85,7 +82,7 @@ class Poller:
         self._window = Window()
         self._subscribers = Subscribers()
         self._changes = Changes(self._window, self._subscribers, context.bounds.answer // 4)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._is_recording = False
         self._at_once = asyncio.Event()
@@ -97,17 +94,16 @@ class Poller:
         if self._polling is None or self._polling.done():
             self._polling = self._start(self._poll_on())
 
-    def remove(self, subscriber: Subscriber) -> set[asyncio.Task[None]] | None:
-        """Stop serving a subscriber; where nobody is left all work is cancelled, and returned."""
+    def remove(self, subscriber: Subscriber) -> bool:
+        """Stop serving a subscriber; tell whether any is left, and where none is, cancel all work."""
         self._subscribers.active.discard(subscriber)
         joining = self._subscribers.joining.pop(subscriber, None)
         if joining is not None:
             joining.cancel()
-        if self._subscribers:
-            return None
-        for task in self._tasks:
-            task.cancel()
-        return set(self._tasks)
+        if not self._subscribers:
+            for task in self.tasks:
+                task.cancel()
+        return bool(self._subscribers)
 
     async def _join(self, subscriber: Subscriber) -> None:
         """Give a subscriber what there is; then record what lies before, unless that is being done."""
@@ -241,6 +237,6 @@ class Poller:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         return task
