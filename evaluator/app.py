@@ -15,16 +15,10 @@ from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Tel
 from evaluator.api.routes import routes
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
-from evaluator.context import QueryContext
-from evaluator.engine.evaluation import Evaluation
+from evaluator.context import Clock, QueryContext, QueryCounters
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import ColumnScan
-from evaluator.engine.series import Bounds
-from evaluator.instrumentation import QueryCounters
-from evaluator.query.queries import Defaults
-from evaluator.scheduling.deadline import Deadline
+from evaluator.engine.scan import Scan
 from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
-from evaluator.scheduling.threads import Clock
 from evaluator.streams.poller import EventStreams
 
 SCAN_THREADS = 1 + OVERRUNS
@@ -63,11 +57,8 @@ class EvaluatorDaemon:
         self._counters = QueryCounters(registry)
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.answers(settings.http.answers_bytes)
-        self._scheduler = Scheduler(long=settings.limits.scans, waiting=settings.limits.scans_waiting)
-        contexts = {name: self._context(name, store) for name, store in stores.items()}
-        self._services = {
-            name: QueryService(context, EventStreams(context)) for name, context in contexts.items()
-        }
+        self._scheduler = Scheduler(settings.limits)
+        self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         self._server = self._serve()
 
     @property
@@ -84,34 +75,18 @@ class EvaluatorDaemon:
         await self._server.stop(seconds)
         for service in self._services.values():
             await service.streams.close()
-            await service.context.evaluation.close()
+            await service.pyramid.close()
         for own in self._own.values():
             await own.close()
         self._executor.shutdown(cancel_futures=True)
 
-    def _context(self, name: str, store: Store) -> QueryContext:
-        limits, stream = self._settings.limits, self._settings.stream
-        bounds = Bounds.of(limits)
-        pyramid = Pyramid(
-            store,
-            ColumnScan(self._executor, bounds, self._counters),
-            scheduler=self._scheduler,
-            bounds=bounds,
-            counters=self._counters,
-            on_computed=self._own[name].computed if self._own else None,
+    def _query_service(self, name: str, store: Store) -> QueryService:
+        context = QueryContext(
+            store, self._settings, self._scheduler, self._counters, self._executor, self._clock
         )
-        return QueryContext(
-            store,
-            pyramid,
-            Evaluation(pyramid, self._scheduler, bounds),
-            self._scheduler,
-            bounds,
-            Deadline(bounds.seconds, self._counters),
-            Defaults(limits.rows, stream.delay_ms, stream.late_ms),
-            self._clock,
-            self._answers,
-            stream.poll_ms / 1000,
-        )
+        own = self._own.get(name)
+        pyramid = Pyramid(context, Scan(context), on_computed=None if own is None else own.computed)
+        return QueryService(pyramid, EventStreams(pyramid), self._answers)
 
     def _serve(self) -> Server:
         settings = self._settings

@@ -1,59 +1,131 @@
-"""What every question to one store is answered with, and the two ways of answering: series and sessions."""
+"""What all queries to one store work with: the store, settings, their share of the process; and deadlines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
+from prometheus_client import CollectorRegistry, Counter
 
-from cube.model.tier import Span
+from cube.errors import CubeError
+from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
-from cube.web import MemoryBudget
-from evaluator.engine.evaluation import Evaluation
-from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.series import Bounds, Series, is_grouped
-from evaluator.query.queries import Defaults, MetricQuery
-from evaluator.scheduling.deadline import Deadline
+from evaluator.query.queries import DeadlineExceeded, limit_of
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
-from evaluator.scheduling.threads import Clock
+
+Clock: TypeAlias = Callable[[], int]
+"""Returns the present instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """A store with its engine, the share of the process that its questions have, and their limits.
+    """What a query works with; ``executor``: the threads that reduce blocks.
 
-    ``answers`` bounds what all answers of the process hold; ``poll_seconds``: how often streams and live
-    metrics look for changes.
+    All but ``store`` is shared by the process.
     """
 
     store: Store
-    pyramid: Pyramid
-    evaluation: Evaluation
+    settings: EvaluatorSettings
     scheduler: Scheduler
-    bounds: Bounds
-    deadline: Deadline
-    defaults: Defaults
+    counters: QueryCounters
+    executor: Executor
     clock: Clock
-    answers: MemoryBudget
-    poll_seconds: float
 
-    async def evaluate(self, query: MetricQuery, span: Span, cost: QueryCost | None = None) -> Series:
-        """Return the series of a query's expression over an aligned span, which may be empty.
+    @property
+    def limits(self) -> EvaluatorLimits:
+        """What one query may take."""
+        return self.settings.limits
 
-        Raises `InvalidQuery` over the limits, `Unavailable` where the store does not answer.
+    @property
+    def poll_seconds(self) -> float:
+        """How often streams and live metrics look for changes."""
+        return self.settings.stream.poll_ms / 1000
+
+    @asynccontextmanager
+    async def query(self) -> AsyncIterator[None]:
+        """Do in this block what one query needs; counts it where it is over a limit.
+
+        Raises `DeadlineExceeded` where that takes too long.
         """
-        if not span:
-            return Series(np.empty(0), {} if is_grouped(query.expression) else None)
-        cost = cost or QueryCost(span.length)
-        return await self.evaluation.evaluate(query.expression, query.tier, span, cost)
+        try:
+            async with within(self.limits.query_seconds):
+                yield
+        except CubeError as error:
+            self.counters.rejected(error)
+            raise
 
     @asynccontextmanager
     async def session(self, cost: QueryCost) -> AsyncIterator[tuple[ReadSession, TimeSlice]]:
-        """Begin to read events, at the cost of a query; raises `QueueFull` at the beginning of a turn."""
+        """Begin to read events, at the cost of a query; yields the session and what begins its time slices.
+
+        Raises `QueueFull` at the beginning of a time slice.
+        """
         async with (
-            self.scheduler.part(cost) as time_slice,
-            self.store.events.read(ReadOptions(self.bounds.seconds, time_slice)) as session,
+            self.scheduler.admit(cost) as time_slice,
+            self.store.events.read(ReadOptions(self.limits.query_seconds, time_slice)) as session,
         ):
             yield session, time_slice
+
+    @asynccontextmanager
+    async def lookup(self) -> AsyncIterator[ReadSession]:
+        """Begin to read revisions or names, which takes no time slice."""
+        options = ReadOptions(self.limits.query_seconds)
+        async with self.scheduler.lookups, self.store.events.read(options) as session:
+            yield session
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Cancel what is done in this block once it has taken so many seconds; then raise `DeadlineExceeded`."""
+    timeout = asyncio.timeout(seconds)
+    try:
+        async with timeout:
+            yield
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+        raise DeadlineExceeded(seconds) from None
+
+
+class QueryCounters:
+    """Counts the work of all queries of a process, and those that were over a limit."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rejected = Counter(
+            "cube_queries_refused",
+            "Queries that were over a bound, by which.",
+            ["reason"],
+            registry=registry,
+        )
+        buckets = Counter(
+            "cube_cache_buckets",
+            "Buckets that queries needed, by whether the cache had them.",
+            ["cached"],
+            registry=registry,
+        )
+        self._hits, self._misses = buckets.labels("yes"), buckets.labels("no")
+        self._scans = Counter("cube_scans", "Spans of events that were scanned.", registry=registry)
+        self._rows = Counter("cube_scanned_events", "Events that scans have read.", registry=registry)
+
+    def rejected(self, error: CubeError) -> None:
+        """Count an error, if it tells of a limit."""
+        limit = limit_of(error)
+        if limit is not None:
+            self._rejected.labels(limit).inc()
+
+    def looked_up(self, hits: int, misses: int) -> None:
+        """Count buckets that the cache had, and had not."""
+        self._hits.inc(hits)
+        self._misses.inc(misses)
+
+    def scanned(self) -> None:
+        """Count a scan that begins."""
+        self._scans.inc()
+
+    def read(self, events: int) -> None:
+        """Count events that a scan has read."""
+        self._rows.inc(events)

@@ -20,8 +20,7 @@ from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.tier import TIERS, Span, Tier
-from cube.settings import EvaluatorSettings
-from cube.settings.daemons import EvaluatorLimits, StreamSettings
+from cube.settings import EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store.ports import (
     NO_TEXTS,
     UNBOUNDED,
@@ -35,11 +34,10 @@ from cube.store.ports import (
 )
 from cube.store.sqlite import open_store
 from evaluator.app import EvaluatorDaemon
-from evaluator.engine.evaluation import Evaluation
+from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import ColumnScan
-from evaluator.engine.series import Bounds, Series
-from evaluator.instrumentation import QueryCounters
+from evaluator.engine.scan import Scan
+from evaluator.engine.series import Series
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.authenticators import open_authenticator
 
@@ -186,14 +184,15 @@ class _Session:
 class Bench:
     """A store and a pyramid over it, of which every find and scan is recorded."""
 
-    def __init__(self, store: Store, executor: ThreadPoolExecutor, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, store: Store, executor: ThreadPoolExecutor, limits: EvaluatorLimits | None = None
+    ) -> None:
         self.store = store
         self.seen = Recorder(store)
-        bounds, counters = bounds or Bounds(), QueryCounters(CollectorRegistry())
-        self.scheduler = Scheduler()
-        scan = ColumnScan(executor, bounds, counters)
-        self.pyramid = Pyramid(self.seen, scan, scheduler=self.scheduler, bounds=bounds, counters=counters)
-        self.evaluation = Evaluation(self.pyramid, self.scheduler, bounds)
+        settings = EvaluatorSettings(limits=limits or EvaluatorLimits())
+        counters, self.scheduler = QueryCounters(CollectorRegistry()), Scheduler(settings.limits)
+        context = QueryContext(self.seen, settings, self.scheduler, counters, executor, lambda: DAY)
+        self.pyramid = Pyramid(context, Scan(context))
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""
@@ -203,7 +202,7 @@ class Bench:
     async def series(self, expression: str, step: int, start: int, stop: int) -> Series:
         tier = TIERS[step]
         span = tier.cover(Span(start, stop))
-        return await self.evaluation.evaluate(parse_metric(expression), tier, span, QueryCost())
+        return await self.pyramid.evaluate(parse_metric(expression), tier, span, QueryCost())
 
     async def values(self, expression: str, step: int, start: int, stop: int) -> list[float | None]:
         """The values of an expression without groups."""
@@ -223,17 +222,17 @@ def plain(values: Any) -> list[float | None]:
 
 
 @asynccontextmanager
-async def bench(directory: Path | str, bounds: Bounds | None = None) -> AsyncIterator[Bench]:
+async def bench(directory: Path | str, limits: EvaluatorLimits | None = None) -> AsyncIterator[Bench]:
     """A bench on SQLite."""
-    async with bench_on(await open_store(directory, "test"), bounds) as made:
+    async with bench_on(await open_store(directory, "test"), limits) as made:
         yield made
 
 
 @asynccontextmanager
-async def bench_on(store: Store, bounds: Bounds | None = None) -> AsyncIterator[Bench]:
+async def bench_on(store: Store, limits: EvaluatorLimits | None = None) -> AsyncIterator[Bench]:
     """A bench on an open store, which it closes."""
     with ThreadPoolExecutor(1) as executor:
-        made = Bench(store, executor, bounds)
+        made = Bench(store, executor, limits)
         try:
             yield made
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Group: TypeAlias = "str | int | float | bool"
+Group: TypeAlias = str | int | float | bool
 
 _RANKS = {int: 0, float: 0, str: 1, bool: 2}
 

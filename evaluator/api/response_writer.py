@@ -20,16 +20,13 @@ from cube.model.tier import Span, Tier
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series
-from evaluator.query.limits import AnswerDropped, LimitExceeded
+from evaluator.query.queries import AnswerDropped, LimitExceeded
 
 Row: TypeAlias = "dict[str, Any]"
 Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
 
 PART_ROWS = 1_000
 """Rows made in one piece: some milliseconds."""
-
-THREAD_ROWS = 2_000
-"""More rows than these are made in a thread, where no turn of the scheduler is waited for."""
 
 ROW_BYTES = 48
 """What a text takes beside its bytes."""

@@ -11,7 +11,7 @@ from cube.errors import CubeError
 from cube.model.event import Event, make_id
 from cube.store.ports import EventStore
 from cube.web.request_events import REQUEST
-from evaluator.scheduling.threads import Clock
+from evaluator.context import Clock
 
 COMPUTE: Final = "cube_compute"
 

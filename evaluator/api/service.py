@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from cube.columns.key_filter import Restriction
 from cube.model.environment import Caller
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import find
-from cube.store.ports import ReadOptions
+from cube.web import MemoryBudget
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows, metric_parts
 from evaluator.context import QueryContext
+from evaluator.engine.pyramid import Pyramid
 from evaluator.query.queries import EventQuery, MetricQuery
-from evaluator.query.restriction import Restriction
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.poller import EventStreams
 
@@ -29,9 +30,15 @@ _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 class QueryService:
     """Reads questions and answers them from one store; ``restriction``: what the one who asks may see."""
 
-    context: QueryContext
+    pyramid: Pyramid
     streams: EventStreams
+    answers: MemoryBudget
     restriction: Restriction | None = None
+
+    @property
+    def context(self) -> QueryContext:
+        """What its queries work with."""
+        return self.pyramid.context
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
         """Parse a question for metrics; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
@@ -49,17 +56,17 @@ class QueryService:
 
     def writer(self, frame: Frame | None = None) -> ResponseWriter:
         """Begin an answer, which counts among all that are held at once from its first row on."""
-        return ResponseWriter(self.context.bounds.answer, self.context.answers, frame)
+        return ResponseWriter(self.context.limits.answer_bytes, self.answers, frame)
 
     async def write_metrics(self, query: MetricQuery, writer: ResponseWriter) -> None:
-        """Write the rows of a metric query, ascending, each part in a thread and in a turn of its own.
+        """Write the rows of a metric query, ascending, each part in a thread and in a time slice of its own.
 
         Raises `DeadlineExceeded` or `LimitExceeded` where the query is over its limits, `AnswerDropped`
         where all answers are.
         """
         cost = QueryCost(query.span.length)
-        async with self.context.deadline.query(), writer.writing():
-            series = await self.context.evaluate(query, query.span, cost)
+        async with self.context.query(), writer.writing():
+            series = await self.pyramid.evaluate(query.expression, query.tier, query.span, cost)
             parts = metric_parts(series, query.tier, query.span)
 
             def write_part() -> bool:
@@ -70,14 +77,13 @@ class QueryService:
 
             is_more = bool(query.span)
             while is_more:
-                async with self.context.scheduler.turn(cost):
-                    is_more = await run_in_thread(write_part)
+                is_more = await self.context.scheduler.run(cost, write_part)
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
         """Write the latest events of a query before `stop`, newest first; raises as `write_metrics` does."""
         span, limit, hold = Span(query.start, stop), query.limit, writer.hold
         async with (
-            self.context.deadline.query(),
+            self.context.query(),
             writer.writing(),
             self.context.session(QueryCost(span.length)) as (session, time_slice),
             aclosing(
@@ -90,18 +96,16 @@ class QueryService:
 
     async def types(self) -> list[str]:
         """Return the names of all types that may be known of, sorted."""
-        events, options = self.context.store.events, ReadOptions(self.context.bounds.seconds)
-        async with self.context.deadline.query(), events.read(options) as session:
+        async with self.context.query(), self.context.lookup() as session:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
 
     async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: bool) -> T:
         context, expression = self.context, raw.get("expression")
-        work = partial(parse, raw, now=context.clock(), defaults=context.defaults, **options)
+        work = partial(parse, raw, now=context.clock(), settings=context.settings, **options)
         if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:
             return work()
-        async with context.scheduler.turn(QueryCost()):
-            return await run_in_thread(work)
+        return await context.scheduler.run(QueryCost(), work)
 
 
 class QueryServices:

@@ -17,8 +17,9 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
-from evaluator.api.response_writer import THREAD_ROWS, ResponseWriter, event_rows
+from evaluator.api.response_writer import ResponseWriter, event_rows
 from evaluator.api.service import QueryService, QueryServices
+from evaluator.engine.series import THREAD_ROWS
 from evaluator.scheduling.send_queue import SendQueue
 from evaluator.streams.live_metrics import LiveMetric
 
@@ -194,7 +195,7 @@ class MetricSocket(SocketHandler):
         """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
         query = await service.metric_query(raw, live=True)
         if query.live:
-            async with aclosing(LiveMetric(service.context, query).rows()) as batches:
+            async with aclosing(LiveMetric(service.pyramid, query).rows()) as batches:
                 async for batch in batches:
                     await responder.send_all(batch)
             return
@@ -214,7 +215,7 @@ class EventSocket(SocketHandler):
             async with aclosing(service.streams.follow(query)) as batches:
                 async for batch in batches:
                     # What a stream holds is bounded already.
-                    with ResponseWriter(sys.maxsize, service.context.answers, frame) as writer:
+                    with ResponseWriter(sys.maxsize, service.answers, frame) as writer:
                         await run_by_size(len(batch), THREAD_ROWS, writer.write, event_rows(batch))
                         await responder.send_written(writer)
             return

@@ -1,34 +1,114 @@
-"""A computation: the states of a job's buckets, from finer tiers and from events, in one session."""
+"""Computations: the states of a reduction's buckets, from finer tiers and from events, in one session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from cube.model.tier import Span
+from cube.columns import SEMANTICS
+from cube.expression.nodes import Reduction
+from cube.model.reduce import REDUCES
+from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
-from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
-from evaluator.engine import codec
-from evaluator.engine.accumulator import Accumulator
-from evaluator.engine.job import ReductionJob, States, combine, decode, encode, slices
+from cube.settings import EvaluatorLimits
+from cube.store.ports import CachedBucket, CacheKey, MetricStore, ReadSession, Revisions, TimeSlice
 from evaluator.engine.scan import Scan, runs
-from evaluator.engine.series import Bounds
-from evaluator.engine.single_flight import Encoded, Gaps
+from evaluator.engine.single_flight import Gaps
+from evaluator.engine.states import (
+    PARTIAL,
+    VALUE,
+    Accumulator,
+    Encoded,
+    State,
+    States,
+    decode,
+    encode,
+    merge_states,
+    partial_kind,
+)
 
 T = TypeVar("T")
 
+SLICE = 4_096
+"""So many finer buckets are computed at once, so that a long span takes no more memory than a short one."""
+
+LARGE_SLICE = 256
+"""The same where a bucket's partial may be large: a tally, or a partial for each group."""
+
+REACH = 16
+"""A slice reaches over so many times its number of buckets at most: of all between, revisions are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReductionJob:
+    """One reduction at one tier, and what is expired of its type; ``text``: the canonical one."""
+
+    reduction: Reduction
+    text: str
+    tier: Tier
+    expired_before: int | None
+
+    def is_expired(self, bucket: int) -> bool:
+        """Tell whether a bucket's events are, or may be, gone."""
+        return self.expired_before is not None and bucket < self.expired_before
+
+    def lost(self, numbers: Mapping[int, int], contents: Encoded, span: Span) -> set[int]:
+        """Return the buckets that have no value, though they had, or may have had, events."""
+        lost = numbers.keys() - contents.keys()
+        if self.expired_before is not None:
+            expired = span.intersect(Span(span.start, self.tier.ceil(self.expired_before)))
+            lost |= set(self.tier.buckets(expired)) - contents.keys()
+        return lost
+
+    def key(self, kind: str) -> CacheKey:
+        """Return the key of what is cached of the job, of one kind."""
+        return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
+
+    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Encoded:
+        """Return the contents that count: of the same revision, whether the bucket is expired or not."""
+        return {
+            bucket: cached.content
+            for bucket, cached in found.items()
+            if numbers.get(bucket) == cached.revision
+        }
+
+
+def slices(gaps: Gaps, job: ReductionJob) -> Iterator[Gaps]:
+    """Cut gaps into slices, each of which is computed at once, and kept when it is."""
+    tier, reduction = job.tier, job.reduction
+    is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
+    finest = LARGE_SLICE if is_large else SLICE
+    size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
+    part: dict[int, int] = {}
+    first = 0
+    for bucket in sorted(gaps):
+        if len(part) == size or (part and bucket - first >= REACH * size * tier.step):
+            yield part
+            part = {}
+        if not part:
+            first = bucket
+        part[bucket] = gaps[bucket]
+    if part:
+        yield part
+
 
 class Computation:
-    """Computes in one session of a store, in the turns that ``time_slice`` gives, and within ``bounds``."""
+    """Computes in one session of a store, in the time slices that ``time_slice`` gives, within ``limits``."""
 
     def __init__(
-        self, metrics: MetricStore, scan: Scan, session: ReadSession, time_slice: TimeSlice, bounds: Bounds
+        self,
+        metrics: MetricStore,
+        scan: Scan,
+        session: ReadSession,
+        time_slice: TimeSlice,
+        limits: EvaluatorLimits,
     ) -> None:
         self._metrics = metrics
         self._scan = scan
         self._session = session
         self._time_slice = time_slice
-        self._bounds = bounds
+        self._limits = limits
 
     async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their values."""
@@ -38,55 +118,49 @@ class Computation:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
         states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._time_slice)
         kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
-        values, _ = await self._turn(encode, job.reduction, kept)
+        values, _ = await self._run(encode, job.reduction, kept)
         return values
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
         if job.tier.finer is not None:
-            return await self._merge(job, job.finer(job.tier.finer), gaps)
+            return await self._merge(job, replace(job, tier=job.tier.finer), gaps)
         fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
         spans = runs(fresh, eventful, job.tier)
         found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._time_slice)
-        states: States = {bucket: None for bucket in gaps if job.is_expired(bucket)}
-        states.update({bucket: found.get(bucket, {}) for bucket in fresh})
-        return states
+        return dict.fromkeys(gaps) | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         """Build the states of some gaps from the finer tier, whose revisions are read only now."""
         span = Span(min(gaps), max(gaps) + job.tier.step)
         revisions = await self._session.revisions(job.reduction.type, finer.tier, span)
-        finer = finer.expiring(revisions.expired_before)
+        finer = replace(finer, expired_before=revisions.expired_before)
         lost: States = {bucket: None for bucket in gaps if _is_forgotten(bucket, revisions)}
         gaps = {bucket: revision for bucket, revision in gaps.items() if bucket not in lost}
         numbers = {
             bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
         }
-        found = await self._metrics.read(finer.key(codec.partial_kind(job.reduction)), finer.tier, span)
-        kept = {
-            bucket: content
-            for bucket, content in finer.believed(found, numbers).items()
-            if job.tier.floor(bucket) in gaps
-        }
-        accumulator = Accumulator(job.reduction, self._bounds)  # merges as they come, so that few are held
+        found = await self._metrics.read(finer.key(partial_kind(job.reduction)), finer.tier, span)
+        kept = finer.believed(found, numbers)
+        accumulator = Accumulator(job.reduction, self._limits)  # merges as they come, so that few are held
         for part in slices(numbers, finer):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
-            states: States = dict(await self._turn(decode, job.reduction, some)) if some else {}
+            states = await self._run(decode, job.reduction, some) if some else {}
             missing = {bucket: number for bucket, number in part.items() if bucket not in states}
             if missing:
                 fresh = await self._states(finer, missing, revisions.numbers)
                 await self._save(finer, missing, fresh)
                 states |= fresh
-            lost |= await self._turn(_accumulate, accumulator, job, states)
+            lost |= await self._run(_accumulate, accumulator, job, states)
         states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
-        return states | await self._turn(accumulator.states) | lost
+        return states | await self._run(accumulator.states) | lost
 
     async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
-        values, partials = await self._turn(encode, job.reduction, states)
+        values, partials = await self._run(encode, job.reduction, states)
         if job.tier.cached:
-            for kind, contents in ((codec.VALUE, values), (codec.PARTIAL, partials)):
-                # An expired bucket was merged from cells that are kept as long as it would be.
+            for kind, contents in ((VALUE, values), (PARTIAL, partials)):
+                # An expired bucket was merged from finer ones that are kept as long as it would be.
                 kept = {
                     bucket: CachedBucket(gaps[bucket], content)
                     for bucket, content in contents.items()
@@ -96,16 +170,24 @@ class Computation:
                     await self._metrics.save(job.key(kind), job.tier, kept, self._time_slice)
         return values
 
-    async def _turn(self, work: Callable[..., T], *arguments: object) -> T:
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         async with self._time_slice():
             return await run_in_thread(work, *arguments)
 
 
 def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> States:
-    """Take some finer states in; return the buckets that they show to be lost."""
-    merged = combine(job, finer)
-    accumulator.add({bucket: state for bucket, state in merged.items() if state is not None})
-    return {bucket: state for bucket, state in merged.items() if state is None}
+    """Take finer states into those of the job's buckets they are of; return the buckets with a lost part."""
+    parts: dict[int, list[State]] = {}
+    lost: States = {}
+    for bucket in sorted(finer):
+        coarse, state = job.tier.floor(bucket), finer[bucket]
+        if state is None:
+            lost[coarse] = None
+        else:
+            parts.setdefault(coarse, []).append(state)
+    reduce = REDUCES[job.reduction.reduce]
+    accumulator.add({each: merge_states(reduce, parts[each]) for each in parts if each not in lost})
+    return lost
 
 
 def _is_forgotten(bucket: int, revisions: Revisions) -> bool:

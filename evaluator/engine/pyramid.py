@@ -1,4 +1,4 @@
-"""The pyramid: the values of one reduction, from the cache, from finer tiers, from events.
+"""The pyramid: the values of expressions, from the cache, from finer tiers, from events.
 
 What is believed, and when, is in ``docs/decisions/0001-revisions.md``. The two orders that carry it:
 revisions are read before what they vouch for is scanned, and a coarse tier's before the finer one's.
@@ -11,55 +11,65 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Final
 
+import numpy as np
+
+from cube.columns import reductions
 from cube.expression import print_expression
-from cube.expression.nodes import Reduction
+from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
-from cube.process.threads import run_in_thread
-from cube.store.ports import ReadOptions, ReadSession, Revisions, Store
-from evaluator.engine import codec
-from evaluator.engine.accumulator import check_memory
-from evaluator.engine.computation import Computation
-from evaluator.engine.job import ReductionJob, slices
+from cube.store.ports import ReadSession, Revisions
+from evaluator.context import QueryContext, within
+from evaluator.engine.computation import Computation, ReductionJob, slices
 from evaluator.engine.scan import Scan
-from evaluator.engine.series import Bounds, Series, read_series
-from evaluator.engine.single_flight import Encoded, FlightPart, Gaps, SingleFlight
-from evaluator.instrumentation import QueryCounters
-from evaluator.scheduling.deadline import within
-from evaluator.scheduling.scheduler import QueryCost, Scheduler
+from evaluator.engine.series import THREAD_ROWS, Series, check_size, compute, read_series
+from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
+from evaluator.engine.states import VALUE, Encoded, check_memory
+from evaluator.scheduling.scheduler import QueryCost
 
-_ASIDE = 2_000  # more buckets than these are put together in a thread
+AT_ONCE = 2
+"""So many reductions of one expression are measured at once: one computes while the other waits."""
 
 
 class Pyramid:
-    """Measures reductions over one store; safe for any number of concurrent callers.
+    """Evaluates expressions over one store; safe for any number of concurrent callers.
 
-    ``scheduler``: shared with the other pyramids of the process. ``on_computed`` is told the type, the
-    reduction's text and the milliseconds of each computation. ``flights``: its computations in flight.
+    ``on_computed`` is told the type, the reduction's text and the milliseconds of each computation.
+    ``flights``: its computations under way.
     """
 
     def __init__(
         self,
-        store: Store,
+        context: QueryContext,
         scan: Scan,
         *,
-        scheduler: Scheduler,
-        bounds: Bounds,
-        counters: QueryCounters,
         on_computed: Callable[[str, str, float], None] | None = None,
         flights: SingleFlight | None = None,
     ) -> None:
-        self._store = store
+        self.context: Final = context
         self._scan = scan
+        self._on_computed = on_computed
         self._flights = SingleFlight() if flights is None else flights
         self._builds: dict[str, asyncio.Task[None]] = {}
-        self._scheduler = scheduler
-        self._bounds = bounds
-        self._counters = counters
-        self._on_computed = on_computed
+
+    async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
+        """Return the series of an expression over an aligned span, which may be empty.
+
+        Each of its reductions is measured once. Raises as `measure` does.
+        """
+        limits, buckets = self.context.limits, len(tier.buckets(span))
+        wanted = {print_expression(reduction): reduction for reduction in reductions(expression)}
+        if not buckets:
+            return Series(np.empty(0), {} if any(each.group for each in wanted.values()) else None)
+        check_size(limits, buckets, 0)
+        measured = await self._measure_all(wanted, tier, span, cost)
+        if any(series.groups is not None for series in measured.values()):
+            return await self.context.scheduler.run(cost, compute, expression, buckets, measured, limits)
+        return compute(expression, buckets, measured, limits)
 
     async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
-        """Return the values of a reduction in each bucket of an aligned span, as a part of a query's cost.
+        """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
 
         They count every event that was acknowledged before the call. Warm, this takes two finds
         (revisions, and cached metrics) and reads no event.
@@ -69,19 +79,17 @@ class Pyramid:
         """
         revisions = await self.revisions(reduction.type, tier, span)
         job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
+        contents: Encoded = {}
         if revisions.foreign:
-            contents = await self._scan_foreign(job, span, cost)
+            async with self._computation(cost) as computation:
+                contents = await computation.foreign(job, span)
         elif revisions.numbers or revisions.expired_before is not None:
             contents = await self._contents(job, revisions.numbers, span, cost)
-        else:
-            contents = {}
-
         lost = job.lost(revisions.numbers, contents, span)
-        arguments = (reduction, tier, span, contents, lost, self._bounds)
-        if len(contents) <= _ASIDE and reduction.group is None:
+        arguments = (reduction, tier, span, contents, lost, self.context.limits)
+        if len(contents) <= THREAD_ROWS and reduction.group is None:
             return read_series(*arguments)
-        async with self._scheduler.turn(cost):
-            return await run_in_thread(read_series, *arguments)
+        return await self.context.scheduler.run(cost, read_series, *arguments)
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
@@ -89,10 +97,7 @@ class Pyramid:
         Those of a type that another tool has filled are built first.
         """
         while True:
-            async with (
-                self._scheduler.looks,
-                self._store.events.read(ReadOptions(self._bounds.seconds)) as session,
-            ):
+            async with self.context.lookup() as session:
                 revisions = await _read_revisions(session, type, tier, span)
             if revisions.complete or revisions.foreign or not revisions.known:
                 return revisions
@@ -105,7 +110,7 @@ class Pyramid:
         """
         build = self._builds.get(type)
         if build is None:
-            build = self._builds[type] = asyncio.create_task(self._store.events.build(type))
+            build = self._builds[type] = asyncio.create_task(self.context.store.events.build(type))
             build.add_done_callback(lambda ended: self._end_build(type, ended))
         await asyncio.wait([build])
         build.result()
@@ -124,15 +129,35 @@ class Pyramid:
         if not build.cancelled():
             build.exception()  # who waits raises it; nobody may be left to
 
+    async def _measure_all(
+        self, wanted: dict[str, Reduction], tier: Tier, span: Span, cost: QueryCost
+    ) -> dict[str, Series]:
+        """Measure `AT_ONCE` at a time; the first error ends the others."""
+        if len(wanted) == 1:  # the common case, without the cost of tasks
+            ((text, reduction),) = wanted.items()
+            return {text: await self.measure(reduction, tier, span, cost)}
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def measure(reduction: Reduction) -> Series:
+            async with places:
+                return await self.measure(reduction, tier, span, cost)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {text: group.create_task(measure(reduction)) for text, reduction in wanted.items()}
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return {text: task.result() for text, task in tasks.items()}
+
     async def _contents(
         self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
     ) -> Encoded:
         valid: Encoded = {}
         if job.tier.cached:
-            found = await self._store.metrics.read(job.key(codec.VALUE), job.tier, span)
+            found = await self.context.store.metrics.read(job.key(VALUE), job.tier, span)
             valid = job.believed(found, numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
-        self._counters.looked_up(len(valid), len(gaps))
+        self.context.counters.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(
                 (job.text, job.reduction.type, job.tier.step, job.expired_before),
@@ -140,7 +165,7 @@ class Pyramid:
                 lambda some: self._compute(job, some, numbers, cost),
                 cost,
             )
-            check_memory(sum(map(len, valid.values())), self._bounds)
+            check_memory(self.context.limits, sum(map(len, valid.values())))
         return valid
 
     async def _compute(
@@ -155,23 +180,19 @@ class Pyramid:
             for part in slices(gaps, job):
                 contents = await computation.contents(job, part, numbers)
                 held += sum(map(len, contents.values()))
-                check_memory(held, self._bounds)
+                check_memory(self.context.limits, held)
                 yield FlightPart(part, contents)
         if self._on_computed is not None:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
 
-    async def _scan_foreign(self, job: ReductionJob, span: Span, cost: QueryCost) -> Encoded:
-        async with self._computation(cost) as computation:
-            return await computation.foreign(job, span)
-
     @asynccontextmanager
     async def _computation(self, cost: QueryCost) -> AsyncIterator[Computation]:
+        context = self.context
         async with (
-            within(self._bounds.seconds),
-            self._scheduler.part(cost) as time_slice,
-            self._store.events.read(ReadOptions(self._bounds.seconds, time_slice)) as session,
+            within(context.limits.query_seconds),
+            context.session(cost) as (session, time_slice),
         ):
-            yield Computation(self._store.metrics, self._scan, session, time_slice, self._bounds)
+            yield Computation(context.store.metrics, self._scan, session, time_slice, context.limits)
 
 
 async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:

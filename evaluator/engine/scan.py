@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from concurrent.futures import Executor
-from contextlib import aclosing
-from functools import partial
-from typing import Protocol, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import cast
 
 from cube.columns import Block, grouped_partials, has_patterns, needed, partials
 from cube.expression.nodes import Reduction
@@ -15,14 +13,18 @@ from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Slices
-from evaluator.engine.accumulator import Accumulator
-from evaluator.engine.codec import State
-from evaluator.engine.series import Bounds
-from evaluator.instrumentation import QueryCounters
+from evaluator.context import QueryContext
+from evaluator.engine.states import Accumulator, State
 
 
-class Scan(Protocol):
-    """Reads events and reduces them, bucket by bucket."""
+class Scan:
+    """Reads events and reduces them, bucket by bucket: blocks of the store, in threads.
+
+    At most one block and the states are held at a time; the event loop only waits.
+    """
+
+    def __init__(self, context: QueryContext) -> None:
+        self._context = context
 
     async def states(
         self,
@@ -34,49 +36,40 @@ class Scan(Protocol):
     ) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
 
-        What it computes is done in the turns that `time_slice` gives. Raises `LimitExceeded` over the bounds.
+        What it computes is done in the time slices that `time_slice` gives. Raises `LimitExceeded`, and what
+        the store raises; then it has no result.
         """
-
-
-class ColumnScan:
-    """The scan of a reduction on its own: blocks of the store, reduced in the threads of `executor`.
-
-    At most one block and the states are held at a time; the event loop only waits.
-    """
-
-    def __init__(self, executor: Executor, bounds: Bounds, counters: QueryCounters) -> None:
-        self._executor = executor
-        self._bounds = bounds
-        self._counters = counters
-
-    async def states(
-        self,
-        session: ReadSession,
-        reduction: Reduction,
-        tier: Tier,
-        spans: Sequence[Span],
-        time_slice: TimeSlice,
-    ) -> dict[int, State]:
-        """Scan; see `Scan.states`. Raises what the store raises, and then has no result."""
+        executor, counters = self._context.executor, self._context.counters
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        accumulator = Accumulator(reduction, self._bounds)
-        slices = Slices(time_slice, self._executor, searched=has_patterns(reduction))
-        take = partial(_take, accumulator, reduction, tier)
+        accumulator = Accumulator(reduction, self._context.limits)
+        slices = Slices(time_slice, executor, searched=has_patterns(reduction))
+
+        def take(block: Block) -> None:
+            accumulator.add(reduce_block(reduction, tier, block))
+
         for span in spans:
-            self._counters.scanned()
-            # The ports promise an iterator; those of all stores are generators, which must be closed.
-            blocks = cast("AsyncGenerator[Block, None]", session.scan(reduction.type, span, fields, ids=ids))
-            async with aclosing(blocks):
+            counters.scanned()
+            async with read_blocks(session, reduction.type, span, fields, ids=ids) as blocks:
                 async for block in blocks:
-                    self._counters.read(len(block))
+                    counters.read(len(block))
                     async for _ in slices.each(block, take):
                         continue
         async with time_slice():
-            return await run_in_thread(accumulator.states, executor=self._executor)
+            return await run_in_thread(accumulator.states, executor=executor)
 
 
-def _take(accumulator: Accumulator, reduction: Reduction, tier: Tier, block: Block) -> None:
-    accumulator.add(reduce_block(reduction, tier, block))
+@asynccontextmanager
+async def read_blocks(
+    session: ReadSession, type: str, span: Span, fields: Sequence[str] | None, *, ids: bool
+) -> AsyncIterator[AsyncIterator[Block]]:
+    """Read the events of a span as blocks, for as long as this block lasts; see `ReadSession.scan`.
+
+    Here blocks that were read before could be given instead.
+    """
+    # The ports promise an iterator; those of all stores are generators, which must be closed.
+    blocks = cast("AsyncGenerator[Block, None]", session.scan(type, span, fields, ids=ids))
+    async with aclosing(blocks):
+        yield blocks
 
 
 def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:

@@ -5,76 +5,32 @@ Everything here is pure. NaN is "no value" throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import math
+import struct
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import reductions
-from cube.columns.values import OPERATIONS
+from cube.columns import GroupKey
+from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
+from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.settings import EvaluatorLimits
-from evaluator.engine.codec import Floats, GroupKey, decode_groups, decode_values
-from evaluator.query.limits import LimitExceeded
+from evaluator.query.queries import LimitExceeded
 
-Operation: TypeAlias = "Callable[[Floats, Floats], Floats]"
+THREAD_ROWS = 2_000
+"""Longer series are made, and written, in a thread."""
 
-
-_LIMITS = EvaluatorLimits()
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one query may take; where nothing is said, what the settings say by default.
-
-    ``groups`` and ``cells`` (buckets times groups) of its answer, which has ``answer`` bytes of JSON at
-    most; ``seconds`` in all; ``memory``: about so many bytes of partial results on the way.
-    """
-
-    groups: int = _LIMITS.groups
-    cells: int = _LIMITS.cells
-    seconds: float = _LIMITS.query_seconds
-    memory: int = _LIMITS.memory_bytes
-    answer: int = _LIMITS.answer_bytes
-
-    @classmethod
-    def of(cls, limits: EvaluatorLimits) -> Bounds:
-        """Return what the settings say."""
-        return cls(
-            limits.groups, limits.cells, limits.query_seconds, limits.memory_bytes, limits.answer_bytes
-        )
-
-    def check(self, buckets: int, groups: int) -> None:
-        """Raise `LimitExceeded` where an answer has too many groups or cells.
-
-        ``groups``: 0 without any; else what has been counted of them, which need not be all.
-        """
-        if groups > self.groups:
-            raise LimitExceeded(
-                f"The expression has more than {self.groups} groups; accepted are {self.groups}:"
-                " filter, or group by another field.",
-                reason="groups",
-                field="expression",
-            )
-        if buckets > self.cells:
-            raise LimitExceeded(
-                f"The answer has {buckets} buckets; accepted are {self.cells}:"
-                " take a shorter span or a larger step.",
-                reason="cells",
-            )
-        if buckets * groups > self.cells:
-            raise LimitExceeded(
-                f"The answer has {buckets} buckets times {groups} groups or more; accepted are {self.cells}"
-                f" values together, with so many groups {self.cells // groups} buckets: take a shorter span,"
-                " a larger step or fewer groups.",
-                reason="cells",
-            )
+_NO_VALUE = struct.pack("<d", math.nan)
+_decode_groups = msgspec.msgpack.Decoder(list[tuple[Group, float | None]]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +50,60 @@ class Series:
         return len(self.default) * (1 if self.groups is None else len(self.groups))
 
 
+def check_size(limits: EvaluatorLimits, buckets: int, groups: int) -> None:
+    """Raise `LimitExceeded` where an answer has too many groups or cells (buckets times groups).
+
+    ``groups``: 0 without any; else what has been counted of them, which need not be all.
+    """
+    if groups > limits.groups:
+        raise LimitExceeded(
+            f"The expression has more than {limits.groups} groups; accepted are {limits.groups}:"
+            " filter, or group by another field.",
+            reason="groups",
+            field="expression",
+        )
+    if buckets > limits.cells:
+        raise LimitExceeded(
+            f"The answer has {buckets} buckets; accepted are {limits.cells}:"
+            " take a shorter span or a larger step.",
+            reason="cells",
+        )
+    if buckets * groups > limits.cells:
+        raise LimitExceeded(
+            f"The answer has {buckets} buckets times {groups} groups or more; accepted are {limits.cells}"
+            f" values together, with so many groups {limits.cells // groups} buckets: take a shorter span,"
+            " a larger step or fewer groups.",
+            reason="cells",
+        )
+
+
 def read_series(
     reduction: Reduction,
     tier: Tier,
     span: Span,
     contents: Mapping[int, bytes],
     lost: Collection[int],
-    bounds: Bounds,
+    limits: EvaluatorLimits,
 ) -> Series:
-    """Make the series of a reduction of its "value" cells by bucket.
+    """Make the series of a reduction of its "value" contents by bucket; see `evaluator.engine.states`.
 
-    Of the buckets without a cell those in ``lost`` have no value; the others are empty.
+    Of the buckets without one those in ``lost`` have no value; the others are empty.
     """
     empty = REDUCES[reduction.reduce].empty
     buckets = tier.buckets(span)
-    bounds.check(len(buckets), 0)
+    check_size(limits, len(buckets), 0)
     default = np.full(len(buckets), np.nan if empty is None else empty)
     default[_indexes(lost, tier, span)] = np.nan
     if reduction.group is not None:
-        return Series(default, _read_groups(default, buckets, contents, bounds))
+        return Series(default, _read_groups(default, buckets, contents, limits))
     if contents:
         default[_indexes(contents, tier, span)] = decode_values(contents.values())
     return Series(default)
 
 
-def compute(node: MetricExpression, buckets: int, measured: Mapping[str, Series], bounds: Bounds) -> Series:
+def compute(
+    node: MetricExpression, buckets: int, measured: Mapping[str, Series], limits: EvaluatorLimits
+) -> Series:
     """Evaluate an expression whose reductions have been measured, each over the same buckets.
 
     ``measured``: by canonical text, since trees that differ can compare equal (1 and true).
@@ -129,21 +114,28 @@ def compute(node: MetricExpression, buckets: int, measured: Mapping[str, Series]
         case Number(value):
             return Series(np.full(buckets, float(value)))
         case Negation(operand):
-            return _negate(compute(operand, buckets, measured, bounds))
+            return _negate(compute(operand, buckets, measured, limits))
         case Sum(parts) | Product(parts):
             # The first sign is "+" and the first scale "*", so the first part stands as it is.
             return reduce(
-                lambda total, part: _join(total, part, bounds),
-                ((sign, compute(part, buckets, measured, bounds)) for sign, part in parts[1:]),
-                compute(parts[0][1], buckets, measured, bounds),
+                lambda total, part: _join(total, part, limits),
+                ((sign, compute(part, buckets, measured, limits)) for sign, part in parts[1:]),
+                compute(parts[0][1], buckets, measured, limits),
             )
         case _:
             assert_never(node)
 
 
-def is_grouped(node: MetricExpression) -> bool:
-    """Tell whether the values of an expression come by group."""
-    return any(reduction.group is not None for reduction in reductions(node))
+def decode_values(contents: Iterable[bytes]) -> Floats:
+    """Read "value" contents without groups; NaN is "no value"."""
+    return np.frombuffer(b"".join(content or _NO_VALUE for content in contents), dtype="<f8")
+
+
+def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
+    """Read one "value" content with groups; NaN is "no value"."""
+    return [
+        (group_key(group), math.nan if value is None else value) for group, value in _decode_groups(content)
+    ]
 
 
 def _indexes(buckets: Collection[int], tier: Tier, span: Span) -> npt.NDArray[np.int64]:
@@ -151,24 +143,24 @@ def _indexes(buckets: Collection[int], tier: Tier, span: Span) -> npt.NDArray[np
 
 
 def _read_groups(
-    default: Floats, buckets: range, contents: Mapping[int, bytes], bounds: Bounds
+    default: Floats, buckets: range, contents: Mapping[int, bytes], limits: EvaluatorLimits
 ) -> dict[GroupKey, Floats]:
-    """Read the values by group; over the bound of cells the groups are still counted, for the refusal."""
+    """Read the values by group; over the bound of cells the groups are still counted, for the message."""
     groups: dict[GroupKey, Floats] = {}
-    most, spare = bounds.cells // max(1, len(buckets)), default.copy()
+    most, spare = limits.cells // max(1, len(buckets)), default.copy()
     for bucket, content in contents.items():
         index = (bucket - buckets.start) // buckets.step
         for key, value in decode_groups(content):
             values = groups.get(key)
             if values is None:
-                bounds.check(0, len(groups) + 1)
+                check_size(limits, 0, len(groups) + 1)
                 values = groups[key] = default.copy() if len(groups) < most else spare
             values[index] = value
-    bounds.check(len(buckets), len(groups))
+    check_size(limits, len(buckets), len(groups))
     return groups
 
 
-def _join(left: Series, signed: tuple[str, Series], bounds: Bounds) -> Series:
+def _join(left: Series, signed: tuple[str, Series], limits: EvaluatorLimits) -> Series:
     """Apply an operator; a group that one side lacks has that side's default."""
     sign, right = signed
     operation = OPERATIONS[sign]
@@ -177,7 +169,7 @@ def _join(left: Series, signed: tuple[str, Series], bounds: Bounds) -> Series:
         return Series(default)
     ours, theirs = left.groups or {}, right.groups or {}
     keys = ours.keys() | theirs.keys()
-    bounds.check(len(default), len(keys))
+    check_size(limits, len(default), len(keys))
     return Series(
         default,
         {key: _apply(operation, ours.get(key, left.default), theirs.get(key, right.default)) for key in keys},
@@ -191,7 +183,7 @@ def _negate(series: Series) -> Series:
     )
 
 
-def _apply(operation: Operation, left: Floats, right: Floats) -> Floats:
+def _apply(operation: Callable[[Floats, Floats], Floats], left: Floats, right: Floats) -> Floats:
     with np.errstate(all="ignore"):
         result = operation(left, right)
     result[~np.isfinite(result)] = np.nan

@@ -15,16 +15,15 @@ from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapp
 from contextlib import aclosing
 from typing import NamedTuple, TypeAlias
 
-from evaluator.query.limits import LimitExceeded
+from cube.process.threads import Condition
+from evaluator.engine.states import Encoded
+from evaluator.query.queries import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 
 Gaps: TypeAlias = "Mapping[int, int]"
 """Bucket -> the revision that was read."""
 
-Encoded: TypeAlias = "dict[int, bytes]"
-"""Bucket -> the content of its "value" cell."""
-
-WORTH = 0.5
+JOINING_SHARE = 0.5
 """A flight is joined for at least this share of what it has still to do: so that nobody waits for much
 more than a computation of one's own would take."""
 
@@ -56,7 +55,7 @@ class Flight:
         self.waiting = 0
         self._cost = cost
         self._parts: list[FlightPart] = []
-        self._more = asyncio.Event()
+        self._progress = Condition()
 
     async def run(self, compute: Compute) -> None:
         """Compute the gaps, and hand each part to those who wait."""
@@ -64,7 +63,7 @@ class Flight:
             async for part in parts:
                 self._parts.append(part)
                 self.left.difference_update(part.gaps)
-                self.tell()
+                self.notify()
 
     def offer(self, buckets: Collection[int], cost: QueryCost) -> Collection[int]:
         """Return those of some buckets that are done, and the others if they are worth the wait.
@@ -73,9 +72,9 @@ class Flight:
         """
         pending = self.left.intersection(buckets)
         if pending:
-            if len(pending) < WORTH * len(self.left) or (self._cost.is_parked and not cost.is_long):
+            if len(pending) < JOINING_SHARE * len(self.left) or (self._cost.is_parked and not cost.is_long):
                 return [bucket for bucket in buckets if bucket not in pending]
-            self._cost.ease(cost)
+            self._cost.inherit(cost)
         return buckets
 
     async def take(self, buckets: Collection[int], found: Encoded) -> set[int]:
@@ -89,16 +88,15 @@ class Flight:
             seen = len(self._parts)
             if not wanted or self.task.done():
                 return wanted
-            await self.until_more()
+            await self.until_more(seen)
 
-    async def until_more(self) -> None:
-        """Wait for the next part, or for the end."""
-        await self._more.wait()
+    async def until_more(self, seen: int) -> None:
+        """Wait for a part after those that were seen, or for the end."""
+        await self._progress.wait_for(lambda: len(self._parts) > seen or self.task.done())
 
-    def tell(self) -> None:
-        """Let those look who wait."""
-        self._more.set()
-        self._more.clear()
+    def notify(self) -> None:
+        """Have those who wait look again."""
+        self._progress.notify()
 
     def failure(self) -> BaseException | None:
         """Return what has ended it early."""
@@ -194,7 +192,7 @@ class SingleFlight:
         self._forget(flight)
         if not flight.task.cancelled():
             flight.task.exception()  # who waits raises it; nobody may be left to
-        flight.tell()
+        flight.notify()
 
     def _forget(self, flight: Flight) -> None:
         for bucket, revision in flight.gaps.items():

@@ -1,4 +1,4 @@
-"""Queries: what a client asks, parsed from URL parameters or from a WebSocket message.
+"""Queries: what a client asks, parsed from URL parameters or from a WebSocket message, and what is too much.
 
 The first error in this order is reported: start, stop, expression, step, limit, and the rest.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cube.columns import check
-from cube.errors import InvalidQuery, InvalidRequest, shown
+from cube.errors import CubeError, InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
 from cube.model.tier import TEN_SECONDS, TIERS, Span, Tier
-from cube.settings import EvaluatorLimits, StreamSettings
+from cube.settings import EvaluatorSettings
 
 E = TypeVar("E", EventExpression, MetricExpression)
 
@@ -28,15 +28,6 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", 
 _RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
 _INFINITE = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 _STEPS = ", ".join(f"{tier.step} ({tier.name})" for tier in TIERS.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a query has that does not say: ``rows`` is the largest limit too; waits in milliseconds."""
-
-    rows: int = EvaluatorLimits().rows
-    delay: int = StreamSettings().delay_ms
-    late: int = StreamSettings().late_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +43,9 @@ class EventQuery:
 
     @classmethod
     def parse(
-        cls, raw: Mapping[str, Any], *, now: int, defaults: Defaults, stream: bool = False
+        cls, raw: Mapping[str, Any], *, now: int, settings: EvaluatorSettings, stream: bool = False
     ) -> EventQuery:
-        """Check a request's keys; unknown ones are ignored.
+        """Check a request's keys; unknown ones are ignored, and what is not said is in the settings.
 
         ``stream``: whether a request without ``stop`` is one, else it stops now. Raises
         `InvalidQuery` or `InvalidExpression`.
@@ -64,12 +55,12 @@ class EventQuery:
         stop = now if stop is None and not stream else stop
         _check_order(start, stop)
         return cls(
-            expression=_checked(parse_event(_expression(raw))),
+            expression=_expression(raw, parse_event),
             start=start,
             stop=stop,
-            limit=_limit(raw, defaults.rows),
-            delay=_wait(raw, "delay", defaults.delay),
-            late=_wait(raw, "late", defaults.late),
+            limit=_limit(raw, settings.limits.rows),
+            delay=_wait(raw, "delay", settings.stream.delay_ms),
+            late=_wait(raw, "late", settings.stream.late_ms),
         )
 
 
@@ -90,13 +81,13 @@ class MetricQuery:
 
     @classmethod
     def parse(
-        cls, raw: Mapping[str, Any], *, now: int, defaults: Defaults, live: bool = False
+        cls, raw: Mapping[str, Any], *, now: int, settings: EvaluatorSettings, live: bool = False
     ) -> MetricQuery:
         """Check a request's keys; see `EventQuery.parse`."""
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
-        expression = _checked(parse_metric(_expression(raw)))
-        tier, limit = _tier(raw), _limit(raw, defaults.rows)
+        expression = _expression(raw, parse_metric)
+        tier, limit = _tier(raw), _limit(raw, settings.limits.rows)
         live = live and stop is None
         if stop is None:
             stop = tier.floor(now) + tier.step if live else tier.floor(now)
@@ -130,15 +121,11 @@ def number(value: object) -> float:
             return float(int(text, 0)) if len(text) < 200 else math.inf
         return float(text) if _DECIMAL.fullmatch(text) else math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _float(value)
+        try:
+            return float(value)
+        except OverflowError:  # JSON's integers have no bound
+            return math.inf if value > 0 else -math.inf
     return math.nan
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # JSON's integers have no bound
-        return math.inf if value > 0 else -math.inf
 
 
 def _time(raw: Mapping[str, Any], name: str) -> int | None:
@@ -157,19 +144,16 @@ def _check_order(start: int | None, stop: int | None) -> None:
         )
 
 
-def _expression(raw: Mapping[str, Any]) -> str:
+def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:
+    """Parse the expression; a bad pattern is refused even where no event is scanned."""
     if "expression" not in raw:
         raise InvalidQuery("The expression is missing.", field="expression")
     expression = raw["expression"]
     if not isinstance(expression, str):
         raise InvalidQuery(f"Got the expression {shown(expression)}; accepted is text.", field="expression")
-    return expression
-
-
-def _checked(expression: E) -> E:
-    """Return an expression whose patterns compile: a bad one is refused even where no event is scanned."""
-    check(expression)
-    return expression
+    parsed = parse(expression)
+    check(parsed)
+    return parsed
 
 
 def _tier(raw: Mapping[str, Any]) -> Tier:
@@ -201,3 +185,60 @@ def _wait(raw: Mapping[str, Any], name: str, default: int) -> int:
             f"Got the {name} {shown(raw[name])}; accepted are milliseconds from 0.", field=name
         )
     return int(min(value, LONGEST_WAIT_MS))
+
+
+RETRY_SECONDS = 5
+"""When to come back: by then a long query or two have ended."""
+
+
+class LimitExceeded(InvalidQuery):
+    """A query wants more than one may have; ``reason``: "groups", "cells", "memory" or "bytes"."""
+
+    def __init__(self, message: str, *, reason: str, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.reason = reason
+
+
+class DeadlineExceeded(Overloaded):
+    """A query took longer than one may."""
+
+    reason = "time"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The query took more than {seconds:g} s, which is the limit: take a shorter span,"
+            " or ask again later.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+
+
+class QueueFull(Overloaded):
+    """So many long queries wait already that this one need not begin to."""
+
+    reason = "waiting"
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} long queries wait already: take a shorter span, or ask again later.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+
+
+class AnswerDropped(Overloaded):
+    """All answers together would hold too much, and this one most of it."""
+
+    reason = "answers"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"All answers together would hold more than {limit} bytes, and this one most of them: take a"
+            " shorter span or a lower limit, or ask again later.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+
+
+def limit_of(error: CubeError) -> str | None:
+    """Return the word of the limit that an error tells of, for counting; None for any other error."""
+    if isinstance(error, (LimitExceeded, DeadlineExceeded, QueueFull, AnswerDropped)):
+        return error.reason
+    return None

@@ -12,37 +12,45 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import TimeSlice
-from evaluator.query.limits import QueueFull
-from evaluator.scheduling.priority_queue import PrioritySemaphore
+from evaluator.query.queries import QueueFull
 
-_LIMITS = EvaluatorLimits()
+T = TypeVar("T")
+
+Priority: TypeAlias = tuple[float, ...]
+"""Who waits with the lowest comes first; among equals, who came first."""
 
 QUICK_SECONDS = 0.25
 """A query that has had more than this is a long one: it goes on once it has one of their places."""
 
-DOOR = 32
+ADMITTED = 32
 """Computations that have a session of the store and are not long yet."""
 
-LOOKS = 16
+LOOKUPS = 16
 """So many queries read revisions at once; each holds a connection of the store meanwhile."""
 
 KEEP_SECONDS = 0.005
-"""How long the next turn is kept for a query that is not long and has just had one: it needs some, one
+"""How long the next time slice is kept for a query that is not long and has just had one: it needs some, one
 after another, and would wait for a piece of a long one before each."""
 
 OVERRUN_SECONDS = 0.03
 """After so long a piece that cannot be interrupted (a pattern's search in one long text) is left to
-itself, and the next turn begins beside it."""
+itself, and the next time slice begins beside it."""
 
 OVERRUNS = 8
 """So many pieces at once are left to themselves; threads are needed for them all."""
 
+ELDEST = 10
+"""Every so many times whoever has waited longest comes first, whatever the priority: nobody waits forever."""
+
 
 class QueryCost:
-    """What one query has had so far; ``reach``: the length of its span in milliseconds.
+    """What one query has had so far in ``seconds``; ``reach``: the length of its span in milliseconds.
 
     ``is_parked``: whether it waits for a place among the long ones.
     """
@@ -59,115 +67,188 @@ class QueryCost:
         """Whether it goes on only once it has a place among the long ones."""
         return self.seconds > QUICK_SECONDS
 
-    def ease(self, other: QueryCost) -> None:
-        """Rank as a query that waits for this one's work, where that one has had less."""
-        self.seconds, self.reach = min(self.rank, other.rank)
-
     @property
-    def rank(self) -> tuple[float, int]:
+    def priority(self) -> tuple[float, int]:
         """How it stands to others that wait, the lowest first."""
         return (self.seconds, self.reach)
 
+    def inherit(self, other: QueryCost) -> None:
+        """Take the priority of a query that waits for this one's work, where that is the lower one."""
+        self.seconds, self.reach = min(self.priority, other.priority)
+
 
 class Scheduler:
-    """The turns of one process, whatever the number of its stores.
+    """The time slices of one process, whatever the number of its stores.
 
-    ``long``: so many long computations hold partial results at once, while ``waiting`` others wait for
-    their place; more are refused with `QueueFull`.
+    Of the limits, ``scans`` long computations hold partial results at once, while ``scans_waiting`` others
+    wait for their place; more are refused with `QueueFull`.
     """
 
-    def __init__(self, *, long: int = _LIMITS.scans, waiting: int = _LIMITS.scans_waiting) -> None:
-        self.looks = asyncio.Semaphore(LOOKS)
-        self._door = PrioritySemaphore(DOOR)
-        self._long = PrioritySemaphore(long)
-        self._most_waiting = waiting
-        self._turn = PrioritySemaphore(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
+    def __init__(self, limits: EvaluatorLimits) -> None:
+        self.lookups = asyncio.Semaphore(LOOKUPS)
+        self._admitted = PrioritySemaphore(ADMITTED)
+        self._long = PrioritySemaphore(limits.scans)
+        self._most_waiting = limits.scans_waiting
+        self._processor = PrioritySemaphore(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
         self._overruns = 0
 
     @asynccontextmanager
-    async def part(self, cost: QueryCost) -> AsyncIterator[TimeSlice]:
-        """Begin a computation that holds a session and partial results; yields what begins its turns.
+    async def admit(self, cost: QueryCost) -> AsyncIterator[TimeSlice]:
+        """Begin a computation that holds a session and partial results; yields what begins its time slices.
 
-        Raises `QueueFull`, at the beginning of a turn, where too many long ones wait already.
+        Raises `QueueFull`, at the beginning of one, where too many long ones wait already.
         """
-        part = _Part(self._door, cost)
-        await self._door.enter(cost.rank)
+        place = _Place(self._admitted)
+        await self._admitted.acquire(cost.priority)
         try:
-            yield partial(self._part_turn, part)
+            yield partial(self._admitted_slice, place, cost)
         finally:
-            if part.place is not None:
-                part.place.leave()
+            if place.held is not None:
+                place.held.release()
 
     @asynccontextmanager
-    async def turn(self, cost: QueryCost) -> AsyncIterator[None]:
+    async def time_slice(self, cost: QueryCost) -> AsyncIterator[None]:
         """Do one piece of a query's work."""
-        await self._turn.enter(cost.rank)
+        await self._processor.acquire(cost.priority)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        piece = _Piece(self._give_up)
+        overrun = _Overrun(self._give_up)
         try:
             yield
         finally:
             cost.seconds += loop.time() - began
-            if piece.end():
+            if overrun.end():
                 self._overruns -= 1
             else:
-                self._turn.leave(keep=not cost.is_long)
+                self._processor.release(keep=not cost.is_long)
+
+    async def run(self, cost: QueryCost, work: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in a thread, as one piece of a query's work."""
+        async with self.time_slice(cost):
+            return await run_in_thread(work, *arguments)
 
     @asynccontextmanager
-    async def _part_turn(self, part: _Part) -> AsyncIterator[None]:
-        if part.place is self._door and part.cost.is_long:
-            await self._settle(part)
-        async with self.turn(part.cost):
+    async def _admitted_slice(self, place: _Place, cost: QueryCost) -> AsyncIterator[None]:
+        if place.held is self._admitted and cost.is_long:
+            await self._join_long(place, cost)
+        async with self.time_slice(cost):
             yield
 
-    async def _settle(self, part: _Part) -> None:
-        """Leave the door to those who come, and wait for a place among the long ones."""
+    async def _join_long(self, place: _Place, cost: QueryCost) -> None:
+        """Leave one's place to those who come, and wait for one among the long ones."""
         if len(self._long) >= self._most_waiting:
             raise QueueFull(self._most_waiting)
-        part.place = None
-        self._door.leave()
-        part.cost.is_parked = True
+        place.held = None
+        self._admitted.release()
+        cost.is_parked = True
         try:
-            await self._long.enter(part.cost.rank)
+            await self._long.acquire(cost.priority)
         finally:
-            part.cost.is_parked = False
-        part.place = self._long
+            cost.is_parked = False
+        place.held = self._long
 
     def _give_up(self) -> bool:
-        """Let another turn begin beside a piece that lasts, unless too many last already."""
+        """Let another time slice begin beside a piece that lasts, unless too many last already."""
         if self._overruns >= OVERRUNS:
             return False
         self._overruns += 1
-        self._turn.leave()
+        self._processor.release()
         return True
 
 
-class _Part:
-    __slots__ = ("cost", "place")
+class _Place:
+    """Which semaphore a computation holds a place of."""
 
-    def __init__(self, door: PrioritySemaphore, cost: QueryCost) -> None:
-        self.cost = cost
-        self.place: PrioritySemaphore | None = door
+    __slots__ = ("held",)
+
+    def __init__(self, held: PrioritySemaphore) -> None:
+        self.held: PrioritySemaphore | None = held
 
 
-class _Piece:
-    """A piece of work that may last: then `give_up` is asked, again and again, until it agrees."""
+class _Overrun:
+    """Watches a piece of work that may last: then `give_up` is asked, again and again, until it agrees."""
 
     def __init__(self, give_up: Callable[[], bool]) -> None:
         self._give_up = give_up
         self._given_up = False
-        self._timer = self._wait()
+        self._watch()
 
     def end(self) -> bool:
-        """End it; tell whether its turn had been given up."""
+        """End it; tell whether its time slice had been given up."""
         self._timer.cancel()
         return self._given_up
 
-    def _wait(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(OVERRUN_SECONDS, self._lasts)
+    def _watch(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(OVERRUN_SECONDS, self._lasts)
 
     def _lasts(self) -> None:
         self._given_up = self._give_up()
         if not self._given_up:
-            self._timer = self._wait()
+            self._watch()
+
+
+class PrioritySemaphore:
+    """A semaphore whose places are given by priority.
+
+    ``keep_seconds``: for so long a place that is released is kept, where only those wait whose priority is
+    above ``low``, for whoever comes with another; see `release`.
+    """
+
+    def __init__(self, places: int, *, keep_seconds: float = 0.0, low: Priority = ()) -> None:
+        self._free = places
+        self._keep_seconds = keep_seconds
+        self._low = low
+        self._kept: asyncio.TimerHandle | None = None
+        self._waiting: list[_Waiter] = []
+        self._numbers = count()
+        self._given = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    async def acquire(self, priority: Priority = ()) -> None:
+        """Take a place, as soon as it is one's turn."""
+        if self._free and (not self._waiting or priority < self._first().priority):
+            self._free -= 1
+            return
+        waiter = _Waiter(priority, next(self._numbers), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        try:
+            await waiter.called
+        except asyncio.CancelledError:
+            if not waiter.called.cancelled():  # called and cancelled at the same moment
+                self.release()
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            raise
+
+    def release(self, *, keep: bool = False) -> None:
+        """Give a place back, to be kept for somebody of a low priority, or not."""
+        self._free += 1
+        if self._kept is not None:
+            self._kept.cancel()
+            self._kept = None
+        if keep and self._waiting and self._first().priority > self._low:
+            self._kept = asyncio.get_running_loop().call_later(self._keep_seconds, self._give)
+        else:
+            self._give()
+
+    def _give(self) -> None:
+        self._kept = None
+        while self._free and self._waiting:
+            self._given += 1
+            waiter = self._waiting[0] if self._given % ELDEST == 0 else self._first()
+            self._waiting.remove(waiter)
+            if not waiter.called.done():  # else it was cancelled, and has not heard of it yet
+                self._free -= 1
+                waiter.called.set_result(None)
+
+    def _first(self) -> _Waiter:
+        return min(self._waiting)
+
+
+class _Waiter(NamedTuple):
+    priority: Priority
+    number: int
+    called: asyncio.Future[None]

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import reductions
+from cube.columns import GroupKey, reductions
+from cube.columns.values import Floats
 from cube.errors import Overloaded, Unavailable
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_by_size
 from cube.store.ports import Revisions
-from evaluator.api.response_writer import THREAD_ROWS, Row, bucket_times, group_shown, metric_row, metric_rows
-from evaluator.context import QueryContext
-from evaluator.engine.codec import Floats, GroupKey
-from evaluator.engine.series import Series
+from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.series import THREAD_ROWS, Series
 from evaluator.query.queries import MetricQuery
+from evaluator.scheduling.scheduler import QueryCost
 
 EXPIRED_MS = 60_000
 """How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
@@ -31,8 +32,8 @@ _log = logging.getLogger(__name__)
 class LiveMetric:
     """Follows one metric query; all poll at the same moments, so the pyramid shares their work."""
 
-    def __init__(self, context: QueryContext, query: MetricQuery) -> None:
-        self._context = context
+    def __init__(self, pyramid: Pyramid, query: MetricQuery) -> None:
+        self._pyramid = pyramid
         self._query = query
 
     async def rows(self) -> AsyncGenerator[list[Row], None]:
@@ -42,11 +43,11 @@ class LiveMetric:
         for an answer; see `LiveTable.changes`. Each bucket comes at most once a period. A store that does
         not answer after the beginning is asked again, forever; so is an evaluator that has no time.
         """
-        query, context = self._query, self._context
+        query, context = self._query, self._pyramid.context
         now = context.clock()
-        async with context.deadline.query():
+        async with context.query():
             known = await self._read_revisions(query.span, now)
-            table = LiveTable(query.tier, query.span, await context.evaluate(query, query.span))
+            table = LiveTable(query.tier, query.span, await self._evaluate(query.span))
         series, tier = table.series, query.tier
         yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, tier, query.span)
         yield [{"live": True}]
@@ -55,7 +56,7 @@ class LiveMetric:
             now = context.clock()
             span = query.span_at(now)
             try:
-                async with context.deadline.query():
+                async with context.query():
                     revisions = await self._read_revisions(span, now)
                     dirty = revisions.changed(known, query.tier, table.span, span)
                     fresh = await self._refresh(table, span, dirty)
@@ -74,21 +75,25 @@ class LiveMetric:
         if not dirty and span == table.span:
             return table
         if dirty != span:
-            part = await self._context.evaluate(query, dirty)
+            part = await self._evaluate(dirty)
             spliced = await run_by_size(table.series.rows, THREAD_ROWS, table.spliced, span, dirty, part)
             if spliced is not None:
                 return spliced
-        return LiveTable(query.tier, span, await self._context.evaluate(query, span))
+        return LiveTable(query.tier, span, await self._evaluate(span))
+
+    async def _evaluate(self, span: Span) -> Series:
+        query = self._query
+        return await self._pyramid.evaluate(query.expression, query.tier, span, QueryCost(span.length))
 
     async def _read_revisions(self, span: Span, now: int) -> _Snapshot:
         """Read the revisions; always before the evaluation that they vouch for."""
         types = dict.fromkeys(reduction.type for reduction in reductions(self._query.expression))
-        pyramid, tier = self._context.pyramid, self._query.tier
+        pyramid, tier = self._pyramid, self._query.tier
         return _Snapshot({type: await pyramid.revisions(type, tier, span) for type in types}, now)
 
     async def _pause(self) -> None:
         """Wait for the next whole period, the same one for all, so that they share their work."""
-        now, period = asyncio.get_running_loop().time(), self._context.poll_seconds
+        now, period = asyncio.get_running_loop().time(), self._pyramid.context.poll_seconds
         await asyncio.sleep(period - now % period)
 
 

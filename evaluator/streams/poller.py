@@ -21,10 +21,9 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import Found
 from evaluator.api.response_writer import AnswerSize, event_rows
-from evaluator.context import QueryContext
-from evaluator.query.limits import DeadlineExceeded
-from evaluator.query.queries import EventQuery
-from evaluator.scheduling.deadline import within
+from evaluator.context import within
+from evaluator.engine.pyramid import Pyramid
+from evaluator.query.queries import DeadlineExceeded, EventQuery
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.changes import Changes, Subscribers, foreign_buckets, watched_spans
 from evaluator.streams.reader import Arrival, StreamReader, is_unbuilt
@@ -40,8 +39,8 @@ _log = logging.getLogger(__name__)
 class EventStreams:
     """All streams of one store; each subscriber has its own start, delay, lateness and limit."""
 
-    def __init__(self, context: QueryContext) -> None:
-        self._context = context
+    def __init__(self, pyramid: Pyramid) -> None:
+        self._pyramid = pyramid
         self._pollers: dict[str, Poller] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -56,8 +55,8 @@ class EventStreams:
         name = print_expression(query.expression)
         poller = self._pollers.get(name)
         if poller is None:
-            poller = self._pollers[name] = Poller(self._context, query.expression)
-        subscriber = Subscriber(query, self._context.bounds.answer)
+            poller = self._pollers[name] = Poller(self._pyramid, query.expression)
+        subscriber = Subscriber(query, self._pyramid.context.limits.answer_bytes)
         poller.add(subscriber)
         try:
             while True:
@@ -76,12 +75,13 @@ class EventStreams:
 class Poller:
     """Serves the subscribers of one expression while there are any."""
 
-    def __init__(self, context: QueryContext, expression: EventExpression) -> None:
-        self._context = context
+    def __init__(self, pyramid: Pyramid, expression: EventExpression) -> None:
+        self._pyramid = pyramid
+        self._context = pyramid.context
         self._expression = expression
         self._window = Window()
         self._subscribers = Subscribers()
-        self._changes = Changes(self._window, self._subscribers, context.bounds.answer // 4)
+        self._changes = Changes(self._window, self._subscribers, self._context.limits.answer_bytes // 4)
         self.tasks: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
         self._is_recording = False
@@ -124,7 +124,7 @@ class Poller:
 
         Who asks too much is refused; a store that does not answer, or a crowd, is waited for.
         """
-        seconds, attempts = self._context.bounds.seconds, 0
+        seconds, attempts = self._context.limits.query_seconds, 0
         while True:
             cost = QueryCost(self._context.clock() - subscriber.query.start)
             try:
@@ -133,7 +133,7 @@ class Poller:
                     if await self._give_first(reader, subscriber):
                         return reader
                 await stack.aclose()
-                await self._context.pyramid.build(self._expression.type)
+                await self._pyramid.build(self._expression.type)
                 continue
             except DeadlineExceeded:
                 attempts += 1
@@ -158,7 +158,7 @@ class Poller:
             self._window.add_backlog(numbers, watched_spans(others, now))
             announced = self._window.stale(numbers)
         found: list[Arrival] = []
-        watermark, size = subscriber.watermark, AnswerSize(self._context.bounds.answer)
+        watermark, size = subscriber.watermark, AnswerSize(self._context.limits.answer_bytes)
         span = Span(min(query.start, watermark), watermark)
         async with aclosing(reader.in_order(span, limit=query.limit, newest_first=True)) as parts:
             async for part in parts:
@@ -179,7 +179,7 @@ class Poller:
             while self._window.has_backlog:
                 async with stack:
                     try:
-                        async with within(self._context.bounds.seconds):
+                        async with within(self._context.limits.query_seconds):
                             if reader is None:
                                 reader = await stack.enter_async_context(self._open(QueryCost()))
                             await self._changes.record_backlog(reader)
@@ -197,7 +197,7 @@ class Poller:
         while True:
             self._at_once.clear()
             try:
-                async with within(self._context.bounds.seconds):
+                async with within(self._context.limits.query_seconds):
                     await self._poll(excuse=has_failed)
                 has_failed = False
             except (Overloaded, Unavailable) as error:
@@ -228,7 +228,7 @@ class Poller:
             if not is_unbuilt(revisions) and await self._changes.publish(reader, revisions, active, now):
                 self._at_once.set()
         if is_unbuilt(revisions):
-            await self._context.pyramid.build(self._expression.type)
+            await self._pyramid.build(self._expression.type)
             self._at_once.set()
         self._window.trim(watched_spans(self._subscribers.with_watermark, now))
 

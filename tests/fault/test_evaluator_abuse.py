@@ -147,7 +147,7 @@ async def test_a_pattern_with_too_many_steps_for_a_text_is_refused(evaluator: Da
     assert "meets a text of 20000 characters; accepted for it are" in answer.json["error"]
 
 
-# Bounds.
+# Limits.
 
 
 async def test_a_query_that_takes_too_long_is_a_503_and_gets_further_when_asked_again(strict: Daemon) -> None:

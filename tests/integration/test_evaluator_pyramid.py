@@ -14,10 +14,10 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model import instant
 from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS, Span
+from cube.settings import EvaluatorLimits
 from cube.store import mongo
-from evaluator.engine.accumulator import ENTRY_BYTES
-from evaluator.engine.series import Bounds
-from evaluator.query.limits import LimitExceeded
+from evaluator.engine.states import ENTRY_BYTES
+from evaluator.query.queries import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
 from tests.mongo_server import mongo_server
@@ -281,7 +281,7 @@ async def test_too_many_groups_are_refused(made: Bench) -> None:
 
 
 async def test_a_long_span_is_computed_in_slices(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluator.engine.job.LARGE_SLICE", 8)
+    monkeypatch.setattr("evaluator.engine.computation.LARGE_SLICE", 8)
     await quick.save(*(event(DAY + minute * MINUTE_MS, {"v": minute}) for minute in range(0, 600, 3)))
     reduction = parse_metric("median(test(v))")
     assert isinstance(reduction, Reduction)
@@ -295,8 +295,8 @@ async def test_what_is_merged_of_many_buckets_is_bounded_too(
     tmp_path: Path, values: int, is_refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each ten seconds have little; an hour of them has much, unless the values are the same."""
-    monkeypatch.setattr("evaluator.engine.job.LARGE_SLICE", 8)
-    async with bench(tmp_path, Bounds(memory=1_000 * ENTRY_BYTES)) as made:
+    monkeypatch.setattr("evaluator.engine.computation.LARGE_SLICE", 8)
+    async with bench(tmp_path, EvaluatorLimits(memory_bytes=1_000 * ENTRY_BYTES)) as made:
         numbers = range(6_000)
         await made.save(*(event(DAY + number * 600, {"v": number % values}) for number in numbers))
         assert await made.values("distinct(test(v))", 10_000, DAY, DAY + 10_000) == [17]
@@ -310,7 +310,7 @@ async def test_what_is_merged_of_many_buckets_is_bounded_too(
 
 async def test_buckets_far_apart_are_read_apart(quick: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few revisions are held, however long the span between two of them is."""
-    monkeypatch.setattr("evaluator.engine.job.SLICE", 60)
+    monkeypatch.setattr("evaluator.engine.computation.SLICE", 60)
     far = DAY + 30 * 86_400_000
     await quick.save(event(DAY), event(far))
     hours = await quick.values("count(test)", HOUR_MS, DAY, far + HOUR_MS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from evaluator.query.limits import DeadlineExceeded, LimitExceeded
+from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from tests.evaluator_running import DAY, Bench, bench, event
 
 TEN, MINUTE = 10_000, 60_000
@@ -77,7 +77,7 @@ async def test_a_small_question_does_not_wait_for_a_large_one(made: Bench) -> No
 async def test_who_waits_for_a_larger_question_has_its_buckets_as_they_come(
     made: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluator.engine.job.SLICE", 2)
+    monkeypatch.setattr("evaluator.engine.computation.SLICE", 2)
     await made.save(*(event(DAY + number * TEN) for number in range(4)))
     made.seen.gate.clear()
     large = asyncio.create_task(made.values("count(test)", TEN, DAY, DAY + 4 * TEN))

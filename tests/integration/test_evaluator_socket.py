@@ -155,7 +155,7 @@ async def test_a_closed_socket_stops_its_work(made: Running) -> None:
     await socket.ask(expression="sum(test)", step=3.6e6, start=DAY, stop=DAY + 1)
     await made.seen.until_scans(1)
     await socket.close()
-    await asyncio.wait_for(made.evaluator._services[DEFAULT].context.evaluation.close(), 5)
+    await asyncio.wait_for(made.evaluator._services[DEFAULT].pyramid.close(), 5)
     assert made.seen.saved == []
 
 

@@ -43,7 +43,7 @@ class _Flight(Flight):
             self._actors.append(actor)
             await actor.task
 
-    async def until_more(self) -> None:
+    async def until_more(self, seen: int) -> None:
         actor = current()
-        more = super().until_more()
+        more = super().until_more(seen)
         await (more if actor is None else actor.block(more))

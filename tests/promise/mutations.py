@@ -18,8 +18,7 @@ from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
-from evaluator.engine.computation import Computation
-from evaluator.engine.job import ReductionJob, States
+from evaluator.engine.computation import Computation, ReductionJob, States
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.single_flight import Encoded, Flight, FlightPart, Gaps, SingleFlight
 from evaluator.scheduling.scheduler import QueryCost
@@ -33,7 +32,7 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
     compute, save = Pyramid._compute, Computation._save
 
     async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[FlightPart, None]:
-        _EVENTS.set(self._store.events)
+        _EVENTS.set(self.context.store.events)
         async for part in compute(self, *arguments):
             yield part
 

@@ -19,12 +19,12 @@ from cube.errors import InvalidEvent
 from cube.expression.nodes import Reduction
 from cube.model.event import Event
 from cube.model.tier import Span
+from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
+from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import ColumnScan
-from evaluator.engine.series import Bounds
+from evaluator.engine.scan import Scan
 from evaluator.engine.single_flight import SingleFlight
-from evaluator.instrumentation import QueryCounters
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, SUM, Asked
@@ -238,9 +238,10 @@ class World:
         self.sweeper = await self.place.open_sweeper()
 
     def _pyramid(self, store: Store, flights: Flights) -> Pyramid:
-        bounds, counters = Bounds(seconds=100_000), QueryCounters(CollectorRegistry())
-        scan, shared = ColumnScan(self._threads, bounds, counters), SingleFlight(flights.make)
-        return Pyramid(store, scan, scheduler=Scheduler(), bounds=bounds, counters=counters, flights=shared)
+        settings = EvaluatorSettings(limits=EvaluatorLimits(query_seconds=100_000))
+        scheduler, counters = Scheduler(settings.limits), QueryCounters(CollectorRegistry())
+        context = QueryContext(store, settings, scheduler, counters, self._threads, lambda: 0)
+        return Pyramid(context, Scan(context), flights=SingleFlight(flights.make))
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:

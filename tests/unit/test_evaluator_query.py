@@ -11,17 +11,19 @@ from cube.errors import InvalidExpression, InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.model import instant
 from cube.model.tier import DAY, HOUR, MINUTE, TEN_SECONDS, WEEK, Span
-from evaluator.query.queries import LONGEST_WAIT_MS, Defaults, EventQuery, MetricQuery, latest, number
+from cube.settings import EvaluatorSettings
+from evaluator.query.queries import LONGEST_WAIT_MS, EventQuery, MetricQuery, latest, number
 
+SETTINGS = EvaluatorSettings()
 NOW = instant.parse("2011-07-18T12:34:56.789Z")
 
 
 def metric(live: bool = False, **raw: Any) -> MetricQuery:
-    return MetricQuery.parse({"expression": "sum(test)", **raw}, now=NOW, defaults=Defaults(), live=live)
+    return MetricQuery.parse({"expression": "sum(test)", **raw}, now=NOW, settings=SETTINGS, live=live)
 
 
 def events(stream: bool = False, **raw: Any) -> EventQuery:
-    return EventQuery.parse({"expression": "test", **raw}, now=NOW, defaults=Defaults(), stream=stream)
+    return EventQuery.parse({"expression": "test", **raw}, now=NOW, settings=SETTINGS, stream=stream)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_the_first_error_is_told(raw: dict[str, Any], field: str | None) -> None
 
 def test_a_missing_expression_is_told() -> None:
     with pytest.raises(InvalidQuery, match="expression is missing"):
-        MetricQuery.parse({}, now=NOW, defaults=Defaults())
+        MetricQuery.parse({}, now=NOW, settings=SETTINGS)
 
 
 def test_a_wrong_step_is_answered_with_all_steps() -> None:

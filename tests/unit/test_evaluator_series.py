@@ -14,10 +14,11 @@ from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
 from cube.model.tier import MINUTE, Span
+from cube.settings import EvaluatorLimits
 from evaluator.api.response_writer import metric_rows
-from evaluator.engine.codec import encode_value
-from evaluator.engine.series import Bounds, Series, compute, read_series
-from evaluator.query.limits import LimitExceeded
+from evaluator.engine.series import Series, check_size, compute, read_series
+from evaluator.engine.states import encode_value
+from evaluator.query.queries import LimitExceeded
 
 NAN = math.nan
 SPAN = Span(0, 2 * MINUTE.step)
@@ -39,7 +40,7 @@ MEASURED = {"sum(a)": A, "sum(b)": B, "sum(x).group(g)": X, "min(y).group(h)": Y
 
 def rows(text: str) -> list[tuple[Any, ...]]:
     """The rows of an expression: (minute, value or None, group if there is one)."""
-    result = compute(parse_metric(text), 2, MEASURED, Bounds())
+    result = compute(parse_metric(text), 2, MEASURED, EvaluatorLimits())
     return [
         (int(row["time"][14:16]), row.get("value"), *([row["group"]] if "group" in row else []))
         for row in metric_rows(result, MINUTE, SPAN)
@@ -93,7 +94,7 @@ def test_a_group_missing_on_one_side_has_the_empty_value_there() -> None:
 
 def test_no_group_makes_no_rows() -> None:
     measured = {"sum(x).group(g)": series([0.0, 0.0], {})}
-    result = compute(parse_metric("sum(x).group(g) + 1"), 2, measured, Bounds())
+    result = compute(parse_metric("sum(x).group(g) + 1"), 2, measured, EvaluatorLimits())
     assert metric_rows(result, MINUTE, SPAN) == []
 
 
@@ -110,17 +111,17 @@ def test_reductions_that_differ_in_a_literal_alone_are_two() -> None:
 
 def test_too_many_groups_are_refused() -> None:
     with pytest.raises(InvalidQuery, match="more than 2 groups"):
-        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, Bounds(groups=2))
+        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, EvaluatorLimits(groups=2))
 
 
 def test_too_many_cells_are_refused() -> None:
     with pytest.raises(InvalidQuery, match="2 buckets times 3 groups or more; .* 1 buckets: "):
-        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, Bounds(cells=5))
+        compute(parse_metric("sum(x).group(g) + min(y).group(h)"), 2, MEASURED, EvaluatorLimits(cells=5))
 
 
 def test_too_many_buckets_are_refused_without_a_word_of_groups() -> None:
     with pytest.raises(InvalidQuery, match="The answer has 6 buckets; accepted are 5:"):
-        Bounds(cells=5).check(6, 0)
+        check_size(EvaluatorLimits(cells=5), 6, 0)
 
 
 @pytest.mark.parametrize("buckets", [20, 10])
@@ -136,6 +137,6 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
     }
     span = Span(0, buckets * MINUTE.step)
     with pytest.raises(LimitExceeded, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
-        read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000))
+        read_series(reduction, MINUTE, span, contents, set(), EvaluatorLimits(cells=5_000))
     with pytest.raises(LimitExceeded, match="more than 900 groups"):
-        read_series(reduction, MINUTE, span, contents, set(), Bounds(cells=5_000, groups=900))
+        read_series(reduction, MINUTE, span, contents, set(), EvaluatorLimits(cells=5_000, groups=900))

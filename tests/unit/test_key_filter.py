@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from cube.columns.key_filter import read_filters
+from cube.columns.key_filter import Restriction, read_filters
 from cube.columns.matching import matches
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.model.environment import Caller, Environment, Key
-from evaluator.query.restriction import Restriction
 
 FILTER = 'eq(["customer.id"], "acme").exists(headers["X-価"])'
 

@@ -9,16 +9,15 @@ import pytest
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
-from evaluator.engine.accumulator import ENTRY_BYTES, Accumulator, weight
-from evaluator.engine.codec import State
-from evaluator.engine.series import Bounds
-from evaluator.query.limits import LimitExceeded
+from cube.settings import EvaluatorLimits
+from evaluator.engine.states import ENTRY_BYTES, Accumulator, State, weight
+from evaluator.query.queries import LimitExceeded
 
 
-def accumulator(expression: str, **bounds: Any) -> Accumulator:
+def accumulator(expression: str, **limits: Any) -> Accumulator:
     reduction = parse_metric(expression)
     assert isinstance(reduction, Reduction)
-    return Accumulator(reduction, Bounds(**bounds))
+    return Accumulator(reduction, EvaluatorLimits(**limits))
 
 
 def texts(first: int, stop: int) -> State:
@@ -40,14 +39,14 @@ def test_the_order_of_time_is_kept() -> None:
 
 
 def test_equal_values_of_many_slices_are_held_once() -> None:
-    made = accumulator("distinct(test(v))", memory=20 * 100 * ENTRY_BYTES)
+    made = accumulator("distinct(test(v))", memory_bytes=20 * 100 * ENTRY_BYTES)
     for _ in range(1_000):
         made.add({0: texts(0, 100)})
     assert made.states() == {0: texts(0, 100)}
 
 
 def test_partial_results_over_the_bound_of_memory_are_refused() -> None:
-    made = accumulator("distinct(test(v))", memory=1_000 * ENTRY_BYTES)
+    made = accumulator("distinct(test(v))", memory_bytes=1_000 * ENTRY_BYTES)
     for number in range(4):
         made.add({number * 10_000: texts(number * 200, number * 200 + 200)})
     with pytest.raises(LimitExceeded, match="128000 bytes of partial results") as caught:

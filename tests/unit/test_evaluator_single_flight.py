@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evaluator.engine.single_flight import Encoded, FlightPart, Gaps, SingleFlight
-from evaluator.query.limits import DeadlineExceeded, LimitExceeded
+from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from evaluator.scheduling.scheduler import QUICK_SECONDS, QueryCost
 
 TOO_MUCH = LimitExceeded("too much", reason="groups")
@@ -213,6 +213,6 @@ async def test_who_is_waited_for_ranks_as_who_waits() -> None:
     cost = QueryCost(reach=1_000)
     cost.seconds = 20.0
     tasks = [await begun(flights, computing, {0: 1}, each) for each in (cost, QueryCost(reach=10))]
-    assert cost.rank == (0.0, 10)
+    assert cost.priority == (0.0, 10)
     computing.go()
     assert await asyncio.gather(*tasks) == [{0: b"1"}] * 2

@@ -11,8 +11,8 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.metric import group_key
 from cube.model.reduce import REDUCES, Sample
-from evaluator.engine import codec
-from evaluator.engine.codec import State
+from evaluator.engine import series, states
+from evaluator.engine.states import State
 
 SAMPLES = [Sample(1, "a", 2.0), Sample(2, b"123456789012", 3.5), Sample(3, 7, 2.0)]
 
@@ -38,20 +38,20 @@ def partial(name: str) -> Any:
 def test_a_partial_reads_back(name: str) -> None:
     asked = reduction(text_of(name))
     state: State = {None: partial(name)}
-    encode = codec.encode_value if REDUCES[name].exact_value else codec.encode_partial
+    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, state)
     assert content is not None
-    assert codec.decode_state(asked, content) == state
+    assert states.decode_state(asked, content) == state
 
 
 @pytest.mark.parametrize("name", sorted(REDUCES))
 def test_partials_of_groups_read_back(name: str) -> None:
     asked = reduction(text_of(name) + ".group(g)")
     state: State = {group_key(group): partial(name) for group in (1, "1", True, 0.5, "", False)}
-    encode = codec.encode_value if REDUCES[name].exact_value else codec.encode_partial
+    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, state)
     assert content is not None
-    found = codec.decode_state(asked, content)
+    found = states.decode_state(asked, content)
     assert found == state
     assert [type(key[1]) for key in found if key] == [int, str, bool, float, str, bool]
 
@@ -59,19 +59,19 @@ def test_partials_of_groups_read_back(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(REDUCES))
 def test_an_empty_bucket_reads_back(name: str) -> None:
     asked = reduction(text_of(name))
-    encode = codec.encode_value if REDUCES[name].exact_value else codec.encode_partial
+    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, {})
     assert content is not None
-    assert codec.decode_state(asked, content) == {}
-    (value,) = codec.decode_values([codec.encode_value(asked, {})])
+    assert states.decode_state(asked, content) == {}
+    (value,) = series.decode_values([states.encode_value(asked, {})])
     empty = REDUCES[name].empty
     assert math.isnan(value) if empty is None else value == empty
 
 
 def test_values_read_back_with_no_value_between() -> None:
     asked = reduction("sum(test(v))")
-    contents = [codec.encode_value(asked, {None: (high, 0.0)}) for high in (1.5, math.inf, -0.0)]
-    values = codec.decode_values(contents)
+    contents = [states.encode_value(asked, {None: (high, 0.0)}) for high in (1.5, math.inf, -0.0)]
+    values = series.decode_values(contents)
     assert values[0] == 1.5
     assert math.isnan(values[1])
     assert values[2] == 0
@@ -79,8 +79,8 @@ def test_values_read_back_with_no_value_between() -> None:
 
 def test_values_of_groups_read_back() -> None:
     asked = reduction("sum(test(v)).group(g)")
-    content = codec.encode_value(asked, {group_key("a"): (1.0, 0.0), group_key(True): (math.inf, 0.0)})
-    (first, second) = codec.decode_groups(content)
+    content = states.encode_value(asked, {group_key("a"): (1.0, 0.0), group_key(True): (math.inf, 0.0)})
+    (first, second) = series.decode_groups(content)
     assert first == ((1, "a"), 1.0)
     assert second[0] == (2, True)
     assert math.isnan(second[1])
@@ -88,11 +88,11 @@ def test_values_of_groups_read_back() -> None:
 
 def test_a_large_partial_is_not_kept() -> None:
     asked = reduction("median(test(v))")
-    assert codec.encode_partial(asked, {None: {float(value): 1 for value in range(10_000)}}) is None
+    assert states.encode_partial(asked, {None: {float(value): 1 for value in range(10_000)}}) is None
 
 
 def test_groups_merge_apart() -> None:
-    merged = codec.merge_states(
+    merged = states.merge_states(
         REDUCES["count"], [{group_key(1): 2, group_key("1"): 1}, {}, {group_key(1.0): 3, group_key(True): 1}]
     )
     assert merged == {group_key(1): 5, group_key("1"): 1, group_key(True): 1}

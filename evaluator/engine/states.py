@@ -1,0 +1,198 @@
+"""States: what is known of a bucket's samples, merged, weighed, and as the bytes that are cached.
+
+A bucket's *state* is a dict from group to partial; without a group its only key is None, and a
+bucket without samples has the empty state. Two kinds of content are made of it:
+
+=========  ============================================  =====================================
+kind       without group                                 with group
+=========  ============================================  =====================================
+value      a little-endian float64; b"" for "no value"   msgpack of [[group, float | nil], …]
+partial    msgpack of the partial; b"" without samples   msgpack of [[group, partial], …]
+=========  ============================================  =====================================
+
+Where a reduce's value is its own partial (`Reduce.exact_value`), only values are kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from cube.columns import GroupKey
+from cube.expression.nodes import Reduction
+from cube.model.metric import Group, group_key
+from cube.model.reduce import REDUCES, Partial, Reduce
+from cube.settings import EvaluatorLimits
+from evaluator.engine.series import check_size
+from evaluator.query.queries import LimitExceeded
+
+State: TypeAlias = "dict[GroupKey | None, Partial]"
+
+States: TypeAlias = "dict[int, State | None]"
+"""Bucket -> state; None where it is lost: it had events, is expired, and no metric of it is left."""
+
+Encoded: TypeAlias = "dict[int, bytes]"
+"""Bucket -> content."""
+
+VALUE, PARTIAL = "value", "partial"
+
+MAX_PARTIAL_BYTES = 64 * 1024
+"""Larger partials are not kept: the bucket is scanned when a coarser one needs it."""
+
+ENTRY_BYTES = 128
+"""About what an entry of a tally, or a group's partial, takes in memory beside its text."""
+
+_FLOAT = struct.Struct("<d")
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def partial_kind(reduction: Reduction) -> str:
+    """Return the kind of content that holds the partials of a reduction."""
+    return VALUE if REDUCES[reduction.reduce].exact_value else PARTIAL
+
+
+def encode(reduction: Reduction, states: States) -> tuple[Encoded, Encoded]:
+    """Return the "value" and the "partial" contents of the states that are not lost."""
+    known = [(bucket, state) for bucket, state in states.items() if state is not None]
+    values = {bucket: encode_value(reduction, state) for bucket, state in known}
+    if partial_kind(reduction) == VALUE:
+        return values, {}
+    partials = ((bucket, encode_partial(reduction, state)) for bucket, state in known)
+    return values, {bucket: content for bucket, content in partials if content is not None}
+
+
+def encode_value(reduction: Reduction, state: State) -> bytes:
+    """Finish a state and make it the "value" content of its bucket."""
+    reduce = REDUCES[reduction.reduce]
+    if reduction.group is None:
+        value = reduce.finish(state[None], reduction.argument) if state else reduce.empty
+        return b"" if value is None else _FLOAT.pack(value)
+    return _ENCODER.encode(
+        [(key[1], reduce.finish(partial, reduction.argument)) for key, partial in state.items() if key]
+    )
+
+
+def encode_partial(reduction: Reduction, state: State) -> bytes | None:
+    """Make a state the "partial" content of its bucket; None where it is too large to keep."""
+    if reduction.group is None:
+        content = _ENCODER.encode(state[None]) if state else b""
+    else:
+        content = _ENCODER.encode([(key[1], partial) for key, partial in state.items() if key])
+    return content if len(content) <= MAX_PARTIAL_BYTES else None
+
+
+def decode(reduction: Reduction, contents: Encoded) -> States:
+    """Read states back from contents of the reduction's `partial_kind`."""
+    return {bucket: decode_state(reduction, content) for bucket, content in contents.items()}
+
+
+def decode_state(reduction: Reduction, content: bytes) -> State:
+    """Read one state back; see `decode`."""
+    reduce = REDUCES[reduction.reduce]
+    if reduction.group is not None and reduce.exact_value:
+        # Values are floats, whatever the partial's form is: a count is an int.
+        return {group_key(group): reduce.form(value) for group, value in _decoder(float, True)(content)}
+    if reduction.group is not None:
+        return {group_key(group): partial for group, partial in _decoder(reduce.form, True)(content)}
+    if not reduce.exact_value:
+        return {None: _decoder(reduce.form, False)(content)} if content else {}
+    value = _FLOAT.unpack(content)[0] if content else None
+    return {} if value == reduce.empty else {None: reduce.form(value)}
+
+
+@cache
+def _decoder(form: Any, is_grouped: bool) -> Callable[[bytes], Any]:
+    grouped: Any = list[tuple[Group, form]]
+    return msgspec.msgpack.Decoder(grouped if is_grouped else form).decode
+
+
+def merge_states(reduce: Reduce, states: Sequence[State]) -> State:
+    """Merge the states of finer buckets, at least one, in the order of their times."""
+    if len(states) == 1:
+        return states[0]
+    parts: dict[GroupKey | None, list[Partial]] = {}
+    for state in states:
+        for key, partial in state.items():
+            parts.setdefault(key, []).append(partial)
+    return {key: found[0] if len(found) == 1 else reduce.merge(found) for key, found in parts.items()}
+
+
+class Accumulator:
+    """The states of a scan's buckets, out of those of its slices, which come in order of time.
+
+    Neighbours are merged as soon as they hold as many slices as each other: every state is merged a few
+    times, and few wait. Raises `LimitExceeded` where there are too many groups, or all states together take
+    too much memory.
+    """
+
+    def __init__(self, reduction: Reduction, limits: EvaluatorLimits) -> None:
+        self._reduce = REDUCES[reduction.reduce]
+        self._limits = limits
+        self._runs: dict[int, list[_Run]] = {}
+        self._groups: set[GroupKey | None] = set()
+        self._bytes = 0
+
+    def add(self, states: Mapping[int, State]) -> None:
+        """Take the states of one slice."""
+        for bucket, state in states.items():
+            self._groups.update(state)
+            runs = self._runs.setdefault(bucket, [])
+            self._push(runs, 1, state)
+            while len(runs) > 1 and runs[-2].slices <= runs[-1].slices:
+                self._merge_last(runs)
+        check_size(self._limits, 0, len(self._groups))
+        check_memory(self._limits, self._bytes)
+
+    def states(self) -> dict[int, State]:
+        """Return the states of all buckets."""
+        for runs in self._runs.values():
+            while len(runs) > 1:
+                self._merge_last(runs)
+        return {bucket: runs[0].state for bucket, runs in self._runs.items()}
+
+    def _push(self, runs: list[_Run], slices: int, state: State) -> None:
+        runs.append(_Run(slices, state, weight(state)))
+        self._bytes += runs[-1].bytes
+
+    def _merge_last(self, runs: list[_Run]) -> None:
+        later, earlier = runs.pop(), runs.pop()
+        self._bytes -= later.bytes + earlier.bytes
+        state = merge_states(self._reduce, [earlier.state, later.state])
+        self._push(runs, earlier.slices + later.slices, state)
+
+
+class _Run(NamedTuple):
+    slices: int
+    state: State
+    bytes: int
+
+
+def check_memory(limits: EvaluatorLimits, held: int) -> None:
+    """Raise `LimitExceeded` where a query holds more bytes than it may."""
+    if held > limits.memory_bytes:
+        *most, last = sorted(reduce.name for reduce in REDUCES.values() if reduce.grows)
+        raise LimitExceeded(
+            f"The query would hold more than {limits.memory_bytes} bytes of partial results, which is the"
+            " limit: take a shorter span, fewer groups, or a reduce other than"
+            f" {', '.join(most)} and {last}.",
+            reason="memory",
+            field="expression",
+        )
+
+
+def weight(state: State) -> int:
+    """Return about how many bytes of memory a state takes."""
+    size = 0
+    for key, partial in state.items():
+        size += ENTRY_BYTES
+        if key is not None and isinstance(key[1], str):
+            size += len(key[1])
+        if isinstance(partial, (dict, list, set, frozenset)):
+            size += ENTRY_BYTES * len(partial)
+        if isinstance(partial, (set, frozenset)):
+            size += sum(map(len, partial))
+    return size
