@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -26,79 +25,32 @@ REASONS: tuple[tuple[type[CubeError], str], ...] = (
 
 
 class IntakeCounters:
-    """What is counted of the intake and its commits."""
+    """What is counted of the intake and its commits.
+
+    ``refused``, by reason: ``overloaded``, ``stopping``, what the store says of events in the spool
+    (``store``), what the horizon says (``too_old``, ``too_new``, ``expired``), or one of `REASONS`.
+    """
 
     def __init__(self, registry: CollectorRegistry, quota: Quota) -> None:
-        self._accepted = Counter(
-            "cube_events_accepted", "Events taken in, to be stored or spooled.", registry=registry
-        )
-        self._stored = Counter("cube_events_stored", "Events stored durably.", registry=registry)
-        self._failed = Counter(
-            "cube_events_failed", "Events accepted that could not be stored.", ["error"], registry=registry
-        )
-        self._refused = Counter(
-            "cube_events_refused", "Events that were not accepted, by reason.", ["reason"], registry=registry
-        )
-        self._unknown = Counter(
+        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
+        self.accepted = counter("cube_events_accepted", "Events taken in, to be stored or spooled.")
+        self.stored = counter("cube_events_stored", "Events stored durably.")
+        self.failed = counter("cube_events_failed", "Events accepted that could not be stored.", ["error"])
+        self.refused = counter("cube_events_refused", "Events that were not accepted, by reason.", ["reason"])
+        self.unknown = counter(
             "cube_events_unknown_keys",
             "Keys of accepted events that no event has, by the key that they may be meant for.",
             ["meant"],
-            registry=registry,
         )
-        self._spooled = Counter("cube_events_spooled", "Events accepted into the spool.", registry=registry)
-        self._seconds = Histogram(
-            "cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS, registry=registry
-        )
-        self._sizes = Histogram(
-            "cube_commit_events", "Events of one write to the store.", buckets=_EVENTS, registry=registry
-        )
+        self.spooled = counter("cube_events_spooled", "Events accepted into the spool.")
+        self.seconds = histogram("cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS)
+        self.sizes = histogram("cube_commit_events", "Events of one write to the store.", buckets=_EVENTS)
+        waiting = "Events in memory that are neither stored nor spooled yet."
         for name, help, ask in (
-            (
-                "cube_waiting_events",
-                "Events in memory that are neither stored nor spooled yet.",
-                lambda: quota.events,
-            ),
+            ("cube_waiting_events", waiting, lambda: quota.events),
             ("cube_waiting_bytes", "Their JSON text.", lambda: quota.bytes),
         ):
             Gauge(name, help, registry=registry).set_function(ask)
-
-    @contextmanager
-    def commit(self, events: int) -> Iterator[None]:
-        """Measure one write."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._seconds.observe(time.monotonic() - began)
-            self._sizes.observe(events)
-
-    def settled(self, events: int, spooled: int = 0) -> None:
-        """Count events that are durable, and how many of them are only in the spool."""
-        self._stored.inc(events - spooled)
-        self._spooled.inc(spooled)
-
-    def accepted(self, events: int) -> None:
-        """Count events that were taken in."""
-        self._accepted.inc(events)
-
-    def failed(self, events: int, error: Exception) -> None:
-        """Count events that were accepted and could not be stored."""
-        self._failed.labels(type(error).__name__).inc(events)
-
-    def refused(self, events: int, reason: str) -> None:
-        """Count events that were not accepted: ``overloaded``, ``stopping``, what the store says of those
-        in the spool (``store``), what the horizon says (``too_old``, ``too_new``, ``expired``), or one
-        of `REASONS`."""
-        self._refused.labels(reason).inc(events)
-
-    def unknown(self, counts: Mapping[str, int]) -> None:
-        """Count keys that were left out, by the key that they may be meant for, or ``none``."""
-        for meant, count in counts.items():
-            self._unknown.labels(meant).inc(count)
-
-    def replayed(self, events: int) -> None:
-        """Count events that went from the spool to the store."""
-        self._stored.inc(events)
 
 
 class SpoolCounters:
@@ -162,20 +114,17 @@ class DialectCounters:
     """What is counted of the dialects: the events stored, and what was refused, by reason."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._stored = Counter(
-            "cube_dialect_events", "Events of dialects stored durably.", ["dialect"], registry=registry
-        )
-        self._refused = Counter(
+        counter = partial(Counter, registry=registry)
+        self._stored = counter("cube_dialect_events", "Events of dialects stored durably.", ["dialect"])
+        self._refused = counter(
             "cube_dialect_refused",
             "Parts of requests of dialects that became no event, by reason.",
             ["dialect", "reason"],
-            registry=registry,
         )
-        self._failed = Counter(
+        self._failed = counter(
             "cube_dialect_failed",
             "Requests of dialects of which nothing was stored, by error.",
             ["dialect", "error"],
-            registry=registry,
         )
 
     def of(self, dialect: str) -> DialectCounter:

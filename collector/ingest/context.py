@@ -127,14 +127,14 @@ class _Opening:
         counters.watch(spool)
 
         def replayed(events: int) -> None:
-            self._counters.replayed(events)
+            self._counters.stored.inc(events)
             counters.replayed.inc(events)
 
         replayer = Replayer(
             store.events.save,
             spool,
             on_stored=replayed,
-            on_refused=lambda events: self._counters.refused(events, "store"),
+            on_refused=lambda events: self._counters.refused.labels("store").inc(events),
             expired_before=lambda: None if expiry is None else expiry.expired_before,
         )
         writer = SpoolingWriter(

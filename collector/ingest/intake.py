@@ -152,9 +152,10 @@ class Intake:
         try:
             self._check(self._wanted(pending))
         except (Overloaded, Unavailable):
-            self._counters.refused(len(batch.events), "stopping" if self._closed else "overloaded")
+            reason = "stopping" if self._closed else "overloaded"
+            self._counters.refused.labels(reason).inc(len(batch.events))
             raise
-        self._counters.accepted(len(batch.events))
+        self._counters.accepted.inc(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
         for one in pending:
@@ -167,11 +168,12 @@ class Intake:
         reason = error.details.get("reason", kind)
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
-            self._counters.refused(told if events is None else events, reason)
+            self._counters.refused.labels(reason).inc(told if events is None else events)
 
     def noted(self, unknown: UnknownKeys) -> None:
         """Count keys of accepted events that no event has."""
-        self._counters.unknown(unknown.counts())
+        for meant, keys in unknown.counts().items():
+            self._counters.unknown.labels(meant).inc(keys)
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""
@@ -235,8 +237,9 @@ class Intake:
             events = pending[0].events
             if len(pending) > 1:
                 events = [event for one in pending for event in one.events]
+            self._counters.sizes.observe(len(events))
             try:
-                with self._counters.commit(len(events)):
+                with self._counters.seconds.time():
                     spooled = await self._writer.save(type, events)
             except InvalidEvent as error:
                 guilty, index = _locate(pending, error)
@@ -257,13 +260,14 @@ class Intake:
             one.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
             self._quota.give_back(queue.usage, len(one.events), one.size)
             first = following
-        self._counters.settled(first, len(spooled))
+        self._counters.stored.inc(first - len(spooled))
+        self._counters.spooled.inc(len(spooled))
 
     def _fail(self, queue: TypeQueue, pending: Sequence[PendingBatch], error: Exception) -> None:
         for one in pending:
             one.fail(error)
             self._quota.give_back(queue.usage, len(one.events), one.size)
-        self._counters.failed(sum(len(one.events) for one in pending), error)
+        self._counters.failed.labels(type(error).__name__).inc(sum(len(one.events) for one in pending))
 
 
 Intakes: TypeAlias = Mapping[str, Intake]
