@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
 from cube.cli.key_option import key_option
+from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator, FoundEvent
-from cube.client.exchange import EVALUATOR_URL, NO_RETRIES
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.metric import Metric

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import click
 
-from cube.client.exchange import KEY_VARIABLE
+from cube.client.connection import KEY_VARIABLE
 
 Command: TypeAlias = Callable[..., None]
 

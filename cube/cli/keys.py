@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import click
 
-from cube.cli.databases import Place, settings_options
+from cube.cli.options import Place, settings_options
 from cube.errors import InvalidRequest, NotFound, shown
 from cube.model.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.model.event import is_type

@@ -16,9 +16,9 @@ import click
 from cube import files
 from cube.cli.json_lines import Line, read_lines
 from cube.cli.key_option import key_option
-from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt, unwritable
+from cube.cli.upload import Deposit, Progress, Skipped, StoppedAt, unwritable
+from cube.client.connection import COLLECTOR_URL
 from cube.client.emitter import Emitter
-from cube.client.exchange import COLLECTOR_URL
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
 from cube.model.event_keys import left_out
 

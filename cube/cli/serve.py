@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from cube import files
-from cube.cli.databases import STORE
+from cube.cli.options import STORE
 from cube.cli.readiness import until_ready
 from cube.errors import InvalidSettings
 from cube.process.supervisor import Program, Supervisor, run_until

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from cube.cli.databases import database_options
+from cube.cli.options import database_options
 from cube.errors import InvalidRequest, shown
 from cube.model.event import is_type
 from cube.store.url import StoreUrl

@@ -8,10 +8,10 @@ Importing it loads the standard library and msgspec, neither Tornado nor numpy; 
 Tornado when it connects. Errors are those of `cube.errors`, as the daemons raised them.
 """
 
+from cube.client.connection import COLLECTOR_URL, EVALUATOR_URL, Retries
 from cube.client.datagrams import DatagramEmitter
 from cube.client.emitter import Emitter, identified
 from cube.client.evaluator import Evaluator, FoundEvent
-from cube.client.exchange import COLLECTOR_URL, EVALUATOR_URL, Retries
 from cube.client.sockets import SocketEmitter
 
 __all__ = [

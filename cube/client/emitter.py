@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cube.client.exchange import COLLECTOR_URL, Exchange, Retries
+from cube.client.connection import COLLECTOR_URL, Exchange, Retries
 from cube.errors import InvalidEvent, InvalidRequest, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from cube.client.exchange import EVALUATOR_URL, Exchange, Retries
+from cube.client.connection import EVALUATOR_URL, Exchange, Retries
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.metric import Metric

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cube.client.connection import COLLECTOR_URL, Retries, key_headers
 from cube.client.emitter import RawEvent, batches, log_warning, tell_warnings
-from cube.client.exchange import COLLECTOR_URL, Retries, key_headers
 from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:

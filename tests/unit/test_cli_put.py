@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cube.cli.json_lines import Line, read_lines
 from cube.cli.put import put as command
-from cube.cli.putting import Deposit, Progress, Skipped, StoppedAt
+from cube.cli.upload import Deposit, Progress, Skipped, StoppedAt
 from cube.errors import InvalidEvent, InvalidRequest, Unavailable
 
 TIMED = b'{"type":"a","time":"2020-01-01T00:00:00Z"}\n'
