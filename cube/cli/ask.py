@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
-from cube.cli.key_option import key_option
+from cube.cli.options import key_option
 from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.model import instant

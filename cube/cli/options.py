@@ -1,4 +1,4 @@
-"""What commands share that open the database themselves.
+"""Options that commands share, and the database of those that open it themselves.
 
 The stores are imported when they are opened, so that other commands start without them and numpy.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
+from cube.client.connection import KEY_VARIABLE
 from cube.errors import NotFound
 from cube.model.environment import Environment
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
@@ -27,6 +28,13 @@ Command: TypeAlias = Callable[..., None]
 
 STORE = "sqlite:data"
 """The store of commands that are not told of one."""
+
+
+def key_option(command: Command) -> Command:
+    """Add ``--key``."""
+    return click.option(
+        "--key", envvar=KEY_VARIABLE, help=f"An API key; better given as {KEY_VARIABLE}: others see commands."
+    )(command)
 
 
 def database_options(command: Command) -> Command:

@@ -14,9 +14,8 @@ from typing import BinaryIO
 import click
 
 from cube import files
-from cube.cli.json_lines import Line, read_lines
-from cube.cli.key_option import key_option
-from cube.cli.upload import Deposit, Progress, Skipped, StoppedAt, unwritable
+from cube.cli.options import key_option
+from cube.cli.upload import InputLine, Progress, Skipped, StoppedAt, Uploader, read_lines, unwritable
 from cube.client.connection import COLLECTOR_URL
 from cube.client.emitter import Emitter
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
@@ -61,47 +60,47 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
             None if skip_bad is None else Skipped(stack.enter_context(_recreated(skip_bad, file)), _warn)
         )
         emitter = stack.enter_context(Emitter(collector, key=key, warn=_told_by_line))
-        deposit = Deposit(emitter, skipped, Progress(sys.stderr, time.monotonic))
-        _deposit(deposit, _with_warnings(read_lines(file)))
-    click.echo(f"{_events(deposit.stored)} stored.")
+        uploader = Uploader(emitter, skipped, Progress(sys.stderr, time.monotonic))
+        _upload(uploader, _with_warnings(read_lines(file)))
+    click.echo(f"{_events(uploader.stored)} stored.")
     if skipped is not None and skipped.lines:
         lines = f"{skipped.lines} line{'' if skipped.lines == 1 else 's'}"
         raise InvalidRequest(f"{lines} could not be stored; {skip_bad} has them.")
 
 
-def _deposit(deposit: Deposit, lines: Iterator[Line]) -> None:
+def _upload(uploader: Uploader, lines: Iterator[InputLine]) -> None:
     try:
-        deposit.put(lines)
+        uploader.put(lines)
     except KeyboardInterrupt:
-        click.echo(f"\ncube: Interrupted. {_told(deposit)}", err=True)
+        click.echo(f"\ncube: Interrupted. {_told(uploader)}", err=True)
         raise SystemExit(INTERRUPTED) from None
     except StoppedAt as stopped:
         raise InvalidEvent(
-            f"Line {stopped.line.number}: {stopped.reason} {_events(deposit.stored)} before it"
-            f" {_are(deposit.stored)} stored, and none after it: mend the line, or leave it empty, and run"
-            f" the same command again; {_again(deposit)}."
+            f"Line {stopped.line.number}: {stopped.reason} {_events(uploader.stored)} before it"
+            f" {_are(uploader.stored)} stored, and none after it: mend the line, or leave it empty, and run"
+            f" the same command again; {_again(uploader)}."
         ) from None
     except CubeError as error:
-        error.message = f"{error.message} {_told(deposit)}"
+        error.message = f"{error.message} {_told(uploader)}"
         raise
 
 
-def _told(deposit: Deposit) -> str:
+def _told(uploader: Uploader) -> str:
     """Say what is stored, and where to go on."""
-    if not deposit.stored:
+    if not uploader.stored:
         return "Nothing is known to be stored; run the same command again."
     return (
-        f"{_events(deposit.stored)} {_are(deposit.stored)} stored, up to line {deposit.line}; run the same"
-        f" command again to go on: {_again(deposit)}."
+        f"{_events(uploader.stored)} {_are(uploader.stored)} stored, up to line {uploader.line}; run the same"
+        f" command again to go on: {_again(uploader)}."
     )
 
 
-def _again(deposit: Deposit) -> str:
+def _again(uploader: Uploader) -> str:
     """Say what another run does with what is stored."""
-    if not deposit.fleeting:
+    if not uploader.random_ids:
         return "nothing is stored twice"
     return (
-        f"{_events(deposit.fleeting)} that had neither id nor time and came through a pipe would be stored"
+        f"{_events(uploader.random_ids)} that had neither id nor time and came through a pipe would be stored"
         " again, all others not"
     )
 
@@ -121,7 +120,7 @@ def _check(file: BinaryIO) -> None:
     raise SystemExit(2 if bad else 0)
 
 
-def _with_warnings(lines: Iterator[Line]) -> Iterator[Line]:
+def _with_warnings(lines: Iterator[InputLine]) -> Iterator[InputLine]:
     """Yield lines; tell where a key that is not stored is nearly one of an event's, once for each key."""
     seen: set[str] = set()
     for line in lines:
@@ -155,7 +154,7 @@ def _recreated(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
             opened.close()
 
 
-def _warn(number: int, line: Line, reason: str) -> None:
+def _warn(number: int, line: InputLine, reason: str) -> None:
     """Tell a line that is skipped, the first ones of many."""
     if number <= SHOWN_LINES:
         click.echo(f"cube: Line {line.number} is skipped: {reason}", err=True)

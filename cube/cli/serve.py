@@ -6,25 +6,32 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from cube import files
 from cube.cli.options import STORE
-from cube.cli.readiness import until_ready
 from cube.errors import InvalidSettings
 from cube.process.supervisor import Program, Supervisor, run_until
 from cube.settings import CollectorSettings, load
 from cube.store.url import StoreUrl, refuse_foreign
 
-_PORT = click.IntRange(0, 65_535)
-
-
 SPOOL = "data/spool"
+ASK_SECONDS = 8.0
+"""How long a daemon may take to say whether it is ready."""
+
+PAUSE_SECONDS = 0.2
+
+_ANSWER_BYTES = 10_000
+_PORT = click.IntRange(0, 65_535)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,50 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
             with _ready(ready_file):
                 files.write(ready_file, json.dumps(addresses).encode() + b"\n")
         await supervisor.keep()
+
+
+async def until_ready(addresses: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    """Return once all daemons are ready; ``addresses``: where each listens, by its name.
+
+    ``tell`` hears why one is not, once for each reason. One that does not answer is started again by whoever
+    keeps it, and asked again.
+    """
+    await asyncio.gather(*(_until_ready(name, url, tell) for name, url in addresses.items()))
+
+
+async def _until_ready(name: str, url: str, tell: Callable[[str], None]) -> None:
+    told = ""
+    while (reason := await asyncio.to_thread(_reason, url)) is not None:
+        if reason != told:
+            told = reason
+            tell(f"The {name} is not ready: {reason}")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _reason(url: str) -> str | None:
+    """Ask a daemon; return why it is not ready, None if it is. Blocks."""
+    connection = _connection(url)
+    try:
+        connection.request("GET", "/readyz", headers={"Connection": "close", "Host": "localhost"})
+        answer = connection.getresponse()
+        if answer.status == HTTPStatus.OK:
+            return None
+        return str(json.loads(answer.read(_ANSWER_BYTES))["error"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        return f"it does not answer ({type(error).__name__})."
+    finally:
+        connection.close()
+
+
+def _connection(url: str) -> HTTPConnection:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "http":
+        return HTTPConnection(host, port, timeout=ASK_SECONDS)
+    context = ssl.create_default_context()
+    context.check_hostname = False  # it is our own child, whatever names its certificate has
+    context.verify_mode = ssl.CERT_NONE
+    return HTTPSConnection(host, port, timeout=ASK_SECONDS, context=context)
 
 
 @contextmanager

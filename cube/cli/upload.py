@@ -1,17 +1,75 @@
-"""Lines become stored events, in their order and in batches, up to the first that cannot."""
+"""JSON lines become stored events, in their order and in batches, up to the first that cannot.
+
+Each event has an id that a second reading finds again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO, Protocol, TextIO
+import hashlib
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, TextIO
 
-from cube.cli.json_lines import Line
+import msgspec
+
 from cube.client.emitter import BATCH_BYTES, BATCH_EVENTS, RawEvent
-from cube.errors import InvalidRequest
+from cube.errors import InvalidEvent, InvalidRequest
+from cube.model.event import Event
+
+LONGEST_LINE = 16 * 2**20
+"""Bytes; no collector takes a longer event."""
 
 TERMINAL_SECONDS = 0.5
 FILE_SECONDS = 10.0
 """How often progress is told: on a terminal, where one line is written again and again, and elsewhere."""
+
+_ID_BYTES = 16
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class InputLine:
+    """A line of a file; ``number`` from 1. ``error``: why it is not an event, else None.
+
+    ``has_random_id``: another reading gives its event another id. ``unknown``: keys of it that no event
+    has, and that are not stored.
+    """
+
+    number: int
+    content: bytes
+    event: dict[str, Any]
+    error: str | None = None
+    has_random_id: bool = False
+    unknown: tuple[str, ...] = ()
+
+
+def read_lines(file: BinaryIO) -> Iterator[InputLine]:
+    """Yield the lines of a file of JSON lines; blank ones are passed over.
+
+    An event without an id gets one that is made of its line and the number of that: the same in each
+    reading, and another one for an equal line further down. Where an event has no time either, equal ones
+    of several days are several events: its id is made of the file as well, and of a pipe, which is never
+    the same again, of chance.
+    """
+    identity = _identity(file)
+    source, is_random = identity or secrets.token_bytes(_ID_BYTES), identity is None
+    number = 0
+    while content := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if number == 1:
+            content = content.removeprefix(_BYTE_ORDER_MARK)
+        stripped = content.strip()
+        if len(content) > LONGEST_LINE:
+            _pass_over(file, content)
+            yield InputLine(
+                number, content, {}, f"It has more than {LONGEST_LINE} bytes, which no collector takes."
+            )
+        elif stripped:
+            yield _line(number, stripped, source, is_random=is_random)
 
 
 class Sender(Protocol):
@@ -24,7 +82,7 @@ class Sender(Protocol):
 class StoppedAt(Exception):
     """A line cannot be stored; all before it are, and none after it."""
 
-    def __init__(self, line: Line, reason: str) -> None:
+    def __init__(self, line: InputLine, reason: str) -> None:
         super().__init__(reason)
         self.line = line
         self.reason = reason
@@ -38,12 +96,12 @@ def unwritable(name: str, error: OSError) -> InvalidRequest:
 class Skipped:
     """Takes the lines that cannot be stored; ``lines``: how many these are."""
 
-    def __init__(self, file: BinaryIO, tell: Callable[[int, Line, str], None]) -> None:
+    def __init__(self, file: BinaryIO, tell: Callable[[int, InputLine, str], None]) -> None:
         self.lines = 0
         self._file = file
         self._tell = tell
 
-    def take(self, line: Line, reason: str) -> None:
+    def take(self, line: InputLine, reason: str) -> None:
         """Write a line to the file, at once: the process may be stopped. Raises `InvalidRequest`."""
         try:
             self._file.write(line.content.rstrip(b"\n") + b"\n")
@@ -82,27 +140,27 @@ class Progress:
             self._to.write("\n")
 
 
-class Deposit:
+class Uploader:
     """Stores lines by a sender.
 
-    ``stored``: how many events; ``fleeting``: those of them that another run would store again; ``line``:
+    ``stored``: how many events; ``random_ids``: those of them that another run would store again; ``line``:
     the last one that is settled.
 
     A request that is refused for one event stores nothing: what stands before it is sent again, alone.
     """
 
     def __init__(self, sender: Sender, skipped: Skipped | None, progress: Progress) -> None:
-        self.stored = self.fleeting = self.line = 0
+        self.stored = self.random_ids = self.line = 0
         self._sender = sender
         self._skipped = skipped
         self._progress = progress
 
-    def put(self, lines: Iterable[Line]) -> None:
+    def put(self, lines: Iterable[InputLine]) -> None:
         """Store all lines.
 
         Raises what the sender does, and `StoppedAt` for a bad line unless such are skipped.
         """
-        waiting: list[Line] = []
+        waiting: list[InputLine] = []
         size = 0
         try:
             for line in lines:
@@ -118,13 +176,13 @@ class Deposit:
         finally:
             self._progress.end()
 
-    def _bad(self, before: list[Line], line: Line, reason: str) -> None:
+    def _bad(self, before: list[InputLine], line: InputLine, reason: str) -> None:
         if self._skipped is None:
             self._send(before)  # one of these may be bad, too, and is then the first
             raise StoppedAt(line, reason)
         self._skipped.take(line, reason)
 
-    def _send(self, waiting: list[Line]) -> None:
+    def _send(self, waiting: list[InputLine]) -> None:
         while waiting:
             bad, error = self._first_bad(waiting)
             if error is None:
@@ -137,7 +195,7 @@ class Deposit:
             self._bad([], line, error.message)
             self.line = line.number
 
-    def _first_bad(self, waiting: Sequence[Line]) -> tuple[int, InvalidRequest | None]:
+    def _first_bad(self, waiting: Sequence[InputLine]) -> tuple[int, InvalidRequest | None]:
         try:
             self._sender.send([line.event for line in waiting])
         except InvalidRequest as error:
@@ -147,9 +205,48 @@ class Deposit:
             return index, error
         return len(waiting), None
 
-    def _settle(self, waiting: list[Line], count: int) -> None:
+    def _settle(self, waiting: list[InputLine], count: int) -> None:
         self.stored += count
-        self.fleeting += sum(line.fleeting for line in waiting[:count])
+        self.random_ids += sum(line.has_random_id for line in waiting[:count])
         self.line = waiting[count - 1].number
         del waiting[:count]
         self._progress.tell(self.stored, self.line)
+
+
+def _line(number: int, content: bytes, source: bytes, *, is_random: bool) -> InputLine:
+    unknown: list[str] = []
+    try:
+        event = msgspec.json.decode(content, type=dict[str, Any])
+        Event.parse(event, now=time.time_ns() // 1_000_000, note_unknown=unknown.extend)
+    except msgspec.ValidationError:
+        return InputLine(
+            number, content, {}, "The line is not a JSON object; accepted is {type, time?, id?, data?}."
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return InputLine(number, content, {}, f"The line is not JSON: {error}.")
+    except InvalidEvent as error:
+        return InputLine(number, content, {}, error.message)
+    if "id" in event:
+        return InputLine(number, content, event, unknown=tuple(unknown))
+    timed = "time" in event
+    event["id"] = _id(number, content, b"" if timed else source)
+    return InputLine(number, content, event, has_random_id=is_random and not timed, unknown=tuple(unknown))
+
+
+def _id(number: int, content: bytes, source: bytes) -> str:
+    hashed = hashlib.sha256(b"%d:%d:" % (number, len(content)) + content + source)
+    return hashed.digest()[:_ID_BYTES].hex()
+
+
+def _identity(file: BinaryIO) -> bytes | None:
+    """Return what tells a file from others, and is the same the next time; None for a pipe or terminal."""
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:  # no file of the system's
+        return None
+    return b"%d:%d" % (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _pass_over(file: BinaryIO, content: bytes) -> None:
+    while content and not content.endswith(b"\n"):
+        content = file.readline(LONGEST_LINE)

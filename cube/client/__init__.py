@@ -9,8 +9,7 @@ Tornado when it connects. Errors are those of `cube.errors`, as the daemons rais
 """
 
 from cube.client.connection import COLLECTOR_URL, EVALUATOR_URL, Retries
-from cube.client.datagrams import DatagramEmitter
-from cube.client.emitter import Emitter, identified
+from cube.client.emitter import DatagramEmitter, Emitter, identified
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.client.sockets import SocketEmitter
 

@@ -6,18 +6,39 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from cube.backoff import Backoff
-from cube.client.replies import error_of
-from cube.errors import InvalidSettings, Overloaded, Unavailable, shown
+from cube.errors import (
+    AccessDenied,
+    CubeError,
+    InvalidExpression,
+    InvalidRequest,
+    InvalidSettings,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+    shown,
+)
 
 KEY_VARIABLE = "CUBE_KEY"
 COLLECTOR_URL = "http://127.0.0.1:1080"
 EVALUATOR_URL = "http://127.0.0.1:1081"
+TIMEOUT_SECONDS = 60.0
+
+_KINDS: dict[int, type[CubeError]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    413: TooLarge,
+    429: Overloaded,
+    503: Unavailable,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +61,7 @@ class Retries:
 NO_RETRIES = Retries(attempts=0)
 
 
-class Exchange:
+class HttpConnection:
     """Sends requests to one daemon over one connection; for one thread at a time.
 
     ``url``: ``http://HOST:PORT`` or ``https://…``. ``key``: an API key that each request carries. A request
@@ -52,7 +73,7 @@ class Exchange:
         url: str,
         *,
         key: str | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries = NO_RETRIES,
     ) -> None:
         parts = urlsplit(url)
@@ -110,11 +131,53 @@ class Exchange:
         return self._connection.getresponse()
 
 
+class HttpClient:
+    """What asks one daemon over HTTP; for one thread at a time. As a context manager it closes itself."""
+
+    def __init__(self, url: str, key: str | None, timeout_seconds: float, retries: Retries | None) -> None:
+        self._connection = HttpConnection(
+            url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries()
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 def key_headers(key: str | None) -> dict[str, str]:
     """Return the headers that carry an API key."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
+def error_of(status: int, content: bytes, retry_after: str | None = None) -> CubeError:
+    """Return the error that a reply tells: its sentence, and its other keys as details."""
+    details = _object(content)
+    message = str(details.pop("error", f"The server answered {status}."))
+    kind = _KINDS.get(status, InvalidRequest if 400 <= status < 500 else CubeError)
+    if kind in (Overloaded, Unavailable):
+        seconds = int(retry_after) if retry_after and retry_after.isdigit() else 1
+        return kind(message, retry_after_seconds=max(1, seconds), answered=True)
+    line, column = details.get("line"), details.get("column")
+    if kind is InvalidRequest and isinstance(line, int) and isinstance(column, int):
+        return InvalidExpression(message, line=line, column=column)
+    return kind(message, **details)
+
+
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).lower()
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.DecodeError:  # a proxy's page, or nothing
+        return {}

@@ -1,9 +1,10 @@
-"""Events over HTTP, and the ids that make sending them again harmless."""
+"""Events over HTTP and UDP, and the ids that make sending them again harmless."""
 
 from __future__ import annotations
 
 import logging
 import math
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -11,14 +12,18 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, Exchange, Retries
-from cube.errors import InvalidEvent, InvalidRequest, shown
+from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, HttpClient, Retries
+from cube.errors import InvalidEvent, InvalidRequest, TooLarge, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
 """``{type, time?, id?, data?}``; a time is ISO 8601, a datetime or milliseconds since 1970."""
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4 * 2**20
+PACKED_BYTES = 1_400
+"""Events are packed into datagrams up to this size, which no usual network has to split."""
+MAX_BYTES = 65_507
+"""The most that a UDP datagram over IPv4 can carry."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +49,7 @@ def tell_warnings(answer: Mapping[str, Any], warn: Callable[[str], None]) -> Non
         warn(sentence)
 
 
-class Emitter:
+class Emitter(HttpClient):
     """Sends events to a collector over HTTP; for one thread at a time.
 
     ``key``: an API key. `send` returns when the events are stored. Events are sent again, with the same
@@ -58,12 +63,12 @@ class Emitter:
         url: str = COLLECTOR_URL,
         *,
         key: str | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries | None = None,
         warn: Callable[[str], None] = log_warning,
     ) -> None:
+        super().__init__(url, key, timeout_seconds, retries)
         self._warn = warn
-        self._exchange = Exchange(url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries())
 
     def send(self, events: Iterable[RawEvent]) -> int:
         """Store events durably, in batches in their order, and return how many.
@@ -74,18 +79,38 @@ class Emitter:
         sent = 0
         for batch in batches(events):
             try:
-                answer = self._exchange.post("/1.0/event", b"[" + b",".join(batch) + b"]")
+                answer = self._connection.post("/1.0/event", b"[" + b",".join(batch) + b"]")
             except InvalidRequest as error:
                 raise _counted_from(sent, error) from None
             tell_warnings(answer, self._warn)
             sent += len(batch)
         return sent
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._exchange.close()
 
-    def __enter__(self) -> Emitter:
+class DatagramEmitter:
+    """Sends events to a collector's UDP port; some may be lost on the way, without a word."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 1180) -> None:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        self._socket = socket.socket(family, kind, protocol)
+        self._address = address
+
+    def send(self, events: Iterable[RawEvent]) -> int:
+        """Send events, several in a datagram where they fit, and return how many.
+
+        Raises `TooLarge` for an event that no datagram can carry; those before it are sent.
+        """
+        sent = 0
+        for packed in _packed(events):
+            self._socket.sendto(b"[" + b",".join(packed) + b"]", self._address)
+            sent += len(packed)
+        return sent
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> DatagramEmitter:
         return self
 
     def __exit__(
@@ -132,6 +157,22 @@ def batches(events: Iterable[RawEvent]) -> Iterator[Sequence[bytes]]:
         size += len(text) + 1
     if batch:
         yield batch
+
+
+def _packed(events: Iterable[RawEvent]) -> Iterator[list[bytes]]:
+    packed: list[bytes] = []
+    size = 2
+    for event in events:
+        text = encode(event)
+        if packed and size + len(text) > PACKED_BYTES:
+            yield packed
+            packed, size = [], 2
+        if len(text) + 2 > MAX_BYTES:
+            raise TooLarge(f"The event has {len(text)} bytes; a datagram carries {MAX_BYTES - 2} at most.")
+        packed.append(text)
+        size += len(text) + 1
+    if packed:
+        yield packed
 
 
 def _counted_from(first: int, error: InvalidRequest) -> InvalidRequest:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Any, TypeAlias
 
-from cube.client.connection import EVALUATOR_URL, Exchange, Retries
+from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.metric import Metric
@@ -29,7 +28,7 @@ class FoundEvent:
     data: Any
 
 
-class Evaluator:
+class Evaluator(HttpClient):
     """Asks one evaluator; for one thread at a time. Parameters left out have the daemon's defaults.
 
     ``key``: an API key.
@@ -40,10 +39,10 @@ class Evaluator:
         url: str = EVALUATOR_URL,
         *,
         key: str | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries | None = None,
     ) -> None:
-        self._exchange = Exchange(url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries())
+        super().__init__(url, key, timeout_seconds, retries)
 
     def metrics(
         self,
@@ -61,7 +60,7 @@ class Evaluator:
         asked = _parameters(expression=expression, step=step, start=start, stop=stop, limit=limit)
         return [
             Metric(instant.parse(row["time"]), row.get("value"), row.get("group"))
-            for row in self._exchange.get("/1.0/metric", asked)
+            for row in self._connection.get("/1.0/metric", asked)
         ]
 
     def events(
@@ -76,25 +75,13 @@ class Evaluator:
         asked = _parameters(expression=expression, start=start, stop=stop, limit=limit)
         return [
             FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
-            for row in self._exchange.get("/1.0/event", asked)
+            for row in self._connection.get("/1.0/event", asked)
         ]
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""
-        names: list[str] = self._exchange.get("/1.0/types", {})
+        names: list[str] = self._connection.get("/1.0/types", {})
         return names
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._exchange.close()
-
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _parameters(**given: Instant | None) -> dict[str, str]:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cube.cli.json_lines import Line, read_lines
 from cube.cli.put import put as command
-from cube.cli.upload import Deposit, Progress, Skipped, StoppedAt
+from cube.cli.upload import InputLine, Progress, Skipped, StoppedAt, Uploader, read_lines
 from cube.errors import InvalidEvent, InvalidRequest, Unavailable
 
 TIMED = b'{"type":"a","time":"2020-01-01T00:00:00Z"}\n'
@@ -40,7 +39,7 @@ class Collector:
         return len(batch)
 
 
-def lines(*contents: bytes) -> list[Line]:
+def lines(*contents: bytes) -> list[InputLine]:
     return list(read_lines(io.BytesIO(b"".join(contents))))
 
 
@@ -52,10 +51,10 @@ def numbered(*numbers: int, bad: Iterable[int] = ()) -> bytes:
     )
 
 
-def put(collector: Collector, content: bytes, skipped: Skipped | None = None) -> Deposit:
-    deposit = Deposit(collector, skipped, Progress(io.StringIO(), lambda: 0.0))
-    deposit.put(read_lines(io.BytesIO(content)))
-    return deposit
+def put(collector: Collector, content: bytes, skipped: Skipped | None = None) -> Uploader:
+    uploader = Uploader(collector, skipped, Progress(io.StringIO(), lambda: 0.0))
+    uploader.put(read_lines(io.BytesIO(content)))
+    return uploader
 
 
 def ids(file: Path) -> list[str]:
@@ -84,8 +83,8 @@ def test_events_without_a_time_are_others_in_another_file_and_in_each_pipe(tmp_p
         file.write_bytes(BARE)
     assert ids(one) != ids(two)
     assert lines(BARE)[0].event["id"] != lines(BARE)[0].event["id"]
-    assert [line.fleeting for line in lines(BARE, TIMED)] == [True, False]
-    assert put(Collector(), BARE * 2 + TIMED).fleeting == 2
+    assert [line.has_random_id for line in lines(BARE, TIMED)] == [True, False]
+    assert put(Collector(), BARE * 2 + TIMED).random_ids == 2
 
 
 def test_a_line_that_ends_otherwise_or_has_a_mark_before_it_is_the_same_event() -> None:
@@ -132,10 +131,10 @@ def test_of_two_bad_lines_the_first_is_told_and_all_before_it_are_stored(first: 
 def test_a_repeated_run_stores_nothing_twice_and_goes_on() -> None:
     content = numbered(*range(3500))
     collector = Collector(away_after=2)
-    deposit = Deposit(collector, None, Progress(io.StringIO(), lambda: 0.0))
+    uploader = Uploader(collector, None, Progress(io.StringIO(), lambda: 0.0))
     with pytest.raises(Unavailable):
-        deposit.put(read_lines(io.BytesIO(content)))
-    assert (deposit.stored, deposit.line) == (2000, 2000)
+        uploader.put(read_lines(io.BytesIO(content)))
+    assert (uploader.stored, uploader.line) == (2000, 2000)
     again = Collector()
     again.stored = collector.stored
     assert put(again, content).stored == 3500
@@ -147,13 +146,13 @@ def test_bad_lines_are_skipped_into_a_file_and_the_others_stored() -> None:
     content = numbered(*range(2501), bad=bad) + b"no JSON\n" + TIMED
     collector, file = Collector(), io.BytesIO()
     told: list[tuple[int, int, str]] = []
-    deposit = put(
+    uploader = put(
         collector,
         content,
         Skipped(file, lambda number, line, reason: told.append((number, line.number, reason))),
     )
-    assert deposit.stored == len(collector.stored) == 2501 - len(bad) + 1
-    assert deposit.line == 2503
+    assert uploader.stored == len(collector.stored) == 2501 - len(bad) + 1
+    assert uploader.line == 2503
     assert sorted(line for _, line, _ in told) == [*(place + 1 for place in bad), 2502]
     kept = file.getvalue().splitlines()
     assert len(kept) == len(bad) + 1
