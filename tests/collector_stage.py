@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,22 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
 from cube.model.environment import DEFAULT
-from cube.model.event import Event, EventId
+from cube.model.event import EventId
 from cube.settings import CollectorSettings, environments_of
-from cube.store.ports import UNBOUNDED, MetricStore, Names, ReadOptions, ReadSession
-from cube.store.sqlite import SqliteStore, open_store
+from cube.store.ports import Store
+from cube.store.sqlite import open_store
 from cube.web import Authenticator, KeyRing
 from tests.contract.builders import rows
+from tests.stores import StoreProxy
 
 NOW = 1_311_033_600_000
 
 
-class GatedEvents:
-    """The events of a real store behind a gate: a test may close it, or have every write fail."""
+class GatedStore(StoreProxy):
+    """A real store, whose saves a test may hold up (``gate``) or have fail (``error``), and its sweeps."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self._events = store.events
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun = asyncio.Event()
@@ -38,55 +39,19 @@ class GatedEvents:
         self.sweeps = 0
         self.swept_thrice = asyncio.Event()
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
-        self.begun.set()
-        await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        self.saves += 1
-        await self._events.save(type, events)
-
-    async def sweep(self) -> int:
-        self.sweeps += 1
-        if self.sweeps >= 3:
-            self.swept_thrice.set()
-        if self.sweep_error is not None:
-            raise self.sweep_error
-        return await self._events.sweep()
-
-    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
-        return self._events.read(options)
-
-    async def build(self, type: str) -> None:
-        await self._events.build(type)
-
-    async def expire(self, type: str, before: int) -> None:
-        await self._events.expire(type, before)
-
-
-class GatedStore:
-    """A store with gated events."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self.events = GatedEvents(store)
-
-    @property
-    def metrics(self) -> MetricStore:
-        return self._store.metrics
-
-    @property
-    def names(self) -> Names:
-        return self._store.names
-
-    async def ping(self) -> None:
-        await self._store.ping()
-
-    async def probe(self) -> None:
-        await self._store.probe()
-
-    async def close(self) -> None:
-        await self._store.close()
+    async def before(self, call: str, *_: Any) -> None:
+        if call == "events.save":
+            self.begun.set()
+            await self.gate.wait()
+            if self.error is not None:
+                raise self.error
+            self.saves += 1
+        elif call == "events.sweep":
+            self.sweeps += 1
+            if self.sweeps >= 3:
+                self.swept_thrice.set()
+            if self.sweep_error is not None:
+                raise self.sweep_error
 
 
 class Stage:
@@ -94,7 +59,6 @@ class Stage:
 
     def __init__(self, store: GatedStore, collector: Collector, registry: CollectorRegistry) -> None:
         self.store = store
-        self.events = store.events
         self.collector = collector
         self.registry = registry
         self.port = urlsplit(collector.addresses["http"]).port or 0
@@ -131,7 +95,7 @@ async def staged(directory: Path, settings: CollectorSettings | None = None) -> 
         try:
             yield Stage(store, collector, registry)
         finally:
-            store.events.gate.set()
+            store.gate.set()
             await collector.stop(5)
     finally:
         await store.close()

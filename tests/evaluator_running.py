@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from cube.columns import Block
 from cube.expression import parse_metric
 from cube.model import instant
 from cube.model.environment import DEFAULT
@@ -22,15 +21,7 @@ from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.tier import TIERS, Span, Tier
 from cube.settings import EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store.ports import (
-    NO_TEXTS,
-    UNBOUNDED,
-    CachedBucket,
-    CacheKey,
-    ReadOptions,
-    ReadSession,
-    Revisions,
     Store,
-    TimeSlice,
 )
 from cube.store.sqlite import open_store
 from evaluator.app import EvaluatorDaemon
@@ -40,6 +31,7 @@ from evaluator.engine.scan import Scan
 from evaluator.engine.series import Series
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.authenticators import open_authenticator
+from tests.stores import StoreProxy
 
 DAY = instant.parse("2011-07-18T00:00Z")
 ANSWER_SECONDS = 10.0
@@ -54,7 +46,7 @@ def known_events() -> list[Event]:
     return [event(DAY + math.trunc(math.sqrt(i) - 10) * 60_000, {"i": i}) for i in range(2500)]
 
 
-class Recorder:
+class Recorder(StoreProxy):
     """A store that hands everything on to another one, and keeps what was asked of it.
 
     ``gate``: while it is clear, scans wait, before their first block and after each; only those whose span
@@ -62,10 +54,7 @@ class Recorder:
     """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
-        self.metrics = self
-        self.names = store.names
-        self.events = _Events(store, self)
+        super().__init__(store)
         self.finds: list[str] = []
         self.scans: list[Span] = []
         self.saved: list[tuple[Tier, Sequence[int]]] = []
@@ -80,12 +69,20 @@ class Recorder:
     def clear(self) -> None:
         self.finds, self.scans, self.saved = [], [], []
 
-    def scanned(self, span: Span) -> None:
-        self.scans.append(span)
-        self._scanned.set()
+    async def before(self, call: str, *arguments: Any) -> None:
+        match call, arguments:
+            case "session.revisions", (_, tier, _):
+                self._note(f"revisions of {tier.name}")
+            case "session.scan", (_, span, *_):
+                self.scans.append(span)
+                self._scanned.set()
+                await self.wait(span)
+            case "metrics.read", (key, tier, _):
+                self._note(f"{key.kind}s of {tier.name}")
+            case "metrics.save", (_, tier, buckets, *_):
+                self.saved.append((tier, sorted(buckets)))
 
-    async def read_block(self, span: Span) -> None:
-        """Note that a scan has a block, and wait at the gate."""
+    async def after_block(self, _: str, span: Span, *__: Any) -> None:
         self.shut_after -= 1
         if self.shut_after == 0:
             self.gate.clear()
@@ -109,76 +106,9 @@ class Recorder:
             self._found.clear()
             await asyncio.wait_for(self._found.wait(), ANSWER_SECONDS)
 
-    def found(self, what: str) -> None:
+    def _note(self, what: str) -> None:
         self.finds.append(what)
         self._found.set()
-
-    async def ping(self) -> None:
-        await self.store.ping()
-
-    async def probe(self) -> None:
-        await self.store.probe()
-
-    async def close(self) -> None:
-        await self.store.close()
-
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        self.found(f"{key.kind}s of {tier.name}")
-        return await self.store.metrics.read(key, tier, span)
-
-    async def save(
-        self,
-        key: CacheKey,
-        tier: Tier,
-        cells: Mapping[int, CachedBucket],
-        time_slice: TimeSlice = nullcontext,
-    ) -> None:
-        self.saved.append((tier, sorted(cells)))
-        await self.store.metrics.save(key, tier, cells, time_slice)
-
-
-class _Events:
-    def __init__(self, store: Store, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._events = store.events
-        self.save = store.events.save
-        self.build = store.events.build
-        self.expire = store.events.expire
-        self.sweep = store.events.sweep
-
-    @asynccontextmanager
-    async def read(self, options: ReadOptions = UNBOUNDED) -> AsyncIterator[_Session]:
-        async with self._events.read(options) as session:
-            yield _Session(session, self._recorder)
-
-
-class _Session:
-    def __init__(self, session: ReadSession, recorder: Recorder) -> None:
-        self._session = session
-        self._recorder = recorder
-        self.types = session.types
-
-    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
-        self._recorder.found(f"revisions of {tier.name}")
-        return await self._session.revisions(type, tier, span)
-
-    async def scan(
-        self,
-        type: str,
-        span: Span,
-        fields: Sequence[str] | None,
-        *,
-        ids: bool = False,
-        newest_first: bool = False,
-        texts: Mapping[str, str] = NO_TEXTS,
-    ) -> AsyncIterator[Block]:
-        self._recorder.scanned(span)
-        await self._recorder.wait(span)
-        async for block in self._session.scan(
-            type, span, fields, ids=ids, newest_first=newest_first, texts=texts
-        ):
-            yield block
-            await self._recorder.read_block(span)
 
 
 class Bench:

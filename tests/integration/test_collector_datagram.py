@@ -60,7 +60,7 @@ async def test_an_expired_event_does_not_cost_its_neighbours(stage: Stage) -> No
 
 
 async def test_what_the_store_does_not_take_is_counted(stage: Stage) -> None:
-    stage.events.error = Unavailable("The store is away.")
+    stage.store.error = Unavailable("The store is away.")
     send(stage, {"type": "a"})
     await until_dropped(stage, "failed", 1)
 
@@ -69,23 +69,23 @@ async def test_what_the_intake_has_no_room_for_is_counted(tmp_path: Path) -> Non
     settings = CollectorSettings()
     small = replace(settings, intake=replace(settings.intake, waiting_events=3))
     async with staged(tmp_path, small) as stage:
-        stage.events.gate.clear()
+        stage.store.gate.clear()
         send(stage, [{"type": "a", "id": number} for number in range(5)])
         await until_dropped(stage, "overloaded", 3)
-        stage.events.gate.set()
+        stage.store.gate.set()
         await stage.until_stored("a", 2)
 
 
 async def test_a_stop_stores_what_was_received(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
-        stage.events.gate.clear()
+        stage.store.gate.clear()
         send(stage, {"type": "a", "id": 1}, {"type": "a", "id": 2})
         async with asyncio.timeout(10):
             while (stage.figure("cube_waiting_events") or 0) < 2:  # noqa: ASYNC110 - a figure is polled
                 await asyncio.sleep(0.005)
         stopping = asyncio.create_task(stage.collector.stop(10))
         await asyncio.sleep(0)
-        stage.events.gate.set()
+        stage.store.gate.set()
         await stopping
         assert len(await stage.stored("a")) == 2
 

@@ -169,11 +169,11 @@ async def test_an_expired_event_is_refused_by_its_index_and_its_neighbours_are_n
 
 
 async def test_a_store_that_is_away_is_a_503_and_the_collector_lives_on(stage: Stage) -> None:
-    stage.events.error = Unavailable("The store is away.", retry_after_seconds=3)
+    stage.store.error = Unavailable("The store is away.", retry_after_seconds=3)
     answer = await put(stage, {"type": "a"})
     assert (answer.status, answer.headers["retry-after"]) == (503, "3")
     assert (await ask(stage.port, "GET", "/healthz")).status == 200
-    stage.events.error = None
+    stage.store.error = None
     assert (await put(stage, {"type": "a"})).status == 200
 
 
@@ -181,24 +181,24 @@ async def test_over_its_bound_the_intake_answers_503_and_is_not_ready(tmp_path: 
     settings = CollectorSettings()
     small = replace(settings, intake=replace(settings.intake, waiting_events=2))
     async with staged(tmp_path, small) as stage:
-        stage.events.gate.clear()
+        stage.store.gate.clear()
         waiting = asyncio.create_task(put(stage, [{"type": "a", "id": 1}, {"type": "a", "id": 2}]))
-        await asyncio.wait_for(stage.events.begun.wait(), 10)
+        await asyncio.wait_for(stage.store.begun.wait(), 10)
         answer = await put(stage, {"type": "a", "id": 3})
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert (await ask(stage.port, "GET", "/readyz")).status == 503
-        stage.events.gate.set()
+        stage.store.gate.set()
         assert (await waiting).status == 200
         assert (await ask(stage.port, "GET", "/readyz")).status == 200
 
 
 async def test_a_client_that_leaves_before_the_answer_loses_nothing(stage: Stage) -> None:
-    stage.events.gate.clear()
+    stage.store.gate.clear()
     body = json.dumps({"type": "a", "id": 1}).encode()
     async with connection(stage.port) as own:
         own.send(head("POST", "/1.0/event", {"Content-Length": str(len(body))}) + body)
-        await asyncio.wait_for(stage.events.begun.wait(), 10)
-    stage.events.gate.set()
+        await asyncio.wait_for(stage.store.begun.wait(), 10)
+    stage.store.gate.set()
     await stage.until_stored("a", 1)
 
 
@@ -206,7 +206,7 @@ async def test_concurrent_requests_share_writes(stage: Stage) -> None:
     answers = await asyncio.gather(*(put(stage, {"type": "a", "id": number}) for number in range(50)))
     assert {answer.status for answer in answers} == {200}
     assert len(await stage.stored("a")) == 50
-    assert stage.events.saves < 50
+    assert stage.store.saves < 50
 
 
 async def test_the_figures_tell_what_was_stored(stage: Stage) -> None:
@@ -238,9 +238,9 @@ async def test_notes_of_dead_processes_are_looked_for_at_the_start_and_again(tmp
     settings = CollectorSettings()
     often = replace(settings, intake=replace(settings.intake, sweep_seconds=0.01))
     async with staged(tmp_path, often) as stage:
-        stage.events.sweep_error = Unavailable("The store is away.")
+        stage.store.sweep_error = Unavailable("The store is away.")
         async with asyncio.timeout(10):
-            await stage.events.swept_thrice.wait()
+            await stage.store.swept_thrice.wait()
 
 
 async def test_events_are_counted_as_accepted_or_refused_by_reason(tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ async def test_an_event_or_an_array_is_stored_in_silence(stage: Stage, feed: Fee
 
 @pytest.mark.parametrize("token", [7, "x", None, {"a": [1]}])
 async def test_an_acknowledgement_comes_after_the_write(stage: Stage, feed: Feed, token: Any) -> None:
-    stage.events.gate.clear()
+    stage.store.gate.clear()
     await feed.send({"events": [{"type": "a", "id": 1}], "ack": token})
-    await asyncio.wait_for(stage.events.begun.wait(), 10)
+    await asyncio.wait_for(stage.store.begun.wait(), 10)
     answer = asyncio.create_task(feed.hear())
     await asyncio.sleep(0)
     assert not answer.done()
-    stage.events.gate.set()
+    stage.store.gate.set()
     assert await answer == {"ack": token}
     assert len(await stage.stored("a")) == 1
 
@@ -103,23 +103,23 @@ async def test_a_message_is_stored_as_a_whole_or_not_at_all(stage: Stage, feed: 
 async def test_errors_carry_the_token(stage: Stage, feed: Feed) -> None:
     await feed.send({"events": [{"type": "?"}], "ack": 5})
     assert (await feed.hear())["ack"] == 5
-    stage.events.error = Unavailable("The store is away.")
+    stage.store.error = Unavailable("The store is away.")
     await feed.send({"events": [{"type": "a", "id": 1}], "ack": 6})
     error = await feed.hear()
     assert (error["ack"], error["error"]) == (6, "The store is away.")
 
 
 async def test_an_error_of_the_store_is_told_without_a_token_too(stage: Stage, feed: Feed) -> None:
-    stage.events.error = Unavailable("The store is away.")
+    stage.store.error = Unavailable("The store is away.")
     await feed.send({"type": "a"})
     assert (await feed.hear())["error"] == "The store is away."
-    stage.events.error = None
+    stage.store.error = None
     await feed.send({"type": "a"})
     await stage.until_stored("a", 1)
 
 
 async def test_a_fault_of_the_store_is_told_without_its_reason(stage: Stage, feed: Feed) -> None:
-    stage.events.error = ValueError("a secret")
+    stage.store.error = ValueError("a secret")
     await feed.send({"events": [{"type": "a"}], "ack": 1})
     error = await feed.hear()
     assert error["ack"] == 1
@@ -161,7 +161,7 @@ async def test_of_equal_ids_the_message_sent_last_counts(stage: Stage, feed: Fee
 async def test_a_client_faster_than_the_store_is_slowed_down_and_loses_nothing(
     stage: Stage, feed: Feed
 ) -> None:
-    stage.events.gate.clear()
+    stage.store.gate.clear()
     count = WINDOW + 500
     sending = asyncio.create_task(feed.send(*({"type": "a", "id": number} for number in range(count))))
     async with asyncio.timeout(10):
@@ -169,7 +169,7 @@ async def test_a_client_faster_than_the_store_is_slowed_down_and_loses_nothing(
             await asyncio.sleep(0.005)
     await sending
     assert stage.figure("cube_waiting_events") == WINDOW
-    stage.events.gate.set()
+    stage.store.gate.set()
     await stage.until_stored("a", count)
 
 
@@ -177,40 +177,40 @@ async def test_the_intakes_bound_slows_sockets_down_too(tmp_path: Path) -> None:
     settings = CollectorSettings()
     small = replace(settings, intake=replace(settings.intake, waiting_events=2))
     async with staged(tmp_path, small) as stage, feeding(stage) as feed, feeding(stage) as other:
-        stage.events.gate.clear()
+        stage.store.gate.clear()
         for number in range(10):
             await feed.send({"type": "a", "id": number})
             await other.send({"type": "a", "id": 100 + number})
-        await asyncio.wait_for(stage.events.begun.wait(), 10)
-        stage.events.gate.set()
+        await asyncio.wait_for(stage.store.begun.wait(), 10)
+        stage.store.gate.set()
         await stage.until_stored("a", 20)
         await feed.synced()
         await other.synced()
 
 
 async def test_a_client_that_leaves_loses_nothing_that_it_sent(stage: Stage) -> None:
-    stage.events.gate.clear()
+    stage.store.gate.clear()
     async with feeding(stage) as feed:
         await feed.send({"type": "a", "id": 1}, {"events": [{"type": "a", "id": 2}], "ack": 1})
         async with asyncio.timeout(10):
             while (stage.figure("cube_waiting_events") or 0) < 2:  # noqa: ASYNC110 - a figure is polled
                 await asyncio.sleep(0.005)
-    stage.events.gate.set()
+    stage.store.gate.set()
     await stage.until_stored("a", 2)
 
 
 async def test_a_stop_stores_and_answers_what_was_accepted(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage, feeding(stage) as feed:
-        stage.events.gate.clear()
+        stage.store.gate.clear()
         await feed.send({"events": [{"type": "a", "id": 1}], "ack": 1})
-        await asyncio.wait_for(stage.events.begun.wait(), 10)
+        await asyncio.wait_for(stage.store.begun.wait(), 10)
         stopping = asyncio.create_task(stage.collector.stop(10))
         await asyncio.sleep(0)
         await feed.send({"events": [{"type": "a", "id": 2}], "ack": 2})
         late = await feed.hear()
         assert late["ack"] == 2
         assert "stopping" in late["error"]
-        stage.events.gate.set()
+        stage.store.gate.set()
         assert await feed.hear() == {"ack": 1}
         assert await feed.hear() is None
         await stopping

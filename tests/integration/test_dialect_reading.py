@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ from cube.model.environment import Caller, Environment, Key
 from cube.model.event import Event
 from cube.model.tier import Span
 from cube.store.find import Found
-from cube.store.ports import UNBOUNDED, EventStore, ReadOptions, ReadSession
+from cube.store.ports import EventStore
 from cube.store.sqlite import SqliteStore, open_store
 from cube.web import Reply
-from tests.collector_stage import GatedEvents
 
 ENVIRONMENT = Environment("test", "test")
 ANYBODY = Caller(ENVIRONMENT)
@@ -127,25 +126,22 @@ async def test_searches_beyond_the_bound_wait_their_turn(store: SqliteStore) -> 
     assert events.most == 1
 
 
-class SlowEvents(GatedEvents):
-    """A real store whose queries wait to begin until they may."""
+class SlowEvents:
+    """The events of a real store, whose queries wait to begin until they may."""
 
     def __init__(self, store: SqliteStore) -> None:
-        super().__init__(store)
+        self._events = store.events
         self.entered, self.go = asyncio.Event(), asyncio.Event()
         self.open = self.most = 0
 
-    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
-        return self._waiting()
-
     @asynccontextmanager
-    async def _waiting(self) -> AsyncIterator[ReadSession]:
+    async def read(self, *options: Any) -> AsyncIterator[Any]:
         self.open += 1
         self.most = max(self.most, self.open)
         self.entered.set()
         try:
             await self.go.wait()
-            async with self._events.read() as session:
+            async with self._events.read(*options) as session:
                 yield session
         finally:
             self.open -= 1

@@ -16,31 +16,17 @@ from collector.instrumentation import IntakeCounters
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
+from tests.stores import MemoryEvents
 
 
 @dataclass
-class Memory:
-    """Keeps events in lists; writes wait while the gate is closed, and refuse or fail where told."""
+class Memory(MemoryEvents):
+    """Tells which events it is about to spool, as a writer with a spool does."""
 
-    commits: list[tuple[str, list[Event]]] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    refused: set[object] = field(default_factory=set)
     spooled: set[object] = field(default_factory=set)
-    error: Exception | None = None
-    begun: int = 0
 
-    def __post_init__(self) -> None:
-        self.gate.set()
-
-    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
-        self.begun += 1
-        await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        for index, event in enumerate(events):
-            if event.id in self.refused:
-                raise InvalidEvent("Got an expired event.", field="time", index=index)
-        self.commits.append((type, list(events)))
+    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:  # type: ignore[override]
+        await super().save(type, events)
         return [place for place, event in enumerate(events) if event.id in self.spooled]
 
     async def ready(self) -> None:
@@ -48,10 +34,6 @@ class Memory:
 
     async def close(self) -> None:
         """Nothing to close."""
-
-    @property
-    def ids(self) -> list[object]:
-        return [event.id for _, events in self.commits for event in events]
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +14,15 @@ from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.spool import Replayer, Spool
 from cube.spool.replayer import RETRY_SECONDS
+from tests.stores import MemoryEvents
 
 AWAY = Unavailable("The store is away.")
-
-
-@dataclass
-class Memory:
-    """A store in memory: of equal ids the last counts; away, slow or at fault where a test says so."""
-
-    stored: dict[Any, Any] = field(default_factory=dict)
-    saves: list[list[Any]] = field(default_factory=list)
-    away: bool = False
-    refused: set[Any] = field(default_factory=set)
-    broken: Callable[[Event], bool] = lambda event: False
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    tries: int = 0
-
-    def __post_init__(self) -> None:
-        self.gate.set()
-
-    @property
-    def events(self) -> Memory:
-        return self
-
-    async def save(self, type: str, events: Sequence[Event]) -> None:
-        self.tries += 1
-        await self.gate.wait()
-        if self.away:
-            raise AWAY
-        for index, event in enumerate(events):
-            if event.id in self.refused:
-                raise InvalidEvent("The event has expired.", field="time").at(index)
-        if any(map(self.broken, events)):
-            raise RuntimeError("The store met a fault.")
-        self.saves.append([event.id for event in events])
-        self.stored.update({event.id: event.data for event in events})
-
-    async def ping(self) -> None:
-        if self.away:
-            raise AWAY
 
 
 class Stage:
     """A spooling writer on a store in memory, and its spool."""
 
-    def __init__(self, memory: Memory, spool: Spool) -> None:
+    def __init__(self, memory: MemoryEvents, spool: Spool) -> None:
         self.memory = memory
         self.spool = spool
         self.replayed = 0
@@ -99,7 +62,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     spool = await Spool.open(
         tmp_path, "db", "mark", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
     )
-    made = Stage(Memory(), spool)
+    made = Stage(MemoryEvents(), spool)
     yield made
     made.memory.gate.set()
     await made.writer.close()
@@ -116,13 +79,13 @@ async def test_a_store_that_answers_gets_everything(stage: Stage) -> None:
 
 
 async def test_while_it_is_away_all_is_spooled_and_nobody_waits_for_it(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     assert len(await stage.writer.save("a", events(1, 2))) == 2
-    tries = stage.memory.tries
+    tries = stage.memory.begun
     for number in range(50):
         assert len(await stage.writer.save("a", events(number))) == 1
-    assert stage.memory.tries == tries
-    stage.memory.away = False
+    assert stage.memory.begun == tries
+    stage.memory.error = None
     await stage.until_empty()
     assert sorted(stage.memory.stored) == list(range(50))
     assert stage.replayed == 52
@@ -130,10 +93,10 @@ async def test_while_it_is_away_all_is_spooled_and_nobody_waits_for_it(stage: St
 
 
 async def test_an_event_whose_id_waits_goes_behind_it_and_the_others_do_not(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(1, 2, data="old"))
     stage.writer.away = False  # it has just come back, and nothing is replayed yet
-    stage.memory.away = False
+    stage.memory.error = None
     assert set(await stage.writer.save("a", [*events(7), *events(1, data="new"), *events(8)])) == {1}
     assert stage.memory.saves[0] == [7, 8]
     await stage.until_empty()
@@ -141,10 +104,10 @@ async def test_an_event_whose_id_waits_goes_behind_it_and_the_others_do_not(stag
 
 
 async def test_a_refusal_names_the_place_in_the_whole_commit(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(1))
     stage.writer.away = False
-    stage.memory.away, stage.memory.refused = False, {9}
+    stage.memory.error, stage.memory.refused = None, {9}
     with pytest.raises(InvalidEvent) as refusal:
         await stage.writer.save("a", events(1, 8, 9))
     assert refusal.value.details["index"] == 2
@@ -156,7 +119,7 @@ async def test_a_slow_commit_is_spooled_and_forgotten_there_when_it_ends_well(st
     assert len(await stage.writer.save("a", events(1, data="new"))) == 1
     assert stage.spool.events == 3
     await asyncio.sleep(0.1)
-    assert stage.memory.tries == 1  # nothing is replayed beside it
+    assert stage.memory.begun == 1  # nothing is replayed beside it
     stage.memory.gate.set()
     await stage.until_empty()
     assert stage.memory.saves == [[1, 2], [1]]
@@ -167,21 +130,21 @@ async def test_a_slow_commit_is_spooled_and_forgotten_there_when_it_ends_well(st
 async def test_a_slow_commit_that_fails_is_replayed(stage: Stage) -> None:
     stage.memory.gate.clear()
     await stage.writer.save("a", events(1, 2))
-    stage.memory.away = True
+    stage.memory.error = AWAY
     stage.memory.gate.set()
-    while stage.memory.tries < 1:  # noqa: ASYNC110 - a count is polled
+    while stage.memory.begun < 1:  # noqa: ASYNC110 - a count is polled
         await asyncio.sleep(0.005)
-    stage.memory.away = False
+    stage.memory.error = None
     await stage.until_empty()
     assert stage.memory.stored == {1: None, 2: None}
 
 
 async def test_what_the_store_refuses_is_quarantined_and_the_rest_goes_on(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(*range(10)))
     await stage.writer.save("b", [Event("b", 0, 20), Event("b", 0, 21)])
     stage.memory.refused = {0, 5, 9, 21}
-    stage.memory.away = False
+    stage.memory.error = None
     await stage.until_empty()
     assert sorted(stage.memory.stored) == [1, 2, 3, 4, 6, 7, 8, 20]
     assert (stage.replayed, stage.refused) == (8, 4)
@@ -190,10 +153,10 @@ async def test_what_the_store_refuses_is_quarantined_and_the_rest_goes_on(stage:
 async def test_what_expired_while_it_waited_is_quarantined_with_one_sentence(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", [Event("a", time, time) for time in range(10)])
     stage.expired_before = 4
-    stage.memory.away = False
+    stage.memory.error = None
     await stage.until_empty()
     assert sorted(stage.memory.stored) == [4, 5, 6, 7, 8, 9]
     assert (stage.replayed, stage.refused) == (6, 4)
@@ -207,11 +170,11 @@ async def test_an_event_that_cannot_be_stored_for_no_fault_of_its_own_stays_and_
     stage: Stage,
 ) -> None:
     """Later ones of its id stay behind it, so that no older event is written over a newer one."""
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(*range(10)))
     await stage.writer.save("a", events(3, data="second"))
     stage.memory.broken = lambda event: event.id == 3 and event.data is None
-    stage.memory.away = False
+    stage.memory.error = None
     async with asyncio.timeout(20):
         while stage.spool.events > 2:  # noqa: ASYNC110 - a count is polled
             await asyncio.sleep(0.005)
@@ -224,11 +187,11 @@ async def test_an_event_that_cannot_be_stored_for_no_fault_of_its_own_stays_and_
 
 
 async def test_a_type_whose_events_cannot_be_stored_holds_up_no_other(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(*range(5)))
     await stage.writer.save("b", [Event("b", 0, 20 + number) for number in range(5)])
     stage.memory.broken = lambda event: event.type == "a"
-    stage.memory.away = False
+    stage.memory.error = None
     async with asyncio.timeout(20):
         while stage.spool.events > 5:  # noqa: ASYNC110 - a count is polled
             await asyncio.sleep(0.005)
@@ -239,12 +202,12 @@ async def test_a_type_whose_events_cannot_be_stored_holds_up_no_other(stage: Sta
 
 
 async def test_a_store_at_fault_costs_no_event(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(*range(30)))
     stage.memory.broken = lambda event: True
-    stage.memory.away = False
-    tries = stage.memory.tries
-    while stage.memory.tries < tries + 12:  # noqa: ASYNC110 - a count is polled
+    stage.memory.error = None
+    tries = stage.memory.begun
+    while stage.memory.begun < tries + 12:  # noqa: ASYNC110 - a count is polled
         await asyncio.sleep(0.005)
     assert (stage.spool.events, stage.refused) == (30, 0)
     stage.memory.broken = lambda event: False
@@ -253,12 +216,12 @@ async def test_a_store_at_fault_costs_no_event(stage: Stage) -> None:
 
 
 async def test_a_full_spool_refuses_until_the_store_is_back(stage: Stage) -> None:
-    stage.memory.away = True
+    stage.memory.error = AWAY
     await stage.writer.save("a", events(1, data="x" * 900_000))
     with pytest.raises(Overloaded):
         await stage.writer.save("a", events(2, data="x" * 900_000))
     assert len(await stage.writer.save("a", events(3))) == 1
-    stage.memory.away = False
+    stage.memory.error = None
     await stage.until_empty()
     assert not await stage.writer.save("a", events(2, data="x" * 900_000))
     assert sorted(stage.memory.stored) == [1, 2, 3]
@@ -277,10 +240,10 @@ async def test_what_waits_at_a_stop_stays_for_the_next_start(tmp_path: Path) -> 
             tmp_path, "db", "mark", limit_bytes=2**20, clock=lambda: 0, on_damage=lambda _: None
         )
 
-    first = Stage(Memory(away=True), await opened())
+    first = Stage(MemoryEvents(error=AWAY), await opened())
     await first.writer.save("a", events(1, 2))
     await first.writer.close()
-    second = Stage(Memory(), await opened())
+    second = Stage(MemoryEvents(), await opened())
     await second.until_empty()
     await second.writer.close()
     assert sorted(second.memory.stored) == [1, 2]

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import pytest
 
 from collector.protocols.shared.dialect import Draft
 from collector.protocols.shared.naming import TypeNames, marked
-
-
-class ClaimedNames:
-    """Names in memory."""
-
-    def __init__(self) -> None:
-        self._groups: dict[str, list[str]] = {}
-
-    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
-        """Add names to a group, up to a limit."""
-        claimed = self._groups.setdefault(group, [])
-        claimed += [name for name in dict.fromkeys(names) if name not in claimed][: limit - len(claimed)]
-        return frozenset(claimed)
+from tests.stores import MemoryNames
 
 
 async def named(types: TypeNames, *names: str) -> list[str]:
@@ -29,15 +16,15 @@ async def named(types: TypeNames, *names: str) -> list[str]:
 
 
 async def test_names_that_lose_anything_are_types_of_their_own() -> None:
-    types = TypeNames("toy", ClaimedNames(), 10)
+    types = TypeNames("toy", MemoryNames(), 10)
     one, other = await named(types, "+1", "-1")
     assert one != other
     assert await named(types, "-1", "+1") == [other, one]
-    assert await named(TypeNames("toy", ClaimedNames(), 10), "-1", "+1") == [other, one]
+    assert await named(TypeNames("toy", MemoryNames(), 10), "-1", "+1") == [other, one]
 
 
 async def test_no_name_takes_a_type_that_the_rule_itself_makes() -> None:
-    types = TypeNames("toy", ClaimedNames(), 10)
+    types = TypeNames("toy", MemoryNames(), 10)
     assert await named(types, "cube x", "toy cube x", "toy other", "cube_" + "y" * 59) == [
         "toy_cube_x",
         marked("toy_cube_x", "toy cube x"),
@@ -47,7 +34,7 @@ async def test_no_name_takes_a_type_that_the_rule_itself_makes() -> None:
 
 
 async def test_the_log_tells_once_that_names_share_a_type(caplog: pytest.LogCaptureFixture) -> None:
-    types = TypeNames("toy", ClaimedNames(), 2)
+    types = TypeNames("toy", MemoryNames(), 2)
     with caplog.at_level(logging.WARNING):
         assert len(set(await named(types, "Item Purchased", "item-purchased", "item.purchased"))) == 1
         await named(types, "itemPurchased", "+1", "-1", "over the limit", "over-the-limit")
