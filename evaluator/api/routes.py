@@ -1,4 +1,4 @@
-"""Every route of the evaluator: who answers it, and what ``/openapi.json`` says of it."""
+"""Every route of the evaluator: what answers it, and what ``/openapi.json`` says of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
-from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, with_standard_routes
+from cube.web import Operation, Parameter, Route, Telemetry, with_standard_routes
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
 from evaluator.scheduling.send_queue import SendQueue
@@ -57,7 +57,7 @@ def routes(
         )
 
     find = Operation(
-        partial(get_events, services),
+        services.get_events,
         "Find events, ascending by time.",
         (
             _EXPRESSION,
@@ -69,7 +69,7 @@ def routes(
         scope=Scope.READ,
     )
     compute = Operation(
-        partial(get_metrics, services),
+        services.get_metrics,
         "Compute a metric for each bucket of a span.",
         (
             _EXPRESSION,
@@ -82,7 +82,7 @@ def routes(
         scope=Scope.READ,
     )
     types = Operation(
-        partial(get_types, services),
+        services.get_types,
         "List the types of events.",
         result={"type": "array", "items": {"type": "string"}},
         scope=Scope.READ,
@@ -93,31 +93,6 @@ def routes(
         *pair("types", types, TypeSocket(services), "Answered with an array."),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
-
-
-async def get_metrics(services: QueryServices, request: Request) -> Reply:
-    """Answer with one object per bucket (and group), ascending."""
-    service = services.of(request.admitted)
-    query = await service.metric_query(request.parameters())
-    with service.writer() as writer:
-        await service.write_metrics(query, writer)
-        return Reply(writer.array())
-
-
-async def get_events(services: QueryServices, request: Request) -> Reply:
-    """Answer with the latest events of the span, ascending."""
-    service = services.of(request.admitted)
-    query = await service.event_query(request.parameters())
-    stop = query.start if query.stop is None else query.stop
-    with service.writer() as writer:
-        await service.write_events(query, stop, writer)
-        writer.rows.reverse()
-        return Reply(writer.array())
-
-
-async def get_types(services: QueryServices, request: Request) -> Reply:
-    """Answer with the names of all types, sorted."""
-    return Reply.json(await services.of(request.admitted).types())
 
 
 def _limit(what: str, rows: int) -> Parameter:

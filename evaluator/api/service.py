@@ -13,7 +13,7 @@ from cube.model.environment import Caller
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import find
-from cube.web import MemoryBudget
+from cube.web import MemoryBudget, Reply, Request
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows, metric_parts
 from evaluator.context import QueryContext
 from evaluator.engine.pyramid import Pyramid
@@ -109,7 +109,7 @@ class QueryService:
 
 
 class QueryServices:
-    """The services of all environments, by name."""
+    """The services of all environments, by name, and what they answer over HTTP."""
 
     def __init__(self, services: Mapping[str, QueryService]) -> None:
         self._services = services
@@ -121,3 +121,25 @@ class QueryServices:
         """
         service = self._services[caller.environment.name]
         return service if caller.key is None else replace(service, restriction=Restriction.of(caller))
+
+    async def get_metrics(self, request: Request) -> Reply:
+        """Answer with one object per bucket (and group), ascending."""
+        service = self.of(request.admitted)
+        query = await service.metric_query(request.parameters())
+        with service.writer() as writer:
+            await service.write_metrics(query, writer)
+            return Reply(writer.array())
+
+    async def get_events(self, request: Request) -> Reply:
+        """Answer with the latest events of the span, ascending."""
+        service = self.of(request.admitted)
+        query = await service.event_query(request.parameters())
+        stop = query.start if query.stop is None else query.stop
+        with service.writer() as writer:
+            await service.write_events(query, stop, writer)
+            writer.rows.reverse()
+            return Reply(writer.array())
+
+    async def get_types(self, request: Request) -> Reply:
+        """Answer with the names of all types, sorted."""
+        return Reply.json(await self.of(request.admitted).types())
