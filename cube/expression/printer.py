@@ -1,14 +1,17 @@
 """The canonical text of a tree: what parses to that tree, and the key under which metrics are cached.
 
 Single spaces around binary operators and nowhere else, parentheses only where the tree would differ
-without them.
+without them. Numbers have a normal form: int where the value is integral and fits 64 bits, else float; there
+is no minus zero. So equal numbers have one text, and the text of a number parses to the same number.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from typing import TypeAlias, assert_never
 
-from cube.expression.literals import print_number, quote
 from cube.expression.nodes import (
     And,
     Call,
@@ -28,10 +31,13 @@ from cube.expression.nodes import (
     Sum,
     Value,
 )
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.model.property import is_identifier
 
 Operand: TypeAlias = Value | MetricExpression
 Node: TypeAlias = Operand | EventExpression | Filter
+
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def print_expression(node: Node) -> str:
@@ -46,6 +52,42 @@ def print_expression(node: Node) -> str:
             return _filter(node)
         case _:
             return _arithmetic(node)
+
+
+def normal(number: int | float) -> int | float:
+    """Return the normal form of a number, infinite ones included."""
+    if isinstance(number, int):
+        return number if MIN_INTEGER <= number <= MAX_INTEGER else float(number)
+    return int(number) if number.is_integer() and MIN_INTEGER <= number <= MAX_INTEGER else number
+
+
+def print_number(number: int | float) -> str:
+    """Return the canonical text: the normal form's ``repr`` without "+".
+
+    Raises ValueError for a number that is not finite.
+    """
+    try:
+        number = normal(number)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"Got the number {number}; accepted are finite ones.")
+    return repr(number).replace("+", "").removesuffix(".0")
+
+
+def quote(text: str) -> str:
+    r"""Return the canonical string literal: double quotes; ``"``, ``\`` and below U+0020 escaped.
+
+    Raises ValueError for half a surrogate pair alone, which no store keeps.
+    """
+    if SURROGATE.search(text):
+        raise ValueError(f"Got half a surrogate pair in {quote_anything(text)}; accepted is Unicode.")
+    return json.dumps(text, ensure_ascii=False)
+
+
+def quote_anything(text: str) -> str:
+    """Quote for a message: like `quote`, and half a surrogate pair is shown by its escape."""
+    return SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _arithmetic(node: Operand) -> str:

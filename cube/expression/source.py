@@ -9,7 +9,7 @@ import dataclasses
 import re
 
 from cube.errors import InvalidExpression
-from cube.expression.literals import quote_anything
+from cube.expression.printer import quote_anything
 
 MAX_CHARACTERS = 10_000
 MAX_LEVELS = 50

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
-from cube.expression.literals import MAX_DIGITS, BadStringError, parse_number, quote, unquote
 from cube.expression.operators import OPERATORS
+from cube.expression.printer import SURROGATE, normal, quote
 from cube.expression.source import Source
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern, is_identifier
@@ -25,6 +25,10 @@ Build: TypeAlias = Callable[..., Any]
 Action: TypeAlias = Callable[[Source, int, str], Any]
 """Makes a value of the text that a token matched; it may refuse it, at its place in the source."""
 
+_MAX_DIGITS = len(str(MAX_INTEGER))
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(0)(?![0-9])|([^ux0-9]))", re.DOTALL)
+_BACKSLASH_RUN = re.compile(r"[^\\]+")
+_NAMED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
@@ -149,14 +153,14 @@ def _property_name(source: Source, place: int, found: str) -> Any:
 
 
 def _number(source: Source, place: int, found: str) -> Any:
-    value = parse_number(found)
+    value = _parse_number(found)
     if abs(value) == float("inf"):
         raise source.expecting(place, "a finite number")
     return value
 
 
 def _probability(source: Source, place: int, found: str) -> Any:
-    value = parse_number(found)
+    value = _parse_number(found)
     if value > 1:
         raise source.expecting(place, _PROBABILITY)
     return value
@@ -164,17 +168,51 @@ def _probability(source: Source, place: int, found: str) -> Any:
 
 def _index(source: Source, place: int, found: str) -> Any:
     digits = found.lstrip("0") or "0"
-    if len(digits) > MAX_DIGITS or int(digits) > MAX_INTEGER:  # int() refuses thousands of digits
+    if len(digits) > _MAX_DIGITS or int(digits) > MAX_INTEGER:  # int() refuses thousands of digits
         raise source.expecting(place, f"an index up to {MAX_INTEGER}")
     return int(digits)
 
 
 def _string(source: Source, place: int, found: str) -> Any:
-    try:
-        return unquote(found[1:-1])
-    except BadStringError as error:
-        raise source.refusal(place + 1 + error.offset, error.problem) from None
+    return _unquote(source, place + 1, found[1:-1])
 
 
 def _refuse_unclosed(source: Source, place: int, found: str) -> Any:
     raise source.refusal(place, f"Expected a closing {found} for the string that begins")
+
+
+def _parse_number(text: str) -> int | float:
+    """Return the number that an unsigned JavaScript literal stands for; infinite if it is too large.
+
+    Digits alone are exact up to 64 bits; anything else is the nearest float, as in JavaScript.
+    """
+    return normal(int(text) if text.isdigit() and len(text) <= _MAX_DIGITS else float(text))
+
+
+def _unquote(source: Source, place: int, inside: str) -> str:
+    r"""Return what the text between two quotes, which begins at a place, stands for.
+
+    Escapes: ``\b \f \n \r \t \v \0 \xHH \uHHHH``; before any other character but a digit, a
+    backslash stands for that character. Two halves of a surrogate pair join; half a pair alone is refused.
+    """
+    if "\\" not in inside and not SURROGATE.search(inside):
+        return inside
+    parts: list[str] = []
+    offset = 0
+    while offset < len(inside):
+        found = _ESCAPE.match(inside, offset) or _BACKSLASH_RUN.match(inside, offset)
+        if found is None:
+            raise source.refusal(place + offset, r"Expected an escape such as \n, \x41 or \u0041")
+        parts.append(_unescape(found) if found.re is _ESCAPE else found[0])
+        offset = found.end()
+    try:
+        return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise source.refusal(place, "Got half a surrogate pair in the string") from None
+
+
+def _unescape(found: re.Match[str]) -> str:
+    unit, byte, null, other = found.groups()
+    if null:
+        return "\0"
+    return _NAMED.get(other, other) if other else chr(int(unit or byte, 16))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
-from cube.expression.literals import normal
 from cube.expression.nodes import (
     And,
     Call,
@@ -28,6 +27,7 @@ from cube.expression.nodes import (
     Sum,
 )
 from cube.expression.operators import OPERATORS
+from cube.expression.printer import normal
 from cube.expression.source import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.tokens import CONDITIONS, FUNCTIONS
 from cube.model.reduce import REDUCES
