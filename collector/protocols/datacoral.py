@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import Draft, Rejection
@@ -26,7 +26,6 @@ ENVIRONMENTS: Final = frozenset({"x_datacoral_environment", "env"})
 ENVIRONMENT_HEADER: Final = "X-Datacoral-Environment"
 PASSTHROUGH_HEADER: Final = "X-Datacoral-Passthrough"
 
-_PARAMETERS = KEYS | ENVIRONMENTS
 _SHOWN_BYTES = 64 * 1024
 _IN_BODY = b"x_"  # no other body is decoded a second time
 _LISTED = re.compile(r"\[u?(?P<quote>['\"])(?P<key>.*)(?P=quote)\]", re.DOTALL)
@@ -34,12 +33,11 @@ _LISTED = re.compile(r"\[u?(?P<quote>['\"])(?P<key>.*)(?P=quote)\]", re.DOTALL)
 
 def credentials(request: Request) -> Credentials:
     """Find the keys and environments of a request: in its headers, its query, and each event of its body."""
-    found = [*_from_query(request), *_from_body(request)]
-    header = request.headers.get(ENVIRONMENT_HEADER, "").strip()
-    return Credentials(
-        frozenset(plain_key(value) for name, value in found if name in KEYS),
-        frozenset({value for name, value in found if name in ENVIRONMENTS} | ({header} if header else set())),
-    )
+    found = [*parse_qsl(request.query, errors="replace"), *_from_body(request)]
+    keys = {plain_key(value) for name, value in found if name in KEYS}
+    environments = {value.strip() for name, value in found if name in ENVIRONMENTS}
+    environments.add(request.headers.get(ENVIRONMENT_HEADER, "").strip())
+    return Credentials(frozenset(keys - {""}), frozenset(environments - {""}))
 
 
 def plain_key(text: str) -> str:
@@ -61,18 +59,10 @@ def passed_through(request: Request) -> tuple[Sequence[Draft], Sequence[Rejectio
         return (), (Rejection(error.message, request.body[:_SHOWN_BYTES].decode(errors="replace")),)
     if not isinstance(body, list):
         return (), (Rejection(f"Got {described(body)}; accepted is an array of {{data}}.", body),)
-    return [Draft("passthrough", data=_passed(item), source=item, fixed=True) for item in body], ()
-
-
-def _passed(item: Any) -> Any:
-    """Return what an item wraps; one that has more than ``data`` is not a wrapping, and stands whole."""
-    return item["data"] if isinstance(item, Mapping) and set(item) == {"data"} else item
-
-
-def _from_query(request: Request) -> Iterator[tuple[str, str]]:
-    for name, value in parse_qsl(request.query, errors="replace"):
-        if name in _PARAMETERS and value.strip():
-            yield name, value.strip()
+    # One that has more than ``data`` is not a wrapping, and stands whole.
+    wrapped = [item["data"] if isinstance(item, Mapping) and set(item) == {"data"} else item for item in body]
+    pairs = zip(wrapped, body, strict=True)
+    return [Draft("passthrough", data=data, source=item, fixed=True) for data, item in pairs], ()
 
 
 def _from_body(request: Request) -> Iterator[tuple[str, str]]:
@@ -86,5 +76,5 @@ def _from_body(request: Request) -> Iterator[tuple[str, str]]:
     for event in events if isinstance(events, list) else ():
         for name in ("x_api_key", "x_datacoral_environment"):
             value = event.get(name) if isinstance(event, Mapping) else None
-            if isinstance(value, str) and value.strip():
-                yield name, value.strip()
+            if isinstance(value, str):
+                yield name, value

@@ -5,9 +5,9 @@ A new one is a line here, a switch in `DialectSettings` and a page in ``docs/dia
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any
 
 from collector.protocols import cloudevents, collectd, otlp, segment, snowplow
 from collector.protocols.eye import EYE
@@ -15,32 +15,21 @@ from collector.protocols.shared.dialect import Dialect
 from collector.protocols.tracardi import TRACARDI
 from cube.settings import DialectSettings
 
-Entry: TypeAlias = tuple[bool, Callable[[], Dialect]]
-
 
 def dialects(settings: DialectSettings) -> list[Dialect]:
     """Return the dialects that the settings switch on."""
-    table: tuple[Entry, ...] = (
-        (settings.collectd, lambda: collectd.dialect(differences=settings.collectd_differences)),
+    otlp_options: Any = {"hashed_ids": settings.otlp_hashed_ids, "environments": settings.otlp_environments}
+    snowplow_options: Any = {
+        "with_datacoral": settings.datacoral,
+        "struct_types": settings.snowplow_struct_types,
+    }
+    table: Sequence[tuple[bool, Callable[[], Dialect]]] = (
+        (settings.collectd, partial(collectd.dialect, differences=settings.collectd_differences)),
         (settings.eye, lambda: EYE),
         (settings.tracardi, lambda: TRACARDI),
         (settings.cloudevents, cloudevents.dialect),
-        (
-            settings.otlp,
-            partial(
-                otlp.dialect,
-                hashed_ids=settings.otlp_hashed_ids,
-                environments=settings.otlp_environments,
-            ),
-        ),
+        (settings.otlp, partial(otlp.dialect, **otlp_options)),
         (settings.segment, segment.dialect),
-        (
-            settings.snowplow,
-            lambda: snowplow.dialect(
-                settings.snowplow_paths,
-                with_datacoral=settings.datacoral,
-                struct_types=settings.snowplow_struct_types,
-            ),
-        ),
+        (settings.snowplow, partial(snowplow.dialect, settings.snowplow_paths, **snowplow_options)),
     )
     return [make() for is_on, make in table if is_on]

@@ -146,7 +146,8 @@ def _draft(given: Any, kind: str | None, envelope: Envelope) -> Draft:
     kind = kind or message.get("type")
     if kind not in CALLS:
         raise InvalidRequest(f"Got the type {described(kind)}; accepted are {', '.join(CALLS)}.")
-    if not any(_is_name(message.get(key)) for key in ("userId", "anonymousId")):
+    ids = (message.get("userId"), message.get("anonymousId"))  # text, or (from older clients) a number
+    if not any(isinstance(id, int | float | str) and not isinstance(id, bool) and id != "" for id in ids):
         raise InvalidRequest("The message has no userId and no anonymousId; accepted are messages with one.")
     name = message.get("event") if kind == "track" else kind
     if not isinstance(name, str) or not name:
@@ -202,11 +203,6 @@ def _batch_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
 
 def _given(message: Mapping[str, Any], *keys: str) -> Any:
     return next((message[key] for key in keys if message.get(key) is not None), ABSENT)
-
-
-def _is_name(value: Any) -> bool:
-    """Tell whether a value can be an id of somebody: text, or (from older clients) a number."""
-    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
 def _pixel_data(request: Request) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from collector.protocols.shared.dialect import DialectState
+from collector.protocols.shared.values import doubled
 from cube.errors import InvalidRequest, described
 from cube.model import instant
 
@@ -97,7 +98,7 @@ def stored_values(item: ValueList, state: DialectState, count: Count) -> dict[st
         elapsed = 1 if last is None else item.time - last.time
         pairs = zip(item.kinds, item.values, before, strict=True)
         stored = tuple(
-            None if value is None else _within_64_bits(count(kind, value, earlier, elapsed))
+            None if value is None else doubled(count(kind, value, earlier, elapsed))
             for kind, value, earlier in pairs
         )
     if not is_late:
@@ -138,11 +139,6 @@ def _advance(before: float, value: float) -> float | None:
     size = 2**32 if before < 2**32 else 2**64
     wrapped = size - before + value
     return wrapped if wrapped < size / 2 else None
-
-
-def _within_64_bits(value: float | None) -> float | None:
-    is_too_long = isinstance(value, int) and not -(2**63) <= value < 2**63
-    return float(value) if is_too_long and value is not None else value
 
 
 def _time(value: Any) -> int:

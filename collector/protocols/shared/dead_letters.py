@@ -52,43 +52,31 @@ def dead_letters(
     from the content, its place in the request and the hour: a request sent again soon stores nothing
     twice, and one that comes every hour is seen every hour.
     """
-    first_ones = rejections[:MAX_DEAD_LETTERS]
-    letters = [
-        _dead_letter(dialect, place, rejection, redaction, now)
-        for place, rejection in enumerate(first_ones, first)
-    ]
-    if len(rejections) > MAX_DEAD_LETTERS:
-        letters.append(_rest(dialect, rejections[MAX_DEAD_LETTERS:], redaction, now))
-    return letters
-
-
-def _dead_letter(dialect: str, place: int, rejection: Rejection, redaction: Redaction, now: int) -> Event:
-    reason = redaction.text(rejection.reason)[:_MAX_REASON]
-    payload = _bounded(redaction.clean(rejection.payload))
-    try:
-        return _event(place, {"dialect": dialect, "reason": reason, "payload": payload}, now)
-    except InvalidEvent:  # no JSON for an event, such as an integer of 100 digits: kept as text
-        text = json_text.encode(payload).decode()
-        return _event(place, {"dialect": dialect, "reason": reason, "payload": text}, now)
-
-
-def _rest(dialect: str, rejections: Sequence[Rejection], redaction: Redaction, now: int) -> Event:
-    first = redaction.text(rejections[0].reason)[:_MAX_REASON]
-    reason = f"{len(rejections)} more of this request were refused, the first of them: {first}"
-    return _event(MAX_DEAD_LETTERS, {"dialect": dialect, "reason": reason, "count": len(rejections)}, now)
+    made: list[Event] = []
+    for place, rejection in enumerate(rejections[:MAX_DEAD_LETTERS], first):
+        payload = redaction.clean(rejection.payload)
+        text = json_text.encode(payload)
+        if len(text) > MAX_PAYLOAD_BYTES:
+            payload = text[:MAX_PAYLOAD_BYTES].decode(errors="ignore")
+        reason = redaction.text(rejection.reason)[:_MAX_REASON]
+        data = {"dialect": dialect, "reason": reason, "payload": payload}
+        try:
+            made.append(_event(place, data, now))
+        except InvalidEvent:  # no JSON for an event, such as an integer of 100 digits: kept as text
+            text = json_text.encode(payload)
+            made.append(_event(place, {**data, "payload": text.decode()}, now))
+    rest = rejections[MAX_DEAD_LETTERS:]
+    if rest:
+        reason = redaction.text(rest[0].reason)[:_MAX_REASON]
+        reason = f"{len(rest)} more of this request were refused, the first of them: {reason}"
+        made.append(_event(MAX_DEAD_LETTERS, {"dialect": dialect, "reason": reason, "count": len(rest)}, now))
+    return made
 
 
 def _event(place: int, data: dict[str, Any], now: int) -> Event:
     content = json_text.encode([place, HOUR.floor(now), data])
     id = hashlib.sha256(content).hexdigest()[:32]
     return Event.parse({"type": REJECTED, "id": id, "data": data}, now=now)
-
-
-def _bounded(payload: Any) -> Any:
-    text = json_text.encode(payload)
-    if len(text) <= MAX_PAYLOAD_BYTES:
-        return payload
-    return text[:MAX_PAYLOAD_BYTES].decode(errors="ignore")
 
 
 class Redaction:
@@ -115,15 +103,25 @@ class Redaction:
             return self.text(value)
         if isinstance(value, Mapping | list | tuple):
             if depth == 0:
-                return self.text(_written(value))
+                try:
+                    return self.text(json_text.encode(value).decode())
+                except (RecursionError, TypeError, ValueError):
+                    return "[nested too deeply]"
             if isinstance(value, Mapping):
-                return {self.text(str(name)): self._property(name, value[name], depth) for name in value}
+                return {
+                    self.text(str(name)): REMOVED
+                    if _plain(str(name)) in self._names
+                    else self.clean(item, depth - 1)
+                    for name, item in value.items()
+                }
             return [self.clean(item, depth - 1) for item in value]
         if isinstance(value, bytes):
             return self.text(value.decode(errors="replace"))
-        if value is None or _is_plain(value):
-            return value
-        return self.text(shown(value) if isinstance(value, float) else str(value))
+        if isinstance(value, float):
+            return value if math.isfinite(value) else self.text(shown(value))
+        # What an event's data may have stands as it is; other numbers become text.
+        is_plain = value is None or (isinstance(value, int) and MIN_INTEGER <= value <= MAX_INTEGER)
+        return value if is_plain else self.text(str(value))
 
     def text(self, text: str) -> str:
         """Return a text without secrets: neither the request's keys nor ``api_key=…`` and the like."""
@@ -135,23 +133,6 @@ class Redaction:
         text = MADE_KEY.sub(REMOVED, text)
         return _WORD.sub(lambda word: REMOVED if self._is_key(word[0]) else word[0], text)
 
-    def _property(self, name: Any, value: Any, depth: int) -> Any:
-        return REMOVED if _plain(str(name)) in self._names else self.clean(value, depth - 1)
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether an event's data may have a value as it is; other numbers are shown as text."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and MIN_INTEGER <= value <= MAX_INTEGER
-
 
 def _plain(name: str) -> str:
     return _UNWRITTEN.sub("", name.lower())
-
-
-def _written(value: Any) -> str:
-    try:
-        return json_text.encode(value).decode()
-    except (RecursionError, TypeError, ValueError):
-        return "[nested too deeply]"

@@ -89,12 +89,12 @@ def _common_parts(
     it costs no event.
     """
     parts = {"properties": payload.properties, "options": payload.options, "metadata": payload.metadata}
-    person = _entity(payload.profile, payload.wants("saveProfile"))
+    person, session = payload.profile or {}, payload.session or {}
     common: dict[str, Any] = {
         # Where the source is a key, it is stored by the name of the key.
         "source": payload.source if context.key is None else {**payload.source, "id": context.key},
-        "session": _entity(payload.session, payload.wants("saveSession")),
-        "profile": {**person, "id": profile} if profile is not None else {},
+        "session": session if payload.wants("saveSession") else {"id": session["id"]} if session else {},
+        "profile": {**(person if payload.wants("saveProfile") else {}), "id": profile} if profile else {},
         "device": payload.device,
         "context": payload.context,
         "request": _request(payload.request, request),
@@ -120,10 +120,6 @@ def _reason(data: Mapping[str, Any]) -> str | None:
     except InvalidEvent as error:
         return error.message
     return None
-
-
-def _entity(entity: Mapping[str, Any] | None, whole: bool) -> Mapping[str, Any]:
-    return {} if entity is None else entity if whole else {"id": entity["id"]}
 
 
 def _request(given: Mapping[str, Any], request: Request) -> dict[str, Any]:
