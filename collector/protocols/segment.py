@@ -113,18 +113,21 @@ def refuse(error: CubeError, request: Request) -> Reply:
 
 def dialect() -> Dialect:
     """Return the dialect."""
-    many = "Store Segment's messages of any call."
     endpoints = (
-        Endpoint("/v1/batch", {"POST": batch}, many),
-        Endpoint("/v1/import", {"POST": batch}, many),
+        Endpoint(("/v1/batch", "/v1/import"), {"POST": batch}, "Store Segment's messages of any call."),
         *(
             Endpoint(
-                f"/v1/{kind}", {"POST": partial(call, kind=kind)}, f"Store one message of Segment's {kind}."
+                (f"/v1/{kind}",),
+                {"POST": partial(call, kind=kind)},
+                f"Store one message of Segment's {kind}.",
             )
             for kind in CALLS
         ),
         Endpoint(
-            f"{_PIXEL_PATH}{{kind}}", {"GET": pixel}, "Store one message of the parameter `data`.", body=None
+            (f"{_PIXEL_PATH}{{kind}}",),
+            {"GET": pixel},
+            "Store one message of the parameter `data`.",
+            body=None,
         ),
     )
     return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)

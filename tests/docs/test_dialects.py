@@ -44,8 +44,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
 def test_every_dialect_has_a_page_that_names_its_routes(dialect: Dialect) -> None:
     page = (PAGES / f"{dialect.name}.md").read_text()
     there = {
-        (method, endpoint.path)
+        (method, path)
         for endpoint in dialect.endpoints
+        for path in endpoint.paths
         for method in (*endpoint.translate, *endpoint.reads)
     }
     assert there - set(_ROUTE.findall(page)) == set()

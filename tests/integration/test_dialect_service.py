@@ -102,8 +102,8 @@ def handshake(request: Request) -> Reply | None:
 TOY = Dialect(
     "toy",
     [
-        Endpoint("/toy", {"POST": translate, "GET": translate}, "Play.", options=handshake),
-        Endpoint("/toy/{part}", {"POST": translate}, "Play apart."),
+        Endpoint(("/toy",), {"POST": translate, "GET": translate}, "Play.", options=handshake),
+        Endpoint(("/toy/{part}",), {"POST": translate}, "Play apart."),
     ],
     credentials,
     refuse,

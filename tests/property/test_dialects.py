@@ -119,28 +119,30 @@ QUERIES = st.one_of(
 
 SWITCHES = DialectSettings(snowplow_paths=("/com.acme/tp2",))
 TRANSLATIONS = [
-    pytest.param(dialect, endpoint, method, id=f"{dialect.name} {method} {endpoint.path}")
+    pytest.param(dialect, endpoint, path, method, id=f"{dialect.name} {method} {path}")
     for dialect in dialects(SWITCHES)
     for endpoint in dialect.endpoints
+    for path in endpoint.paths
     for method in (*endpoint.translate, *endpoint.reads)
 ]
 
 
-@pytest.mark.parametrize(("dialect", "endpoint", "method"), TRANSLATIONS)
+@pytest.mark.parametrize(("dialect", "endpoint", "path", "method"), TRANSLATIONS)
 @settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODIES, headers=HEADERS, query=QUERIES, part=TEXTS)
 def test_whatever_comes_is_events_rejections_or_an_error_that_is_told(
     dialect: Dialect,
     endpoint: Endpoint,
+    path: str,
     method: str,
     body: bytes,
     headers: dict[str, str],
     query: str,
     part: str,
 ) -> None:
-    request = Request(method, f"{endpoint.path}?{query}", HTTPHeaders(headers), "127.0.0.1")
+    request = Request(method, f"{path}?{query}", HTTPHeaders(headers), "127.0.0.1")
     request.body = body
-    request.captures = dict.fromkeys(captures(endpoint.path), part or "x")
+    request.captures = dict.fromkeys(captures(path), part or "x")
     try:
         if dialect.credentials is not None:
             assert all(dialect.credentials(request).keys)

@@ -27,7 +27,7 @@ def request(method: str, target: str, body: bytes = b"", headers: Mapping[str, s
 
 
 def translated(made: Request) -> Translation:
-    path = {endpoint.path: endpoint for endpoint in DIALECT.endpoints}[made.path]
+    path = {path: endpoint for endpoint in DIALECT.endpoints for path in endpoint.paths}[made.path]
     return path.translate[made.method](made, context())
 
 

@@ -248,7 +248,7 @@ def test_a_webhook_is_granted_what_it_asks_for() -> None:
 def test_a_token_in_the_query_is_a_key() -> None:
     assert credentials(request(target="/cloudevents?access_token=k1")).keys == {"k1"}
     assert not credentials(request(target="/cloudevents")).keys
-    assert [endpoint.path for endpoint in dialect().endpoints] == ["/cloudevents", "/"]
+    assert [endpoint.paths for endpoint in dialect().endpoints] == [("/cloudevents", "/")]
 
 
 def test_deep_data_are_left_for_the_event_to_refuse() -> None:

@@ -61,7 +61,7 @@ def request(
 
 
 def translated(made: Request) -> Translation:
-    endpoint = next(one for one in EYE.endpoints if one.path == made.path)
+    endpoint = next(one for one in EYE.endpoints if made.path in one.paths)
     return endpoint.translate[made.method](made, CONTEXT)
 
 
@@ -264,7 +264,7 @@ def test_the_metadata_names_every_field() -> None:
 def read(target: str, scheme: str = "http", **headers: str) -> Search | Reply:
     made = request("GET", target, Host="eye.example", **headers)
     made.scheme = scheme
-    endpoint = next(one for one in EYE.endpoints if one.path == made.path)
+    endpoint = next(one for one in EYE.endpoints if made.path in one.paths)
     return endpoint.reads["GET"](made, CONTEXT)
 
 

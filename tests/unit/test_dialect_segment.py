@@ -195,7 +195,7 @@ def test_a_write_key_in_the_body_is_a_key() -> None:
 
 
 def test_an_import_is_a_batch() -> None:
-    translate = {endpoint.path: endpoint.translate for endpoint in dialect().endpoints}
+    translate = {path: endpoint.translate for endpoint in dialect().endpoints for path in endpoint.paths}
     assert translate["/v1/import"] == translate["/v1/batch"]
 
 

@@ -125,7 +125,7 @@ def test_every_kind_of_event_is_a_type(
 
 
 def test_a_structured_event_may_be_named_by_its_category_and_action() -> None:
-    by_path = {endpoint.path: endpoint for endpoint in dialect(struct_types=True).endpoints}
+    by_path = {path: endpoint for endpoint in dialect(struct_types=True).endpoints for path in endpoint.paths}
 
     def sent(**parameters: str) -> Draft:
         made = request("GET", f"/i?{urlencode(parameters)}")

@@ -54,7 +54,7 @@ def context(
 
 def translated(made: Request, known: RequestContext | None = None) -> Translation:
     path = made.path if not made.captures else "/collect/{event_type}/{source_id}"
-    endpoint = next(one for one in TRACARDI.endpoints if one.path == path)
+    endpoint = next(one for one in TRACARDI.endpoints if path in one.paths)
     return endpoint.translate[made.method](made, known or context())
 
 

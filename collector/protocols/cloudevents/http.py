@@ -184,14 +184,11 @@ def _answer(count: int, rejections: Sequence[Rejection]) -> Reply:
 
 def dialect() -> Dialect:
     """Return the dialect."""
-    endpoints = tuple(
-        Endpoint(
-            path,
-            {"POST": translate},
-            "Store a CloudEvent, or a batch of them; OPTIONS answers a webhook's handshake.",
-            content_type="application/cloudevents+json",
-            options=handshake,
-        )
-        for path in ("/cloudevents", "/")
+    endpoint = Endpoint(
+        ("/cloudevents", "/"),
+        {"POST": translate},
+        "Store a CloudEvent, or a batch of them; OPTIONS answers a webhook's handshake.",
+        content_type="application/cloudevents+json",
+        options=handshake,
     )
-    return Dialect(NAME, endpoints, credentials=credentials, refuse=refuse)
+    return Dialect(NAME, (endpoint,), credentials=credentials, refuse=refuse)

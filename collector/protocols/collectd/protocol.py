@@ -50,10 +50,8 @@ def dialect(*, differences: bool = False) -> Dialect:
     """Make the dialect; ``differences``: no rates but, as in Square's Cube, what was added since."""
     translate = {"POST": partial(_translate, count=difference if differences else rate)}
     summary = "Values and notifications of collectd's plugin write_http."
-    endpoints = [
-        Endpoint(path, translate, summary, content_type="text/plain") for path in ("/collectd", "/collectd/")
-    ]
-    return Dialect("collectd", endpoints, refuse=_refuse)
+    endpoint = Endpoint(("/collectd", "/collectd/"), translate, summary, content_type="text/plain")
+    return Dialect("collectd", (endpoint,), refuse=_refuse)
 
 
 def _refuse(error: CubeError, request: Request) -> Reply:

@@ -138,18 +138,15 @@ def _refuse(error: CubeError, request: Request) -> Reply:
 EYE = Dialect(
     "eye",
     (
-        *(
-            Endpoint(
-                path,
-                {"POST": _take},
-                "An event of The Eye; GET answers with a page of them, newest first.",
-                options=lambda _: Reply.json(_METADATA),
-                reads={"GET": search},
-                parameters=PARAMETERS,
-            )
-            for path in ("/api/event/", "/api/event")
+        Endpoint(
+            ("/api/event/", "/api/event"),
+            {"POST": _take},
+            "An event of The Eye; GET answers with a page of them, newest first.",
+            options=lambda _: Reply.json(_METADATA),
+            reads={"GET": search},
+            parameters=PARAMETERS,
         ),
-        *(Endpoint(path, {}, "The Eye's greeting.", reads={"GET": _hello}) for path in ("/api/", "/api")),
+        Endpoint(("/api/", "/api"), {}, "The Eye's greeting.", reads={"GET": _hello}),
     ),
     refuse=_refuse,
 )

@@ -48,7 +48,7 @@ def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
     ``environments``: a resource's environment is a claim, else it is data alone.
     """
     endpoint = Endpoint(
-        "/v1/logs",
+        ("/v1/logs",),
         {"POST": partial(translate, hashed_ids=hashed_ids)},
         "Store the log records of an OTLP request.",
     )

@@ -179,15 +179,15 @@ Read: TypeAlias = Callable[[Request, RequestContext], Search | Reply]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path of a dialect, and what its methods do.
+    """Paths of a dialect, and what their methods do.
 
-    ``path``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
+    ``paths``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
     with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
     ``options``: answers an OPTIONS that is not a CORS preflight.
     """
 
-    path: str
+    paths: Sequence[str]
     translate: Mapping[str, Translate]
     summary: str
     content_type: str = "application/json"

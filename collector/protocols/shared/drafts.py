@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from collector.ingest.batch import Batch, BatchLimits
 from collector.ingest.intake import Intake
@@ -90,35 +90,27 @@ def _event(draft: Draft, type: str, now: int) -> Event:
         return Event.parse({**raw, "data": doubled(draft.data)}, now=now, unit_known=True)
 
 
-class ExpiredEvent(NamedTuple):
-    """An event, by its place, that the store refuses as too old."""
+async def store(
+    intake: Intake, saved: EventStore, events: Sequence[Event], size: int
+) -> tuple[dict[int, str], int]:
+    """Make all events durable that the store takes. Raises `Overloaded` and `Unavailable`.
 
-    place: int
-    reason: str
-
-
-class StoredEvents(NamedTuple):
-    """Which events the store refuses, in order, and how many others are only in the spool."""
-
-    refused: Sequence[ExpiredEvent]
-    spooled: int
-
-
-async def store(intake: Intake, saved: EventStore, events: Sequence[Event], size: int) -> StoredEvents:
-    """Make all events durable that the store takes. Raises `Overloaded` and `Unavailable`."""
+    Returns, by their places and in order, why it refuses others as too old, and how many of those that it
+    takes are only in the spool.
+    """
     try:
-        return StoredEvents((), await intake.accept(Batch(events, size)))
+        return {}, await intake.accept(Batch(events, size))
     except InvalidEvent:
         pass
     # Those that have expired are known at once; without them the others are one commit again.
-    expired = _expired(events, await _expired_before(saved, {event.type for event in events}))
-    kept = [place for place in range(len(events)) if place not in expired]
+    refused = _expired(events, await _expired_before(saved, {event.type for event in events}))
+    kept = [place for place in range(len(events)) if place not in refused]
     try:
-        rest = StoredEvents((), await intake.accept(Batch([events[place] for place in kept], size)))
+        spooled = await intake.accept(Batch([events[place] for place in kept], size))
     except InvalidEvent:
-        rest = await _each_alone(intake, events, kept, size)
-    refused = [ExpiredEvent(place, reason) for place, reason in expired.items()]
-    return StoredEvents(sorted([*refused, *rest.refused]), rest.spooled)
+        alone, spooled = await _each_alone(intake, events, kept, size)
+        refused = dict(sorted((refused | alone).items()))
+    return refused, spooled
 
 
 async def _expired_before(saved: EventStore, types: set[str]) -> dict[str, int]:
@@ -143,18 +135,18 @@ def _expired(events: Sequence[Event], expired_before: Mapping[str, int]) -> dict
 
 async def _each_alone(
     intake: Intake, events: Sequence[Event], places: Sequence[int], size: int
-) -> StoredEvents:
+) -> tuple[dict[int, str], int]:
     share = size // len(places)
     outcomes = await asyncio.gather(
         *(intake.accept(Batch((events[place],), share)) for place in places), return_exceptions=True
     )
-    refused: list[ExpiredEvent] = []
+    refused: dict[int, str] = {}
     spooled = 0
     for place, outcome in zip(places, outcomes, strict=True):
         if isinstance(outcome, InvalidEvent):
-            refused.append(ExpiredEvent(place, outcome.message))
+            refused[place] = outcome.message
         elif isinstance(outcome, BaseException):
             raise outcome
         else:
             spooled += outcome
-    return StoredEvents(refused, spooled)
+    return refused, spooled

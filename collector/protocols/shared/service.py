@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
-from collector.ingest.intake import Intake
-from collector.protocols.shared.context import LOOP_BYTES, MAX_GROWTH, DialectContext
+from collector.protocols.shared.context import LOOP_BYTES, MAX_GROWTH, Arrival, DialectContext, DialectTarget
 from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, Redaction, dead_letters
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -19,7 +18,6 @@ from collector.protocols.shared.dialect import (
     Endpoint,
     Read,
     Rejection,
-    RequestContext,
     Translate,
     Translation,
 )
@@ -27,13 +25,10 @@ from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, st
 from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import EventSearch
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
-from cube.model.environment import Caller, Credentials, Scope
+from cube.model.environment import Credentials, Scope
 from cube.model.event import Event
 from cube.process.threads import run_by_size
-from cube.store.ports import EventStore
 from cube.web import Operation, Reply, Request, Route, standard_credentials
-
-T = TypeVar("T")
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 
@@ -42,41 +37,6 @@ def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list
     """Return the routes of some dialects."""
     search = EventSearch(context.searches)
     return [route for dialect in dialects for route in DialectService(dialect, context, search).routes()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A dialect in one environment: where its events go, and what it remembers.
-
-    ``order``: held by the request that is translated, until its thread has ended.
-    """
-
-    intake: Intake
-    events: EventStore
-    types: TypeNames
-    state: DialectState
-    order: asyncio.Lock
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A request that was admitted: whose it is, when it came, and what its dead letters do not show."""
-
-    request: Request
-    caller: Caller
-    target: _Target
-    now: int
-    redaction: Redaction
-
-    @property
-    def context(self) -> RequestContext:
-        """What its translation may know."""
-        key, environment = self.caller.key, self.caller.environment.name
-        return RequestContext(self.now, environment, self.target.state, None if key is None else key.id)
-
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Call a function, in a thread where a large body could block the event loop for long."""
-        return await run_by_size(len(self.request.body), LOOP_BYTES, work, *arguments)
 
 
 class DialectService:
@@ -92,7 +52,7 @@ class DialectService:
         self._search = search
         self._figures = context.figures.of(dialect.name)
         self._targets = {
-            name: _Target(
+            name: DialectTarget(
                 context.intakes[name],
                 store.events,
                 TypeNames(dialect.name, store.names, context.types),
@@ -104,37 +64,33 @@ class DialectService:
 
     def routes(self) -> list[Route]:
         """Return the routes of the dialect's endpoints."""
-        return [self._route(endpoint) for endpoint in self._dialect.endpoints]
+        return [
+            self._route(endpoint, path) for endpoint in self._dialect.endpoints for path in endpoint.paths
+        ]
 
-    def _route(self, endpoint: Endpoint) -> Route:
-        reads = {
-            method: replace(
-                self._operation(endpoint, method, partial(self._read, read)),
-                parameters=endpoint.parameters,
-                admit=partial(self._admit_head, Scope.READ),
+    def _route(self, endpoint: Endpoint, path: str) -> Route:
+        answers = [
+            *((method, partial(self._read, read), Scope.READ) for method, read in endpoint.reads.items()),
+            *((method, partial(self._write, one), Scope.WRITE) for method, one in endpoint.translate.items()),
+        ]
+        operations = {
+            method: Operation(
+                partial(self._counted, answer),
+                endpoint.summary,
+                body=None if method == "GET" else endpoint.body,
+                parameters=endpoint.parameters if scope is Scope.READ else (),
+                admit=partial(self._admit_head, scope),
+                credentials=True,
+                bury=None if self._dialect.bury is None else partial(self._counted, self._bury),
             )
-            for method, read in endpoint.reads.items()
-        }
-        writes = {
-            method: self._operation(endpoint, method, partial(self._write, translate))
-            for method, translate in endpoint.translate.items()
+            for method, answer, scope in answers
         }
         return Route(
-            endpoint.path,
-            {**reads, **writes},
+            path,
+            operations,
             options=endpoint.options,
             refuse=self._dialect.refuse,
             foreign=True,
-        )
-
-    def _operation(self, endpoint: Endpoint, method: str, answer: Callable[[Request], Any]) -> Operation:
-        return Operation(
-            partial(self._counted, answer),
-            endpoint.summary,
-            body=None if method == "GET" else endpoint.body,
-            admit=partial(self._admit_head, Scope.WRITE),
-            credentials=True,
-            bury=None if self._dialect.bury is None else partial(self._counted, self._bury),
         )
 
     async def _counted(self, answer: Callable[..., Any], *arguments: Any) -> Reply:
@@ -156,7 +112,7 @@ class DialectService:
         async with self._shared.decoding.of(len(request.body)):
             return await self._take(translate, await self._admit(request, Scope.WRITE))
 
-    async def _take(self, translate: Translate, arrival: _Arrival) -> Reply:
+    async def _take(self, translate: Translate, arrival: Arrival) -> Reply:
         intake = arrival.target.intake
         intake.check()
         try:
@@ -177,7 +133,7 @@ class DialectService:
         spooled = await self._store(checked, arrival)
         return _honest(translation.reply(checked.rejections), spooled)
 
-    async def _translated(self, translate: Translate, arrival: _Arrival) -> Translation:
+    async def _translated(self, translate: Translate, arrival: Arrival) -> Translation:
         async with arrival.target.order:
             translation = await arrival.run(translate, arrival.request, arrival.context)
         count, bound = len(translation.drafts), self._shared.limits.events
@@ -185,7 +141,7 @@ class DialectService:
             raise TooLarge(f"Got {count} events; accepted are {bound} in one request.")
         return translation
 
-    async def _checked(self, translation: Translation, arrival: _Arrival) -> CheckedDrafts:
+    async def _checked(self, translation: Translation, arrival: Arrival) -> CheckedDrafts:
         drafts, target = translation.drafts, arrival.target
         types = await target.types.name(drafts)
         total = self._shared.body_bytes * MAX_GROWTH
@@ -198,7 +154,7 @@ class DialectService:
         self._figures.refused(not_understood=1)
         return _honest(self._dialect.bury or Reply(), await self._store(_whole(request, error), arrival))
 
-    async def _admit(self, request: Request, scope: Scope) -> _Arrival:
+    async def _admit(self, request: Request, scope: Scope) -> Arrival:
         credentials, access = Credentials(), self._shared.access
         if self._dialect.credentials is not None:
             find = self._dialect.credentials
@@ -208,7 +164,7 @@ class DialectService:
         access.check_page(request.headers, caller, scope)
         redaction = Redaction(self._dialect.secrets, credentials.keys, access.is_key)
         target = self._targets[caller.environment.name]
-        return _Arrival(request, caller, target, self._shared.clock(), redaction)
+        return Arrival(request, caller, target, self._shared.clock(), redaction)
 
     def _admit_head(self, scope: Scope, request: Request) -> None:
         """Refuse who cannot be admitted by what the head says, whatever the body does."""
@@ -229,7 +185,7 @@ class DialectService:
         found = standard_credentials(request.headers, request.query) | own
         return replace(found, keys=frozenset(map(self._dialect.plain_key, found.keys)))
 
-    async def _store(self, checked: CheckedDrafts, arrival: _Arrival) -> int:
+    async def _store(self, checked: CheckedDrafts, arrival: Arrival) -> int:
         """Store the events and the dead letters together; what the store refuses is rejected, too.
 
         Returns how many are only in the spool.
@@ -238,17 +194,17 @@ class DialectService:
         events = checked.events
         dead = await self._dead_letters(checked.rejections, 0, arrival)
         refused, spooled = await store(intake, saved, [*events, *dead], checked.size)
-        late = [rejected(checked.drafts[place], reason) for place, reason in refused if place < len(events)]
+        late = [rejected(checked.drafts[at], reason) for at, reason in refused.items() if at < len(events)]
         if late:
             self._figures.refused(expired=len(late))
             dead = await self._dead_letters(late, len(checked.rejections), arrival)
             checked.rejections += late
-            spooled += (await store(intake, saved, dead, checked.size)).spooled
+            spooled += (await store(intake, saved, dead, checked.size))[1]
         self._figures.stored(len(events) - len(late))
         return spooled
 
     async def _dead_letters(
-        self, rejections: Sequence[Rejection], first: int, arrival: _Arrival
+        self, rejections: Sequence[Rejection], first: int, arrival: Arrival
     ) -> Sequence[Event]:
         """Make dead letters; ``first``: the place of the first rejection in the request."""
         if not rejections:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from collector.protocols.shared.dialect import Draft
 from collector.protocols.shared.values import hashed
 from collector.protocols.snowplow.parameters import PARAMETERS, read_text, read_time
-from collector.protocols.snowplow.self_describing import SelfDescribing, read_contexts, read_event
+from collector.protocols.snowplow.payload import SelfDescribing, read_contexts, read_event
 from cube.errors import InvalidEvent, described
 from cube.model.event import ABSENT
 

@@ -65,19 +65,15 @@ def dialect(
     return Dialect(
         "snowplow",
         (
-            *(
-                Endpoint(
-                    path,
-                    {"POST": post, "GET": pixel},
-                    "Events of a Snowplow tracker; GET takes one in its query, as an image.",
-                    "text/plain",
-                    _PAYLOAD,
-                )
-                for path in dict.fromkeys((*POST_PATHS, *paths))
+            Endpoint(
+                tuple(dict.fromkeys((*POST_PATHS, *paths))),
+                {"POST": post, "GET": pixel},
+                "Events of a Snowplow tracker; GET takes one in its query, as an image.",
+                "text/plain",
+                _PAYLOAD,
             ),
-            *(
-                Endpoint(path, {"GET": pixel}, "An event of a Snowplow tracker, as an image.", "image/gif")
-                for path in PIXEL_PATHS
+            Endpoint(
+                PIXEL_PATHS, {"GET": pixel}, "An event of a Snowplow tracker, as an image.", "image/gif"
             ),
         ),
         credentials=datacoral.credentials if with_datacoral else None,

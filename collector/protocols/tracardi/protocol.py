@@ -124,20 +124,17 @@ TRACARDI = Dialect(
     "tracardi",
     (
         Endpoint(
-            "/track",
+            ("/track",),
             {"POST": _track, "PUT": _nothing},
             "A tracker's payload: source, session, profile and events.",
         ),
-        *(
-            Endpoint(
-                path,
-                {"POST": _collect, "GET": _collect},
-                "An event whose properties are the body or the query's parameters.",
-            )
-            for path in (
+        Endpoint(
+            (
                 "/collect/{event_type}/{source_id}",
                 "/collect/{event_type}/{source_id}/{session_id}",
-            )
+            ),
+            {"POST": _collect, "GET": _collect},
+            "An event whose properties are the body or the query's parameters.",
         ),
     ),
     credentials=_credentials,
