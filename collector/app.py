@@ -25,7 +25,7 @@ from collector.protocols.udp import DatagramServer, listen
 from cube.errors import CubeError, Unavailable
 from cube.model.event import Event
 from cube.settings import CollectorSettings, environments_of
-from cube.store.ports import EventStore, Store
+from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, tls_context
 
 PROBE_SECONDS = 5.0
@@ -103,7 +103,7 @@ def _server(context: IngestContext) -> Server:
     async def ready() -> None:
         for intake in context.intakes.values():
             await intake.ready()
-        await asyncio.gather(*(_proved(store) for store in context.stores.values()))
+        await asyncio.gather(*(_check_store(store) for store in context.stores.values()))
 
     def offer(environment: str, event: Event) -> None:
         """Store an event about a request: a by-product, which is left out where there is no room for it."""
@@ -147,7 +147,7 @@ def _note_failure(offered: asyncio.Future[int]) -> None:
         _log.warning("an event about a request could not be stored: %s", error)
 
 
-async def _proved(store: Store) -> None:
+async def _check_store(store: Store) -> None:
     """Return if a store can be read and written; raise `Unavailable` if not, or not in time."""
     await ping(store)
     try:
@@ -174,19 +174,16 @@ def _retention(context: IngestContext) -> list[Coroutine[None, None, None]]:
 
 
 async def _sweep(context: IngestContext) -> None:
+    """Settle, now and then, what processes noted that have died since."""
     seconds = context.settings.intake.sweep_seconds
     while True:
         for store in context.stores.values():
-            await _sweep_once(store.events, seconds)
+            try:
+                settled = await store.events.sweep()
+                if settled:
+                    _log.info("settled %d notes that dead processes left", settled)
+            except Unavailable as error:
+                _log.warning("cannot look for the notes of dead processes now: %s", error.message)
+            except Exception:
+                _log.exception("a sweep met a fault; the next one is in %g s", seconds)
         await asyncio.sleep(seconds)
-
-
-async def _sweep_once(events: EventStore, seconds: float) -> None:
-    try:
-        settled = await events.sweep()
-        if settled:
-            _log.info("settled %d notes that dead processes left", settled)
-    except Unavailable as error:
-        _log.warning("cannot look for the notes of dead processes now: %s", error.message)
-    except Exception:
-        _log.exception("a sweep met a fault; the next one is in %g s", seconds)

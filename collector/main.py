@@ -1,6 +1,7 @@
 """The process: settings, stores, collector, until it is told to stop; or several of them on one port.
 
-Each of several is a process of its own (`collector.worker`), begun afresh, not forked. Port 0 is chosen by
+Each of several is a process of its own, begun afresh, not forked: a *worker*, ``collector.main --worker
+DIRECTORY NUMBER COUNT FLAGS…``. In DIRECTORY the workers tell each other their metrics. Port 0 is chosen by
 the first and told to the others.
 """
 
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -20,7 +23,7 @@ from cube.columns.key_filter import refuse_bad_filters
 from cube.daemon import begun, host, now
 from cube.process.event_loop import run, stop_signal, tell_ready
 from cube.process.listening import open_datagrams, open_listening, warn_of_others
-from cube.process.metrics import with_process_metrics
+from cube.process.metrics import MultiprocessRegistry, with_process_metrics
 from cube.process.supervisor import FailedStart, Program, Supervisor, run_until
 from cube.settings import CollectorSettings
 from cube.store.ports import Store
@@ -29,6 +32,7 @@ from cube.web import Authenticator
 GRACE_SECONDS = 1.0
 """How much longer than ``stop_seconds`` a worker may take before it is killed."""
 
+_WORKER = "--worker"
 _PORTS = {"http": "--port", "udp": "--udp-port", "statsd": "--dialects-statsd-port"}
 _log = logging.getLogger("cube.collector")
 
@@ -36,10 +40,14 @@ _log = logging.getLogger("cube.collector")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a collector until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == [_WORKER]:
+        _, directory, number, count, *flags = arguments
+        _run_worker(Path(directory), int(number), int(count), flags)
+        return
     with begun(CollectorSettings, arguments) as settings:
         refuse_bad_filters(settings.keys)  # those who ask The Eye's way are held to them
         if settings.processes > 1:
-            _look_at_ports(settings)
+            _check_ports(settings)
             try:
                 run(_supervise(settings, arguments))
             except FailedStart as error:
@@ -47,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         if settings.reuse_port:
             warn_of_others(settings.host, settings.port, *udp_ports(settings))
-        run(serve(settings, CollectorRegistry()))
+        run(_serve(settings, CollectorRegistry()))
 
 
-async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
+async def _serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
     """Serve until told to stop, with metrics in a registry."""
 
     async def start(stores: Mapping[str, Store], authenticator: Authenticator) -> Collector:
@@ -63,7 +71,7 @@ async def serve(settings: CollectorSettings, registry: CollectorRegistry) -> Non
         await host(settings, start, late=known.exist, remembered=lambda keys: RememberedKeys(keys, known))
 
 
-def _look_at_ports(settings: CollectorSettings) -> None:
+def _check_ports(settings: CollectorSettings) -> None:
     """Warn of others on the ports, or refuse to share with them, as one collector would."""
     if settings.reuse_port:
         warn_of_others(settings.host, settings.port, *udp_ports(settings))
@@ -85,15 +93,28 @@ async def _work(settings: CollectorSettings, arguments: Sequence[str]) -> None:
     async with Supervisor(_log.warning, settings.stop_seconds + GRACE_SECONDS) as supervisor:
 
         def worker(number: int) -> Program:
-            place = (str(supervisor.directory), str(number), str(count))
+            place = (_WORKER, str(supervisor.directory), str(number), str(count))
             flags = (*place, *arguments, "--processes", "1", "--reuse-port", "true")
-            return Program(f"collector {number}", "collector.worker", flags, _PORTS)
+            return Program(f"collector {number}", "collector.main", flags, _PORTS)
 
         addresses = await supervisor.start(worker(0))
         await asyncio.gather(*(supervisor.start(worker(number).at(addresses)) for number in range(1, count)))
         tell_ready(settings.ready_file, addresses)
         _log.info("%d processes listen on %s", count, " and ".join(addresses.values()))
         await supervisor.keep()
+
+
+def _run_worker(directory: Path, number: int, count: int, flags: Sequence[str]) -> None:
+    """Run one of so many workers until SIGTERM."""
+
+    async def serve(settings: CollectorSettings) -> None:
+        registry = MultiprocessRegistry(directory, number, count)
+        async with registry.told():
+            await _serve(settings, registry)
+
+    os.environ.pop("NOTIFY_SOCKET", None)  # systemd hears of the parent
+    with begun(CollectorSettings, flags) as settings:
+        run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -56,18 +56,15 @@ class KnownKeys:
             files.make_directory(self._path.parent)
             files.write(self._path, msgspec.json.encode(keys))
         except OSError as error:
-            self._note(error)
+            if not self._failing:
+                _log.error(
+                    "the copy of the keys %s cannot be written (%s); a revoked one in it would count at a"
+                    " start without the database", self._path, error.strerror,
+                )  # fmt: skip
+            self._failing = True
             return False
         self._failing = False
         return True
-
-    def _note(self, error: OSError) -> None:
-        if not self._failing:
-            self._failing = True
-            _log.error(
-                "the copy of the keys %s cannot be written (%s); a revoked one in it would count at a start"
-                " without the database", self._path, error.strerror,
-            )  # fmt: skip
 
 
 class RememberedKeys:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -122,8 +122,8 @@ class Retention:
         self._metric_ms = int(metric_days * DAY.step)
         self._lag = lag
         self._jumps = ClockJumpDetector(clock(), asyncio.get_running_loop().time(), seconds=lag)
-        self._expired: dict[str, Aging] = {}
-        self._forgotten: dict[str, Aging] = {}
+        self._expired: dict[str, Aging] = defaultdict(lambda: Aging(lag))
+        self._forgotten: dict[str, Aging] = defaultdict(lambda: Aging(lag))
 
     async def run(self, period: float) -> None:
         """Keep to it forever, every so many seconds; what fails is logged, and tried again."""
@@ -160,7 +160,7 @@ class Retention:
             return
         before = now - self._event_ms
         await self._store.events.expire(type, before)
-        ripe = self._aging(self._expired, type).declare(before, asyncio.get_running_loop().time())
+        ripe = self._expired[type].declare(before, asyncio.get_running_loop().time())
         if ripe is not None:
             self._counters.events.inc(await self._store.events.delete_events(type, ripe))
 
@@ -170,9 +170,6 @@ class Retention:
             return
         before = now - max(self._event_ms, self._metric_ms)
         await self._store.events.forget(type, before)
-        ripe = self._aging(self._forgotten, type).declare(before, asyncio.get_running_loop().time())
+        ripe = self._forgotten[type].declare(before, asyncio.get_running_loop().time())
         if ripe is not None:
             await self._store.events.delete_revisions(type, ripe)
-
-    def _aging(self, agings: dict[str, Aging], type: str) -> Aging:
-        return agings.setdefault(type, Aging(self._lag))

@@ -131,18 +131,27 @@ class SpoolFile:
                     damaged.append(row.number)
                 if size <= 0 or len(records) + len(damaged) >= events:
                     break
-        self.quarantine(damaged, "the record is damaged")
+        self.take_out(damaged, "the record is damaged")
         if not records and not damaged and self._events and not skipped:
             raise DamagedFile(f"The spool file {self.path} is damaged (its records are out of reach).")
         return records, len(damaged)
 
-    def remove(self, numbers: Sequence[int]) -> int:
-        """Forget records, on a full disk as well; return how many of them were there."""
-        return self._take_out(dict.fromkeys(numbers))
+    def take_out(self, numbers: Collection[int], reason: str | None = None) -> int:
+        """Forget records, or for a reason quarantine them; return how many of them were there.
 
-    def quarantine(self, numbers: Sequence[int], reason: str) -> None:
-        """Move records out of the way, where they are kept with a reason; on a full disk as well."""
-        self._take_out(dict.fromkeys(numbers, reason))
+        Where there is no room for that, they are hidden.
+        """
+        numbers = [number for number in numbers if number not in self._hidden]
+        if not numbers:
+            return 0
+        try:
+            taken = self._write_out(dict.fromkeys(numbers, reason))
+        except (Overloaded, Unavailable):
+            present = self._present("number", numbers)
+            self._hidden.update(dict.fromkeys(present, reason))
+            taken = len(present)
+        self._events -= taken
+        return taken
 
     def settle(self) -> bool:
         """Remove, and quarantine, what is only hidden; return whether there was room for it."""
@@ -225,20 +234,6 @@ class SpoolFile:
                     yield Row(*found)
                 elif first:
                     self._begin = found[0]
-
-    def _take_out(self, numbers: Mapping[int, str | None]) -> int:
-        """Remove records, or quarantine them with their reasons; where there is no room, hide them."""
-        numbers = {number: reason for number, reason in numbers.items() if number not in self._hidden}
-        if not numbers:
-            return 0
-        try:
-            taken = self._write_out(numbers)
-        except (Overloaded, Unavailable):
-            present = self._present("number", list(numbers))
-            self._hidden.update({number: numbers[number] for number in present})
-            taken = len(present)
-        self._events -= taken
-        return taken
 
     def _write_out(self, numbers: Mapping[int, str | None]) -> int:
         aside = [(reason, number) for number, reason in numbers.items() if reason is not None]

@@ -112,7 +112,7 @@ class Segments:
         rows = [row for group in groups for row in group]
         numbers = held.run(lambda file: file.append(rows))
         if not (self._presence.holds() and held.is_in_place):  # deleted just now: they would be lost
-            held.run(lambda file: file.remove(numbers))
+            held.run(lambda file: file.take_out(numbers))
             raise gone()
         tickets, place = [], 0
         for group in groups:
@@ -153,19 +153,13 @@ class Segments:
                     break
         return None
 
-    def remove(self, ticket: Ticket) -> int:
-        """Forget records; return how many of them still waited."""
+    def take_out(self, ticket: Ticket, reason: str | None = None) -> int:
+        """Forget records, or for a reason quarantine them; return how many of them still waited."""
         if ticket.file not in self._files:
             return 0
-        removed = ticket.file.run(lambda file: file.remove(ticket.numbers))
+        taken = ticket.file.run(lambda file: file.take_out(ticket.numbers, reason))
         self._tidy()
-        return removed
-
-    def quarantine(self, ticket: Ticket, reason: str) -> None:
-        """Move records out of the way; they are kept, with the reason."""
-        if ticket.file in self._files:
-            ticket.file.run(lambda file: file.quarantine(ticket.numbers, reason))
-            self._tidy()
+        return taken
 
     def close(self) -> None:
         """Close all files; those with records stay for the next process."""

@@ -133,11 +133,11 @@ class Spool:
 
     async def remove(self, ticket: Ticket) -> int:
         """Forget records that are stored; return how many of them still waited."""
-        return await self._do(lambda: self._segments.remove(ticket))
+        return await self._do(lambda: self._segments.take_out(ticket))
 
     async def quarantine(self, ticket: Ticket, reason: str) -> None:
         """Move records that cannot be stored out of the way; they are kept, with the reason."""
-        await self._do(lambda: self._segments.quarantine(ticket, reason))
+        await self._do(lambda: self._segments.take_out(ticket, reason))
 
     async def close(self) -> None:
         """Finish what was begun and close all files; those with records stay for the next process."""
