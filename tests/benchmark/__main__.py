@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -13,15 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.benchmark import builds, machine, plot, report
-from tests.benchmark.asking import Refused
-from tests.benchmark.reading import AnswersDiffer
 from tests.benchmark.report import Row
-from tests.benchmark.running import Rivals
+from tests.benchmark.running import FAULTS, Rivals
 from tests.benchmark.stores import Subject
 from tests.benchmark.workloads import Case, chosen, read
-
-FAULTS = (AnswersDiffer, Refused, RuntimeError, OSError, EOFError, subprocess.SubprocessError)
-"""What ends a workload, and not the run: a wrong answer, or a daemon or a tool that fails."""
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -29,7 +24,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="workloads whose names contain it; else all")
     parser.add_argument("--list", action="store_true", help="name the workloads, and run none")
-    parser.add_argument("--quick", action="store_true", help="small sizes: to see that all of it works")
+    parser.add_argument("--quick", action="store_true", help="small sizes, and without NAMEs few workloads")
     parser.add_argument("--write", action="store_true", help="put the rows into docs/performance.md")
     parser.add_argument("--base", default=os.environ.get("BASE", ""), help="a commit to run beside; or BASE")
     parser.add_argument("--repetitions", type=int, help="in place of the workload's own number")
@@ -40,6 +35,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 def main(words: list[str]) -> int:
     """Run what was asked for; the status is 1 where an answer was wrong or a daemon refused."""
     options = arguments(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that daemons and checkouts go too
     every = read()
     cases = chosen(every, options.names, options.quick)
     if not cases or options.list:

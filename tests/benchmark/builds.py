@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-_DEPENDENCIES = ("constraints.txt", "setup.cfg")
+
+_WHERE = """
+import cube, collector, evaluator
+print(cube.__file__, collector.__file__, evaluator.__file__, sep="\\n")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +31,12 @@ class Build:
 
     def check(self) -> None:
         """Raise unless its Python runs its sources: another build's figures would be worth nothing."""
-        for package in ("cube", "collector", "evaluator"):
-            where = subprocess.run(
-                [self.python, "-c", f"import {package}; print({package}.__file__)"],
-                cwd=self.checkout,
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout.strip()
-            if not Path(where).is_relative_to(self.checkout):
-                raise RuntimeError(f"The build {self.name} would run {package} from {where}.")
+        places = subprocess.run(
+            [self.python, "-c", _WHERE], cwd=self.checkout, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+        strange = [place for place in places if not Path(place).is_relative_to(self.checkout)]
+        if strange or not places:
+            raise RuntimeError(f"The build {self.name} would run {', '.join(strange) or 'nothing'}.")
 
 
 def working_tree() -> Build:
@@ -58,15 +60,24 @@ def commit(name: str, folder: Path) -> Iterator[Build]:
 
 
 def _same_dependencies(checkout: Path) -> bool:
-    """Tell whether the pins, and what is asked to be installed, are those of the working tree."""
-    return all(_pins(checkout / name) == _pins(CHECKOUT / name) for name in _DEPENDENCIES)
+    """Tell whether this environment has all that a checkout asks for, at the versions that it pins."""
+    ours, theirs = _pins(CHECKOUT), _pins(checkout)
+    pinned_alike = all(ours[name] == version for name, version in theirs.items() if name in ours)
+    return pinned_alike and _needed(checkout) <= _needed(CHECKOUT)
 
 
-def _pins(path: Path) -> list[str]:
-    text = path.read_text()
-    if path.suffix == ".cfg":
-        text = text.partition("install_requires =")[2].partition("\n\n")[0]
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+def _pins(checkout: Path) -> dict[str, str]:
+    lines = (checkout / "constraints.txt").read_text().splitlines()
+    pins = (line.partition("#")[0].strip().partition("==") for line in lines)
+    return {name: version for name, _, version in pins if version}
+
+
+def _needed(checkout: Path) -> set[str]:
+    """Return the packages that the daemons need, by name."""
+    settings = configparser.ConfigParser()
+    settings.read(checkout / "setup.cfg")
+    lines = settings["options"]["install_requires"].split("\n")
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if line}
 
 
 def _environment(checkout: Path, folder: Path) -> Path:
@@ -80,6 +91,7 @@ def _environment(checkout: Path, folder: Path) -> Path:
             *("--constraint", checkout / "constraints.txt", "--editable", checkout),
         ],
         check=True,
+        capture_output=True,
     )
     return python
 

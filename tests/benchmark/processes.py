@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -39,8 +40,12 @@ class Daemon:
     udp: Address | None
 
     def peak_bytes(self) -> int:
-        """Return the most memory that was resident since the start or `forget_peak`, children included."""
+        """Return the most memory that was resident since the start, children included."""
         return sum(_status(pid, "VmHWM") for pid in _family(self.process.pid))
+
+    def anonymous_bytes(self) -> int:
+        """Return its present memory without what is mapped from files, children included."""
+        return sum(_status(pid, "RssAnon") for pid in _family(self.process.pid))
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it has used, children included."""
@@ -86,6 +91,7 @@ def running(
             env={**os.environ, **(environment or {})},
             start_new_session=True,
             user=user,
+            preexec_fn=_die_with_parent,
         )
     try:
         yield process
@@ -117,6 +123,11 @@ def wait_until(
             text = log.read_text(errors="replace")[-2000:] if log.exists() else ""
             raise RuntimeError(f"{process.args!r} did not get ready:\n{text}")
         time.sleep(0.01)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end it if the benchmark is killed (Linux; prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _address(url: str) -> Address:

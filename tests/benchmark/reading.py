@@ -120,7 +120,7 @@ def growth(subject: Subject, case: Case) -> Iterator[Turn]:
         yield lambda: {
             "another ms": turn()["ms"],
             "warm ms": connection.milliseconds(path),
-            "peak MiB": evaluator.peak_bytes() / MIB,
+            **_memory(evaluator),
         }
 
 
@@ -178,4 +178,9 @@ def _ask_page(evaluator: Daemon, questions: list[Question], case: Case) -> Figur
     for place in range(0, len(questions), 9):
         plain = page(0, case["step"])[place]
         agree(plain, case["events"], answer(bodies[place]), "Cube, among 50,")
-    return {"ms": took, "peak MiB": evaluator.peak_bytes() / MIB}
+    return {"ms": took, **_memory(evaluator)}
+
+
+def _memory(evaluator: Daemon) -> Figures:
+    """Return its peak of memory, and what it holds now without files that are mapped."""
+    return {"peak MiB": evaluator.peak_bytes() / MIB, "held MiB": evaluator.anonymous_bytes() / MIB}

@@ -20,6 +20,9 @@ from tests.benchmark.workloads import Case
 
 WARM_UPS = 1
 
+FAULTS = (AnswersDiffer, Refused, RuntimeError, OSError, EOFError, subprocess.SubprocessError)
+"""What ends a workload, and not the run: a wrong answer, or a daemon or a tool that fails."""
+
 KINDS: dict[str, Callable[[Subject, Case], AbstractContextManager[Turn]]] = {
     "first": reading.first,
     "another": reading.another,
@@ -81,24 +84,16 @@ class Rivals:
         with ExitStack() as stack:
             turns: dict[str, Turn] = {}
             for name, prepared in self._prepared(case):
-                try:
+                with _told(name, missing):
                     turns[name] = stack.enter_context(prepared)
-                except Unsupported as error:
-                    missing[name] = str(error)
             for number in range(WARM_UPS + case.repetitions):
                 for name in _order(list(turns), number):
-                    try:
+                    with _told(name, missing):
                         figures = turns[name]()
-                    except (AnswersDiffer, Refused) as error:
-                        if name == "tree":
-                            raise
-                        missing[name] = str(error)  # an older build may well be wrong, or give up
-                        del turns[name]
-                        samples.pop(name, None)
-                        continue
-                    if number >= WARM_UPS:
-                        samples.setdefault(name, []).append(figures)
-        return Measured(case, samples, missing)
+                        if number >= WARM_UPS:
+                            samples.setdefault(name, []).append(figures)
+                turns = {name: turn for name, turn in turns.items() if name not in missing}
+        return Measured(case, {name: samples[name] for name in turns}, missing)
 
     def _prepared(self, case: Case) -> Iterator[tuple[str, AbstractContextManager[Turn]]]:
         for subject in self.subjects:
@@ -133,7 +128,7 @@ class Rivals:
             folder.mkdir()
             try:
                 self._peers[name] = self._stack.enter_context(PEERS[name](name, folder))
-            except (Unsupported, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            except (Unsupported, *FAULTS) as error:
                 self._unavailable[name] = f"{name} does not run here: {error}"
                 raise Unsupported(self._unavailable[name]) from error
         if self._loaded.get(name) != events:
@@ -146,6 +141,17 @@ class Rivals:
         if not path.exists():
             dataset.write_rows(path, events)
         return path
+
+
+@contextmanager
+def _told(name: str, missing: dict[str, str]) -> Iterator[None]:
+    """Note a fault of anybody but this tree: an older build, or a peer, may be wrong, absent or give up."""
+    try:
+        yield
+    except (Unsupported, *FAULTS) as error:
+        if name == "tree":
+            raise
+        missing[name] = str(error)
 
 
 def _order(names: list[str], number: int) -> list[str]:

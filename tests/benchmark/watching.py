@@ -46,9 +46,11 @@ def cubism(subject: Subject, case: Case) -> Iterator[Turn]:
             _fill_the_past(collector.http, bodies)
             calm_seconds = max(1, case["seconds"] // 3)
             calm = asyncio.run(_watch(collector.http, bodies, evaluator.http, [], calm_seconds))
+            used = evaluator.cpu_seconds()
             watch = asyncio.run(
                 _watch(collector.http, bodies, evaluator.http, _charts(case["charts"]), case["seconds"])
             )
+            used = evaluator.cpu_seconds() - used
         before, beside = len(calm.posts) / calm_seconds, len(watch.posts) / case["seconds"]
         return {
             "p50 ms": _percentile(watch.polls, 0.5),
@@ -56,7 +58,8 @@ def cubism(subject: Subject, case: Case) -> Iterator[Turn]:
             "p99 ms": _percentile(watch.polls, 0.99),
             "polls/s": len(watch.polls) / case["seconds"],
             "post p99 ms": _percentile(watch.posts, 0.99),
-            "slowed %": 100 * (1 - beside / before),
+            "evaluator CPU %": 100 * used / case["seconds"],
+            "ingest slowed %": 100 * (1 - beside / before),
         }
 
     yield turn

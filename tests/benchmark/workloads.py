@@ -12,8 +12,9 @@ from tests.benchmark.questions import Question
 
 TABLE = Path(__file__).with_name("workloads.toml")
 QUICK_EVENTS = 10_000
-QUICK_QUESTIONS = 2
-_COMMON = {"kind", "title", "wanted", "against", "stores", "on_request", "repetitions", "questions", "sizes"}
+_OF_CASES = ("kind", "title", "wanted", "against", "stores", "on_request", "quick", "repetitions")
+_COMMON = {*_OF_CASES, "question", "questions", "sizes"}
+QUICK_AGAINST = ("duckdb", "healthz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Case:
     against: tuple[str, ...] = ()
     wanted: str = ""
     on_request: bool = False
+    in_quick: bool = False
     question: Question | None = None
     parameters: Mapping[str, Any] | None = None
 
@@ -38,6 +40,11 @@ class Case:
     def get(self, key: str, default: Any = None) -> Any:
         """Return a parameter, or a default."""
         return (self.parameters or {}).get(key, default)
+
+    @property
+    def workload(self) -> str:
+        """The name without the question or size."""
+        return self.name.partition(" ")[0]
 
     @property
     def asked(self) -> Question:
@@ -75,7 +82,8 @@ def read(path: Path = TABLE) -> list[Case]:
 def chosen(cases: list[Case], names: list[str], quick: bool) -> list[Case]:
     """Return the cases whose names contain one of `names`; without any all but those on request.
 
-    Quick: two questions, and the two smallest sizes, of each workload.
+    Quick: small, and the first case alone of each workload that is named; without names, of those that are
+    marked so, beside `QUICK_AGAINST` alone.
     """
     if names:
         cases = [case for case in cases if any(_means(name, case, cases) for name in names)]
@@ -83,21 +91,19 @@ def chosen(cases: list[Case], names: list[str], quick: bool) -> list[Case]:
         cases = [case for case in cases if not case.on_request]
     if not quick:
         return cases
-    seen: dict[tuple[str, str], int] = {}
-    kept = []
-    for case in cases:
-        group = case.name.partition(" ")[0], case.store
-        seen[group] = seen.get(group, 0) + 1
-        if seen[group] <= QUICK_QUESTIONS:
-            kept.append(case.quick())
-    return kept
+    firsts = {case.workload: case for case in reversed(cases) if names or case.in_quick}
+    small = [case.quick() for case in cases if firsts.get(case.workload) is case]
+    if names:
+        return small
+    return [
+        replace(case, against=tuple(name for name in case.against if name in QUICK_AGAINST)) for case in small
+    ]
 
 
 def _means(name: str, case: Case, cases: list[Case]) -> bool:
     """Tell whether a name means a case: a whole workload's that one alone, else all that contain it."""
-    workload = case.name.partition(" ")[0]
-    if any(name in (one.name, one.name.partition(" ")[0]) for one in cases):
-        return name in (case.name, workload)
+    if any(name in (one.name, one.workload) for one in cases):
+        return name in (case.name, case.workload)
     return name in case.name
 
 
@@ -113,6 +119,7 @@ def _cases(name: str, store: str, facts: dict[str, Any], questions: dict[str, Qu
         against=tuple(facts.get("against", ())),
         wanted=facts.get("wanted", ""),
         on_request=facts.get("on_request", False),
+        in_quick=facts.get("quick", False),
         question=questions[facts["question"]] if "question" in facts else None,
         parameters=parameters,
     )

@@ -27,6 +27,7 @@ def python() -> Path:
         subprocess.run(
             [found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", _REQUIREMENTS],
             check=True,
+            capture_output=True,
         )
         ready.write_text(_REQUIREMENTS.read_text())
     return found

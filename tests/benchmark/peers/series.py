@@ -45,6 +45,7 @@ class HttpPeer:
     def __init__(self, port: int) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=300)
         self._stop = 0
+        self._loads = 0
 
     def milliseconds(self, question: Question) -> float:
         """Return how long an answer takes."""
@@ -60,6 +61,8 @@ class HttpPeer:
     def load(self, rows: Path, events: int) -> float:
         """Send the events in batches of lines."""
         self._stop = dataset.stop(events)
+        self._loads += 1
+        self._begin()
         start = time.perf_counter()
         for first in range(0, events, LINES):
             self._write([dataset.event(number) for number in range(first, min(first + LINES, events))])
@@ -72,6 +75,9 @@ class HttpPeer:
         if response.status // 100 != 2:
             raise RuntimeError(f"{self.name} answered {response.status}: {found[:500]!r}")
         return found
+
+    def _begin(self) -> None:
+        """Make a new place, so that what was loaded before is in no answer."""
 
     def _target(self, question: Question) -> str:
         raise NotImplementedError
@@ -88,13 +94,20 @@ class InfluxDB(HttpPeer):
 
     name = "influxdb"
 
+    def _begin(self) -> None:
+        self._send("POST", "/query?" + urlencode({"q": f"CREATE DATABASE {self._database}"}))
+
+    @property
+    def _database(self) -> str:
+        return f"bench{self._loads}"
+
     def _write(self, events: list[dataset.Event]) -> None:
         lines = [
             f"request,host={one.host},method={one.method},path={one.path} "
             f'status={one.status}i,duration_ms={one.duration_ms},user="{one.user}" {one.time}'
             for one in events
         ]
-        self._send("POST", "/write?db=bench&precision=ms", "\n".join(lines).encode())
+        self._send("POST", f"/write?db={self._database}&precision=ms", "\n".join(lines).encode())
 
     def _target(self, question: Question) -> str:
         if question.reduce not in _INFLUX_REDUCES:
@@ -106,7 +119,7 @@ class InfluxDB(HttpPeer):
         reduced = _INFLUX_REDUCES[question.reduce].format(f'"{question.field}"')
         groups = f"time({question.step}ms)" + (f", {question.group}" if question.group else "")
         query = f"SELECT {reduced} FROM request WHERE {' AND '.join(where)} GROUP BY {groups} fill(none)"
-        return "/query?" + urlencode({"db": "bench", "epoch": "ms", "q": query})
+        return "/query?" + urlencode({"db": self._database, "epoch": "ms", "q": query})
 
     def _read(self, found: Any, question: Question) -> Answer:
         return {
@@ -123,6 +136,10 @@ class VictoriaMetrics(HttpPeer):
 
     name = "victoria-metrics"
 
+    @property
+    def _metric(self) -> str:
+        return f"duration{self._loads}"
+
     def _write(self, events: list[dataset.Event]) -> None:
         series: dict[tuple[str, str, int], list[dataset.Event]] = defaultdict(list)
         for one in events:
@@ -130,7 +147,12 @@ class VictoriaMetrics(HttpPeer):
         lines = [
             json.dumps(
                 {
-                    "metric": {"__name__": "duration", "host": host, "method": method, "status": str(status)},
+                    "metric": {
+                        "__name__": self._metric,
+                        "host": host,
+                        "method": method,
+                        "status": str(status),
+                    },
                     "values": [one.duration_ms for one in some],
                     "timestamps": [one.time for one in some],
                 }
@@ -145,7 +167,7 @@ class VictoriaMetrics(HttpPeer):
         others = [one for one in question.filters if one[0] != "eq" and one[:2] != ("ge", "status")]
         if question.reduce != "sum" or others:
             raise Unsupported("VictoriaMetrics can only sum what it has a label for")
-        selector = "duration{" + ",".join(f'{field}="{value}"' for field, value in labels) + "}"
+        selector = f"{self._metric}{{" + ",".join(f'{field}="{value}"' for field, value in labels) + "}"
         by = f" by ({question.group})" if question.group else ""
         query = {
             "query": f"sum(sum_over_time({selector}[{question.step}ms])){by}",
@@ -176,9 +198,7 @@ def influxdb(name: str, folder: Path) -> Iterator[InfluxDB]:
     command = [str(program), "-config", str(settings)]
     with running(command, folder / "influxdb.log", place) as server:
         wait_until(lambda: listens(port), server, folder / "influxdb.log")
-        peer = InfluxDB(port)
-        peer._send("POST", "/query?" + urlencode({"q": "CREATE DATABASE bench"}))
-        yield peer
+        yield InfluxDB(port)
 
 
 @contextmanager
