@@ -75,6 +75,7 @@ class Stream(BufferedStream):
     mark = 0
     control = 0
     _sent_before = 0
+    _is_held = False
     budget: MemoryBudget | None = None
     seen: object = None
     """What `ConnectionReaper` saw last, and when it saw that first."""
@@ -133,7 +134,8 @@ class Stream(BufferedStream):
         return True
 
     def _hold(self, size: int) -> None:
-        if self.budget is not None:
+        if self.budget is not None and (size or self._is_held):
+            self._is_held = size > 0
             self.budget.hold(self, size)
 
     def _refuse_line(self) -> None:

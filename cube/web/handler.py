@@ -11,27 +11,38 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from functools import partial
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
 
 from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
+from cube.web.http1 import parse_head, read_chunks
 from cube.web.reply import (
     Reply,
     connection_line,
     cors_lines,
     error_reply,
+    last_reply,
     preflight,
     reply_head,
     with_owed_headers,
 )
-from cube.web.request import Request
+from cube.web.request import Request, make_request_id
 from cube.web.route import Operation, Route
 from cube.web.service import Service
+from cube.web.tornado_private import read_with
 from cube.web.websocket import SessionFactory
 
 LINGER_BYTES = 64 * 2**20
@@ -41,7 +52,38 @@ client may never see the reply."""
 ALONE_BYTES = 64 * 1024
 """A longer body is written after its head, not together with it."""
 
+_BODY_HEADERS = ("Transfer-Encoding", "Content-Encoding")
 _log = logging.getLogger(__name__)
+
+
+class Requests(HTTPServerConnectionDelegate):
+    """Begins each request of each connection."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Begin with the next request of a connection; Tornado calls it."""
+        connection = cast("HTTP1Connection", request_conn)
+        stream = cast("Stream", connection.stream)
+        parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
+        read_with(connection, parse, read_chunks)
+        stream.turn += 1
+        stream.enter(Phase.HEAD)
+        return Exchange(self._service, connection, stream)
+
+    def on_close(self, server_conn: object) -> None:
+        """Note that a connection is gone; its exchange has been told."""
+
+    def _refuse_head(self, stream: Stream, error: CubeError) -> None:
+        """Reply to a head that cannot be read: where the next request begins is not known."""
+        request_id = make_request_id()
+        reply = error_reply(error, request_id)
+        stream.say_last(last_reply(reply, request_id))
+        stream.close()
+        self._service.telemetry.answered("", "", reply.status, 0.0)
+        # Not what is wrong: it may quote a key.
+        _log.debug("a head was answered with %d", reply.status, extra={"request": request_id})
 
 
 class Exchange(HTTPMessageDelegate):
@@ -53,7 +95,8 @@ class Exchange(HTTPMessageDelegate):
         self._stream = stream
         self._route: Route | None = None
         self._operation: Operation | None = None
-        self._body: Body | None = None  # None: refused, or too large
+        self._body: Body | None = None  # None: there is none, or it is thrown away
+        self._is_refused = False
         self._excess: TooLarge | None = None  # told once the whole request is here
         self._delegate: HTTPMessageDelegate | None = None  # takes over for a WebSocket
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +114,8 @@ class Exchange(HTTPMessageDelegate):
         self._version = start_line.version
         context = self._connection.context
         remote, scheme = getattr(context, "remote_ip", ""), getattr(context, "protocol", "http")
-        remote, scheme = self._service.proxies.client(headers, remote, scheme)
+        if self._service.proxies is not None:
+            remote, scheme = self._service.proxies.client(headers, remote, scheme)
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self.request.scheme = scheme
         self._route, self.request.captures = self._service.routes.find(self.request.path)
@@ -80,11 +124,12 @@ class Exchange(HTTPMessageDelegate):
         self._service.began(self.request)
         try:
             self._service.check_head(self.request)
-            if self._route is not None and self._route.socket is not None and _is_upgrade(self.request):
+            if self._route is not None and self._route.socket is not None and self.request.asks_for_socket:
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._service.admitted_operation(self.request, self._route)
-            self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
+            if headers.get("Content-Length", "0") != "0" or any(name in headers for name in _BODY_HEADERS):
+                self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
         except TooLarge as error:
             self._exceed(error)
         except Exception as error:
@@ -111,7 +156,7 @@ class Exchange(HTTPMessageDelegate):
         self._stream.enter(Phase.ANSWER)
         if self._delegate is not None:
             self._delegate.finish()
-        elif self._body is None and self._excess is None:
+        elif self._is_refused:
             self._connection.finish()
         else:
             self._connection.set_close_callback(self.on_connection_close)
@@ -119,7 +164,7 @@ class Exchange(HTTPMessageDelegate):
 
     def broken(self, error: InvalidRequest) -> None:
         """Refuse a body that cannot be read to its end; where the next request begins is not known."""
-        if self._body is not None or self._excess is not None:
+        if not self._is_refused:
             self._excess = None
             self._refuse(error, last=True)
         self._connection.finish()
@@ -134,9 +179,13 @@ class Exchange(HTTPMessageDelegate):
 
     def _end(self) -> None:
         """Release the body, and tell that the request has its answer, or needs none any more."""
+        self._drop_body()
+        self._service.ended(self.request)
+
+    def _drop_body(self) -> None:
         if self._body is not None:
             self._body.release()
-        self._service.ended(self.request)
+            self._body = None
 
     def _upgrade(
         self, start_line: RequestStartLine, route: Route, begin: SessionFactory
@@ -158,7 +207,7 @@ class Exchange(HTTPMessageDelegate):
         except CubeError as error:
             reply = self._error_reply(error)
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if self._task is not None and self._task.cancelling():  # it, not what it waits for
                 self._connection.close()
                 raise
             reply = self._fault(RuntimeError(f"what the request waited for was given up: {error!r}"))
@@ -207,17 +256,15 @@ class Exchange(HTTPMessageDelegate):
         """Refuse, or where the operation buries such requests read them to their end first."""
         buries = self._operation is not None and self._operation.bury is not None
         if buries and announced_bytes(self.request.headers) <= LINGER_BYTES:
-            if self._body is not None:
-                self._body.release()
-            self._body, self._excess = None, error
+            self._drop_body()
+            self._excess = error
         else:
             self._refuse(error)
 
     def _refuse(self, error: Exception, *, last: bool = False) -> None:
         """Reply before the body is here; the rest of it is read and thrown away."""
-        if self._body is not None:
-            self._body.release()
-        self._body = None
+        self._is_refused = True
+        self._drop_body()
         headers = self.request.headers
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).
         waits = headers.get("Expect", "").lower() == "100-continue"
@@ -276,19 +323,3 @@ class Exchange(HTTPMessageDelegate):
             request = self.request
             told = (request.method[:20], path or "(elsewhere)", request.remote, status, 1000 * seconds)
             _log.debug(text, *told, extra={"request": request.id})
-
-
-def _is_cancelled() -> bool:
-    """Tell whether it is the running task itself that was cancelled, not something it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _is_upgrade(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket."""
-    headers = request.headers
-    return (
-        request.method == "GET"
-        and headers.get("Upgrade", "").lower() == "websocket"
-        and "upgrade" in headers.get("Connection", "").lower()
-    )

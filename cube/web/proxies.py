@@ -38,7 +38,7 @@ class Proxies:
     """
 
     def __init__(self, networks: Iterable[str] = (), header: str = ANY) -> None:
-        self._networks = tuple(map(_network, networks))
+        self.networks = tuple(map(_network, networks))
         self._header = header
 
     def client(self, headers: HTTPHeaders, peer: str, scheme: str) -> tuple[str, str]:
@@ -48,7 +48,7 @@ class Proxies:
         proxy names counts, and the first that is not trusted itself is the client: what stands left of
         it anybody may have written.
         """
-        if not self._networks or not self._trusts(_address(peer)):
+        if not self._trusts(_address(peer)):
             return peer, scheme
         for hop in reversed(self._hops(headers)):
             address = None if hop.address is None else _address(hop.address)
@@ -61,7 +61,7 @@ class Proxies:
         return peer, scheme
 
     def _trusts(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
+        return address is not None and any(address in network for network in self.networks)
 
     def _hops(self, headers: HTTPHeaders) -> Sequence[Hop]:
         header = self._header

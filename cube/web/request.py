@@ -68,6 +68,15 @@ class Request:
             raise TypeError(f"nobody was admitted to {self.path}: its operation has no scope")
         return self.caller
 
+    @property
+    def asks_for_socket(self) -> bool:
+        """Whether it would become a WebSocket."""
+        return (
+            self.method == "GET"
+            and self.headers.get("Upgrade", "").lower() == "websocket"
+            and "upgrade" in self.headers.get("Connection", "").lower()
+        )
+
     def parameters(self) -> Mapping[str, str]:
         """Return the query's parameters; a repeated one or one that is not UTF-8 is an `InvalidQuery`."""
         try:

@@ -9,14 +9,11 @@ import logging
 import socket
 import ssl
 from dataclasses import replace
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 
-from cube.errors import CubeError, InvalidSettings
+from cube.errors import InvalidSettings
 from cube.process.event_loop import LoopLagProbe, MemoryTrimmer, open_files
 from cube.process.listening import (
     BACKLOG,
@@ -27,13 +24,9 @@ from cube.process.listening import (
     open_listening,
 )
 from cube.settings import DaemonSettings, HttpSettings
-from cube.web.connection import ConnectionReaper, Phase, SecureStream, Stream
-from cube.web.handler import Exchange
-from cube.web.http1 import parse_head, read_chunks
-from cube.web.reply import error_reply, last_reply
-from cube.web.request import make_request_id
+from cube.web.connection import ConnectionReaper, SecureStream, Stream
+from cube.web.handler import Requests
 from cube.web.service import Service
-from cube.web.tornado_private import read_with
 
 OTHER_FILES = 64
 """Files of the process that are not connections of clients."""
@@ -66,7 +59,7 @@ class Server:
         self.service = service
         self._tls = tls
         self._http = HTTPServer(
-            _Requests(service), max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes
+            Requests(service), max_body_size=_UNBOUNDED, max_header_size=service.http.head_bytes
         )
         self._http.conn_params.header_timeout = None  # see `ConnectionReaper`
         self._listening = open_listening(host, port, reuse_port=reuse_port)
@@ -166,36 +159,6 @@ class Server:
             return Stream(connection, max_buffer_size=held)
         secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return SecureStream(secured, max_buffer_size=held)
-
-
-class _Requests(HTTPServerConnectionDelegate):
-    """Begins each request of each connection."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Begin with the next request of a connection; Tornado calls it."""
-        connection = cast("HTTP1Connection", request_conn)
-        stream = cast("Stream", connection.stream)
-        parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
-        read_with(connection, parse, read_chunks)
-        stream.turn += 1
-        stream.enter(Phase.HEAD)
-        return Exchange(self._service, connection, stream)
-
-    def on_close(self, server_conn: object) -> None:
-        """Note that a connection is gone; its exchange has been told."""
-
-    def _refuse_head(self, stream: Stream, error: CubeError) -> None:
-        """Reply to a head that cannot be read: where the next request begins is not known."""
-        request_id = make_request_id()
-        reply = error_reply(error, request_id)
-        stream.say_last(last_reply(reply, request_id))
-        stream.close()
-        self._service.telemetry.answered("", "", reply.status, 0.0)
-        # Not what is wrong: it may quote a key.
-        _log.debug("a head was answered with %d", reply.status, extra={"request": request_id})
 
 
 def tls_context(settings: DaemonSettings) -> ssl.SSLContext | None:

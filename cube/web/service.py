@@ -49,7 +49,7 @@ class Service:
         self.telemetry = telemetry
         self.max_body_bytes = max_body_bytes
         self.lenient = lenient
-        self.proxies = Proxies() if proxies is None else proxies
+        self.proxies = proxies if proxies is not None and proxies.networks else None
         self.http = HttpSettings() if http is None else http
         self.loop = asyncio.get_running_loop()
         self.bodies = BodyBudget(max(self.http.bodies_bytes, max_body_bytes))
