@@ -11,10 +11,9 @@ from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter
 
-from cube.errors import CubeError
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
-from evaluator.query.queries import DeadlineExceeded, limit_of
+from evaluator.query.queries import DeadlineExceeded, LimitExceeded, QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 
 Clock: TypeAlias = Callable[[], int]
@@ -54,8 +53,8 @@ class QueryContext:
         try:
             async with within(self.limits.query_seconds):
                 yield
-        except CubeError as error:
-            self.counters.rejected(error)
+        except (LimitExceeded, QueryOverloaded) as error:
+            self.counters.rejected(error.reason)
             raise
 
     @asynccontextmanager
@@ -111,11 +110,9 @@ class QueryCounters:
         self._scans = Counter("cube_scans", "Spans of events that were scanned.", registry=registry)
         self._rows = Counter("cube_scanned_events", "Events that scans have read.", registry=registry)
 
-    def rejected(self, error: CubeError) -> None:
-        """Count an error, if it tells of a limit."""
-        limit = limit_of(error)
-        if limit is not None:
-            self._rejected.labels(limit).inc()
+    def rejected(self, reason: str) -> None:
+        """Count a query that was over a limit."""
+        self._rejected.labels(reason).inc()
 
     def looked_up(self, hits: int, misses: int) -> None:
         """Count buckets that the cache had, and had not."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from cube.columns import SEMANTICS
-from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span, Tier
+from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
-from cube.store.ports import CachedBucket, CacheKey, MetricStore, ReadSession, Revisions, TimeSlice
+from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
 from evaluator.engine.scan import Scan, runs
+from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
 from evaluator.engine.states import (
     PARTIAL,
@@ -38,40 +37,6 @@ LARGE_SLICE = 256
 
 REACH = 16
 """A slice reaches over so many times its number of buckets at most: of all between, revisions are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReductionJob:
-    """One reduction at one tier, and what is expired of its type; ``text``: the canonical one."""
-
-    reduction: Reduction
-    text: str
-    tier: Tier
-    expired_before: int | None
-
-    def is_expired(self, bucket: int) -> bool:
-        """Tell whether a bucket's events are, or may be, gone."""
-        return self.expired_before is not None and bucket < self.expired_before
-
-    def lost(self, numbers: Mapping[int, int], contents: Encoded, span: Span) -> set[int]:
-        """Return the buckets that have no value, though they had, or may have had, events."""
-        lost = numbers.keys() - contents.keys()
-        if self.expired_before is not None:
-            expired = span.intersect(Span(span.start, self.tier.ceil(self.expired_before)))
-            lost |= set(self.tier.buckets(expired)) - contents.keys()
-        return lost
-
-    def key(self, kind: str) -> CacheKey:
-        """Return the key of what is cached of the job, of one kind."""
-        return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
-
-    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> Encoded:
-        """Return the contents that count: of the same revision, whether the bucket is expired or not."""
-        return {
-            bucket: cached.content
-            for bucket, cached in found.items()
-            if numbers.get(bucket) == cached.revision
-        }
 
 
 def slices(gaps: Gaps, job: ReductionJob) -> Iterator[Gaps]:

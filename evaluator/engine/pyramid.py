@@ -21,9 +21,16 @@ from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext, within
-from evaluator.engine.computation import Computation, ReductionJob, slices
+from evaluator.engine.computation import Computation, slices
 from evaluator.engine.scan import Scan
-from evaluator.engine.series import THREAD_ROWS, Series, check_size, compute, read_series
+from evaluator.engine.series import (
+    THREAD_ROWS,
+    ReductionJob,
+    Series,
+    check_size,
+    compute,
+    read_series,
+)
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import VALUE, Encoded, check_memory
 from evaluator.scheduling.scheduler import QueryCost
@@ -85,8 +92,7 @@ class Pyramid:
                 contents = await computation.foreign(job, span)
         elif revisions.numbers or revisions.expired_before is not None:
             contents = await self._contents(job, revisions.numbers, span, cost)
-        lost = job.lost(revisions.numbers, contents, span)
-        arguments = (reduction, tier, span, contents, lost, self.context.limits)
+        arguments = (job, revisions.numbers, contents, span, self.context.limits)
         if len(contents) <= THREAD_ROWS and reduction.group is None:
             return read_series(*arguments)
         return await self.context.scheduler.run(cost, read_series, *arguments)

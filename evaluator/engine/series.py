@@ -1,4 +1,4 @@
-"""Series: the numbers of one expression over consecutive buckets, and arithmetic on them.
+"""Series: the numbers of one expression over consecutive buckets: what of the cache counts, and arithmetic.
 
 Everything here is pure. NaN is "no value" throughout.
 """
@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import GroupKey
+from cube.columns import SEMANTICS, GroupKey
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
@@ -24,6 +24,7 @@ from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.settings import EvaluatorLimits
+from cube.store.ports import CachedBucket, CacheKey
 from evaluator.query.queries import LimitExceeded
 
 THREAD_ROWS = 2_000
@@ -31,6 +32,40 @@ THREAD_ROWS = 2_000
 
 _NO_VALUE = struct.pack("<d", math.nan)
 _decode_groups = msgspec.msgpack.Decoder(list[tuple[Group, float | None]]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class ReductionJob:
+    """One reduction at one tier, and what is expired of its type; ``text``: the canonical one."""
+
+    reduction: Reduction
+    text: str
+    tier: Tier
+    expired_before: int | None
+
+    def is_expired(self, bucket: int) -> bool:
+        """Tell whether a bucket's events are, or may be, gone."""
+        return self.expired_before is not None and bucket < self.expired_before
+
+    def lost(self, numbers: Mapping[int, int], contents: Mapping[int, bytes], span: Span) -> set[int]:
+        """Return the buckets that have no value, though they had, or may have had, events."""
+        lost = numbers.keys() - contents.keys()
+        if self.expired_before is not None:
+            expired = span.intersect(Span(span.start, self.tier.ceil(self.expired_before)))
+            lost |= set(self.tier.buckets(expired)) - contents.keys()
+        return lost
+
+    def key(self, kind: str) -> CacheKey:
+        """Return the key of what is cached of the job, of one kind."""
+        return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
+
+    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> dict[int, bytes]:
+        """Return the contents that count: of the same revision, whether the bucket is expired or not."""
+        return {
+            bucket: cached.content
+            for bucket, cached in found.items()
+            if numbers.get(bucket) == cached.revision
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +113,22 @@ def check_size(limits: EvaluatorLimits, buckets: int, groups: int) -> None:
 
 
 def read_series(
-    reduction: Reduction,
-    tier: Tier,
-    span: Span,
+    job: ReductionJob,
+    numbers: Mapping[int, int],
     contents: Mapping[int, bytes],
-    lost: Collection[int],
+    span: Span,
     limits: EvaluatorLimits,
 ) -> Series:
-    """Make the series of a reduction of its "value" contents by bucket; see `evaluator.engine.states`.
+    """Make the series of a job of its "value" contents by bucket; see `evaluator.engine.states`.
 
-    Of the buckets without one those in ``lost`` have no value; the others are empty.
+    ``numbers``: the revisions. Of the buckets without content some are lost; the others are empty.
     """
+    reduction, tier = job.reduction, job.tier
     empty = REDUCES[reduction.reduce].empty
     buckets = tier.buckets(span)
     check_size(limits, len(buckets), 0)
     default = np.full(len(buckets), np.nan if empty is None else empty)
-    default[_indexes(lost, tier, span)] = np.nan
+    default[_indexes(job.lost(numbers, contents, span), tier, span)] = np.nan
     if reduction.group is not None:
         return Series(default, _read_groups(default, buckets, contents, limits))
     if contents:

@@ -9,10 +9,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cube.columns import check
-from cube.errors import CubeError, InvalidQuery, InvalidRequest, Overloaded, shown
+from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
@@ -199,46 +199,35 @@ class LimitExceeded(InvalidQuery):
         self.reason = reason
 
 
-class DeadlineExceeded(Overloaded):
-    """A query took longer than one may."""
+class QueryOverloaded(Overloaded):
+    """The evaluator has not the time or the memory for a query now; ``reason``: what it lacks."""
+
+    reason: ClassVar[str]
+    text: ClassVar[str]
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(self.text.format(limit), retry_after_seconds=RETRY_SECONDS)
+
+
+class DeadlineExceeded(QueryOverloaded):
+    """A query took longer than so many seconds."""
 
     reason = "time"
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"The query took more than {seconds:g} s, which is the limit: take a shorter span,"
-            " or ask again later.",
-            retry_after_seconds=RETRY_SECONDS,
-        )
+    text = "The query took more than {:g} s, which is the limit: take a shorter span, or ask again later."
 
 
-class QueueFull(Overloaded):
+class QueueFull(QueryOverloaded):
     """So many long queries wait already that this one need not begin to."""
 
     reason = "waiting"
-
-    def __init__(self, waiting: int) -> None:
-        super().__init__(
-            f"{waiting} long queries wait already: take a shorter span, or ask again later.",
-            retry_after_seconds=RETRY_SECONDS,
-        )
+    text = "{} long queries wait already: take a shorter span, or ask again later."
 
 
-class AnswerDropped(Overloaded):
-    """All answers together would hold too much, and this one most of it."""
+class AnswerDropped(QueryOverloaded):
+    """All answers together would hold more than so many bytes, and this one most of it."""
 
     reason = "answers"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"All answers together would hold more than {limit} bytes, and this one most of them: take a"
-            " shorter span or a lower limit, or ask again later.",
-            retry_after_seconds=RETRY_SECONDS,
-        )
-
-
-def limit_of(error: CubeError) -> str | None:
-    """Return the word of the limit that an error tells of, for counting; None for any other error."""
-    if isinstance(error, (LimitExceeded, DeadlineExceeded, QueueFull, AnswerDropped)):
-        return error.reason
-    return None
+    text = (
+        "All answers together would hold more than {} bytes, and this one most of them: take a shorter span"
+        " or a lower limit, or ask again later."
+    )

@@ -18,9 +18,11 @@ from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
-from evaluator.engine.computation import Computation, ReductionJob, States
+from evaluator.engine.computation import Computation
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.single_flight import Encoded, Flight, FlightPart, Gaps, SingleFlight
+from evaluator.engine.series import ReductionJob
+from evaluator.engine.single_flight import Flight, FlightPart, Gaps, SingleFlight
+from evaluator.engine.states import Encoded, States
 from evaluator.scheduling.scheduler import QueryCost
 
 _EVENTS: ContextVar[EventStore] = ContextVar("events")

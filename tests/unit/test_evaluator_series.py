@@ -16,7 +16,7 @@ from cube.model.metric import group_key
 from cube.model.tier import MINUTE, Span
 from cube.settings import EvaluatorLimits
 from evaluator.api.response_writer import metric_rows
-from evaluator.engine.series import Series, check_size, compute, read_series
+from evaluator.engine.series import ReductionJob, Series, check_size, compute, read_series
 from evaluator.engine.states import encode_value
 from evaluator.query.queries import LimitExceeded
 
@@ -136,7 +136,8 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
         for bucket in range(buckets)
     }
     span = Span(0, buckets * MINUTE.step)
+    job, numbers = ReductionJob(reduction, "sum(x).group(g)", MINUTE, None), dict.fromkeys(contents, 1)
     with pytest.raises(LimitExceeded, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
-        read_series(reduction, MINUTE, span, contents, set(), EvaluatorLimits(cells=5_000))
+        read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000))
     with pytest.raises(LimitExceeded, match="more than 900 groups"):
-        read_series(reduction, MINUTE, span, contents, set(), EvaluatorLimits(cells=5_000, groups=900))
+        read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000, groups=900))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from evaluator.engine.single_flight import Encoded, FlightPart, Gaps, SingleFlight
+from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
+from evaluator.engine.states import Encoded
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from evaluator.scheduling.scheduler import QUICK_SECONDS, QueryCost
 
