@@ -20,10 +20,10 @@ run: .venv/.run-ready
 
 setup: .venv/.dev-ready .venv/datacoral/.ready $(NODE_READY)
 
-# -n 2: the machine that the bound of ten minutes is for has two cores. worksteal: the tests of a file stay
-# together, so what they share is made once.
+# -n 3: the machine that the bound of ten minutes is for has two cores, and tests wait now and then. worksteal:
+# the tests of a file stay together, so what they share is made once.
 test: .venv/.dev-ready .venv/datacoral/.ready $(NODE_READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: .venv/.dev-ready
 	$(BIN)/ruff format --check .

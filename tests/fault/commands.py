@@ -40,7 +40,7 @@ THROTTLED = error(462, "IngressRequestRateLimitExceeded", labels=["SystemOverloa
 def write_error(code: int, *places: int) -> Document:
     """Return the answer to a write of which some documents failed."""
     failures = [{"index": place, "code": code, "errmsg": f"code {code} of the tests"} for place in places]
-    return {"ok": 1.0, "n": 0, "writeErrors": failures}
+    return {"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": failures}
 
 
 def unconfirmed(code: int = 64) -> Document:
