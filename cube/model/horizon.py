@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cube.errors import InvalidEvent
@@ -76,3 +76,16 @@ class Horizon:
 
 
 _BOUNDLESS = Horizon()
+
+
+def refuse_expired(type: str, times: Iterable[int], expired_before: int | None) -> None:
+    """Raise `InvalidEvent`, with its ``index``, for the first of a type's times that has expired."""
+    if expired_before is None:
+        return
+    for index, time in enumerate(times):
+        if time < expired_before:
+            raise InvalidEvent(
+                f"Got the time {instant.format(time)}; events of type {type} before"
+                f" {instant.format(expired_before)} have expired.",
+                field="time",
+            ).at(index)

@@ -16,7 +16,7 @@ from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model.event import EventId, id_key
 from cube.model.tier import Span
 from cube.store.ports import ReadSession, TimeSlice
-from cube.store.slices import Hold, Slices, unheard
+from cube.store.slices import Hold, Slices, hold_nothing
 
 
 class Found(NamedTuple):
@@ -27,7 +27,7 @@ class Found(NamedTuple):
     data: Any
 
 
-class Placed(Protocol):
+class Ordered(Protocol):
     """What has a place in the order of events."""
 
     @property
@@ -39,7 +39,7 @@ class Placed(Protocol):
         """Which one of that time it is."""
 
 
-P = TypeVar("P", bound=Placed)
+P = TypeVar("P", bound=Ordered)
 
 
 def find(
@@ -51,7 +51,7 @@ def find(
     newest_first: bool = True,
     offset: int = 0,
     time_slice: TimeSlice = nullcontext,
-    hold: Hold = unheard,
+    hold: Hold = hold_nothing,
 ) -> AsyncGenerator[list[Found], None]:
     """Find the events that `expression` selects in a span, in lists that are not empty.
 
@@ -86,7 +86,7 @@ async def search(
     newest_first: bool = True,
     offset: int = 0,
     time_slice: TimeSlice = nullcontext,
-    hold: Hold = unheard,
+    hold: Hold = hold_nothing,
 ) -> AsyncGenerator[list[P], None]:
     """Do as `find` does, with what `select` makes of the rows of a block that `expression` selects.
 

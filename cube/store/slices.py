@@ -33,7 +33,7 @@ MOST_ROWS = 65_536
 _GROWTH = 8
 
 
-def unheard(_: int) -> None:
+def hold_nothing(_: int) -> None:
     """Tell nobody."""
 
 
@@ -52,7 +52,7 @@ class Slices:
         executor: Executor | None = None,
         *,
         searched: bool = False,
-        hold: Hold = unheard,
+        hold: Hold = hold_nothing,
     ) -> None:
         self._hold = hold
         self._time_slice = time_slice

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pymongo
@@ -11,14 +10,14 @@ from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
-from cube.columns.block import Block
 from cube.model import instant
 from cube.model.tier import Span
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import FORMAT, Document, Layout
-from cube.store.mongo.session import scan
+from cube.store.mongo.session import MongoSession
 from cube.store.mongo.writing import upsert
+from cube.store.ports import UNBOUNDED
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ async def begin(layout: Layout, type: str, state: Document) -> bool:
     writes meanwhile raises what it writes; what another tool wrote before the second look is raised
     here; what it writes after that makes the type a foreign one, which the settings must say.
     """
-    await upsert(layout.format, [UpdateOne(*_FORMAT, upsert=True)])
+    await upsert(layout.own("format"), [UpdateOne(*_FORMAT, upsert=True)])
     if not revisions.is_complete(state) and type not in layout.foreign and await _is_empty(layout, type):
         await ensure(layout.events(type), "t")
         await revisions.mark_complete(layout, type)
@@ -81,12 +80,9 @@ async def raise_all(layout: Layout, type: str) -> None:
     await ensure(layout.events(type), "t")
     live = int((await revisions.state(layout, type)).get("expired_before", EVER.start))
     await revisions.raise_known(layout, type, live)
-    async for block in _times(layout, type, live):
+    session = MongoSession(layout, None, UNBOUNDED)
+    async for block in session.scan(type, Span(live, EVER.stop), (), batch_events=20_000):
         await revisions.raise_times(layout, type, set(block.times.tolist()))
-
-
-def _times(layout: Layout, type: str, live: int) -> AsyncIterator[Block]:
-    return scan(layout, type, Span(live, EVER.stop), (), batch_events=20_000)
 
 
 async def _is_empty(layout: Layout, type: str) -> bool:

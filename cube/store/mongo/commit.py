@@ -118,7 +118,7 @@ class Intents:
         Raises `Unavailable` if other writers keep changing one of the ids.
         """
         if not self._indexed:
-            await ensure(self._layout.intents, "key")
+            await ensure(self._layout.own("intents"), "key")
             self._indexed = True
         for some in _sliced(events):
             await self._replace(commit, some, process)
@@ -126,13 +126,13 @@ class Intents:
     async def all(self) -> list[Document]:
         """Return all open intents."""
         async with answered():
-            return await self._layout.intents.find({}).to_list(None)
+            return await self._layout.own("intents").find({}).to_list(None)
 
     async def close(self, ids: Iterable[object]) -> None:
         """Close intents whose times have been raised."""
         for some in _sliced(list(ids)):
             async with written():
-                await self._layout.intents.bulk_write([DeleteMany({"_id": {"$in": some}})])
+                await self._layout.own("intents").bulk_write([DeleteMany({"_id": {"$in": some}})])
 
     async def _replace(self, commit: Commit, events: Sequence[Event], process: str) -> None:
         left = list(events)
@@ -181,7 +181,7 @@ class Intents:
         commit.touched.update(_times(documents))
         try:
             async with written():
-                await self._layout.intents.insert_many(documents, ordered=False)
+                await self._layout.own("intents").insert_many(documents, ordered=False)
         except BulkWriteError as error:
             # Their ids are new: what is there already is their own first try, whose reply was lost.
             if only_duplicates(error) is None:
@@ -211,7 +211,7 @@ class Intents:
     async def _open_times(self, type: str, events: Sequence[Event]) -> set[int]:
         keys = [_key(type, event) for event in events]
         async with answered():
-            found = await self._layout.intents.find({"key": {"$in": keys}}).to_list(None)
+            found = await self._layout.own("intents").find({"key": {"$in": keys}}).to_list(None)
         return set(_times(found))
 
 

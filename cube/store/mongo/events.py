@@ -11,12 +11,12 @@ from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import CubeError, InvalidEvent, Unavailable
-from cube.model import instant
 from cube.model.event import Event
+from cube.model.horizon import refuse_expired
 from cube.store.mongo import building, expiry, revisions, session
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.faults import OPERATION_SECONDS, ThrottledLog, answered, is_unauthorized, refused
-from cube.store.mongo.layout import Document, Layout
+from cube.store.mongo.layout import Layout
 from cube.store.mongo.notes import Notes, UnsettledCommits, sweep
 from cube.store.mongo.writing import RejectedEvent
 from cube.store.ports import UNBOUNDED, ReadOptions, ReadSession
@@ -64,13 +64,14 @@ class MongoEvents:
 
     async def _save(self, type: str, events: Sequence[Event]) -> None:
         state = await revisions.state(self._layout, type)
-        _refuse_expired(type, events, state)
+        expired_before = None if state.get("expired_before") is None else int(state["expired_before"])
+        refuse_expired(type, (event.time for event in events), expired_before)
         if type not in self._begun:
             is_indexed = await building.begin(self._layout, type, state)
             self._begun.add(type)
             if not is_indexed:
                 self._index(type)
-        commit = Commit(self._layout, self._intents, type, events, state.get("expired_before"))
+        commit = Commit(self._layout, self._intents, type, events, expired_before)
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
@@ -178,16 +179,3 @@ async def _settle(commit: Commit) -> None:
         _log.warning(
             "raising after a failed write of %s failed as well; a sweep will: %s", commit.type, error
         )
-
-
-def _refuse_expired(type: str, events: Sequence[Event], state: Document) -> None:
-    expired_before = state.get("expired_before")
-    if expired_before is None:
-        return
-    for index, event in enumerate(events):
-        if event.time < expired_before:
-            raise InvalidEvent(
-                f"Got the time {instant.format(event.time)}; events of type {type} before"
-                f" {instant.format(int(expired_before))} have expired.",
-                field="time",
-            ).at(index)

@@ -118,30 +118,9 @@ class Layout:
         """Return the collection of a type's cached metrics."""
         return self._collection(type + METRICS_SUFFIX, _CACHE)
 
-    @property
-    def notes(self) -> AsyncCollection[Document]:
-        """The collection of processes and their notes."""
-        return self._collection("cube_notes", DURABLE)
-
-    @property
-    def intents(self) -> AsyncCollection[Document]:
-        """The collection of replacements in flight."""
-        return self._collection("cube_intents", DURABLE)
-
-    @property
-    def format(self) -> AsyncCollection[Document]:
-        """The collection of the format's version."""
-        return self._collection("cube_format", DURABLE)
-
-    @property
-    def names(self) -> AsyncCollection[Document]:
-        """The collection of groups of names."""
-        return self._collection("cube_names", DURABLE)
-
-    @property
-    def probe(self) -> AsyncCollection[Document]:
-        """The collection that is written to prove that it can be."""
-        return self._collection("cube_probe", DURABLE)
+    def own(self, name: str) -> AsyncCollection[Document]:
+        """Return a collection that Cube has beside those of types, ``cube_<name>``."""
+        return self._collection(f"cube_{name}", DURABLE)
 
     def _collection(self, name: str, concern: WriteConcern, session: Any = None) -> AsyncCollection[Document]:
         return self.database.get_collection(

@@ -64,7 +64,7 @@ class Notes:
         async with self._lock:
             await self._write(set())
         async with answered():
-            found = await self._layout.notes.find({"seen": {"$exists": True}}).to_list(None)
+            found = await self._layout.own("notes").find({"seen": {"$exists": True}}).to_list(None)
         seen = {document["_id"]: document["seen"] for document in found}
         now = seen.get(self.process)
         if now is None:  # taken for dead this very moment
@@ -75,7 +75,7 @@ class Notes:
     async def all(self) -> list[Document]:
         """Return the notes of all processes."""
         async with answered():
-            return await self._layout.notes.find({"process": {"$exists": True}}).to_list(None)
+            return await self._layout.own("notes").find({"process": {"$exists": True}}).to_list(None)
 
     async def remove(self, notes: list[Document], processes: Iterable[str]) -> None:
         """Take away settled notes, and then the dead processes that left them."""
@@ -131,7 +131,7 @@ class Notes:
 
     async def _bulk(self, changes: list[UpdateOne | DeleteOne | DeleteMany]) -> None:
         if changes:
-            await upsert(self._layout.notes, changes)
+            await upsert(self._layout.own("notes"), changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class MongoSession:
         milliseconds = _milliseconds(self._options)
         return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
 
-    def scan(
+    async def scan(
         self,
         type: str,
         span: Span,
@@ -64,19 +64,38 @@ class MongoSession:
         ids: bool = False,
         newest_first: bool = False,
         texts: Mapping[str, str] = NO_TEXTS,
+        batch_events: int = BLOCK_EVENTS,
     ) -> AsyncIterator[Block]:
-        """Read the events of a span as blocks, ordered by time."""
-        return scan(
-            self._layout,
-            type,
-            span,
-            fields,
-            ids=ids,
-            newest_first=newest_first,
-            texts=texts,
+        """Read events as raw batches and decode each as blocks, in threads, in time slices.
+
+        Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
+        no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
+        are part of the query; without one the server would look for long with nothing to give. Neither
+        is done for a name that may be stored escaped: all data are read for it.
+        """
+        events = self._layout.events(type, self._session)
+        selective = await _indexed(events, texts, self._session) if texts else {}
+        cursor = events.find_raw_batches(
+            {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
+            _projection(fields, ids),
+            sort=[("t", -1 if newest_first else 1)],
+            batch_size=batch_events,
+            allow_disk_use=True,
             session=self._session,
-            options=self._options,
+            max_time_ms=_milliseconds(self._options),
         )
+        decoder = DocumentDecoder(ids=ids)
+        try:
+            while (batch := await _next(cursor)) is not None:
+                for part in parts(batch, BLOCK_BYTES):
+                    async with self._options.time_slice():
+                        block = await run_in_thread(decoder.block, part)
+                    if len(block):
+                        yield block
+        finally:
+            with suppress(Unavailable):  # the server forgets an untold cursor after ten minutes
+                async with answered(CLOSE_SECONDS):
+                    await cursor.close()
 
 
 @asynccontextmanager
@@ -94,51 +113,6 @@ async def begin(layout: Layout, options: ReadOptions = UNBOUNDED) -> AsyncIterat
         yield MongoSession(layout, session, options)
     finally:
         await session.end_session()
-
-
-async def scan(
-    layout: Layout,
-    type: str,
-    span: Span,
-    fields: Sequence[str] | None,
-    *,
-    ids: bool = False,
-    newest_first: bool = False,
-    texts: Mapping[str, str] = NO_TEXTS,
-    session: Any = None,
-    options: ReadOptions = UNBOUNDED,
-    batch_events: int = BLOCK_EVENTS,
-) -> AsyncIterator[Block]:
-    """Read events as raw batches and decode each as blocks, in threads, in time slices.
-
-    Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
-    no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
-    are part of the query; without one the server would look for long with nothing to give. Neither
-    is done for a name that may be stored escaped: all data are read for it.
-    """
-    events = layout.events(type, session)
-    selective = await _indexed(events, texts, session) if texts else {}
-    cursor = events.find_raw_batches(
-        {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
-        _projection(fields, ids),
-        sort=[("t", -1 if newest_first else 1)],
-        batch_size=batch_events,
-        allow_disk_use=True,
-        session=session,
-        max_time_ms=_milliseconds(options),
-    )
-    decoder = DocumentDecoder(ids=ids)
-    try:
-        while (batch := await _next(cursor)) is not None:
-            for part in parts(batch, BLOCK_BYTES):
-                async with options.time_slice():
-                    block = await run_in_thread(decoder.block, part)
-                if len(block):
-                    yield block
-    finally:
-        with suppress(Unavailable):  # the server forgets a cursor that it is not told of after ten minutes
-            async with answered(CLOSE_SECONDS):
-                await cursor.close()
 
 
 async def _indexed(events: Any, texts: Mapping[str, str], session: Any) -> Document:

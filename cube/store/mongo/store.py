@@ -56,7 +56,7 @@ class MongoStore:
         await self.handshake()
         with _permitted("read"):
             async with answered(PING_SECONDS):
-                await self._layout.probe.find_one({"_id": _PROBE})
+                await self._layout.own("probe").find_one({"_id": _PROBE})
 
     async def probe(self) -> None:
         """Write to a collection of its own, durably; raise `Unavailable` where that fails."""
@@ -65,10 +65,10 @@ class MongoStore:
         with _permitted("written to"):
             try:
                 async with answered():
-                    await self._layout.probe.update_one({"_id": _PROBE}, now, upsert=True)
+                    await self._layout.own("probe").update_one({"_id": _PROBE}, now, upsert=True)
             except DuplicateKeyError:  # two processes began it at once: it is there now
                 async with answered():
-                    await self._layout.probe.update_one({"_id": _PROBE}, now)
+                    await self._layout.own("probe").update_one({"_id": _PROBE}, now)
 
     async def handshake(self) -> None:
         """Ask the server what it is, once; raise `Unavailable` if it does not answer."""
@@ -87,7 +87,7 @@ class MongoStore:
     async def _check_format(self) -> None:
         """Refuse what a later Cube has stored."""
         async with answered(PING_SECONDS):
-            found = await self._layout.format.find({"_id": "format"}).to_list(None)
+            found = await self._layout.own("format").find({"_id": "format"}).to_list(None)
         version = found[0]["version"] if found else FORMAT
         if version > FORMAT:
             raise InvalidSettings(
@@ -132,7 +132,7 @@ class MongoNames:
 
     async def _read(self, group: str) -> frozenset[str]:
         async with answered():
-            found = await self._layout.names.find_one({"_id": group})
+            found = await self._layout.own("names").find_one({"_id": group})
         return frozenset() if found is None else frozenset(found["names"])
 
     async def _add(self, group: str, names: Sequence[str], limit: int) -> None:
@@ -141,13 +141,13 @@ class MongoNames:
         additions = [UpdateOne(room, {"$addToSet": {"names": name}}) for name in names]
         try:
             async with written():
-                await self._layout.names.bulk_write([begin, *additions], ordered=True)
+                await self._layout.own("names").bulk_write([begin, *additions], ordered=True)
         except BulkWriteError as error:
             if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
                 raise
             # Two processes began the group at once: it is there now.
             async with written():
-                await self._layout.names.bulk_write(additions, ordered=True)
+                await self._layout.own("names").bulk_write(additions, ordered=True)
 
 
 async def open_store(

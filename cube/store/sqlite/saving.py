@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from cube.errors import InvalidEvent
 from cube.model import instant
 from cube.model.event import ABSENT, Event, EventId
+from cube.model.horizon import refuse_expired
 from cube.model.tier import CACHED_TIERS
 from cube.store.sqlite import catalog
 from cube.store.sqlite.catalog import TypeEntry
@@ -61,24 +61,13 @@ class SaveBatch:
         Raises `InvalidEvent`, before anything is written, for an expired event.
         """
         found = catalog.find(connection, self.type)
-        self._refuse_expired(found)
+        refuse_expired(self.type, self.times, None if found is None else found.expired_before)
         entry = catalog.register(connection, self.type, found)
         inserted = _insert(connection, entry, self.values, "NOTHING")
         times: Iterable[int] = self.times
         if inserted < len(self.latest):
             times = {*times, *self._replace(connection, entry)}
         raise_buckets(connection, entry, buckets(times))
-
-    def _refuse_expired(self, entry: TypeEntry | None) -> None:
-        if entry is None or entry.expired_before is None:
-            return
-        for index, time in enumerate(self.times):
-            if time < entry.expired_before:
-                raise InvalidEvent(
-                    f"Got the time {instant.format(time)}; events of type {self.type} before"
-                    f" {instant.format(entry.expired_before)} have expired.",
-                    field="time",
-                ).at(index)
 
     def _replace(self, connection: sqlite3.Connection, entry: TypeEntry) -> set[int]:
         """Write every event over the one stored under its id; return the times that were stored."""
