@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeAlias, get_origin
 
 from cube.model.event import EventId, id_key
@@ -37,7 +37,7 @@ from cube.model.event import EventId, id_key
 Partial: TypeAlias = Any
 """One of the forms in the table above."""
 
-Deviations: TypeAlias = "tuple[int, float, float, float]"
+Deviations: TypeAlias = tuple[int, float, float, float]
 """The partial of variance: count, mean, rest of the mean, M2."""
 
 IdKey: TypeAlias = "tuple[int, EventId]"
@@ -140,6 +140,10 @@ def _wide_sum(parts: list[float]) -> tuple[float, float]:
     return high / _SCALE, math.fsum([*scaled, -high]) / _SCALE
 
 
+def _partial_sum(samples: Sequence[Sample]) -> tuple[float, float]:
+    return exact_sum(map(_value, samples))
+
+
 def _finish_sum(partial: tuple[float, float], _: float | None) -> float | None:
     return _finite(partial[0] + partial[1])
 
@@ -149,7 +153,7 @@ def _merge_sum(partials: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _partial_mean(samples: Sequence[Sample]) -> tuple[float, float, int]:
-    return (*exact_sum(sample.value for sample in samples), len(samples))
+    return (*_partial_sum(samples), len(samples))
 
 
 def _merge_mean(partials: Sequence[tuple[float, float, int]]) -> tuple[float, float, int]:
@@ -193,6 +197,10 @@ def _finish_stddev(partial: Deviations, _: float | None) -> float | None:
     return None if variance is None else math.sqrt(variance)
 
 
+def _tally(samples: Sequence[Sample]) -> dict[float, int]:
+    return dict(Counter(map(_value, samples)))
+
+
 def _merge_tallies(partials: Sequence[dict[float, int]]) -> dict[float, int]:
     total: Counter[float] = Counter()
     for partial in partials:
@@ -212,98 +220,54 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_BY_TIME_AND_ID = itemgetter(0, 1)
+def _exact(partial: float, _: float | None) -> float | None:
+    return float(partial)
 
-REDUCES: dict[str, Reduce] = {
-    reduce.name: reduce
-    for reduce in (
-        Reduce(
-            name="sum",
-            form=tuple[float, float],
-            partial=lambda samples: exact_sum(sample.value for sample in samples),
-            merge=_merge_sum,
-            finish=_finish_sum,
-            empty=0.0,
-        ),
-        Reduce(
-            name="count",
-            form=int,
-            partial=len,
-            merge=sum,
-            finish=lambda partial, _: float(partial),
-            empty=0.0,
-            numeric=False,
-            exact_value=True,
-        ),
-        Reduce(
-            name="min",
-            form=float,
-            partial=lambda samples: min(sample.value for sample in samples),
-            merge=min,
-            finish=lambda partial, _: float(partial),
-            exact_value=True,
-        ),
-        Reduce(
-            name="max",
-            form=float,
-            partial=lambda samples: max(sample.value for sample in samples),
-            merge=max,
-            finish=lambda partial, _: float(partial),
-            exact_value=True,
-        ),
-        Reduce(
-            name="mean",
-            form=tuple[float, float, int],
-            partial=_partial_mean,
-            merge=_merge_mean,
-            finish=_finish_mean,
-        ),
-        *(
-            Reduce(
-                name=name,
-                form=tuple[int, float, float, float],
-                partial=_partial_variance,
-                merge=_merge_variance,
-                finish=finish,
-            )
-            for name, finish in (("variance", _finish_variance), ("stddev", _finish_stddev))
-        ),
-        *(
-            Reduce(
-                name=name,
-                form=dict[float, int],
-                partial=lambda samples: dict(Counter(sample.value for sample in samples)),
-                merge=_merge_tallies,
-                finish=_finish_quantile,
-                takes_probability=name == "quantile",
-            )
-            for name in ("median", "quantile")
-        ),
-        Reduce(
-            name="distinct",
-            form=set[bytes],
-            partial=lambda samples: {sample.value for sample in samples},
-            merge=lambda partials: set().union(*partials),
-            finish=lambda partial, _: float(len(partial)),
-            empty=0.0,
-            numeric=False,
-        ),
-        Reduce(
-            name="first",
-            form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
-            partial=lambda samples: min(map(_edge, samples), key=_BY_TIME_AND_ID),
-            merge=lambda partials: min(partials, key=_BY_TIME_AND_ID),
-            finish=lambda partial, _: float(partial[2]),
-            ordered=True,
-        ),
-        Reduce(
-            name="last",
-            form=tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
-            partial=lambda samples: max(map(_edge, samples), key=_BY_TIME_AND_ID),
-            merge=lambda partials: max(partials, key=_BY_TIME_AND_ID),
-            finish=lambda partial, _: float(partial[2]),
-            ordered=True,
-        ),
-    )
-}
+
+def _finish_edge(partial: tuple[int, IdKey, float], _: float | None) -> float | None:
+    return float(partial[2])
+
+
+_value = attrgetter("value")
+_by_time_and_id = itemgetter(0, 1)
+_EDGE = tuple[int, tuple[int, Any], float]  # msgspec has no union of str and bytes
+
+_ALL = (
+    Reduce("sum", tuple[float, float], _partial_sum, _merge_sum, _finish_sum, empty=0.0),
+    Reduce("count", int, len, sum, _exact, empty=0.0, numeric=False, exact_value=True),
+    Reduce("min", float, lambda samples: min(map(_value, samples)), min, _exact, exact_value=True),
+    Reduce("max", float, lambda samples: max(map(_value, samples)), max, _exact, exact_value=True),
+    Reduce("mean", tuple[float, float, int], _partial_mean, _merge_mean, _finish_mean),
+    Reduce("variance", Deviations, _partial_variance, _merge_variance, _finish_variance),
+    Reduce("stddev", Deviations, _partial_variance, _merge_variance, _finish_stddev),
+    Reduce("median", dict[float, int], _tally, _merge_tallies, _finish_quantile),
+    Reduce("quantile", dict[float, int], _tally, _merge_tallies, _finish_quantile, takes_probability=True),
+    Reduce(
+        "distinct",
+        set[bytes],
+        partial=lambda samples: set(map(_value, samples)),
+        merge=lambda partials: set().union(*partials),
+        finish=lambda partial, _: float(len(partial)),
+        empty=0.0,
+        numeric=False,
+    ),
+    Reduce(
+        "first",
+        _EDGE,
+        partial=lambda samples: min(map(_edge, samples), key=_by_time_and_id),
+        merge=lambda partials: min(partials, key=_by_time_and_id),
+        finish=_finish_edge,
+        ordered=True,
+    ),
+    Reduce(
+        "last",
+        _EDGE,
+        partial=lambda samples: max(map(_edge, samples), key=_by_time_and_id),
+        merge=lambda partials: max(partials, key=_by_time_and_id),
+        finish=_finish_edge,
+        ordered=True,
+    ),
+)
+
+REDUCES: dict[str, Reduce] = {reduce.name: reduce for reduce in _ALL}
 """Every reduce by its name in the expression language."""

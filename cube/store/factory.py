@@ -47,9 +47,7 @@ async def opened(
             store = await opener.store(environment.database)
             stack.push_async_callback(store.close)
             stores[environment.name] = store
-        keys = opener.keys(keys_database)
-        stack.push_async_callback(keys.close)
-        yield Databases(stores, keys)
+        yield Databases(stores, opener.keys(keys_database))
 
 
 @asynccontextmanager

@@ -253,6 +253,3 @@ class KeyStore(Protocol):
 
     async def revoke(self, environment: str, id: str) -> bool:
         """Remove a key durably; tell whether it was there."""
-
-    async def close(self) -> None:
-        """Release everything."""

@@ -52,9 +52,6 @@ class MongoKeys:
             result = await self._keys.delete_one({"_id": f"{environment}:{id}"})
         return result.deleted_count == 1
 
-    async def close(self) -> None:
-        """Do nothing: the client is the caller's."""
-
 
 def _document(key: Key) -> Document:
     return {

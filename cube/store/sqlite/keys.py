@@ -62,9 +62,6 @@ class SqliteKeys:
         )
         return bool(removed)
 
-    async def close(self) -> None:
-        """Do nothing: the file is opened for each call."""
-
     def _all(self) -> list[Key]:
         if not self._path.exists():
             if self._seen:
