@@ -28,7 +28,7 @@ from tests.tools import LONG
 EVENTS, KILLS = (100_000, 20) if LONG else (8_000, 10)
 BATCH = 100
 SENDERS = (plain_http, plain_http, http_emitter, socket_emitter)
-BETWEEN = 500
+BETWEEN = EVENTS // (2 * KILLS)
 """So many events are acknowledged between two kills, so that each meets a load."""
 
 
