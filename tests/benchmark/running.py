@@ -18,8 +18,6 @@ from tests.benchmark.reading import AnswersDiffer, Figures, Turn
 from tests.benchmark.stores import Subject
 from tests.benchmark.workloads import Case
 
-WARM_UPS = 1
-
 FAULTS = (AnswersDiffer, Refused, RuntimeError, OSError, EOFError, subprocess.SubprocessError)
 """What ends a workload, and not the run: a wrong answer, or a daemon or a tool that fails."""
 
@@ -78,7 +76,7 @@ class Rivals:
         return {name: version(peer) for name, peer in self._peers.items()}
 
     def measure(self, case: Case) -> Measured:
-        """Measure a case on every rival: one turn each to warm up, then its repetitions, each in turn."""
+        """Measure a case on every rival: its turns to warm up, then its repetitions, each in turn."""
         missing: dict[str, str] = {}
         samples: dict[str, list[Figures]] = {}
         with ExitStack() as stack:
@@ -86,11 +84,11 @@ class Rivals:
             for name, prepared in self._prepared(case):
                 with _told(name, missing):
                     turns[name] = stack.enter_context(prepared)
-            for number in range(WARM_UPS + case.repetitions):
+            for number in range(case.warm_ups + case.repetitions):
                 for name in _order(list(turns), number):
                     with _told(name, missing):
                         figures = turns[name]()
-                        if number >= WARM_UPS:
+                        if number >= case.warm_ups:
                             samples.setdefault(name, []).append(figures)
                 turns = {name: turn for name, turn in turns.items() if name not in missing}
         return Measured(case, {name: samples[name] for name in turns}, missing)
@@ -128,7 +126,7 @@ class Rivals:
             folder.mkdir()
             try:
                 self._peers[name] = self._stack.enter_context(PEERS[name](name, folder))
-            except (Unsupported, *FAULTS) as error:
+            except FAULTS as error:
                 self._unavailable[name] = f"{name} does not run here: {error}"
                 raise Unsupported(self._unavailable[name]) from error
         if self._loaded.get(name) != events:
@@ -148,7 +146,7 @@ def _told(name: str, missing: dict[str, str]) -> Iterator[None]:
     """Note a fault of anybody but this tree: an older build, or a peer, may be wrong, absent or give up."""
     try:
         yield
-    except (Unsupported, *FAULTS) as error:
+    except FAULTS as error:
         if name == "tree":
             raise
         missing[name] = str(error)

@@ -95,7 +95,7 @@ def test_the_table_of_the_documents_can_be_read() -> None:
 def _small(case: Case) -> Case:
     small = {"seconds": 1, "events": EVENTS, "batch": 10, "connections": 2}
     parameters = {key: small.get(key, value) for key, value in (case.parameters or {}).items()}
-    return replace(case, parameters=parameters, repetitions=1, against=())
+    return replace(case, parameters=parameters, warm_ups=0, repetitions=1, against=())
 
 
 def _measured(name: str, ours: float) -> Measured:

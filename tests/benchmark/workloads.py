@@ -12,7 +12,7 @@ from tests.benchmark.questions import Question
 
 TABLE = Path(__file__).with_name("workloads.toml")
 QUICK_EVENTS = 10_000
-_OF_CASES = ("kind", "title", "wanted", "against", "stores", "on_request", "quick", "repetitions")
+_OF_CASES = ("kind", "title", "wanted", "against", "stores", "on_request", "quick", "warm_ups", "repetitions")
 _COMMON = {*_OF_CASES, "question", "questions", "sizes"}
 QUICK_AGAINST = ("duckdb", "healthz")
 
@@ -26,6 +26,7 @@ class Case:
     title: str
     store: str
     repetitions: int
+    warm_ups: int = 1
     against: tuple[str, ...] = ()
     wanted: str = ""
     on_request: bool = False
@@ -116,6 +117,7 @@ def _cases(name: str, store: str, facts: dict[str, Any], questions: dict[str, Qu
         title=facts["title"] + (f", {_STORES[store]}" if store != "sqlite" and store not in name else ""),
         store=store,
         repetitions=facts["repetitions"],
+        warm_ups=facts.get("warm_ups", 1),
         against=tuple(facts.get("against", ())),
         wanted=facts.get("wanted", ""),
         on_request=facts.get("on_request", False),

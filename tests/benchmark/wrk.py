@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmark.peers import environment
 from tests.benchmark.processes import Address
-from tests.tools import tool
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 
@@ -60,7 +60,15 @@ def write_bodies(folder: Path, bodies: list[bytes]) -> Path:
 
 
 def _run(url: str, seconds: int, connections: int, arguments: list[str]) -> Load:
-    command = [tool("wrk"), "--threads", "1", "--connections", str(connections), "--timeout", "30s"]
+    command = [
+        str(environment.program("wrk", "wrk")),
+        "--threads",
+        "1",
+        "--connections",
+        str(connections),
+        "--timeout",
+        "30s",
+    ]
     command += ["--duration", f"{seconds}s", "--script", str(_SCRIPT), url, *arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(output.strip().splitlines()[-1])

@@ -8,8 +8,8 @@ from typing import Protocol
 from tests.benchmark.questions import Answer, Question
 
 
-class Unsupported(Exception):
-    """The peer cannot be had here, or does not know this kind of question."""
+class Unsupported(RuntimeError):
+    """A peer or a program cannot be had here, or does not know this kind of question."""
 
 
 class Peer(Protocol):
