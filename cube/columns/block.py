@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -66,18 +67,14 @@ class Block:
         if fields is not None and not fields:
             return cls(instants, [ABSENT] * len(texts), ids)
         size = sum(len(text) for text in texts if text is not None)
-        if fields is None:
-            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
-        names = tuple(dict.fromkeys(fields))
-        if any(map(_UNDECLARED.search, names)):
-            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
-        try:
-            rows = _decoded(texts, _record_decoder(names))
-        except msgspec.ValidationError:  # some data are not objects
-            return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
-        block = cls(instants, (), ids, size=size)
-        block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)
-        return block
+        if fields is not None and not any(map(_UNDECLARED.search, fields)):
+            names = tuple(dict.fromkeys(fields))
+            with suppress(msgspec.ValidationError):  # some data are not objects
+                rows = _decoded(texts, _record_decoder(names))
+                block = cls(instants, (), ids, size=size)
+                block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)
+                return block
+        return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
 
     def rows(self, start: int, stop: int) -> Block:
         """Return the rows from `start` up to `stop` as a block; all of them are this block itself."""

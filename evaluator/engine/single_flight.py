@@ -42,8 +42,8 @@ Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[FlightPart, None]]"
 class Flight:
     """A computation under way: who waits takes each bucket as soon as its part is done.
 
-    ``left``: the gaps that are not computed yet. ``waiting``: how many wait. ``cost``: whose turns it
-    takes.
+    ``left``: the gaps that are not computed yet. ``waiting``: how many wait. ``cost``: of the query that
+    began it.
     """
 
     task: asyncio.Task[None]
@@ -68,7 +68,7 @@ class Flight:
     def offer(self, buckets: Collection[int], cost: QueryCost) -> Collection[int]:
         """Return those of some buckets that are done, and the others if they are worth the wait.
 
-        From then on it takes its turns as whoever of those who wait has had less.
+        From then on it has the priority of whoever of those who wait has had less.
         """
         pending = self.left.intersection(buckets)
         if pending:
@@ -98,12 +98,6 @@ class Flight:
         """Have those who wait look again."""
         self._progress.notify()
 
-    def failure(self) -> BaseException | None:
-        """Return what has ended it early."""
-        if not self.task.done():
-            return None
-        return asyncio.CancelledError() if self.task.cancelled() else self.task.exception()
-
 
 class SingleFlight:
     """The computations of one process that are in flight."""
@@ -125,7 +119,8 @@ class SingleFlight:
         rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
         lost = await self._wait(joined, self._start(key, rest, compute, cost), found)
         for flight in joined:
-            failure = flight.failure()
+            task = flight.task
+            failure = task.exception() if task.done() and not task.cancelled() else None
             # What was too much of buckets that are all asked for here as well, is too much here as well.
             if isinstance(failure, LimitExceeded) and flight.gaps.items() <= gaps.items():
                 raise failure
