@@ -42,7 +42,7 @@ def database_options(command: Command) -> Command:
     command = click.option(
         "--database",
         envvar="CUBE_DATABASE",
-        default="cube_development",
+        default=DaemonSettings().database,
         show_default=True,
         help="The name of the database in the store.",
     )(command)

@@ -21,7 +21,7 @@ from cube import files
 from cube.cli.options import STORE
 from cube.errors import InvalidSettings
 from cube.process.supervisor import Program, Supervisor, run_until
-from cube.settings import CollectorSettings, load
+from cube.settings import CollectorSettings, EvaluatorSettings, load
 from cube.store.url import StoreUrl, refuse_foreign
 
 SPOOL = "data/spool"
@@ -59,14 +59,8 @@ class Plan:
         common = {name: flags[name] for name in ("--config", "--database", "--host", "--insecure")}
         if flags["--store"] is not None or chosen.store == STORE:
             common["--store"] = chosen.store
-        return cls(
-            chosen.store,
-            chosen.spool.directory,
-            _words(common),
-            collector_port,
-            chosen.udp_port,
-            evaluator_port,
-        )
+        given, udp_port = _words(common), chosen.udp_port
+        return cls(chosen.store, chosen.spool.directory, given, collector_port, udp_port, evaluator_port)
 
     @property
     def programs(self) -> tuple[Program, Program]:
@@ -75,14 +69,10 @@ class Plan:
         flags = (*self.given, "--reuse-port", "false")
         collector = (*flags, "--port", str(self.collector_port), "--udp-port", str(self.udp_port))
         collector += ("--spool-directory", self.spool)
+        evaluator = (*flags, "--port", str(self.evaluator_port))
         return (
             Program("collector", "collector.main", collector, {"http": "--port", "udp": "--udp-port"}),
-            Program(
-                "evaluator",
-                "evaluator.main",
-                (*flags, "--port", str(self.evaluator_port)),
-                {"http": "--port"},
-            ),
+            Program("evaluator", "evaluator.main", evaluator, {"http": "--port"}),
         )
 
 
@@ -96,47 +86,42 @@ class Plan:
 )
 @click.option(
     "--spool",
+    "spool_directory",
     help="Where events wait while a MongoDB is away; empty: nowhere, and they are refused."
     f"  [default: {SPOOL}]",
 )
 @click.option("--database", help="The name of the database in the store.")
 @click.option("--host", help="The address to listen on.")
 @click.option("--insecure", is_flag=True, help="Listen where others reach it though there are no keys.")
-@click.option("--collector-port", type=_PORT, default=1080, show_default=True, help="0 is any free one.")
-@click.option("--udp-port", help="[default: 1180]")
-@click.option("--evaluator-port", type=_PORT, default=1081, show_default=True)
+@click.option(
+    "--collector-port",
+    type=_PORT,
+    default=CollectorSettings().port,
+    show_default=True,
+    help="0 is any free one.",
+)
+@click.option("--udp-port", help=f"[default: {CollectorSettings().udp_port}]")
+@click.option("--evaluator-port", type=_PORT, default=EvaluatorSettings().port, show_default=True)
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file to write the addresses to, as JSON, once both are ready.",
 )
 def serve(
-    config: str | None,
-    store: str | None,
-    spool: str | None,
-    database: str | None,
-    host: str | None,
-    udp_port: str | None,
     collector_port: int,
     evaluator_port: int,
     ready_file: Path | None,
     *,
     insecure: bool,
+    **given: str | None,
 ) -> None:
     """Run a collector and an evaluator until Ctrl-C.
 
     Each is a process of its own, started again if it dies. Every other setting of theirs comes from the
     file, or from the environment: CUBE_ and its key (see config/). The port of each is the flag's.
     """
-    flags = {
-        "--config": config,
-        "--store": store,
-        "--spool-directory": spool,
-        "--database": database,
-        "--host": host,
-        "--udp-port": udp_port,
-        "--insecure": "true" if insecure else None,
-    }
+    flags = {f"--{name.replace('_', '-')}": text for name, text in given.items()}
+    flags["--insecure"] = "true" if insecure else None
     plan = Plan.read(flags, collector_port, evaluator_port)
     StoreUrl.parse(plan.store)
     if ready_file is not None:

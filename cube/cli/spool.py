@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ import click
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
+from cube.settings import DaemonSettings
 from cube.spool import Replayer, Spool, inspect_all, quarantined, store_mark
 
 Command: TypeAlias = Callable[..., None]
@@ -55,7 +56,7 @@ def list_(directory: Path) -> None:
 @click.option(
     "--store",
     envvar="CUBE_STORE",
-    default="mongodb://127.0.0.1:27017",
+    default=DaemonSettings().store,
     show_default=True,
     help="Where the events go: the collectors' store.",
 )
@@ -69,34 +70,24 @@ def drain(directory: Path, store: str, any_store: bool) -> None:
     mark = store_mark(store)
     free = [file for file in inspect_all(directory) if not file.owned]
     mine = [file for file in free if any_store or file.name.store == mark]
-    tally = Tally()
+    tally = Counter[str]()
     for database, of_store in sorted({(file.name.database, file.name.store) for file in mine}):
         asyncio.run(_drain(directory, database, of_store, store, tally))
-    click.echo(f"{tally.stored} events stored, {tally.refused} quarantined.")
+    click.echo(f"{tally['stored']} events stored, {tally['quarantined']} quarantined.")
     if len(mine) < len(free):
         click.echo(
             f"{len(free) - len(mine)} files are of other stores; --any-store drains them too.", err=True
         )
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the events."""
-
-    stored: int = 0
-    refused: int = 0
-
-    def store(self, events: int) -> None:
-        """Count what was stored."""
-        self.stored += events
-
-    def refuse(self, events: int) -> None:
-        """Count what was quarantined."""
-        self.refused += events
-
-
-async def _drain(directory: Path, database: str, mark: str, store: str, tally: Tally) -> None:
+async def _drain(directory: Path, database: str, mark: str, store: str, tally: Counter[str]) -> None:
     from cube.store.factory import opened
+
+    def stored(events: int) -> None:
+        tally["stored"] += events
+
+    def quarantined(events: int) -> None:
+        tally["quarantined"] += events
 
     environment = Environment(DEFAULT, database)
     async with opened(store, (environment,), database) as databases:
@@ -107,10 +98,10 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: T
             mark,
             limit_bytes=_UNBOUNDED,
             clock=lambda: time.time_ns() // 1_000_000,
-            on_damage=tally.refuse,
+            on_damage=quarantined,
         )
         try:
-            replayer = Replayer(events.save, opened_spool, on_stored=tally.store, on_refused=tally.refuse)
+            replayer = Replayer(events.save, opened_spool, on_stored=stored, on_refused=quarantined)
             while await replayer.batch():
                 pass
         finally:

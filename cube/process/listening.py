@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 def address(host: str, port: int) -> str:
     """Write an address as others can use it; "every interface" becomes the loopback one."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
+    reachable = _reachable(host)
     return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
 
 
@@ -128,16 +128,13 @@ def turn_away(datagrams: socket.socket) -> None:
 
     A socket with a peer takes from that one alone, so it gets one that never sends: itself.
     """
-    datagrams.connect(datagrams.getsockname()[:2] if _is_concrete(datagrams) else _loopback(datagrams))
+    host, port = datagrams.getsockname()[:2]
+    datagrams.connect((_reachable(host), port))
 
 
-def _is_concrete(datagrams: socket.socket) -> bool:
-    return datagrams.getsockname()[0] not in ("0.0.0.0", "::")  # noqa: S104 - read, not bound
-
-
-def _loopback(datagrams: socket.socket) -> tuple[str, int]:
-    host = "127.0.0.1" if datagrams.family == socket.AF_INET else "::1"
-    return host, datagrams.getsockname()[1]
+def _reachable(host: str) -> str:
+    """Return a host by which a socket on it is reached; of "every interface" the loopback one."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
 
 
 def _hexadecimal(listening: socket.socket) -> str:

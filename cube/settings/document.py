@@ -28,14 +28,11 @@ def commented_toml(cls: type[DaemonSettings]) -> str:
 def markdown_table(cls: type[DaemonSettings | EnvironmentSettings | KeySettings]) -> str:
     """Return a Markdown table with every setting of a class."""
     rows = [
-        f"| `{setting.key}` | {_shown(setting.default)} | {setting.rule.help} |\n"
+        f"| `{setting.key}` | {'' if setting.default in ('', ()) else f'`{_toml(setting.default)}`'} |"
+        f" {setting.rule.help} |\n"
         for setting in settings_of(cls)
     ]
     return "| key | default | |\n|---|---|---|\n" + "".join(rows)
-
-
-def _shown(default: Scalar) -> str:
-    return "" if default in ("", ()) else f"`{_toml(default)}`"
 
 
 def _entries(cls: type[DaemonSettings]) -> Iterator[str]:

@@ -97,7 +97,8 @@ def environments_of(settings: DaemonSettings) -> tuple[Environment, ...]:
     environments = tuple(
         replace(
             environment,
-            database=environment.database or _database(environment.name, settings),
+            database=environment.database
+            or (settings.database if environment.name == DEFAULT else f"cube_{environment.name}"),
             origins=environment.origins or common,
             ages=_ages(environment, settings),
         )
@@ -122,15 +123,9 @@ def parse_hash(text: str) -> bytes | None:
 
 
 def _environment(name: str, own: EnvironmentSettings) -> Environment:
-    ages = {
-        name: _own(getattr(own, name))
-        for name in ("past_days", "future_minutes", "event_days", "metric_days")
-    }
-    return Environment(name, own.database, tuple(_patterns(own.origins)), own.open, Ages(**ages))
-
-
-def _own(value: float) -> float | None:
-    return None if value < 0 else value
+    ages = (own.past_days, own.future_minutes, own.event_days, own.metric_days)
+    known = Ages(*(None if age < 0 else age for age in ages))
+    return Environment(name, own.database, tuple(_patterns(own.origins)), own.open, known)
 
 
 def _ages(environment: Environment, settings: DaemonSettings) -> Ages:
@@ -157,10 +152,6 @@ def _refuse_shared_databases(environments: tuple[Environment, ...]) -> None:
                 f"Got the database {environment.database} for the environments {owner} and"
                 f" {environment.name}; accepted is one of its own for each."
             )
-
-
-def _database(name: str, settings: DaemonSettings) -> str:
-    return settings.database if name == DEFAULT else f"cube_{name}"
 
 
 def _key(environment: str, own: KeySettings) -> Key:

@@ -47,7 +47,9 @@ def load(
     values.update(from_environment(settings, environ))
     values.update((key, settings[key].read(text, flag(key))) for key, text in flags.items())
     loaded = _build(cls, values)
-    _refuse_contradiction(loaded)
+    if isinstance(loaded, CollectorSettings):
+        kept = loaded.retention
+        refuse_short_metrics(kept.event_days, kept.metric_days, "the settings' retention")
     return loaded
 
 
@@ -147,10 +149,3 @@ def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
         elif prefix + field.name in values:
             arguments[field.name] = values[prefix + field.name]
     return cls(**arguments)
-
-
-def _refuse_contradiction(settings: DaemonSettings) -> None:
-    """Refuse metrics that are kept shorter than the events that they would be computed of again."""
-    if isinstance(settings, CollectorSettings):
-        kept = settings.retention
-        refuse_short_metrics(kept.event_days, kept.metric_days, "the settings' retention")

@@ -94,7 +94,12 @@ def checked(line: str, headers: HTTPHeaders) -> str:
     in ``headers``, as RFC 9112, section 3.2.2, has it. Raises `InvalidRequest`, `TooLarge` and
     `UnsupportedTransfer`.
     """
-    start = _parsed(line if line.isascii() else _OUTSIDE_ASCII.sub(_encoded, line))
+    if not line.isascii():
+        line = _OUTSIDE_ASCII.sub(lambda found: f"%{ord(found[0]):02X}", line)
+    try:
+        start = parse_request_start_line(line)
+    except HTTPInputError as error:
+        raise malformed(error) from None
     _check_host(start, headers)
     _check_framing(start, headers)
     if not start.path.startswith("/"):
@@ -121,17 +126,6 @@ async def read_chunks(connection: HTTP1Connection, delegate: HTTPMessageDelegate
         await _Chunks(connection, delegate).read()
     except InvalidRequest as error:
         cast("ChunkTaker", delegate).broken(error)
-
-
-def _parsed(line: str) -> RequestStartLine:
-    try:
-        return parse_request_start_line(line)
-    except HTTPInputError as error:
-        raise malformed(error) from None
-
-
-def _encoded(found: re.Match[str]) -> str:
-    return f"%{ord(found[0]):02X}"
 
 
 def _check_host(start: RequestStartLine, headers: HTTPHeaders) -> None:

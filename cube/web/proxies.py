@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 
@@ -99,14 +99,10 @@ def _forwarded(headers: HTTPHeaders) -> list[Hop]:
             if name:
                 pairs[name.lower()] = _unquoted(value)
             if separator == "," and pairs:
-                hops.append(_hop(pairs))
+                hops.append(Hop(pairs.get("for"), _scheme(pairs.get("proto", ""))))
                 pairs = {}
             place = found.end()
     return hops
-
-
-def _hop(pairs: Mapping[str, str]) -> Hop:
-    return Hop(pairs.get("for"), _scheme(pairs.get("proto", "")))
 
 
 def _unquoted(text: str) -> str:

@@ -175,7 +175,7 @@ class Socket(WebSocketHandler):
         self.gone = asyncio.Event()
         self.stream = cast("Stream", cast("HTTP1Connection", self.request.connection).stream)
         self._begin = begin
-        self._session: Session = _SILENCE
+        self._session: Session | None = None  # not open, or revoked: nothing is heard
         self._connection = Connection(self, opening)
         self.clear_header("Content-Type")
         self.set_header("X-Request-Id", opening.id)
@@ -219,7 +219,8 @@ class Socket(WebSocketHandler):
             self.close(TRY_AGAIN_LATER, "too many messages wait")
             return
         try:
-            await self._session.receive(content)
+            if self._session is not None:
+                await self._session.receive(content)
         finally:
             bodies.give_back(len(content))
 
@@ -242,35 +243,24 @@ class Socket(WebSocketHandler):
         """End the session."""
         self.sockets.open.discard(self)
         self.gone.set()
-        self._session.closed()
+        self._end_session()
         if self.stream.phase is Phase.SOCKET:  # else messages may still be in it that came as a whole
             self.stream.forget()
 
     def revoke(self) -> None:
         """End the socket of a caller who may not call any more; what it still sends is not heard."""
-        self._session.closed()
-        self._session = _SILENCE
+        self._end_session()
         self.close(POLICY_VIOLATION, "the key was revoked")
 
     async def finish_session(self) -> None:
         """Finish what was accepted, then say goodbye."""
         try:
-            await self._session.finish()
+            if self._session is not None:
+                await self._session.finish()
         finally:
             self.close(GOING_AWAY, "the server stops")
 
-
-class _Silence:
-    """The session of a socket that has not opened."""
-
-    async def receive(self, message: bytes) -> None:
-        """Hear nothing."""
-
-    def closed(self) -> None:
-        """Do nothing: nothing was begun."""
-
-    async def finish(self) -> None:
-        """Do nothing: nothing was accepted."""
-
-
-_SILENCE = _Silence()
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.closed()
+            self._session = None
