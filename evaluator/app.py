@@ -16,8 +16,10 @@ from evaluator.api.routes import routes
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.context import Clock, QueryContext, QueryCounters
+from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
+from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
 from evaluator.streams.poller import EventStreams
 
@@ -58,6 +60,8 @@ class EvaluatorDaemon:
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.answers(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
+        self._blocks = BlockCache(settings.blocks.memory_bytes)
+        self._counters.keeps(lambda: self._blocks.bytes)
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         self._server = self._serve()
 
@@ -85,7 +89,9 @@ class EvaluatorDaemon:
             store, self._settings, self._scheduler, self._counters, self._executor, self._clock
         )
         own = self._own.get(name)
-        pyramid = Pyramid(context, Scan(context), on_computed=None if own is None else own.computed)
+        keeps = self._settings.blocks.memory_bytes > 0
+        scan = Scan(context, StoreBlocks(self._blocks, self._counters.read) if keeps else None)
+        pyramid = Pyramid(context, scan, on_computed=None if own is None else own.computed)
         return QueryService(pyramid, EventStreams(pyramid), self._answers)
 
     def _serve(self) -> Server:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
@@ -109,6 +109,11 @@ class QueryCounters:
         self._hits, self._misses = buckets.labels("yes"), buckets.labels("no")
         self._scans = Counter("cube_scans", "Spans of events that were scanned.", registry=registry)
         self._rows = Counter("cube_scanned_events", "Events that scans have read.", registry=registry)
+        self._kept = Gauge("cube_blocks_bytes", "What the kept columns take, about.", registry=registry)
+
+    def keeps(self, held: Callable[[], int]) -> None:
+        """Tell of the memory of the columns that are kept, whenever the metrics are read."""
+        self._kept.set_function(held)
 
     def rejected(self, reason: str) -> None:
         """Count a query that was over a limit."""

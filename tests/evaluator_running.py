@@ -26,8 +26,10 @@ from cube.store.ports import (
 from cube.store.sqlite import open_store
 from evaluator.app import EvaluatorDaemon
 from evaluator.context import QueryContext, QueryCounters
+from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
+from evaluator.engine.segments import BlockCache
 from evaluator.engine.series import Series
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.authenticators import open_authenticator
@@ -115,14 +117,20 @@ class Bench:
     """A store and a pyramid over it, of which every find and scan is recorded."""
 
     def __init__(
-        self, store: Store, executor: ThreadPoolExecutor, limits: EvaluatorLimits | None = None
+        self,
+        store: Store,
+        executor: ThreadPoolExecutor,
+        limits: EvaluatorLimits | None = None,
+        *,
+        kept: BlockCache | None = None,
     ) -> None:
         self.store = store
         self.seen = Recorder(store)
         settings = EvaluatorSettings(limits=limits or EvaluatorLimits())
         counters, self.scheduler = QueryCounters(CollectorRegistry()), Scheduler(settings.limits)
         context = QueryContext(self.seen, settings, self.scheduler, counters, executor, lambda: DAY)
-        self.pyramid = Pyramid(context, Scan(context))
+        blocks = None if kept is None else StoreBlocks(kept, counters.read)
+        self.pyramid = Pyramid(context, Scan(context, blocks))
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""

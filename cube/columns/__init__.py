@@ -8,7 +8,7 @@ from cube.columns.block import Block
 from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import GroupKey, grouped_partials, partials
-from cube.columns.selection import check, has_patterns, needed, project, readings, reductions, selected
+from cube.columns.selection import check, has_patterns, needed, paths, project, reductions, selected
 from cube.columns.values import FUNCTIONS
 
 SEMANTICS = 1
@@ -30,8 +30,8 @@ __all__ = [
     "mask",
     "needed",
     "partials",
+    "paths",
     "project",
-    "readings",
     "reductions",
     "selected",
 ]

@@ -8,6 +8,7 @@ is kept as it is, by row. What is read of a packed column equals what is read of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -19,51 +20,57 @@ from cube.columns.masks import EXACT_BOUND
 from cube.columns.values import Floats, Kind, Path
 from cube.model.event import ABSENT
 
-ColumnKey: TypeAlias = tuple[str, Path]
-"""One reading of one path: "stored" is what values and groups read, "searched" what filters look at."""
+Columns: TypeAlias = "Mapping[tuple[str, Path], PackedColumn]"
+"""By reading and path: "stored" is what values and groups read, "searched" what filters look at."""
 
 Kinds: TypeAlias = npt.NDArray[np.uint8]
 Codes: TypeAlias = npt.NDArray[np.int32]
 
-_READ: dict[str, Callable[[Block, Path], Column]] = {"stored": stored, "searched": searched}
 _TEXT_BYTES, _KEPT_BYTES = 60, 200  # about what one takes beside its content
 _NO_NUMBER = np.float64(np.nan)
 
 
 class PackedBlock(Block):
-    """A block of which only some columns are there, packed; it has no ids and no data beside them.
+    """A block of which only the columns at some ``paths`` are there, packed; it has no ids and no other data.
 
     To read a column that it lacks raises `KeyError`.
     """
 
-    __slots__ = ()
+    __slots__ = ("paths",)
 
-    def __init__(self, times: npt.NDArray[np.int64], columns: Mapping[ColumnKey, PackedColumn]) -> None:
+    def __init__(self, times: npt.NDArray[np.int64], columns: Columns) -> None:
         super().__init__(times, ())
         self.columns.update(columns)
+        self.paths = frozenset(path for _, path in columns)
 
     @classmethod
-    def of(cls, block: Block, keys: Iterable[ColumnKey]) -> PackedBlock:
-        """Pack some columns of a block."""
-        return cls(block.times, {key: pack(_READ[key[0]](block, key[1])) for key in keys})
+    def of(cls, block: Block, paths: Iterable[Path]) -> PackedBlock:
+        """Pack the columns at some paths of a block."""
+        columns: dict[tuple[str, Path], PackedColumn] = {}
+        for path in paths:
+            found = columns["searched", path] = pack(searched(block, path))
+            # What filters look at differs only where the path meets an array, or asks for an element.
+            is_same = not len(found.origins) and all(isinstance(part, str) for part in path)
+            columns["stored", path] = found if is_same else pack(stored(block, path))
+        return cls(block.times, columns)
 
     @property
-    def packed(self) -> Mapping[ColumnKey, PackedColumn]:
+    def packed(self) -> Columns:
         """Its columns."""
         return self.columns  # type: ignore[return-value]  # nothing else is put there
 
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
-        return self.times.nbytes + sum(column.bytes for column in self.packed.values())
+        columns = {id(column): column for column in self.packed.values()}
+        return self.times.nbytes + sum(column.bytes for column in columns.values())
 
     def rows(self, start: int, stop: int) -> PackedBlock:
         """Return the rows from `start` up to `stop`; the arrays are views."""
         if start == 0 and stop >= len(self):
             return self
         stop = min(stop, len(self))
-        columns = {key: column.part(start, stop) for key, column in self.packed.items()}
-        return PackedBlock(self.times[start:stop], columns)
+        return PackedBlock(self.times[start:stop], _each(self.packed, lambda each: each.part(start, stop)))
 
     def named(self, name: str) -> list[Any] | None:
         """Refuse: the column was not packed."""
@@ -83,9 +90,20 @@ def joined(blocks: Sequence[PackedBlock]) -> PackedBlock:
     """Put blocks one behind the other; the columns are those that all have."""
     if len(blocks) == 1:
         return blocks[0]
-    keys = set(blocks[0].packed).intersection(*(block.packed for block in blocks[1:]))
-    times = np.concatenate([block.times for block in blocks])
-    return PackedBlock(times, {key: _joined([block.packed[key] for block in blocks]) for key in keys})
+    paths = blocks[0].paths.intersection(*(block.paths for block in blocks[1:]))
+    columns: dict[tuple[str, Path], PackedColumn] = {}
+    for path in paths:
+        both = [(block.packed["searched", path], block.packed["stored", path]) for block in blocks]
+        found = columns["searched", path] = _joined([each for each, _ in both])
+        is_same = all(each is other for each, other in both)
+        columns["stored", path] = found if is_same else _joined([each for _, each in both])
+    return PackedBlock(np.concatenate([block.times for block in blocks]), columns)
+
+
+def _each(columns: Columns, change: Callable[[PackedColumn], PackedColumn]) -> Columns:
+    """Return changed columns; those that were the same still are."""
+    changed = {id(column): change(column) for column in columns.values()}
+    return {key: changed[id(column)] for key, column in columns.items()}
 
 
 class PackedColumn(Column):
@@ -101,7 +119,7 @@ class PackedColumn(Column):
         kinds: Kinds,
         numbers: Floats,
         codes: Codes | None,
-        texts: Sequence[str],
+        texts: Texts,
         kept: Kept,
         origin: Kept,
         rest: Path,
@@ -122,9 +140,8 @@ class PackedColumn(Column):
         arrays: list[npt.NDArray[Any]] = [self.kinds, self.numbers]
         if self.codes is not None:
             arrays.append(self.codes)
-        texts = _TEXT_BYTES * len(self.texts) + sum(map(len, self.texts))
         kept = _KEPT_BYTES * (len(self.kept) + len(self.origins))
-        return sum(array.nbytes for array in arrays if array.strides != (0,)) + texts + kept
+        return sum(array.nbytes for array in arrays if array.strides != (0,)) + self.texts.bytes + kept
 
     def at(self, rows: Rows) -> Sequence[Any]:
         """Return the values of some rows, in ascending order; equal numbers may be of another class."""
@@ -177,6 +194,15 @@ class PackedColumn(Column):
         )
 
 
+class Texts(tuple[str, ...]):
+    """Different texts, in the order of their codes."""
+
+    @cached_property
+    def bytes(self) -> int:
+        """About how much memory they take."""
+        return _TEXT_BYTES * len(self) + sum(map(len, self))
+
+
 class Kept(Sequence[Any]):
     """Values of some rows: ``rows``, ascending, and a value for each; it is indexed by row."""
 
@@ -224,7 +250,7 @@ def pack(column: Column) -> PackedColumn:
     numbers = (
         column.numbers if present & {Kind.NUMBER, Kind.BOOL} else np.broadcast_to(_NO_NUMBER, kinds.shape)
     )
-    codes, texts = _packed_texts(column) if Kind.STRING in present else (None, [])
+    codes, texts = _packed_texts(column) if Kind.STRING in present else (None, Texts())
     told = (kinds == Kind.MISSING) | (kinds == Kind.NULL) | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
     if Kind.NUMBER in present:
         told |= (kinds == Kind.NUMBER) & (np.abs(numbers) < EXACT_BOUND)
@@ -245,11 +271,11 @@ def _kept(values: Sequence[Any], rows: Rows) -> Kept:
     return Kept(rows, [values[row] for row in rows.tolist()])
 
 
-def _packed_texts(column: Column) -> tuple[Codes, list[str]]:
+def _packed_texts(column: Column) -> tuple[Codes, Texts]:
     rows = np.flatnonzero(column.kinds == Kind.STRING)
     codes = np.full(len(column.kinds), -1, dtype=np.int32)
     codes[rows], texts = column.text_codes(rows)
-    return codes, list(texts)
+    return codes, Texts(texts)
 
 
 def _joined(columns: Sequence[PackedColumn]) -> PackedColumn:
@@ -267,9 +293,9 @@ def _joined(columns: Sequence[PackedColumn]) -> PackedColumn:
     )
 
 
-def _joined_texts(columns: Sequence[PackedColumn]) -> tuple[Codes | None, Sequence[str]]:
+def _joined_texts(columns: Sequence[PackedColumn]) -> tuple[Codes | None, Texts]:
     if all(column.codes is None for column in columns):
-        return None, ()
+        return None, Texts()
     places: dict[str, int] = {}
     parts = []
     for column in columns:
@@ -278,7 +304,7 @@ def _joined_texts(columns: Sequence[PackedColumn]) -> tuple[Codes | None, Sequen
             continue
         table = [places.setdefault(text, len(places)) for text in column.texts]
         parts.append(np.array([*table, -1], dtype=np.int32)[column.codes])
-    return np.concatenate(parts), list(places)
+    return np.concatenate(parts), Texts(places)
 
 
 class _Values(Sequence[Any]):

@@ -73,10 +73,11 @@ def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
     return tuple(sorted({str(field.path[0]) for field in used}))
 
 
-def readings(reduction: Reduction) -> frozenset[tuple[str, Path]]:
-    """Return the columns that a reduction reads: how ("stored" or "searched"), and the path."""
-    found = {("stored", field.path) for field in _taken(reduction)}
-    return frozenset(found | {("searched", each.field.path) for each in _conditions(reduction)})
+def paths(reduction: Reduction) -> frozenset[Path]:
+    """Return the paths of the columns that a reduction reads."""
+    return frozenset(
+        [field.path for field in _taken(reduction)] + [each.field.path for each in _conditions(reduction)]
+    )
 
 
 def selected(expression: EventExpression, block: Block) -> Booleans:

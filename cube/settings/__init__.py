@@ -14,6 +14,7 @@ from cube.settings.collecting import (
     SpoolSettings,
 )
 from cube.settings.daemons import (
+    BlockSettings,
     CollectorSettings,
     DaemonSettings,
     EvaluatorLimits,
@@ -28,6 +29,7 @@ from cube.settings.setting import Setting, settings_of
 from cube.settings.variables import is_link, unknown_variables, variable
 
 __all__ = [
+    "BlockSettings",
     "CollectorLimits",
     "CollectorSettings",
     "DaemonSettings",

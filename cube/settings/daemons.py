@@ -192,6 +192,19 @@ class StreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSettings:
+    """Events that were read for a metric, kept as columns for the next."""
+
+    memory_bytes: int = setting(
+        128 * _MIB,
+        "About what the columns that are kept may take, of all environments; with 0 none are kept, and events"
+        " are read again for each new expression.",
+        low=0,
+        high=2**40,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatorSettings(DaemonSettings):
     """The settings of the evaluator."""
 
@@ -200,3 +213,4 @@ class EvaluatorSettings(DaemonSettings):
     port: int = setting(1081, "The port of HTTP and WebSocket; 0 is any free one.", low=0, high=65_535)
     limits: EvaluatorLimits = EvaluatorLimits()
     stream: StreamSettings = StreamSettings()
+    blocks: BlockSettings = BlockSettings()

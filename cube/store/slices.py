@@ -44,6 +44,7 @@ class Slices:
     ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
     worked on, so that nothing goes on behind the backs of those whose turn it is. ``hold`` is told about
     how many bytes of memory more (or less) the blocks take.
+    ``rows``: of the first slice, unless it is searched.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class Slices:
         *,
         searched: bool = False,
         hold: Hold = hold_nothing,
+        rows: int = FIRST_ROWS,
     ) -> None:
         self._hold = hold
         self._time_slice = time_slice
         self._executor = executor
-        self._rows = FIRST_SEARCHED_ROWS if searched else FIRST_ROWS
+        self._rows = FIRST_SEARCHED_ROWS if searched else rows
 
     async def each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         """Yield what the work makes of each slice of a block, in order."""

@@ -88,12 +88,28 @@ class Computation:
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
+        if self._scan.keeps(job.reduction, job.tier):
+            return await self._kept_states(job, gaps)
         if job.tier.finer is not None:
             return await self._merge(job, replace(job, tier=job.tier.finer), gaps)
         fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
         spans = runs(fresh, eventful, job.tier)
         found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._time_slice)
         return dict.fromkeys(gaps) | {bucket: found.get(bucket, {}) for bucket in fresh}
+
+    async def _kept_states(self, job: ReductionJob, gaps: Gaps) -> States:
+        """Return the states of some gaps from events; of those that have expired, from the finer tier."""
+        fresh = {bucket: revision for bucket, revision in gaps.items() if not job.is_expired(bucket)}
+        expired = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
+        states: States = dict.fromkeys(expired)
+        if expired and job.tier.finer is not None:
+            states = await self._merge(job, replace(job, tier=job.tier.finer), expired)
+        found = (
+            await self._scan.kept_states(self._session, job.reduction, job.tier, fresh, self._time_slice)
+            if fresh
+            else {}
+        )
+        return states | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         """Build the states of some gaps from the finer tier, whose revisions are read only now."""

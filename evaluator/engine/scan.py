@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import cast
 
-from cube.columns import Block, grouped_partials, has_patterns, needed, partials
+from cube.columns import Block, grouped_partials, has_patterns, needed, partials, paths
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span, Tier
+from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Slices
 from evaluator.context import QueryContext
+from evaluator.engine.blocks import Reading, StoreBlocks
 from evaluator.engine.states import Accumulator, State
+
+KEPT_ROWS = 16_384
+"""The rows of the first slice of columns that are kept: some milliseconds."""
 
 
 class Scan:
@@ -23,8 +27,9 @@ class Scan:
     At most one block and the states are held at a time; the event loop only waits.
     """
 
-    def __init__(self, context: QueryContext) -> None:
+    def __init__(self, context: QueryContext, kept: StoreBlocks | None = None) -> None:
         self._context = context
+        self._kept = kept
 
     async def states(
         self,
@@ -49,7 +54,9 @@ class Scan:
 
         for span in spans:
             counters.scanned()
-            async with read_blocks(session, reduction.type, span, fields, ids=ids) as blocks:
+            # The ports promise an iterator; those of all stores are generators, which must be closed.
+            blocks = cast("AsyncGenerator[Block, None]", session.scan(reduction.type, span, fields, ids=ids))
+            async with aclosing(blocks):
                 async for block in blocks:
                     counters.read(len(block))
                     async for _ in slices.each(block, take):
@@ -57,19 +64,38 @@ class Scan:
         async with time_slice():
             return await run_in_thread(accumulator.states, executor=executor)
 
+    def keeps(self, reduction: Reduction, tier: Tier) -> bool:
+        """Tell whether `kept_states` serves: blocks that are kept have no ids, and are of an hour at most."""
+        return self._kept is not None and not REDUCES[reduction.reduce].ordered and tier.step <= HOUR.step
 
-@asynccontextmanager
-async def read_blocks(
-    session: ReadSession, type: str, span: Span, fields: Sequence[str] | None, *, ids: bool
-) -> AsyncIterator[AsyncIterator[Block]]:
-    """Read the events of a span as blocks, for as long as this block lasts; see `ReadSession.scan`.
+    async def kept_states(
+        self,
+        session: ReadSession,
+        reduction: Reduction,
+        tier: Tier,
+        gaps: Mapping[int, int],
+        time_slice: TimeSlice,
+    ) -> dict[int, State]:
+        """Return the states of buckets that have samples, from events that may have been read before.
 
-    Here blocks that were read before could be given instead.
-    """
-    # The ports promise an iterator; those of all stores are generators, which must be closed.
-    blocks = cast("AsyncGenerator[Block, None]", session.scan(type, span, fields, ids=ids))
-    async with aclosing(blocks):
-        yield blocks
+        ``gaps``: bucket -> its revision, read before the session's first read. There may be other buckets
+        among the states. Raises as `states` does.
+        """
+        if self._kept is None:
+            raise ValueError("no blocks are kept")
+        executor, accumulator = self._context.executor, Accumulator(reduction, self._context.limits)
+        slices = Slices(time_slice, executor, searched=has_patterns(reduction), rows=KEPT_ROWS)
+
+        def take(block: Block) -> None:
+            accumulator.add(reduce_block(reduction, tier, block))
+
+        reading = Reading(session, paths(reduction), time_slice)
+        async with aclosing(self._kept.of(reduction.type).blocks(reading, tier, gaps)) as blocks:
+            async for block in blocks:
+                async for _ in slices.each(block, take):
+                    continue
+        async with time_slice():
+            return await run_in_thread(accumulator.states, executor=executor)
 
 
 def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:

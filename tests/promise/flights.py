@@ -5,8 +5,10 @@ That of a question which is not an actor meets no gates either.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 
+from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.single_flight import Compute, Flight, Gaps
 from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
@@ -47,3 +49,12 @@ class _Flight(Flight):
         actor = current()
         more = super().until_more(seen)
         await (more if actor is None else actor.block(more))
+
+
+class KeptBlocks(TypeBlocks):
+    """Blocks of which an actor's read may be waited for by another."""
+
+    async def until_free(self, lock: asyncio.Lock) -> None:
+        actor = current()
+        free = super().until_free(lock)
+        await (free if actor is None else actor.block(free))

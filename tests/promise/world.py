@@ -22,17 +22,22 @@ from cube.model.tier import Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from evaluator.context import QueryContext, QueryCounters
+from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
+from evaluator.engine.segments import BlockCache
 from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, SUM, Asked
-from tests.promise.flights import Flights
+from tests.promise.flights import Flights, KeptBlocks
 from tests.promise.model import MAX_VERSIONS, Model, Version, Window
 from tests.promise.places import Place
 
 COLLECTORS, EVALUATORS = 3, 2
+
+KEPT_BYTES = (10**7, None)
+"""What each evaluator keeps of blocks: all, and none."""
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
 
@@ -64,7 +69,7 @@ class World:
     its questions share their computations.
     """
 
-    def __init__(self, make: Callable[[], Place]) -> None:
+    def __init__(self, make: Callable[[], Place], kept_bytes: Sequence[int | None] = KEPT_BYTES) -> None:
         self.runner = asyncio.Runner()
         self.place = make()
         self.model = Model()
@@ -74,6 +79,7 @@ class World:
         self.questions: list[Question] = []
         self.flights = [Flights() for _ in range(EVALUATORS)]
         self._threads = ThreadPoolExecutor(1)
+        self._kept_bytes = kept_bytes
         self.runner.run(self._open())
 
     @property
@@ -233,15 +239,18 @@ class World:
         self.dead: list[Store] = []
         self.stores = [await self.place.open(writes=False) for _ in range(EVALUATORS)]
         self.pyramids = [
-            self._pyramid(store, flights) for store, flights in zip(self.stores, self.flights, strict=True)
+            self._pyramid(*each) for each in zip(self.stores, self.flights, self._kept_bytes, strict=True)
         ]
         self.sweeper = await self.place.open_sweeper()
 
-    def _pyramid(self, store: Store, flights: Flights) -> Pyramid:
+    def _pyramid(self, store: Store, flights: Flights, kept_bytes: int | None) -> Pyramid:
         settings = EvaluatorSettings(limits=EvaluatorLimits(query_seconds=100_000))
         scheduler, counters = Scheduler(settings.limits), QueryCounters(CollectorRegistry())
         context = QueryContext(store, settings, scheduler, counters, self._threads, lambda: 0)
-        return Pyramid(context, Scan(context), flights=SingleFlight(flights.make))
+        blocks = None
+        if kept_bytes is not None:
+            blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
+        return Pyramid(context, Scan(context, blocks), flights=SingleFlight(flights.make))
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.columns import Block, PackedBlock, grouped_partials, joined, partials, readings
+from cube.columns import Block, PackedBlock, grouped_partials, joined, partials, paths
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import Tier
@@ -36,7 +36,7 @@ def test_a_packed_block_is_reduced_as_the_block_it_was_made_of(
 ) -> None:
     plain = Block(np.array([row[0] for row in rows], dtype=np.int64), [row[2] for row in rows])
     edges = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
-    keys = readings(reduction)
+    keys = paths(reduction)
     parts = [PackedBlock.of(plain.rows(start, stop), keys) for start, stop in pairwise(edges)]
     packed = joined(parts) if parts else PackedBlock.of(plain, keys)
 

@@ -1,0 +1,280 @@
+"""Column blocks: the events of some buckets, from memory where they are as they were, else read again.
+
+The order carries the promise, as everywhere (docs/decisions/0001-revisions.md): a question has read the
+revisions of its own tier; here those of 10 seconds are read after them, and events after those. A bucket is
+taken from memory where its revisions of 10 seconds are the present ones, or where the bucket of the
+question's tier was found so before, at the very revision that the question has read. What differs is read
+again and put as a whole immutable segment: whoever has the older one goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from cube.columns import Block, PackedBlock, joined
+from cube.columns.values import Path
+from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
+from cube.process.threads import run_in_thread
+from cube.store.ports import ReadSession, TimeSlice
+from evaluator.engine.segments import SEGMENT_ROWS, BlockCache, Numbers, Segment, SegmentMap
+
+READINGS = 32
+"""So many columns of a type, those asked for last, are made of all events that are read."""
+
+WORTH = 0.5
+"""Who waits for another's read needs at least this share of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one question reads: its session, the columns that it needs, and what begins its turns."""
+
+    session: ReadSession
+    paths: frozenset[Path]
+    time_slice: TimeSlice
+
+
+class StoreBlocks:
+    """The blocks of one store, by type; ``read`` is told of how many events each read was."""
+
+    def __init__(
+        self,
+        cache: BlockCache,
+        read: Callable[[int], None],
+        make: Callable[[str, SegmentMap, Callable[[int], None]], TypeBlocks] | None = None,
+    ) -> None:
+        self._cache = cache
+        self._make = TypeBlocks if make is None else make
+        self._read = read
+        self._types: dict[str, TypeBlocks] = {}
+
+    def of(self, type: str) -> TypeBlocks:
+        """Return the blocks of a type."""
+        found = self._types.get(type)
+        if found is None:
+            found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read)
+        return found
+
+
+class TypeBlocks:
+    """The blocks of one type."""
+
+    def __init__(self, type: str, segments: SegmentMap, read: Callable[[int], None]) -> None:
+        self._type = type
+        self._segments = segments
+        self._read = read
+        self._wanted: OrderedDict[Path, None] = OrderedDict()
+        self._reads: WeakValueDictionary[int, _Read] = WeakValueDictionary()
+
+    async def blocks(
+        self, reading: Reading, tier: Tier, gaps: Mapping[int, int]
+    ) -> AsyncGenerator[PackedBlock, None]:
+        """Yield blocks that hold the events of some buckets, each event once, ordered by time.
+
+        ``tier``: of an hour at most. ``gaps``: bucket -> its revision, which was read before the session's
+        first read. There may be events of other buckets in the same 10 seconds.
+        """
+        self._register(reading.paths)
+        for piece in _hours(tier, gaps):
+            spans = list(_runs(tier, piece))
+            if self._is_vouched(tier, piece, spans, reading.paths):
+                for segment in self._held(spans):
+                    yield segment.block
+                continue
+            numbers = await self._numbers(reading.session, tier, piece)
+            for span in spans:
+                while rest := _eventful(span, numbers):
+                    part = await self._next(reading, rest, numbers)
+                    span = Span(part.span.stop, span.stop)
+                    yield part.block
+            self._vouch(tier, piece, numbers)
+
+    def _register(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self._wanted[path] = None
+            self._wanted.move_to_end(path)
+        while len(self._wanted) > READINGS:
+            self._wanted.popitem(last=False)
+
+    def _held(self, spans: Iterable[Span]) -> list[Segment]:
+        held = []
+        for span in spans:
+            for segment in self._segments.overlapping(span):
+                self._segments.use(segment)
+                held.append(segment.part(span))
+        return held
+
+    async def _numbers(self, session: ReadSession, tier: Tier, piece: Mapping[int, int]) -> Numbers:
+        """Return the revisions of 10 seconds; a question at that tier, or below, has read them."""
+        if tier in (SECOND, TEN_SECONDS):
+            return {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+        span = Span(min(piece), max(piece) + tier.step)
+        return (await session.revisions(self._type, TEN_SECONDS, span)).numbers
+
+    async def _next(self, reading: Reading, span: Span, numbers: Numbers) -> Segment:
+        """Return what begins a span, at these revisions: from memory, or read and put there.
+
+        One reads in an hour at a time, a segment at most, and others wait for that; who needs much less than
+        is being read does not.
+        """
+        part = self._present(reading, span, numbers)
+        if part is not None:
+            return part
+        read = self._read_in(HOUR.floor(span.start))
+        if read.lock.locked() and span.length < WORTH * read.span.length:
+            return await self._refreshed(reading, span, numbers)
+        await self.until_free(read.lock)
+        try:
+            read.span = span
+            part = self._present(reading, span, numbers)
+            return part or await self._refreshed(reading, span, numbers)
+        finally:
+            read.lock.release()
+
+    async def until_free(self, lock: asyncio.Lock) -> None:
+        """Wait for another's read, and take its place."""
+        await lock.acquire()
+
+    def _read_in(self, hour: int) -> _Read:
+        read = self._reads.get(hour)
+        if read is None:
+            read = self._reads[hour] = _Read()
+        return read
+
+    def _present(self, reading: Reading, span: Span, numbers: Numbers) -> Segment | None:
+        found = self._segments.overlapping(Span(span.start, span.start + 1))
+        if not found or not reading.paths <= found[0].block.paths:
+            return None
+        reached = found[0].agrees(span, numbers)
+        if reached == span.start:
+            return None
+        self._segments.use(found[0])
+        return found[0].part(Span(span.start, reached))
+
+    async def _refreshed(self, reading: Reading, span: Span, numbers: Numbers) -> Segment:
+        """Read what is not present from the span's start on, and put it; return that."""
+        paths = reading.paths | self._wanted.keys()
+        span, parts = await self._read_events(reading, self._absent(reading, span, numbers), paths)
+        async with reading.time_slice():
+            block = await run_in_thread(_up_to, parts, span.stop, paths)
+        some = {bucket: number for bucket, number in numbers.items() if bucket in span}
+        segment = Segment.of(span, some, self._with_older_columns(span, some, block))
+        self._segments.put(segment)
+        return segment
+
+    async def _read_events(
+        self, reading: Reading, span: Span, paths: Iterable[Path]
+    ) -> tuple[Span, list[PackedBlock]]:
+        """Read events from a span's start on, whole buckets of 10 s; return how far, and what there is."""
+        fields = sorted({str(path[0]) for path in paths})
+        blocks = cast("AsyncGenerator[Block, None]", reading.session.scan(self._type, span, fields))
+        parts: list[PackedBlock] = []
+        rows = 0
+        async with aclosing(blocks):
+            async for block in blocks:
+                self._read(len(block))
+                async with reading.time_slice():
+                    parts.append(await run_in_thread(PackedBlock.of, block, paths))
+                rows += len(block)
+                last = TEN_SECONDS.floor(int(block.times[-1]))
+                if rows >= SEGMENT_ROWS and last > span.start:
+                    return Span(span.start, last), parts
+        return span, parts
+
+    def _absent(self, reading: Reading, span: Span, numbers: Numbers) -> Span:
+        """Return a span up to the first bucket with events that is present."""
+        for segment in self._segments.overlapping(span):
+            if not reading.paths <= segment.block.paths:
+                continue
+            for bucket in TEN_SECONDS.buckets(segment.span.intersect(span)):
+                number = numbers.get(bucket)
+                if number and bucket > span.start and segment.numbers.get(bucket) == number:
+                    return Span(span.start, bucket)
+        return span
+
+    def _with_older_columns(self, span: Span, numbers: Numbers, block: PackedBlock) -> PackedBlock:
+        """Return a block with the columns, too, that are there of the same events."""
+        older = self._segments.covering(span)
+        if len(older) != 1:
+            return block
+        part = older[0].part(span)
+        if part.numbers != numbers or not np.array_equal(part.block.times, block.times):
+            return block
+        return part.block.beside(block)
+
+    def _is_vouched(
+        self, tier: Tier, piece: Mapping[int, int], spans: Iterable[Span], paths: frozenset[Path]
+    ) -> bool:
+        """Tell whether all of a piece is held as it was at the revisions that were read."""
+        if not self._segments.vouched(tier.step).items() >= piece.items():
+            return False
+        segments = [segment for span in spans for segment in self._segments.overlapping(span)]
+        return all(paths <= segment.block.paths for segment in segments)
+
+    def _vouch(self, tier: Tier, piece: Mapping[int, int], numbers: Numbers) -> None:
+        """Remember the revisions of a piece where it is still held as it was read."""
+        if tier in (SECOND, TEN_SECONDS):
+            return
+        for span in _runs(tier, piece):
+            parts = [segment.part(span) for segment in self._segments.overlapping(span)]
+            held = {bucket: number for part in parts for bucket, number in part.numbers.items()}
+            if held == {bucket: number for bucket, number in numbers.items() if bucket in span}:
+                inside = {bucket: number for bucket, number in piece.items() if bucket in span}
+                self._segments.vouch(tier.step, inside)
+
+
+class _Read:
+    """What is being read in an hour, while the lock is held."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.span = Span(0, 0)
+
+
+def _hours(tier: Tier, gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
+    """Cut gaps into those of each hour, ordered by time."""
+    piece: dict[int, int] = {}
+    for bucket in sorted(gaps):
+        if piece and HOUR.floor(bucket) != HOUR.floor(next(iter(piece))):
+            yield piece
+            piece = {}
+        piece[bucket] = gaps[bucket]
+    if piece:
+        yield piece
+
+
+def _runs(tier: Tier, piece: Iterable[int]) -> Iterator[Span]:
+    """Join buckets that follow each other, as spans of whole 10 seconds."""
+    run: Span | None = None
+    for bucket in piece:
+        span = TEN_SECONDS.cover(Span(bucket, bucket + tier.step))
+        if run is not None and span.start <= run.stop:
+            run = Span(run.start, max(run.stop, span.stop))
+            continue
+        if run is not None:
+            yield run
+        run = span
+    if run is not None:
+        yield run
+
+
+def _eventful(span: Span, numbers: Numbers) -> Span:
+    """Return a span from its first bucket on that has events; empty where none has."""
+    first = next((bucket for bucket in TEN_SECONDS.buckets(span) if bucket in numbers), span.stop)
+    return Span(first, span.stop)
+
+
+def _up_to(parts: Sequence[PackedBlock], stop: int, paths: Iterable[Path]) -> PackedBlock:
+    """Join what was read, up to a time."""
+    if not parts:
+        return PackedBlock.of(Block(np.zeros(0, dtype=np.int64), []), paths)
+    whole = joined(parts)
+    return whole.rows(0, int(whole.times.searchsorted(stop)))

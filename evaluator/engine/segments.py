@@ -1,0 +1,185 @@
+"""Segments: events that were read once, as packed columns, with the revisions that vouch for them.
+
+`SegmentMap` has those of one type, which never overlap; `BlockCache` bounds those of all. Everything here
+runs on one event loop and awaits nothing: each change is one step for whoever looks on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cube.columns import PackedBlock, joined
+from cube.model.tier import HOUR, TEN_SECONDS, Span
+
+SEGMENT_ROWS = 65_536
+"""A segment has no more rows, unless one bucket of 10 seconds has."""
+
+_GROWTH = 4  # neighbours are joined once they are within this factor: each row is copied a few times at most
+
+Numbers: TypeAlias = "Mapping[int, int]"
+"""Bucket of 10 seconds -> revision; one that is not there has no events."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Segment:
+    """The events of whole 10-second buckets; ``numbers``: the revisions that were read before them."""
+
+    span: Span
+    numbers: Numbers
+    block: PackedBlock
+    bytes: int
+
+    @classmethod
+    def of(cls, span: Span, numbers: Numbers, block: PackedBlock) -> Segment:
+        """Weigh a block and make it a segment."""
+        return cls(span, numbers, block, block.bytes)
+
+    def part(self, span: Span) -> Segment:
+        """Return the part of it that lies in an aligned span."""
+        span = self.span.intersect(span)
+        if span == self.span:
+            return self
+        first, last = self.block.times.searchsorted((span.start, span.stop)).tolist()
+        numbers = {bucket: number for bucket, number in self.numbers.items() if bucket in span}
+        return Segment.of(span, numbers, self.block.rows(first, last))
+
+    def agrees(self, span: Span, numbers: Numbers) -> int:
+        """Return up to where, from the span's start on, its buckets are at these revisions."""
+        span = self.span.intersect(span)
+        for bucket in TEN_SECONDS.buckets(span):
+            if self.numbers.get(bucket) != numbers.get(bucket):
+                return bucket
+        return span.stop
+
+
+class BlockCache:
+    """The segments of all types and stores of a process, within a bound of bytes; those used last stay."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.bytes = 0
+        self._bound = memory_bytes
+        self._used: OrderedDict[Segment, Callable[[Segment], None]] = OrderedDict()
+
+    def use(self, segment: Segment) -> None:
+        """Keep a segment longer than those that were used before."""
+        if segment in self._used:
+            self._used.move_to_end(segment)
+
+    def add(self, segment: Segment, evict: Callable[[Segment], None]) -> None:
+        """Take a segment in, and have others evicted where they are too many."""
+        self._used[segment] = evict
+        self.bytes += segment.bytes
+        while self.bytes > self._bound:
+            oldest = next(iter(self._used))
+            self._used[oldest](oldest)
+
+    def drop(self, segment: Segment) -> None:
+        """Let go of a segment."""
+        del self._used[segment]
+        self.bytes -= segment.bytes
+
+
+class SegmentMap:
+    """The segments of one type, ordered by time, and what buckets of coarser tiers they are known to hold."""
+
+    def __init__(self, cache: BlockCache) -> None:
+        self._cache = cache
+        self._segments: list[Segment] = []
+        self._vouched: dict[int, dict[int, int]] = {}
+
+    def overlapping(self, span: Span) -> Sequence[Segment]:
+        """Return the segments that have a part in a span."""
+        first = last = self._place(span.start)
+        while last < len(self._segments) and self._segments[last].span.start < span.stop:
+            last += 1
+        return self._segments[first:last]
+
+    def covering(self, span: Span) -> Sequence[Segment]:
+        """Return the segments that hold all of a span; none where some of it is missing."""
+        found, position = self.overlapping(span), span.start
+        for segment in found:
+            if segment.span.start > position:
+                return ()
+            position = segment.span.stop
+        return found if position >= span.stop else ()
+
+    def use(self, segment: Segment) -> None:
+        """Keep a segment longer than those that were used before."""
+        self._cache.use(segment)
+
+    def put(self, segment: Segment) -> None:
+        """Put a segment in the place of what is there, and join it to its neighbours."""
+        replaced = self.overlapping(segment.span)
+        for older in replaced:
+            self._take_out(older)
+        self._doubt(segment.span)
+        for older in replaced:
+            for span in (
+                Span(older.span.start, segment.span.start),
+                Span(segment.span.stop, older.span.stop),
+            ):
+                if span:
+                    self._insert(older.part(span))
+        self._insert(segment)
+        self._join(segment.span.start)
+
+    def vouched(self, step: int) -> Mapping[int, int]:
+        """Return the buckets of a tier that are held as they were at a revision of that tier."""
+        return self._vouched.get(step, {})
+
+    def vouch(self, step: int, buckets: Mapping[int, int]) -> None:
+        """Remember at which revisions some buckets of a tier are held, until a part of them changes."""
+        self._vouched.setdefault(step, {}).update(buckets)
+
+    def _place(self, time: int) -> int:
+        """Return the place of the first segment that ends after a time."""
+        return bisect_right(self._segments, time, key=lambda segment: segment.span.stop)
+
+    def _insert(self, segment: Segment) -> None:
+        self._segments.insert(self._place(segment.span.start), segment)
+        self._cache.add(segment, self._evict)
+
+    def _take_out(self, segment: Segment) -> None:
+        self._segments.remove(segment)
+        self._cache.drop(segment)
+
+    def _evict(self, segment: Segment) -> None:
+        self._take_out(segment)
+        self._doubt(segment.span)
+
+    def _doubt(self, span: Span) -> None:
+        """Forget what was vouched for in a span."""
+        for step, vouched in self._vouched.items():
+            first = span.start - span.start % step - step  # weeks are not kept: every other tier begins at 0
+            for bucket in range(first, span.stop, step):
+                vouched.pop(bucket, None)
+
+    def _join(self, start: int) -> None:
+        """Join the segment at a time to the one before it, and that to the one before, while that pays."""
+        place = self._place(start)
+        while 0 < place < len(self._segments):
+            earlier, later = self._segments[place - 1], self._segments[place]
+            if not _are_joinable(earlier, later):
+                return
+            self._take_out(earlier)
+            self._take_out(later)
+            span = Span(earlier.span.start, later.span.stop)
+            self._insert(
+                Segment.of(span, {**earlier.numbers, **later.numbers}, joined([earlier.block, later.block]))
+            )
+            place = self._place(span.start)
+
+
+def _are_joinable(earlier: Segment, later: Segment) -> bool:
+    sizes = sorted((len(earlier.block) + 1, len(later.block) + 1))
+    return (
+        earlier.span.stop == later.span.start
+        and HOUR.floor(earlier.span.start) == HOUR.floor(later.span.start)
+        and sum(sizes) <= SEGMENT_ROWS
+        and sizes[1] <= _GROWTH * sizes[0]
+        and earlier.block.paths == later.block.paths
+    )
