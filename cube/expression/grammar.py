@@ -8,8 +8,8 @@ Few parser elements nest per bracket, so that 50 levels stay within Python's rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 import pyparsing as pp
@@ -38,9 +38,6 @@ from cube.expression.source import Source, check_nodes, check_text
 from cube.expression.tokens import build
 from cube.model.reduce import REDUCES
 
-REMEMBERED, REMEMBERED_CHARACTERS = 256, 1_000
-"""The trees of so many of the latest texts, of so many characters at most, are kept: some megabytes."""
-
 
 def parse_metric(text: str) -> MetricExpression:
     """Parse a metric expression, such as ``sum(request(ms).ge(status,500)) / 60``.
@@ -48,7 +45,7 @@ def parse_metric(text: str) -> MetricExpression:
     Bounds: `cube.expression.source`. Raises `InvalidExpression`, with the place and what was
     expected there, for anything that is not valid.
     """
-    return cast("MetricExpression", _tree(_metric_grammar, text))
+    return cast("MetricExpression", _parse(_metric_grammar(), text))
 
 
 def parse_event(text: str) -> EventExpression:
@@ -56,7 +53,7 @@ def parse_event(text: str) -> EventExpression:
 
     Bounds and errors are those of `parse_metric`.
     """
-    return cast("EventExpression", _tree(_event_grammar, text))
+    return cast("EventExpression", _parse(_event_grammar(), text))
 
 
 def parse_filters(text: str) -> tuple[Filter, ...]:
@@ -71,26 +68,17 @@ def rebuild() -> None:
     """Have the next parse take in what the tables of reduces and operators hold by then."""
     _metric_grammar.cache_clear()
     _event_grammar.cache_clear()
-    _remembered.cache_clear()
 
 
-def _tree(grammar: Callable[[], pp.ParserElement], text: str) -> Any:
-    """Return the tree of a text, which dashboards send again and again."""
-    return (_remembered if len(text) <= REMEMBERED_CHARACTERS else _parse)(grammar, text)
-
-
-def _parse(grammar: Callable[[], pp.ParserElement], text: str) -> Any:
+def _parse(grammar: pp.ParserElement, text: str) -> Any:
     source = Source(text)
     check_text(source)
     try:
-        tree = grammar().parse_string(source)[0]
+        tree = grammar.parse_string(source)[0]
     except pp.ParseBaseException:
         raise source.unexpected() from None
     check_nodes(tree, source)
     return tree
-
-
-_remembered = lru_cache(maxsize=REMEMBERED)(_parse)
 
 
 @cache

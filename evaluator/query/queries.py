@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
 from cube.columns import check
@@ -23,6 +24,10 @@ E = TypeVar("E", EventExpression, MetricExpression)
 
 LONGEST_WAIT_MS = 604_800_000
 """A longer delay or lateness counts as this: a week."""
+
+REMEMBERED, REMEMBERED_CHARACTERS = 256, 1_000
+"""Dashboards ask the same again and again: so many of the latest expressions, of so many characters at most,
+are not parsed again. Some megabytes."""
 
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
@@ -145,15 +150,23 @@ def _check_order(start: int | None, stop: int | None) -> None:
 
 
 def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:
-    """Parse the expression; a bad pattern is refused even where no event is scanned."""
     if "expression" not in raw:
         raise InvalidQuery("The expression is missing.", field="expression")
     expression = raw["expression"]
     if not isinstance(expression, str):
         raise InvalidQuery(f"Got the expression {shown(expression)}; accepted is text.", field="expression")
-    parsed = parse(expression)
+    parsed: E = (_remembered if len(expression) <= REMEMBERED_CHARACTERS else _parsed)(parse, expression)
+    return parsed
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    """Parse an expression; a bad pattern is refused even where no event is scanned."""
+    parsed = parse(text)
     check(parsed)
     return parsed
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)
 
 
 def _tier(raw: Mapping[str, Any]) -> Tier:
