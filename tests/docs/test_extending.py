@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from cube.columns import Block, mask, partials
+from cube.errors import InvalidRequest
 from cube.expression import grammar, parse_metric
 from cube.expression.nodes import Reduction
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.model.reduce import REDUCES, Reduce
 from cube.model.tier import MINUTE
+from tests.dialect_request import NOW, context, request
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -23,7 +25,9 @@ FILES = sorted(
     set(re.findall(r"`((?:cube|collector|evaluator|tests|config|docs)/[\w./-]+|setup\.cfg)`", PAGE))
 )
 NAMES = sorted(set(re.findall(r"`((?:cube|collector|evaluator)(?:\.\w+)+)`", PAGE)))
-EXAMPLES = re.findall(r"^```python\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHOWN = re.findall(r"^```python\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = [text for text in SHOWN if "\nPINGS = " not in text]
+(DIALECT,) = (text for text in SHOWN if "\nPINGS = " in text)
 BLOCK = Block.from_json([0, 1, 2], ['{"i":1,"s":"a1"}', '{"i":3,"s":"b"}', '{"i":8,"s":"a2"}'])
 TABLES: dict[type, dict[str, Any]] = {Reduce: REDUCES, OrderOperator: OPERATORS, TextOperator: OPERATORS}
 
@@ -64,3 +68,16 @@ def test_the_examples_are_entries_that_work(examples: list[str]) -> None:
     assert isinstance(reduction, Reduction)
     assert mask(reduction.filters, BLOCK).tolist() == [True, False, True]
     assert REDUCES["range"].finish(partials(reduction, MINUTE, BLOCK)[0], None) == 7
+
+
+def test_the_dialect_that_is_shown_translates() -> None:
+    module: dict[str, Any] = {}
+    exec(DIALECT, module)
+    (endpoint,) = module["PINGS"].endpoints
+    body = b'[{"name": "Page View", "at": 1700000000000}, {"name": 1}, 2]'
+    translation = endpoint.translate["POST"](request(body), context())
+    assert [(draft.name, draft.time) for draft in translation.drafts] == [("Page View", NOW)]
+    assert [rejection.payload for rejection in translation.rejections] == [{"name": 1}, 2]
+    assert translation.reply(translation.rejections).body == b'{"wrong":2}'
+    with pytest.raises(InvalidRequest, match="accepted is an array of pings"):
+        endpoint.translate["POST"](request(b"1"), context())
