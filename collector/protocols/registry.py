@@ -9,10 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import cloudevents, collectd, otlp, segment, snowplow
-from collector.protocols.eye import EYE
+from collector.protocols import segment
+from collector.protocols.cloudevents import http as cloudevents
+from collector.protocols.collectd import protocol as collectd
+from collector.protocols.eye.protocol import EYE
+from collector.protocols.otlp import http as otlp
 from collector.protocols.shared.dialect import Dialect
-from collector.protocols.tracardi import TRACARDI
+from collector.protocols.snowplow import protocol as snowplow
+from collector.protocols.tracardi.protocol import TRACARDI
 from cube.settings import DialectSettings
 
 

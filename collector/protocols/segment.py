@@ -32,7 +32,6 @@ from cube.model.event import ABSENT
 from cube.web import Reply, Request
 from cube.web.reply import error_reply
 
-NAME: Final = "segment"
 CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
 MERGED_BYTES: Final = 16 * 2**20
 """What the context of a batch may take once it is in each of its messages."""
@@ -130,7 +129,7 @@ def dialect() -> Dialect:
             body=None,
         ),
     )
-    return Dialect(NAME, endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
+    return Dialect("segment", endpoints, credentials, refuse, frozenset(("writeKey",)), keys_in_body=True)
 
 
 def _single(

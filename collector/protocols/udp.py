@@ -13,7 +13,7 @@ from collector.ingest.batch import Batch, UnknownKeys, read_each
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.instrumentation import DatagramCounters
-from collector.protocols.statsd import StatsdReader
+from collector.protocols.statsd.reader import StatsdReader
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon

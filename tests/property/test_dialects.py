@@ -26,7 +26,7 @@ from collector.protocols.shared.dialect import (
 )
 from collector.protocols.shared.drafts import check
 from collector.protocols.shared.naming import slug
-from collector.protocols.statsd import StatsdReader
+from collector.protocols.statsd.reader import StatsdReader
 from cube.errors import CubeError
 from cube.model.environment import Caller, Environment
 from cube.model.horizon import Horizon

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from collector.protocols.shared.dialect import Draft, Rejection, Translation
-from collector.protocols.snowplow import dialect
+from collector.protocols.snowplow.protocol import dialect
 from cube.model.event import Event
 from cube.web import Request
 from tests.dialect_request import NOW, context

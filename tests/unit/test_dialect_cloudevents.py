@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from collector.protocols.cloudevents import dialect
-from collector.protocols.cloudevents.http import credentials, handshake, header_text, refuse, translate
+from collector.protocols.cloudevents.http import (
+    credentials,
+    dialect,
+    handshake,
+    header_text,
+    refuse,
+    translate,
+)
 from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, TooLarge
 from cube.model.event import ABSENT

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from collector.protocols.shared.dialect import Draft
-from collector.protocols.snowplow import dialect
+from collector.protocols.snowplow.protocol import dialect
 from cube.errors import InvalidEvent
 from cube.model.event import ABSENT, Event
 from tests.dialect_request import NOW, context

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collector.protocols.statsd import StatsdReader
 from collector.protocols.statsd.line import parse
+from collector.protocols.statsd.reader import StatsdReader
 from cube.errors import InvalidRequest, Overloaded
 from cube.model.event import Event
 from cube.model.horizon import Horizon

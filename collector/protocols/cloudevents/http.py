@@ -22,6 +22,7 @@ from collector.protocols.shared.dialect import (
     Rejection,
     RequestContext,
     Translation,
+    UnsupportedMediaType,
     check_count,
     translate_each,
 )
@@ -32,7 +33,6 @@ from cube.web import Reply, Request
 from cube.web.reply import error_reply
 from cube.web.request import media_type
 
-NAME: Final = "cloudevents"
 MAX_REASONS: Final = 100
 """The rejections of a batch that its reply names."""
 
@@ -44,10 +44,6 @@ _JSON_FORMATS = ("", "+json")
 _PREFIX = "ce-"
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _ESCAPED = re.compile(r"\\(.)")
-
-
-class UnsupportedFormat(InvalidRequest):
-    """The request is a CloudEvent in an event format other than JSON: HTTP 415."""
 
 
 def translate(request: Request, _: RequestContext) -> Translation:
@@ -90,14 +86,14 @@ def credentials(request: Request) -> Credentials:
 def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as everywhere, but an unknown event format by 415."""
     reply = error_reply(error, request.id)
-    if isinstance(error, UnsupportedFormat):
+    if isinstance(error, UnsupportedMediaType):
         return replace(reply, status=415, headers=(("Accept", f"{_STRUCTURED}+json, {_BATCH}+json"),))
     return reply
 
 
 def _check_format(media: str, prefix: str) -> None:
     if media[len(prefix) :] not in _JSON_FORMATS:
-        raise UnsupportedFormat(f"Got the event format {media[:80]}; accepted is {prefix}+json.")
+        raise UnsupportedMediaType(f"Got the event format {media[:80]}; accepted is {prefix}+json.")
 
 
 def _single(given: Any) -> Translation:
@@ -191,4 +187,4 @@ def dialect() -> Dialect:
         content_type="application/cloudevents+json",
         options=handshake,
     )
-    return Dialect(NAME, (endpoint,), credentials=credentials, refuse=refuse)
+    return Dialect("cloudevents", (endpoint,), credentials=credentials, refuse=refuse)

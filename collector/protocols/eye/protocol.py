@@ -17,6 +17,7 @@ from collector.protocols.shared.dialect import (
     Rejection,
     RequestContext,
     Translation,
+    UnsupportedMediaType,
     translate_each,
 )
 from collector.protocols.shared.values import hashed
@@ -47,10 +48,6 @@ _METADATA = {
         }
     },
 }
-
-
-class UnsupportedMediaType(InvalidRequest):
-    """The body is of a kind that this protocol has not."""
 
 
 def _take(request: Request, context: RequestContext) -> Translation:

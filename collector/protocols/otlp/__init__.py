@@ -1,6 +1,2 @@
 """The dialect OTLP/HTTP logs: `http` reads requests, `protobuf` and `json_form` the two encodings, into
 the `record` that both mean."""
-
-from collector.protocols.otlp.http import dialect
-
-__all__ = ["dialect"]

@@ -18,6 +18,7 @@ from collector.protocols.shared.dialect import (
     Rejection,
     RequestContext,
     Translation,
+    UnsupportedMediaType,
     check_count,
     translate_each,
 )
@@ -28,16 +29,11 @@ from cube.web import Reply, Request
 from cube.web.reply import error_reply
 from cube.web.request import media_type
 
-NAME: Final = "otlp"
 MAX_RECORD_BYTES: Final = 2**20
 """One record, as it is encoded."""
 
 _PROTOBUF = "application/x-protobuf"
 _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")  # now, and before 1.27
-
-
-class UnsupportedMedia(InvalidRequest):
-    """The body is in neither encoding: HTTP 415."""
 
 
 def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
@@ -52,7 +48,7 @@ def dialect(*, hashed_ids: bool = True, environments: bool = True) -> Dialect:
         {"POST": partial(translate, hashed_ids=hashed_ids)},
         "Store the log records of an OTLP request.",
     )
-    return Dialect(NAME, (endpoint,), credentials=credentials if environments else None, refuse=refuse)
+    return Dialect("otlp", (endpoint,), credentials=credentials if environments else None, refuse=refuse)
 
 
 def translate(request: Request, _: RequestContext, *, hashed_ids: bool = True) -> Translation:
@@ -87,7 +83,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
     """Tell an error as a ``google.rpc.Status``; 503 (never 500) is what makes a client try again."""
     reply = error_reply(error, request.id)
     encoding = _protobuf()() if media_type(request) == _PROTOBUF else JsonForm()
-    status = 415 if isinstance(error, UnsupportedMedia) else reply.status
+    status = 415 if isinstance(error, UnsupportedMediaType) else reply.status
     return Reply(encoding.status(error.message), status, encoding.content_type)
 
 
@@ -117,7 +113,7 @@ def _encoding(request: Request) -> LogEncoding:
         return JsonForm()
     if media == _PROTOBUF:
         return _protobuf()()
-    raise UnsupportedMedia(
+    raise UnsupportedMediaType(
         f"Got the content type {described(media)}; accepted are {_PROTOBUF} and {JsonForm.content_type}."
     )
 

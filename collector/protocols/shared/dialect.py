@@ -66,6 +66,10 @@ def _short(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest() + "#"
 
 
+class UnsupportedMediaType(InvalidRequest):
+    """The body is in a format that the protocol does not have: a dialect answers it by 415."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """What a translation may know beside its request.

@@ -3,7 +3,3 @@
 Sources: the Snowplow tracker protocol, and what its collector (stream-collector, commit b007d7e) and
 its enrichment (enrich, commit 607962e) do.
 """
-
-from collector.protocols.snowplow.protocol import dialect
-
-__all__ = ["dialect"]

@@ -1,5 +1,1 @@
 """The dialect Tracardi: `protocol` has its paths, `payload` what is sent, `events` what becomes of it."""
-
-from collector.protocols.tracardi.protocol import TRACARDI
-
-__all__ = ["TRACARDI"]
