@@ -156,7 +156,8 @@ def _step(part: str | int) -> str:
     """Return how a path goes on: after a dot where a name may stand so, else in brackets."""
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if is_identifier(part) else f"[{quote(part)}]"
+    is_plain = (part.isascii() and part.isidentifier()) or is_identifier(part)  # nearly all are
+    return f".{part}" if is_plain else f"[{quote(part)}]"
 
 
 def _literal(literal: Literal) -> str:
