@@ -26,7 +26,7 @@ from cube.errors import CubeError, Unavailable
 from cube.model.event import Event
 from cube.settings import CollectorSettings, environments_of
 from cube.store.ports import Store
-from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, tls_context
+from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
 
 PROBE_SECONDS = 5.0
 """How long a write may take until the collector counts as not ready."""
@@ -137,8 +137,7 @@ def _server(context: IngestContext) -> Server:
         proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
         lenient=settings.dialects.snowplow and settings.dialects.datacoral,
     )
-    tls = tls_context(settings)
-    return Server(service, host=settings.host, port=settings.port, tls=tls, reuse_port=settings.reuse_port)
+    return serve(service, settings)
 
 
 def _note_failure(offered: asyncio.Future[int]) -> None:

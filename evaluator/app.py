@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from cube.errors import Unavailable
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
-from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, tls_context
+from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
 from evaluator.api.routes import routes
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
@@ -107,13 +107,7 @@ class EvaluatorDaemon:
             proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
             on_request=self._requested if self._own else None,
         )
-        return Server(
-            service,
-            host=settings.host,
-            port=settings.port,
-            tls=tls_context(settings),
-            reuse_port=settings.reuse_port,
-        )
+        return serve(service, settings)
 
     async def _check_ready(self) -> None:
         try:

@@ -60,7 +60,7 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
             None if skip_bad is None else Skipped(stack.enter_context(_recreated(skip_bad, file)), _warn)
         )
         emitter = stack.enter_context(Emitter(collector, key=key, warn=_told_by_line))
-        uploader = Uploader(emitter, skipped, Progress(sys.stderr, time.monotonic))
+        uploader = Uploader(emitter.send, skipped, Progress(sys.stderr, time.monotonic))
         _upload(uploader, _with_warnings(read_lines(file)))
     click.echo(f"{_events(uploader.stored)} stored.")
     if skipped is not None and skipped.lines:

@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,9 @@ LONGEST_LINE = 16 * 2**20
 TERMINAL_SECONDS = 0.5
 FILE_SECONDS = 10.0
 """How often progress is told: on a terminal, where one line is written again and again, and elsewhere."""
+
+Send: TypeAlias = Callable[[Iterable[RawEvent]], int]
+"""Stores events durably, or raises; ``index`` in an `InvalidRequest` is that of the first bad one."""
 
 _ID_BYTES = 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -70,13 +73,6 @@ def read_lines(file: BinaryIO) -> Iterator[InputLine]:
             )
         elif stripped:
             yield _line(number, stripped, source, is_random=is_random)
-
-
-class Sender(Protocol):
-    """What stores events: an `Emitter`."""
-
-    def send(self, events: Iterable[RawEvent]) -> int:
-        """Store events durably, or raise; ``index`` in an `InvalidRequest` is that of the first bad one."""
 
 
 class StoppedAt(Exception):
@@ -141,7 +137,7 @@ class Progress:
 
 
 class Uploader:
-    """Stores lines by a sender.
+    """Stores lines, ``send`` their events in batches: of an `Emitter`.
 
     ``stored``: how many events; ``random_ids``: those of them that another run would store again; ``line``:
     the last one that is settled.
@@ -149,16 +145,16 @@ class Uploader:
     A request that is refused for one event stores nothing: what stands before it is sent again, alone.
     """
 
-    def __init__(self, sender: Sender, skipped: Skipped | None, progress: Progress) -> None:
+    def __init__(self, send: Send, skipped: Skipped | None, progress: Progress) -> None:
         self.stored = self.random_ids = self.line = 0
-        self._sender = sender
+        self._send_events = send
         self._skipped = skipped
         self._progress = progress
 
     def put(self, lines: Iterable[InputLine]) -> None:
         """Store all lines.
 
-        Raises what the sender does, and `StoppedAt` for a bad line unless such are skipped.
+        Raises what ``send`` does, and `StoppedAt` for a bad line unless such are skipped.
         """
         waiting: list[InputLine] = []
         size = 0
@@ -189,7 +185,7 @@ class Uploader:
                 self._settle(waiting, len(waiting))
                 return
             if bad:
-                self._sender.send([line.event for line in waiting[:bad]])
+                self._send_events([line.event for line in waiting[:bad]])
                 self._settle(waiting, bad)
             line = waiting.pop(0)
             self._bad([], line, error.message)
@@ -197,7 +193,7 @@ class Uploader:
 
     def _first_bad(self, waiting: Sequence[InputLine]) -> tuple[int, InvalidRequest | None]:
         try:
-            self._sender.send([line.event for line in waiting])
+            self._send_events([line.event for line in waiting])
         except InvalidRequest as error:
             index = error.details.get("index")
             if not isinstance(index, int):

@@ -24,9 +24,8 @@ from cube.settings.daemons import (
 )
 from cube.settings.document import commented_toml, markdown_table
 from cube.settings.environments import EnvironmentSettings, KeySettings, environments_of
-from cube.settings.load import load, settings_of_both
+from cube.settings.load import is_link, load, settings_of_both, unknown_variables, variable
 from cube.settings.setting import Setting, settings_of
-from cube.settings.variables import is_link, unknown_variables, variable
 
 __all__ = [
     "BlockSettings",

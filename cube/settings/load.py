@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,10 +16,19 @@ from cube.model.environment import Environment, Key
 from cube.settings.daemons import CollectorSettings, DaemonSettings, EvaluatorSettings
 from cube.settings.environments import read_environments, refuse_short_metrics
 from cube.settings.setting import Scalar, Setting, settings_of
-from cube.settings.variables import from_environment
 
 S = TypeVar("S", bound=DaemonSettings)
 Value: TypeAlias = "Scalar | tuple[Environment, ...] | tuple[Key, ...]"
+
+PREFIX = "CUBE_"
+
+# Not settings of a daemon: the settings file's, the tests', the command's, and what Kubernetes sets in
+# every pod for each service whose name is "cube" or begins so, beside the links below.
+_OTHERS = re.compile(
+    r"CUBE_(CONFIG|KEY|TEST_\w+|COLLECTOR|EVALUATOR|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_\w+)",
+    re.ASCII,
+)
+_LINK = re.compile(r"(tcp|udp|sctp)://\S*", re.ASCII)
 
 
 def load(
@@ -32,7 +42,7 @@ def load(
 
     ``argv``: the flags, without the program's name: ``--key``, with dots and underlines as dashes;
     ``--config FILE`` names the TOML file, which may hold settings of the other daemon, too. ``environ``:
-    `CUBE_CONFIG`, and for every key its `variable`; see `cube.settings.variables`. ``defaults``: by key,
+    `CUBE_CONFIG`, and for every key its `variable`; see `unknown_variables`. ``defaults``: by key,
     in place of the settings' own.
 
     ``--help`` prints all of them and exits. Raises `InvalidSettings` for an unknown key or a bad
@@ -44,7 +54,7 @@ def load(
     values: dict[str, Value] = dict(defaults or {})
     if path:
         values.update(_from_file(settings, path))
-    values.update(from_environment(settings, environ))
+    values.update(_from_environment(settings, environ))
     values.update((key, settings[key].read(text, flag(key))) for key, text in flags.items())
     loaded = _build(cls, values)
     if isinstance(loaded, CollectorSettings):
@@ -62,6 +72,33 @@ def settings_of_both() -> Iterator[Setting]:
     """Yield the settings of the collector, and then of the evaluator."""
     for cls in (CollectorSettings, EvaluatorSettings):
         yield from settings_of(cls)
+
+
+def variable(key: str) -> str:
+    """Return the name of the environment variable of a key."""
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def is_link(name: str, text: str) -> bool:
+    """Tell whether a variable is Kubernetes' of a service: ``CUBE_PORT=tcp://10.0.0.1:1080``, and no port."""
+    return name.endswith("_PORT") and _LINK.fullmatch(text) is not None
+
+
+def unknown_variables(environ: Mapping[str, str], keys: list[str]) -> list[str]:
+    """Return a sentence for each variable that begins with ``CUBE_`` and that nobody knows.
+
+    ``keys``: of the settings of both daemons. Such a variable stops nothing: what it is for may be
+    somebody else's business, but a misspelt one should be seen.
+    """
+    known = {variable(key) for key in keys}
+    return [
+        f"Got the environment variable {name}, which is not a setting{_hint(name, known)}; it is ignored."
+        for name, text in environ.items()
+        if name.startswith(PREFIX)
+        and name not in known
+        and not _OTHERS.fullmatch(name)
+        and not is_link(name, text)
+    ]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,6 +139,16 @@ def _parser(cls: type[DaemonSettings], settings: Iterable[Setting]) -> argparse.
             help=text.replace("%", "%%"),
         )
     return parser
+
+
+def _from_environment(
+    settings: Mapping[str, Setting], environ: Mapping[str, str]
+) -> Iterator[tuple[str, Scalar]]:
+    """Yield the settings that stand in the environment; raises `InvalidSettings` for a bad value."""
+    for key, setting in settings.items():
+        name = variable(key)
+        if name in environ and not is_link(name, environ[name]):
+            yield key, setting.read(environ[name], name)
 
 
 def _from_file(settings: Mapping[str, Setting], path: str) -> Iterator[tuple[str, Value]]:
@@ -149,3 +196,9 @@ def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
         elif prefix + field.name in values:
             arguments[field.name] = values[prefix + field.name]
     return cls(**arguments)
+
+
+def _hint(name: str, known: set[str]) -> str:
+    own = {other.removeprefix(PREFIX) for other in known}  # the prefix would make all alike
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), own, n=1)
+    return f" (did you mean {PREFIX}{near[0]}?)" if near else ""

@@ -4,7 +4,7 @@ A daemon makes a table of `Route` objects, hands it to a `Service`, and serves t
 
     routes = with_standard_routes("Cube collector", [Route("/1.0/event", {"POST": Operation(…)})], …)
     service = Service(routes, access=authenticator, telemetry=telemetry, max_body_bytes=…, max_sockets=…)
-    server = Server(service, host="127.0.0.1", port=0)
+    server = serve(service, settings)
 
 Operations are ``async (Request) -> Reply``; they raise `CubeError`, which `error_reply` turns into the
 reply. WebSockets are `Session` objects, each with its `Connection`.
@@ -19,7 +19,7 @@ from cube.web.reply import JSON_TYPE, MethodNotAllowed, Reply, error_reply
 from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, Request, form, media_type
 from cube.web.request_events import RequestEvents
 from cube.web.route import Operation, Parameter, Route
-from cube.web.server import Server, tls_context
+from cube.web.server import Server, serve
 from cube.web.service import Service
 from cube.web.standard_routes import with_standard_routes
 from cube.web.websocket import Connection, Session, SessionFactory
@@ -55,7 +55,7 @@ __all__ = [
     "form",
     "load_keys",
     "media_type",
+    "serve",
     "standard_credentials",
-    "tls_context",
     "with_standard_routes",
 ]

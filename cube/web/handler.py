@@ -67,10 +67,11 @@ class Requests(HTTPServerConnectionDelegate):
         connection = cast("HTTP1Connection", request_conn)
         stream = cast("Stream", connection.stream)
         parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
-        read_with(connection, parse, read_chunks)
+        exchange = Exchange(self._service, connection, stream)
+        read_with(connection, parse, exchange.read_chunks)
         stream.turn += 1
         stream.enter(Phase.HEAD)
-        return Exchange(self._service, connection, stream)
+        return exchange
 
     def on_close(self, server_conn: object) -> None:
         """Note that a connection is gone; its exchange has been told."""
@@ -162,12 +163,15 @@ class Exchange(HTTPMessageDelegate):
             self._connection.set_close_callback(self.on_connection_close)
             self._task = self._service.loop.create_task(self._run())
 
-    def broken(self, error: InvalidRequest) -> None:
-        """Refuse a body that cannot be read to its end; where the next request begins is not known."""
-        if not self._is_refused:
-            self._excess = None
-            self._refuse(error, last=True)
-        self._connection.finish()
+    async def read_chunks(self, delegate: HTTPMessageDelegate) -> None:
+        """Read a body in chunks; refuse one that is broken: where the next request begins is not known."""
+        try:
+            await read_chunks(self._connection, delegate)
+        except InvalidRequest as error:
+            if not self._is_refused:
+                self._excess = None
+                self._refuse(error, last=True)
+            self._connection.finish()
 
     def on_connection_close(self) -> None:
         """Stop: nobody waits for the reply any more."""
@@ -203,7 +207,7 @@ class Exchange(HTTPMessageDelegate):
     async def _run(self) -> None:
         request_id.set(self.request.id)
         try:
-            reply = await self._answer_or_bury()
+            reply = await self._answer_whole()
         except CubeError as error:
             reply = self._error_reply(error)
         except asyncio.CancelledError as error:
@@ -216,7 +220,7 @@ class Exchange(HTTPMessageDelegate):
         self._send(reply)
         self._connection.finish()
 
-    async def _answer_or_bury(self) -> Reply:
+    async def _answer_whole(self) -> Reply:
         try:
             if self._excess is not None:
                 raise self._excess
@@ -224,9 +228,9 @@ class Exchange(HTTPMessageDelegate):
                 self.request.body = self._body.complete()
             return await self._answer()
         except TooLarge as error:
-            if self._operation is None or self._operation.bury is None:
+            if self._operation is None or self._operation.on_too_large is None:
                 raise
-            return await self._operation.bury(self.request, error)
+            return await self._operation.on_too_large(self.request, error)
 
     async def _answer(self) -> Reply:
         if self._operation is not None:
@@ -253,9 +257,9 @@ class Exchange(HTTPMessageDelegate):
         return error_reply(error, request.id)
 
     def _exceed(self, error: TooLarge) -> None:
-        """Refuse, or where the operation buries such requests read them to their end first."""
-        buries = self._operation is not None and self._operation.bury is not None
-        if buries and announced_bytes(self.request.headers) <= LINGER_BYTES:
+        """Refuse, or where the operation answers such requests read them to their end first."""
+        answers = self._operation is not None and self._operation.on_too_large is not None
+        if answers and announced_bytes(self.request.headers) <= LINGER_BYTES:
             self._drop_body()
             self._excess = error
         else:

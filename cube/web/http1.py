@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import NoReturn, Protocol, cast
+from typing import NoReturn
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -113,19 +113,9 @@ def malformed(error: HTTPInputError) -> InvalidRequest:
     return InvalidRequest(f"The request's head cannot be read ({named}); accepted is HTTP/1.1 (RFC 9112).")
 
 
-class ChunkTaker(Protocol):
-    """What takes the parts of a body, beside what Tornado asks of it."""
-
-    def broken(self, error: InvalidRequest) -> None:
-        """The body cannot be read on."""
-
-
 async def read_chunks(connection: HTTP1Connection, delegate: HTTPMessageDelegate) -> None:
-    """Read a body in chunks, and hand it to a delegate that is a `ChunkTaker`, too."""
-    try:
-        await _Chunks(connection, delegate).read()
-    except InvalidRequest as error:
-        cast("ChunkTaker", delegate).broken(error)
+    """Read a body in chunks, and hand its parts to a delegate; raises `InvalidRequest`."""
+    await _Chunks(connection, delegate).read()
 
 
 def _check_host(start: RequestStartLine, headers: HTTPHeaders) -> None:

@@ -40,7 +40,7 @@ class Operation:
     ``result``: the JSON schema of what a reply that is not an error holds. ``scope``: what a caller must be
     allowed, by a key where the request has one; None: nobody is asked for one here. ``admit``: asked in
     its place, before the body is read; raises for who cannot be admitted whatever the body says.
-    ``bury``: answers in place of an error where a request is too large; its body may not be there.
+    ``on_too_large``: answers in place of an error where a request is too large; its body may not be there.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     """
 
@@ -54,7 +54,7 @@ class Operation:
     scope: Scope | None = None
     admit: Callable[[Request], None] | None = None
     credentials: bool = False
-    bury: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
+    on_too_large: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

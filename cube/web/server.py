@@ -23,7 +23,7 @@ from cube.process.listening import (
     is_shared,
     open_listening,
 )
-from cube.settings import DaemonSettings, HttpSettings
+from cube.settings import CollectorSettings, EvaluatorSettings, HttpSettings
 from cube.web.connection import ConnectionReaper, SecureStream, Stream
 from cube.web.handler import Requests
 from cube.web.service import Service
@@ -161,8 +161,13 @@ class Server:
         return SecureStream(secured, max_buffer_size=held)
 
 
-def tls_context(settings: DaemonSettings) -> ssl.SSLContext | None:
-    """Return the TLS of a daemon; None where it speaks plain HTTP. Raises `InvalidSettings`."""
+def serve(service: Service, settings: CollectorSettings | EvaluatorSettings) -> Server:
+    """Serve where the settings say; raises `InvalidSettings`."""
+    tls = _tls(settings)
+    return Server(service, host=settings.host, port=settings.port, tls=tls, reuse_port=settings.reuse_port)
+
+
+def _tls(settings: CollectorSettings | EvaluatorSettings) -> ssl.SSLContext | None:
     if not settings.tls_certificate:
         if settings.tls_key:
             raise InvalidSettings("Got tls_key without tls_certificate; accepted are both, or neither.")

@@ -28,14 +28,14 @@ _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
 def read_with(
     connection: HTTP1Connection,
     parse_head: Callable[[Callable[[bytes], Head], bytes], Head],
-    read_chunks: Callable[[HTTP1Connection, HTTPMessageDelegate], Coroutine[Any, Any, None]],
+    read_chunks: Callable[[HTTPMessageDelegate], Coroutine[Any, Any, None]],
 ) -> None:
     """Have a connection read its next request with other functions than its own.
 
     ``parse_head`` takes Tornado's own parser and the bytes of a head; ``read_chunks`` reads a chunked body.
     """
     connection._parse_headers = partial(parse_head, connection._parse_headers)  # type: ignore[method-assign]  # see above
-    connection._read_chunked_body = partial(read_chunks, connection)  # type: ignore[method-assign]  # see above
+    connection._read_chunked_body = read_chunks  # type: ignore[method-assign, assignment]  # see above
 
 
 async def deliver(connection: HTTP1Connection, delegate: HTTPMessageDelegate, part: bytes) -> None:

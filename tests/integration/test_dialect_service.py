@@ -330,7 +330,7 @@ async def test_too_many_events_are_refused_as_a_whole(stage: Stage) -> None:
 @pytest.fixture
 async def burying(tmp_path: Path) -> AsyncIterator[Stage]:
     """A dialect whose clients would send a refused request forever."""
-    dialect = replace(TOY, bury=Reply(b"buried", 200, "text/plain"))
+    dialect = replace(TOY, too_large=Reply(b"buried", 200, "text/plain"))
     async with staged(tmp_path, ENVIRONMENTS, *KEYS, dialect=dialect) as made:
         yield made
 

@@ -52,7 +52,7 @@ def numbered(*numbers: int, bad: Iterable[int] = ()) -> bytes:
 
 
 def put(collector: Collector, content: bytes, skipped: Skipped | None = None) -> Uploader:
-    uploader = Uploader(collector, skipped, Progress(io.StringIO(), lambda: 0.0))
+    uploader = Uploader(collector.send, skipped, Progress(io.StringIO(), lambda: 0.0))
     uploader.put(read_lines(io.BytesIO(content)))
     return uploader
 
@@ -131,7 +131,7 @@ def test_of_two_bad_lines_the_first_is_told_and_all_before_it_are_stored(first: 
 def test_a_repeated_run_stores_nothing_twice_and_goes_on() -> None:
     content = numbered(*range(3500))
     collector = Collector(away_after=2)
-    uploader = Uploader(collector, None, Progress(io.StringIO(), lambda: 0.0))
+    uploader = Uploader(collector.send, None, Progress(io.StringIO(), lambda: 0.0))
     with pytest.raises(Unavailable):
         uploader.put(read_lines(io.BytesIO(content)))
     assert (uploader.stored, uploader.line) == (2000, 2000)

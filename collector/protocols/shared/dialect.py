@@ -210,7 +210,7 @@ class Dialect:
     ``refuse``: makes the reply that tells an error in the protocol's own form (its status too: a
     client's retries hang on it), errors from before the translation included, such as a method that
     is not there; None is the native form. Retry-After, Allow and WWW-Authenticate are added.
-    ``bury``: the reply to a request that is too large and leaves a dead letter, for protocols whose
+    ``too_large``: the reply to a request that is too large and leaves a dead letter, for protocols whose
     clients would send it forever; None: it is refused. ``plain_key``: reads a key as clients of this
     protocol write it, wherever it stood. ``keys_in_body``: whether a key may stand there alone; else, and
     where a head has one, nobody's body is read before that key is known.
@@ -223,6 +223,6 @@ class Dialect:
     credentials: Callable[[Request], Credentials] | None = None
     refuse: Callable[[CubeError, Request], Reply] | None = None
     secrets: frozenset[str] = frozenset()
-    bury: Reply | None = None
+    too_large: Reply | None = None
     plain_key: Callable[[str], str] = str
     keys_in_body: bool = False

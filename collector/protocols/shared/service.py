@@ -81,7 +81,9 @@ class DialectService:
                 parameters=endpoint.parameters if scope is Scope.READ else (),
                 admit=partial(self._admit_head, scope),
                 credentials=True,
-                bury=None if self._dialect.bury is None else partial(self._counted, self._bury),
+                on_too_large=None
+                if self._dialect.too_large is None
+                else partial(self._counted, self._keep_too_large),
             )
             for method, answer, scope in answers
         }
@@ -149,10 +151,10 @@ class DialectService:
         limits, horizon = self._shared.limits, target.intake.horizon
         return await arrival.run(work, drafts, types, arrival.caller, limits, horizon)
 
-    async def _bury(self, request: Request, error: TooLarge) -> Reply:
+    async def _keep_too_large(self, request: Request, error: TooLarge) -> Reply:
         arrival = await self._admit(request, Scope.WRITE)
         self._figures.refused(not_understood=1)
-        return _honest(self._dialect.bury or Reply(), await self._store(_whole(request, error), arrival))
+        return _honest(self._dialect.too_large or Reply(), await self._store(_whole(request, error), arrival))
 
     async def _admit(self, request: Request, scope: Scope) -> Arrival:
         credentials, access = Credentials(), self._shared.access

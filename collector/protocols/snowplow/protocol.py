@@ -80,7 +80,7 @@ def dialect(
         plain_key=datacoral.plain_key if with_datacoral else str,
         keys_in_body=with_datacoral,
         refuse=_refuse,
-        bury=_OK,
+        too_large=_OK,
         secrets=datacoral.KEYS,
     )
 
