@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from cube.model.tier import Span, Tier
+from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
+from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
 from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.segments import Segment
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Flight, FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded, States
@@ -171,6 +173,43 @@ def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(computation, "_is_forgotten", lambda bucket, revisions: False)
 
 
+def blocks_are_taken_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """What was read once of a bucket is taken for what it has."""
+    patch.setattr(Segment, "agrees", lambda self, span, numbers: min(self.span.stop, span.stop))
+
+
+def blocks_are_vouched_for_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """A coarse bucket that was read whole is taken for whole whatever has come since."""
+
+    def _is_vouched(self: TypeBlocks, tier: Tier, piece: Gaps, *arguments: Any) -> bool:
+        return self._segments.vouched(tier.step).keys() >= piece.keys()
+
+    patch.setattr(TypeBlocks, "_is_vouched", _is_vouched)
+
+
+def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch) -> None:
+    """Events are kept with the revisions that their buckets have when they have been read."""
+    refreshed = TypeBlocks._refreshed
+
+    async def _refreshed(self: TypeBlocks, reading: Reading, span: Span, numbers: Gaps) -> Segment:
+        segment = await refreshed(self, reading, span, numbers)
+        async with _EVENTS.get().read() as session:
+            fresh = (await session.revisions(self._type, TEN_SECONDS, segment.span)).numbers
+        later = Segment.of(segment.span, dict(fresh), segment.block)
+        self._segments.put(later)
+        return later
+
+    compute = Pyramid._compute
+
+    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[FlightPart, None]:
+        _EVENTS.set(self.context.store.events)
+        async for part in compute(self, *arguments):
+            yield part
+
+    patch.setattr(Pyramid, "_compute", _compute)
+    patch.setattr(TypeBlocks, "_refreshed", _refreshed)
+
+
 def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
     """Events are read from whatever takes itself for the primary, as they were until November 2026."""
     patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
@@ -187,4 +226,7 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     expired_buckets_are_scanned,
     expired_buckets_without_a_value_are_empty,
     forgotten_buckets_are_empty,
+    blocks_are_taken_at_any_revision,
+    blocks_are_vouched_for_at_any_revision,
+    blocks_keep_the_revisions_that_follow_their_events,
 )

@@ -28,6 +28,9 @@ FINDING = {
     "expired_buckets_are_scanned": 8,
     "expired_buckets_without_a_value_are_empty": 11,
     "forgotten_buckets_are_empty": 11,
+    "blocks_are_taken_at_any_revision": 3,
+    "blocks_are_vouched_for_at_any_revision": 0,
+    "blocks_keep_the_revisions_that_follow_their_events": 0,
 }
 """A seed that finds each mutation, to begin with: any other does too, but sometimes only one in ten."""
 
