@@ -44,7 +44,7 @@ class Block:
         self.size = size
         self.ids = ids
         self.columns: dict[Hashable, Any] = {}
-        self._rows: _Values | _Records = _Values(data)
+        self._rows: _DecodedRows | _RecordRows = _DecodedRows(data)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -72,7 +72,7 @@ class Block:
             with suppress(msgspec.ValidationError):  # some data are not objects
                 rows = _decoded(texts, _record_decoder(names))
                 block = cls(instants, (), ids, size=size)
-                block._rows = _Records({name: f"p{number}" for number, name in enumerate(names)}, rows)
+                block._rows = _RecordRows({name: f"p{number}" for number, name in enumerate(names)}, rows)
                 return block
         return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
 
@@ -97,7 +97,7 @@ class Block:
         return self._rows.named(name)
 
 
-class _Values:
+class _DecodedRows:
     """Rows as they were given."""
 
     def __init__(self, data: Sequence[Any]) -> None:
@@ -106,19 +106,19 @@ class _Values:
     def named(self, name: str) -> None:
         return None
 
-    def part(self, start: int, stop: int) -> _Values:
-        return _Values(self.data[start:stop])
+    def part(self, start: int, stop: int) -> _DecodedRows:
+        return _DecodedRows(self.data[start:stop])
 
 
-class _Records:
+class _RecordRows:
     """Rows decoded into structs of only the wanted names; also null, and `ABSENT`."""
 
     def __init__(self, attributes: dict[str, str], rows: list[Any]) -> None:
         self.attributes = attributes
         self.rows = rows
 
-    def part(self, start: int, stop: int) -> _Records:
-        return _Records(self.attributes, self.rows[start:stop])
+    def part(self, start: int, stop: int) -> _RecordRows:
+        return _RecordRows(self.attributes, self.rows[start:stop])
 
     def named(self, name: str) -> list[Any]:
         attribute = self.attributes.get(name)

@@ -1,1 +1,1 @@
-"""Questions: from parameters to queries, what a key may see of them, and their limits."""
+"""Questions: from parameters to queries, and the errors of those that are over a limit."""

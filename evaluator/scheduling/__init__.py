@@ -1,1 +1,1 @@
-"""SingleFlight one process: the fair scheduler of queries, deadlines, and work in threads."""
+"""Sharing one process: the fair scheduler of queries, and the queue of those who send much."""
