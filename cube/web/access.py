@@ -72,6 +72,7 @@ class Authenticator:
         self._ring = ring
         self._open = next((one for one in environments if one.open), None)
         self._only = environments[0] if len(environments) == 1 else None
+        self._anybody_here = Caller(environments[0])
         self._are_named = self._only is None or self._only.name != DEFAULT
         if not ring.required and self._open is None and self._only is None:
             raise InvalidSettings(
@@ -92,7 +93,7 @@ class Authenticator:
     def admit(self, credentials: Credentials, scope: Scope) -> Caller:
         """Return who calls; raises `Unauthenticated` or `AccessDenied`."""
         if credentials is _NOBODY and self._open is None and not self._ring.required and self._only:
-            return Caller(self._only)  # the common case of one machine
+            return self._anybody_here  # the common case of one machine
         claimed = credentials.environments if self._are_named else frozenset()
         for kind, values in (("keys", credentials.keys), ("environments", claimed)):
             if len(values) > 1:

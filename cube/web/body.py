@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tornado.httputil import HTTPHeaders
 
-from cube.errors import InvalidRequest, TooLarge, shown
+from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
+from cube.process.threads import Condition
 from cube.web.content_encoding import ENCODINGS, ERRORS, ContentDecoder, ContentEncoding
-from cube.web.memory_budget import BodyBudget
 from cube.web.reply import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
@@ -19,6 +19,54 @@ PART_BYTES = 64 * 1024
 """Parts of a body that are smaller are put together: each costs memory beside its bytes."""
 
 _PLAIN = ("", "identity")
+
+
+class BodyBudget:
+    """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
+
+    As many bytes again may wait for their turn.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.held = 0
+        self._waiting = 0
+        self._limit = limit
+        self._eased = Condition()
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raises `Overloaded` where they do not fit."""
+        if self.held + size > self._limit:
+            raise Overloaded(
+                f"{self.held} bytes of requests are held, and no more than {self._limit} may be; send again"
+                " later."
+            )
+        self.held += size
+
+    async def take_in_turn(self, size: int) -> None:
+        """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
+
+        Raises `Overloaded` where too many bytes wait already.
+        """
+        if self.held and self.held + size > self._limit:
+            await self._turn(size)
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        """Release so many bytes."""
+        self.held -= size
+        self._eased.notify()
+
+    async def _turn(self, size: int) -> None:
+        if self._waiting + size > self._limit:
+            raise Overloaded(
+                f"{self._waiting} bytes of messages wait for their turn, and no more than {self._limit} may;"
+                " send again later."
+            )
+        self._waiting += size
+        try:
+            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
+        finally:
+            self._waiting -= size
 
 
 class Body:

@@ -10,7 +10,8 @@ from cube.model.environment import Scope
 from cube.process.threads import Condition
 from cube.settings import HttpSettings
 from cube.web.access import Authenticator, standard_credentials
-from cube.web.memory_budget import BodyBudget, MemoryBudget
+from cube.web.body import BodyBudget
+from cube.web.memory_budget import MemoryBudget
 from cube.web.metrics import Telemetry
 from cube.web.proxies import Proxies
 from cube.web.reply import HeadTooLarge, MethodNotAllowed, UrlTooLong

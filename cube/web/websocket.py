@@ -28,8 +28,9 @@ from tornado.websocket import (
 from cube import json_text
 from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
+from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
-from cube.web.memory_budget import BodyBudget, MemoryBudget
+from cube.web.memory_budget import MemoryBudget
 from cube.web.reply import error_body
 from cube.web.request import Request
 from cube.web.tornado_private import Frames
