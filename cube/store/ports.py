@@ -183,22 +183,22 @@ class MetricStore(Protocol):
     """The cache of metrics. Losing it, or any part, costs time only."""
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached cells of a span by bucket start, whatever their revisions; one find."""
+        """Return the cached buckets of a span by bucket start, whatever their revisions; one find."""
 
     async def save(
         self,
         key: CacheKey,
         tier: Tier,
-        cells: Mapping[int, CachedBucket],
+        buckets: Mapping[int, CachedBucket],
         time_slice: TimeSlice = nullcontext,
     ) -> None:
-        """Merge cells into what is there; a chunk that would be over 1 MB is left as it was.
+        """Merge buckets into what is there; a chunk that would be over 1 MB is left as it was.
 
         A store that does so with this process's processor does it in a time slice.
         """
 
     async def delete(self, before: int) -> int:
-        """Delete all cells, of every type, whose buckets end before `before`; return of how many chunks.
+        """Delete all buckets, of every type, that end before `before`; return of how many chunks.
 
         In slices, between which others get their turn.
         """

@@ -65,7 +65,7 @@ async def delete_revisions(layout: Layout, type: str, before: int) -> None:
 
 
 async def delete_metrics(layout: Layout, before: int) -> int:
-    """Delete the cells of all types' buckets that end before a time; return of how many chunks."""
+    """Delete the cached buckets of all types that end before a time; return of how many chunks."""
     async with answered():
         names = await layout.database.list_collection_names()
     types = [name.removesuffix(METRICS_SUFFIX) for name in names if name.endswith(METRICS_SUFFIX)]
@@ -100,7 +100,7 @@ async def _delete_metrics(collection: AsyncCollection[Document], before: int) ->
 
 
 def _trims(tier: Tier, before: int) -> Iterator[UpdateMany]:
-    """Take the old cells out of a tier's chunks that a time falls into, if there can be any."""
+    """Take the old buckets out of a tier's chunks that a time falls into, if there can be any."""
     chunk, count = place(tier, before)
     if count:
         filter = {"e": chunk_end(tier, chunk), "_id": {"$regex": f":{chunk_id(tier, chunk)}$"}}

@@ -23,7 +23,7 @@ from cube.store.mongo.writing import written
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 
 CHUNK_BYTES = 1_000_000
-_CELL_BYTES = 20  # a cell's share of a document beside its content: revision, name, types, lengths
+_BUCKET_BYTES = 20  # a bucket's share of a document beside its content: revision, name, types, lengths
 _REVISION = struct.Struct(">q")
 _NAMESPACE_NOT_FOUND = 26
 
@@ -39,42 +39,42 @@ class MongoMetrics:
         self._errors = ThrottledLog(_log)
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached cells of a span by bucket start; one find."""
+        """Return the cached buckets of a span by bucket start; one find."""
         ids = {_id(key, tier, chunk): tier.chunk_start(chunk) for chunk in chunks(tier, span)}
-        cells: dict[int, CachedBucket] = {}
+        buckets: dict[int, CachedBucket] = {}
         for document in await self._find(key, list(ids)):
             start = ids[document["_id"]]
             for index, packed in document["c"].items():
                 bucket = start + int(index) * tier.step
                 if span.start <= bucket < span.stop:
-                    cells[bucket] = CachedBucket(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
-        return cells
+                    buckets[bucket] = CachedBucket(_REVISION.unpack_from(packed)[0], packed[_REVISION.size :])
+        return buckets
 
     async def save(
         self,
         key: CacheKey,
         tier: Tier,
-        cells: Mapping[int, CachedBucket],
+        buckets: Mapping[int, CachedBucket],
         time_slice: TimeSlice = nullcontext,
     ) -> None:
-        """Merge cells into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
+        """Merge buckets into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was.
 
         A server that refuses, or a user who only reads, is said in the log: the metrics are not cached.
         Two evaluators that merge at once may pass that bound, at most twice over; the server's is 16 MB.
         """
-        if not cells:
+        if not buckets:
             return
         try:
-            await self._save(key, tier, cells)
+            await self._save(key, tier, buckets)
         except (Unavailable, PyMongoError) as error:
             # What may not be kept, or cannot be now, was computed all the same.
             self._errors.error(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
 
-    async def _save(self, key: CacheKey, tier: Tier, cells: Mapping[int, CachedBucket]) -> None:
+    async def _save(self, key: CacheKey, tier: Tier, buckets: Mapping[int, CachedBucket]) -> None:
         await self.begin(key.type)
-        packed = _packed(key, tier, cells)
+        packed = _packed(key, tier, buckets)
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
-        ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, cells)}}
+        ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, buckets)}}
         updates = [
             UpdateOne({"_id": name, "k": _text(key)}, {"$set": _changes(new, ends[name])}, upsert=True)
             for name, new in packed.items()
@@ -84,7 +84,7 @@ class MongoMetrics:
             await self._merge(key.type, updates)
 
     async def delete(self, before: int) -> int:
-        """Delete all cells whose buckets end before `before`, in slices."""
+        """Delete all buckets that end before `before`, in slices."""
         return await expiry.delete_metrics(self._layout, before)
 
     async def begin(self, type: str) -> None:
@@ -140,21 +140,21 @@ def _id(key: CacheKey, tier: Tier, chunk: int) -> str:
     return f"{digest}:{chunk_id(tier, chunk)}"
 
 
-def _packed(key: CacheKey, tier: Tier, cells: Mapping[int, CachedBucket]) -> dict[str, dict[str, bytes]]:
-    """Sort cells into their documents: ``_id`` -> place -> revision and content."""
+def _packed(key: CacheKey, tier: Tier, buckets: Mapping[int, CachedBucket]) -> dict[str, dict[str, bytes]]:
+    """Sort buckets into their documents: ``_id`` -> place -> revision and content."""
     packed: dict[str, dict[str, bytes]] = {}
     ids: dict[int, str] = {}
-    for bucket, cell in cells.items():
+    for bucket, cached in buckets.items():
         chunk, index = place(tier, bucket)
         if chunk not in ids:
             ids[chunk] = _id(key, tier, chunk)
-        packed.setdefault(ids[chunk], {})[str(index)] = _REVISION.pack(cell.revision) + cell.content
+        packed.setdefault(ids[chunk], {})[str(index)] = _REVISION.pack(cached.revision) + cached.content
     return packed
 
 
-def _changes(cells: Mapping[str, bytes], end: DatetimeMS) -> dict[str, Any]:
-    return {"e": end, **{f"c.{index}": content for index, content in cells.items()}}
+def _changes(buckets: Mapping[str, bytes], end: DatetimeMS) -> dict[str, Any]:
+    return {"e": end, **{f"c.{index}": content for index, content in buckets.items()}}
 
 
-def _size(cells: Mapping[str, bytes]) -> int:
-    return sum(map(len, cells.values())) + _CELL_BYTES * len(cells)
+def _size(buckets: Mapping[str, bytes]) -> int:
+    return sum(map(len, buckets.values())) + _BUCKET_BYTES * len(buckets)
