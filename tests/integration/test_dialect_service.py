@@ -169,7 +169,7 @@ async def staged(
         BODY_BYTES,
         types=3,
         clock=lambda: NOW,
-        figures=DialectCounters(registry),
+        counters=DialectCounters(registry),
     )
     telemetry = Telemetry(registry)
 

@@ -33,8 +33,6 @@ _SCOPE_LOGS = logs.ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
 _SCOPE = logs.ScopeLogs.SCOPE_FIELD_NUMBER
 _LOG_RECORDS = logs.ScopeLogs.LOG_RECORDS_FIELD_NUMBER
 _STATUS_MESSAGE: Final = 2
-_TRACE_ID_BYTES: Final = 16
-_SPAN_ID_BYTES: Final = 8
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
@@ -75,8 +73,8 @@ class Protobuf(LogEncoding):
             attributes=self._pairs(record.attributes, 0),
             dropped=record.dropped_attributes_count,
             flags=record.flags,
-            trace_id=_hex(record.trace_id, _TRACE_ID_BYTES),
-            span_id=_hex(record.span_id, _SPAN_ID_BYTES),
+            trace_id=_hex(record.trace_id, 16),
+            span_id=_hex(record.span_id, 8),
             event_name=record.event_name,
         )
 

@@ -47,7 +47,7 @@ class DialectContext:
     body_bytes: int
     types: int
     clock: Callable[[], int]
-    figures: DialectCounters
+    counters: DialectCounters
     searches: SearchLimits = field(default_factory=SearchLimits)
     decoding: DecodingQuota = field(default_factory=lambda: DecodingQuota(DECODED_BYTES))
 

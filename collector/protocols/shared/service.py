@@ -50,7 +50,7 @@ class DialectService:
         self._dialect = dialect
         self._shared = context
         self._search = search
-        self._figures = context.figures.of(dialect.name)
+        self._counters = context.counters.of(dialect.name)
         self._targets = {
             name: DialectTarget(
                 context.intakes[name],
@@ -99,7 +99,7 @@ class DialectService:
         try:
             reply: Reply = await answer(*arguments)
         except CubeError as error:
-            self._figures.failed(error)
+            self._counters.failed(error)
             raise
         return reply
 
@@ -126,7 +126,7 @@ class DialectService:
                 await self._store(_whole(arrival.request, error), arrival)
             raise
         not_understood = translation.rejections
-        self._figures.refused(not_understood=len(not_understood), invalid=len(checked.rejections))
+        self._counters.refused(not_understood=len(not_understood), invalid=len(checked.rejections))
         if not_understood:
             intake.refused(InvalidEvent(not_understood[0].reason), len(not_understood))
         for wrong in checked.errors:
@@ -153,7 +153,7 @@ class DialectService:
 
     async def _keep_too_large(self, request: Request, error: TooLarge) -> Reply:
         arrival = await self._admit(request, Scope.WRITE)
-        self._figures.refused(not_understood=1)
+        self._counters.refused(not_understood=1)
         return _honest(self._dialect.too_large or Reply(), await self._store(_whole(request, error), arrival))
 
     async def _admit(self, request: Request, scope: Scope) -> Arrival:
@@ -180,7 +180,7 @@ class DialectService:
         try:
             self._shared.access.admit(Credentials(keys), scope)
         except CubeError as error:
-            self._figures.failed(error)
+            self._counters.failed(error)
             raise
 
     def _with_standard(self, own: Credentials, request: Request) -> Credentials:
@@ -198,11 +198,11 @@ class DialectService:
         refused, spooled = await store(intake, saved, [*events, *dead], checked.size)
         late = [rejected(checked.drafts[at], reason) for at, reason in refused.items() if at < len(events)]
         if late:
-            self._figures.refused(expired=len(late))
+            self._counters.refused(expired=len(late))
             dead = await self._dead_letters(late, len(checked.rejections), arrival)
             checked.rejections += late
             spooled += (await store(intake, saved, dead, checked.size))[1]
-        self._figures.stored(len(events) - len(late))
+        self._counters.stored(len(events) - len(late))
         return spooled
 
     async def _dead_letters(

@@ -23,8 +23,6 @@ from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, form, media_type
 
 INVALID_SOURCE: Final = "Access denied. Invalid source."
 
-_NULL = Reply(b"null")
-
 
 def _track(request: Request, context: RequestContext) -> Translation:
     try:  # whatever the content type: the Python client sends none
@@ -45,7 +43,7 @@ def _of_source(payload: TrackPayload, request: Request, context: RequestContext)
 
 
 def _nothing(request: Request, context: RequestContext) -> Translation:
-    return Translation((), lambda rejections: _NULL)
+    return Translation((), lambda _: Reply(b"null"))
 
 
 def _collect(request: Request, context: RequestContext) -> Translation:
