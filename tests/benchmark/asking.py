@@ -12,7 +12,7 @@ from typing import Self
 from tests.benchmark.processes import Address
 from tests.benchmark.questions import Answer, Question, meaningful
 
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 900
 
 
 class Refused(Exception):

@@ -52,7 +52,7 @@ def svg(lines: Mapping[str, Sequence[Point]]) -> str:
         parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#dddddd"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
     parts.append(f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">events</text>')
-    parts.append(f'<text x="16" y="{_TOP + 4}">ms</text>')
+    parts.append(f'<text x="{_LEFT + 6}" y="{_TOP + 14}">ms</text>')
     ends = _apart([_y(up, line[-1][1]) for line in lines.values()])
     for number, (name, line) in enumerate(lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]

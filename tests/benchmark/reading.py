@@ -110,16 +110,18 @@ def warm(subject: Subject, case: Case) -> Iterator[Turn]:
 
 @contextmanager
 def growth(subject: Subject, case: Case) -> Iterator[Turn]:
-    """A warm question, and one that was never asked, over more and more events."""
+    """A question that was never asked, a warm one and, once, the first one ever, over so many events."""
     store = subject.filled(case.store, case["events"])
     path = case.asked.path(dataset.FIRST, dataset.stop(case["events"]))
     with subject.evaluator(store, store.untouched()) as evaluator, Connection(evaluator.http) as connection:
+        _warm_code(connection, [case.asked])
+        first_ms = connection.milliseconds(path)
         _read_all(connection, case["events"])
         turn = _never_asked(connection, case)
-        connection.get(path)
         yield lambda: {
             "another ms": turn()["ms"],
             "warm ms": connection.milliseconds(path),
+            "first ms": first_ms,
             **_memory(evaluator),
         }
 

@@ -21,6 +21,8 @@ from tests.mongo_server import MongoServer
 
 WARMING_TYPE = "warming"
 WARMING_EVENTS = 2_000
+QUERY_SECONDS = 600
+"""What a question may take here: a slow one is to be measured, not refused."""
 
 
 class Store(Protocol):
@@ -132,7 +134,7 @@ class Subject:
     def evaluator(self, store: Store, url: str, folder: Path | None = None) -> AbstractContextManager[Daemon]:
         """Run an evaluator on a URL that the store gave out; without `folder`, with new directories."""
         own = folder or store.folder / f"evaluator-{next(self._numbers)}"
-        return daemon(self.build, "evaluator", url, own)
+        return daemon(self.build, "evaluator", url, own, "--limits-query-seconds", str(QUERY_SECONDS))
 
 
 def fill(collector: Daemon, type: str, events: int, batch: int = 5_000) -> None:

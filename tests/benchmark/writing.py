@@ -72,13 +72,14 @@ def udp(subject: Subject, case: Case) -> Iterator[Turn]:
 
 @contextmanager
 def disk(subject: Subject, case: Case) -> Iterator[Turn]:
-    """Bytes on disk for an event, when the collector has stopped; and with what evaluators keep beside."""
+    """Bytes on disk for an event, before and after the collector stops, and with what an evaluator keeps."""
 
     def turn() -> Figures:
         with subject.empty(case.store) as store:
             place = Path(store.url.removeprefix("sqlite:"))
             with subject.collector(store) as collector:
                 fill(collector, TYPE, case["events"], case["batch"])
+                running = _bytes(place)
             stored = _bytes(place)
             with subject.evaluator(store, store.url) as evaluator, Connection(evaluator.http) as connection:
                 for reduce in ("sum", "median"):
@@ -86,7 +87,8 @@ def disk(subject: Subject, case: Case) -> Iterator[Turn]:
                     connection.get(question.path(dataset.FIRST, dataset.stop(case["events"])))
                 time.sleep(case["settle_seconds"])
             asked = _bytes(place)
-        return {"bytes": stored / case["events"], "bytes, asked": asked / case["events"]}
+        sizes = {"bytes": stored, "bytes while it runs": running, "bytes when asked": asked}
+        return {name: size / case["events"] for name, size in sizes.items()}
 
     yield turn
 
