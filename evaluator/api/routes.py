@@ -10,6 +10,7 @@ from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
 from cube.web import Operation, Parameter, Route, Telemetry, with_standard_routes
+from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
 from evaluator.scheduling.send_queue import SendQueue
@@ -88,6 +89,7 @@ def routes(
         scope=Scope.READ,
     )
     table = (
+        *Pages().routes(),
         *pair("event", find, EventSocket(services), "Without stop a stream of events."),
         *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
         *pair("types", types, TypeSocket(services), "Answered with an array."),

@@ -1,0 +1,105 @@
+"""The web page: its files as they lie under ``evaluator/pages``, read once and served from memory.
+
+All but ``index.html`` are served below a path that holds the hash of them all: they may be cached for good,
+and a page never gets modules of two versions.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cube.errors import NotFound
+from cube.web import Operation, Reply, Request, Route
+
+FOLDER = Path(__file__).resolve().parents[1] / "pages"
+INDEX = "index.html"
+VERSION_MARK = b"VERSION"
+"""What stands in ``index.html`` for the hash."""
+
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
+    " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Vary", "Accept-Encoding"),
+)
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_LEAST_PACKED = 500  # bytes; smaller files gain nothing
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """One file: its bytes, plain and packed by gzip (None where that gains nothing), and its ETag."""
+
+    content_type: str
+    plain: bytes
+    packed: bytes | None
+    etag: str
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> PageFile:
+        """Take a file in."""
+        packed = gzip.compress(content, 9, mtime=0) if len(content) >= _LEAST_PACKED else None
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        return cls(CONTENT_TYPES[Path(name).suffix], content, packed, f'"{digest}"')
+
+    def reply(self, request: Request, cached: str) -> Reply:
+        """Answer a request for it, with 304 where the client has it."""
+        headers = (*_HEADERS, ("ETag", self.etag), ("Cache-Control", cached))
+        if self.etag in request.headers.get("If-None-Match", ""):
+            return Reply(b"", 304, self.content_type, headers)
+        if self.packed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+            return Reply(self.packed, 200, self.content_type, (*headers, ("Content-Encoding", "gzip")))
+        return Reply(self.plain, 200, self.content_type, headers)
+
+
+class Pages:
+    """The files of a folder; ``version``: the hash of all of them."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        contents = {
+            path.name: path.read_bytes()
+            for path in sorted(folder.iterdir())
+            if path.suffix in CONTENT_TYPES and path.is_file()
+        }
+        digest = hashlib.sha256(repr(sorted(contents.items())).encode())
+        self.version = digest.hexdigest()[:16]
+        contents[INDEX] = contents[INDEX].replace(VERSION_MARK, self.version.encode())
+        self._files: Mapping[str, PageFile] = {
+            name: PageFile.of(name, content) for name, content in contents.items()
+        }
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the page itself, and the files that it asks for."""
+        html, script = CONTENT_TYPES[".html"], CONTENT_TYPES[".js"]
+        file = Operation(self.get_file, "A file of the page, by the version of all.", content_type=script)
+        return (
+            Route("/", {"GET": Operation(self.get_index, "The page.", content_type=html)}),
+            Route("/pages/{version}/{name}", {"GET": file}),
+        )
+
+    async def get_index(self, request: Request) -> Reply:
+        """Answer with the page; nobody is asked for a key, as there is nothing in it but the page."""
+        return self._files[INDEX].reply(request, "no-cache")
+
+    async def get_file(self, request: Request) -> Reply:
+        """Answer with a file; one of another version is this one's, and not to be kept."""
+        file = self._files.get(request.captures["name"])
+        if file is None:
+            raise NotFound(f"There is no file {request.captures['name'][:100]} of the page.")
+        is_current = request.captures["version"] == self.version
+        return file.reply(request, _FOR_GOOD if is_current else "no-cache")

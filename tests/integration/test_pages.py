@@ -1,0 +1,58 @@
+"""The page over HTTP: what is served, how it is cached, and what it may do."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from evaluator.api.pages import FOLDER
+from tests.evaluator_running import Running, running
+from tests.web_client import connection
+
+
+def port_of(made: Running) -> int:
+    return int(made.evaluator.addresses["http"].rpartition(":")[2])
+
+
+@pytest_asyncio.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as running_:
+        yield running_
+
+
+async def test_the_page_is_served_with_a_policy_and_its_files_for_good(made: Running) -> None:
+    async with connection(port_of(made)) as client:
+        page = await client.ask("GET", "/")
+        text = page.body.decode()
+        files = re.findall(r'"(/pages/[^"]+)"', text)
+
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["cache-control"] == "no-cache"
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        assert "<script>" not in text
+        assert " style=" not in text
+        assert files
+        for path in files:
+            assert "immutable" in (await client.ask("GET", path)).headers["cache-control"]
+
+
+async def test_a_file_that_a_client_has_is_not_sent_again(made: Running) -> None:
+    async with connection(port_of(made)) as client:
+        page = await client.ask("GET", "/")
+        again = await client.ask("GET", "/", headers={"If-None-Match": page.headers["etag"]})
+
+    assert (again.status, again.body) == (304, b"")
+
+
+async def test_files_are_packed_and_what_is_not_there_is_said(made: Running) -> None:
+    async with connection(port_of(made)) as client:
+        packed = await client.ask("GET", "/pages/other/app.js", headers={"Accept-Encoding": "gzip"})
+        missing = await client.ask("GET", "/pages/other/..%2fapp.py")
+
+    assert gzip.decompress(packed.body) == (FOLDER / "app.js").read_bytes()
+    assert packed.headers["cache-control"] == "no-cache"
+    assert missing.status == 404
