@@ -19,7 +19,7 @@ VALUE_FACTOR, ROW_BYTES = 2, 300
 """About what a block takes: so many times what it was decoded from, and so much more a row."""
 
 PIECE_SECONDS = 0.01
-"""What a piece should take: long against the cost of a turn, short against what anybody notices."""
+"""What a piece should take: long against the cost of switching, short against what anybody notices."""
 
 FIRST_ROWS = 512
 """The rows of a scan's first piece, whose cost nobody knows yet."""
@@ -42,8 +42,8 @@ class Slices:
 
     How many rows a slice has follows from what the last one took, and is `MOST_ROWS` at most;
     ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
-    worked on, so that nothing goes on behind the backs of those whose turn it is. ``hold`` is told about
-    how many bytes of memory more (or less) the blocks take.
+    worked on, so that nothing goes on beside those who have their time slice. ``hold`` is told about how many
+    bytes of memory more (or less) the blocks take.
     ``rows``: of the first slice, unless it is searched.
     """
 

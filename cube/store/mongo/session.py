@@ -25,7 +25,7 @@ BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
 
 BLOCK_BYTES = 256 * 1024
-"""Larger batches are decoded as several blocks: a turn's worth of BSON each."""
+"""Larger batches are decoded as several blocks: a time slice's worth of BSON each."""
 
 CLOSE_SECONDS = 5.0
 
