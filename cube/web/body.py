@@ -54,7 +54,8 @@ class BodyBudget:
     def give_back(self, size: int) -> None:
         """Release so many bytes."""
         self.held -= size
-        self._eased.notify()
+        if self._waiting:
+            self._eased.notify()
 
     async def _turn(self, size: int) -> None:
         if self._waiting + size > self._limit:

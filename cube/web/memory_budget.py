@@ -1,4 +1,4 @@
-"""What messages and answers may hold together, of all connections.
+"""What messages that have come in part, and answers, may hold together, of all connections.
 
 A WebSocket's frame has to be here as a whole before it can be read, an answer is written as a whole before
 any of it is sent, and stays until its client has read it. Nothing hurries any of them, and ten thousand
