@@ -70,11 +70,11 @@ class Cluster(CommandProxy):
     def cut_off(self, database: str, collection: str) -> None:
         """From now on a collection may be read from the primary that it had until now."""
         with MongoClient[Document](self._url) as client:
+            since = client.admin.command("hello")["operationTime"]  # first: it has all up to then
             found = list(client[database][collection].find())
             client.drop_database(_old(database))
             if found:
                 client[_old(database)][collection].insert_many(found)
-            since = client.admin.command("hello")["operationTime"]
         self._old = _CutOff(collection, since)
 
     def well(self) -> None:
