@@ -67,7 +67,7 @@ class DialectTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class AdmittedRequest:
     """A request that was admitted: whose it is, when it came, and what its dead letters do not show."""
 
     request: Request

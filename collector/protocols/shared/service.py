@@ -10,7 +10,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from collector.protocols.shared.context import LOOP_BYTES, MAX_GROWTH, Arrival, DialectContext, DialectTarget
+from collector.protocols.shared.context import (
+    LOOP_BYTES,
+    MAX_GROWTH,
+    AdmittedRequest,
+    DialectContext,
+    DialectTarget,
+)
 from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, Redaction, dead_letters
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -42,7 +48,7 @@ def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list
 class DialectService:
     """Answers the requests of one dialect.
 
-    Translations of one environment run one after another, in order of arrival: what the dialect
+    Translations of one environment run one after another, in order of admitted: what the dialect
     remembers is never seen half changed.
     """
 
@@ -104,26 +110,26 @@ class DialectService:
         return reply
 
     async def _read(self, read: Read, request: Request) -> Reply:
-        arrival = await self._admit(request, Scope.READ)
-        wanted = read(request, arrival.context)
+        admitted = await self._admit(request, Scope.READ)
+        wanted = read(request, admitted.context)
         if isinstance(wanted, Reply):
             return wanted
-        return await self._search.answer(wanted, arrival.target.events, arrival.caller)
+        return await self._search.answer(wanted, admitted.target.events, admitted.caller)
 
     async def _write(self, translate: Translate, request: Request) -> Reply:
         async with self._shared.decoding.of(len(request.body)):
             return await self._take(translate, await self._admit(request, Scope.WRITE))
 
-    async def _take(self, translate: Translate, arrival: Arrival) -> Reply:
-        intake = arrival.target.intake
+    async def _take(self, translate: Translate, admitted: AdmittedRequest) -> Reply:
+        intake = admitted.target.intake
         intake.check()
         try:
-            translation = await self._translated(translate, arrival)
-            checked = await self._checked(translation, arrival)
+            translation = await self._translated(translate, admitted)
+            checked = await self._checked(translation, admitted)
         except InvalidRequest as error:
             intake.refused(error)
             if not isinstance(error, TooLarge):  # what was too much may come in smaller parts
-                await self._store(_whole(arrival.request, error), arrival)
+                await self._store(_whole(admitted.request, error), admitted)
             raise
         not_understood = translation.rejections
         self._counters.refused(not_understood=len(not_understood), invalid=len(checked.rejections))
@@ -132,31 +138,33 @@ class DialectService:
         for wrong in checked.errors:
             intake.refused(wrong, 1)
         checked.rejections[:0] = not_understood
-        spooled = await self._store(checked, arrival)
+        spooled = await self._store(checked, admitted)
         return _honest(translation.reply(checked.rejections), spooled)
 
-    async def _translated(self, translate: Translate, arrival: Arrival) -> Translation:
-        async with arrival.target.order:
-            translation = await arrival.run(translate, arrival.request, arrival.context)
+    async def _translated(self, translate: Translate, admitted: AdmittedRequest) -> Translation:
+        async with admitted.target.order:
+            translation = await admitted.run(translate, admitted.request, admitted.context)
         count, bound = len(translation.drafts), self._shared.limits.events
         if count > bound:
             raise TooLarge(f"Got {count} events; accepted are {bound} in one request.")
         return translation
 
-    async def _checked(self, translation: Translation, arrival: Arrival) -> CheckedDrafts:
-        drafts, target = translation.drafts, arrival.target
+    async def _checked(self, translation: Translation, admitted: AdmittedRequest) -> CheckedDrafts:
+        drafts, target = translation.drafts, admitted.target
         types = await target.types.name(drafts)
         total = self._shared.body_bytes * MAX_GROWTH
-        work = partial(check, total_bytes=total, now=arrival.now)
+        work = partial(check, total_bytes=total, now=admitted.now)
         limits, horizon = self._shared.limits, target.intake.horizon
-        return await arrival.run(work, drafts, types, arrival.caller, limits, horizon)
+        return await admitted.run(work, drafts, types, admitted.caller, limits, horizon)
 
     async def _keep_too_large(self, request: Request, error: TooLarge) -> Reply:
-        arrival = await self._admit(request, Scope.WRITE)
+        admitted = await self._admit(request, Scope.WRITE)
         self._counters.refused(not_understood=1)
-        return _honest(self._dialect.too_large or Reply(), await self._store(_whole(request, error), arrival))
+        return _honest(
+            self._dialect.too_large or Reply(), await self._store(_whole(request, error), admitted)
+        )
 
-    async def _admit(self, request: Request, scope: Scope) -> Arrival:
+    async def _admit(self, request: Request, scope: Scope) -> AdmittedRequest:
         credentials, access = Credentials(), self._shared.access
         if self._dialect.credentials is not None:
             find = self._dialect.credentials
@@ -166,7 +174,7 @@ class DialectService:
         access.check_page(request.headers, caller, scope)
         redaction = Redaction(self._dialect.secrets, credentials.keys, access.is_key)
         target = self._targets[caller.environment.name]
-        return Arrival(request, caller, target, self._shared.clock(), redaction)
+        return AdmittedRequest(request, caller, target, self._shared.clock(), redaction)
 
     def _admit_head(self, scope: Scope, request: Request) -> None:
         """Refuse who cannot be admitted by what the head says, whatever the body does."""
@@ -187,32 +195,32 @@ class DialectService:
         found = standard_credentials(request.headers, request.query) | own
         return replace(found, keys=frozenset(map(self._dialect.plain_key, found.keys)))
 
-    async def _store(self, checked: CheckedDrafts, arrival: Arrival) -> int:
+    async def _store(self, checked: CheckedDrafts, admitted: AdmittedRequest) -> int:
         """Store the events and the dead letters together; what the store refuses is rejected, too.
 
         Returns how many are only in the spool.
         """
-        intake, saved = arrival.target.intake, arrival.target.events
+        intake, saved = admitted.target.intake, admitted.target.events
         events = checked.events
-        dead = await self._dead_letters(checked.rejections, 0, arrival)
+        dead = await self._dead_letters(checked.rejections, 0, admitted)
         refused, spooled = await store(intake, saved, [*events, *dead], checked.size)
         late = [rejected(checked.drafts[at], reason) for at, reason in refused.items() if at < len(events)]
         if late:
             self._counters.refused(expired=len(late))
-            dead = await self._dead_letters(late, len(checked.rejections), arrival)
+            dead = await self._dead_letters(late, len(checked.rejections), admitted)
             checked.rejections += late
             spooled += (await store(intake, saved, dead, checked.size))[1]
         self._counters.stored(len(events) - len(late))
         return spooled
 
     async def _dead_letters(
-        self, rejections: Sequence[Rejection], first: int, arrival: Arrival
+        self, rejections: Sequence[Rejection], first: int, admitted: AdmittedRequest
     ) -> Sequence[Event]:
         """Make dead letters; ``first``: the place of the first rejection in the request."""
         if not rejections:
             return ()
-        make = partial(dead_letters, first=first, now=arrival.now)
-        return await arrival.run(make, self._dialect.name, rejections, arrival.redaction)
+        make = partial(dead_letters, first=first, now=admitted.now)
+        return await admitted.run(make, self._dialect.name, rejections, admitted.redaction)
 
 
 def _whole(request: Request, error: CubeError) -> CheckedDrafts:
