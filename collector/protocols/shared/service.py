@@ -48,7 +48,7 @@ def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list
 class DialectService:
     """Answers the requests of one dialect.
 
-    Translations of one environment run one after another, in order of admitted: what the dialect
+    Translations of one environment run one after another, in order of arrival: what the dialect
     remembers is never seen half changed.
     """
 
