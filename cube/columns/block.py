@@ -66,15 +66,46 @@ class Block:
         instants = np.array(times, dtype=np.int64)
         if fields is not None and not fields:
             return cls(instants, [ABSENT] * len(texts), ids)
-        size = sum(len(text) for text in texts if text is not None)
+        absent = np.array([text is None for text in texts]) if None in texts else None
+        present = [text for text in texts if text is not None]
+        block = cls._of_joined(instants, ",".join(present), absent, ids, fields, filled=False)
+        block.size = sum(map(len, present))
+        return block
+
+    @classmethod
+    def from_joined(
+        cls,
+        times: npt.NDArray[np.int64],
+        text: str,
+        absent: npt.NDArray[np.bool_] | None = None,
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> Block:
+        """Make a block from the JSON texts of the events' data, joined by commas.
+
+        ``absent``: the rows that are `ABSENT`, whatever their JSON. ``fields``: as in `from_json`.
+        """
+        return cls._of_joined(times, text, absent, None, fields, filled=True)
+
+    @classmethod
+    def _of_joined(
+        cls,
+        times: npt.NDArray[np.int64],
+        text: str,
+        absent: npt.NDArray[np.bool_] | None,
+        ids: Sequence[EventId] | None,
+        fields: Sequence[str] | None,
+        *,
+        filled: bool,
+    ) -> Block:
         if fields is not None and not any(map(_UNDECLARED.search, fields)):
             names = tuple(dict.fromkeys(fields))
             with suppress(msgspec.ValidationError):  # some data are not objects
-                rows = _decoded(texts, _record_decoder(names))
-                block = cls(instants, (), ids, size=size)
+                rows = _decoded(text, absent, _record_decoder(names), filled=filled)
+                block = cls(times, (), ids, size=len(text))
                 block._rows = _RecordRows({name: f"p{number}" for number, name in enumerate(names)}, rows)
                 return block
-        return cls(instants, _decoded(texts, _WHOLE), ids, size=size)
+        return cls(times, _decoded(text, absent, _WHOLE, filled=filled), ids, size=len(text))
 
     def rows(self, start: int, stop: int) -> Block:
         """Return the rows from `start` up to `stop` as a block; all of them are this block itself."""
@@ -151,9 +182,20 @@ def _record_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[list[Any]]:
     return msgspec.json.Decoder(list[record | None])  # type: ignore[valid-type]  # made at run time
 
 
-def _decoded(texts: Sequence[str | None], decoder: msgspec.json.Decoder[list[Any]]) -> list[Any]:
-    decoded = decoder.decode("[" + ",".join([text for text in texts if text is not None]) + "]")
-    if len(decoded) == len(texts):
-        return decoded
-    values = iter(decoded)
-    return [ABSENT if text is None else next(values) for text in texts]
+def _decoded(
+    text: str,
+    absent: npt.NDArray[np.bool_] | None,
+    decoder: msgspec.json.Decoder[list[Any]],
+    *,
+    filled: bool,
+) -> list[Any]:
+    """Decode joined texts; ``filled``: absent rows have one, too, which is disregarded."""
+    values = decoder.decode(f"[{text}]")
+    if absent is None:
+        return values
+    if filled:
+        for row in np.flatnonzero(absent).tolist():
+            values[row] = ABSENT
+        return values
+    found = iter(values)
+    return [ABSENT if is_absent else next(found) for is_absent in absent.tolist()]
