@@ -1,0 +1,59 @@
+// The address's query is the whole state of the page: a link shows what its sender saw, and back and forward work.
+// A view reads it with read(), changes it with write(), and is told by app.js (update) when it has changed.
+
+const UNITS = {s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5};
+const RELATIVE = /^now(?:([+-])(\d+)([smhdw]))?$|^(-)(\d+)([smhdw])$/;
+
+/** The query's parameters: get(name) and getAll(name), as text. */
+export function read() {
+  return new URLSearchParams(location.search);
+}
+
+/** The address's query with some parameters changed; null, "" and [] leave one out, a list repeats it. */
+export function changed(changes, query = read()) {
+  for (const [name, value] of Object.entries(changes)) {
+    query.delete(name);
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") query.append(name, one);
+    }
+  }
+  return `?${query}`;
+}
+
+/** Change parameters, as a step of the browser's history, or in place of the present one. */
+export function write(changes, {replace = false} = {}) {
+  const next = changed(changes);
+  if (next === location.search) return;
+  history[replace ? "replaceState" : "pushState"](null, "", next);
+  dispatchEvent(new Event("cube:state"));
+}
+
+/** Whether a text is a relative time: now, now-6h, -6h. */
+export function isRelative(text) {
+  return RELATIVE.test(text);
+}
+
+/** The milliseconds of "6h", or NaN. */
+export function duration(text) {
+  const found = /^(\d+)([smhdw])$/.exec(text ?? "");
+  return found ? Number(found[1]) * UNITS[found[2]] : NaN;
+}
+
+/** A time in milliseconds: relative to now, ISO 8601 (without a zone: UTC, as in the API) or milliseconds; else NaN. */
+export function resolve(text, now) {
+  const found = RELATIVE.exec(text);
+  if (found) {
+    const [sign, number, unit] = found[4] ? found.slice(4, 7) : found.slice(1, 4);
+    return sign ? now + Number(`${sign}${number}`) * UNITS[unit] : now;
+  }
+  if (/^-?\d+$/.test(text)) return Number(text);
+  const iso = text.trim().replace(" ", "T");
+  return Date.parse(/T/.test(iso) && !/(Z|[+-]\d\d:?\d\d)$/i.test(iso) ? `${iso}Z` : iso);
+}
+
+/** The span {start, stop} that from and to name; the last hour where they name none. */
+export function span(now, query = read()) {
+  const start = resolve(query.get("from") ?? "-1h", now);
+  const stop = resolve(query.get("to") ?? "now", now);
+  return start < stop ? {start, stop} : {start: now - 36e5, stop: now};
+}
