@@ -20,7 +20,7 @@ ASK_SECONDS = 1.0
 """How long another process may take to tell its metrics before it is left out."""
 
 _UP = (
-    "# HELP cube_process_up Whether a process on this port told its figures.\n# TYPE cube_process_up gauge\n"
+    "# HELP cube_process_up Whether a process on this port told its metrics.\n# TYPE cube_process_up gauge\n"
 )
 
 
@@ -57,7 +57,7 @@ class MultiprocessRegistry(CollectorRegistry):
         return merged(told).encode()
 
     def _path(self, number: int) -> Path:
-        return self._directory / f"{number}.figures"
+        return self._directory / f"{number}.metrics"
 
     async def _tell(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -27,7 +27,7 @@ class Request:
     ``id`` is the caller's ``X-Request-Id`` where that is harmless, else made here; it stands in the reply
     and in the log. ``is_socket``: whether it has opened a WebSocket.
     ``captures``: the parts of the path that a route in braces matched, decoded. ``route``: the path with
-    those parts in braces, "" where nothing is there; it and not ``path`` is for logs and figures, for a
+    those parts in braces, "" where nothing is there; it and not ``path`` is for logs and metrics, for a
     part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``remote``,
     ``scheme``: the client's address, and http or https, as the connection or a trusted proxy tells.
     """

@@ -71,7 +71,7 @@ def with_standard_routes(
         *routes,
         _get("/healthz", healthz, "Whether the process lives."),
         _get("/readyz", Readiness(ready).answer, "Whether the daemon can do its work: 503 if not."),
-        _get("/metrics", telemetry.expose, "Figures in Prometheus format.", "text/plain"),
+        _get("/metrics", telemetry.expose, "Metrics in the format of Prometheus.", "text/plain"),
         _get("/openapi.json", openapi, "This description."),
     )
     description = Reply.json(describe(title, table))
