@@ -79,7 +79,7 @@ def routes(
         Route(
             "/1.0/event/put",
             {"POST": put, "PUT": put},
-            socket=partial(EventSocket, context, DecodingQuota(decoded_bytes)),
+            socket=partial(IntakeSession, context, DecodingQuota(decoded_bytes)),
             socket_summary=_SOCKET,
             socket_scope=Scope.WRITE,
         ),
@@ -111,7 +111,7 @@ class PutEvents:
         return Reply.json(warnings) if warnings else _DONE
 
 
-class EventSocket:
+class IntakeSession:
     """A WebSocket that sends events: silent on success, unless a message asks to be acknowledged."""
 
     def __init__(self, context: IngestContext, decoding: DecodingQuota, connection: Connection) -> None:
