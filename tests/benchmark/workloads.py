@@ -121,7 +121,7 @@ def _cases(name: str, store: str, facts: dict[str, Any], questions: dict[str, Qu
         against=tuple(facts.get("against", ())),
         wanted=facts.get("wanted", ""),
         on_request=facts.get("on_request", False),
-        in_quick=facts.get("quick", False),
+        in_quick=store in facts.get("quick", ()),
         question=questions[facts["question"]] if "question" in facts else None,
         parameters=parameters,
     )
