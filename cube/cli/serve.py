@@ -127,7 +127,7 @@ def serve(
     if ready_file is not None:
         with _ready(ready_file):
             files.remove(ready_file)  # whoever waits for it must not find an old one
-    asyncio.run(run_until(_until_signal(), _run(plan, ready_file), lambda: click.echo("Stopping.")))
+    asyncio.run(run_until(until_signal(), _run(plan, ready_file), lambda: click.echo("Stopping.")))
 
 
 def _words(flags: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -205,7 +205,8 @@ def _ready(file: Path) -> Iterator[None]:
         raise InvalidSettings(f"The ready file {file} cannot be written: {error.strerror}.") from None
 
 
-async def _until_signal() -> None:
+async def until_signal() -> None:
+    """Return when the process is told to stop, by Ctrl-C or otherwise."""
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
