@@ -5,6 +5,7 @@ the same to whole columns and is tested against them.
 """
 
 from cube.columns.block import Block
+from cube.columns.finals import Finals, finals
 from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import GroupKey, grouped_partials, partials
@@ -21,9 +22,11 @@ __all__ = [
     "FUNCTIONS",
     "SEMANTICS",
     "Block",
+    "Finals",
     "GroupKey",
     "PackedBlock",
     "check",
+    "finals",
     "grouped_partials",
     "has_patterns",
     "joined",

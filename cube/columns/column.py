@@ -75,6 +75,10 @@ class Column:
         codes = np.fromiter(map(numbered.__getitem__, self.at(rows)), np.int64, len(rows))
         return codes, list(numbered)
 
+    def is_uniform(self, rows: Rows) -> bool:
+        """Tell whether the values of some rows are known to be their own keys: all texts, or all numbers."""
+        return False
+
     def factorised(self, rows: Rows, key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values; see `factorise`."""
         return factorise(self.at(rows), key_of)

@@ -166,6 +166,12 @@ class PackedColumn(Column):
             return np.zeros(0, dtype=np.int64), ()
         return self.codes[rows].astype(np.int64), self.texts
 
+    def is_uniform(self, rows: Rows) -> bool:
+        """Tell whether the values of some rows are all texts, or all numbers that floats tell apart."""
+        kinds = self.kinds[rows]
+        is_text = self.codes is not None and bool((kinds == Kind.STRING).all())
+        return is_text or (not len(self.kept) and bool((kinds == Kind.NUMBER).all()))
+
     def factorised(self, rows: Rows, key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values, from the codes where all are texts."""
         kinds = self.kinds[rows]

@@ -8,7 +8,7 @@ that is not in `FAST` is computed by that definition.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, repeat
 from typing import Any, TypeAlias
 
@@ -18,11 +18,12 @@ import numpy.typing as npt
 from cube.columns.block import Block
 from cube.columns.column import Rows, keys, numbers, present, stored
 from cube.columns.masks import mask
+from cube.columns.sums import exact_sums
 from cube.columns.values import Floats, Kind, group_of
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import EventId, id_key
 from cube.model.metric import Group, group_key
-from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample, exact_sum
+from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
 from cube.model.tier import Tier
 
 GroupKey: TypeAlias = "tuple[int, Group]"
@@ -36,14 +37,11 @@ def partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, Partia
 
     A group of the reduction is disregarded. `first` and `last` need a block with ids.
     """
-    rows = _rows(reduction, block)
-    if not len(rows):
+    found = segmented(replace(reduction, group=None), tier, block)
+    if found is None:
         return {}
-    buckets = _floor(block.times[rows], tier)
-    order = np.argsort(buckets, kind="stable")
-    segments = _Segments(rows[order], _edges(buckets[order]))
-    starts = buckets[order][segments.edges].tolist()
-    return dict(zip(starts, _reduce(reduction, block, segments), strict=True))
+    segments, buckets, _ = found
+    return dict(zip(buckets.tolist(), reduced(reduction, block, segments), strict=True))
 
 
 def grouped_partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, dict[GroupKey, Partial]]:
@@ -54,36 +52,79 @@ def grouped_partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int
     """
     if reduction.group is None:
         raise ValueError(f"{reduction} has no group")
-    rows, codes, groups = _grouped(reduction.group, block, _rows(reduction, block))
-    if not len(rows):
-        return {}
-    buckets = _floor(block.times[rows], tier)
-    order = np.lexsort((codes, buckets))
-    segments = _Segments(rows[order], _edges(buckets[order], codes[order]))
-    starts, numbers = (each[order][segments.edges].tolist() for each in (buckets, codes))
+    found = segmented(reduction, tier, block)
     result: dict[int, dict[GroupKey, Partial]] = {}
-    reduced = _reduce(reduction, block, segments)
-    for start, number, partial in zip(starts, numbers, reduced, strict=True):
-        result.setdefault(start, {})[groups[number]] = partial
+    if found is None:
+        return result
+    segments, buckets, groups = found
+    partials_ = reduced(reduction, block, segments)
+    for start, group, partial in zip(buckets.tolist(), groups, partials_, strict=True):
+        if group is not None:
+            result.setdefault(start, {})[group] = partial
     return result
 
 
 @dataclass(frozen=True, slots=True)
-class _Segments:
+class Segments:
     """``rows`` of the block in order of segment; ``edges``: where in them each segment begins."""
 
     rows: Rows
     edges: Rows
 
     def lengths(self) -> npt.NDArray[np.intp]:
+        """Return how many rows each segment has."""
         return np.diff(self.edges, append=len(self.rows))
 
+    def part(self, some: slice) -> Segments:
+        """Return some segments that follow each other."""
+        edges = self.edges[some]
+        if not len(edges):
+            return Segments(self.rows[:0], edges)
+        start = int(edges[0])
+        after = self.edges[some.stop :] if some.stop is not None else self.edges[:0]
+        stop = int(after[0]) if len(after) else len(self.rows)
+        return Segments(self.rows[start:stop], edges - start)
+
     def slices(self) -> list[slice]:
+        """Return where in the rows each segment lies."""
         edges = self.edges.tolist()
         return [slice(*pair) for pair in zip(edges, [*edges[1:], len(self.rows)], strict=True)]
 
 
-_Fast: TypeAlias = Callable[[Reduction, Block, _Segments], Sequence[Partial]]
+_Fast: TypeAlias = Callable[[Reduction, Block, Segments], Sequence[Partial]]
+
+
+def segmented(
+    reduction: Reduction, tier: Tier, block: Block
+) -> tuple[Segments, npt.NDArray[np.int64], Sequence[GroupKey | None]] | None:
+    """Return the segments of a block, and the bucket and the group of each; None where there is none."""
+    rows = _rows(reduction, block)
+    codes, groups = np.zeros(0, dtype=np.int64), list[GroupKey]()
+    if reduction.group is not None:
+        rows, codes, groups = _grouped(reduction.group, block, rows)
+    if not len(rows):
+        return None
+    buckets = _floor(block.times[rows], tier)
+    if reduction.group is None:
+        order = np.argsort(buckets, kind="stable")
+        segments = Segments(rows[order], _edges(buckets[order]))
+        starts = buckets[order][segments.edges]
+        return segments, starts, [None] * len(starts)
+    order = _order(buckets, codes, tier, len(groups))
+    segments = Segments(rows[order], _edges(buckets[order], codes[order]))
+    starts, numbers = (each[order][segments.edges] for each in (buckets, codes))
+    return segments, starts, [groups[number] for number in numbers.tolist()]
+
+
+def _order(
+    buckets: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], tier: Tier, groups: int
+) -> npt.NDArray[np.intp]:
+    """Order rows by bucket and group: numbers of 16 bits sort many times as fast."""
+    first = int(buckets.min())
+    if (int(buckets.max()) - first + tier.step) // tier.step * groups > np.iinfo(np.uint16).max:
+        return np.lexsort((codes, buckets))
+    labels = (buckets - first) // tier.step * groups + codes
+    return np.argsort(labels.astype(np.uint16), kind="stable")
 
 
 def _rows(reduction: Reduction, block: Block) -> Rows:
@@ -112,20 +153,26 @@ def _edges(*labels: npt.NDArray[Any]) -> Rows:
     return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
 
-def _reduce(reduction: Reduction, block: Block, segments: _Segments) -> Sequence[Partial]:
+def reduced(reduction: Reduction, block: Block, segments: Segments) -> Sequence[Partial]:
+    """Return the partial of each segment."""
+    if not len(segments.edges):
+        return ()
     return FAST.get(reduction.reduce, _plain)(reduction, block, segments)
 
 
-def _plain(reduction: Reduction, block: Block, segments: _Segments) -> list[Partial]:
+def _plain(reduction: Reduction, block: Block, segments: Segments) -> list[Partial]:
     """Make the partials sample by sample, as the reduce defines them."""
     reduce, rows = REDUCES[reduction.reduce], segments.rows
-    values = _values(reduction, block, segments).tolist() if reduce.numeric else _keys(reduction, block, rows)
+    values = (
+        values_of(reduction, block, segments).tolist() if reduce.numeric else _keys(reduction, block, rows)
+    )
     times, ids = block.times[rows].tolist(), _ids(block, rows) if reduce.ordered else repeat("")
     samples = list(map(Sample, times, ids, values))
     return [reduce.partial(samples[piece]) for piece in segments.slices()]
 
 
-def _values(reduction: Reduction, block: Block, segments: _Segments) -> Floats:
+def values_of(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    """Return what a numeric reduce takes of the segments' rows."""
     return numbers(reduction.value, block)[segments.rows]
 
 
@@ -135,16 +182,15 @@ def _ids(block: Block, rows: Rows) -> list[EventId]:
     return [block.ids[row] for row in rows.tolist()]
 
 
-def _of_numbers(reduce: Callable[[Floats, _Segments], Sequence[Partial]]) -> _Fast:
-    return lambda reduction, block, segments: reduce(_values(reduction, block, segments), segments)
+def _of_numbers(reduce: Callable[[Floats, Segments], Sequence[Partial]]) -> _Fast:
+    return lambda reduction, block, segments: reduce(values_of(reduction, block, segments), segments)
 
 
-def _sums(values: Floats, segments: _Segments) -> list[tuple[float, float]]:
-    listed = values.tolist()
-    return [exact_sum(listed[piece]) for piece in segments.slices()]
+def _sums(values: Floats, segments: Segments) -> list[tuple[float, float]]:
+    return exact_sums(values, segments.edges)
 
 
-def _means(values: Floats, segments: _Segments) -> list[tuple[float, float, int]]:
+def _means(values: Floats, segments: Segments) -> list[tuple[float, float, int]]:
     sums = _sums(values, segments)
     return [(*sums_, count) for sums_, count in zip(sums, segments.lengths().tolist(), strict=True)]
 
@@ -153,7 +199,7 @@ def _extremes(extreme: np.ufunc) -> _Fast:
     return _of_numbers(lambda values, segments: extreme.reduceat(values, segments.edges).tolist())
 
 
-def _variances(values: Floats, segments: _Segments) -> list[Deviations]:
+def _variances(values: Floats, segments: Segments) -> list[Deviations]:
     counts = segments.lengths()
     with np.errstate(all="ignore"):
         means = np.array([high + low for high, low in _sums(values, segments)]) / counts
@@ -166,7 +212,7 @@ def _variances(values: Floats, segments: _Segments) -> list[Deviations]:
     return list(zip(*columns, strict=True))
 
 
-def _tallies(values: Floats, segments: _Segments) -> list[dict[float, int]]:
+def _tallies(values: Floats, segments: Segments) -> list[dict[float, int]]:
     owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
     order = np.lexsort((values, owners))
     owners, values = owners[order], values[order] + 0.0  # + 0.0: -0.0 is 0
@@ -190,14 +236,14 @@ def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[list[int], l
     return codes.tolist(), names
 
 
-def _distinct(reduction: Reduction, block: Block, segments: _Segments) -> list[set[bytes]]:
+def _distinct(reduction: Reduction, block: Block, segments: Segments) -> list[set[bytes]]:
     codes, names = _codes(reduction, block, segments.rows)
     return [{names[code] for code in set(codes[piece])} for piece in segments.slices()]
 
 
 def _ends(extreme: np.ufunc, choose: Callable[..., Edge]) -> _Fast:
-    def ends(reduction: Reduction, block: Block, segments: _Segments) -> list[Edge]:
-        values, times = _values(reduction, block, segments), block.times[segments.rows]
+    def ends(reduction: Reduction, block: Block, segments: Segments) -> list[Edge]:
+        values, times = values_of(reduction, block, segments), block.times[segments.rows]
         edges = extreme.reduceat(times, segments.edges)
         candidates = np.flatnonzero(times == np.repeat(edges, segments.lengths()))
         owners = np.searchsorted(segments.edges, candidates, side="right") - 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span
+from cube.model.tier import HOUR, Span
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
@@ -39,12 +39,16 @@ REACH = 16
 """A slice reaches over so many times its number of buckets at most: of all between, revisions are read."""
 
 
-def slices(gaps: Gaps, job: ReductionJob) -> Iterator[Gaps]:
-    """Cut gaps into slices, each of which is computed at once, and kept when it is."""
+def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iterator[Gaps]:
+    """Cut gaps into slices, each of which is computed at once, and kept when it is.
+
+    ``values_alone``: whether no partials are made of them.
+    """
     tier, reduction = job.tier, job.reduction
     is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
     finest = LARGE_SLICE if is_large else SLICE
     size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
+    size = SLICE if values_alone else size
     part: dict[int, int] = {}
     first = 0
     for bucket in sorted(gaps):
@@ -77,7 +81,21 @@ class Computation:
 
     async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their values."""
+        if self.takes_values_alone(job):
+            values = await self._scan.kept_values(
+                self._session, job.reduction, job.tier, gaps, self._time_slice
+            )
+            await self._save_contents(job, VALUE, gaps, values)
+            return values
         return await self._save(job, gaps, await self._states(job, gaps, eventful))
+
+    def takes_values_alone(self, job: ReductionJob) -> bool:
+        """Tell whether no partials are made and kept: they serve only to merge what has expired.
+
+        So it is below an hour, for a type of which nothing has expired, where blocks are kept.
+        """
+        is_kept = self._scan.keeps(job.reduction, job.tier) and job.tier.step < HOUR.step
+        return is_kept and job.expired_before is None
 
     async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
@@ -139,17 +157,19 @@ class Computation:
     async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
         values, partials = await self._run(encode, job.reduction, states)
-        if job.tier.cached:
-            for kind, contents in ((VALUE, values), (PARTIAL, partials)):
-                # An expired bucket was merged from finer ones that are kept as long as it would be.
-                kept = {
-                    bucket: CachedBucket(gaps[bucket], content)
-                    for bucket, content in contents.items()
-                    if not job.is_expired(bucket)
-                }
-                if kept:
-                    await self._metrics.save(job.key(kind), job.tier, kept, self._time_slice)
+        await self._save_contents(job, VALUE, gaps, values)
+        await self._save_contents(job, PARTIAL, gaps, partials)
         return values
+
+    async def _save_contents(self, job: ReductionJob, kind: str, gaps: Gaps, contents: Encoded) -> None:
+        """Keep contents, but of what has expired: it was merged from what is kept as long as it."""
+        kept = {
+            bucket: CachedBucket(gaps[bucket], content)
+            for bucket, content in contents.items()
+            if not job.is_expired(bucket)
+        }
+        if job.tier.cached and kept:
+            await self._metrics.save(job.key(kind), job.tier, kept, self._time_slice)
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         async with self._time_slice():

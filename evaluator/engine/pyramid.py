@@ -183,7 +183,7 @@ class Pyramid:
         """
         began, held = time.monotonic(), 0
         async with self._computation(cost) as computation:
-            for part in slices(gaps, job):
+            for part in slices(gaps, job, values_alone=computation.takes_values_alone(job)):
                 contents = await computation.contents(job, part, numbers)
                 held += sum(map(len, contents.values()))
                 check_memory(self.context.limits, held)

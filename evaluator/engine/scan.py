@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import cast
 
-from cube.columns import Block, grouped_partials, has_patterns, needed, partials, paths
+from cube.columns import Block, finals, grouped_partials, has_patterns, needed, partials, paths
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
@@ -15,10 +15,10 @@ from cube.store.ports import ReadSession, TimeSlice
 from cube.store.slices import Slices
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import Reading, StoreBlocks
-from evaluator.engine.states import Accumulator, State
+from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
 
-KEPT_ROWS = 16_384
-"""The rows of the first slice of columns that are kept: some milliseconds."""
+KEPT_ROWS = 65_536
+"""The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
 
 
 class Scan:
@@ -81,21 +81,70 @@ class Scan:
         ``gaps``: bucket -> its revision, read before the session's first read. There may be other buckets
         among the states. Raises as `states` does.
         """
-        if self._kept is None:
-            raise ValueError("no blocks are kept")
-        executor, accumulator = self._context.executor, Accumulator(reduction, self._context.limits)
-        slices = Slices(time_slice, executor, searched=has_patterns(reduction), rows=KEPT_ROWS)
+        accumulator = Accumulator(reduction, self._context.limits)
 
         def take(block: Block) -> None:
             accumulator.add(reduce_block(reduction, tier, block))
 
+        await self._each_kept(session, reduction, tier, gaps, time_slice, take)
+        async with time_slice():
+            return await run_in_thread(accumulator.states, executor=self._context.executor)
+
+    async def kept_values(
+        self,
+        session: ReadSession,
+        reduction: Reduction,
+        tier: Tier,
+        gaps: Mapping[int, int],
+        time_slice: TimeSlice,
+    ) -> Encoded:
+        """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
+
+        Only of a bucket that lies in more than one block, or may, partials are made, and merged.
+        """
+        limits = self._context.limits
+        accumulator = Accumulator(reduction, limits)
+        contents: Encoded = {}
+        held = 0
+
+        def take(block: Block) -> None:
+            nonlocal held
+            found = finals(reduction, tier, block)
+            accumulator.count(found.groups)
+            accumulator.add(found.shared)
+            more = encode_finals(found, grouped=reduction.group is not None)
+            held += sum(map(len, more.values()))
+            check_memory(limits, held)
+            contents.update(more)
+
+        await self._each_kept(session, reduction, tier, gaps, time_slice, take)
+
+        def finish() -> Encoded:
+            shared = accumulator.states()
+            values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
+            found = dict.fromkeys(gaps, encode_value(reduction, {})) | contents | values
+            return {bucket: found[bucket] for bucket in gaps}
+
+        async with time_slice():
+            return await run_in_thread(finish, executor=self._context.executor)
+
+    async def _each_kept(
+        self,
+        session: ReadSession,
+        reduction: Reduction,
+        tier: Tier,
+        gaps: Mapping[int, int],
+        time_slice: TimeSlice,
+        take: Callable[[Block], None],
+    ) -> None:
+        if self._kept is None:
+            raise ValueError("no blocks are kept")
+        slices = Slices(time_slice, self._context.executor, searched=has_patterns(reduction), rows=KEPT_ROWS)
         reading = Reading(session, paths(reduction), time_slice)
         async with aclosing(self._kept.of(reduction.type).blocks(reading, tier, gaps)) as blocks:
             async for block in blocks:
                 async for _ in slices.each(block, take):
                     continue
-        async with time_slice():
-            return await run_in_thread(accumulator.states, executor=executor)
 
 
 def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:

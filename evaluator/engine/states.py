@@ -16,13 +16,14 @@ Where a reduce's value is its own partial (`Reduce.exact_value`), only values ar
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 
-from cube.columns import GroupKey
+from cube.columns import Finals, GroupKey
 from cube.expression.nodes import Reduction
 from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Partial, Reduce
@@ -74,6 +75,23 @@ def encode_value(reduction: Reduction, state: State) -> bytes:
     return _ENCODER.encode(
         [(key[1], reduce.finish(partial, reduction.argument)) for key, partial in state.items() if key]
     )
+
+
+def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
+    """Make the "value" contents of a block's buckets that are not shared with other blocks."""
+    if not grouped:
+        packed = found.values.astype("<f8").tobytes()
+        pieces = [packed[start : start + _FLOAT.size] for start in range(0, len(packed), _FLOAT.size)]
+        contents = dict(zip(found.buckets, pieces, strict=True))
+        for place in np.flatnonzero(np.isnan(found.values)).tolist():
+            contents[found.buckets[place]] = b""
+        return contents
+    values: dict[int, list[tuple[Group, float | None]]] = {}
+    listed = found.values.tolist()
+    for bucket, key, value in zip(found.buckets, found.groups, listed, strict=True):
+        if key is not None:
+            values.setdefault(bucket, []).append((key[1], None if value != value else value))
+    return {bucket: _ENCODER.encode(pairs) for bucket, pairs in values.items()}
 
 
 def encode_partial(reduction: Reduction, state: State) -> bytes | None:
@@ -146,6 +164,11 @@ class Accumulator:
                 self._merge_last(runs)
         check_size(self._limits, 0, len(self._groups))
         check_memory(self._limits, self._bytes)
+
+    def count(self, groups: Iterable[GroupKey | None]) -> None:
+        """Count groups of which no state is taken; raises as `add` does."""
+        self._groups.update(groups)
+        check_size(self._limits, 0, len(self._groups))
 
     def states(self) -> dict[int, State]:
         """Return the states of all buckets."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from cube.model.tier import Span
@@ -70,6 +71,30 @@ async def test_what_is_vouched_for_needs_no_revisions_of_ten_seconds(made: Bench
 
     assert await made.values("max(test(v))", HOUR, DAY, DAY + HOUR) == [359]
     assert made.seen.finds == ["revisions of hour", "values of hour"]
+
+
+@pytest.mark.parametrize("text", ["sum(test(v))", "median(test(v).ge(v, 9))", "distinct(test(v)).group(w)"])
+async def test_values_alone_are_kept_while_nothing_has_expired(made: Bench, text: str) -> None:
+    await made.series(text, MINUTE, DAY, DAY + 2 * HOUR)
+    assert [(tier.step, len(buckets)) for tier, buckets in made.seen.saved] == [(MINUTE, 120)]
+    made.seen.clear()
+
+    await made.store.events.expire("test", DAY + MINUTE)
+    await made.series(text, 5 * MINUTE, DAY + 5 * MINUTE, DAY + 2 * HOUR)
+    assert [tier.step for tier, _ in made.seen.saved] == [5 * MINUTE] * 2
+
+
+async def test_a_bucket_of_several_blocks_is_whole(made: Bench) -> None:
+    for start in (0, 70, 200):
+        await made.values("count(test)", TEN, DAY + start * TEN, DAY + (start + 50) * TEN)
+
+    assert await made.values("median(test(v))", 5 * MINUTE, DAY, DAY + HOUR) == [
+        15 * (2 * number + 1) - 0.5 for number in range(12)
+    ]
+    assert await made.values("distinct(test(w).lt(v, 350))", 5 * MINUTE, DAY, DAY + HOUR + 1) == [
+        *[3] * 12,
+        0,
+    ]
 
 
 async def test_questions_at_once_share_one_read(made: Bench) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.columns import Block, PackedBlock, grouped_partials, joined, partials, paths
-from cube.expression.nodes import Reduction
-from cube.model.reduce import REDUCES
-from cube.model.tier import Tier
+from cube.columns import Block, PackedBlock, finals, grouped_partials, joined, partials, paths
+from cube.columns.sums import exact_sums
+from cube.expression.nodes import Field, Reduction
+from cube.model.reduce import REDUCES, exact_sum
+from cube.model.tier import TEN_SECONDS, Tier
 from tests.property.columns_reference import Row
 from tests.property.columns_strategies import comparisons, compounds, fields, patterns, values
 from tests.property.test_columns_reductions import rows, tiers
@@ -43,7 +46,69 @@ def test_a_packed_block_is_reduced_as_the_block_it_was_made_of(
     reduce = partials if reduction.group is None else grouped_partials
 
     assert reduce(reduction, tier, packed) == reduce(reduction, tier, plain)
+    _check_finals(reduction, tier, packed)
     middle = len(rows) // 2
     assert reduce(reduction, tier, packed.rows(middle, len(rows))) == reduce(
         reduction, tier, plain.rows(middle, len(rows))
     )
+
+
+def _check_finals(reduction: Reduction, tier: Tier, block: PackedBlock) -> None:
+    """The values of all but the outermost buckets are what their partials are finished to."""
+    states: dict[int, dict[Any, Any]] = {
+        bucket: {None: state} if reduction.group is None else state
+        for bucket, state in (partials if reduction.group is None else grouped_partials)(
+            reduction, tier, block
+        ).items()
+    }
+    found = finals(reduction, tier, block)
+    outer = {*sorted(states)[:1], *sorted(states)[-1:]}
+
+    assert found.shared == {bucket: states[bucket] for bucket in outer}
+    assert list(found.buckets) == sorted(found.buckets)
+    finish = REDUCES[reduction.reduce].finish
+    expected = {
+        (bucket, group): finish(partial, reduction.argument)
+        for bucket, state in states.items()
+        if bucket not in outer
+        for group, partial in state.items()
+    }
+    values = [None if math.isnan(value) else value for value in found.values.tolist()]
+    pairs = zip(found.buckets, found.groups, strict=True)
+    assert dict(zip(pairs, values, strict=True)) == expected
+
+
+@settings(max_examples=examples(300))
+@given(st.data())
+def test_many_floats_add_up_exactly(data: st.DataObject) -> None:
+    """Whatever their sizes, in whatever runs."""
+    floats = st.one_of(
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.floats(-1e6, 1e6),
+        st.integers(-(2**53), 2**53).map(float),
+        st.decimals(-1000, 1000, places=3).map(float),
+    )
+    size = data.draw(st.integers(64, 300))
+    some = data.draw(st.lists(floats, min_size=1, max_size=20))
+    values = np.resize(np.array(some), size)
+    edges = np.array(sorted({0, *data.draw(st.lists(st.integers(1, size - 1), max_size=9))}))
+
+    runs = np.split(values, edges[1:])
+    assert exact_sums(values, edges) == [exact_sum(run.tolist()) for run in runs]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.floats(-1e9, 1e9)), min_size=1, max_size=60),
+    st.floats(0, 1),
+    st.integers(1, 400),
+)
+def test_quantiles_of_few_and_of_many_values_are_those_of_tallies(
+    samples: list[tuple[int, float]], q: float, times: int
+) -> None:
+    """However many are sorted at once."""
+    samples = sorted(samples * times, key=lambda sample: sample[0])
+    rows = [(bucket * TEN_SECONDS.step, {"v": value}) for bucket, value in samples]
+    field = Field(("v",))
+    reduction = Reduction("quantile", "t", field, (), argument=q)
+    block = PackedBlock.of(Block(np.array([time for time, _ in rows]), [data for _, data in rows]), [("v",)])
+    _check_finals(reduction, TEN_SECONDS, block)

@@ -1,0 +1,149 @@
+"""Finished values of whole blocks: where a bucket lies in one block, no partial is made of it.
+
+The values are those that `Reduce.finish` makes of the partials of `cube.columns.partials`. Of tallies and of
+sets of keys that would be most of the work; they are sorted, or counted, as arrays instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.block import Block
+from cube.columns.column import Rows, keys, stored
+from cube.columns.partials import GroupKey, Segments, reduced, segmented, values_of
+from cube.columns.values import Floats
+from cube.expression.nodes import Field, Reduction
+from cube.model.reduce import REDUCES, Partial
+from cube.model.tier import Tier
+
+_SHORT = 256
+"""Segments of fewer rows, on average, are sorted all at once; longer ones are partitioned one by one."""
+
+_TABLE_CELLS = 2**20
+"""A table of segments and codes has at most so many cells, or four a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finals:
+    """What a block says of its buckets.
+
+    ``buckets``, ``groups`` and ``values``: of each bucket (and group) that has samples, ordered by bucket;
+    NaN is "no value". ``groups`` has None where there are none. ``shared``: the partials of the first and
+    the last bucket, which may have more samples in other blocks; they are not among the others.
+    """
+
+    buckets: Sequence[int] = ()
+    groups: Sequence[GroupKey | None] = ()
+    values: Floats = field(default_factory=lambda: np.zeros(0))
+    shared: Mapping[int, dict[GroupKey | None, Partial]] = field(default_factory=dict)
+
+
+def finals(reduction: Reduction, tier: Tier, block: Block) -> Finals:
+    """Return the values of the buckets that have samples in a block; see `Finals`."""
+    found = segmented(reduction, tier, block)
+    if found is None:
+        return Finals()
+    segments, buckets, groups = found
+    inner = np.flatnonzero((buckets > buckets[0]) & (buckets < buckets[-1]))
+    shared: dict[int, dict[GroupKey | None, Partial]] = {}
+    first, stop = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(buckets), len(buckets))
+    for outer in (slice(0, first), slice(stop, None)):
+        partials = reduced(reduction, block, segments.part(outer))
+        for bucket, group, partial in zip(buckets[outer].tolist(), groups[outer], partials, strict=True):
+            shared.setdefault(bucket, {})[group] = partial
+    if not len(inner):
+        return Finals(shared=shared)
+    some = slice(first, stop)
+    finish = _FINISHES.get(reduction.reduce, _finished)
+    values = finish(reduction, block, segments.part(some))
+    return Finals(buckets[some].tolist(), groups[some], values, shared)
+
+
+_Finish: TypeAlias = Callable[[Reduction, Block, Segments], Floats]
+
+
+def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    finish = REDUCES[reduction.reduce].finish
+    values = [finish(partial, reduction.argument) for partial in reduced(reduction, block, segments)]
+    return np.array(values, dtype=np.float64)  # None is NaN
+
+
+def _quantiles(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    """Interpolate as `cube.model.reduce.quantile` does, among each segment's own values in order."""
+    values, lengths = values_of(reduction, block, segments), segments.lengths()
+    q = 0.5 if reduction.argument is None else reduction.argument
+    positions = (lengths - 1) * q
+    below = np.floor(positions).astype(np.intp)
+    above = np.minimum(below + 1, lengths - 1)
+    if len(values) < _SHORT * len(lengths):
+        values = values[_sorted_within(values, lengths)]
+        low, high = values[segments.edges + below], values[segments.edges + above]
+    else:
+        low, high = _ranked(values, segments, below, above)
+    shares = positions - below
+    with np.errstate(all="ignore"):
+        found: Floats = np.where(shares == 0, low, low * (1 - shares) + high * shares)
+    found[~np.isfinite(found)] = np.nan
+    return found
+
+
+def _sorted_within(values: Floats, lengths: npt.NDArray[np.intp]) -> Rows:
+    """Return the order of values in each segment; by value first, since numbers of 16 bits sort fast."""
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    if len(lengths) > np.iinfo(np.uint16).max:
+        return np.lexsort((values, owners))
+    order: Rows = np.argsort(values)
+    return order[np.argsort(owners[order].astype(np.uint16), kind="stable")]
+
+
+def _ranked(
+    values: Floats, segments: Segments, below: npt.NDArray[np.intp], above: npt.NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    pairs = np.empty((2, len(below)))
+    for place, piece in enumerate(segments.slices()):
+        ranks = [int(below[place]), int(above[place])]
+        pairs[:, place] = np.partition(values[piece], ranks)[ranks]
+    return pairs[0], pairs[1]
+
+
+def _distincts(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    codes, count = _codes(reduction, block, segments.rows)
+    owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
+    pairs = owners * count + codes
+    cells = len(segments.edges) * count
+    if cells > max(_TABLE_CELLS, 4 * len(codes)):
+        owners = np.unique(pairs) // count
+        found: Floats = np.bincount(owners, minlength=len(segments.edges)).astype(np.float64)
+        return found
+    table = np.zeros(cells, dtype=np.bool_)
+    table[pairs] = True
+    counts: Floats = np.count_nonzero(table.reshape(-1, count), axis=1).astype(np.float64)
+    return counts
+
+
+def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], int]:
+    """Number the different values of some rows; return how many numbers there are."""
+    order = np.argsort(rows)
+    ascending = rows[order]
+    value = reduction.value
+    column = stored(block, value.path) if isinstance(value, Field) else None
+    if column is not None and column.is_uniform(ascending):
+        numbered, names = column.factorised(ascending, _as_it_is)
+    else:
+        numbered, names = keys(value, block, ascending)
+    codes = np.empty(len(rows), dtype=np.int64)
+    codes[order] = numbered
+    return codes, len(names)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_FINISHES: dict[str, _Finish] = {"median": _quantiles, "quantile": _quantiles, "distinct": _distincts}
+"""What makes values without partials, by the reduce's name."""
