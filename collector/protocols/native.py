@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from collector.front_page import with_front_page
 from collector.ingest.batch import Batch, BatchLimits, read_batch, read_message
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
@@ -84,7 +85,7 @@ def routes(
             socket_scope=Scope.WRITE,
         ),
     )
-    return with_standard_routes("Cube collector", (*table, *foreign), telemetry, ready)
+    return with_standard_routes("Cube collector", with_front_page((*table, *foreign)), telemetry, ready)
 
 
 class PutEvents:

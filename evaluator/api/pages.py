@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cube.errors import NotFound
 from cube.web import Operation, Reply, Request, Route
+from cube.web.page_policy import page_headers
 
 FOLDER = Path(__file__).resolve().parents[1] / "pages"
 INDEX = "index.html"
@@ -26,17 +27,6 @@ CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self';"
-    " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = (
-    ("Content-Security-Policy", _POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Vary", "Accept-Encoding"),
-)
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _LEAST_PACKED = 500  # bytes; smaller files gain nothing
 
@@ -59,7 +49,7 @@ class PageFile:
 
     def reply(self, request: Request, cached: str) -> Reply:
         """Answer a request for it, with 304 where the client has it."""
-        headers = (*_HEADERS, ("ETag", self.etag), ("Cache-Control", cached))
+        headers = (*page_headers(), ("ETag", self.etag), ("Cache-Control", cached))
         if self.etag in request.headers.get("If-None-Match", ""):
             return Reply(b"", 304, self.content_type, headers)
         if self.packed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):

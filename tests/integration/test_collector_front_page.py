@@ -1,0 +1,46 @@
+"""What the collector answers who opens its address in a browser; a dialect's POST to it stays as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.collector_stage import staged
+from tests.daemon import daemon
+from tests.web_client import ask
+
+EVENT = {"specversion": "1.0", "id": "1", "source": "/a", "type": "com.acme.made"}
+
+
+async def test_the_address_says_what_it_is_and_how_to_send_to_it(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        page = await ask(stage.port, "GET", "/", headers={"Host": f"127.0.0.1:{stage.port}"})
+        text = page.body.decode()
+
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "This is the collector of Cube" in text
+    assert f"curl -s http://127.0.0.1:{stage.port}/1.0/event" in text
+    assert "<script" not in text
+    assert {"/openapi.json", "/readyz"} <= set(re.findall('href="([^"]+)"', text))
+
+
+async def test_events_of_cloudevents_are_still_posted_there(tmp_path: Path) -> None:
+    with daemon("collector", f"sqlite:{tmp_path}", tmp_path, "--dialects-cloudevents", "true") as running:
+        page = await ask(running.port, "GET", "/")
+        posted = await ask(
+            running.port,
+            "POST",
+            "/",
+            json.dumps(EVENT).encode(),
+            {"Content-Type": "application/cloudevents+json"},
+        )
+        other = await ask(running.port, "DELETE", "/")
+
+    assert (page.status, posted.status, other.status) == (200, 204, 405)
+    assert other.headers["allow"] == "GET, HEAD, POST, OPTIONS"
