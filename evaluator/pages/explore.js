@@ -1,4 +1,137 @@
-// Explore: expressions, a span of time, and a chart of them.
+// Explore: expressions, a span of time, and a chart of them, as the address says.
+import {get} from "./api.js";
+import {HorizonChart} from "./chart-horizon.js";
+import {PlotChart} from "./chart-plot.js";
+import {NumberChart, TableChart} from "./chart-text.js";
+import {onTheme} from "./colours.js";
+import {Controls} from "./controls.js";
+import {el} from "./dom.js";
+import {Expressions} from "./expressions.js";
+import {length} from "./format.js";
+import {hide, Legend} from "./legend.js";
+import {ask} from "./query.js";
+import {shareMenu} from "./share.js";
+import {read, write} from "./state.js";
+
+const CHARTS = {horizon: HorizonChart, number: NumberChart, table: TableChart};
+const FRAMES_OF_LEGEND = 500; // milliseconds between two updates of the legend by live rows
+const QUESTION = ["e", "from", "to", "step", "compare", "live"];
+
 export function exploreView(main) {
-  main.textContent = "";
+  const view = new Explore(main);
+  view.update();
+  return view;
+}
+
+class Explore {
+  constructor(main) {
+    this.expressions = new Expressions();
+    this.controls = new Controls();
+    this.legend = new Legend();
+    this.host = el("div", {className: "chart"});
+    this.status = el("p", {className: "status", role: "status"});
+    this.seen = {set: null, before: null, query: null, chart: null};
+    const head = el("div", {className: "head"}, this.status, shareMenu(() => this.seen));
+    this.hints = el("p", {className: "hints", hidden: true});
+    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, head, this.host, this.legend.element);
+    this.end = () => {};
+    this.endTheme = onTheme(() => this.redraw());
+  }
+
+  /** Show what the address says: ask again if the question is another one, else only draw. */
+  update() {
+    this.expressions.update();
+    this.controls.update();
+    const query = read();
+    const kind = query.get("chart") ?? "line";
+    // Bars are wider than a pixel, so the automatic step depends on them.
+    const width = ["bars", "heat"].includes(kind);
+    const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), width]);
+    if (kind !== this.kind) this.chartOf(kind);
+    if (question !== this.question) this.ask(question);
+    else this.redraw();
+  }
+
+  close() {
+    this.end();
+    this.endTheme();
+    this.seen.chart?.close();
+    clearTimeout(this.later);
+  }
+
+  ask(question) {
+    this.question = question;
+    this.end();
+    const texts = read().getAll("e");
+    for (let i = 0; i < texts.length; i++) this.expressions.mark(String.fromCharCode(65 + i), null);
+    if (!texts.some((text) => text.trim())) return this.begin();
+    this.hints.hidden = true;
+    this.host.classList.add("waits");
+    const began = performance.now();
+    this.end = ask(this.host.clientWidth || 800, {
+      onSet: (set, before, query) => {
+        Object.assign(this.seen, {set, before, query});
+        this.took = performance.now() - began;
+        this.host.classList.remove("waits");
+        this.redraw();
+      },
+      onChange: () => this.redraw(true),
+      onError: (name, error) => this.fail(name, error),
+    });
+  }
+
+  /** Nothing is asked yet: offer the types that are there. */
+  async begin() {
+    Object.assign(this.seen, {set: null, query: null});
+    this.seen.chart?.close();
+    this.kind = null;
+    this.host.replaceChildren();
+    this.status.textContent = "";
+    this.legend.element.hidden = true;
+    this.expressions.focus();
+    const types = await get("/1.0/types").catch(() => []);
+    const links = types.slice(0, 12).map((type) => el("a", {href: `/?${new URLSearchParams({view: "explore", e: `sum(${type})`})}`, textContent: `sum(${type})`}));
+    this.hints.hidden = false;
+    this.hints.replaceChildren(types.length ? "Type an expression, or begin with one of these: " : "No events are stored yet.", ...links);
+  }
+
+  fail(name, error) {
+    this.host.classList.remove("waits");
+    if (name === null) this.status.textContent = error.message;
+    else this.expressions.mark(name, error);
+  }
+
+  chartOf(kind) {
+    this.seen.chart?.close();
+    this.kind = kind;
+    const Chart = CHARTS[kind] ?? PlotChart;
+    this.host.dataset.kind = kind;
+    this.seen.chart = new Chart(this.host, kind, {
+      hover: (index) => this.legend.at(index),
+      zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
+    });
+  }
+
+  redraw(isLive = false) {
+    const {set, before} = this.seen;
+    if (!set) return;
+    if (this.kind === null) this.chartOf(read().get("chart") ?? "line");
+    hide(set);
+    this.seen.chart.show(set, {before, zone: read().get("zone") ?? ""});
+    if (!isLive) this.tell();
+    else this.later ??= setTimeout(() => this.tell(), FRAMES_OF_LEGEND);
+  }
+
+  tell() {
+    this.later = null;
+    const {set, query} = this.seen;
+    this.legend.element.hidden = ["horizon", "number", "table"].includes(this.kind);
+    if (!this.legend.element.hidden) this.legend.show(set);
+    const count = set.list.length;
+    const words = [
+      `${set.count.toLocaleString("en")} buckets of ${length(set.step)}`, `${count} series`, `${Math.round(this.took)} ms`,
+      ...(query.isLive ? ["live"] : []),
+    ];
+    this.status.textContent = words.join(" · ");
+  }
 }

@@ -1,0 +1,77 @@
+// A canvas as sharp as the screen, and the axes around a plot.
+import {theme} from "./colours.js";
+import {number, timeTicks, valueTicks} from "./format.js";
+
+export const FONT = "12px system-ui, sans-serif";
+const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 24;
+
+/** Give a canvas a size in CSS pixels; returns its context, scaled, and cleared. */
+export function fit(canvas, width, height) {
+  const ratio = devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const context = canvas.getContext("2d");
+  context.setTransform(w / width, 0, 0, h / height, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** Where the plot of a set lies in a canvas, and which value is how high. */
+export function frame(set, width, height, [low, high]) {
+  const plot = {left: LEFT, top: TOP, width: Math.max(1, width - LEFT - RIGHT), height: height - TOP - BOTTOM};
+  const each = plot.width / set.count;
+  return {
+    ...plot, each, low, high, start: set.start, stop: set.stop, step: set.step,
+    x: (index) => plot.left + (index + 0.5) * each,
+    y: (value) => plot.top + plot.height * (1 - (value - low) / (high - low)),
+  };
+}
+
+/** The least and greatest value to draw, rounded to ticks; an axis begins at 0 unless that would hide the form. */
+export function extent(low, high, withZero) {
+  if (!(low <= high)) return [0, 1];
+  if (withZero || low > 0 && low < 0.7 * high) low = Math.min(0, low);
+  if (withZero || high < 0 && high > 0.7 * low) high = Math.max(0, high);
+  if (low === high) [low, high] = low === 0 ? [0, 1] : [Math.min(0, low), Math.max(0, high)];
+  const ticks = valueTicks(low, high, 5);
+  const step = ticks.length > 1 ? ticks[1] - ticks[0] : high - low;
+  return [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step];
+}
+
+/** Draw both axes and their lines. */
+export function axes(context, at, zone) {
+  const colours = theme();
+  context.font = FONT;
+  context.lineWidth = 1;
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const value of valueTicks(at.low, at.high, Math.max(2, at.height / 55))) {
+    const y = Math.round(at.y(value)) + 0.5;
+    rule(context, at.left, y, at.left + at.width, y, Math.abs(value) < 1e-12 ? colours.strong : colours.line);
+    context.fillStyle = colours.quiet;
+    context.fillText(number(value), at.left - 8, y);
+  }
+  timeAxis(context, at, zone, at.top, at.top + at.height);
+}
+
+/** Draw the axis of time below a plot. */
+export function timeAxis(context, at, zone, top, bottom) {
+  const colours = theme();
+  context.font = FONT;
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  for (const [time, text, isDay] of timeTicks(at.start, at.stop, Math.max(2, at.width / 90), zone)) {
+    const x = Math.round(at.left + ((time - at.start) / (at.stop - at.start)) * at.width) + 0.5;
+    rule(context, x, top, x, bottom, isDay ? colours.strong : colours.line);
+    context.fillStyle = isDay ? colours.ink : colours.quiet;
+    if (x > at.left + 14 && x < at.left + at.width - 14) context.fillText(text, x, bottom + 7);
+  }
+}
+
+function rule(context, x1, y1, x2, y2, style) {
+  context.strokeStyle = style;
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+}

@@ -1,0 +1,106 @@
+// Lines, areas, stacked areas and bars: how series are drawn into a plot. A gap in the values is a gap in the drawing.
+import {colour, dashes} from "./colours.js";
+import {axes, extent, fit, frame} from "./canvas.js";
+
+/** Draw the shown series of a set in one of these kinds, and those of an earlier span behind them; returns the plot. */
+export function drawLines(canvas, width, height, kind, set, {before = null, zone} = {}) {
+  const series = set.shown;
+  const earlier = before ? series.map((one) => before.byKey.get(one.key)) : [];
+  const layers = kind === "stacked" || kind === "bars" ? stack(series, set.count) : series.map(({values}) => ({values}));
+  const at = frame(set, width, height, range(layers, earlier, set.count, kind !== "line"));
+  const context = fit(canvas, width, height);
+  axes(context, at, zone);
+  context.save();
+  context.beginPath();
+  context.rect(at.left, 0, at.width, height);
+  context.clip();
+  context.lineJoin = "round";
+  earlier.forEach((one, i) => one && line(context, at, one.values, set.count, colour(series[i].number), [3, 3], 1));
+  series.forEach((one, i) => DRAW[kind](context, at, layers[i], set.count, one.number));
+  context.restore();
+  return at;
+}
+
+const DRAW = {
+  line: (context, at, {values}, count, number) => line(context, at, values, count, colour(number), dashes(number), 1.75),
+  area(context, at, {values}, count, number) {
+    fill(context, at, values, null, count, colour(number), 0.18);
+    line(context, at, values, count, colour(number), dashes(number), 1.75);
+  },
+  stacked: (context, at, {values, base}, count, number) => fill(context, at, values, base, count, colour(number), 0.78),
+  bars(context, at, {values, base}, count, number) {
+    const gap = at.each > 4 ? Math.min(3, at.each * 0.2) : 0;
+    context.fillStyle = colour(number);
+    for (let i = 0; i < count; i++) {
+      if (Number.isNaN(values[i])) continue;
+      const [from, to] = [at.y(base[i]), at.y(values[i])];
+      context.fillRect(at.x(i) - at.each / 2 + gap / 2, Math.min(from, to), Math.max(1, at.each - gap), Math.abs(to - from));
+    }
+  },
+};
+
+/** Values one above the other, what is below 0 downwards; a value that is missing takes no room. */
+function stack(series, count) {
+  const above = new Float64Array(count), below = new Float64Array(count);
+  return series.map(({values}) => {
+    const base = new Float64Array(count), top = new Float64Array(count);
+    for (let i = 0; i < count; i++) {
+      const side = values[i] < 0 ? below : above;
+      base[i] = side[i];
+      top[i] = side[i] + values[i];
+      if (!Number.isNaN(values[i])) side[i] = top[i];
+    }
+    return {values: top, base};
+  });
+}
+
+function range(layers, earlier, count, withZero) {
+  let low = Infinity, high = -Infinity;
+  for (const one of [...layers, ...earlier]) {
+    for (let i = 0; one && i < count; i++) {
+      const value = one.values[i];
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+  }
+  return extent(low, high, withZero);
+}
+
+/** Call for each run [from, to) of values without a gap. */
+function runs(values, count, work) {
+  for (let i = 0; i < count; i++) {
+    if (Number.isNaN(values[i])) continue;
+    const from = i;
+    while (i < count && !Number.isNaN(values[i])) i++;
+    work(from, i);
+  }
+}
+
+function line(context, at, values, count, style, dash, width) {
+  context.strokeStyle = context.fillStyle = style;
+  context.lineWidth = width;
+  context.setLineDash(dash);
+  context.beginPath();
+  runs(values, count, (from, to) => {
+    if (to - from === 1) return context.fillRect(at.x(from) - 1.5, at.y(values[from]) - 1.5, 3, 3);
+    context.moveTo(at.x(from), at.y(values[from]));
+    for (let i = from + 1; i < to; i++) context.lineTo(at.x(i), at.y(values[i]));
+  });
+  context.stroke();
+  context.setLineDash([]);
+}
+
+function fill(context, at, values, base, count, style, alpha) {
+  context.fillStyle = style;
+  context.globalAlpha = alpha;
+  const foot = (i) => at.y(base ? base[i] : 0);
+  runs(values, count, (from, to) => {
+    context.beginPath();
+    context.moveTo(at.x(from) - (to - from === 1 ? 1 : 0), foot(from));
+    for (let i = from; i < to; i++) context.lineTo(at.x(i), at.y(values[i]));
+    if (to - from === 1) context.lineTo(at.x(from) + 1, at.y(values[from]));
+    for (let i = to - 1; i >= from; i--) context.lineTo(at.x(i) + (to - from === 1 ? 1 : 0), foot(i));
+    context.fill();
+  });
+  context.globalAlpha = 1;
+}

@@ -1,0 +1,81 @@
+// A chart of one canvas with axes, crosshair and a box of values: lines, areas, stacked areas, bars and the heat map.
+import {fit} from "./canvas.js";
+import {drawHeat} from "./chart-heat.js";
+import {drawLines} from "./chart-lines.js";
+import {colour} from "./colours.js";
+import {el} from "./dom.js";
+import {number, time} from "./format.js";
+import {Pointer} from "./pointer.js";
+
+const MOST_IN_BOX = 12;
+
+export class PlotChart {
+  constructor(host, kind, {zoom, hover, pick}) {
+    Object.assign(this, {host, kind, onHover: hover, set: null});
+    this.canvas = el("canvas", {role: "img"});
+    this.box = el("div", {className: "values", hidden: true});
+    this.element = el("div", {className: "plot"}, this.canvas, this.box);
+    this.element.setAttribute("aria-label", "Chart: arrows move the crosshair, Shift and arrows choose a span, Enter zooms");
+    this.element.setAttribute("role", "group");
+    host.replaceChildren(this.element);
+    this.pointer = new Pointer(this.element, {plot: () => this.at, hover: (index) => this.hover(index), zoom, pick});
+    this.sized = new ResizeObserver(() => this.draw());
+    this.sized.observe(this.element);
+  }
+
+  show(set, options) {
+    Object.assign(this, {set, options});
+    this.draw();
+  }
+
+  draw() {
+    if (!this.set || !this.element.clientWidth) return;
+    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    this.at = this.paint(this.canvas, width, height);
+    const {shown, count, step} = this.set;
+    this.canvas.setAttribute("aria-label", `${this.kind} chart of ${shown.length} series, ${count} buckets of ${step / 1000} s`);
+    this.pointer.show();
+    if (this.pointer.index !== null) this.hover(Math.min(this.pointer.index, count - 1));
+  }
+
+  paint(canvas, width, height) {
+    const draw = this.kind === "heat" ? drawHeat : drawLines;
+    return draw(canvas, width, height, this.kind, this.set, this.options);
+  }
+
+  /** The chart as one canvas of its own, with a background. */
+  picture() {
+    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const copy = el("canvas");
+    this.paint(copy, width, height);
+    return copy;
+  }
+
+  hover(index) {
+    this.onHover(index);
+    this.box.hidden = index === null || !this.set;
+    if (this.box.hidden) return;
+    const {step, start} = this.set;
+    const rows = this.set.shown.filter(({values}) => !Number.isNaN(values[index]));
+    if (rows.length > MOST_IN_BOX) rows.sort((a, b) => b.values[index] - a.values[index]);
+    const lines = rows.slice(0, MOST_IN_BOX).map((series) => {
+      const mark = el("i");
+      mark.style.background = colour(series.number);
+      return el("div", {}, mark, el("span", {textContent: series.label}), el("b", {textContent: number(series.values[index])}));
+    });
+    const more = rows.length - lines.length;
+    this.box.replaceChildren(
+      el("time", {textContent: time(start + index * step, step, this.options.zone)}), ...lines,
+      ...(rows.length ? [] : [el("span", {className: "quiet", textContent: "no value"})]),
+      ...(more > 0 ? [el("span", {className: "quiet", textContent: `and ${more} more`})] : []));
+    const x = this.at.left + (index + 0.5) * (this.at.width / this.set.count);
+    const room = this.element.clientWidth - this.box.offsetWidth;
+    const left = x + 14 > room ? x - this.box.offsetWidth - 14 : x + 14;
+    this.box.style.transform = `translate(${Math.max(0, Math.min(room, left))}px, 12px)`;
+  }
+
+  close() {
+    this.sized.disconnect();
+    fit(this.canvas, 1, 1);
+  }
+}

@@ -1,0 +1,75 @@
+// Numbers and times as text, and where the ticks of an axis stand.
+
+const MINUTE = 6e4, HOUR = 36e5, DAY = 864e5;
+const TIME_STEPS = [
+  1e3, 2e3, 5e3, 1e4, 15e3, 3e4, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
+  HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 91 * DAY, 365 * DAY,
+];
+const plain = new Intl.NumberFormat("en", {maximumSignificantDigits: 4});
+const compact = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3});
+const formats = new Map();
+
+/** A number with four digits that count; "–" for none. */
+export function number(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e15 || (size > 0 && size < 1e-4)) return value.toExponential(3);
+  return size >= 1e5 ? compact.format(value) : plain.format(value);
+}
+
+/** A step or a length of time in words: 300000 is "5 min". */
+export function length(milliseconds) {
+  for (const [size, unit] of [[7 * DAY, "week"], [DAY, "day"], [HOUR, "h"], [MINUTE, "min"], [1e3, "s"]]) {
+    if (milliseconds >= size) {
+      const count = milliseconds / size;
+      return `${plain.format(count)} ${unit}${unit.length > 3 && count !== 1 ? "s" : ""}`;
+    }
+  }
+  return `${milliseconds} ms`;
+}
+
+function clock(zone, options) {
+  const name = zone + JSON.stringify(options);
+  if (!formats.has(name)) {
+    const timeZone = zone === "utc" ? "UTC" : undefined;
+    formats.set(name, new Intl.DateTimeFormat("en-GB", {timeZone, hourCycle: "h23", ...options}));
+  }
+  return formats.get(name);
+}
+
+/** A bucket's time, as exact as its step: "Sat 28 Nov 2026, 14:05". */
+export function time(at, step, zone) {
+  const day = {weekday: "short", day: "numeric", month: "short", year: "numeric"};
+  if (step >= DAY) return clock("utc", day).format(at);
+  const second = step < MINUTE ? {second: "2-digit"} : {};
+  return clock(zone, {...day, hour: "2-digit", minute: "2-digit", ...second}).format(at);
+}
+
+/** Ticks of an axis of time: at most so many [time, text, whether it begins a day]. */
+export function timeTicks(start, stop, most, zone) {
+  const step = TIME_STEPS.find((one) => (stop - start) / one <= most) ?? TIME_STEPS.at(-1);
+  const offset = zone === "utc" ? 0 : -new Date(start).getTimezoneOffset() * MINUTE;
+  const ticks = [];
+  for (let at = Math.ceil((start + offset) / step) * step - offset; at < stop; at += step) {
+    const isDay = (at + offset) % DAY === 0;
+    ticks.push([at, tickText(at, step, isDay, zone), isDay]);
+  }
+  return ticks;
+}
+
+function tickText(at, step, isDay, zone) {
+  if (step >= 30 * DAY) return clock(zone, {month: "short", year: "numeric"}).format(at);
+  if (isDay) return clock(zone, {day: "numeric", month: "short"}).format(at);
+  const second = step < MINUTE ? {second: "2-digit"} : {};
+  return clock(zone, {hour: "2-digit", minute: "2-digit", ...second}).format(at);
+}
+
+/** Round ticks of an axis of values between two, about so many. */
+export function valueTicks(low, high, most) {
+  const rough = (high - low) / Math.max(1, most);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((one) => one * power >= rough * 0.999);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step || 0);
+  return ticks;
+}

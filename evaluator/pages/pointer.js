@@ -1,0 +1,99 @@
+// What a pointer or the keyboard does over a chart: a crosshair, and a span chosen by dragging (or Shift and arrows).
+import {el} from "./dom.js";
+
+/** Follow pointer and keys over an element.
+ * plot(): {left, width, start, stop, step} of the plot inside it, in CSS pixels and milliseconds.
+ * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen. pick(index): a click. */
+export class Pointer {
+  constructor(host, {plot, hover, zoom, pick = () => {}}) {
+    Object.assign(this, {host, plot, hover, zoom, pick, index: null, from: null});
+    this.hair = el("div", {className: "hair", hidden: true});
+    this.band = el("div", {className: "band", hidden: true});
+    host.append(this.band, this.hair);
+    host.tabIndex = 0;
+    host.addEventListener("pointermove", (event) => this.move(event));
+    host.addEventListener("pointerdown", (event) => this.down(event));
+    host.addEventListener("pointerup", (event) => this.up(event));
+    host.addEventListener("pointercancel", () => this.clear());
+    host.addEventListener("pointerleave", () => this.from === null && this.clear());
+    host.addEventListener("keydown", (event) => this.key(event));
+    host.addEventListener("blur", () => this.clear());
+  }
+
+  at(event) {
+    const {left, width, start, stop, step} = this.plot();
+    const x = event.clientX - this.host.getBoundingClientRect().left - left;
+    if (this.from === null && (x < 0 || x > width)) return null;
+    const count = Math.round((stop - start) / step);
+    return Math.max(0, Math.min(count - 1, Math.floor((x / width) * count)));
+  }
+
+  move(event) {
+    this.to(this.at(event));
+  }
+
+  to(index) {
+    this.index = index;
+    this.show();
+    this.hover(index);
+  }
+
+  down(event) {
+    const index = this.at(event);
+    if (event.button !== 0 || index === null) return;
+    if (event.pointerType !== "touch") event.preventDefault();
+    this.host.focus({preventScroll: true});
+    this.from = index;
+    this.host.setPointerCapture(event.pointerId);
+    this.to(index);
+  }
+
+  up(event) {
+    const {from, index} = this;
+    this.from = null;
+    if (from === null) return;
+    if (from === index) this.pick(index);
+    else this.choose(from, index);
+    if (event.pointerType === "touch") this.clear();
+    else this.show();
+  }
+
+  choose(from, to) {
+    const {start, step} = this.plot();
+    this.clear();
+    this.zoom({start: start + Math.min(from, to) * step, stop: start + (Math.max(from, to) + 1) * step});
+  }
+
+  key(event) {
+    const {start, stop, step} = this.plot();
+    const count = Math.round((stop - start) / step);
+    const far = event.altKey ? Math.ceil(count / 20) : 1;
+    const next = {ArrowLeft: (this.index ?? count) - far, ArrowRight: (this.index ?? -1) + far, Home: 0, End: count - 1}[event.key];
+    if (next !== undefined) {
+      if (event.shiftKey) this.from ??= this.index ?? next;
+      else this.from = null;
+      this.to(Math.max(0, Math.min(count - 1, next)));
+    } else if (event.key === "Enter" && this.from !== null && this.from !== this.index) this.choose(this.from, this.index);
+    else if (event.key === "Escape") this.clear();
+    else return;
+    event.preventDefault();
+  }
+
+  clear() {
+    this.from = null;
+    this.to(null);
+  }
+
+  /** Put the crosshair and the chosen span where they belong. */
+  show() {
+    const {left, width, start, stop, step} = this.plot();
+    const each = width / Math.round((stop - start) / step);
+    this.hair.hidden = this.index === null;
+    this.band.hidden = this.index === null || this.from === null || this.from === this.index;
+    if (this.index !== null) this.hair.style.transform = `translateX(${left + (this.index + 0.5) * each}px)`;
+    if (this.band.hidden) return;
+    const [low, high] = [Math.min(this.from, this.index), Math.max(this.from, this.index) + 1];
+    this.band.style.transform = `translateX(${left + low * each}px)`;
+    this.band.style.width = `${(high - low) * each}px`;
+  }
+}

@@ -1,0 +1,105 @@
+// From the address to series: which step, which buckets, asked once over HTTP or kept up over a WebSocket.
+import {get, live, now} from "./api.js";
+import {SeriesSet} from "./series.js";
+import {duration, read, span} from "./state.js";
+
+/** The steps at which the evaluator has metrics, in milliseconds. */
+export const STEPS = [1e3, 1e4, 6e4, 3e5, 36e5, 864e5, 6048e5];
+const MOST_BUCKETS = 10_000;
+const WEEKS_FROM = -259_200_000; // weeks begin on a Monday, as 1969-12-29 was
+
+/** What the address asks for: {expressions: {A: text}, start, step, count, isLive, …}, for a plot of some pixels. */
+export function wanted(width, coarser = 0, query = read()) {
+  const texts = query.getAll("e").map((text) => text.trim());
+  const expressions = Object.fromEntries(texts.map((text, i) => [letter(i), text]).filter(([, text]) => text));
+  const chart = query.get("chart") ?? "line";
+  const {start, stop} = span(now(), query);
+  const step = stepFor(stop - start, query.get("step"), chart === "bars" || chart === "heat" ? width / 5 : width, coarser);
+  const last = Math.min(floor(stop, step) === stop ? stop : floor(stop, step) + step, floor(now(), step));
+  const first = Math.max(floor(start, step), last - MOST_BUCKETS * step);
+  const isLive = query.get("live") !== "0" && (query.get("to") ?? "now") === "now";
+  return {expressions, start: first, step, count: Math.max(1, Math.round((last - first) / step)), isLive, before: duration(query.get("compare"))};
+}
+
+/** The letter of an expression by its place. */
+export function letter(i) {
+  return String.fromCharCode(65 + i);
+}
+
+/** The start of the bucket that holds a time. */
+export function floor(time, step) {
+  const from = step === 6048e5 ? WEEKS_FROM : 0;
+  return Math.floor((time - from) / step) * step + from;
+}
+
+function stepFor(length, chosen, pixels, coarser) {
+  if (STEPS.includes(Number(chosen))) return Number(chosen);
+  const fits = STEPS.findIndex((step) => length / step <= Math.min(MOST_BUCKETS, Math.max(60, pixels)));
+  const place = (fits < 0 ? STEPS.length - 1 : fits) + coarser;
+  return STEPS[Math.min(STEPS.length - 1, place)];
+}
+
+/** Ask for all; calls onSet(set, before, wanted) once there are answers, then onChange() when live rows came, and
+ * onError(letter, error) for what was refused. Returns what ends it. */
+export function ask(width, {onSet, onChange, onError}) {
+  const ending = new AbortController();
+  run(width, 0, ending.signal, {onSet, onChange, onError}).catch((error) => {
+    if (!ending.signal.aborted) onError(null, error);
+  });
+  return () => ending.abort();
+}
+
+async function run(width, coarser, signal, told) {
+  const query = wanted(width, coarser);
+  const set = new SeriesSet(query);
+  const before = Number.isNaN(query.before) ? null : new SeriesSet(query);
+  const letters = Object.keys(query.expressions);
+  const asked = letters.map(async (name) => {
+    await fill(set, name, query, 0, signal);
+    if (before) await fill(before, name, query, query.before, signal);
+  });
+  const results = await Promise.allSettled(asked);
+  if (signal.aborted) return;
+  const failed = results.map(({reason}) => reason);
+  const isAutomatic = !STEPS.includes(Number(read().get("step")));
+  if (isAutomatic && coarser < 3 && failed.some((error) => /values|buckets/.test(error?.message) && !error.column)) {
+    return run(width, coarser + 1, signal, told);
+  }
+  failed.forEach((error, i) => error && told.onError(letters[i], error));
+  told.onSet(set, before, query);
+  if (query.isLive) keepUp(set, letters.filter((_, i) => !failed[i]), query, signal, told);
+}
+
+async function fill(set, name, {expressions, start, step, count}, ago, signal) {
+  const params = {expression: expressions[name], start: iso(start - ago), stop: iso(start + count * step - ago), step, limit: count};
+  set.take(name, await get("/1.0/metric", params, {signal}), ago);
+}
+
+/** Take what is new over the WebSocket, and tell it at most once in a frame; the span moves on with the time. */
+function keepUp(set, letters, {expressions, start, step, count}, signal, told) {
+  let rows = [], pending = 0;
+  const tell = () => {
+    pending = 0;
+    if (signal.aborted) return;
+    const slid = set.slide(floor(now(), step) - count * step);
+    for (const [name, row] of rows) set.take(name, [row]);
+    const some = rows.length > 0;
+    rows = [];
+    if (slid || some) told.onChange();
+  };
+  const schedule = () => { pending ||= requestAnimationFrame(tell); };
+  for (const name of letters) {
+    const request = {expression: expressions[name], start: iso(start), step, limit: count + 1};
+    const end = live("/1.0/metric/get", request, (row) => {
+      if (row.time) rows.push([name, row]);
+      schedule();
+    }, (error) => told.onError(name, error));
+    signal.addEventListener("abort", end);
+  }
+  const ticking = setInterval(schedule, 1000);
+  signal.addEventListener("abort", () => clearInterval(ticking));
+}
+
+function iso(time) {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,102 @@
+// Rows of /1.0/metric as series: for each expression and group the values of consecutive buckets, NaN where there is none.
+
+const collator = new Intl.Collator("en", {numeric: true});
+
+/** One line of a chart. ``number`` is its colour's; ``values[i]`` belongs to the bucket at start + i × step. */
+class Series {
+  constructor(set, letter, group, values) {
+    Object.assign(this, {letter, group, values, hidden: false, number: 0, dirty: true});
+    this.key = group === undefined ? letter : `${letter}:${JSON.stringify(group)}`;
+    const text = typeof group === "string" ? group || "(empty)" : JSON.stringify(group);
+    this.name = group === undefined ? "" : text;
+    this.set = set;
+  }
+
+  /** What it is called, beside others of one or of several expressions. */
+  get label() {
+    const {expressions} = this.set;
+    if (!this.name) return expressions[this.letter] ?? this.letter;
+    return Object.keys(expressions).length > 1 ? `${this.letter} · ${this.name}` : this.name;
+  }
+
+  /** Its last value, least, mean and greatest; NaN where there is none. */
+  get summary() {
+    let last = NaN, min = Infinity, max = -Infinity, sum = 0, count = 0;
+    const {values} = this;
+    for (let i = 0; i < this.set.count; i++) {
+      const value = values[i];
+      if (Number.isNaN(value)) continue;
+      last = value;
+      sum += value;
+      count += 1;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+    return count ? {last, min, max, sum, mean: sum / count, count} : {last, min: NaN, max: NaN, sum: NaN, mean: NaN, count};
+  }
+}
+
+/** The series of some expressions ({A: text, B: …}) over one span of buckets. The bucket that is still open is
+ * kept beyond ``count``, and shown once it is whole. */
+export class SeriesSet {
+  constructor({start, step, count, expressions}) {
+    Object.assign(this, {start, step, count, expressions});
+    this.byKey = new Map();
+    this.list = [];
+  }
+
+  get stop() {
+    return this.start + this.count * this.step;
+  }
+
+  /** Take rows of an expression, shifted by some time. */
+  take(letter, rows, shift = 0) {
+    let text = null, index = 0;
+    for (const row of rows) {
+      if (row.time !== text) {
+        text = row.time;
+        index = Math.round((Date.parse(text) + shift - this.start) / this.step);
+      }
+      if (index < 0 || index > this.count) continue;
+      const series = this.of(letter, row.group);
+      const value = row.value ?? NaN;
+      if (Object.is(series.values[index], value)) continue;
+      series.values[index] = value;
+      series.dirty = true;
+    }
+  }
+
+  of(letter, group) {
+    const key = group === undefined ? letter : `${letter}:${JSON.stringify(group)}`;
+    let series = this.byKey.get(key);
+    if (!series) {
+      series = new Series(this, letter, group, new Float64Array(this.count + 1).fill(NaN));
+      this.byKey.set(key, series);
+      this.list = [...this.byKey.values()].sort(inOrder);
+      this.list.forEach((one, number) => { one.number = number; });
+    }
+    return series;
+  }
+
+  /** Move on to a later start: what leaves the span is forgotten. */
+  slide(start) {
+    const by = Math.round((start - this.start) / this.step);
+    if (by <= 0) return false;
+    for (const series of this.list) {
+      series.values.copyWithin(0, by);
+      series.values.fill(NaN, Math.max(0, this.count + 1 - by));
+      series.dirty = true;
+    }
+    this.start = start;
+    return true;
+  }
+
+  /** The series that are to be seen. */
+  get shown() {
+    return this.list.filter((series) => !series.hidden);
+  }
+}
+
+function inOrder(a, b) {
+  return a.letter === b.letter ? collator.compare(a.name, b.name) : collator.compare(a.letter, b.letter);
+}
