@@ -12,8 +12,7 @@ import msgspec
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
-from cube.model.event import ABSENT, Event
-from cube.model.event_keys import left_out, meant
+from cube.model.event import ABSENT, Event, left_out, meant
 
 _MAX_KEYS = 100  # different unknown ones of one batch that are told apart
 _MAX_TOLD = 10

@@ -16,7 +16,7 @@ from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.metric import Metric
+from cube.model.tier import Metric
 
 Command: TypeAlias = Callable[..., None]
 Row: TypeAlias = Mapping[str, Any]

@@ -19,7 +19,7 @@ from cube.cli.upload import InputLine, Progress, Skipped, StoppedAt, Uploader, r
 from cube.client.connection import COLLECTOR_URL
 from cube.client.emitter import Emitter
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
-from cube.model.event_keys import left_out
+from cube.model.event import left_out
 
 SHOWN_LINES = 10
 """So many bad lines are told one by one; of more only the number is."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.metric import Metric
+from cube.model.tier import Metric
 
 Instant: TypeAlias = "int | str | datetime"
 """Milliseconds since 1970, ISO 8601, or a datetime (without zone: UTC)."""

@@ -22,12 +22,11 @@ from cube.columns.sums import exact_sums
 from cube.columns.values import Floats, Kind, group_of
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import EventId, id_key
-from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
-from cube.model.tier import Tier
+from cube.model.tier import Group, Tier, group_key
 
 GroupKey: TypeAlias = "tuple[int, Group]"
-"""What `cube.model.metric.group_key` returns."""
+"""What `cube.model.tier.group_key` returns."""
 
 Edge: TypeAlias = tuple[int, IdKey, float]
 

@@ -8,9 +8,10 @@ from typing import Any, assert_never
 from cube.columns.block import Block
 from cube.columns.column import Booleans, stored
 from cube.columns.masks import mask
-from cube.columns.values import Kind, Path, fields, read
+from cube.columns.values import Kind, Path, read
 from cube.expression.nodes import (
     And,
+    Call,
     Comparison,
     EventExpression,
     Exists,
@@ -24,6 +25,7 @@ from cube.expression.nodes import (
     Product,
     Reduction,
     Sum,
+    Value,
 )
 from cube.expression.operators import OPERATORS, TextOperator
 from cube.model.event import ABSENT
@@ -109,8 +111,24 @@ def project(fields: Sequence[Field] | None, data: Any) -> Any:
 
 def _taken(reduction: Reduction) -> list[Field]:
     """Return the fields of a reduction's value and group."""
-    taken = [] if reduction.value is None else [*fields(reduction.value)]
+    taken = [] if reduction.value is None else [*_fields(reduction.value)]
     return taken if reduction.group is None else [*taken, reduction.group]
+
+
+def _fields(value: Value) -> Iterator[Field]:
+    """Yield the fields of a value, as they stand, repetitions included."""
+    match value:
+        case Field():
+            yield value
+        case Number():
+            return
+        case Call(_, inner) | Negation(inner):
+            yield from _fields(inner)
+        case Sum(parts) | Product(parts):
+            for _, part in parts:
+                yield from _fields(part)
+        case _:
+            assert_never(value)
 
 
 def _searches(expression: MetricExpression | EventExpression) -> Iterator[tuple[TextOperator, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum
@@ -16,7 +16,7 @@ from msgspec import UnsetType
 
 from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
 from cube.model.event import ABSENT
-from cube.model.metric import Group
+from cube.model.tier import Group
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Path: TypeAlias = "Sequence[str | int]"
@@ -116,22 +116,6 @@ def read(data: Any, path: Path) -> Any:
         else:
             return ABSENT
     return data
-
-
-def fields(value: Value) -> Iterator[Field]:
-    """Yield the fields of a value, as they stand, repetitions included."""
-    match value:
-        case Field():
-            yield value
-        case Number():
-            return
-        case Call(_, inner) | Negation(inner):
-            yield from fields(inner)
-        case Sum(parts) | Product(parts):
-            for _, part in parts:
-                yield from fields(part)
-        case _:
-            assert_never(value)
 
 
 def as_number(value: Any) -> float:

@@ -4,10 +4,13 @@ The rules of ``docs/language.md``, in pyparsing, one alternative per first token
 commits itself ("-" instead of "+"), so nothing is parsed twice and time is linear in the text.
 Chains of operators are flat lists until `_build_arithmetic` gives them their form.
 Few parser elements nest per bracket, so that 50 levels stay within Python's recursion limit.
+Length and levels are checked before the grammar runs, nodes after.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
@@ -34,16 +37,27 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.printer import normal
-from cube.expression.source import Source, check_nodes, check_text
-from cube.expression.tokens import build
+from cube.expression.tokens import Source, build
 from cube.model.reduce import REDUCES
+
+MAX_CHARACTERS = 10_000
+MAX_LEVELS = 50
+MAX_NODES = 1_000
+
+# Strings are skipped whole, an unclosed one to the end of the text. Possessive: linear time.
+_NESTING = re.compile(
+    r"""(?P<string>"(?:[^"\\]++|\\.)*+"? | '(?:[^'\\]++|\\.)*+'? )
+      | (?P<open>[(\[]) | (?P<close>[)\]]) | (?P<minus>-) | (?P<operator>[+*/,])
+      | (?P<operand>[^ \t\n\r])""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def parse_metric(text: str) -> MetricExpression:
     """Parse a metric expression, such as ``sum(request(ms).ge(status,500)) / 60``.
 
-    Bounds: `cube.expression.source`. Raises `InvalidExpression`, with the place and what was
-    expected there, for anything that is not valid.
+    Bounds: `MAX_CHARACTERS`, `MAX_LEVELS`, `MAX_NODES`. Raises `InvalidExpression`, with the place and
+    what was expected there, for anything that is not valid.
     """
     return cast("MetricExpression", _parse(_metric_grammar(), text))
 
@@ -72,13 +86,59 @@ def rebuild() -> None:
 
 def _parse(grammar: pp.ParserElement, text: str) -> Any:
     source = Source(text)
-    check_text(source)
+    _check_text(source)
     try:
         tree = grammar.parse_string(source)[0]
     except pp.ParseBaseException:
         raise source.unexpected() from None
-    check_nodes(tree, source)
+    _check_nodes(tree, source)
     return tree
+
+
+def _check_text(source: Source) -> None:
+    """Refuse, in one linear pass, a text that is too long or too deep for the grammar.
+
+    Levels are the brackets open at a place, and with them the unary minuses whose operand has not
+    ended. Raises `InvalidExpression`.
+    """
+    if len(source) > MAX_CHARACTERS:
+        problem = f"Got {len(source)} characters, accepted are at most {MAX_CHARACTERS}; the text is cut off"
+        raise source.refusal(MAX_CHARACTERS, problem)
+    levels = minuses = 0
+    outer: list[int] = []  # for each open bracket, the minuses before it
+    operand_ended = False
+    for lexeme in _NESTING.finditer(source):
+        kind = lexeme.lastgroup
+        if kind == "open":
+            outer.append(minuses)
+            levels, minuses = levels + 1 + minuses, 0
+        elif kind == "close" and outer:
+            minuses = outer.pop()
+            levels -= 1 + minuses
+        elif kind == "operator" or (kind == "minus" and operand_ended):
+            minuses = 0
+        elif kind == "minus":
+            minuses += 1
+        operand_ended = kind in {"close", "operand", "string"}
+        if levels + minuses > MAX_LEVELS:
+            raise source.refusal(lexeme.start(), f"Got more than the accepted {MAX_LEVELS} levels")
+
+
+def _check_nodes(tree: object, source: Source) -> None:
+    """Refuse a tree of too many nodes: instances of the classes in `cube.expression.nodes`.
+
+    Literals are not nodes: the length of the text bounds them. Raises `InvalidExpression`.
+    """
+    nodes, pending = 0, [tree]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, tuple):
+            pending.extend(part)
+        elif dataclasses.is_dataclass(part):
+            nodes += 1
+            pending.extend(getattr(part, field.name) for field in dataclasses.fields(part))
+    if nodes > MAX_NODES:
+        raise source.refusal(0, f"Got {nodes} nodes, accepted are at most {MAX_NODES}; the expression begins")
 
 
 @cache

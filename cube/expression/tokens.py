@@ -1,4 +1,4 @@
-"""The tokens of the grammar, each with the name that an error gives it."""
+"""The tokens of the grammar, each with the name that an error gives it; and the text that they stand in."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
+from cube.errors import InvalidExpression
 from cube.expression.operators import OPERATORS
-from cube.expression.printer import SURROGATE, normal, quote
-from cube.expression.source import Source
+from cube.expression.printer import SURROGATE, normal, quote, quote_anything
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern, is_identifier
 from cube.model.reduce import REDUCES
@@ -21,18 +21,97 @@ FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log1
 CONDITIONS = ("exists", "or", "and", "not")
 """The names of the filters that are not an operator of a field and a literal."""
 
-Build: TypeAlias = Callable[..., Any]
-Action: TypeAlias = Callable[[Source, int, str], Any]
-"""Makes a value of the text that a token matched; it may refuse it, at its place in the source."""
+MAX_SHOWN = 20  # characters of the text that a message shows on either side of a place
 
+_BLANKS = " \t\n\r"
+_LEXEME = re.compile(
+    r"""(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)[\w$]* | [\w$]+
+      | "[^"]*"? | '[^']*'? | .""",
+    re.DOTALL | re.VERBOSE,
+)
+_ODD_START = re.compile(r"""[^ \t\n\r()\[\].,+*/"'-]""")
+_NAMED = frozenset(("a field", "a name"))
+_OPERAND_START = re.compile(r"[\w(\[]")
 _MAX_DIGITS = len(str(MAX_INTEGER))
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(0)(?![0-9])|([^ux0-9]))", re.DOTALL)
 _BACKSLASH_RUN = re.compile(r"[^\\]+")
-_NAMED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
 _STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
+
+
+class Source(str):
+    """A text that remembers how far its parse got, and what would have continued it there.
+
+    The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
+    place are what was expected. Carrying them on the text keeps concurrent parses apart.
+    """
+
+    __slots__ = ("expected", "furthest")
+
+    expected: dict[str, None]
+    furthest: int
+
+    def __new__(cls, text: str) -> Source:
+        """Make the source of one parse."""
+        source = super().__new__(cls, text)
+        source.expected, source.furthest = {}, 0
+        return source
+
+    def miss(self, place: int, name: str) -> None:
+        """Note that the token `name` was expected at `place`, an index into the text, and is not there."""
+        if place > self.furthest:
+            self.furthest, self.expected = place, {}
+        if place == self.furthest:
+            self.expected[name] = None
+
+    def unexpected(self) -> InvalidExpression:
+        """Make the error for a text that breaks the grammar at the furthest place."""
+        return self.expecting(self.furthest, _alternatives(list(self.expected)), self._hint())
+
+    def expecting(self, place: int, expected: str, hint: str = "") -> InvalidExpression:
+        """Make the error that `expected` was wanted at `place`, and says what is there."""
+        return self.refusal(place, f"Expected {expected}, found {self._lexeme(place)}", hint)
+
+    def refusal(self, place: int, problem: str, hint: str = "") -> InvalidExpression:
+        """Make the error that tells `problem`, where it is, and the text around."""
+        line, column = self._position(place)
+        return InvalidExpression(
+            f"{problem} at line {line}, column {column}, near {self._around(place)}{hint}.",
+            line=line,
+            column=column,
+        )
+
+    def _position(self, place: int) -> tuple[int, int]:
+        return self.count("\n", 0, place) + 1, place - self.rfind("\n", 0, place)
+
+    def _lexeme(self, place: int) -> str:
+        found = _LEXEME.match(self, place)
+        return quote_anything(found[0][:MAX_SHOWN]) if found else "the end"
+
+    def _around(self, place: int) -> str:
+        start, stop = max(0, place - MAX_SHOWN), place + MAX_SHOWN
+        shown = ("…" if start else "") + self[start:stop] + ("…" if stop < len(self) else "")
+        return quote_anything(shown)
+
+    def _hint(self) -> str:
+        """Guess a "+" that a URL turned into a blank, or a name that needs brackets."""
+        place = self.furthest
+        if not _NAMED.isdisjoint(self.expected) and _ODD_START.match(self, place):
+            return ' (a name that is not an identifier is written in brackets: ["@type"])'
+        is_lost_plus = (
+            '"+"' in self.expected
+            and self[place - 1 : place] in tuple(_BLANKS)
+            and _OPERAND_START.match(self, place)
+        )
+        return ' (in a URL, a "+" is written %2B)' if is_lost_plus else ""
+
+
+Build: TypeAlias = Callable[..., Any]
+Action: TypeAlias = Callable[[Source, int, str], Any]
+"""Makes a value of the text that a token matched; it may refuse it, at its place in the source."""
 
 
 def build(element: pp.ParserElement, make: Build) -> pp.ParserElement:
@@ -215,4 +294,9 @@ def _unescape(found: re.Match[str]) -> str:
     unit, byte, null, other = found.groups()
     if null:
         return "\0"
-    return _NAMED.get(other, other) if other else chr(int(unit or byte, 16))
+    return _ESCAPED.get(other, other) if other else chr(int(unit or byte, 16))
+
+
+def _alternatives(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

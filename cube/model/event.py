@@ -10,7 +10,8 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import count
 from types import NoneType
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from cube.errors import InvalidEvent, InvalidRequest, shown
-from cube.model import event_keys, instant
+from cube.model import instant
 from cube.model.property import is_property, is_unicode, step
 
 EventId: TypeAlias = "int | float | str | bytes"
@@ -33,6 +34,17 @@ MAX_ID_LENGTH = 512
 MAX_DATA_DEPTH = 50
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
+
+KEYS: Final = frozenset(("type", "time", "id", "data"))
+
+_MAX_TOLD = 10
+_MAX_COMPARED = 40  # characters of a key that are looked at
+_UNWRITTEN = re.compile(r"[\W_]+")
+_LIKENESS = 0.75  # tiem is time, and item is not
+_OTHER_NAMES: dict[str, str] = {
+    **dict.fromkeys(("timestamp", "ts", "datetime", "date"), "time"),
+    **dict.fromkeys(("payload", "properties", "fields"), "data"),
+}
 
 _TYPE = re.compile(r"[a-z_][a-zA-Z0-9_]*", re.ASCII)
 _KNOWN: dict[str, str] = {}  # property names that were checked before, and how a path goes on to each
@@ -94,13 +106,28 @@ class Event(msgspec.Struct, frozen=True, gc=False):
                 _data(raw.get("data", ABSENT)),
                 time is not ABSENT,
             )
-            if not event_keys.KEYS.issuperset(raw):
-                _note_unknown(event_keys.unknown(raw), event, note_unknown)
+            if not KEYS.issuperset(raw):
+                _note_unknown([str(key) for key in raw if key not in KEYS], event, note_unknown)
             return event
         except InvalidEvent as error:
             if isinstance(id, (str, int, float)) and not isinstance(id, bool):
                 error.details.setdefault("id", id)
             raise
+
+
+def meant(key: str) -> str | None:
+    """Return the key that an unknown one is probably meant for: ``Time`` and ``timestamp`` are time."""
+    plain = _UNWRITTEN.sub("", key[:_MAX_COMPARED]).lower()
+    return _OTHER_NAMES.get(plain) or next(iter(get_close_matches(plain, sorted(KEYS), 1, _LIKENESS)), None)
+
+
+def left_out(key: str, events: int) -> str | None:
+    """Return the sentence about an unknown key of events that were taken without it; None for a far miss."""
+    guess = meant(key)
+    if guess is None:
+        return None
+    many = "" if events == 1 else f" in {events} events"
+    return f"Got the unknown key {shown(key)}{many}, which is not stored; did you mean {shown(guess)}?"
 
 
 def make_id() -> bytes:
@@ -132,9 +159,25 @@ def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
     return os.urandom(5), count(int.from_bytes(os.urandom(3), "big"))
 
 
+def _without_data(keys: Sequence[str]) -> str:
+    """Return the sentence that refuses an event which has unknown keys and no data."""
+    told = ", ".join(map(shown, keys[:_MAX_TOLD])) + (", …" if len(keys) > _MAX_TOLD else "")
+    accepted = 'accepted is {type, time?, id?, data?}: put what is to be stored into "data".'
+    return " ".join(
+        [f"Got no data but the unknown key{'s' * (len(keys) > 1)} {told}; {accepted}", *_guesses(keys)]
+    )
+
+
+def _guesses(keys: Iterable[str]) -> list[str]:
+    guesses = {key: meant(key) for key in keys}
+    return [
+        f"Did you mean {shown(guess)} by {shown(key)}?" for key, guess in guesses.items() if guess is not None
+    ][:_MAX_TOLD]
+
+
 def _note_unknown(keys: list[str], event: Event, note: Callable[[list[str]], None] | None) -> None:
     if event.data is ABSENT:
-        raise InvalidEvent(event_keys.without_data(keys), field="data")
+        raise InvalidEvent(_without_data(keys), field="data")
     if note is not None:
         note(keys)
 

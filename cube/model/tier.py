@@ -1,13 +1,16 @@
-"""Spans of time, and tiers: the seven time steps at which metrics are computed."""
+"""Spans of time, tiers (the seven time steps at which metrics are computed), and the metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
+Group: TypeAlias = str | int | float | bool
+
+_RANKS = {int: 0, float: 0, str: 1, bool: 2}
 _FIRST_MONDAY = 345_600_000  # 1970-01-05T00:00Z
 
 
@@ -111,3 +114,24 @@ def are_cached_steps(stored: Collection[int] | None) -> bool:
     None: it was stored without them, and is about `FIRST_STEPS`.
     """
     return sorted(FIRST_STEPS if stored is None else stored) == cached_steps()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number for one bucket.
+
+    ``time``: the bucket's start. ``value``: None is "no value". ``group``: None where the
+    expression has no group (a group itself is never null).
+    """
+
+    time: int
+    value: float | None
+    group: Group | None = None
+
+
+def group_key(group: Group) -> tuple[int, Group]:
+    """Return the key by which groups are equal and ordered: numbers, strings, booleans.
+
+    ``1`` and ``1.0`` are one group; ``1``, ``"1"`` and ``True`` are three.
+    """
+    return (_RANKS[type(group)], group)

@@ -15,8 +15,8 @@ from cube.columns.block import Block
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model.event import EventId, id_key
 from cube.model.tier import Span
+from cube.process.threads import Hold, Slices, hold_nothing
 from cube.store.ports import ReadSession, TimeSlice
-from cube.store.slices import Hold, Slices, hold_nothing
 
 
 class Found(NamedTuple):

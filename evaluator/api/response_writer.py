@@ -15,8 +15,7 @@ import numpy as np
 from cube import json_text
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.metric import Group
-from cube.model.tier import Span, Tier
+from cube.model.tier import Group, Span, Tier
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series

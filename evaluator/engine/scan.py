@@ -10,9 +10,8 @@ from cube.columns import Block, finals, grouped_partials, has_patterns, needed, 
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
-from cube.process.threads import run_in_thread
+from cube.process.threads import Slices, run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
-from cube.store.slices import Slices
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import Reading, StoreBlocks
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value

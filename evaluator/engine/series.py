@@ -20,9 +20,8 @@ from cube.columns import SEMANTICS, GroupKey
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
-from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span, Tier
+from cube.model.tier import Group, Span, Tier, group_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.query.queries import LimitExceeded

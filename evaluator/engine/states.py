@@ -25,8 +25,8 @@ import numpy as np
 
 from cube.columns import Finals, GroupKey
 from cube.expression.nodes import Reduction
-from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Partial, Reduce
+from cube.model.tier import Group, group_key
 from cube.settings import EvaluatorLimits
 from evaluator.engine.series import check_size
 from evaluator.query.queries import LimitExceeded

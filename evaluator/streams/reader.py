@@ -14,9 +14,9 @@ from cube.columns import Block, has_patterns, project, selected
 from cube.expression.nodes import EventExpression
 from cube.model.event import ABSENT, EventId
 from cube.model.tier import TEN_SECONDS, Span
+from cube.process.threads import Slices
 from cube.store.find import search
 from cube.store.ports import ReadSession, Revisions, TimeSlice
-from cube.store.slices import Slices
 from evaluator.context import QueryContext
 from evaluator.engine.scan import runs
 from evaluator.scheduling.scheduler import QueryCost

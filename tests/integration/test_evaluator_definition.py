@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.event import Event
-from cube.model.metric import Group, group_key
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.tier import TIERS, Group, Span, Tier, group_key
 from cube.store import mongo
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain

@@ -12,9 +12,8 @@ from cube.columns.matching import matches
 from cube.columns.values import Kind, as_number, canonical, compute, group_of, kind_of, read
 from cube.expression.nodes import Field, Reduction, Value
 from cube.model.event import ABSENT
-from cube.model.metric import group_key
 from cube.model.reduce import REDUCES, Partial, Sample
-from cube.model.tier import Tier
+from cube.model.tier import Tier, group_key
 
 Row = tuple[int, int, Any]
 """Time, id and data of one event."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.grammar import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.nodes import (
     And,
     Call,
@@ -28,7 +29,6 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import normal
-from cube.expression.source import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.tokens import CONDITIONS, FUNCTIONS
 from cube.model.reduce import REDUCES
 from tests.tools import examples

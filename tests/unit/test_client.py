@@ -31,7 +31,7 @@ from cube.errors import (
     Unavailable,
 )
 from cube.model.event import ABSENT
-from cube.model.metric import Metric
+from cube.model.tier import Metric
 
 QUICK = Retries(attempts=2, pause_seconds=0.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
-from cube.model.metric import group_key
+from cube.model.tier import group_key
 from cube.settings import EvaluatorLimits
 from evaluator.engine.states import ENTRY_BYTES, Accumulator, State, weight
 from evaluator.query.queries import LimitExceeded

@@ -12,8 +12,7 @@ from cube.columns import reductions
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
-from cube.model.metric import group_key
-from cube.model.tier import MINUTE, Span
+from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
 from evaluator.api.response_writer import metric_rows
 from evaluator.engine.series import ReductionJob, Series, check_size, compute, read_series

@@ -9,8 +9,8 @@ import pytest
 
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
-from cube.model.metric import group_key
 from cube.model.reduce import REDUCES, Sample
+from cube.model.tier import group_key
 from evaluator.engine import series, states
 from evaluator.engine.states import State
 

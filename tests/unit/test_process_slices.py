@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cube.columns.block import Block
-from cube.store.slices import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, Slices
+from cube.process.threads import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, Slices
 
 
 def block(rows: int) -> Block:
