@@ -13,10 +13,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from cube.columns.block import Block
-from cube.store.ports import TimeSlice
+if TYPE_CHECKING:  # the command works in threads, too, and starts without numpy
+    from cube.columns.block import Block
+    from cube.store.ports import TimeSlice
 
 T = TypeVar("T")
 Hold: TypeAlias = Callable[[int], None]
