@@ -10,6 +10,7 @@ import re
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -155,7 +156,10 @@ class _RecordRows:
         attribute = self.attributes.get(name)
         if attribute is None:
             return [ABSENT] * len(self.rows)
-        return [getattr(row, attribute, ABSENT) for row in self.rows]
+        try:
+            return list(map(attrgetter(attribute), self.rows))
+        except AttributeError:  # some rows are null, or absent
+            return [getattr(row, attribute, ABSENT) for row in self.rows]
 
     @cached_property
     def data(self) -> list[Any]:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, keys, stored
+from cube.columns.column import Rows, finite, keys, stored
 from cube.columns.partials import GroupKey, Segments, reduced, segmented, values_of
+from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Field, Reduction
 from cube.model.reduce import REDUCES, Partial
@@ -73,6 +74,30 @@ def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
     return np.array(values, dtype=np.float64)  # None is NaN
 
 
+def _sums(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    high, low = exact_sums(values_of(reduction, block, segments), segments.edges)
+    with np.errstate(all="ignore"):
+        return finite(high + low)
+
+
+def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    high, low = exact_sums(values_of(reduction, block, segments), segments.edges)
+    with np.errstate(all="ignore"):
+        return finite((high + low) / segments.lengths())
+
+
+def _counts(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    return segments.lengths().astype(np.float64)
+
+
+def _extremes(extreme: np.ufunc) -> _Finish:
+    def extremes(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+        found: Floats = extreme.reduceat(values_of(reduction, block, segments), segments.edges)
+        return found
+
+    return extremes
+
+
 def _quantiles(reduction: Reduction, block: Block, segments: Segments) -> Floats:
     """Interpolate as `cube.model.reduce.quantile` does, among each segment's own values in order."""
     values, lengths = values_of(reduction, block, segments), segments.lengths()
@@ -88,8 +113,7 @@ def _quantiles(reduction: Reduction, block: Block, segments: Segments) -> Floats
     shares = positions - below
     with np.errstate(all="ignore"):
         found: Floats = np.where(shares == 0, low, low * (1 - shares) + high * shares)
-    found[~np.isfinite(found)] = np.nan
-    return found
+    return finite(found)
 
 
 def _sorted_within(values: Floats, lengths: npt.NDArray[np.intp]) -> Rows:
@@ -145,5 +169,14 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_FINISHES: dict[str, _Finish] = {"median": _quantiles, "quantile": _quantiles, "distinct": _distincts}
+_FINISHES: dict[str, _Finish] = {
+    "sum": _sums,
+    "mean": _means,
+    "count": _counts,
+    "min": _extremes(np.minimum),
+    "max": _extremes(np.maximum),
+    "median": _quantiles,
+    "quantile": _quantiles,
+    "distinct": _distincts,
+}
 """What makes values without partials, by the reduce's name."""

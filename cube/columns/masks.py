@@ -108,6 +108,8 @@ def _judge_arrays_alone(passed: Booleans, column: Column, operator: Operator, li
 def _judge_whole_arrays(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     """Let an array pass, too, if any of its elements does: all elements as one column."""
     rows = np.flatnonzero(column.kinds == Kind.ARRAY)
+    if not len(rows):
+        return
     arrays = column.at(rows)
     owners = np.repeat(rows, np.fromiter(map(len, arrays), np.intp, len(rows)))
     elements = Column(list(chain.from_iterable(arrays)))

@@ -186,7 +186,8 @@ def _of_numbers(reduce: Callable[[Floats, Segments], Sequence[Partial]]) -> _Fas
 
 
 def _sums(values: Floats, segments: Segments) -> list[tuple[float, float]]:
-    return exact_sums(values, segments.edges)
+    high, low = exact_sums(values, segments.edges)
+    return list(zip(high.tolist(), low.tolist(), strict=True))
 
 
 def _means(values: Floats, segments: Segments) -> list[tuple[float, float, int]]:

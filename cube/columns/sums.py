@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -16,14 +17,56 @@ _MOST_LIMBS, _LIMB_BITS = 6, 31
 _WIDEST_EXPONENT = 700  # beyond it a sum, or a part of a value, might be no float
 
 
-def exact_sums(values: Floats, edges: Rows) -> list[tuple[float, float]]:
-    """Return `exact_sum` of each run of finite values; ``edges``: where each begins, the first at 0."""
+def exact_sums(values: Floats, edges: Rows) -> tuple[Floats, Floats]:
+    """Return `exact_sum` of each run of finite values, as arrays of its two parts.
+
+    ``edges``: where each run begins, the first at 0.
+    """
     limbs = _limbs(values)
     if limbs is None:
         listed = values.tolist()
-        return [exact_sum(listed[start:stop]) for start, stop in pairwise([*edges.tolist(), len(listed)])]
-    totals = [np.ldexp(np.add.reduceat(limb, edges), exponent).tolist() for limb, exponent in limbs]
-    return [exact_sum(parts) for parts in zip(*totals, strict=True)]
+        return _columns(
+            exact_sum(listed[start:stop]) for start, stop in pairwise([*edges.tolist(), len(listed)])
+        )
+    totals = [np.ldexp(np.add.reduceat(limb, edges), exponent) for limb, exponent in limbs]
+    if len(totals) > 3:
+        return _columns(map(exact_sum, zip(*(total.tolist() for total in totals), strict=True)))
+    return _rounded(*totals)
+
+
+def _columns(sums: Iterable[tuple[float, float]]) -> tuple[Floats, Floats]:
+    high, low = zip(*sums, strict=True)
+    return np.array(high), np.array(low)
+
+
+def _rounded(
+    first: Floats, second: Floats | None = None, third: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Add up to three floats in each row, exactly: what `exact_sum` of each row is.
+
+    After two passes of Knuth's sum, high + low + rest is the sum, and high is it rounded unless low is half
+    a unit of high's last place: then the rest decides, and the row is added one by one.
+    """
+    if second is None:
+        return first + 0.0, np.zeros(len(first))
+    high, low = _two_sums(first, second)
+    if third is None:
+        return high + 0.0, low
+    middle, rest = _two_sums(low, third)
+    high, low = _two_sums(high, middle)
+    unit = np.spacing(np.abs(high))
+    tied = (rest != 0) & ((2 * np.abs(low) == unit) | (4 * np.abs(low) == unit))
+    high, low = high + 0.0, low + rest
+    for row in np.flatnonzero(tied).tolist():
+        high[row], low[row] = exact_sum((float(first[row]), float(second[row]), float(third[row])))
+    return high, low
+
+
+def _two_sums(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Add exactly, row by row: the rounded sums and their errors; see `cube.model.reduce.two_sum`."""
+    total: Floats = left + right
+    shadow = total - left
+    return total, (left - (total - shadow)) + (right - shadow)
 
 
 def _limbs(values: Floats) -> list[tuple[Floats, int]] | None:

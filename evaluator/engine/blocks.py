@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import groupby
 from typing import cast
 from weakref import WeakValueDictionary
 
@@ -83,7 +84,7 @@ class TypeBlocks:
         first read. There may be events of other buckets in the same 10 seconds.
         """
         self._register(reading.paths)
-        for piece in _hours(tier, gaps):
+        for piece in _hours(gaps):
             spans = list(_runs(tier, piece))
             if self._is_vouched(tier, piece, spans, reading.paths):
                 for segment in self._held(spans):
@@ -239,31 +240,26 @@ class _Read:
         self.span = Span(0, 0)
 
 
-def _hours(tier: Tier, gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
+def _hours(gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
     """Cut gaps into those of each hour, ordered by time."""
-    piece: dict[int, int] = {}
-    for bucket in sorted(gaps):
-        if piece and HOUR.floor(bucket) != HOUR.floor(next(iter(piece))):
-            yield piece
-            piece = {}
-        piece[bucket] = gaps[bucket]
-    if piece:
-        yield piece
+    for _, buckets in groupby(sorted(gaps), HOUR.floor):
+        yield {bucket: gaps[bucket] for bucket in buckets}
 
 
 def _runs(tier: Tier, piece: Iterable[int]) -> Iterator[Span]:
     """Join buckets that follow each other, as spans of whole 10 seconds."""
-    run: Span | None = None
+    step = TEN_SECONDS.step
+    start = stop = None
     for bucket in piece:
-        span = TEN_SECONDS.cover(Span(bucket, bucket + tier.step))
-        if run is not None and span.start <= run.stop:
-            run = Span(run.start, max(run.stop, span.stop))
-            continue
-        if run is not None:
-            yield run
-        run = span
-    if run is not None:
-        yield run
+        first, last = bucket - bucket % step, -(-(bucket + tier.step) // step) * step
+        if start is None or stop is None:
+            start = first
+        elif first > stop:
+            yield Span(start, stop)
+            start = first
+        stop = last
+    if start is not None and stop is not None:
+        yield Span(start, stop)
 
 
 def _eventful(span: Span, numbers: Numbers) -> Span:

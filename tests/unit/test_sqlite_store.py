@@ -16,7 +16,7 @@ from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.ports import CacheKey
-from cube.store.sqlite import SqliteStore, catalog, database, open_store
+from cube.store.sqlite import SqliteStore, catalog, database, open_store, readers
 from cube.store.sqlite.database import LogLimits
 
 T0 = 1_311_033_600_000
@@ -310,7 +310,7 @@ async def test_readers_keep_few_connections(store: SqliteStore) -> None:
     await store.events.save("test", _events(1))
     await asyncio.gather(*(_count(store) for _ in range(60)))
 
-    assert len(store._readers._idle) <= 8
+    assert len(store._readers._idle) <= readers.KEPT
 
 
 async def _overlap(store: SqliteStore, saved: asyncio.Event) -> None:

@@ -20,7 +20,8 @@ from cube.store.sqlite.database import LogLimits, answering
 T = TypeVar("T")
 
 THREADS = 4
-KEPT = 8
+KEPT = 16
+"""As many as an evaluator's questions look up revisions at once: to open one takes milliseconds."""
 REAP_SECONDS = 0.1
 """How often the ages of snapshots are looked at, while there are any."""
 

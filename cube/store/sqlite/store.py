@@ -26,7 +26,7 @@ from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
-_READER_CACHE_BYTES = 8 * 1024 * 1024
+_READER_CACHE_BYTES = 4 * 1024 * 1024
 
 _PING_TYPES = 50
 """Of so many types a ping reads the latest event."""
