@@ -24,6 +24,7 @@ from cube.store.ports import (
     Store,
 )
 from cube.store.sqlite import open_store
+from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
@@ -262,9 +263,10 @@ async def running_on(
     now: int = DAY,
     poll_ms: int = 20,
     self_events: bool = False,
+    access: Authenticator | None = None,
     **limits: Any,
 ) -> AsyncIterator[Running]:
-    """An evaluator on an open store, which it closes."""
+    """An evaluator on an open store, which it closes; ``access``: anybody's unless given."""
     seen, clock = Recorder(store), Clock(now)
     settings = EvaluatorSettings(
         port=0,
@@ -272,7 +274,9 @@ async def running_on(
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
     )
-    evaluator = EvaluatorDaemon({DEFAULT: seen}, open_authenticator(), settings, CollectorRegistry(), clock)
+    evaluator = EvaluatorDaemon(
+        {DEFAULT: seen}, access or open_authenticator(), settings, CollectorRegistry(), clock
+    )
     made = Running(evaluator, store, seen, clock)
     try:
         yield made

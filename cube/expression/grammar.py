@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pyparsing as pp
 
+from cube.errors import InvalidExpression
 from cube.expression import tokens
 from cube.expression.nodes import (
     And,
@@ -76,6 +77,25 @@ def parse_filters(text: str) -> tuple[Filter, ...]:
     Bounds and errors are those of `parse_event` for these filters of a type ``any``.
     """
     return parse_event(f"any.{text}").filters
+
+
+def tried(text: str) -> list[Source]:
+    """Try both grammars on a text; return what each has noted, of a metric expression first.
+
+    A text that is too long or deep, or has a token that is refused, is left out: nothing can continue it.
+    """
+    sources: list[Source] = []
+    for grammar in (_metric_grammar(), _event_grammar()):
+        source = Source(text)
+        try:
+            _check_text(source)
+            grammar.parse_string(source)
+        except InvalidExpression:
+            continue
+        except pp.ParseBaseException:
+            pass
+        sources.append(source)
+    return sources
 
 
 def rebuild() -> None:
@@ -213,7 +233,12 @@ def _filter() -> pp.ParserElement:
 
 
 def _pair(literal: pp.ParserElement) -> pp.ParserElement:
-    return tokens.mark("(") - _field() - tokens.mark(",") - literal - tokens.mark(")")
+    compared = _field().add_parse_action(_note_field)
+    return tokens.mark("(") - compared - tokens.mark(",") - literal - tokens.mark(")")
+
+
+def _note_field(source: str, _place: int, found: pp.ParseResults) -> None:
+    cast("Source", source).field = found[0]
 
 
 def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:

@@ -72,13 +72,15 @@ class OrderOperator:
 
     ``passes``: called with how the stored value stands to the literal: -1 below, 0 equal, 1 above; pure.
     ``any_of``: the literal is an array, and a value passes that passes for one of its elements.
-    ``negated``: an event passes where none of the values that the field reaches does.
+    ``negated``: an event passes where none of the values that the field reaches does. ``words``: what an
+    explanation says between the field and the literal (``name`` is put in).
     """
 
     name: str
     passes: Callable[[int], bool]
     any_of: bool = False
     negated: bool = False
+    words: str = "{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,14 @@ class TextOperator:
     """Takes a string, and passes for stored strings alone.
 
     ``passes``: called with the literal and a stored string; pure. ``check``: raises `InvalidQuery` for a
-    literal that is not accepted; called once for each query. ``negated``: as in `OrderOperator`.
+    literal that is not accepted; called once for each query. ``negated``, ``words``: as in `OrderOperator`.
     """
 
     name: str
     passes: Callable[[str, str], bool]
     check: Callable[[str], object] | None = None
     negated: bool = False
+    words: str = "{name}"
 
 
 Operator: TypeAlias = OrderOperator | TextOperator
@@ -105,15 +108,15 @@ def _equal(order: int) -> bool:
 OPERATORS: dict[str, Operator] = {
     each.name: each
     for each in (
-        OrderOperator("eq", _equal),
-        OrderOperator("ne", _equal, negated=True),
-        OrderOperator("gt", lambda order: order > 0),
-        OrderOperator("ge", lambda order: order >= 0),
-        OrderOperator("lt", lambda order: order < 0),
-        OrderOperator("le", lambda order: order <= 0),
-        TextOperator("re", finds, check=compile_pattern),
-        OrderOperator("in", _equal, any_of=True),
-        OrderOperator("nin", _equal, any_of=True, negated=True),
+        OrderOperator("eq", _equal, words="is"),
+        OrderOperator("ne", _equal, negated=True, words="is not"),
+        OrderOperator("gt", lambda order: order > 0, words="is greater than"),
+        OrderOperator("ge", lambda order: order >= 0, words="is at least"),
+        OrderOperator("lt", lambda order: order < 0, words="is less than"),
+        OrderOperator("le", lambda order: order <= 0, words="is at most"),
+        TextOperator("re", finds, check=compile_pattern, words="matches"),
+        OrderOperator("in", _equal, any_of=True, words="is one of"),
+        OrderOperator("nin", _equal, any_of=True, negated=True, words="is none of"),
     )
 }
 """Every operator by its name in the expression language."""

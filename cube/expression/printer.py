@@ -75,6 +75,21 @@ def print_number(number: int | float) -> str:
     return repr(number).replace("+", "").removesuffix(".0")
 
 
+def print_literal(literal: Literal) -> str:
+    """Return the canonical text of a filter's literal; raises ValueError as `print_expression` does."""
+    match literal:
+        case None:
+            return "null"
+        case bool():
+            return "true" if literal else "false"
+        case str():
+            return quote(literal)
+        case tuple():
+            return f"[{','.join(map(print_literal, literal))}]"
+        case _:
+            return print_number(literal)
+
+
 def quote(text: str) -> str:
     r"""Return the canonical string literal: double quotes; ``"``, ``\`` and below U+0020 escaped.
 
@@ -135,7 +150,7 @@ def _event(type: str, selection: str, filters: tuple[Filter, ...]) -> str:
 def _filter(filter: Filter) -> str:
     match filter:
         case Comparison(operator, field, literal):
-            return f"{operator}({_field(field)},{_literal(literal)})"
+            return f"{operator}({_field(field)},{print_literal(literal)})"
         case Exists(field):
             return f"exists({_field(field)})"
         case Or(filters):
@@ -158,17 +173,3 @@ def _step(part: str | int) -> str:
         return f"[{part}]"
     is_plain = (part.isascii() and part.isidentifier()) or is_identifier(part)  # nearly all are
     return f".{part}" if is_plain else f"[{quote(part)}]"
-
-
-def _literal(literal: Literal) -> str:
-    match literal:
-        case None:
-            return "null"
-        case bool():
-            return "true" if literal else "false"
-        case str():
-            return quote(literal)
-        case tuple():
-            return f"[{','.join(map(_literal, literal))}]"
-        case _:
-            return print_number(literal)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 import pyparsing as pp
 
 from cube.errors import InvalidExpression
+from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
@@ -47,17 +48,21 @@ class Source(str):
 
     The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
     place are what was expected. Carrying them on the text keeps concurrent parses apart.
+    ``type``, ``field``: the last type that it named, and the last field before a literal; None before that.
     """
 
-    __slots__ = ("expected", "furthest")
+    __slots__ = ("expected", "field", "furthest", "type")
 
     expected: dict[str, None]
     furthest: int
+    type: str | None
+    field: Field | None
 
     def __new__(cls, text: str) -> Source:
         """Make the source of one parse."""
         source = super().__new__(cls, text)
         source.expected, source.furthest = {}, 0
+        source.type = source.field = None
         return source
 
     def miss(self, place: int, name: str) -> None:
@@ -214,6 +219,7 @@ def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp
 def _check_type(source: Source, place: int, found: str) -> Any:
     if len(found) > MAX_TYPE_LENGTH:
         raise source.expecting(place, f"a type of at most {MAX_TYPE_LENGTH} characters")
+    source.type = found
     return found
 
 

@@ -67,6 +67,8 @@ class Reduce:
     numbers only; otherwise every value that is present and not null. ``exact_value``: the value
     is itself the partial, so that cached values serve as partials; merging one with ``empty`` changes
     nothing. ``ordered``: samples need their ids. ``takes_probability``: has an argument, from 0 to 1.
+    ``words``: how an explanation begins (``name`` and ``argument`` are put in), and ``of_events`` where the
+    value is 1 for every event, if that makes another sentence.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Reduce:
     exact_value: bool = False
     ordered: bool = False
     takes_probability: bool = False
+    words: str = "the {name} of"
+    of_events: str = ""
 
     @property
     def grows(self) -> bool:
@@ -230,18 +234,61 @@ def _finish_edge(partial: tuple[int, IdKey, float], _: float | None) -> float | 
 
 _value = attrgetter("value")
 _by_time_and_id = itemgetter(0, 1)
+_EVENTS = "the number of"
 _EDGE = tuple[int, tuple[int, Any], float]  # msgspec has no union of str and bytes
 
 _ALL = (
-    Reduce("sum", tuple[float, float], _partial_sum, _merge_sum, _finish_sum, empty=0.0),
-    Reduce("count", int, len, sum, _exact, empty=0.0, numeric=False, exact_value=True),
-    Reduce("min", float, lambda samples: min(map(_value, samples)), min, _exact, exact_value=True),
-    Reduce("max", float, lambda samples: max(map(_value, samples)), max, _exact, exact_value=True),
+    Reduce("sum", tuple[float, float], _partial_sum, _merge_sum, _finish_sum, empty=0.0, of_events=_EVENTS),
+    Reduce(
+        "count",
+        int,
+        len,
+        sum,
+        _exact,
+        empty=0.0,
+        numeric=False,
+        exact_value=True,
+        words="the number of values of",
+        of_events=_EVENTS,
+    ),
+    Reduce(
+        "min",
+        float,
+        lambda samples: min(map(_value, samples)),
+        min,
+        _exact,
+        exact_value=True,
+        words="the smallest value of",
+    ),
+    Reduce(
+        "max",
+        float,
+        lambda samples: max(map(_value, samples)),
+        max,
+        _exact,
+        exact_value=True,
+        words="the largest value of",
+    ),
     Reduce("mean", tuple[float, float, int], _partial_mean, _merge_mean, _finish_mean),
     Reduce("variance", Deviations, _partial_variance, _merge_variance, _finish_variance),
-    Reduce("stddev", Deviations, _partial_variance, _merge_variance, _finish_stddev),
+    Reduce(
+        "stddev",
+        Deviations,
+        _partial_variance,
+        _merge_variance,
+        _finish_stddev,
+        words="the standard deviation of",
+    ),
     Reduce("median", dict[float, int], _tally, _merge_tallies, _finish_quantile),
-    Reduce("quantile", dict[float, int], _tally, _merge_tallies, _finish_quantile, takes_probability=True),
+    Reduce(
+        "quantile",
+        dict[float, int],
+        _tally,
+        _merge_tallies,
+        _finish_quantile,
+        takes_probability=True,
+        words="the {argument} {name} of",
+    ),
     Reduce(
         "distinct",
         set[bytes],
@@ -250,6 +297,7 @@ _ALL = (
         finish=lambda partial, _: float(len(partial)),
         empty=0.0,
         numeric=False,
+        words="the number of different values of",
     ),
     Reduce(
         "first",
@@ -258,6 +306,7 @@ _ALL = (
         merge=lambda partials: min(partials, key=_by_time_and_id),
         finish=_finish_edge,
         ordered=True,
+        words="the {name} value of",
     ),
     Reduce(
         "last",
@@ -266,6 +315,7 @@ _ALL = (
         merge=lambda partials: max(partials, key=_by_time_and_id),
         finish=_finish_edge,
         ordered=True,
+        words="the {name} value of",
     ),
 )
 

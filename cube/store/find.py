@@ -96,7 +96,7 @@ async def search(
         return
     passed, stop = 0, None if limit is None else offset + limit
     scan = session.scan(
-        expression.type, span, fields, ids=True, newest_first=newest_first, texts=_texts(expression)
+        expression.type, span, fields, ids=True, newest_first=newest_first, texts=texts(expression)
     )
     slices = Slices(time_slice, searched=has_patterns(expression), hold=hold)
     async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
@@ -116,7 +116,7 @@ async def count(
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
     total, slices = 0, Slices(time_slice, searched=has_patterns(expression))
-    scan = session.scan(expression.type, span, needed(expression), texts=_texts(expression))
+    scan = session.scan(expression.type, span, needed(expression), texts=texts(expression))
     async with aclosing(_blocks(scan)) as blocks:
         async for block in blocks:
             async with aclosing(slices.each(block, partial(_count, expression))) as counts:
@@ -163,16 +163,16 @@ async def _blocks(scan: AsyncIterator[Block]) -> AsyncGenerator[Block, None]:
             await scan.aclose()
 
 
-def _texts(expression: EventExpression) -> dict[str, str]:
-    """Return the filters of an expression that a store may apply, too."""
-    texts: dict[str, str] = {}
+def texts(expression: EventExpression) -> dict[str, str]:
+    """Return the filters of an expression that a store may apply, too; see `ReadSession.scan`."""
+    found: dict[str, str] = {}
     for each in expression.filters:
         match each:
             case Comparison("eq", Field((str(name),)), str(text)):
-                texts.setdefault(name, text)
+                found.setdefault(name, text)
             case _:
                 pass
-    return texts
+    return found
 
 
 def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P], int]:

@@ -10,6 +10,8 @@ from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
 from cube.web import Operation, Parameter, Route, Telemetry, with_standard_routes
+from evaluator.api.catalog import Catalog
+from evaluator.api.catalog_routes import catalog_routes, types
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
@@ -82,17 +84,13 @@ def routes(
         result=_array(_METRIC),
         scope=Scope.READ,
     )
-    types = Operation(
-        services.get_types,
-        "List the types of events.",
-        result={"type": "array", "items": {"type": "string"}},
-        scope=Scope.READ,
-    )
+    catalog = Catalog(services)
     table = (
         *Pages().routes(),
         *pair("event", find, EventSocket(services), "Without stop a stream of events."),
         *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
-        *pair("types", types, TypeSocket(services), "Answered with an array."),
+        *pair("types", types(catalog), TypeSocket(services), "Answered with an array."),
+        *catalog_routes(catalog),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

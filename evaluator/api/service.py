@@ -139,7 +139,3 @@ class QueryServices:
             await service.write_events(query, stop, writer)
             writer.rows.reverse()
             return Reply(writer.array())
-
-    async def get_types(self, request: Request) -> Reply:
-        """Answer with the names of all types, sorted."""
-        return Reply.json(await self.of(request.admitted).types())

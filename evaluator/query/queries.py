@@ -63,7 +63,7 @@ class EventQuery:
             expression=_expression(raw, parse_event),
             start=start,
             stop=stop,
-            limit=_limit(raw, settings.limits.rows),
+            limit=read_limit(raw, settings.limits.rows),
             delay=_wait(raw, "delay", settings.stream.delay_ms),
             late=_wait(raw, "late", settings.stream.late_ms),
         )
@@ -92,7 +92,7 @@ class MetricQuery:
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
         expression = _expression(raw, parse_metric)
-        tier, limit = _tier(raw), _limit(raw, settings.limits.rows)
+        tier, limit = _tier(raw), read_limit(raw, settings.limits.rows)
         live = live and stop is None
         if stop is None:
             stop = tier.floor(now) + tier.step if live else tier.floor(now)
@@ -178,15 +178,16 @@ def _tier(raw: Mapping[str, Any]) -> Tier:
     return tier
 
 
-def _limit(raw: Mapping[str, Any], largest: int) -> int:
+def read_limit(raw: Mapping[str, Any], default: int, largest: int | None = None) -> int:
+    """Return how much is asked for, at most `largest` (None: `default`); raises `InvalidQuery` below 1."""
     if "limit" not in raw:
-        return largest
+        return default
     value = number(raw["limit"])
     if math.isnan(value) or value < 1:
         raise InvalidQuery(
             f"Got the limit {shown(raw['limit'])}; accepted are numbers from 1.", field="limit"
         )
-    return int(min(value, largest))
+    return int(min(value, default if largest is None else largest))
 
 
 def _wait(raw: Mapping[str, Any], name: str, default: int) -> int:

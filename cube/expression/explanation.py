@@ -1,0 +1,154 @@
+"""Expressions in plain words: what a tree asks, as a person would say it.
+
+``mean(request(ms).ge(status,500)).group(host)`` is "the mean of ms over the request events where status is at
+least 500, for each host". How a reduce and an operator are said stands with them, in `REDUCES` and
+`OPERATORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    EventExpression,
+    Exists,
+    Field,
+    Filter,
+    MetricExpression,
+    Negation,
+    Not,
+    Number,
+    Or,
+    Product,
+    Reduction,
+    Sum,
+    Value,
+)
+from cube.expression.operators import OPERATORS
+from cube.expression.printer import Operand, print_expression, print_literal, print_number
+from cube.model.reduce import REDUCES
+
+_SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
+_FUNCTIONS = {
+    "abs": "the absolute value of",
+    "ceil": "the next whole number up from",
+    "floor": "the next whole number down from",
+    "round": "the nearest whole number to",
+    "sqrt": "the square root of",
+    "exp": "e to the power of",
+    "ln": "the natural logarithm of",
+    "log2": "the logarithm to base 2 of",
+    "log10": "the logarithm to base 10 of",
+}
+
+
+def explain(expression: MetricExpression | EventExpression) -> str:
+    """Return what an expression asks, as one phrase without a full stop; its names are as they are written.
+
+    Its length is bounded as the expression's is, times a small number.
+    """
+    if isinstance(expression, EventExpression):
+        return _events_with_fields(expression)
+    return _operand(expression)
+
+
+def _events_with_fields(expression: EventExpression) -> str:
+    where = _where(expression.filters)
+    match expression.fields:
+        case None:
+            return f"all data of the {expression.type} events{where}"
+        case ():
+            return f"the times of the {expression.type} events{where}"
+        case fields:
+            names = _listed([_field(each) for each in fields], "and")
+            return f"{names} of the {expression.type} events{where}"
+
+
+def _operand(node: Operand) -> str:
+    match node:
+        case Number(value):
+            return print_number(value)
+        case Field():
+            return _field(node)
+        case Call(function, argument):
+            return f"{_FUNCTIONS.get(function, f'{function} of')} {_bracketed(argument)}"
+        case Reduction():
+            return _reduction(node)
+        case Negation(operand):
+            return f"minus {_bracketed(operand)}"
+        case Sum(parts) | Product(parts):
+            return _chain(parts)
+        case _:
+            assert_never(node)
+
+
+def _chain(parts: Sequence[tuple[str, Operand]]) -> str:
+    _, first = parts[0]
+    return " ".join([_bracketed(first), *(f"{_SIGNS[sign]} {_bracketed(part)}" for sign, part in parts[1:])])
+
+
+def _bracketed(node: Operand) -> str:
+    """Return what is part of something larger: in brackets, where it could be read as more or less."""
+    is_long = isinstance(node, (Sum, Product, Call)) or (
+        isinstance(node, Reduction) and (bool(node.filters) or node.group is not None)
+    )
+    return f"({_operand(node)})" if is_long else _operand(node)
+
+
+def _reduction(node: Reduction) -> str:
+    reduce = REDUCES[node.reduce]
+    argument = "" if node.argument is None else print_number(node.argument)
+    words = reduce.words if node.value is not None or not reduce.of_events else reduce.of_events
+    measured = words.format(name=reduce.name.replace("_", " "), argument=argument)
+    if argument and "{argument}" not in words:
+        measured = f"{measured.removesuffix(' of')} ({argument}) of"
+    value = _value(node.value, of_events=bool(reduce.of_events))
+    group = "" if node.group is None else f", for each {_field(node.group)}"
+    return f"{measured} {value}{_events(node.type, node.filters)}{group}"
+
+
+def _value(value: Value | None, *, of_events: bool) -> str:
+    if value is None:
+        return "" if of_events else "1 over the "
+    return f"{_bracketed(value)} over the "
+
+
+def _events(type: str, filters: Sequence[Filter]) -> str:
+    return f"{type} events{_where(filters)}"
+
+
+def _where(filters: Sequence[Filter]) -> str:
+    conditions = _listed([_filter(each) for each in filters], "and")
+    return f" where {conditions}" if conditions else ""
+
+
+def _filter(filter: Filter) -> str:
+    match filter:
+        case Comparison(name, field, literal):
+            words = OPERATORS[name].words.format(name=name.replace("_", " "))
+            return f"{_field(field)} {words} {print_literal(literal)}"
+        case Exists(field):
+            return f"{_field(field)} exists"
+        case Or(filters):
+            return _listed([_filter(each) for each in filters], "or", bracketed=True)
+        case And(filters):
+            return _listed([_filter(each) for each in filters], "and", bracketed=True)
+        case Not(negated):
+            return f"not ({_filter(negated)})"
+        case _:
+            assert_never(filter)
+
+
+def _listed(items: Sequence[str], last: str, *, bracketed: bool = False) -> str:
+    if len(items) < 2:
+        return "".join(items)
+    text = f" {last} ".join(items)
+    return f"({text})" if bracketed else text
+
+
+def _field(field: Field) -> str:
+    return print_expression(field)

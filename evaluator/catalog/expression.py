@@ -1,0 +1,80 @@
+"""An expression that is being written: its canonical text and its words, or what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cube.columns import check
+from cube.columns.key_filter import Restriction
+from cube.errors import AccessDenied, InvalidExpression, InvalidRequest
+from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.explanation import explain
+from cube.expression.nodes import EventExpression, MetricExpression
+
+
+@dataclass(slots=True)
+class _Read:
+    """What a text is: its readings by kind, and the errors of the others."""
+
+    readings: dict[str, MetricExpression | EventExpression] = field(default_factory=dict)
+    errors: list[InvalidExpression] = field(default_factory=list)
+
+
+def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
+    """Return what a text is, as an answer tells it; CPU-bound, some milliseconds for a long one.
+
+    ``kinds``: "metric", "event", both or none. ``readings``: the canonical text and the words of each.
+    ``error``: of a text that is neither, of the reading that got further; or why it cannot be evaluated.
+    """
+    read = _Read()
+    for kind, parse in _PARSERS.items():
+        try:
+            read.readings[kind] = parse(text)
+        except InvalidExpression as error:
+            read.errors.append(error)
+    readings = [
+        {"kind": kind, "expression": print_expression(tree), "explanation": explain(tree)}
+        for kind, tree in read.readings.items()
+    ]
+    return {"readings": readings, "error": _error(text, read, restriction)}
+
+
+def _error(text: str, read: _Read, restriction: Restriction | None) -> dict[str, Any] | None:
+    if not read.readings:
+        furthest = max(read.errors, key=lambda each: (each.line, each.column))
+        return {
+            "error": furthest.message,
+            "line": furthest.line,
+            "column": furthest.column,
+            "position": _position(text, furthest),
+        }
+    refusals = [refusal for tree in read.readings.values() if (refusal := _refusal(tree, restriction))]
+    is_refused = len(refusals) == len(read.readings)
+    return {"error": refusals[0], "line": None, "column": None, "position": None} if is_refused else None
+
+
+def _refusal(tree: MetricExpression | EventExpression, restriction: Restriction | None) -> str | None:
+    """Return why an expression that parses is refused: a bad pattern, or a type that is not allowed."""
+    try:
+        check(tree)
+        if restriction is not None and isinstance(tree, EventExpression):
+            restriction.event(tree)
+        elif restriction is not None and not isinstance(tree, EventExpression):
+            restriction.metric(tree)
+    except (InvalidRequest, AccessDenied) as error:
+        return error.message
+    return None
+
+
+def _position(text: str, error: InvalidExpression) -> int:
+    """Return the place of an error as an index into the text."""
+    before = text.split("\n", error.line - 1)[: error.line - 1]
+    return sum(len(line) + 1 for line in before) + error.column - 1
+
+
+_PARSERS: dict[str, Callable[[str], MetricExpression | EventExpression]] = {
+    "metric": parse_metric,
+    "event": parse_event,
+}

@@ -1,0 +1,135 @@
+"""Samples: the newest events of a type, read within bounds of their number, bytes and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, cast
+
+import numpy as np
+
+from cube.columns import Block, has_patterns, needed, selected
+from cube.expression.nodes import EventExpression
+from cube.model import instant
+from cube.model.tier import Span
+from cube.process.threads import Slices
+from cube.store.find import texts
+from cube.store.ports import ReadSession
+from evaluator.context import QueryContext
+from evaluator.scheduling.scheduler import QueryCost
+
+ALL_TIME: Final = Span(instant.EARLIEST, instant.LATEST + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a sample may take: events looked at, bytes that they were decoded from, seconds of reading."""
+
+    events: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Sample:
+    """What was read: so many events, of ``[first, last]``, newest first.
+
+    ``events``: those that passed the filters; ``looked_at``: all. ``is_whole``: there are no others.
+    """
+
+    events: int = 0
+    looked_at: int = 0
+    bytes: int = 0
+    first: int | None = None
+    last: int | None = None
+    is_whole: bool = False
+
+    def described(self) -> dict[str, Any]:
+        """Return it as an answer tells it."""
+        return {
+            "events": self.events,
+            "first": None if self.first is None else instant.format(self.first),
+            "last": None if self.last is None else instant.format(self.last),
+            "whole": self.is_whole,
+        }
+
+
+async def sample(
+    context: QueryContext,
+    expression: EventExpression,
+    fields: Sequence[str] | None,
+    bounds: Bounds,
+    take: Callable[[Any], None],
+) -> Sample:
+    """Hand the data of the newest events that an expression selects to `take`, in threads, piece by piece.
+
+    ``fields``: the top-level names of the data that `take` needs; None is all of them.
+    It ends at the first of the bounds, wherever that falls; a slice that has begun is finished. Raises
+    `QueueFull` and `Unavailable`.
+    """
+    made = Sample()
+    reduce = partial(_take, made, take, expression, bounds.events)
+    async with context.session(QueryCost()) as (session, time_slice):
+        slices = Slices(time_slice, searched=has_patterns(expression))
+        try:
+            async with asyncio.timeout(bounds.seconds):
+                blocks = scan_all(session, expression, fields, newest_first=True)
+                made.is_whole = await _read(blocks, slices, bounds, reduce)
+        except TimeoutError:
+            made.is_whole = False
+    context.counters.read(made.looked_at)
+    return made
+
+
+def scan_all(
+    session: ReadSession,
+    expression: EventExpression,
+    fields: Sequence[str] | None,
+    *,
+    newest_first: bool,
+) -> AsyncGenerator[Block, None]:
+    """Scan all events that an expression's filters may pass, with the fields that these need, and some more.
+
+    The caller closes it.
+    """
+    needs = needed(replace(expression, fields=()))
+    names = None if fields is None else tuple(sorted({*fields, *(needs or ())}))
+    blocks = session.scan(
+        expression.type, ALL_TIME, names, newest_first=newest_first, texts=texts(expression)
+    )
+    return cast("AsyncGenerator[Block, None]", blocks)  # those of all stores are generators
+
+
+async def _read(
+    blocks: AsyncGenerator[Block, None], slices: Slices, bounds: Bounds, take: Callable[[Block], Sample]
+) -> bool:
+    """Tell whether all events were read."""
+    async with aclosing(blocks):
+        async for block in blocks:
+            async with aclosing(slices.each(block, take)) as parts:
+                async for made in parts:
+                    if made.looked_at >= bounds.events:
+                        return False
+            made.bytes += block.size
+            if made.bytes >= bounds.bytes:
+                return False
+    return True
+
+
+def _take(
+    made: Sample, take: Callable[[Any], None], expression: EventExpression, most: int, block: Block
+) -> Sample:
+    block = block.rows(0, most - made.looked_at)
+    rows = np.flatnonzero(selected(expression, block)).tolist()
+    if rows:
+        times, data = block.times, block.data
+        made.last = int(times[rows[0]]) if made.last is None else made.last
+        made.first = int(times[rows[-1]])
+        for row in rows:
+            take(data[row])
+    made.events += len(rows)
+    made.looked_at += len(block)
+    return made
