@@ -29,8 +29,7 @@ from cube.json_text import decode_leniently, encode
 from cube.model import instant
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT
-from cube.web import Reply, Request
-from cube.web.reply import error_reply
+from cube.web import Reply, Request, error_reply
 
 CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
 MERGED_BYTES: Final = 16 * 2**20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
@@ -13,7 +14,7 @@ from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
-from cube.model.property import identifier_pattern, is_identifier
+from cube.model.property import identifier_pattern
 from cube.model.reduce import REDUCES
 
 FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
@@ -224,7 +225,7 @@ def _check_type(source: Source, place: int, found: str) -> Any:
 
 
 def _check_composed(source: Source, place: int, found: str) -> Any:
-    if not is_identifier(found):
+    if not unicodedata.is_normalized("NFC", found):  # the pattern has seen to the rest
         problem = "Got a name that is not in Unicode's composed form (NFC); in brackets it is taken as it is:"
         raise source.refusal(place, f"{problem} [{quote(found)}],")
     return found

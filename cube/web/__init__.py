@@ -13,13 +13,22 @@ reply. WebSockets are `Session` objects, each with its `Connection`.
 from cube.web.access import KEY_PARAMETER, Authenticator, Hosts, standard_credentials
 from cube.web.keys import KeyReader, KeyRing, following_keys, load_keys
 from cube.web.memory_budget import MemoryBudget, Reservation
+from cube.web.message import (
+    FORM,
+    JSON_TYPE,
+    MAX_PARAMETERS,
+    MULTIPART,
+    MethodNotAllowed,
+    Reply,
+    Request,
+    error_reply,
+    form,
+    media_type,
+)
 from cube.web.proxies import Proxies
-from cube.web.reply import JSON_TYPE, MethodNotAllowed, Reply, error_reply
-from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, Request, form, media_type
-from cube.web.request_events import RequestEvents
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server, serve
-from cube.web.service import Service, Telemetry
+from cube.web.service import RequestEvents, Service, Telemetry
 from cube.web.standard_routes import with_standard_routes
 from cube.web.websocket import Connection, Session, SessionFactory
 

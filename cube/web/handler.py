@@ -29,17 +29,18 @@ from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
 from cube.web.http1 import parse_head, read_chunks
-from cube.web.reply import (
+from cube.web.message import (
     Reply,
+    Request,
     connection_line,
     cors_lines,
     error_reply,
     last_reply,
+    make_request_id,
     preflight,
     reply_head,
     with_owed_headers,
 )
-from cube.web.request import Request, make_request_id
 from cube.web.route import Operation, Route
 from cube.web.service import Service
 from cube.web.tornado_private import read_with

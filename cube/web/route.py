@@ -10,8 +10,7 @@ from urllib.parse import unquote
 
 from cube.errors import CubeError, InvalidSettings, TooLarge
 from cube.model.environment import Scope
-from cube.web.reply import Reply
-from cube.web.request import Request
+from cube.web.message import Reply, Request
 from cube.web.websocket import SessionFactory
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]

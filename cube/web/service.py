@@ -1,26 +1,30 @@
-"""A daemon's HTTP side: its routes, its bounds, whom it lets in, what is going on right now, its metrics."""
+"""A daemon's HTTP side: its routes, its bounds, whom it lets in, what is going on, its metrics and events."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from cube.errors import NotFound, Unavailable
 from cube.model.environment import Scope
+from cube.model.event import Event, make_id
 from cube.process.metrics import MultiprocessRegistry
 from cube.process.threads import Condition
 from cube.settings import HttpSettings
 from cube.web.access import Authenticator, standard_credentials
 from cube.web.body import BodyBudget
 from cube.web.memory_budget import MemoryBudget
+from cube.web.message import HeadTooLarge, MethodNotAllowed, Reply, Request, UrlTooLong
 from cube.web.proxies import Proxies
-from cube.web.reply import HeadTooLarge, MethodNotAllowed, Reply, UrlTooLong
-from cube.web.request import Request
 from cube.web.route import Operation, Route, RouteTable
 from cube.web.websocket import Sockets
+
+REQUEST: Final = "cube_request"
+"""The type of the events that a daemon stores of what it is sent, where it stores its callers' own events."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -210,3 +214,33 @@ class Service:
         self.leaving = self.stopping = True
         await self.sockets.finish()
         await self._ended.wait_for(lambda: not self._running)
+
+
+class RequestEvents:
+    """Makes an event ``{ip, path, method}`` of each request that it is told of, as Square's Cube named them.
+
+    ``path`` has the parts of a dialect's path in braces, for they may be keys; ``ip`` is left out where
+    the sender asks to stay anonymous. ``store`` takes each with the name of its environment: that of the
+    caller, or, where nobody was admitted, of callers without a key.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        clock: Callable[[], int],
+        store: Callable[[str, Event], None],
+        is_anonymous: Callable[[Request], bool] = lambda request: False,
+    ) -> None:
+        self._authenticator = authenticator
+        self._clock = clock
+        self._store = store
+        self._is_anonymous = is_anonymous
+
+    def __call__(self, request: Request) -> None:
+        """Store what the request was."""
+        environment = self._authenticator.keyless if request.caller is None else request.caller.environment
+        if environment is None:
+            return
+        ip = {} if self._is_anonymous(request) else {"ip": request.remote}
+        data = {**ip, "path": request.route, "method": "WebSocket" if request.is_socket else request.method}
+        self._store(environment.name, Event(REQUEST, self._clock(), make_id(), data))

@@ -10,8 +10,7 @@ from typing import Any
 
 from cube.errors import CubeError
 from cube.web.access import KEY_PARAMETER
-from cube.web.reply import Reply
-from cube.web.request import Request
+from cube.web.message import Reply, Request
 from cube.web.route import Operation, Parameter, Route, captures
 from cube.web.service import Telemetry
 

@@ -31,8 +31,7 @@ from cube.process.logs import request_id
 from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
 from cube.web.memory_budget import MemoryBudget
-from cube.web.reply import error_body
-from cube.web.request import Request
+from cube.web.message import Request, error_body
 from cube.web.tornado_private import Frames
 
 PING_SECONDS = 30.0

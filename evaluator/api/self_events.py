@@ -10,7 +10,7 @@ from typing import Final
 from cube.errors import CubeError
 from cube.model.event import Event, make_id
 from cube.store.ports import EventStore
-from cube.web.request_events import REQUEST
+from cube.web.service import REQUEST
 from evaluator.context import Clock
 
 COMPUTE: Final = "cube_compute"

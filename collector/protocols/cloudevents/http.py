@@ -29,9 +29,7 @@ from collector.protocols.shared.dialect import (
 from cube.errors import CubeError, InvalidRequest, described
 from cube.json_text import decode_leniently
 from cube.model.environment import Credentials
-from cube.web import Reply, Request
-from cube.web.reply import error_reply
-from cube.web.request import media_type
+from cube.web import Reply, Request, error_reply, media_type
 
 MAX_REASONS: Final = 100
 """The rejections of a batch that its reply names."""

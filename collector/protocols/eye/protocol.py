@@ -24,9 +24,17 @@ from collector.protocols.shared.values import hashed
 from cube import json_text
 from cube.errors import CubeError, InvalidEvent, InvalidQuery, InvalidRequest, described
 from cube.model import instant
-from cube.web import Reply, Request
-from cube.web.reply import JSON_TYPE, MethodNotAllowed, error_reply
-from cube.web.request import FORM, MULTIPART, form, media_type
+from cube.web import (
+    FORM,
+    JSON_TYPE,
+    MULTIPART,
+    MethodNotAllowed,
+    Reply,
+    Request,
+    error_reply,
+    form,
+    media_type,
+)
 
 MAX_TEXT_LENGTH = 150
 

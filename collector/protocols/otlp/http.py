@@ -25,9 +25,7 @@ from collector.protocols.shared.dialect import (
 from collector.protocols.shared.values import Occurrences
 from cube.errors import CubeError, InvalidRequest, TooLarge, described
 from cube.model.environment import Credentials
-from cube.web import Reply, Request
-from cube.web.reply import error_reply
-from cube.web.request import media_type
+from cube.web import Reply, Request, error_reply, media_type
 
 MAX_RECORD_BYTES: Final = 2**20
 """One record, as it is encoded."""

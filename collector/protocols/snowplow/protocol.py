@@ -30,8 +30,7 @@ from collector.protocols.snowplow.payload import (
     query_of,
 )
 from cube.errors import CubeError, InvalidRequest
-from cube.web import Reply, Request
-from cube.web.reply import error_reply
+from cube.web import Reply, Request, error_reply
 
 POST_PATHS: Final = ("/com.snowplowanalytics.snowplow/tp2", "/tp2")
 PIXEL_PATHS: Final = ("/i", "/ice.png")

@@ -17,9 +17,7 @@ from collector.protocols.tracardi.payload import InvalidPayload, TrackedEvent, T
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
 from cube.model.environment import Credentials
-from cube.web import Reply, Request
-from cube.web.reply import error_reply
-from cube.web.request import FORM, MAX_PARAMETERS, MULTIPART, form, media_type
+from cube.web import FORM, MAX_PARAMETERS, MULTIPART, Reply, Request, error_reply, form, media_type
 
 INVALID_SOURCE: Final = "Access denied. Invalid source."
 

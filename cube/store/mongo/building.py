@@ -13,10 +13,9 @@ from pymongo.errors import OperationFailure
 from cube.model import instant
 from cube.model.tier import Span
 from cube.store.mongo import revisions
-from cube.store.mongo.faults import answered
+from cube.store.mongo.faults import answered, upsert
 from cube.store.mongo.layout import FORMAT, Document, Layout
-from cube.store.mongo.session import MongoSession
-from cube.store.mongo.writing import upsert
+from cube.store.mongo.session import MongoSession, indexed
 from cube.store.ports import UNBOUNDED
 
 _log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ async def index(layout: Layout, type: str) -> None:
     if not await revisions.exists(layout, type):
         return
     collection = layout.events(type)
-    if not await has_index(collection, "t"):
+    if "t" not in await indexed(collection):
         _log.info("building the index on t of %s; it goes on in the server if we end", collection.name)
         await ensure(collection, "t")
         _log.info("built the index on t of %s", collection.name)
@@ -104,10 +103,3 @@ async def ensure(collection: AsyncCollection[Any], field: str) -> None:
                 raise
         else:
             return
-
-
-async def has_index(collection: AsyncCollection[Any], field: str) -> bool:
-    """Tell whether an index begins with a field."""
-    async with answered():
-        indexes = await collection.index_information()
-    return any(index["key"][0][0] == field for index in indexes.values())

@@ -28,9 +28,8 @@ from cube.model.event import Event, id_key
 from cube.store.mongo import revisions
 from cube.store.mongo.building import ensure
 from cube.store.mongo.documents import encode, stored_id
-from cube.store.mongo.faults import answered, only_duplicates
+from cube.store.mongo.faults import answered, only_duplicates, storing, written
 from cube.store.mongo.layout import MILLISECONDS, Document, Layout
-from cube.store.mongo.writing import storing, written
 
 ATTEMPTS = 100
 _SLICE = 1_000
@@ -150,7 +149,10 @@ class Intents:
                 break
         else:
             raise Unavailable(f"Other writers kept changing {len(left)} of the ids of this batch.")
-        commit.touched |= await self._open_times(commit.type, events)
+        keys = [_key(commit.type, event) for event in events]
+        async with answered():
+            open_ones = await self._layout.own("intents").find({"key": {"$in": keys}}).to_list(None)
+        commit.touched.update(_times(open_ones))
 
     async def _stored(self, type: str, events: Sequence[Event]) -> dict[Any, Any]:
         """Return the raw times (None: missing) stored under the ids of events.
@@ -207,12 +209,6 @@ class Intents:
             if before is None:
                 changed.append(exchange.event)
         return changed
-
-    async def _open_times(self, type: str, events: Sequence[Event]) -> set[int]:
-        keys = [_key(type, event) for event in events]
-        async with answered():
-            found = await self._layout.own("intents").find({"key": {"$in": keys}}).to_list(None)
-        return set(_times(found))
 
 
 async def insert(layout: Layout, type: str, events: Sequence[Event]) -> list[Event]:

@@ -201,12 +201,12 @@ def escape(value: Any) -> Any:
     """Return an event's data as a document can hold it: itself, unless a name in it has to be escaped."""
     if not _has_escaped(value):
         return value
-    return _renamed(value, lambda name: _ODD.sub(_escaped_character, name))
+    return _renamed(value, lambda name: _ODD.sub(lambda found: f"%{ord(found[0]):02X}", name))
 
 
 def unescape(value: Any) -> Any:
     """Return the data that `escape` was given."""
-    return _renamed(value, lambda name: _ESCAPE.sub(_character, name))
+    return _renamed(value, lambda name: _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name))
 
 
 def _has_escaped(value: Any) -> bool:
@@ -223,11 +223,3 @@ def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {rename(name): _renamed(item, rename) for name, item in value.items()}
     return [_renamed(item, rename) for item in value] if isinstance(value, list) else value
-
-
-def _escaped_character(found: re.Match[str]) -> str:
-    return f"%{ord(found[0]):02X}"
-
-
-def _character(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16))

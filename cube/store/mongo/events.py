@@ -15,10 +15,16 @@ from cube.model.event import Event
 from cube.model.horizon import refuse_expired
 from cube.store.mongo import building, expiry, revisions, session
 from cube.store.mongo.commit import Commit, Intents
-from cube.store.mongo.faults import OPERATION_SECONDS, ThrottledLog, answered, is_unauthorized, refused
+from cube.store.mongo.faults import (
+    OPERATION_SECONDS,
+    RejectedEvent,
+    ThrottledLog,
+    answered,
+    is_unauthorized,
+    refused,
+)
 from cube.store.mongo.layout import Layout
 from cube.store.mongo.notes import Notes, UnsettledCommits, sweep
-from cube.store.mongo.writing import RejectedEvent
 from cube.store.ports import UNBOUNDED, ReadOptions, ReadSession
 
 CLOSE_SECONDS = 0.4
@@ -99,7 +105,7 @@ class MongoEvents:
 
     async def expire(self, type: str, before: int) -> None:
         """Advance the type's ``expired_before``, durably."""
-        await revisions.expire(self._layout, type, before)
+        await revisions.advance(self._layout, type, "expired_before", before)
 
     async def delete_events(self, type: str, before: int) -> int:
         """Delete a type's expired events older than `before`, in slices of time."""
@@ -107,7 +113,9 @@ class MongoEvents:
 
     async def forget(self, type: str, before: int) -> None:
         """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
-        await revisions.forget(self._layout, type, before)
+        expired_before = (await revisions.state(self._layout, type)).get("expired_before")
+        if expired_before is not None:
+            await revisions.advance(self._layout, type, "forgotten_before", min(before, int(expired_before)))
 
     async def delete_revisions(self, type: str, before: int) -> None:
         """Delete a type's forgotten revisions, as whole chunks that end before `before`."""
@@ -157,19 +165,14 @@ class MongoEvents:
             await commit.write(self._notes.process)
             await commit.settle()
         except BaseException as error:
-            self._unsettled.add(
-                commit.type, commit.touched, commit.opened, pending_seconds=_pending_seconds(error)
-            )
+            is_answered = isinstance(error, RejectedEvent | BulkWriteError)  # what failed cannot land yet
+            pending_seconds = 0.0 if is_answered else OPERATION_SECONDS
+            self._unsettled.add(commit.type, commit.touched, commit.opened, pending_seconds=pending_seconds)
             task = asyncio.create_task(_settle(commit))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
             await asyncio.shield(task)
             raise
-
-
-def _pending_seconds(error: BaseException) -> float:
-    """Return for how long a failed write may land yet: not at all where the server has answered."""
-    return 0.0 if isinstance(error, RejectedEvent | BulkWriteError) else OPERATION_SECONDS
 
 
 async def _settle(commit: Commit) -> None:

@@ -18,7 +18,7 @@ from cube.model.event import is_type
 from cube.model.tier import CACHED_TIERS, TIERS, Tier
 from cube.store.mongo import revisions
 from cube.store.mongo.building import ensure
-from cube.store.mongo.faults import answered
+from cube.store.mongo.faults import answered, written
 from cube.store.mongo.layout import (
     METRICS_SUFFIX,
     MILLISECONDS,
@@ -29,7 +29,6 @@ from cube.store.mongo.layout import (
     chunk_id,
     place,
 )
-from cube.store.mongo.writing import written
 
 SLICE_EVENTS = 5_000
 SLICE_CHUNKS = 1_000

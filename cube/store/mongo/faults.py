@@ -1,4 +1,6 @@
-"""What MongoDB's failures are to callers: `Unavailable`, or a fault that is left as it is.
+"""Calls to the server, bounded in time, and what their failures are to callers: `Unavailable`, or a fault.
+
+Writes are repeated where an upsert met its own first try, and tell whose fault it is that they fail.
 
 The error codes are facts of ``error_codes.yml`` of the MongoDB server, read from its version 9.0 in
 development (commit 007ba93 of its repository, 2026); the categories are its own, and codes without one stand
@@ -11,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Any, Final
 
+import pymongo
 from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
@@ -28,14 +31,19 @@ from pymongo.errors import (
 )
 
 from cube.errors import Unavailable
+from cube.model.event import Event
 
 OPERATION_SECONDS = 60.0
 """No single call to the server takes longer, whatever the client's own timeouts are."""
+
+WRITE_SECONDS = 45.0
+"""The server itself ends a write after so long (``maxTimeMS``): none lands long after we gave it up."""
 
 PAUSE_SECONDS = 60.0
 """The same sentence is logged again after so long."""
 
 _MAX_SENTENCES = 100
+_ATTEMPTS = 5
 
 
 class ErrorKind(Enum):
@@ -85,6 +93,15 @@ LABELS: Final = frozenset(
 DUPLICATE_KEY = 11000
 
 
+class RejectedEvent(Exception):
+    """The server, or its driver, refuses one event for its own sake."""
+
+    def __init__(self, event: Event, reason: str) -> None:
+        super().__init__(reason)
+        self.event = event
+        self.reason = reason
+
+
 @asynccontextmanager
 async def answered(seconds: float | None = None) -> AsyncIterator[None]:
     """Bound the time of calls to the server (None: `OPERATION_SECONDS`), and raise `Unavailable` over it.
@@ -112,6 +129,47 @@ async def answered(seconds: float | None = None) -> AsyncIterator[None]:
         if sentence is None:
             raise
         raise Unavailable(sentence) from error
+
+
+@asynccontextmanager
+async def written() -> AsyncIterator[None]:
+    """Bound a write as `answered` does, and have the server end it by itself after `WRITE_SECONDS`.
+
+    PyMongo's own timeout repeats a retryable write for as long, so an ordinary election is outlived.
+    """
+    async with answered():
+        with pymongo.timeout(WRITE_SECONDS):
+            yield
+
+
+@asynccontextmanager
+async def storing(events: Sequence[Event]) -> AsyncIterator[None]:
+    """Bound a write of a document for each of some events; raise `RejectedEvent` where one is at fault."""
+    try:
+        async with written():
+            yield
+    except (PyMongoError, BSONError) as error:
+        found = rejected_document(error, len(events))
+        if found is None:
+            raise
+        place, reason = found
+        raise RejectedEvent(events[place], reason) from error
+
+
+async def upsert(collection: Any, changes: Sequence[Any]) -> None:
+    """Write changes that may be repeated, in order.
+
+    Two first upserts of one document may collide, or one with its own first try whose reply was lost:
+    then all is written again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with written():
+                await collection.bulk_write(changes, ordered=True)
+            return
+        except BulkWriteError as error:
+            if only_duplicates(error) is None or attempt == _ATTEMPTS - 1:
+                raise
 
 
 def unavailable(error: PyMongoError) -> str | None:
@@ -167,9 +225,10 @@ def rejected_document(error: Exception, count: int) -> tuple[int, str] | None:
     """
     if isinstance(error, BulkWriteError):
         failures = error.details.get("writeErrors", [])
-        if error.details.get("writeConcernErrors") or any(map(_is_about_more, failures)):
+        others = [one for one in failures if not _is_duplicate_id(one)]
+        own = [one for one in others if error_kind(one.get("code") or 0) is ErrorKind.RECORD]
+        if error.details.get("writeConcernErrors") or len(own) < len(others):
             return None
-        own = [one for one in failures if error_kind(one.get("code") or 0) is ErrorKind.RECORD]
         return (own[0]["index"], _reason(own[0])) if own else None
     if count == 1 and isinstance(error, OperationFailure) and error_kind(error.code or 0) is ErrorKind.RECORD:
         return (0, _reason(error.details or {}))
@@ -212,11 +271,6 @@ def _refusal(error: OperationFailure) -> str | None:
     if error.details and error.details.get("writeConcernErrors"):
         return "MongoDB did not confirm that a majority of its servers holds the write on disk."
     return None
-
-
-def _is_about_more(failure: dict[str, Any]) -> bool:
-    """Tell whether a failed write is neither its document's fault nor that its id is there already."""
-    return error_kind(failure.get("code") or 0) is not ErrorKind.RECORD and not _is_duplicate_id(failure)
 
 
 def _reason(failure: Mapping[str, Any]) -> str:

@@ -10,9 +10,8 @@ from pymongo.errors import DuplicateKeyError
 
 from cube.errors import InvalidRequest
 from cube.model.environment import Key, Scope
-from cube.store.mongo.faults import answered
+from cube.store.mongo.faults import answered, written
 from cube.store.mongo.layout import DURABLE, Document
-from cube.store.mongo.writing import written
 
 _NAME = "cube_keys"
 

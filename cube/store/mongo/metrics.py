@@ -17,9 +17,8 @@ from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
 from cube.store.mongo import expiry
 from cube.store.mongo.building import ensure
-from cube.store.mongo.faults import ThrottledLog, answered, only_duplicates
+from cube.store.mongo.faults import ThrottledLog, answered, only_duplicates, written
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
-from cube.store.mongo.writing import written
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 
 CHUNK_BYTES = 1_000_000

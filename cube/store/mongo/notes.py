@@ -25,9 +25,8 @@ from pymongo import DeleteMany, DeleteOne, UpdateOne
 from cube.model.tier import CACHED_TIERS, HOUR
 from cube.store.mongo import revisions
 from cube.store.mongo.commit import Intents
-from cube.store.mongo.faults import answered
+from cube.store.mongo.faults import answered, upsert
 from cube.store.mongo.layout import Document, Layout
-from cube.store.mongo.writing import upsert
 
 IDLE_SECONDS = 600.0
 

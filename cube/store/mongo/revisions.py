@@ -14,9 +14,8 @@ from bson import Int64
 from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
-from cube.store.mongo.faults import answered
+from cube.store.mongo.faults import answered, upsert
 from cube.store.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
-from cube.store.mongo.writing import upsert
 from cube.store.ports import Revisions
 
 
@@ -86,16 +85,9 @@ async def mark_complete(layout: Layout, type: str, complete: bool = True) -> Non
     await _write(layout, type, [UpdateOne({"_id": STATE}, change, upsert=complete)])
 
 
-async def expire(layout: Layout, type: str, before: int) -> None:
-    """Advance ``expired_before``; it never goes back."""
-    await _advance(layout, type, "expired_before", before)
-
-
-async def forget(layout: Layout, type: str, before: int) -> None:
-    """Advance ``forgotten_before``, up to ``expired_before``; it never goes back."""
-    expired_before = _plain((await state(layout, type)).get("expired_before"))
-    if expired_before is not None:
-        await _advance(layout, type, "forgotten_before", min(before, expired_before))
+async def advance(layout: Layout, type: str, field: str, before: int) -> None:
+    """Advance a time of the state, ``expired_before`` or ``forgotten_before``; it never goes back."""
+    await _write(layout, type, [UpdateOne({"_id": STATE}, {"$max": {field: Int64(before)}}, upsert=True)])
 
 
 async def raise_times(layout: Layout, type: str, times: Iterable[int]) -> None:
@@ -124,10 +116,12 @@ async def raise_known(layout: Layout, type: str, live: int) -> None:
     names = {document["_id"] for document in documents}
     for tier in CACHED_TIERS:
         for name in sorted(name for name in names if ids.get(name.partition(":")[0]) is tier):
-            await _raise_chunk(layout, type, name, _first_place(tier, name, live))
+            start = tier.chunk_start(int(name.partition(":")[2]))
+            await _raise_chunk(layout, type, name, first=(live - start) // tier.step)
 
 
 async def _raise_chunk(layout: Layout, type: str, name: str, first: int) -> None:
+    """Raise the buckets of a chunk from the place ``first`` on."""
     async with answered():
         found = await layout.revisions(type).find({"_id": name}).to_list(None)
     change = {
@@ -138,15 +132,6 @@ async def _raise_chunk(layout: Layout, type: str, name: str, first: int) -> None
     }
     if change:
         await _write(layout, type, [UpdateOne({"_id": name}, {"$inc": change})])
-
-
-def _first_place(tier: Tier, name: str, live: int) -> int:
-    """Return the place in a chunk of the first bucket that ends after `live`."""
-    return (live - tier.chunk_start(int(name.partition(":")[2]))) // tier.step
-
-
-async def _advance(layout: Layout, type: str, field: str, before: int) -> None:
-    await _write(layout, type, [UpdateOne({"_id": STATE}, {"$max": {field: Int64(before)}}, upsert=True)])
 
 
 async def _write(layout: Layout, type: str, updates: Sequence[UpdateOne]) -> None:

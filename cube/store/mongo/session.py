@@ -74,7 +74,9 @@ class MongoSession:
         is done for a name that may be stored escaped: all data are read for it.
         """
         events = self._layout.events(type, self._session)
-        selective = await _indexed(events, texts, self._session) if texts else {}
+        first = await indexed(events, self._session) if texts else frozenset()
+        plain = {f"d.{name}": text for name, text in texts.items() if not is_escaped(name)}
+        selective = {path: text for path, text in plain.items() if path in first}
         cursor = events.find_raw_batches(
             {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
             _projection(fields, ids),
@@ -115,12 +117,11 @@ async def begin(layout: Layout, options: ReadOptions = UNBOUNDED) -> AsyncIterat
         await session.end_session()
 
 
-async def _indexed(events: Any, texts: Mapping[str, str], session: Any) -> Document:
+async def indexed(collection: Any, session: Any = None) -> frozenset[str]:
+    """Return the fields that indexes of a collection begin with."""
     async with answered():
-        indexes = await events.index_information(session=session)
-    first = {index["key"][0][0] for index in indexes.values()}
-    plain = {name: text for name, text in texts.items() if not is_escaped(name)}
-    return {f"d.{name}": text for name, text in plain.items() if f"d.{name}" in first}
+        indexes = await collection.index_information(session=session)
+    return frozenset(index["key"][0][0] for index in indexes.values())
 
 
 async def _next(cursor: Any) -> bytes | None:

@@ -17,10 +17,9 @@ from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError
 from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
 from cube.store.mongo.events import MongoEvents
-from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials
+from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials, written
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
-from cube.store.mongo.writing import written
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
