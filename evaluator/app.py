@@ -17,6 +17,7 @@ from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.context import Clock, QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
@@ -61,7 +62,8 @@ class EvaluatorDaemon:
         self._answers = self._telemetry.answers(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
         self._blocks = BlockCache(settings.blocks.memory_bytes)
-        self._counters.keeps(lambda: self._blocks.bytes)
+        self._series = SeriesCache(settings.blocks.series_bytes)
+        self._counters.keeps(lambda: self._blocks.bytes + self._series.bytes)
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         self._server = self._serve()
 
@@ -91,7 +93,12 @@ class EvaluatorDaemon:
         own = self._own.get(name)
         keeps = self._settings.blocks.memory_bytes > 0
         scan = Scan(context, StoreBlocks(self._blocks, self._counters.read) if keeps else None)
-        pyramid = Pyramid(context, scan, on_computed=None if own is None else own.computed)
+        pyramid = Pyramid(
+            context,
+            scan,
+            on_computed=None if own is None else own.computed,
+            series=self._series if self._settings.blocks.series_bytes else None,
+        )
         return QueryService(pyramid, EventStreams(pyramid), self._answers)
 
     def _serve(self) -> Server:

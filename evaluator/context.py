@@ -109,7 +109,9 @@ class QueryCounters:
         self._hits, self._misses = buckets.labels("yes"), buckets.labels("no")
         self._scans = Counter("cube_scans", "Spans of events that were scanned.", registry=registry)
         self._rows = Counter("cube_scanned_events", "Events that scans have read.", registry=registry)
-        self._kept = Gauge("cube_blocks_bytes", "What the kept columns take, about.", registry=registry)
+        self._kept = Gauge(
+            "cube_blocks_bytes", "What the kept columns and answers take, about.", registry=registry
+        )
 
     def keeps(self, held: Callable[[], int]) -> None:
         """Tell of the memory of the columns that are kept, whenever the metrics are read."""

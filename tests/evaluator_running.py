@@ -28,6 +28,7 @@ from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
@@ -124,6 +125,7 @@ class Bench:
         limits: EvaluatorLimits | None = None,
         *,
         kept: BlockCache | None = None,
+        series: SeriesCache | None = None,
     ) -> None:
         self.store = store
         self.seen = Recorder(store)
@@ -131,7 +133,7 @@ class Bench:
         counters, self.scheduler = QueryCounters(CollectorRegistry()), Scheduler(settings.limits)
         context = QueryContext(self.seen, settings, self.scheduler, counters, executor, lambda: DAY)
         blocks = None if kept is None else StoreBlocks(kept, counters.read)
-        self.pyramid = Pyramid(context, Scan(context, blocks))
+        self.pyramid = Pyramid(context, Scan(context, blocks), series=series)
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""

@@ -202,6 +202,13 @@ class BlockSettings:
         low=0,
         high=2**40,
     )
+    series_bytes: int = setting(
+        32 * _MIB,
+        "About what the answers may take that are kept for those who ask again, of all environments; with 0"
+        " none are kept, and the store's cache is read each time.",
+        low=0,
+        high=2**40,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

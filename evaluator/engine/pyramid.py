@@ -22,6 +22,7 @@ from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine.computation import Computation, slices
+from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.scan import Scan
 from evaluator.engine.series import (
     THREAD_ROWS,
@@ -43,7 +44,7 @@ class Pyramid:
     """Evaluates expressions over one store; safe for any number of concurrent callers.
 
     ``on_computed`` is told the type, the reduction's text and the milliseconds of each computation.
-    ``flights``: its computations under way.
+    ``flights``: its computations under way. ``series``: keeps what was answered, where it is given.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Pyramid:
         *,
         on_computed: Callable[[str, str, float], None] | None = None,
         flights: SingleFlight | None = None,
+        series: SeriesCache | None = None,
     ) -> None:
         self.context: Final = context
         self._scan = scan
         self._on_computed = on_computed
         self._flights = SingleFlight() if flights is None else flights
+        self._series = series
         self._builds: dict[str, asyncio.Task[None]] = {}
 
     async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
@@ -78,24 +81,25 @@ class Pyramid:
     async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
         """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
 
-        They count every event that was acknowledged before the call. Warm, this takes two finds
-        (revisions, and cached metrics) and reads no event.
+        They count every event that was acknowledged before the call. Warm, this takes one find, of
+        revisions, or another of cached metrics, and reads no event.
 
         Raises `LimitExceeded`, `DeadlineExceeded` or `QueueFull` over the limits, `Unavailable` where
         the store does not answer.
         """
         revisions = await self.revisions(reduction.type, tier, span)
         job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
-        contents: Encoded = {}
         if revisions.foreign:
             async with self._computation(cost) as computation:
                 contents = await computation.foreign(job, span)
-        elif revisions.numbers or revisions.expired_before is not None:
+            return await self._read_series(job, revisions.numbers, contents, span, cost)
+        if not revisions.numbers and revisions.expired_before is None:
+            return await self._read_series(job, {}, {}, span, cost)
+        is_long = len(tier.buckets(span)) > KEPT_BUCKETS
+        if self._series is None or is_long or not tier.cached or job.is_expired(span.start):
             contents = await self._contents(job, revisions.numbers, span, cost)
-        arguments = (job, revisions.numbers, contents, span, self.context.limits)
-        if len(contents) <= THREAD_ROWS and reduction.group is None:
-            return read_series(*arguments)
-        return await self.context.scheduler.run(cost, read_series, *arguments)
+            return await self._read_series(job, revisions.numbers, contents, span, cost)
+        return await self._kept_series(self._series, job, revisions.numbers, span, cost)
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
@@ -154,6 +158,39 @@ class Pyramid:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return {text: task.result() for text, task in tasks.items()}
+
+    async def _kept_series(
+        self, cache: SeriesCache, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+    ) -> Series:
+        """Return the series of a job: from memory where the revisions are those that were read."""
+        tier, wanted = job.tier, dense(numbers, job.tier, span)
+        key = (self.context.store, job.reduction.type, job.text, tier.step)
+        kept = cache.get(key)
+        known = np.zeros(len(wanted), dtype=np.bool_) if kept is None else kept.known(span, wanted)
+        if kept is not None and known.all():
+            self.context.counters.looked_up(len(numbers), 0)
+            return kept.part(span)
+        rest = {
+            bucket: numbers[bucket] for bucket in numbers if not known[(bucket - span.start) // tier.step]
+        }
+        contents: Encoded = {}
+        if rest:
+            self.context.counters.looked_up(len(numbers) - len(rest), 0)
+            contents = await self._contents(job, rest, Span(min(rest), max(rest) + tier.step), cost)
+        series = await self._read_series(job, rest, contents, span, cost)
+        if kept is not None:
+            series = kept.completed(span, known, series)
+        if contents.keys() >= rest.keys():  # else some are lost, since they expired meanwhile
+            cache.put(key, KeptSeries(tier, span, wanted, series))
+        return series
+
+    async def _read_series(
+        self, job: ReductionJob, numbers: Mapping[int, int], contents: Encoded, span: Span, cost: QueryCost
+    ) -> Series:
+        arguments = (job, numbers, contents, span, self.context.limits)
+        if len(contents) <= THREAD_ROWS and job.reduction.group is None:
+            return read_series(*arguments)
+        return await self.context.scheduler.run(cost, read_series, *arguments)
 
     async def _contents(
         self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost

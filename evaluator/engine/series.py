@@ -181,17 +181,15 @@ def _read_groups(
 ) -> dict[GroupKey, Floats]:
     """Read the values by group; over the bound of cells the groups are still counted, for the message."""
     groups: dict[GroupKey, Floats] = {}
-    known: dict[tuple[type, Group], Floats] = {}  # a key is made once for each group
     most, spare = limits.cells // max(1, len(buckets)), default.copy()
     for bucket, content in contents.items():
         index = (bucket - buckets.start) // buckets.step
-        for group, value in _decode_groups(content):
-            values = known.get((group.__class__, group))
+        for key, value in decode_groups(content):
+            values = groups.get(key)
             if values is None:
                 check_size(limits, 0, len(groups) + 1)
-                values = default.copy() if len(groups) < most else spare
-                values = known[group.__class__, group] = groups.setdefault(group_key(group), values)
-            values[index] = math.nan if value is None else value
+                values = groups[key] = default.copy() if len(groups) < most else spare
+            values[index] = value
     check_size(limits, len(buckets), len(groups))
     return groups
 

@@ -23,6 +23,7 @@ from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
@@ -37,7 +38,7 @@ from tests.promise.places import Place
 COLLECTORS, EVALUATORS = 3, 2
 
 KEPT_BYTES = (10**7, None)
-"""What each evaluator keeps of blocks: all, and none."""
+"""What each evaluator keeps of blocks, and of answers: all, and none."""
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
 
@@ -250,7 +251,8 @@ class World:
         blocks = None
         if kept_bytes is not None:
             blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
-        return Pyramid(context, Scan(context, blocks), flights=SingleFlight(flights.make))
+        series = None if kept_bytes is None else SeriesCache(kept_bytes)
+        return Pyramid(context, Scan(context, blocks), flights=SingleFlight(flights.make), series=series)
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:

@@ -1,0 +1,130 @@
+"""Series in memory, each number with the revision that it was computed at, for those who ask again.
+
+A number counts where the revision that the question has read is the number's own, as in the cache of the
+store, which then need not be read, nor decoded. Everything here runs on one event loop and awaits nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.model.tier import Span, Tier
+from evaluator.engine.series import Series
+
+KEPT_BUCKETS = 10_000
+"""Longer series are not kept: to compare their revisions would hold up the event loop."""
+
+_KEPT_CELLS = 200_000
+_ENTRY_BYTES = 1_000  # about what a series, or one group of it, takes beside its numbers
+
+Revisions: TypeAlias = npt.NDArray[np.int64]
+"""A revision for each bucket of a span, 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSeries:
+    """The series of a reduction at a tier; ``revisions``: what each of its buckets was computed at."""
+
+    tier: Tier
+    span: Span
+    revisions: Revisions
+    series: Series
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        groups = len(self.series.groups or ())
+        return (self.series.default.nbytes + _ENTRY_BYTES) * (1 + groups) + self.revisions.nbytes
+
+    def known(self, span: Span, revisions: Revisions) -> npt.NDArray[np.bool_]:
+        """Tell of which buckets of a span its numbers count: those at the very revisions that are given."""
+        known = np.zeros(len(revisions), dtype=np.bool_)
+        # A group is shown where it has a value in the span that is asked for, which arrays do not tell.
+        if self.series.groups is not None and span != self.span:
+            return known
+        both = self.span.intersect(span)
+        if both:
+            ours, theirs = self._slice(both, self.span), self._slice(both, span)
+            known[theirs] = self.revisions[ours] == revisions[theirs]
+        return known
+
+    def part(self, span: Span) -> Series:
+        """Return the series of a span within its own."""
+        if span == self.span:
+            return self.series
+        return Series(self.series.default[self._slice(span, self.span)])
+
+    def completed(self, span: Span, known: npt.NDArray[np.bool_], fresh: Series) -> Series:
+        """Return the series of a span: its own numbers where they are known to count, else fresh ones."""
+        if fresh.groups is not None or not known.any():
+            return fresh
+        values = fresh.default.copy()
+        both = self.span.intersect(span)
+        ours, theirs = self._slice(both, self.span), self._slice(both, span)
+        values[theirs] = np.where(known[theirs], self.series.default[ours], values[theirs])
+        return Series(values)
+
+    def around(self, newer: KeptSeries) -> KeptSeries:
+        """Return a newer series with what this one has before and after it, if it is not too long."""
+        span = Span(min(self.span.start, newer.span.start), max(self.span.stop, newer.span.stop))
+        is_apart = self.span.stop < newer.span.start or newer.span.stop < self.span.start
+        if newer.series.groups is not None or is_apart or len(self.tier.buckets(span)) > KEPT_BUCKETS:
+            return newer
+        before, after = (
+            slice(0, max(0, (newer.span.start - self.span.start) // self.tier.step)),
+            slice(max(0, (newer.span.stop - self.span.start) // self.tier.step), None),
+        )
+        ours, theirs = self.series.default, newer.series.default
+        values = np.concatenate((ours[before], theirs, ours[after]))
+        revisions = np.concatenate((self.revisions[before], newer.revisions, self.revisions[after]))
+        return KeptSeries(self.tier, span, revisions, Series(values))
+
+    def _slice(self, part: Span, whole: Span) -> slice:
+        step = self.tier.step
+        return slice((part.start - whole.start) // step, (part.stop - whole.start) // step)
+
+
+class SeriesCache:
+    """The series of all stores of a process, within a bound of bytes; those used last stay."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.bytes = 0
+        self._bound = memory_bytes
+        self._kept: OrderedDict[Hashable, KeptSeries] = OrderedDict()
+
+    def get(self, key: Hashable) -> KeptSeries | None:
+        """Return what is kept of a reduction."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: Hashable, newer: KeptSeries) -> None:
+        """Keep a series in the place of what there is, and with what that has around it."""
+        older = self._kept.pop(key, None)
+        if older is not None:
+            self.bytes -= older.bytes
+            newer = older.around(newer)
+        if newer.series.rows > _KEPT_CELLS:
+            return
+        for values in (newer.series.default, *(newer.series.groups or {}).values()):
+            values.flags.writeable = False
+        self._kept[key] = newer
+        self.bytes += newer.bytes
+        while self.bytes > self._bound:
+            _, oldest = self._kept.popitem(last=False)
+            self.bytes -= oldest.bytes
+
+
+def dense(numbers: Mapping[int, int], tier: Tier, span: Span) -> Revisions:
+    """Return the revisions of a span's buckets as an array."""
+    revisions = np.zeros(len(tier.buckets(span)), dtype=np.int64)
+    places = (np.fromiter(numbers.keys(), np.int64, len(numbers)) - span.start) // tier.step
+    revisions[places] = np.fromiter(numbers.values(), np.int64, len(numbers))
+    return revisions
