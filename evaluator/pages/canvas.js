@@ -27,15 +27,14 @@ export function frame(set, width, height, [low, high]) {
   };
 }
 
-/** The least and greatest value to draw, rounded to ticks; an axis begins at 0 unless that would hide the form. */
+/** The least and greatest value to draw, with some room; an axis begins at 0 unless that would hide the form. */
 export function extent(low, high, withZero) {
   if (!(low <= high)) return [0, 1];
   if (withZero || low > 0 && low < 0.7 * high) low = Math.min(0, low);
   if (withZero || high < 0 && high > 0.7 * low) high = Math.max(0, high);
   if (low === high) [low, high] = low === 0 ? [0, 1] : [Math.min(0, low), Math.max(0, high)];
-  const ticks = valueTicks(low, high, 5);
-  const step = ticks.length > 1 ? ticks[1] - ticks[0] : high - low;
-  return [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step];
+  const room = 0.05 * (high - low); // nothing touches the edge
+  return [low === 0 ? 0 : low - room, high === 0 ? 0 : high + room];
 }
 
 /** Draw both axes and their lines. */

@@ -1,12 +1,14 @@
 // Lines, areas, stacked areas and bars: how series are drawn into a plot. A gap in the values is a gap in the drawing.
-import {colour, dashes} from "./colours.js";
+import {colour, dashes, theme} from "./colours.js";
 import {axes, extent, fit, frame} from "./canvas.js";
 
 /** Draw the shown series of a set in one of these kinds, and those of an earlier span behind them; returns the plot. */
 export function drawLines(canvas, width, height, kind, set, {before = null, zone} = {}) {
   const series = set.shown;
-  const earlier = before ? series.map((one) => before.byKey.get(one.key)) : [];
-  const layers = kind === "stacked" || kind === "bars" ? stack(series, set.count) : series.map(({values}) => ({values}));
+  const isStacked = kind === "stacked" || kind === "bars";
+  const layers = isStacked ? stack(series, set.count) : series.map(({values}) => ({values}));
+  const found = before ? series.map((one) => before.byKey.get(one.key) ?? {values: new Float64Array(set.count).fill(NaN)}) : [];
+  const earlier = isStacked ? stack(found, set.count).slice(-1) : found; // of a stack its whole height
   const at = frame(set, width, height, range(layers, earlier, set.count, kind !== "line"));
   const context = fit(canvas, width, height);
   axes(context, at, zone);
@@ -15,8 +17,8 @@ export function drawLines(canvas, width, height, kind, set, {before = null, zone
   context.rect(at.left, 0, at.width, height);
   context.clip();
   context.lineJoin = "round";
-  earlier.forEach((one, i) => one && line(context, at, one.values, set.count, colour(series[i].number), [3, 3], 1));
   series.forEach((one, i) => DRAW[kind](context, at, layers[i], set.count, one.number));
+  earlier.forEach((one, i) => line(context, at, one.values, set.count, isStacked ? theme().ink : colour(series[i].number), [3, 3], 1.25));
   context.restore();
   return at;
 }
@@ -57,7 +59,7 @@ function stack(series, count) {
 function range(layers, earlier, count, withZero) {
   let low = Infinity, high = -Infinity;
   for (const one of [...layers, ...earlier]) {
-    for (let i = 0; one && i < count; i++) {
+    for (let i = 0; i < count; i++) {
       const value = one.values[i];
       if (value < low) low = value;
       if (value > high) high = value;

@@ -3,7 +3,7 @@ import {colour} from "./colours.js";
 import {drawRow} from "./chart-horizon.js";
 import {fit} from "./canvas.js";
 import {el} from "./dom.js";
-import {number, time} from "./format.js";
+import {length, number, time} from "./format.js";
 
 const MOST_NUMBERS = 24;
 const MOST_ROWS = 500;
@@ -15,7 +15,7 @@ export class NumberChart {
     host.replaceChildren(this.element);
   }
 
-  show(set, {before}) {
+  show(set, {before, ago}) {
     const cards = set.shown.slice(0, MOST_NUMBERS).map((series) => {
       const {last, mean} = series.summary;
       const earlier = before ? before.byKey.get(series.key)?.summary.last ?? NaN : mean;
@@ -25,7 +25,7 @@ export class NumberChart {
       name.style.borderColor = colour(series.number);
       drawRow(fit(canvas, 240, 28), series.values, set.count, 240, 28);
       return el("div", {className: "number"}, name, el("strong", {textContent: number(last)}),
-        el("small", {textContent: `${percent(change)} against ${before ? "then" : "the mean"}: ${number(earlier)}`}), canvas);
+        el("small", {textContent: `${percent(change)} against ${before ? `${length(ago)} before` : "the mean"}: ${number(earlier)}`}), canvas);
     });
     this.element.replaceChildren(...cards);
   }

@@ -15,7 +15,7 @@ export function el(tag, props = {}, ...children) {
 
 /** A select with a label of its own; options: [value, text]. */
 export function choice(label, options, value, change) {
-  const select = el("select", {onchange: () => change(select.value)});
+  const select = el("select", {ariaLabel: label, onchange: () => change(select.value)});
   for (const [name, text] of options) select.append(el("option", {value: name, textContent: text}));
   select.value = value;
   return el("label", {className: "choice"}, el("span", {textContent: label}), select);

@@ -31,9 +31,9 @@ class Explore {
     this.host = el("div", {className: "chart"});
     this.status = el("p", {className: "status", role: "status"});
     this.seen = {set: null, before: null, query: null, chart: null};
-    const head = el("div", {className: "head"}, this.status, shareMenu(() => this.seen));
+    this.head = el("div", {className: "head"}, this.status, shareMenu(() => this.seen));
     this.hints = el("p", {className: "hints", hidden: true});
-    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, head, this.host, this.legend.element);
+    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, this.head, this.host, this.legend.element);
     this.end = () => {};
     this.endTheme = onTheme(() => this.redraw());
   }
@@ -44,9 +44,9 @@ class Explore {
     this.controls.update();
     const query = read();
     const kind = query.get("chart") ?? "line";
-    // Bars are wider than a pixel, so the automatic step depends on them.
-    const width = ["bars", "heat"].includes(kind);
-    const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), width]);
+    // The automatic step depends on how wide a chart's bucket is.
+    const wide = ["bars", "heat"].includes(kind) ? kind : "";
+    const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), wide]);
     if (kind !== this.kind) this.chartOf(kind);
     if (question !== this.question) this.ask(question);
     else this.redraw();
@@ -65,12 +65,13 @@ class Explore {
     const texts = read().getAll("e");
     for (let i = 0; i < texts.length; i++) this.expressions.mark(String.fromCharCode(65 + i), null);
     if (!texts.some((text) => text.trim())) return this.begin();
-    this.hints.hidden = true;
+    this.empty(false);
     this.host.classList.add("waits");
     const began = performance.now();
     this.end = ask(this.host.clientWidth || 800, {
       onSet: (set, before, query) => {
         Object.assign(this.seen, {set, before, query});
+        this.expressions.element.classList.toggle("grouped", set.isGrouped);
         this.took = performance.now() - began;
         this.host.classList.remove("waits");
         this.redraw();
@@ -87,12 +88,17 @@ class Explore {
     this.kind = null;
     this.host.replaceChildren();
     this.status.textContent = "";
-    this.legend.element.hidden = true;
+    this.empty(true);
     this.expressions.focus();
     const types = await get("/1.0/types").catch(() => []);
     const links = types.slice(0, 12).map((type) => el("a", {href: `/?${new URLSearchParams({view: "explore", e: `sum(${type})`})}`, textContent: `sum(${type})`}));
-    this.hints.hidden = false;
     this.hints.replaceChildren(types.length ? "Type an expression, or begin with one of these: " : "No events are stored yet.", ...links);
+  }
+
+  empty(isEmpty) {
+    this.hints.hidden = !isEmpty;
+    this.head.hidden = this.controls.element.hidden = isEmpty;
+    if (isEmpty) this.legend.element.hidden = true;
   }
 
   fail(name, error) {
@@ -113,11 +119,11 @@ class Explore {
   }
 
   redraw(isLive = false) {
-    const {set, before} = this.seen;
+    const {set, before, query} = this.seen;
     if (!set) return;
     if (this.kind === null) this.chartOf(read().get("chart") ?? "line");
     hide(set);
-    this.seen.chart.show(set, {before, zone: read().get("zone") ?? ""});
+    this.seen.chart.show(set, {before, ago: query.before, zone: read().get("zone") ?? ""});
     if (!isLive) this.tell();
     else this.later ??= setTimeout(() => this.tell(), FRAMES_OF_LEGEND);
   }

@@ -5,6 +5,7 @@ import {duration, read, span} from "./state.js";
 
 /** The steps at which the evaluator has metrics, in milliseconds. */
 export const STEPS = [1e3, 1e4, 6e4, 3e5, 36e5, 864e5, 6048e5];
+const PIXELS = {bars: 4, heat: 2}; // for a bucket, where the step is automatic
 const MOST_BUCKETS = 10_000;
 const WEEKS_FROM = -259_200_000; // weeks begin on a Monday, as 1969-12-29 was
 
@@ -14,7 +15,7 @@ export function wanted(width, coarser = 0, query = read()) {
   const expressions = Object.fromEntries(texts.map((text, i) => [letter(i), text]).filter(([, text]) => text));
   const chart = query.get("chart") ?? "line";
   const {start, stop} = span(now(), query);
-  const step = stepFor(stop - start, query.get("step"), chart === "bars" || chart === "heat" ? width / 5 : width, coarser);
+  const step = stepFor(stop - start, query.get("step"), width / (PIXELS[chart] ?? 1), coarser);
   const last = Math.min(floor(stop, step) === stop ? stop : floor(stop, step) + step, floor(now(), step));
   const first = Math.max(floor(start, step), last - MOST_BUCKETS * step);
   const isLive = query.get("live") !== "0" && (query.get("to") ?? "now") === "now";
@@ -66,6 +67,7 @@ async function run(width, coarser, signal, told) {
     return run(width, coarser + 1, signal, told);
   }
   failed.forEach((error, i) => error && told.onError(letters[i], error));
+  set.settle();
   told.onSet(set, before, query);
   if (query.isLive) keepUp(set, letters.filter((_, i) => !failed[i]), query, signal, told);
 }

@@ -72,10 +72,17 @@ export class SeriesSet {
     if (!series) {
       series = new Series(this, letter, group, new Float64Array(this.count + 1).fill(NaN));
       this.byKey.set(key, series);
+      series.number = this.list.length;
       this.list = [...this.byKey.values()].sort(inOrder);
-      this.list.forEach((one, number) => { one.number = number; });
     }
     return series;
+  }
+
+  /** Give out the colours once all is there: by the order, so that neighbours differ; without groups by the letter.
+   * A group that comes later takes the next, and the others keep theirs. */
+  settle() {
+    this.isGrouped = this.list.some(({name}) => name);
+    this.list.forEach((one, place) => { one.number = this.isGrouped ? place : one.letter.charCodeAt(0) - 65; });
   }
 
   /** Move on to a later start: what leaves the span is forgotten. */

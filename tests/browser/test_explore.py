@@ -1,0 +1,237 @@
+"""Explore in a real Chromium: typed, seen, zoomed, reloaded, with data that looks like markup."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from cube.client import Emitter
+from tests.browser.playwright_page import launched, opened
+from tests.daemon import Daemon, daemon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MINUTE = 60_000
+TAG = '<b id="tag">bold</b>'
+HOSTS = ("web1", "web2", TAG)
+
+COLOURED = """(canvas) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d");
+  context.drawImage(canvas, 0, 0);
+  const {data} = context.getImageData(0, 0, copy.width, copy.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const colour = data.subarray(i, i + 3);
+    if (data[i + 3] > 100 && Math.max(...colour) - Math.min(...colour) > 30) count += 1;
+  }
+  return count;
+}"""
+"""How many pixels of a canvas are coloured, as series are; text and axes are grey."""
+
+DRAW_A_YEAR = """async () => {
+  const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
+  const {SeriesSet} = await import(`${folder}series.js`);
+  const {drawLines} = await import(`${folder}chart-lines.js`);
+  const set = new SeriesSet({start: 0, step: 36e5, count: 8760, expressions: {A: "sum(a)"}});
+  const time = (i) => new Date(i * 36e5).toISOString();
+  set.take("A", Array.from({length: 8760}, (_, i) => ({time: time(i), value: Math.sin(i / 9) * i})));
+  set.settle();
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d", {willReadFrequently: true});
+  const times = Array.from({length: 7}, () => {
+    const began = performance.now();
+    drawLines(canvas, 1200, 400, "line", set, {zone: "utc"});
+    canvas.getContext("2d").getImageData(0, 0, 1, 1);
+    return performance.now() - began;
+  });
+  return Math.min(...times);
+}"""
+
+GAPS = """async () => {
+  const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
+  const {SeriesSet} = await import(`${folder}series.js`);
+  const {drawLines} = await import(`${folder}chart-lines.js`);
+  const found = {};
+  for (const kind of ["line", "area", "stacked", "bars"]) {
+    const set = new SeriesSet({start: 0, step: 1e3, count: 100, expressions: {A: "max(a(b))"}});
+    const rows = Array.from({length: 100}, (_, i) => ({time: new Date(i * 1e3).toISOString(), value: 5}));
+    set.take("A", rows.filter((_, i) => i < 40 || i >= 60));
+    set.settle();
+    const canvas = document.createElement("canvas");
+  canvas.getContext("2d", {willReadFrequently: true});
+    const at = drawLines(canvas, 600, 300, kind, set, {zone: "utc"});
+    const reads = (index) => {
+      const {data} = canvas.getContext("2d").getImageData(at.x(index), at.y(5) - 2, 1, 6);
+      return data.some((value, i) => i % 4 === 3 && value > 30 && data[i - 1] !== data[i - 3]);
+    };
+    found[kind] = [reads(20), reads(50), reads(80)];
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
+    """A collector and an evaluator, with three hours of requests of three hosts."""
+    directory = tmp_path_factory.mktemp("explore")
+    store = f"sqlite:{directory}"
+    with (
+        daemon("collector", store, directory) as collector,
+        daemon("evaluator", store, directory) as evaluator,
+    ):
+        now = int(time.time() * 1000)
+        with Emitter(collector.http) as emitter:
+            emitter.send(
+                {
+                    "type": "request",
+                    "time": at,
+                    "data": {"host": HOSTS[at // MINUTE % 3], "ms": at // MINUTE % 17},
+                }
+                for at in range(now - 180 * MINUTE, now - 2 * MINUTE, MINUTE // 2)
+            )
+        yield collector, evaluator
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched() as found:
+        yield found
+
+
+def query(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+async def shows(page: Page, words: str) -> None:
+    """Wait until the line above the chart says so, and the chart is not blank."""
+    await expect(page.locator(".status")).to_contain_text(words)
+    canvas = page.locator(".chart canvas").first
+    await expect(canvas).to_be_visible()
+    for _ in range(100):  # a horizon row is drawn in one of the next frames
+        if await canvas.evaluate(COLOURED):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("The chart stays blank")
+
+
+async def test_an_expression_is_typed_seen_zoomed_and_found_again(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore")
+        await page.get_by_label("Expression A", exact=True).fill("sum(request)")
+        await page.keyboard.press("Enter")
+        await shows(page, "1 series")
+        assert query(page) == {"view": ["explore"], "e": ["sum(request)"]}
+
+        await page.get_by_label("Time", exact=True).select_option("-6h")
+        await shows(page, "360 buckets of 1 min")
+        box = await page.locator(".plot").bounding_box()
+        assert box is not None
+        middle = box["y"] + box["height"] / 2
+        await page.mouse.move(box["x"] + 300, middle)
+        await expect(page.locator(".values")).to_contain_text("sum(request)")
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + 600, middle, steps=4)
+        await page.mouse.up()
+        await expect(page.get_by_label("From", exact=True)).to_be_visible()
+        await shows(page, "buckets of 10 s")
+        zoomed = query(page)
+        assert zoomed["from"] < zoomed["to"]
+
+        await page.reload()
+        await shows(page, "buckets of 10 s")
+        await expect(page.get_by_label("Expression A", exact=True)).to_have_value("sum(request)")
+        await page.go_back()
+        await shows(page, "360 buckets of 1 min")
+        assert said == []
+
+
+async def test_every_chart_shows_groups_and_names_that_look_like_markup_as_text(
+    browser: Browser,
+    daemons: tuple[Daemon, Daemon],
+) -> None:
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&e=sum(request).group(host)")
+        for kind in ("Line", "Area", "Stacked", "Bars", "Horizon", "Heat map", "Number"):
+            await page.get_by_role("radio", name=kind, exact=True).check()
+            await shows(page, "3 series")
+            if kind != "Heat map":
+                await expect(page.get_by_text(TAG, exact=True).first).to_be_visible()
+        await page.get_by_role("radio", name="Table", exact=True).check()
+        await expect(page.get_by_role("columnheader", name=TAG)).to_be_visible()
+        assert await page.locator("#tag").count() == 0
+        assert said == []
+
+
+async def test_a_chart_is_read_and_zoomed_with_the_keyboard_alone(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&chart=horizon&e=sum(request).group(host)")
+        await shows(page, "3 series")
+        await page.locator(".horizon").focus()
+        for key in ("Home", "ArrowRight", *["Shift+ArrowRight"] * 5):
+            await page.keyboard.press(key)
+        await expect(page.locator(".when")).to_be_visible()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("From", exact=True)).to_be_visible()
+        assert set(query(page)) == {"view", "e", "chart", "from", "to"}
+        assert said == []
+
+
+async def test_a_wrong_expression_is_marked_at_its_place_and_the_others_are_drawn(
+    browser: Browser,
+    daemons: tuple[Daemon, Daemon],
+) -> None:
+    async with opened(browser) as (page, _):
+        await page.goto(f"{daemons[1].http}/?view=explore&e=sum(request)%2Bfrob(x)&e=sum(request)")
+        await expect(page.get_by_role("alert").first).to_contain_text("line 1, column 14")
+        await expect(page.locator("mark")).to_have_text("frob")
+        await shows(page, "1 series")
+
+
+async def test_new_events_move_the_chart(browser: Browser, daemons: tuple[Daemon, Daemon]) -> None:
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore&from=-5m&chart=number&step=1000&e=sum(request)")
+        await expect(page.locator(".status")).to_contain_text("live")
+        now = int(time.time() * 1000)
+        with Emitter(daemons[0].http) as emitter:  # one each half of a second, of the next seconds
+            emitter.send(
+                {"type": "request", "time": now + 500 * i, "data": {"host": "web1"}} for i in range(40)
+            )
+        await expect(page.locator(".number strong")).to_have_text("2")
+        assert said == []
+
+
+async def test_a_year_of_hours_is_drawn_in_a_tenth_of_a_second_and_gaps_stay_gaps(
+    browser: Browser,
+    daemons: tuple[Daemon, Daemon],
+) -> None:
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore")
+        assert await page.evaluate(DRAW_A_YEAR) < 100
+        gaps = await page.evaluate(GAPS)
+        assert said == []
+    assert gaps == {kind: [True, False, True] for kind in ("line", "area", "stacked", "bars")}
+
+
+async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
+    browser: Browser,
+    daemons: tuple[Daemon, Daemon],
+) -> None:
+    phone = {"width": 390, "height": 800}
+    async with opened(browser, viewport=phone, color_scheme="dark", reduced_motion="reduce") as (page, said):
+        await page.goto(
+            f"{daemons[1].http}/?view=explore&from=-3h&e=sum(request).group(host)&e=max(request(ms))"
+        )
+        await shows(page, "4 series")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
+        assert said == []
