@@ -21,7 +21,8 @@ body { max-width: 38rem; margin: 12vh auto; padding: 0 1.25rem; font: 1rem/1.6 s
 h1 { font-size: 1.5rem; line-height: 1.25; }
 a { color: light-dark(#0b7a75, #5cc8c0); }
 code { font: .9em ui-monospace, monospace; }
-pre { padding: .8rem 1rem; overflow-x: auto; border-radius: 8px; background: light-dark(#f2f5f6, #1d2327); }
+pre { padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere;
+  border-radius: 8px; background: light-dark(#f2f5f6, #1d2327); }
 """
 _PAGE = f"""<!doctype html>
 <html lang="en">

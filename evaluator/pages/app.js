@@ -1,11 +1,12 @@
 // The page's frame: which view the address asks for, and links between views without loading the page again.
 // A view is a function of <main>; it may return {update, close}: update is called when the address has changed.
+import {eventsView} from "./events.js";
 import {exploreView} from "./explore.js";
 import {forgetKey, key} from "./key.js";
 import {startView} from "./start.js";
 import {read} from "./state.js";
 
-const VIEWS = {start: startView, explore: exploreView};
+const VIEWS = {start: startView, explore: exploreView, events: eventsView};
 const TITLES = {start: "Cube", explore: "Explore – Cube", events: "Events – Cube"};
 const shown = {name: null, view: null};
 

@@ -1,13 +1,93 @@
-// The first view: which types there are.
-export async function startView(main) {
-  const heading = document.createElement("h1");
-  heading.textContent = "Types of events";
-  const list = document.createElement("ul");
-  main.append(heading, list);
-  const answer = await fetch("/1.0/types");
-  for (const type of await answer.json()) {
-    const item = document.createElement("li");
-    item.textContent = type;
-    list.append(item);
+// Start: a card for each type that is stored; while there is none, how to begin.
+import {get, now} from "./api.js";
+import {typeCard} from "./card.js";
+import {el, say} from "./dom.js";
+import {guide} from "./guide.js";
+
+const WAIT_FOR_FIRST = 1_500;
+const WAIT = 10_000;
+
+export function startView(main) {
+  const view = new Start(main);
+  view.look();
+  return view;
+}
+
+class Start {
+  constructor(main) {
+    this.main = main;
+    this.cards = new Map();
+    this.closing = new AbortController();
+    this.list = null;
+  }
+
+  update() {}
+
+  close() {
+    this.closing.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** Look what is stored, show it, and look again after a while, as long as somebody sees the page. */
+  async look() {
+    const {signal} = this.closing;
+    if (document.hidden) return document.addEventListener("visibilitychange", () => this.look(), {once: true, signal});
+    try {
+      const types = await get("/1.0/types", {details: true}, {signal});
+      if (signal.aborted) return;
+      if (types.length) this.showCards(types);
+      else this.showGuide();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.fail(error);
+      if (error.status === 401 || error.status === 403) return; // asked again, it would only be refused again
+    }
+    this.timer = setTimeout(() => this.look(), this.cards.size ? WAIT : WAIT_FOR_FIRST);
+  }
+
+  showGuide() {
+    if (this.isGuiding) return;
+    this.isGuiding = true;
+    this.main.replaceChildren(guide());
+  }
+
+  showCards(types) {
+    if (!this.list) {
+      this.list = el("div", {className: "cards"});
+      this.summary = el("p", {className: "quiet"});
+      this.main.replaceChildren(el("h1", {textContent: "What is stored"}), this.summary, this.list);
+      if (this.isGuiding) say("The first events are here.");
+    }
+    const events = types.reduce((sum, type) => sum + (type.events ?? 0), 0);
+    const kinds = types.length === 1 ? "one type" : `${types.length} types`;
+    this.summary.textContent = `${events.toLocaleString("en")} events of ${kinds} in the last hour.`;
+    this.problem?.remove();
+    types.sort((a, b) => (b.events ?? 0) - (a.events ?? 0)); // only new cards are placed: none moves while it is looked at
+    for (const details of types) this.card(details.type).set(details, now());
+    const gone = new Set(this.cards.keys());
+    for (const {type} of types) gone.delete(type);
+    for (const type of gone) {
+      this.cards.get(type).element.remove();
+      this.cards.delete(type);
+    }
+  }
+
+  card(type) {
+    let card = this.cards.get(type);
+    if (!card) {
+      card = typeCard(type, this.closing.signal);
+      this.cards.set(type, card);
+      this.list.append(card.element);
+    }
+    return card;
+  }
+
+  fail(error) {
+    this.problem ??= el("p", {className: "problem", role: "alert"});
+    this.problem.replaceChildren(error.message);
+    if (error.status === 401) {
+      this.problem.append(" ", el("button", {type: "button", textContent: "Give a key", onclick: () => this.look()}));
+    }
+    if (!this.problem.isConnected) this.main.prepend(this.problem);
   }
 }
