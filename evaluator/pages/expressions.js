@@ -1,5 +1,6 @@
 // The rows of expressions: a letter, a box with marks where an error is, and the error's sentence below it.
 import {colour} from "./colours.js";
+import {attachCompletion} from "./complete.js";
 import {el} from "./dom.js";
 import {letter} from "./query.js";
 import {read, write} from "./state.js";
@@ -21,7 +22,11 @@ export class Expressions {
     while (this.rows.length > texts.length) this.rows.pop().element.remove();
     texts.forEach((text, i) => {
       if (!this.rows[i]) this.list.append((this.rows[i] = this.row(i)).element);
-      if (this.rows[i].input.value !== text) this.rows[i].input.value = text;
+      if (this.rows[i].input.value !== text || !this.rows[i].isKnown) {
+        this.rows[i].input.value = text;
+        this.rows[i].completion.refresh();
+      }
+      this.rows[i].isKnown = true;
       this.rows[i].remove.hidden = texts.length === 1;
       this.rows[i].badge.style.background = colour(i);
     });
@@ -55,6 +60,7 @@ export class Expressions {
     row.remove = el("button", {type: "button", className: "icon", textContent: "✕", ariaLabel: `Remove expression ${name}`, onclick: () => this.drop(row)});
     const box = el("div", {className: "box"}, row.marks, row.input);
     row.element = el("div", {className: "expression"}, row.badge, box, row.remove, row.error);
+    row.completion = attachCompletion(row.input, {onChange: ({error}) => error && this.mark(name, error)});
     return row;
   }
 
@@ -91,7 +97,8 @@ export class Expressions {
 /** The text of a box with a mark from the error's place to the end of the word there. */
 function marks(text, {line = 1, column}) {
   const lines = text.split("\n");
-  const before = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
+  const shift = [...lines[line - 1] ?? ""].slice(0, column - 1).join("").length; // columns count code points
+  const before = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0) + shift;
   const word = /^[\p{L}\p{N}_$]+|^[^]/u.exec(text.slice(before))?.[0] ?? " ";
   return [text.slice(0, before), el("mark", {textContent: word}), text.slice(before + word.length)];
 }

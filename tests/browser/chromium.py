@@ -26,6 +26,7 @@ from tests.tools import tool
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
 ARTEFACTS = Path(__file__).resolve().parents[1] / "artefacts"
 
 _FLAGS = (
@@ -84,6 +85,16 @@ class Page:
             return await self.evaluate(waiting)
         except TimeoutError:
             raise PageError(f"{script} was not true in {ANSWER_SECONDS:g} s: {self.said}") from None
+
+    async def write(self, text: str) -> None:
+        """Type a text into what has the focus."""
+        await self._ask("Input.insertText", text=text)
+
+    async def press(self, key: str) -> None:
+        """Press and release a key that types nothing, such as "Enter" or "ArrowDown"."""
+        code = {"windowsVirtualKeyCode": KEYS[key], "key": key, "code": key}
+        await self._ask("Input.dispatchKeyEvent", type="rawKeyDown", **code)
+        await self._ask("Input.dispatchKeyEvent", type="keyUp", **code)
 
     async def screenshot(self, path: Path) -> None:
         """Write a picture of the page, as PNG."""

@@ -1,0 +1,173 @@
+// Completion of an expression while it is typed, and what it says in words; all of it from GET /1.0/expression.
+// The list follows ARIA's combobox pattern: the focus stays in the box, arrows choose, Enter takes, Escape closes.
+import {get} from "./api.js";
+import {el} from "./dom.js";
+
+const PAUSE = 90; // milliseconds without a key until the server is asked
+let lists = 0;
+
+/** Complete what is typed into a box (an input or a textarea), in a list below it, and say it in words below that.
+ * onChange gets {error, words}: of an error its message, line, column and position (null: there is none that is
+ * worth a mark yet). Returns {refresh, close}: refresh asks again where the text was changed by other means. */
+export function attachCompletion(input, {onChange = () => {}} = {}) {
+  const completion = new Completion(input, onChange);
+  return {refresh: () => completion.ask(false), close: () => completion.end()};
+}
+
+class Completion {
+  constructor(input, onChange) {
+    this.input = input;
+    this.onChange = onChange;
+    this.items = [];
+    this.active = -1;
+    this.list = el("ul", {className: "completions", id: `completions-${++lists}`, role: "listbox", ariaLabel: "Completions", hidden: true});
+    this.words = el("p", {className: "words", id: `words-${lists}`, hidden: true});
+    input.after(this.list);
+    input.parentElement.after(this.words);
+    this.describe();
+    this.listening = new AbortController();
+    const {signal} = this.listening;
+    input.addEventListener("input", () => this.later(), {signal});
+    input.addEventListener("keydown", (event) => this.key(event), {signal, capture: true});
+    input.addEventListener("blur", () => this.hide(), {signal});
+    // A press on the list must not take the focus from the box.
+    this.list.addEventListener("pointerdown", (event) => event.preventDefault(), {signal});
+  }
+
+  /** A textarea may not be called a combobox, and says the same by the other attributes. */
+  describe() {
+    const {input, list, words} = this;
+    if (input.tagName === "INPUT") input.setAttribute("role", "combobox");
+    input.setAttribute("aria-autocomplete", "list");
+    input.setAttribute("aria-haspopup", "listbox");
+    input.setAttribute("aria-controls", list.id);
+    input.setAttribute("aria-describedby", [input.getAttribute("aria-describedby"), words.id].filter(Boolean).join(" "));
+    this.tellOpen();
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(true), PAUSE);
+  }
+
+  /** Ask what the text is and, where a list is wanted, what may come at the caret. */
+  async ask(wantsList) {
+    clearTimeout(this.timer);
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const text = this.input.value;
+    if (!text.trim() && !wantsList) return this.tell({readings: [], error: null});
+    const at = wantsList ? points(text.slice(0, this.input.selectionStart)) : undefined;
+    try {
+      const answer = await get("/1.0/expression", {expression: text, at}, {signal: this.asking.signal});
+      if (this.input.value !== text) return;
+      this.tell(answer);
+      if (wantsList) this.offer(text, answer);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.hide();
+      this.say(error.message);
+    }
+  }
+
+  /** Say the text in words; an error at the end of what is still being typed is not worth a mark. */
+  tell({readings, error}) {
+    const words = readings.map(({explanation}) => explanation).join("; or ");
+    const isBegun = error !== null && error.position !== null && error.position >= points(this.input.value);
+    const isTyped = document.activeElement === this.input;
+    this.say(error ? "" : words);
+    this.onChange({words, error: error && !(isBegun && isTyped) ? {...error, message: error.error} : null});
+  }
+
+  say(text) {
+    this.words.textContent = text;
+    this.words.hidden = !text;
+  }
+
+  offer(text, {completions: {start, stop, items}}) {
+    this.replaced = start === null ? null : [unit(text, start), unit(text, stop)];
+    const present = this.replaced ? text.slice(...this.replaced) : "";
+    const isWhole = items.some((item) => item.text === present);
+    this.items = isWhole && items.length === 1 ? [] : items;
+    this.list.replaceChildren(...this.items.map((item, i) => this.option(item, i)));
+    this.list.hidden = !this.items.length || document.activeElement !== this.input;
+    this.tellOpen();
+    // Of what is begun the first is likely meant; where nothing is, or it is whole, Enter runs the expression.
+    this.choose(!this.list.hidden && present && !isWhole ? 0 : -1);
+  }
+
+  option(item, i) {
+    return el(
+      "li",
+      {id: `${this.list.id}-${i}`, role: "option", ariaSelected: "false", onclick: () => this.take(i)},
+      el("span", {textContent: item.text}),
+      el("small", {textContent: [item.kind, item.detail].filter(Boolean).join(" · ")}),
+    );
+  }
+
+  choose(i) {
+    this.list.children[this.active]?.setAttribute("aria-selected", "false");
+    this.active = i;
+    const option = this.list.children[i];
+    if (!option) return this.input.removeAttribute("aria-activedescendant");
+    option.setAttribute("aria-selected", "true");
+    option.scrollIntoView({block: "nearest"});
+    this.input.setAttribute("aria-activedescendant", option.id);
+  }
+
+  take(i) {
+    this.input.setRangeText(this.items[i].text, ...this.replaced, "end");
+    this.hide();
+    this.input.dispatchEvent(new InputEvent("input", {bubbles: true, inputType: "insertReplacementText"}));
+    this.ask(true);
+  }
+
+  key(event) {
+    if (event.isComposing || event.altKey || event.metaKey) return;
+    const isOpen = !this.list.hidden;
+    if (event.key === " " && event.ctrlKey) this.ask(true);
+    else if (event.ctrlKey) return;
+    else if (isOpen && event.key === "ArrowDown") this.choose((this.active + 1) % this.items.length);
+    else if (isOpen && event.key === "ArrowUp") this.choose((this.active <= 0 ? this.items.length : this.active) - 1);
+    else if (isOpen && event.key === "Enter" && this.active >= 0) this.take(this.active);
+    else if (isOpen && event.key === "Escape") this.hide();
+    else if (!isOpen && event.key === "ArrowDown" && !this.input.value.slice(this.input.selectionStart).includes("\n")) this.ask(true);
+    else return this.pass(event);
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Enter runs the expression, and other moves of the caret leave the place that the list is about. */
+  pass(event) {
+    if (!["Enter", "ArrowLeft", "ArrowRight", "Home", "End", "Tab"].includes(event.key)) return;
+    clearTimeout(this.timer);
+    this.hide();
+  }
+
+  hide() {
+    this.list.hidden = true;
+    this.choose(-1);
+    this.tellOpen();
+  }
+
+  tellOpen() {
+    if (this.input.tagName === "INPUT") this.input.setAttribute("aria-expanded", String(!this.list.hidden));
+  }
+
+  end() {
+    this.asking?.abort();
+    clearTimeout(this.timer);
+    this.listening.abort();
+    this.list.remove();
+    this.words.remove();
+  }
+}
+
+/** The server counts characters (code points), a browser UTF-16 units. */
+function points(text) {
+  return [...text].length;
+}
+
+function unit(text, point) {
+  return [...text].slice(0, point).join("").length;
+}
