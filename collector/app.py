@@ -114,13 +114,7 @@ def _server(context: IngestContext) -> Server:
             _log.debug("a %s event is left out: %s", event.type, error.message)
 
     shared = DialectContext(
-        context.authenticator,
-        context.intakes,
-        context.stores,
-        context.limits,
-        settings.limits.body_bytes,
-        settings.dialects.types,
-        context.clock,
+        context,
         DialectCounters(context.registry),
         SearchLimits(events=settings.dialects.eye_events, seconds=settings.dialects.eye_seconds),
         DecodingQuota(settings.http.bodies_bytes // DECODING_SHARE, free=LOOP_BYTES),

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.ingest.batch import BatchLimits
+from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake, StoreWriter
 from collector.ingest.quota import Quota
 from collector.instrumentation import DialectCounters, IntakeCounters
@@ -35,6 +35,8 @@ from cube.errors import CubeError, InvalidRequest
 from cube.model.environment import Credentials, Environment, Key, OriginPattern, Scope, digest
 from cube.model.event import ABSENT, EventId
 from cube.model.horizon import Horizon
+from cube.settings import CollectorSettings, DialectSettings
+from cube.settings.collecting import CollectorLimits
 from cube.store.sqlite import SqliteStore, open_store
 from cube.web import Authenticator, KeyRing, Reply, Request, Server, Service, Telemetry, with_standard_routes
 from cube.web.handler import LINGER_BYTES
@@ -42,8 +44,11 @@ from tests.contract.builders import rows
 from tests.web_client import Answer, ask, connection, head
 
 NOW = 1_311_033_600_000
-LIMITS = BatchLimits(event_bytes=50_000, events=200)
 BODY_BYTES = 400_000
+SETTINGS = CollectorSettings(
+    limits=CollectorLimits(event_bytes=50_000, body_bytes=BODY_BYTES, batch_events=200),
+    dialects=DialectSettings(types=3),
+)
 
 
 class Waiting:
@@ -161,16 +166,8 @@ async def staged(
         for name, store in stores.items()
     }
     gate = Authenticator(environments, KeyRing(keys))
-    context = DialectContext(
-        gate,
-        intakes,
-        stores,
-        LIMITS,
-        BODY_BYTES,
-        types=3,
-        clock=lambda: NOW,
-        counters=DialectCounters(registry),
-    )
+    ingest = IngestContext(stores, gate, SETTINGS, registry, lambda: NOW, intakes)
+    context = DialectContext(ingest, DialectCounters(registry))
     telemetry = Telemetry(registry)
 
     async def ready() -> None:

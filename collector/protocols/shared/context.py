@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from collector.ingest.batch import BatchLimits
+from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DecodingQuota
 from collector.instrumentation import DialectCounters
@@ -17,8 +17,8 @@ from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import SearchLimits
 from cube.model.environment import Caller
 from cube.process.threads import run_by_size
-from cube.store.ports import EventStore, Store
-from cube.web import Authenticator, Request
+from cube.store.ports import EventStore
+from cube.web import Request
 
 T = TypeVar("T")
 
@@ -33,20 +33,13 @@ LOOP_BYTES: Final = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DialectContext:
-    """What all dialects share. ``intakes``, ``stores``: by the name of their environment.
+    """What all dialects share, beside what all ways in do (``ingest``).
 
-    ``body_bytes``: the bound of a body. ``types``: how many types a dialect may make in an environment.
     ``searches``: the limits of all together. ``decoding``: whose turn it is to be decoded, translated and
     stored.
     """
 
-    access: Authenticator
-    intakes: Mapping[str, Intake]
-    stores: Mapping[str, Store]
-    limits: BatchLimits
-    body_bytes: int
-    types: int
-    clock: Callable[[], int]
+    ingest: IngestContext
     counters: DialectCounters
     searches: SearchLimits = field(default_factory=SearchLimits)
     decoding: DecodingQuota = field(default_factory=lambda: DecodingQuota(DECODED_BYTES))

@@ -54,18 +54,19 @@ class DialectService:
 
     def __init__(self, dialect: Dialect, context: DialectContext, search: EventSearch) -> None:
         self._dialect = dialect
-        self._shared = context
+        self._ingest = context.ingest
+        self._decoding = context.decoding
         self._search = search
         self._counters = context.counters.of(dialect.name)
         self._targets = {
             name: DialectTarget(
-                context.intakes[name],
+                context.ingest.intakes[name],
                 store.events,
-                TypeNames(dialect.name, store.names, context.types),
+                TypeNames(dialect.name, store.names, context.ingest.settings.dialects.types),
                 DialectState(),
                 asyncio.Lock(),
             )
-            for name, store in context.stores.items()
+            for name, store in context.ingest.stores.items()
         }
 
     def routes(self) -> list[Route]:
@@ -117,7 +118,7 @@ class DialectService:
         return await self._search.answer(wanted, admitted.target.events, admitted.caller)
 
     async def _write(self, translate: Translate, request: Request) -> Reply:
-        async with self._shared.decoding.of(len(request.body)):
+        async with self._decoding.of(len(request.body)):
             return await self._take(translate, await self._admit(request, Scope.WRITE))
 
     async def _take(self, translate: Translate, admitted: AdmittedRequest) -> Reply:
@@ -144,7 +145,7 @@ class DialectService:
     async def _translated(self, translate: Translate, admitted: AdmittedRequest) -> Translation:
         async with admitted.target.order:
             translation = await admitted.run(translate, admitted.request, admitted.context)
-        count, bound = len(translation.drafts), self._shared.limits.events
+        count, bound = len(translation.drafts), self._ingest.limits.events
         if count > bound:
             raise TooLarge(f"Got {count} events; accepted are {bound} in one request.")
         return translation
@@ -152,9 +153,9 @@ class DialectService:
     async def _checked(self, translation: Translation, admitted: AdmittedRequest) -> CheckedDrafts:
         drafts, target = translation.drafts, admitted.target
         types = await target.types.name(drafts)
-        total = self._shared.body_bytes * MAX_GROWTH
+        total = self._ingest.settings.limits.body_bytes * MAX_GROWTH
         work = partial(check, total_bytes=total, now=admitted.now)
-        limits, horizon = self._shared.limits, target.intake.horizon
+        limits, horizon = self._ingest.limits, target.intake.horizon
         return await admitted.run(work, drafts, types, admitted.caller, limits, horizon)
 
     async def _keep_too_large(self, request: Request, error: TooLarge) -> Reply:
@@ -165,7 +166,7 @@ class DialectService:
         )
 
     async def _admit(self, request: Request, scope: Scope) -> AdmittedRequest:
-        credentials, access = Credentials(), self._shared.access
+        credentials, access = Credentials(), self._ingest.authenticator
         if self._dialect.credentials is not None:
             find = self._dialect.credentials
             credentials = await run_by_size(len(request.body), LOOP_BYTES, find, request)
@@ -174,7 +175,7 @@ class DialectService:
         access.check_page(request.headers, caller, scope)
         redaction = Redaction(self._dialect.secrets, credentials.keys, access.is_key)
         target = self._targets[caller.environment.name]
-        return AdmittedRequest(request, caller, target, self._shared.clock(), redaction)
+        return AdmittedRequest(request, caller, target, self._ingest.clock(), redaction)
 
     def _admit_head(self, scope: Scope, request: Request) -> None:
         """Refuse who cannot be admitted by what the head says, whatever the body does."""
@@ -186,7 +187,7 @@ class DialectService:
         if not keys and self._dialect.keys_in_body and request.method not in ("GET", "HEAD"):
             return
         try:
-            self._shared.access.admit(Credentials(keys), scope)
+            self._ingest.authenticator.admit(Credentials(keys), scope)
         except CubeError as error:
             self._counters.failed(error)
             raise
