@@ -22,7 +22,7 @@ Made: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DayWindow:
     """A part of each day, [start, stop) in minutes since midnight, UTC."""
 
     start: int
@@ -57,8 +57,8 @@ class Region:
     hosts: tuple[str, ...]
 
 
-DEPLOY = Window(9 * 60 + 40, 10 * 60 + 35)
-OUTAGE = Window(16 * 60 + 10, 16 * 60 + 22)
+DEPLOY = DayWindow(9 * 60 + 40, 10 * 60 + 35)
+OUTAGE = DayWindow(16 * 60 + 10, 16 * 60 + 22)
 OUTAGE_REGION = "eu-west"
 STABLE, SLOW = "2.14.3", "2.15.0"
 ROLL_OUT_MINUTES = 4.0

@@ -27,7 +27,7 @@ _REST_OF_STRING = re.compile(r"""[^"'\\(),\[\]]*["']|""")
 _MOST_IN_PATH: Final = 1_000  # characters
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     """What a completion is."""
 
     TYPE = "type"
@@ -40,13 +40,13 @@ class Kind(StrEnum):
 
 
 _NAMES: Final = {
-    "a type": Kind.TYPE,
-    "a field": Kind.FIELD,
-    "a reduce": Kind.REDUCE,
-    "a filter": Kind.FILTER,
-    "a function": Kind.FUNCTION,
-    "group": Kind.GROUP,
-    "true, false, null": Kind.VALUE,
+    "a type": ItemKind.TYPE,
+    "a field": ItemKind.FIELD,
+    "a reduce": ItemKind.REDUCE,
+    "a filter": ItemKind.FILTER,
+    "a function": ItemKind.FUNCTION,
+    "group": ItemKind.GROUP,
+    "true, false, null": ItemKind.VALUE,
 }
 """What the grammar calls them, up to a bracket."""
 
@@ -55,13 +55,13 @@ _NAMES: Final = {
 class Expectation:
     """What one grammar expects: ``type``: whose fields and values; ``field``: whose values are meant."""
 
-    kinds: frozenset[Kind]
+    kinds: frozenset[ItemKind]
     type: str | None
     field: Field | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CompletionSpot:
     """What stands in ``[start, stop)`` of a text, and begins with ``prefix``, may be replaced by others.
 
     ``expectations``: of a metric expression and of an event expression, where the text before may be one.
@@ -73,7 +73,7 @@ class Place:
     expectations: tuple[Expectation, ...]
 
 
-def places(text: str, at: int) -> Iterator[Place]:
+def places(text: str, at: int) -> Iterator[CompletionSpot]:
     """Yield what may be completed at a place, an index into the text: a path, a string and a word, in order.
 
     The first one for which there is something to offer is the one that is meant.
@@ -91,7 +91,7 @@ def places(text: str, at: int) -> Iterator[Place]:
         expectations = tuple(filter(None, map(_expectation, tried(head[:start]))))
         if expectations:
             found = rest.match(text, at)
-            yield Place(start, at if found is None else found.end(), head[start:], expectations)
+            yield CompletionSpot(start, at if found is None else found.end(), head[start:], expectations)
 
 
 def _expectation(source: Source) -> Expectation | None:

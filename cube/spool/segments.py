@@ -50,7 +50,7 @@ class Head:
         return Ticket(self.file, [record.number for record in records])
 
 
-class Segments:
+class SpoolSegments:
     """The spool files of one database: those of this process, and those that it took over.
 
     Everything here blocks, and is for one thread at a time. A file is begun when it is needed, and a new

@@ -16,7 +16,7 @@ from cube.spool import directory
 from cube.spool.faults import RETRY_AFTER_SECONDS
 from cube.spool.held import HeldFile
 from cube.spool.record import encode, key_of
-from cube.spool.segments import NOTHING_SKIPPED, Head, NewRow, Segments, Ticket
+from cube.spool.segments import NOTHING_SKIPPED, Head, NewRow, SpoolSegments, Ticket
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ class _Append:
 
 
 class Spool:
-    """The spooled events of one database, in `Segments` that one thread works on; made by `open`."""
+    """The spooled events of one database, in `SpoolSegments` that one thread works on; made by `open`."""
 
-    def __init__(self, segments: Segments, limit_bytes: int, clock: Callable[[], int]) -> None:
+    def __init__(self, segments: SpoolSegments, limit_bytes: int, clock: Callable[[], int]) -> None:
         self._segments = segments
         self._limit_bytes = limit_bytes
         self._clock = clock
@@ -80,7 +80,7 @@ class Spool:
         never the end of it.
         """
         directory.prepare(path)
-        spool = cls(Segments(path, database, mark, limit_bytes, on_damage), limit_bytes, clock)
+        spool = cls(SpoolSegments(path, database, mark, limit_bytes, on_damage), limit_bytes, clock)
         await spool._do(lambda: spool._segments.take_over(patient=True))
         return spool
 

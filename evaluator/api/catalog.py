@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cube.expression.completion import Place, places
+from cube.expression.completion import CompletionSpot, places
 from cube.expression.nodes import EventExpression
 from cube.web import Reply, Request
 from evaluator.api.service import QueryService, QueryServices
@@ -14,14 +14,14 @@ from evaluator.catalog.details import detailed
 from evaluator.catalog.expression import described
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
 from evaluator.catalog.queries import ExpressionQuery, ValuesQuery, read_type, wants_details
-from evaluator.catalog.sample import Bounds, Sample, sample
+from evaluator.catalog.sample import EventSample, SampleLimits, sample
 from evaluator.scheduling.scheduler import QueryCost
 
 MIB: Final = 1024 * 1024
 
-FIELDS = Bounds(events=5_000, bytes=8 * MIB, seconds=2.0)
-VALUES = Bounds(events=20_000, bytes=16 * MIB, seconds=2.0)
-COMPLETIONS = Bounds(events=1_000, bytes=2 * MIB, seconds=0.5)
+FIELDS = SampleLimits(events=5_000, bytes=8 * MIB, seconds=2.0)
+VALUES = SampleLimits(events=20_000, bytes=16 * MIB, seconds=2.0)
+COMPLETIONS = SampleLimits(events=1_000, bytes=2 * MIB, seconds=0.5)
 """What the samples of each route may take."""
 
 DETAILS_SECONDS: Final = 10.0
@@ -95,7 +95,7 @@ class Catalog:
         async with service.context.query():
             answer = await run(cost, described, query.text, service.restriction)
             if query.at is not None:
-                found: list[Place] = await run(cost, lambda: list(places(query.text, query.at or 0)))
+                found: list[CompletionSpot] = await run(cost, lambda: list(places(query.text, query.at or 0)))
                 answer["completions"] = await completions(found, query.text, _Known(service))
         return Reply.json(answer)
 
@@ -130,7 +130,9 @@ class _Known:
         return tallies.fields.get(path)
 
 
-async def _sample(service: QueryService, type: str, tallies: FieldTallies, bounds: Bounds) -> Sample:
+async def _sample(
+    service: QueryService, type: str, tallies: FieldTallies, bounds: SampleLimits
+) -> EventSample:
     """Read a sample of what the caller may see of a type; raises `AccessDenied` where that is nothing."""
     expression = EventExpression(type, None, ())
     if service.restriction is not None:
@@ -138,7 +140,7 @@ async def _sample(service: QueryService, type: str, tallies: FieldTallies, bound
     return await sample(service.context, expression, tallies.needed, bounds, tallies.add)
 
 
-def _field(path: Path, tally: FieldTally, taken: Sample) -> dict[str, Any]:
+def _field(path: Path, tally: FieldTally, taken: EventSample) -> dict[str, Any]:
     return {
         "field": field_text(path),
         "kinds": [kind for kind, _ in tally.kinds.most_common()],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-from cube.expression.completion import Expectation, Kind, Place
+from cube.expression.completion import CompletionSpot, Expectation, ItemKind
 from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal
@@ -30,7 +30,7 @@ class Known(Protocol):
         """Return one field of a larger sample."""
 
 
-async def completions(places: Iterable[Place], text: str, known: Known) -> dict[str, Any]:
+async def completions(places: Iterable[CompletionSpot], text: str, known: Known) -> dict[str, Any]:
     """Return what may replace which part of a text: ``start``, ``stop`` and ``items``, the likeliest first.
 
     Nothing, at the last place, where there is nothing to offer.
@@ -46,13 +46,13 @@ async def completions(places: Iterable[Place], text: str, known: Known) -> dict[
     return found
 
 
-async def _items(place: Place, known: Known) -> list[dict[str, Any]]:
+async def _items(place: CompletionSpot, known: Known) -> list[dict[str, Any]]:
     types = await known.types()
     # "sum(" may begin an event expression of a type "sum": only where there is one is it meant.
     wanted = [each for each in place.expectations if each.type is None or each.type in types]
     items: dict[tuple[str, str], dict[str, Any]] = {}
     for expectation in wanted or place.expectations:
-        for kind in Kind:
+        for kind in ItemKind:
             if kind in expectation.kinds:
                 for item in await _OFFERS[kind](expectation, known):
                     items.setdefault((item["kind"], item["text"]), item)
@@ -62,7 +62,7 @@ async def _items(place: Place, known: Known) -> list[dict[str, Any]]:
 def _fits(item: dict[str, Any], prefix: str) -> bool:
     text: str = item["text"].casefold()
     wanted = prefix.casefold().replace("'", '"')
-    return text.startswith(wanted) or (item["kind"] == Kind.VALUE and text.startswith(f'"{wanted}'))
+    return text.startswith(wanted) or (item["kind"] == ItemKind.VALUE and text.startswith(f'"{wanted}'))
 
 
 def _without(text: str, follows: str) -> str:
@@ -70,19 +70,19 @@ def _without(text: str, follows: str) -> str:
     return text[:-1] if follows == "(" and text.endswith("(") else text
 
 
-def _item(kind: Kind, text: str, words: str = "") -> dict[str, Any]:
+def _item(kind: ItemKind, text: str, words: str = "") -> dict[str, Any]:
     return {"text": text, "kind": kind.value, "detail": words}
 
 
 async def _types(_: Expectation, known: Known) -> Iterator[dict[str, Any]]:
-    return (_item(Kind.TYPE, name) for name in await known.types())
+    return (_item(ItemKind.TYPE, name) for name in await known.types())
 
 
 async def _fields(expectation: Expectation, known: Known) -> Iterator[dict[str, Any]]:
     fields = {} if expectation.type is None else await known.fields(expectation.type)
     ranked = sorted(fields.items(), key=lambda each: (-each[1].events, each[0]))
     return (
-        _item(Kind.FIELD, field_text(path), ", ".join(kind for kind, _ in tally.kinds.most_common()))
+        _item(ItemKind.FIELD, field_text(path), ", ".join(kind for kind, _ in tally.kinds.most_common()))
         for path, tally in ranked
     )
 
@@ -92,39 +92,42 @@ async def _values(expectation: Expectation, known: Known) -> list[dict[str, Any]
     tally = None if path is None or expectation.type is None else await known.values(expectation.type, path)
     if tally is None:
         return []
-    return [_item(Kind.VALUE, print_literal(value), f"{events} events") for value, events in tally.literals()]
+    return [
+        _item(ItemKind.VALUE, print_literal(value), f"{events} events") for value, events in tally.literals()
+    ]
 
 
 async def _reduces(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
     return (
-        _item(Kind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
+        _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
         for each in REDUCES.values()
     )
 
 
 async def _filters(_: Expectation, __: Known) -> list[dict[str, Any]]:
     operators = [
-        _item(Kind.FILTER, f"{each.name}(", each.words.format(name=each.name)) for each in OPERATORS.values()
+        _item(ItemKind.FILTER, f"{each.name}(", each.words.format(name=each.name))
+        for each in OPERATORS.values()
     ]
-    return operators + [_item(Kind.FILTER, f"{name}(") for name in CONDITIONS]
+    return operators + [_item(ItemKind.FILTER, f"{name}(") for name in CONDITIONS]
 
 
 async def _functions(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
-    return (_item(Kind.FUNCTION, f"{name}(") for name in FUNCTIONS)
+    return (_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS)
 
 
 async def _group(_: Expectation, __: Known) -> list[dict[str, Any]]:
-    return [_item(Kind.GROUP, "group(", "for each value of a field")]
+    return [_item(ItemKind.GROUP, "group(", "for each value of a field")]
 
 
-_OFFERS: Final[dict[Kind, Callable[[Expectation, Known], Awaitable[Iterable[dict[str, Any]]]]]] = {
-    Kind.TYPE: _types,
-    Kind.FIELD: _fields,
-    Kind.REDUCE: _reduces,
-    Kind.FILTER: _filters,
-    Kind.FUNCTION: _functions,
-    Kind.GROUP: _group,
-    Kind.VALUE: _values,
+_OFFERS: Final[dict[ItemKind, Callable[[Expectation, Known], Awaitable[Iterable[dict[str, Any]]]]]] = {
+    ItemKind.TYPE: _types,
+    ItemKind.FIELD: _fields,
+    ItemKind.REDUCE: _reduces,
+    ItemKind.FILTER: _filters,
+    ItemKind.FUNCTION: _functions,
+    ItemKind.GROUP: _group,
+    ItemKind.VALUE: _values,
 }
 
 

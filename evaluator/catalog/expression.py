@@ -15,7 +15,7 @@ from cube.expression.nodes import EventExpression, MetricExpression
 
 
 @dataclass(slots=True)
-class _Read:
+class _Readings:
     """What a text is: its readings by kind, and the errors of the others."""
 
     readings: dict[str, MetricExpression | EventExpression] = field(default_factory=dict)
@@ -28,7 +28,7 @@ def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
     ``kinds``: "metric", "event", both or none. ``readings``: the canonical text and the words of each.
     ``error``: of a text that is neither, of the reading that got further; or why it cannot be evaluated.
     """
-    read = _Read()
+    read = _Readings()
     for kind, parse in _PARSERS.items():
         try:
             read.readings[kind] = parse(text)
@@ -41,7 +41,7 @@ def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
     return {"readings": readings, "error": _error(text, read, restriction)}
 
 
-def _error(text: str, read: _Read, restriction: Restriction | None) -> dict[str, Any] | None:
+def _error(text: str, read: _Readings, restriction: Restriction | None) -> dict[str, Any] | None:
     if not read.readings:
         furthest = max(read.errors, key=lambda each: (each.line, each.column))
         return {

@@ -25,7 +25,7 @@ ALL_TIME: Final = Span(instant.EARLIEST, instant.LATEST + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SampleLimits:
     """What a sample may take: events looked at, bytes that they were decoded from, seconds of reading."""
 
     events: int
@@ -34,7 +34,7 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Sample:
+class EventSample:
     """What was read: so many events, of ``[first, last]``, newest first.
 
     ``events``: those that passed the filters; ``looked_at``: all. ``is_whole``: there are no others.
@@ -61,16 +61,16 @@ async def sample(
     context: QueryContext,
     expression: EventExpression,
     fields: Sequence[str] | None,
-    bounds: Bounds,
+    bounds: SampleLimits,
     take: Callable[[Any], None],
-) -> Sample:
+) -> EventSample:
     """Hand the data of the newest events that an expression selects to `take`, in threads, piece by piece.
 
     ``fields``: the top-level names of the data that `take` needs; None is all of them.
     It ends at the first of the bounds, wherever that falls; a slice that has begun is finished. Raises
     `QueueFull` and `Unavailable`.
     """
-    made = Sample()
+    made = EventSample()
     reduce = partial(_take, made, take, expression, bounds.events)
     async with context.session(QueryCost()) as (session, time_slice):
         slices = Slices(time_slice, searched=has_patterns(expression))
@@ -104,7 +104,10 @@ def scan_all(
 
 
 async def _read(
-    blocks: AsyncGenerator[Block, None], slices: Slices, bounds: Bounds, take: Callable[[Block], Sample]
+    blocks: AsyncGenerator[Block, None],
+    slices: Slices,
+    bounds: SampleLimits,
+    take: Callable[[Block], EventSample],
 ) -> bool:
     """Tell whether all events were read."""
     async with aclosing(blocks):
@@ -120,8 +123,8 @@ async def _read(
 
 
 def _take(
-    made: Sample, take: Callable[[Any], None], expression: EventExpression, most: int, block: Block
-) -> Sample:
+    made: EventSample, take: Callable[[Any], None], expression: EventExpression, most: int, block: Block
+) -> EventSample:
     block = block.rows(0, most - made.looked_at)
     rows = np.flatnonzero(selected(expression, block)).tolist()
     if rows:

@@ -15,7 +15,7 @@ from cube.store import mongo
 from cube.web import Authenticator, KeyRing
 from evaluator.api import catalog
 from evaluator.catalog import details
-from evaluator.catalog.sample import Bounds
+from evaluator.catalog.sample import SampleLimits
 from tests.evaluator_running import DAY, Running, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server
 from tests.web_client import Answer, connection
@@ -166,12 +166,12 @@ async def test_a_sample_is_of_the_newest_and_ends_at_each_bound(
 ) -> None:
     async with start() as made:
         await made.save(*(event(DAY + number, {"n": number, "text": "x" * 8000}) for number in range(600)))
-        for bounds, most in ((Bounds(100, 10**9, 60), 100), (Bounds(10**6, 1000, 60), 599)):
+        for bounds, most in ((SampleLimits(100, 10**9, 60), 100), (SampleLimits(10**6, 1000, 60), 599)):
             monkeypatch.setattr(catalog, "FIELDS", bounds)
             found = (await ask(made, "fields", type="test"))["sample"]
             assert (found["whole"], found["last"]) == (False, "2011-07-18T00:00:00.599Z")
             assert 1 <= found["events"] <= most
-        monkeypatch.setattr(catalog, "FIELDS", Bounds(10**6, 10**9, 0.05))
+        monkeypatch.setattr(catalog, "FIELDS", SampleLimits(10**6, 10**9, 0.05))
         made.seen.gate.clear()
         found = await ask(made, "fields", type="test")
         assert (found["fields"], found["sample"]["whole"]) == ([], False)
@@ -217,7 +217,7 @@ async def test_a_rare_customer_costs_no_scan_of_everybody(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key's filter that no event passes ends a sample and the search for the first at a bound, too."""
-    monkeypatch.setattr(catalog, "FIELDS", Bounds(100, 10**9, 60))
+    monkeypatch.setattr(catalog, "FIELDS", SampleLimits(100, 10**9, 60))
     monkeypatch.setattr(details, "EDGE_EVENTS", 100)
     async with start(access=restricted(), now=DAY + MINUTE) as made:
         await made.save(

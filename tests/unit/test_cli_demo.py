@@ -14,8 +14,8 @@ from cube.cli.demo_traffic import (
     OUTAGE,
     OUTAGE_REGION,
     SLOW,
+    DayWindow,
     Made,
-    Window,
     traffic,
 )
 from cube.model.event import Event
@@ -27,7 +27,7 @@ def made(start: int, stop: int, rate: float = 2.0, seed: int = 1) -> list[Made]:
     return list(takewhile(lambda event: event["time"] < stop, traffic(seed, start, lambda _: rate)))
 
 
-def requests(window: Window) -> list[dict[str, object]]:
+def requests(window: DayWindow) -> list[dict[str, object]]:
     start, stop = (MIDNIGHT + minute * MINUTE for minute in (window.start, window.stop))
     return [event["data"] for event in made(start, stop) if event["type"] == "request"]
 
@@ -68,7 +68,7 @@ def test_a_day_has_the_rate_in_its_mean_and_a_rhythm() -> None:
 
 def test_the_deploy_is_slow_and_says_when_it_begins_and_ends() -> None:
     slow = [one for one in requests(DEPLOY) if one["version"] == SLOW]
-    before = requests(Window(DEPLOY.start - 30, DEPLOY.start))
+    before = requests(DayWindow(DEPLOY.start - 30, DEPLOY.start))
     assert not any(one["version"] == SLOW for one in before)
     assert median(durations(slow)) > 2 * median(durations(before))
     day = made(MIDNIGHT + DEPLOY.start * MINUTE, MIDNIGHT + (DEPLOY.stop + 1) * MINUTE)
