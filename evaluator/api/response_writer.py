@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from functools import partial
-from itertools import chain
+from functools import lru_cache, partial
+from itertools import chain, product
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from cube import json_text
+from cube.columns.values import Floats
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import Group, Span, Tier
@@ -26,6 +27,9 @@ Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
 
 PART_ROWS = 1_000
 """Rows made in one piece: some milliseconds."""
+
+PART_TEXTS = 5_000
+"""So many of those that are written from arrays."""
 
 ROW_BYTES = 48
 """What a text takes beside its bytes."""
@@ -117,6 +121,20 @@ class ResponseWriter:
             self.rows.append(text)
         self._report()
 
+    def write_metrics(self, series: Series, tier: Tier, span: Span) -> Iterator[None]:
+        """Write the rows of a series, a part of them at each step; raises as `write` does."""
+        if self._frame is not None:
+            for rows in metric_parts(series, tier, span):
+                self.write(rows)
+                yield
+            return
+        for text in metric_texts(series, tier, span):
+            self._size.add(len(text) + 1)
+            self._grow(len(text) + ROW_BYTES)
+            self.rows.append(text)
+            self._report()
+            yield
+
     def array(self) -> bytes:
         """Return the rows as one JSON array; they are held no more. Raises as `write` does."""
         self._grow(self.size)
@@ -181,6 +199,64 @@ def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
                 for time, values in zip(times, table, strict=True)
                 for value, group in zip(values, groups, strict=True)
             ]
+
+
+def metric_texts(series: Series, tier: Tier, span: Span) -> Iterator[bytes]:
+    """Yield the JSON of the rows that `metric_rows` returns, joined by commas, about `PART_TEXTS` at once."""
+    keys = None if series.groups is None else sorted(series.groups)
+    if keys == []:
+        return
+    buckets = tier.buckets(span)
+    step = PART_TEXTS if keys is None else max(1, PART_TEXTS // len(keys))
+    for first in range(0, len(buckets), step):
+        some = slice(first, min(first + step, len(buckets)))
+        part = Span(buckets[some.start], buckets[some.stop - 1] + tier.step)
+        if keys is None or series.groups is None:
+            yield _joined_rows(tier, part, (b"}",), series.default[some])
+        else:
+            table = np.array([series.groups[key][some] for key in keys]).T
+            ends = (b',"group":' + json_text.encode(group_shown(key[1])) + b"}" for key in keys)
+            yield _joined_rows(tier, part, tuple(ends), table.ravel())
+
+
+def _joined_rows(tier: Tier, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
+    """Write the rows of each bucket with each end, of so many values."""
+    numbers = json_text.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
+    if not np.isnan(values).any():
+        return _template(tier, span, ends) % tuple(numbers)
+    pairs = product(_row_starts(tier, span), ends)
+    return b",".join(
+        [
+            start + end if number == b"null" else start + b',"value":' + number + end
+            for (start, end), number in zip(pairs, numbers, strict=True)
+        ]
+    )
+
+
+@lru_cache(maxsize=8)
+def _template(tier: Tier, span: Span, ends: tuple[bytes, ...]) -> bytes:
+    """Write the rows of a span with a place for each value; many charts show the same."""
+    escaped = [end.replace(b"%", b"%%") for end in ends]
+    pairs = product(_row_starts(tier, span), escaped)
+    return b",".join([start + b',"value":%b' + end for start, end in pairs])
+
+
+def _shown(values: Floats) -> list[float]:
+    """Return values as rows show them, NaN where there is none."""
+    with np.errstate(invalid="ignore"):
+        is_whole = (np.abs(values) < _EXACT) & (values == np.trunc(values))
+    if is_whole.all():
+        whole: list[float] = values.astype(np.int64).tolist()
+        return whole
+    return [
+        int(value) if its else value for value, its in zip(values.tolist(), is_whole.tolist(), strict=True)
+    ]
+
+
+@lru_cache(maxsize=8)
+def _row_starts(tier: Tier, span: Span) -> Sequence[bytes]:
+    """Write how the rows of a span begin."""
+    return [f'{{"time":"{time}"'.encode() for time in bucket_times(tier, span)]
 
 
 def event_rows(found: Iterable[Found]) -> Iterator[Row]:

@@ -14,9 +14,10 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import find
 from cube.web import MemoryBudget, Reply, Request
-from evaluator.api.response_writer import Frame, ResponseWriter, event_rows, metric_parts
+from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext
 from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.series import THREAD_ROWS
 from evaluator.query.queries import EventQuery, MetricQuery
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.poller import EventStreams
@@ -59,7 +60,7 @@ class QueryService:
         return ResponseWriter(self.context.limits.answer_bytes, self.answers, frame)
 
     async def write_metrics(self, query: MetricQuery, writer: ResponseWriter) -> None:
-        """Write the rows of a metric query, ascending, each part in a thread and in a time slice of its own.
+        """Write the rows of a metric query, ascending: many of them in threads, part by part.
 
         Raises `DeadlineExceeded` or `LimitExceeded` where the query is over its limits, `AnswerDropped`
         where all answers are.
@@ -67,17 +68,15 @@ class QueryService:
         cost = QueryCost(query.span.length)
         async with self.context.query(), writer.writing():
             series = await self.pyramid.evaluate(query.expression, query.tier, query.span, cost)
-            parts = metric_parts(series, query.tier, query.span)
-
-            def write_part() -> bool:
-                for part in parts:
-                    writer.write(part)
-                    return True
-                return False
-
-            is_more = bool(query.span)
-            while is_more:
-                is_more = await self.context.scheduler.run(cost, write_part)
+            if not query.span:
+                return
+            steps = writer.write_metrics(series, query.tier, query.span)
+            if series.rows <= THREAD_ROWS:
+                for _ in steps:
+                    continue
+                return
+            while await self.context.scheduler.run(cost, lambda: next(steps, True) is None):
+                continue
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
         """Write the latest events of a query before `stop`, newest first; raises as `write_metrics` does."""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cube import json_text
 from cube.columns import reductions
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
-from evaluator.api.response_writer import metric_rows
+from evaluator.api.response_writer import metric_rows, metric_texts
 from evaluator.engine.series import ReductionJob, Series, check_size, compute, read_series
 from evaluator.engine.states import encode_value
 from evaluator.query.queries import LimitExceeded
@@ -140,3 +141,20 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
         read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000))
     with pytest.raises(LimitExceeded, match="more than 900 groups"):
         read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000, groups=900))
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 12_001])
+@pytest.mark.parametrize(
+    "values", [[1.0], [0.5, -0.0, NAN], [NAN], [2.0**53, -(2.0**53), 2.0**53 - 1, 1e300, 5e-324, 0.1, 7.0]]
+)
+def test_rows_are_written_from_arrays_as_they_are_one_by_one(values: list[float], buckets: int) -> None:
+    plain = np.resize(np.array(values), buckets)
+    names = ("a", 'q"\n%b %', 1, True, 2.5, 3.0)
+    for made in (
+        Series(plain),
+        Series(plain, {}),
+        Series(plain, {group_key(name): np.roll(plain, place) for place, name in enumerate(names)}),
+    ):
+        span = Span(0, buckets * MINUTE.step)
+        text = b",".join(metric_texts(made, MINUTE, span))
+        assert text == b",".join(json_text.encode(row) for row in metric_rows(made, MINUTE, span))
