@@ -99,10 +99,8 @@ def _show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
     for column in shown:
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in listed:
-        table.add_row(*(_cell(row, column) for column in shown))
+        values = (row.get(column, "") for column in shown)
+        table.add_row(
+            *(Text(one if isinstance(one, str) else msgspec.json.encode(one).decode()) for one in values)
+        )
     console.print(table)
-
-
-def _cell(row: Row, column: str) -> Text:
-    value = row.get(column, "")
-    return Text(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -67,7 +67,9 @@ def read_lines(file: BinaryIO) -> Iterator[InputLine]:
             content = content.removeprefix(_BYTE_ORDER_MARK)
         stripped = content.strip()
         if len(content) > LONGEST_LINE:
-            _pass_over(file, content)
+            rest = content
+            while rest and not rest.endswith(b"\n"):
+                rest = file.readline(LONGEST_LINE)
             yield InputLine(
                 number, content, {}, f"It has more than {LONGEST_LINE} bytes, which no collector takes."
             )
@@ -241,8 +243,3 @@ def _identity(file: BinaryIO) -> bytes | None:
     except OSError:  # no file of the system's
         return None
     return b"%d:%d" % (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
-
-
-def _pass_over(file: BinaryIO, content: bytes) -> None:
-    while content and not content.endswith(b"\n"):
-        content = file.readline(LONGEST_LINE)

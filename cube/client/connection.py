@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -112,7 +113,9 @@ class HttpConnection:
     def _send(self, method: str, path: str, body: bytes | None) -> Any:
         kept_alive = self._connection.sock is not None
         try:
-            response = self._round_trip(method, path, body)
+            headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
+            self._connection.request(method, self._prefix + path, body, headers)
+            response = self._connection.getresponse()
         except (HTTPException, OSError) as error:
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
@@ -124,11 +127,6 @@ class HttpConnection:
         if response.status not in (200, 202):  # 202: durable in the collector's spool
             raise error_of(response.status, content, response.getheader("Retry-After"))
         return msgspec.json.decode(content)
-
-    def _round_trip(self, method: str, path: str, body: bytes | None) -> HTTPResponse:
-        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
-        self._connection.request(method, self._prefix + path, body, headers)
-        return self._connection.getresponse()
 
 
 class HttpClient:
@@ -159,7 +157,9 @@ def key_headers(key: str | None) -> dict[str, str]:
 
 def error_of(status: int, content: bytes, retry_after: str | None = None) -> CubeError:
     """Return the error that a reply tells: its sentence, and its other keys as details."""
-    details = _object(content)
+    details: dict[str, Any] = {}
+    with suppress(msgspec.DecodeError):  # a proxy's page, or nothing
+        details = msgspec.json.decode(content, type=dict[str, Any])
     message = str(details.pop("error", f"The server answered {status}."))
     kind = _KINDS.get(status, InvalidRequest if 400 <= status < 500 else CubeError)
     if kind in (Overloaded, Unavailable):
@@ -174,10 +174,3 @@ def error_of(status: int, content: bytes, retry_after: str | None = None) -> Cub
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).lower()
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(content, type=dict[str, Any])
-    except msgspec.DecodeError:  # a proxy's page, or nothing
-        return {}

@@ -81,7 +81,10 @@ class Emitter(HttpClient):
             try:
                 answer = self._connection.post("/1.0/event", b"[" + b",".join(batch) + b"]")
             except InvalidRequest as error:
-                raise _counted_from(sent, error) from None
+                index = error.details.get("index")
+                if not isinstance(index, int):
+                    raise
+                raise InvalidEvent(error.message, **error.details).at(sent + index) from None
             tell_warnings(answer, self._warn)
             sent += len(batch)
         return sent
@@ -173,10 +176,3 @@ def _packed(events: Iterable[RawEvent]) -> Iterator[list[bytes]]:
         size += len(text) + 1
     if packed:
         yield packed
-
-
-def _counted_from(first: int, error: InvalidRequest) -> InvalidRequest:
-    index = error.details.get("index")
-    if not isinstance(index, int):
-        return error
-    return InvalidEvent(error.message, **error.details).at(first + index)

@@ -73,7 +73,8 @@ class SocketEmitter:
         # broke it may have been read already.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
-                await _last_message(socket)
+                while await socket.read_message() is not None:
+                    pass
 
     async def __aenter__(self) -> SocketEmitter:
         return self
@@ -132,11 +133,6 @@ class SocketEmitter:
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")
-
-
-async def _last_message(socket: WebSocketClientConnection) -> None:
-    while await socket.read_message() is not None:
-        pass
 
 
 def _raise_refusal(answer: dict[str, Any]) -> None:

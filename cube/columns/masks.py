@@ -89,7 +89,8 @@ def _compared_singly(column: Column, operator: Operator, literal: Literal) -> Bo
     for kind, lone in _LONE:
         if compares_one(operator, lone, literal):
             passed |= column.kinds == kind
-    for kind in _kinds(operator, literal) & _JUDGES.keys():
+    kinds = {kind_of(each) for each in _alternatives(operator, literal)}
+    for kind in kinds & _JUDGES.keys():
         _JUDGES[kind](passed, column, operator, literal)
     return passed
 
@@ -114,10 +115,6 @@ def _judge_whole_arrays(passed: Booleans, column: Column, operator: Operator, li
     owners = np.repeat(rows, np.fromiter(map(len, arrays), np.intp, len(rows)))
     elements = Column(list(chain.from_iterable(arrays)))
     passed[owners[_compared_singly(elements, operator, literal)]] = True
-
-
-def _kinds(operator: Operator, literal: Literal) -> set[Kind]:
-    return {kind_of(each) for each in _alternatives(operator, literal)}
 
 
 def _alternatives(operator: Operator, literal: Literal) -> tuple[Literal, ...]:

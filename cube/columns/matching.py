@@ -92,11 +92,8 @@ def _ordered(operator: OrderOperator, value: Any, literal: Literal) -> bool:
         return operator.passes(0)
     if kind is not wanted or value != value:  # NaN, which no literal is
         return False
-    return operator.passes(_sign(order(value, literal)))
-
-
-def _sign(order: int) -> int:
-    return (order > 0) - (order < 0)
+    found = order(value, literal)
+    return operator.passes((found > 0) - (found < 0))
 
 
 def order(left: Any, right: Any) -> int:

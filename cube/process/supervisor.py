@@ -108,9 +108,8 @@ class Child:
             if clock() - began > STEADY_SECONDS:
                 deaths = 0
             pause = RESTARTS.pause(deaths)
-            self._say(
-                f"The {self._program.name} ended ({_reason(status)}); it is started again in {pause:g} s."
-            )
+            reason = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+            self._say(f"The {self._program.name} ended ({reason}); it is started again in {pause:g} s.")
             await asyncio.sleep(pause)
             deaths, began = deaths + 1, clock()
             await self._spawn()
@@ -205,16 +204,6 @@ def _command(program: Program, ready_file: Path) -> Sequence[str]:
     return (*python, program.module, *program.flags, "--ready-file", str(ready_file))
 
 
-def _reason(status: int) -> str:
-    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
-
-
-def _main() -> None:
-    threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
-    sys.argv = sys.argv[1:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-
-
 def _stop_with_parent() -> None:
     while os.read(_STANDARD_INPUT, 4096):
         pass
@@ -222,4 +211,6 @@ def _stop_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -184,7 +184,11 @@ class _Chunks:
     async def read(self) -> None:
         """Read to the end of the trailers; raises `InvalidRequest`."""
         while size := await self._size():
-            await self._chunk(size)
+            while size:
+                part = await self._stream.read_bytes(min(size, PART_BYTES), partial=True)
+                size -= len(part)
+                await deliver(self._connection, self._delegate, part)
+                await self._worked(len(part))
             if await self._stream.read_bytes(2) != b"\r\n":
                 raise InvalidRequest("A chunk of the body is longer than it says.")
         while line := await self._line():
@@ -201,13 +205,6 @@ class _Chunks:
         self._ignore(len(extension))
         await self._worked(_CHUNK_COST)
         return int(size, 16)
-
-    async def _chunk(self, size: int) -> None:
-        while size:
-            part = await self._stream.read_bytes(min(size, PART_BYTES), partial=True)
-            size -= len(part)
-            await deliver(self._connection, self._delegate, part)
-            await self._worked(len(part))
 
     async def _line(self) -> bytes:
         line = (await self._stream.read_until(b"\r\n", max_bytes=LINE_BYTES))[:-2]

@@ -97,16 +97,13 @@ def _forwarded(headers: HTTPHeaders) -> list[Hop]:
                 return []
             name, value, separator = found.groups()
             if name:
-                pairs[name.lower()] = _unquoted(value)
+                is_quoted = value.startswith('"')
+                pairs[name.lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if is_quoted else value
             if separator == "," and pairs:
                 hops.append(Hop(pairs.get("for"), _scheme(pairs.get("proto", ""))))
                 pairs = {}
             place = found.end()
     return hops
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
 
 
 def _scheme(text: str) -> str | None:

@@ -113,7 +113,9 @@ class RouteTable:
                 raise InvalidSettings(f"Got the path {route.path} for two things; accepted is one.")
             paths.add(route.path)
             if captures(route.path):
-                self._patterns.append((_pattern(_plain(route.path)), route))
+                parts = enumerate(_CAPTURE.split(_plain(route.path)))  # text and names in turn
+                made = (f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in parts)
+                self._patterns.append((re.compile("".join(made)), route))
             else:
                 self._exact[route.path] = route
                 self._plain.setdefault(_plain(route.path), route)
@@ -142,10 +144,3 @@ def captures(path: str) -> list[str]:
 def _plain(path: str) -> str:
     """Return a path with single slashes, and none at its end."""
     return _SLASHES.sub("/", path).rstrip("/") or "/"
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = _CAPTURE.split(path)  # text and names in turn
-    return re.compile(
-        "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
-    )

@@ -15,7 +15,7 @@ from evaluator.api.catalog_routes import catalog_routes, types
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
-from evaluator.scheduling.send_queue import SendQueue
+from evaluator.scheduling.scheduler import SendQueue
 
 _TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
 _SHOWN_TIME = {"type": "string", "format": "date-time"}

@@ -3,12 +3,14 @@
 The interpreter's lock lets one thread compute at a time, and gives itself to whoever happens to grab
 it. So the work is cut into pieces of some milliseconds, and here it is decided whose piece is next:
 of the query that has had the least so far, and among those that have had nothing, of the one over the
-shortest span. So a cheap query waits for one piece of an expensive one, never for all of it.
+shortest span. So a cheap query waits for one piece of an expensive one, never for all of it. What is sent to
+many sockets goes through a `SendQueue`, for the loop is shared, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -252,3 +254,36 @@ class _Waiter(NamedTuple):
     priority: Priority
     number: int
     called: asyncio.Future[None]
+
+
+class SendQueue:
+    """Lets one sender go on in each pass of the event loop, however many there are.
+
+    Between two of them the loop does all else that is due, so what a request waits for does not grow
+    with the number of sockets that are being sent to.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_due = False
+
+    async def next(self) -> None:
+        """Return in the pass that is this sender's."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._schedule()
+        await waiting
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._call)
+
+    def _call(self) -> None:
+        self._is_due = False
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():  # its task was cancelled
+                waiting.set_result(None)
+                break
+        self._schedule()

@@ -52,7 +52,9 @@ class LiveMetric:
         yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, tier, query.span)
         yield [{"live": True}]
         while True:
-            await self._pause()
+            # Until the next whole period, the same one for all, so that they share their work.
+            period = context.poll_seconds
+            await asyncio.sleep(period - asyncio.get_running_loop().time() % period)
             now = context.clock()
             span = query.span_at(now)
             try:
@@ -90,11 +92,6 @@ class LiveMetric:
         types = dict.fromkeys(reduction.type for reduction in reductions(self._query.expression))
         pyramid, tier = self._pyramid, self._query.tier
         return _Snapshot({type: await pyramid.revisions(type, tier, span) for type in types}, now)
-
-    async def _pause(self) -> None:
-        """Wait for the next whole period, the same one for all, so that they share their work."""
-        now, period = asyncio.get_running_loop().time(), self._pyramid.context.poll_seconds
-        await asyncio.sleep(period - now % period)
 
 
 @dataclass(frozen=True, slots=True)

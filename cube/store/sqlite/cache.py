@@ -85,7 +85,8 @@ class MetricsFile:
         if self._connection is None:
             self._inode = 0
             self._connection = self._connect()
-            if not self._is_ours(self._connection):
+            row = self._connection.execute("SELECT value FROM facts WHERE name = 'events'").fetchone()
+            if row is None or bytes(row[0]) != self._identity:
                 self._discard("it belongs to other events")
                 self._connection = self._connect()
         return self._connection
@@ -104,10 +105,6 @@ class MetricsFile:
             raise
         self._inode = _inode(self._path)
         return connection
-
-    def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        row = connection.execute("SELECT value FROM facts WHERE name = 'events'").fetchone()
-        return row is not None and bytes(row[0]) == self._identity
 
     def _discard(self, reason: str) -> None:
         """Delete the file, unless another thread or process has put a new one there."""
