@@ -22,6 +22,7 @@ MIB: Final = 1024 * 1024
 FIELDS = SampleLimits(events=5_000, bytes=8 * MIB, seconds=2.0)
 VALUES = SampleLimits(events=20_000, bytes=16 * MIB, seconds=2.0)
 COMPLETIONS = SampleLimits(events=1_000, bytes=2 * MIB, seconds=0.5)
+COMPLETED_VALUES = SampleLimits(events=5_000, bytes=4 * MIB, seconds=0.5)
 """What the samples of each route may take."""
 
 DETAILS_SECONDS: Final = 10.0
@@ -126,7 +127,7 @@ class _Known:
         if type not in await self.types():
             return None
         tallies = FieldTallies(path)
-        await _sample(self.service, type, tallies, VALUES)
+        await _sample(self.service, type, tallies, COMPLETED_VALUES)
         return tallies.fields.get(path)
 
 
@@ -143,7 +144,7 @@ async def _sample(
 def _field(path: Path, tally: FieldTally, taken: EventSample) -> dict[str, Any]:
     return {
         "field": field_text(path),
-        "kinds": [kind for kind, _ in tally.kinds.most_common()],
+        "kinds": tally.kind_names,
         "events": tally.events,
         "share": round(tally.events / taken.events, 4),
         "in_array": tally.in_array,

@@ -81,10 +81,7 @@ async def _types(_: Expectation, known: Known) -> Iterator[dict[str, Any]]:
 async def _fields(expectation: Expectation, known: Known) -> Iterator[dict[str, Any]]:
     fields = {} if expectation.type is None else await known.fields(expectation.type)
     ranked = sorted(fields.items(), key=lambda each: (-each[1].events, each[0]))
-    return (
-        _item(ItemKind.FIELD, field_text(path), ", ".join(kind for kind, _ in tally.kinds.most_common()))
-        for path, tally in ranked
-    )
+    return (_item(ItemKind.FIELD, field_text(path), ", ".join(tally.kind_names)) for path, tally in ranked)
 
 
 async def _values(expectation: Expectation, known: Known) -> list[dict[str, Any]]:

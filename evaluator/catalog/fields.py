@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from cube.columns.values import Kind, kind_of
@@ -14,7 +14,6 @@ from cube.expression import print_expression
 from cube.expression.nodes import Field
 from cube.expression.printer import normal
 from cube.model import instant
-from cube.model.event import ABSENT
 from cube.model.property import is_property
 
 MAX_FIELDS: Final = 1_000
@@ -40,17 +39,8 @@ KINDS: Final = {
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 Path: TypeAlias = tuple[str, ...]
-_Key: TypeAlias = tuple[Kind, Any]
-_LITERALS: Final = frozenset((Kind.NULL, Kind.BOOL, Kind.NUMBER, Kind.STRING))
-
-
-@dataclass(slots=True)
-class _Met:
-    """What one event has at a path: values, and elements of the arrays among them."""
-
-    in_array: bool
-    values: list[Any] = field(default_factory=list)
-    elements: list[Any] = field(default_factory=list)
+_Key: TypeAlias = "str | int | float | tuple[Kind, Any]"
+"""What a value is counted as: strings and numbers as they are (1 = 1.0), others by their kind."""
 
 
 @dataclass(slots=True)
@@ -63,24 +53,42 @@ class FieldTally:
     """
 
     events: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[Kind] = field(default_factory=Counter)
     in_array: bool = False
-    values: Counter[_Key] = field(default_factory=Counter)
+    values: dict[_Key, int] = field(default_factory=dict)
     is_cut: bool = False
 
-    def add(self, met: _Met) -> None:
-        """Count what one event has of it."""
+    def add(self, value: Any, kind: Kind) -> None:
+        """Count the one value that an event has of it."""
         self.events += 1
-        self.in_array = self.in_array or met.in_array
-        self.kinds.update({KINDS[kind_of(value)] for value in met.values})
-        keys = {_key(kind_of(value), value) for value in chain(met.values, met.elements)}
-        for key in keys:
-            if key is None:
-                continue
-            if key in self.values or len(self.values) < MAX_VALUES:
-                self.values[key] += 1
-            else:
-                self.is_cut = True
+        self.kinds[kind] += 1
+        if kind is not Kind.OBJECT and kind is not Kind.ARRAY:
+            self.count(_key(value, kind))
+
+    def add_all(self, found: list[Any]) -> None:
+        """Count the values that an event has of it, in objects in arrays: each different one once."""
+        self.events += 1
+        self.in_array = True
+        self.kinds.update({kind_of(value) for value in found})
+        for key in {_key(value, kind_of(value)) for value in found}:
+            self.count(key)
+
+    def count(self, key: _Key | None) -> None:
+        """Count a value that an event has; None is one that is not counted."""
+        if key is None:
+            return
+        known = self.values.get(key)
+        if known is not None:
+            self.values[key] = known + 1
+        elif len(self.values) < MAX_VALUES:
+            self.values[key] = 1
+        else:
+            self.is_cut = True
+
+    @property
+    def kind_names(self) -> list[str]:
+        """The kinds as answers call them, the most frequent first."""
+        return [KINDS[kind] for kind, _ in self.kinds.most_common()]
 
     def top(self, limit: int, prefix: str = "") -> list[tuple[Scalar, int]]:
         """Return the most frequent values that can be shown, and in how many events each is.
@@ -88,21 +96,26 @@ class FieldTally:
         Only those whose text begins with a prefix, in capitals or not; equally frequent ones by their text.
         """
         wanted = prefix.casefold()
-        shown = [
-            (-count, text_of(value), value)
-            for (kind, value), count in self.values.items()
-            if kind is not Kind.OTHER
-        ]
-        fitting = sorted(
-            (each for each in shown if each[1].casefold().startswith(wanted)), key=lambda each: each[:2]
-        )
-        return [(value, -negated) for negated, _, value in fitting[:limit]]
+        found = [each for each in self._shown() if text_of(each[1]).casefold().startswith(wanted)]
+        return [(value, count) for _, value, count in found[:limit]]
 
     def literals(self) -> list[tuple[Scalar, int]]:
-        """Return the values that a filter can compare with, the most frequent first: no dates."""
-        known = [each for each in self.values.items() if each[0][0] in _LITERALS]
-        known.sort(key=lambda each: (-each[1], text_of(each[0][1])))
-        return [(value, count) for (_, value), count in known]
+        """Return the values that a filter can compare with, in the same order: no dates."""
+        return [(value, count) for kind, value, count in self._shown() if kind is not Kind.DATE]
+
+    def _shown(self) -> list[tuple[Kind | None, Scalar, int]]:
+        found: list[tuple[Kind | None, Scalar, int]] = []
+        for key, count in self.values.items():
+            match key:
+                case (Kind.OTHER, _):
+                    continue
+                case (kind, value):
+                    found.append((kind, value, count))
+                case str():
+                    found.append((None, key, count))
+                case _:
+                    found.append((None, normal(key if isinstance(key, int) else float(key)), count))
+        return sorted(found, key=lambda each: (-each[2], text_of(each[1])))
 
 
 class FieldTallies:
@@ -112,9 +125,15 @@ class FieldTallies:
     """
 
     def __init__(self, only: Path | None = None) -> None:
-        self.fields: dict[Path, FieldTally] = {}
         self.is_cut = False
         self._only = only
+        self._root = _Node(())
+        self._nodes: list[_Node] = []
+
+    @property
+    def fields(self) -> dict[Path, FieldTally]:
+        """What was counted, by path."""
+        return {node.path: node.tally for node in self._nodes if self._only in (None, node.path)}
 
     @property
     def needed(self) -> tuple[str, ...] | None:
@@ -123,23 +142,68 @@ class FieldTallies:
 
     def add(self, data: Any) -> None:
         """Count what one event's data has; nothing of data that is not an object."""
-        if data is ABSENT or not isinstance(data, dict):
-            return
-        met: dict[Path, _Met] = {}
-        _walk(data, (), _Met(False), met, self._only)
-        for path, its in met.items():
-            tally = self._tally(path)
-            if tally is not None:
-                tally.add(its)
+        if isinstance(data, dict):
+            self._add(self._root, data)
 
-    def _tally(self, path: Path) -> FieldTally | None:
-        tally = self.fields.get(path)
-        if tally is None:
-            if len(self.fields) >= MAX_FIELDS:
-                self.is_cut = True
-                return None
-            tally = self.fields[path] = FieldTally()
-        return tally
+    def _add(self, node: _Node, data: dict[str, Any]) -> None:
+        """Count an object that is in no array: its paths are met once in an event."""
+        children = node.children
+        for name, value in data.items():
+            child = children.get(name) or self._child(node, name)
+            if child is None:
+                continue
+            kind = kind_of(value)
+            child.tally.add(value, kind)
+            if kind is Kind.OBJECT:
+                self._add(child, value)
+            elif kind is Kind.ARRAY:
+                self._add_array(child, value)
+
+    def _add_array(self, node: _Node, items: list[Any]) -> None:
+        met: dict[_Node, list[Any]] = {}
+        for key in {_key(item, kind_of(item)) for item in self._gather(node, items, met)}:
+            node.tally.count(key)
+        for inner, found in met.items():
+            inner.tally.add_all(found)
+
+    def _gather(self, node: _Node, items: list[Any], met: dict[_Node, list[Any]]) -> Iterator[Any]:
+        """Give the elements of an array, and gather what the objects among them have, by path."""
+        for item in items:
+            if isinstance(item, dict):
+                for name, value in item.items():
+                    child = node.children.get(name) or self._child(node, name)
+                    if child is None:
+                        continue
+                    values = met.setdefault(child, [])
+                    values.append(value)
+                    if isinstance(value, (dict, list)):
+                        inside = value if isinstance(value, list) else [value]
+                        values.extend(self._gather(child, inside, met))
+            elif not isinstance(item, list):
+                yield item
+
+    def _child(self, node: _Node, name: str) -> _Node | None:
+        """Make the place of a path; None where it is not counted."""
+        path = (*node.path, name)
+        if not is_property(name) or (self._only is not None and path != self._only[: len(path)]):
+            return None
+        if len(self._nodes) >= MAX_FIELDS:
+            self.is_cut = True
+            return None
+        child = node.children[name] = _Node(path)
+        self._nodes.append(child)
+        return child
+
+
+class _Node:
+    """A path, and those that lead on from it."""
+
+    __slots__ = ("children", "path", "tally")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tally = FieldTally()
+        self.children: dict[str, _Node] = {}
 
 
 def text_of(value: Scalar) -> str:
@@ -160,34 +224,15 @@ def field_text(path: Path) -> str:
     return print_expression(Field(path))
 
 
-def _walk(data: dict[str, Any], path: Path, outer: _Met, met: dict[Path, _Met], only: Path | None) -> None:
-    """Gather what is at each path of an object, those of objects in arrays among them."""
-    for name, value in data.items():
-        here = (*path, name)
-        if not is_property(name) or (only is not None and here != only[: len(here)]):
-            continue
-        its = met.setdefault(here, _Met(outer.in_array))
-        its.values.append(value)
-        if isinstance(value, dict):
-            _walk(value, here, its, met, only)
-        elif isinstance(value, list):
-            inside = _Met(True)
-            for item in value:
-                if isinstance(item, dict):
-                    _walk(item, here, inside, met, only)
-                else:
-                    its.elements.append(item)
-
-
-def _key(kind: Kind, value: Any) -> _Key | None:
+def _key(value: Any, kind: Kind) -> _Key | None:
     """Return what a value is counted as; None where it is not."""
     match kind:
+        case Kind.STRING:
+            return str(value) if len(value) <= MAX_TEXT else (Kind.OTHER, hash(value))
+        case Kind.NUMBER:
+            return value if math.isfinite(value) else None
         case Kind.NULL | Kind.BOOL:
             return kind, value
-        case Kind.STRING:
-            return (kind, str(value)) if len(value) <= MAX_TEXT else (Kind.OTHER, hash(value))
-        case Kind.NUMBER if math.isfinite(value):
-            return kind, normal(value if isinstance(value, int) else float(value))
         case Kind.DATE if isinstance(value, datetime):
             return kind, instant.format(instant.from_datetime(value))
         case _:
