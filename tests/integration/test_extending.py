@@ -139,3 +139,23 @@ async def test_an_error_names_what_was_added(made: Running) -> None:
 async def test_the_literal_of_an_operator_is_checked(made: Running) -> None:
     answer = await ask(made, "sum(test.starts(path,''))", 300_000)
     assert (answer.status, answer.json["error"]) == (400, "Got an empty prefix; accepted is any other.")
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "added", "words"),
+    [
+        ("spread(test(i))", "reduce", "spread(", "the spread of i over the test events"),
+        ("trimmed(0.5,test(i))", "reduce", "trimmed(", "the trimmed (0.5) of i over the test events"),
+        ("sum(test.apart(i,3))", "filter", "apart(", "the number of test events where i apart 3"),
+    ],
+)
+async def test_what_was_added_is_completed_and_said_in_words(
+    made: Running, expression: str, kind: str, added: str, words: str
+) -> None:
+    asked = {"expression": expression, "at": expression.index(added) + 2}
+    async with connection(made.port) as client:
+        answer = (await client.ask("GET", f"/1.0/expression?{urlencode(asked)}")).json
+    (reading,) = (each for each in answer["readings"] if each["kind"] == "metric")
+    assert reading["explanation"] == words
+    offered = answer["completions"]["items"]
+    assert (kind, added.rstrip("(")) in [(each["kind"], each["text"]) for each in offered]
