@@ -78,6 +78,23 @@ function runs(values, count, work) {
   }
 }
 
+/** Lines through the values [from, to); where a pixel holds several, through its least and greatest only. */
+function trace(context, at, values, from, to) {
+  const many = Math.max(1, Math.floor(1 / at.each));
+  for (let i = from; i < to; i += many) {
+    const end = Math.min(to, i + many);
+    let low = i, high = i;
+    for (let j = i + 1; j < end; j++) {
+      if (values[j] < values[low]) low = j;
+      if (values[j] > values[high]) high = j;
+    }
+    const [first, second] = low < high ? [low, high] : [high, low];
+    context.lineTo(at.x(first), at.y(values[first]));
+    if (second !== first) context.lineTo(at.x(second), at.y(values[second]));
+  }
+  context.lineTo(at.x(to - 1), at.y(values[to - 1]));
+}
+
 function line(context, at, values, count, style, dash, width) {
   context.strokeStyle = context.fillStyle = style;
   context.lineWidth = width;
@@ -86,7 +103,7 @@ function line(context, at, values, count, style, dash, width) {
   runs(values, count, (from, to) => {
     if (to - from === 1) return context.fillRect(at.x(from) - 1.5, at.y(values[from]) - 1.5, 3, 3);
     context.moveTo(at.x(from), at.y(values[from]));
-    for (let i = from + 1; i < to; i++) context.lineTo(at.x(i), at.y(values[i]));
+    trace(context, at, values, from, to);
   });
   context.stroke();
   context.setLineDash([]);
@@ -99,7 +116,7 @@ function fill(context, at, values, base, count, style, alpha) {
   runs(values, count, (from, to) => {
     context.beginPath();
     context.moveTo(at.x(from) - (to - from === 1 ? 1 : 0), foot(from));
-    for (let i = from; i < to; i++) context.lineTo(at.x(i), at.y(values[i]));
+    trace(context, at, values, from, to);
     if (to - from === 1) context.lineTo(at.x(from) + 1, at.y(values[from]));
     for (let i = to - 1; i >= from; i--) context.lineTo(at.x(i) + (to - from === 1 ? 1 : 0), foot(i));
     context.fill();

@@ -12,7 +12,7 @@ const MOST_IN_BOX = 12;
 export class PlotChart {
   constructor(host, kind, {zoom, hover, pick}) {
     Object.assign(this, {host, kind, onHover: hover, set: null});
-    this.canvas = el("canvas", {role: "img"});
+    this.canvas = el("canvas", {role: "img", ariaLabel: `${kind} chart`});
     this.box = el("div", {className: "values", hidden: true});
     this.element = el("div", {className: "plot"}, this.canvas, this.box);
     this.element.setAttribute("aria-label", "Chart: arrows move the crosshair, Shift and arrows choose a span, Enter zooms");

@@ -7,6 +7,7 @@ import {duration, read, span} from "./state.js";
 export const STEPS = [1e3, 1e4, 6e4, 3e5, 36e5, 864e5, 6048e5];
 const PIXELS = {bars: 4, heat: 2}; // for a bucket, where the step is automatic
 const MOST_BUCKETS = 10_000;
+const EARLIER_WAIT = 10_000;
 const WEEKS_FROM = -259_200_000; // weeks begin on a Monday, as 1969-12-29 was
 
 /** What the address asks for: {expressions: {A: text}, start, step, count, isLive, …}, for a plot of some pixels. */
@@ -69,7 +70,7 @@ async function run(width, coarser, signal, told) {
   failed.forEach((error, i) => error && told.onError(letters[i], error));
   set.settle();
   told.onSet(set, before, query);
-  if (query.isLive) keepUp(set, letters.filter((_, i) => !failed[i]), query, signal, told);
+  if (query.isLive) keepUp(set, before, letters.filter((_, i) => !failed[i]), query, signal, told);
 }
 
 async function fill(set, name, {expressions, start, step, count}, ago, signal) {
@@ -77,29 +78,47 @@ async function fill(set, name, {expressions, start, step, count}, ago, signal) {
   set.take(name, await get("/1.0/metric", params, {signal}), ago);
 }
 
-/** Take what is new over the WebSocket, and tell it at most once in a frame; the span moves on with the time. */
-function keepUp(set, letters, {expressions, start, step, count}, signal, told) {
-  let rows = [], pending = 0;
+/** Take what is new over the WebSocket, and tell it at most once in a frame; the span moves on with the time. A tab
+ * that is not in sight has no frames: rows are taken as they come, and only the telling waits. */
+function keepUp(set, before, letters, query, signal, told) {
+  const {expressions, start, step, count} = query;
+  let pending = 0;
+  const earlier = before ? follow(before, letters, query, signal) : () => {};
   const tell = () => {
     pending = 0;
-    if (signal.aborted) return;
-    const slid = set.slide(floor(now(), step) - count * step);
-    for (const [name, row] of rows) set.take(name, [row]);
-    const some = rows.length > 0;
-    rows = [];
-    if (slid || some) told.onChange();
+    if (!signal.aborted) told.onChange();
   };
   const schedule = () => { pending ||= requestAnimationFrame(tell); };
+  const slide = () => {
+    if (!set.slide(floor(now(), step) - count * step)) return;
+    earlier(set.start);
+    schedule();
+  };
   for (const name of letters) {
     const request = {expression: expressions[name], start: iso(start), step, limit: count + 1};
     const end = live("/1.0/metric/get", request, (row) => {
-      if (row.time) rows.push([name, row]);
+      if (!row.time) return;
+      slide();
+      set.take(name, [row]);
       schedule();
     }, (error) => told.onError(name, error));
     signal.addEventListener("abort", end);
   }
-  const ticking = setInterval(schedule, 1000);
+  const ticking = setInterval(slide, Math.min(step, 1000));
   signal.addEventListener("abort", () => clearInterval(ticking));
+}
+
+/** What is compared moves on as well: its new buckets are asked for, not more often than each ten seconds. */
+function follow(before, letters, query, signal) {
+  let asked = now();
+  return (start) => {
+    before.slide(start);
+    if (now() < asked + EARLIER_WAIT) return;
+    asked = now();
+    for (const name of letters) {
+      fill(before, name, {...query, start}, query.before, signal).catch((error) => signal.aborted || console.warn(error.message));
+    }
+  };
 }
 
 function iso(time) {

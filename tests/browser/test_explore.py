@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import json
+import shlex
 import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +17,7 @@ from playwright.async_api import Browser, Page, expect
 from cube.client import Emitter
 from tests.browser.playwright_page import launched, opened
 from tests.daemon import Daemon, daemon
+from tests.tools import NODE, node_package
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -221,6 +225,53 @@ async def test_a_year_of_hours_is_drawn_in_a_tenth_of_a_second_and_gaps_stay_gap
         gaps = await page.evaluate(GAPS)
         assert said == []
     assert gaps == {kind: [True, False, True] for kind in ("line", "area", "stacked", "bars")}
+
+
+async def test_what_is_seen_is_handed_over_as_a_command_values_and_a_picture(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    async with opened(browser, permissions=allowed) as (page, said):
+        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&step=300000&e=sum(request).group(host)")
+        await shows(page, "3 series")
+
+        async def copied(name: str) -> str:
+            await page.get_by_text("Share", exact=True).click()
+            await page.get_by_role("button", name=name, exact=True).click()
+            await expect(page.locator("#said")).to_contain_text("copied")
+            text: str = await page.evaluate("navigator.clipboard.readText()")
+            return text
+
+        assert parse_qs(urlsplit(await copied("Copy link")).query) == query(page)
+        command = await copied("Copy as curl")
+        assert command.startswith(f"curl -s '{daemons[1].http}/1.0/metric?expression=sum")
+        lines = (await copied("Copy as CSV")).splitlines()
+        assert sorted(next(csv.reader(lines[:1]))) == sorted(["time", *HOSTS])
+        assert len(lines) == 1 + 36
+        process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.PIPE)
+        asked = (await process.communicate())[0]
+        total = sum(row["value"] for row in json.loads(asked))
+        assert total == sum(float(value) for line in lines[1:] for value in line.split(",")[1:])
+        async with page.expect_download() as download:
+            await page.get_by_text("Share", exact=True).click()
+            await page.get_by_role("button", name="Save as PNG").click()
+        assert (await (await download.value).path()).read_bytes().startswith(b"\x89PNG")
+        assert said == []
+
+
+@pytest.mark.parametrize(("chart", "scheme"), [("line", "light"), ("horizon", "dark")])
+async def test_axe_finds_nothing_to_mend(
+    browser: Browser, daemons: tuple[Daemon, Daemon], chart: str, scheme: str
+) -> None:
+    node_package("axe-core")
+    axe = (NODE / "node_modules/axe-core/axe.min.js").read_text()
+    violations = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+    async with opened(browser, color_scheme=scheme, bypass_csp=True) as (page, _):
+        expressions = "e=sum(request).group(host)&e=sum(x)%2B"
+        await page.goto(f"{daemons[1].http}/?view=explore&chart={chart}&{expressions}")
+        await shows(page, "3 series")
+        await page.evaluate(f"{axe};0")
+        assert await page.evaluate(violations) == []
 
 
 async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
