@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collector.ingest.plain import decode_plain, plain_events
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
@@ -104,7 +105,7 @@ def read_batch(text: bytes, limits: BatchLimits, now: int) -> Batch:
     Raises `InvalidRequest` for text that is not JSON, `TooLarge`, and `InvalidEvent` with the ``index``
     of the first event that is wrong (none for a lone object).
     """
-    return _batch(json_text.decode_leniently(text), text, limits, now)
+    return _plain_batch(text, limits, now) or _batch(json_text.decode_leniently(text), text, limits, now)
 
 
 def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
@@ -112,6 +113,9 @@ def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
 
     Its errors carry the ``ack``.
     """
+    plain = _plain_batch(text, limits, now)
+    if plain is not None:
+        return Message(plain)
     raw = json_text.decode_leniently(text)
     if not isinstance(raw, dict) or "events" not in raw or "type" in raw:
         return Message(_batch(raw, text, limits, now))
@@ -151,6 +155,20 @@ def _text_of_events(message: bytes) -> bytes:
         return json_text.encode(json_text.decode_leniently(message)["events"])
 
 
+def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
+    """Read a batch that nothing is unusual about; None is any other, and one that is too large."""
+    found = decode_plain(text)
+    if found is None or (len(text) > limits.event_bytes and not isinstance(found, list)):
+        return None
+    if isinstance(found, list):
+        try:
+            _check_sizes(found, text, limits)
+        except TooLarge:
+            return None
+    events = plain_events(found if isinstance(found, list) else (found,), now)
+    return None if events is None else Batch(events, len(text), UnknownKeys())
+
+
 def _batch(raw: Any, text: bytes, limits: BatchLimits, now: int) -> Batch:
     unknown = UnknownKeys()
     try:
@@ -176,7 +194,7 @@ def _parse_all(raw: list[Any], now: int, unknown: UnknownKeys) -> list[Event]:
     return events
 
 
-def _check_sizes(raw: list[Any], text: bytes, limits: BatchLimits) -> None:
+def _check_sizes(raw: Sequence[Any], text: bytes, limits: BatchLimits) -> None:
     """Refuse an array of too many events, or with one that is too long."""
     if len(raw) > limits.events:
         raise TooLarge(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from types import NoneType
 from typing import Any, Final, TypeAlias, cast
 
@@ -137,8 +137,14 @@ def make_id() -> bytes:
     ascend, so that an index of them grows at its right edge (three times the inserts/s of random
     ones on SQLite).
     """
+    return make_ids(1)[0]
+
+
+def make_ids(count: int) -> list[bytes]:
+    """Make so many ids that no other event has, ascending; see `make_id`."""
     process, numbers = _id_source(os.getpid())
-    return int(time.time()).to_bytes(4, "big") + process + (next(numbers) & 0xFFFFFF).to_bytes(3, "big")
+    head = int(time.time()).to_bytes(4, "big") + process
+    return [head + (number & 0xFFFFFF).to_bytes(3, "big") for number in islice(numbers, count)]
 
 
 def id_key(id: EventId) -> tuple[int, EventId]:
