@@ -287,16 +287,28 @@ def _packed_texts(column: Column) -> tuple[Codes, Texts]:
 def _joined(columns: Sequence[PackedColumn]) -> PackedColumn:
     lengths = [len(column.kinds) for column in columns]
     codes, texts = _joined_texts(columns)
+    rest = max((column.rest for column in columns), key=len)
     return PackedColumn(
         np.concatenate([column.kinds for column in columns]),
         np.concatenate([column.numbers for column in columns]),
         codes,
         texts,
         Kept.joined([column.kept for column in columns], lengths),
-        Kept.joined([column.origins for column in columns], lengths),
-        columns[0].rest,
+        Kept.joined([_origins_at(column, rest) for column in columns], lengths),
+        rest,
         whole=all(column.whole for column in columns),
     )
+
+
+def _origins_at(column: PackedColumn, rest: Path) -> Kept:
+    """Return a column's origins as those of a path that may begin earlier, at the whole data.
+
+    Of blocks whose data are all objects the origins are a property's values, of others the data themselves.
+    """
+    origins, lead = column.origins, rest[: len(rest) - len(column.rest)]
+    for name in reversed(lead):
+        origins = Kept(origins.rows, [{str(name): value} for value in origins.values])
+    return origins
 
 
 def _joined_texts(columns: Sequence[PackedColumn]) -> tuple[Codes | None, Texts]:
