@@ -42,7 +42,9 @@ function follow(event) {
 }
 
 const forget = document.getElementById("forget-key");
-forget.hidden = !key();
+const offerToForget = () => { forget.hidden = !key(); };
+offerToForget();
+addEventListener("cube:key", offerToForget);
 forget.addEventListener("click", forgetKey);
 document.addEventListener("click", follow);
 addEventListener("popstate", show);

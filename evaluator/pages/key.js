@@ -15,7 +15,7 @@ export function forgetKey() {
   location.reload();
 }
 
-/** Ask for a key; whether one was given. Many that ask at once share one question. */
+/** Ask for a key, and say why the one before was refused; whether one was given. Many that ask at once share one question. */
 export function askForKey(reason) {
   asking ??= ask(reason).finally(() => { asking = null; });
   return asking;
@@ -26,7 +26,7 @@ function ask(reason) {
   const dialog = el("dialog", {className: "key"},
     el("form", {method: "dialog"},
       el("h2", {textContent: "A key, please"}),
-      el("p", {textContent: reason}),
+      el("p", {textContent: key() ? reason : "This evaluator answers only with a key."}),
       el("label", {}, "Key of scope “read”", input),
       el("p", {className: "quiet", textContent: "It stays in this tab, and is sent to this evaluator only."}),
       el("div", {className: "actions"},
@@ -38,6 +38,7 @@ function ask(reason) {
     dialog.addEventListener("close", () => {
       const given = dialog.returnValue === "given" ? input.value.trim() : "";
       if (given) sessionStorage.setItem(NAME, given);
+      dispatchEvent(new Event("cube:key"));
       dialog.remove();
       resolve(Boolean(given));
     });
