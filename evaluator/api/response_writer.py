@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from itertools import chain, product
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 
 from cube import json_text
@@ -37,6 +38,7 @@ ROW_BYTES = 48
 REPORT_BYTES = 64 * 1024
 """A writer reports how much it holds in steps of these."""
 
+_NUMBERS = msgspec.json.Encoder()
 _MAY_BE_DATED = frozenset({dict, list, datetime})
 _EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
@@ -221,7 +223,7 @@ def metric_texts(series: Series, tier: Tier, span: Span) -> Iterator[bytes]:
 
 def _joined_rows(tier: Tier, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
     """Write the rows of each bucket with each end, of so many values."""
-    numbers = json_text.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
+    numbers = _NUMBERS.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
     if not np.isnan(values).any():
         return _template(tier, span, ends) % tuple(numbers)
     pairs = product(_row_starts(tier, span), ends)

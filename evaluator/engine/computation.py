@@ -44,11 +44,8 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
 
     ``values_alone``: whether no partials are made of them.
     """
-    tier, reduction = job.tier, job.reduction
-    is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
-    finest = LARGE_SLICE if is_large else SLICE
-    size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
-    size = SLICE if values_alone else size
+    tier = job.tier
+    size = SLICE if values_alone else _slice_size(job)
     part: dict[int, int] = {}
     first = 0
     for bucket in sorted(gaps):
@@ -60,6 +57,13 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
         part[bucket] = gaps[bucket]
     if part:
         yield part
+
+
+def _slice_size(job: ReductionJob) -> int:
+    tier, reduction = job.tier, job.reduction
+    is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
+    finest = LARGE_SLICE if is_large else SLICE
+    return finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
 
 
 class Computation:
