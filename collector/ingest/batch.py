@@ -160,14 +160,13 @@ def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
     if text[:1] != b"[":
         return None  # for a lone event, the look at the text takes longer than the one at its values
     found = decode_plain(text)
-    if found is None or (len(text) > limits.event_bytes and not isinstance(found, list)):
+    if found is None:
         return None
-    if isinstance(found, list):
-        try:
-            _check_sizes(found, text, limits)
-        except TooLarge:
-            return None
-    events = plain_events(found if isinstance(found, list) else (found,), now)
+    try:
+        _check_sizes(found, text, limits)
+    except TooLarge:
+        return None
+    events = plain_events(found, now)
     return None if events is None else Batch(events, len(text), UnknownKeys())
 
 

@@ -38,13 +38,12 @@ class RawEvent(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 _decode_list = msgspec.json.Decoder(list[RawEvent]).decode
-_decode_one = msgspec.json.Decoder(RawEvent).decode
 
 
-def decode_plain(text: bytes) -> list[RawEvent] | RawEvent | None:
-    """Decode an array of events, or one; None where `Event.parse` has to look at every value."""
+def decode_plain(text: bytes) -> list[RawEvent] | None:
+    """Decode an array of events; None where `Event.parse` has to look at every value."""
     try:
-        found = _decode_list(text) if text[:1] == b"[" else _decode_one(text)
+        found = _decode_list(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     return found if _has_plain_values(text) else None
