@@ -44,10 +44,12 @@ class KeptSeries:
 
     def known(self, span: Span, revisions: Revisions) -> npt.NDArray[np.bool_]:
         """Tell of which buckets of a span its numbers count: those at the very revisions that are given."""
+        # A group is shown where it has a value in the span that is asked for, which arrays do not tell: all
+        # buckets count, or none.
+        if self.series.groups is not None:
+            is_same = span == self.span and np.array_equal(self.revisions, revisions)
+            return np.full(len(revisions), is_same)
         known = np.zeros(len(revisions), dtype=np.bool_)
-        # A group is shown where it has a value in the span that is asked for, which arrays do not tell.
-        if self.series.groups is not None and span != self.span:
-            return known
         both = self.span.intersect(span)
         if both:
             ours, theirs = self._slice(both, self.span), self._slice(both, span)

@@ -22,7 +22,7 @@ __all__ = ["mongo_server", "sockets_dropped"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # see sockets_dropped
 
-NATIVE = {"/1.0/event", "/1.0/event/put", "/healthz", "/readyz", "/metrics", "/openapi.json"}
+NATIVE = {"/", "/1.0/event", "/1.0/event/put", "/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
 async def test_collectors_on_one_mongodb_keep_the_bound_on_types_together(

@@ -76,6 +76,14 @@ async def test_groups_are_those_of_the_span_that_is_asked_for(made: Bench) -> No
     assert part == {key: whole[key][:10] for key in ("0", "1", "2")}
 
 
+async def test_a_change_is_heard_of_in_groups_too_and_the_rest_stays(made: Bench) -> None:
+    first = await made.groups("sum(test(v)).group(w)", MINUTE, DAY, DAY + HOUR)
+    await made.save(event(DAY + 30 * MINUTE, {"v": 1000, "w": "1"}))
+
+    changed = await made.groups("sum(test(v)).group(w)", MINUTE, DAY, DAY + HOUR)
+    assert changed == {**first, "1": [*first["1"][:30], first["1"][30] + 1000, *first["1"][31:]]}
+
+
 async def test_what_has_expired_is_not_taken_from_memory(made: Bench) -> None:
     first = await made.values("sum(test(v))", MINUTE, DAY, DAY + HOUR)
     await made.store.events.expire("test", DAY + 10 * MINUTE)
