@@ -13,6 +13,7 @@ TIMES = tuple(MONDAY + offset for offset in OFFSETS)
 STEPS = tuple(sorted(TIERS))
 IDS = ("a", "b", "c", "d")
 SUM = parse_metric("sum(test(v))")
+GROUPED = parse_metric("sum(test(v)).group(v)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from evaluator.engine.segments import BlockCache
 from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
-from tests.promise.asked import IDS, STEPS, SUM, Asked
+from tests.promise.asked import GROUPED, IDS, STEPS, SUM, Asked
 from tests.promise.flights import Flights, KeptBlocks
 from tests.promise.model import MAX_VERSIONS, Model, Version, Window
 from tests.promise.places import Place
@@ -298,9 +298,12 @@ class World:
         question.window.check(sums, question.asked.tier, self.expired_before)
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
-        assert isinstance(SUM, Reduction)
-        series = await pyramid.measure(SUM, asked.tier, asked.span, QueryCost())
-        values = (None if value != value else float(value) for value in series.default)
+        """Ask for sums; of two buckets, for those of each value, which are groups, and add them up."""
+        reduction = GROUPED if asked.after == 2 else SUM
+        assert isinstance(reduction, Reduction)
+        series = await pyramid.measure(reduction, asked.tier, asked.span, QueryCost())
+        totals = sum((series.groups or {}).values(), start=series.default)
+        values = (None if value != value else float(value) for value in totals)
         return dict(zip(asked.tier.buckets(asked.span), values, strict=True))
 
     def _compare_with_the_events(self, evaluator: int, asked: Asked) -> None:
