@@ -31,11 +31,13 @@ class Model:
     ``certain``: id -> versions of which exactly one is stored; no entry where nobody acknowledged one.
     ``pending``: versions whose save has begun and not returned, or whose writer was killed.
     ``gone``: of each of these exactly one was stored until it was deleted, long after it had expired.
+    ``doubtful``: versions that may have been stored and deleted so, or another one of their id is stored.
     """
 
     certain: dict[str, set[Version]] = field(default_factory=dict)
     pending: set[Version] = field(default_factory=set)
     gone: list[frozenset[Version]] = field(default_factory=list)
+    doubtful: set[Version] = field(default_factory=set)
     versions: int = 0
     _overtook: defaultdict[Version, set[Version]] = field(default_factory=lambda: defaultdict(set))
 
@@ -62,6 +64,8 @@ class Model:
         for id, versions in list(self.certain.items()):
             if all(version.time < before for version in versions):
                 self.gone.append(frozenset(self.certain.pop(id)))
+            else:
+                self.doubtful.update(version for version in versions if version.time < before)
 
 
 class Window:
@@ -70,6 +74,7 @@ class Window:
     def __init__(self, model: Model) -> None:
         self.certain = {id: frozenset(versions) for id, versions in model.certain.items()}
         self.gone = tuple(model.gone)
+        self.doubtful = frozenset(model.doubtful)
         self.possible: defaultdict[str, set[Version]] = defaultdict(set)
         self.widen(model.pending)
 
@@ -98,7 +103,7 @@ class Window:
 
     def _check_nothing_else(self, known: Mapping[int, int], tier: Tier) -> None:
         allowed: defaultdict[int, int] = defaultdict(int)
-        for versions in (*self.certain.values(), *self.possible.values(), *self.gone):
+        for versions in (*self.certain.values(), *self.possible.values(), *self.gone, self.doubtful):
             for version in versions:
                 allowed[tier.floor(version.time)] |= version.value
         for bucket, total in known.items():

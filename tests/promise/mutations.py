@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapp
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from cube.model.tier import TEN_SECONDS, Span, Tier
@@ -22,8 +20,6 @@ from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
-from evaluator.engine.kept_series import KeptSeries
-from evaluator.engine.kept_series import Revisions as KeptRevisions
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.segments import Segment
 from evaluator.engine.series import ReductionJob
@@ -214,18 +210,6 @@ def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch
     patch.setattr(TypeBlocks, "_refreshed", _refreshed)
 
 
-def grouped_answers_are_taken_in_part(patch: pytest.MonkeyPatch) -> None:
-    """Of an answer with groups the buckets that have not changed are taken for known."""
-    known = KeptSeries.known
-
-    def _known(self: KeptSeries, span: Span, revisions: KeptRevisions) -> npt.NDArray[np.bool_]:
-        if self.series.groups is None or span != self.span:
-            return known(self, span, revisions)
-        return self.revisions == revisions
-
-    patch.setattr(KeptSeries, "known", _known)
-
-
 def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
     """Events are read from whatever takes itself for the primary, as they were until November 2026."""
     patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
@@ -245,5 +229,4 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     blocks_are_taken_at_any_revision,
     blocks_are_vouched_for_at_any_revision,
     blocks_keep_the_revisions_that_follow_their_events,
-    grouped_answers_are_taken_in_part,
 )

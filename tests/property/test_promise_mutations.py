@@ -31,7 +31,6 @@ FINDING = {
     "blocks_are_taken_at_any_revision": 3,
     "blocks_are_vouched_for_at_any_revision": 0,
     "blocks_keep_the_revisions_that_follow_their_events": 0,
-    "grouped_answers_are_taken_in_part": 38,
 }
 """A seed that finds each mutation, to begin with: any other does too, but sometimes only one in ten."""
 
