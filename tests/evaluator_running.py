@@ -7,10 +7,11 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import pytest
 from prometheus_client import CollectorRegistry
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
@@ -20,6 +21,7 @@ from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.tier import TIERS, Span, Tier
 from cube.settings import EvaluatorLimits, EvaluatorSettings, StreamSettings
+from cube.store import mongo
 from cube.store.ports import (
     Store,
 )
@@ -35,6 +37,7 @@ from evaluator.engine.segments import BlockCache
 from evaluator.engine.series import Series
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.authenticators import open_authenticator
+from tests.mongo_server import MongoServer
 from tests.stores import StoreProxy
 
 DAY = instant.parse("2011-07-18T00:00Z")
@@ -287,3 +290,26 @@ async def running_on(
         await evaluator.stop(5)
         await made.close_sockets()
         await store.close()
+
+
+class Start(Protocol):
+    """Starts an evaluator on one of the stores."""
+
+    def __call__(self, **options: Any) -> AbstractAsyncContextManager[Running]: ...
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
+    """Both stores, one by one."""
+    if request.param == "sqlite":
+        return lambda **options: running(tmp_path, **options)
+
+    @asynccontextmanager
+    async def on_mongo(**options: Any) -> AsyncIterator[Running]:
+        server: MongoServer = request.getfixturevalue("mongo_server")
+        name = server.database()
+        async with running_on(await mongo.open_store(server.url, name), **options) as made:
+            yield made
+        server.forget(name)
+
+    return on_mongo

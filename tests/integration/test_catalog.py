@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest
-from cube.store import mongo
 from cube.web import Authenticator, KeyRing
 from evaluator.api import catalog
 from evaluator.catalog import details
 from evaluator.catalog.sample import SampleLimits
-from tests.evaluator_running import DAY, Running, event, running, running_on
-from tests.mongo_server import MongoServer, mongo_server
+from tests.evaluator_running import DAY, Running, Start, event, running, start
+from tests.mongo_server import mongo_server
 from tests.web_client import Answer, connection
 
-__all__ = ["mongo_server"]
+__all__ = ["mongo_server", "start"]
 
 MINUTE, HOUR = 60_000, 3_600_000
 SECRET = "acme-Zk4Q9w7LxT2"
-
-
-class Start(Protocol):
-    """Starts an evaluator on one of the stores."""
-
-    def __call__(self, **options: Any) -> AbstractAsyncContextManager[Running]: ...
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
-    """Both stores, one by one."""
-    if request.param == "sqlite":
-        return lambda **options: running(tmp_path, **options)
-
-    @asynccontextmanager
-    async def on_mongo(**options: Any) -> AsyncIterator[Running]:
-        server: MongoServer = request.getfixturevalue("mongo_server")
-        name = server.database()
-        async with running_on(await mongo.open_store(server.url, name), **options) as made:
-            yield made
-        server.forget(name)
-
-    return on_mongo
 
 
 async def answer(made: Running, name: str, key: str | None = None, **parameters: Any) -> Answer:

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from cube.store import mongo
 from evaluator.scheduling import scheduler
 from evaluator.streams import subscriber
-from tests.evaluator_running import DAY, Running, Socket, event, running, running_on
+from tests.evaluator_running import DAY, Running, Socket, Start, event, running_on, start
 from tests.mongo_server import MongoServer, mongo_server
 
-__all__ = ["mongo_server"]
+__all__ = ["mongo_server", "start"]
 
 MINUTE, HOUR = 60_000, 3_600_000
-
-
-class Start(Protocol):
-    """Starts an evaluator on one of the stores."""
-
-    def __call__(self, **options: Any) -> AbstractAsyncContextManager[Running]: ...
-
-
-@pytest.fixture(params=["sqlite", "mongo"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
-    """Both stores, one by one."""
-    if request.param == "sqlite":
-        return lambda **options: running(tmp_path, **options)
-
-    @asynccontextmanager
-    async def on_mongo(**options: Any) -> AsyncIterator[Running]:
-        server: MongoServer = request.getfixturevalue("mongo_server")
-        name = server.database()
-        async with running_on(await mongo.open_store(server.url, name), **options) as made:
-            yield made
-        server.forget(name)
-
-    return on_mongo
 
 
 async def follow(made: Running, **asked: Any) -> Socket:
