@@ -173,11 +173,11 @@ async def test_times_from_year_1_to_9999_come_back(store: Store) -> None:
     assert [time for time, _, _ in await rows(store)] == times
 
 
-async def test_a_save_of_many_events_comes_back(store: Store, many: int) -> None:
-    events = [event(T0 + i, i, {"i": i}) for i in range(many)]
+async def test_a_large_save_comes_back(store: Store, large: int) -> None:
+    events = [event(T0 + i, i, {"i": i}) for i in range(large)]
     await store.events.save("test", events)
 
-    assert await rows(store) == [(T0 + i, i, {"i": i}) for i in range(many)]
+    assert await rows(store) == [(T0 + i, i, {"i": i}) for i in range(large)]
 
 
 async def test_types_that_differ_only_by_case_are_kept_apart(store: Store) -> None:
