@@ -22,6 +22,7 @@ class StoreProxy:
         self.events = _EventsProxy(self, "events", store.events)
         self.metrics = _PortProxy(self, "metrics", store.metrics)
         self.names = store.names
+        self.boards = store.boards
         self.ping, self.probe, self.close = store.ping, store.probe, store.close
 
     async def before(self, call: str, *arguments: Any) -> None:

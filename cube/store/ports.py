@@ -50,6 +50,12 @@ class ReadOptions:
 
 UNBOUNDED = ReadOptions()
 
+NO_REVISION: Final = 0
+"""Of a board that must not be there yet."""
+
+ANY_REVISION: Final = -1
+"""Of a board that must be there, and may be any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
@@ -214,6 +220,41 @@ class Names(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBoard:
+    """A board as it is kept: ``content`` is the text of a `cube.model.board.Board`, ``saved`` its time.
+
+    ``revision``: from 1 to 2**53 - 1; a random one for each save, so that a board that was deleted and made
+    anew never has one that it had before.
+    """
+
+    name: str
+    revision: int
+    saved: int
+    content: str
+
+
+class BoardStore(Protocol):
+    """The boards of an environment, each with a revision that whoever changes it has to know.
+
+    ``expected``: the revision that the caller knows it by; `ANY_REVISION`: whatever it is, `NO_REVISION`: it
+    must not be there. Where that is not so, `Conflict` is raised, with the present ``revision`` (None: it is
+    not there), and nothing is changed.
+    """
+
+    async def all(self) -> list[StoredBoard]:
+        """Return all boards, by name."""
+
+    async def find(self, name: str) -> StoredBoard | None:
+        """Return one board; None where there is none of that name."""
+
+    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
+        """Store a board durably; raises `InvalidRequest` for a new one where there are about ``most``."""
+
+    async def delete(self, name: str, expected: int) -> None:
+        """Remove a board durably; one that is not there is a `Conflict`."""
+
+
 class Store(Protocol):
     """One environment's database, opened."""
 
@@ -228,6 +269,10 @@ class Store(Protocol):
     @property
     def names(self) -> Names:
         """The groups of names."""
+
+    @property
+    def boards(self) -> BoardStore:
+        """The boards."""
 
     async def ping(self) -> None:
         """Return if the store answers and can be read; raise `Unavailable` if not."""

@@ -19,6 +19,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, parse_body_arguments
 from cube import json_text
 from cube.errors import (
     AccessDenied,
+    Conflict,
     CubeError,
     InvalidQuery,
     InvalidRequest,
@@ -41,7 +42,7 @@ JSON_TYPE = "application/json"
 
 _PREFLIGHT_SECONDS = "86400"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-_EXPOSED = "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"
+_EXPOSED = "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag\r\n"
 _PROCESS = os.urandom(5).hex()
 _NUMBERS = itertools.count(1)
 
@@ -152,6 +153,10 @@ class HeadTooLarge(CubeError):
     """There are more headers than are accepted."""
 
 
+class PreconditionRequired(CubeError):
+    """A change does not say which revision it is a change of."""
+
+
 class UnsupportedEncoding(CubeError):
     """The body's content encoding is not one that can be read."""
 
@@ -163,6 +168,8 @@ class UnsupportedTransfer(CubeError):
 STATUS: tuple[tuple[type[CubeError], int], ...] = (
     (TooLarge, 413),
     (NotFound, 404),
+    (Conflict, 412),
+    (PreconditionRequired, 428),
     (MethodNotAllowed, 405),
     (UnsupportedEncoding, 415),
     (UnsupportedTransfer, 501),

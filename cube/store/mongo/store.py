@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
+from cube.store.mongo.boards import MongoBoards
 from cube.store.mongo.events import MongoEvents
 from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials, written
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
@@ -46,6 +47,7 @@ class MongoStore:
         self.events = MongoEvents(layout, lease_seconds)
         self.metrics = MongoMetrics(layout)
         self.names = MongoNames(layout)
+        self.boards = MongoBoards(layout)
         self._layout = layout
         self._owned = owned
         self._closed = False

@@ -12,6 +12,7 @@ from pathlib import Path
 from cube import files
 from cube.errors import Unavailable
 from cube.store.sqlite import catalog
+from cube.store.sqlite.boards import SqliteBoards
 from cube.store.sqlite.database import (
     DEFAULT_LOG_LIMITS,
     OLDEST_SQLITE,
@@ -59,11 +60,13 @@ class SqliteStore:
     events: SqliteEvents
     metrics: SqliteMetrics
     names: SqliteNames
+    boards: SqliteBoards
 
     def __init__(self, writer: Writer, readers: ReaderPool, metrics: SqliteMetrics) -> None:
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
+        self.boards = SqliteBoards(writer, readers)
         self._writer = writer
         self._readers = readers
 

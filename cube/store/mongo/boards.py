@@ -1,0 +1,89 @@
+"""The boards: ``cube_boards``, with the documents of `cube.store.mongo.layout`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from cube.errors import Conflict, InvalidRequest
+from cube.store.mongo.faults import answered, written
+from cube.store.mongo.layout import Document, Layout
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard
+
+
+class MongoBoards:
+    """A `BoardStore` for any number of processes on one database.
+
+    Each change is one write that names the revision in its filter, so no two processes make it at once.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def all(self) -> list[StoredBoard]:
+        """Return all boards, by name."""
+        async with answered():
+            found = await self._layout.own("boards").find({}).to_list(None)
+        return sorted(map(_board, found), key=lambda board: board.name)
+
+    async def find(self, name: str) -> StoredBoard | None:
+        """Return one board."""
+        async with answered():
+            found = await self._layout.own("boards").find_one({"_id": name})
+        return None if found is None else _board(found)
+
+    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
+        """Store a board where its revision is still the expected one."""
+        if expected == NO_REVISION:
+            done = await self._insert(board, most)
+        else:
+            async with written():
+                replaced = await self._layout.own("boards").replace_one(
+                    _known(board.name, expected), _document(board)
+                )
+            done = replaced.matched_count == 1
+        if not done:
+            await self._refuse(board.name, board.revision)
+
+    async def delete(self, name: str, expected: int) -> None:
+        """Remove a board, likewise."""
+        async with written():
+            removed = await self._layout.own("boards").delete_one(_known(name, expected))
+        if removed.deleted_count == 0:
+            await self._refuse(name)
+
+    async def _insert(self, board: StoredBoard, most: int) -> bool:
+        async with answered():
+            count = await self._layout.own("boards").count_documents({})
+        if count >= most and await self.find(board.name) is None:
+            raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
+        try:
+            async with written():
+                await self._layout.own("boards").insert_one(_document(board))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _refuse(self, name: str, own: int | None = None) -> None:
+        """Raise `Conflict`, unless what is there is our own first try, whose reply was lost."""
+        found = await self.find(name)
+        if found is None or found.revision != own:
+            raise Conflict.of_board(name, None if found is None else found.revision)
+
+
+def _known(name: str, expected: int) -> Document:
+    return {"_id": name} if expected == ANY_REVISION else {"_id": name, "revision": expected}
+
+
+def _document(board: StoredBoard) -> Document:
+    return {
+        "_id": board.name,
+        "revision": board.revision,
+        "saved": board.saved,
+        "content": board.content,
+    }
+
+
+def _board(document: dict[str, Any]) -> StoredBoard:
+    return StoredBoard(document["_id"], document["revision"], document["saved"], document["content"])

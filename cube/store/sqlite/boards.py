@@ -1,0 +1,73 @@
+"""The boards: one table of the events file, made when the first one is saved."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cube.errors import Conflict, InvalidRequest
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard
+from cube.store.sqlite.readers import ReaderPool
+from cube.store.sqlite.writer import Writer
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS boards (name TEXT PRIMARY KEY, revision INTEGER NOT NULL,"
+    " saved INTEGER NOT NULL, content TEXT NOT NULL) WITHOUT ROWID"
+)
+_ALL = "SELECT name, revision, saved, content FROM boards"
+
+
+class SqliteBoards:
+    """A `BoardStore` on one file that several processes share."""
+
+    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def all(self) -> list[StoredBoard]:
+        """Return all boards, by name."""
+        return await self._readers.read(lambda connection: _read(connection, f"{_ALL} ORDER BY name"))
+
+    async def find(self, name: str) -> StoredBoard | None:
+        """Return one board."""
+        found = await self._readers.read(lambda connection: _read(connection, f"{_ALL} WHERE name = ?", name))
+        return found[0] if found else None
+
+    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
+        """Store a board in the transaction that looks at its revision."""
+        await self._writer.write(lambda: lambda connection: _save(connection, board, expected, most))
+
+    async def delete(self, name: str, expected: int) -> None:
+        """Remove a board, likewise."""
+        await self._writer.write(lambda: lambda connection: _delete(connection, name, expected))
+
+
+def _read(connection: sqlite3.Connection, query: str, *arguments: str) -> list[StoredBoard]:
+    made = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'boards'")
+    if made.fetchone() is None:
+        return []
+    return [StoredBoard(*row) for row in connection.execute(query, arguments)]
+
+
+def _save(connection: sqlite3.Connection, board: StoredBoard, expected: int, most: int) -> None:
+    _check(connection, board.name, expected)
+    connection.execute(_SCHEMA)
+    if expected == NO_REVISION:
+        (count,) = connection.execute("SELECT count(*) FROM boards").fetchone()
+        if count >= most:
+            raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
+    connection.execute(
+        "INSERT OR REPLACE INTO boards VALUES (?, ?, ?, ?)",
+        (board.name, board.revision, board.saved, board.content),
+    )
+
+
+def _delete(connection: sqlite3.Connection, name: str, expected: int) -> None:
+    _check(connection, name, expected)
+    connection.execute("DELETE FROM boards WHERE name = ?", (name,))
+
+
+def _check(connection: sqlite3.Connection, name: str, expected: int) -> None:
+    found = _read(connection, f"{_ALL} WHERE name = ?", name)
+    present = found[0].revision if found else NO_REVISION
+    if present != expected and not (expected == ANY_REVISION and found):
+        raise Conflict.of_board(name, present or None)
