@@ -10,16 +10,14 @@ from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import GroupKey, grouped_partials, partials
 from cube.columns.selection import check, has_patterns, needed, paths, project, reductions, selected
-from cube.columns.values import FUNCTIONS
 
-SEMANTICS = 1
+SEMANTICS = 2
 """The version of the rules in this package and in `cube.model.reduce`, part of every cache key.
 
 To be raised with every change that may change a number, so that no number of the old rules is used.
 """
 
 __all__ = [
-    "FUNCTIONS",
     "SEMANTICS",
     "Block",
     "Finals",

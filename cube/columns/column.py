@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.values import (
-    FUNCTIONS,
     OPERATIONS,
     Floats,
     Kind,
@@ -21,6 +20,7 @@ from cube.columns.values import (
     kind_of_class,
     read,
 )
+from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
 from cube.model.event import ABSENT
 
@@ -28,6 +28,7 @@ Booleans: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.intp]
 Key = TypeVar("Key", bound=Hashable)
 
+_NARROW = 2**12
 _SCALARS = frozenset((str, int, float, bool))
 
 
@@ -126,6 +127,24 @@ def factorise(values: Sequence[Any], key_of: Callable[[Any], Key]) -> tuple[npt.
     return np.fromiter(map(code_of.__getitem__, labels), np.int64, len(values)), list(codes)
 
 
+def numbered(floats: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Number the different ones of finite floats: (codes, different) with ``different[codes] == floats``.
+
+    Whole numbers within a narrow range, as rounding makes them, are counted and not sorted.
+    """
+    if len(floats):
+        least = floats.min()
+        if floats.max() - least < max(_NARROW, len(floats)):
+            places = (floats - least).astype(np.int64)
+            if np.array_equal(places + least, floats):
+                used = np.flatnonzero(np.bincount(places))
+                codes = np.zeros(int(used[-1]) + 1, dtype=np.int64)
+                codes[used] = np.arange(len(used))
+                return codes[places], used + least
+    different, inverse = np.unique(floats, return_inverse=True)
+    return inverse.astype(np.int64), different
+
+
 def numbers(value: Value | None, block: Block) -> Floats:
     """Evaluate a value for every row, as `values.compute` defines it; NaN for nothing, shape (n,)."""
     if value is None:
@@ -214,8 +233,8 @@ def _numbers(value: Value, block: Block) -> Floats:
             return stored(block, path).numbers
         case Number(constant):
             return np.full(len(block), float(constant))
-        case Call(function, argument):
-            return finite(FUNCTIONS[function](_numbers(argument, block)))
+        case Call(function, arguments):
+            return finite(FUNCTIONS[function].columns(*(_numbers(each, block) for each in arguments)))
         case Negation(operand):
             return -_numbers(operand, block)
         case Sum(parts) | Product(parts):

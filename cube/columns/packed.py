@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Column, Key, Rows, searched, stored
+from cube.columns.column import Column, Key, Rows, numbered, searched, stored
 from cube.columns.masks import EXACT_BOUND
 from cube.columns.values import Floats, Kind, Path
 from cube.model.event import ABSENT
@@ -182,8 +182,8 @@ class PackedColumn(Column):
             dense[used] = np.arange(len(used))
             return dense[codes], [key_of(self.texts[code]) for code in used.tolist()]
         if not len(self.kept) and (kinds == Kind.NUMBER).all():
-            numbers, places = np.unique(self.numbers[rows], return_inverse=True)
-            return places.astype(np.int64), [key_of(number) for number in numbers.tolist()]
+            places, numbers = numbered(self.numbers[rows])
+            return places, [key_of(number) for number in numbers.tolist()]
         return super().factorised(rows, key_of)
 
     def part(self, start: int, stop: int) -> PackedColumn:

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, keys, numbers, present, stored
+from cube.columns.column import Rows, keys, numbered, numbers, present, stored
 from cube.columns.masks import mask
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats, Kind, group_of
-from cube.expression.nodes import Field, Reduction
+from cube.expression.nodes import Field, Reduction, Value
 from cube.model.event import EventId, id_key
 from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
 from cube.model.tier import Group, Tier, group_key
@@ -134,8 +134,14 @@ def _rows(reduction: Reduction, block: Block) -> Rows:
     return np.flatnonzero(taken & mask(reduction.filters, block))
 
 
-def _grouped(field: Field, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
-    column = stored(block, field.path)
+def _grouped(group: Value, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
+    """Return the rows that have a group, as `values.group_at` defines it, and the number of each one's."""
+    if not isinstance(group, Field):
+        found = numbers(group, block)[rows]
+        told = ~np.isnan(found)
+        codes, different = numbered(found[told])
+        return rows[told], codes, [group_key(group_of(number)) for number in different.tolist()]
+    column = stored(block, group.path)
     kinds = column.kinds[rows]
     number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
     rows = rows[number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)]

@@ -112,7 +112,7 @@ def project(fields: Sequence[Field] | None, data: Any) -> Any:
 def _taken(reduction: Reduction) -> list[Field]:
     """Return the fields of a reduction's value and group."""
     taken = [] if reduction.value is None else [*_fields(reduction.value)]
-    return taken if reduction.group is None else [*taken, reduction.group]
+    return taken if reduction.group is None else [*taken, *_fields(reduction.group)]
 
 
 def _fields(value: Value) -> Iterator[Field]:
@@ -122,8 +122,11 @@ def _fields(value: Value) -> Iterator[Field]:
             yield value
         case Number():
             return
-        case Call(_, inner) | Negation(inner):
+        case Negation(inner):
             yield from _fields(inner)
+        case Call(_, arguments):
+            for each in arguments:
+                yield from _fields(each)
         case Sum(parts) | Product(parts):
             for _, part in parts:
                 yield from _fields(part)

@@ -11,28 +11,15 @@ from enum import IntEnum
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import UnsetType
 
+from cube.expression.functions import FUNCTIONS, Function
+from cube.expression.functions import Floats as Floats
 from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
 from cube.model.event import ABSENT
 from cube.model.tier import Group
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Path: TypeAlias = "Sequence[str | int]"
-
-FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
-    "abs": np.abs,
-    "ceil": np.ceil,
-    "floor": np.floor,
-    "round": np.rint,  # halves go to the even neighbour, as in IEEE 754 and in MongoDB's $round
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "ln": np.log,
-    "log2": np.log2,
-    "log10": np.log10,
-}
-"""Every function by its name in the expression language; a result that is not finite is no value."""
 
 OPERATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add,
@@ -140,9 +127,8 @@ def compute(value: Value, data: Any) -> float:
             return as_number(read(data, path))
         case Number(constant):
             return as_number(constant)
-        case Call(function, argument):
-            with np.errstate(all="ignore"):
-                return as_number(float(FUNCTIONS[function](np.array([compute(argument, data)]))[0]))
+        case Call(function, arguments):
+            return _call(FUNCTIONS[function], [compute(each, data) for each in arguments])
         case Negation(operand):
             return -compute(operand, data)
         case Sum(parts) | Product(parts):
@@ -152,6 +138,22 @@ def compute(value: Value, data: Any) -> float:
             return total
         case _:
             assert_never(value)
+
+
+def group_at(group: Value, data: Any) -> Group | None:
+    """Return the group of one event; None for none.
+
+    A field's value is a group where it is text, a number that a float can hold, or a boolean; what is
+    computed of fields is one where it is a number.
+    """
+    if not isinstance(group, Field):
+        number = compute(group, data)
+        return None if math.isnan(number) else group_of(number)
+    value = read(data, group.path)
+    kind = kind_of(value)
+    if kind is Kind.NUMBER:
+        return None if math.isnan(as_number(value)) else group_of(value)
+    return group_of(value) if kind in (Kind.STRING, Kind.BOOL) else None
 
 
 def canonical(value: Any) -> bytes:
@@ -173,6 +175,15 @@ def group_of(value: Any) -> Group:
     if value == value // 1 and abs(value) < 2**63:
         return int(value)
     return float(value)
+
+
+def _call(function: Function, arguments: Sequence[float]) -> float:
+    if any(map(math.isnan, arguments)):
+        return math.nan
+    try:
+        return as_number(float(function.plain(*arguments)))
+    except (ArithmeticError, ValueError):
+        return math.nan
 
 
 def _number_text(value: float | Decimal) -> str:

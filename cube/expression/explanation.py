@@ -1,8 +1,8 @@
 """Expressions in plain words: what a tree asks, as a person would say it.
 
 ``mean(request(ms).ge(status,500)).group(host)`` is "the mean of ms over the request events where status is at
-least 500, for each host". How a reduce and an operator are said stands with them, in `REDUCES` and
-`OPERATORS`.
+least 500, for each host". How a reduce, an operator and a function are said stands with them, in `REDUCES`,
+`OPERATORS` and `FUNCTIONS`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import (
     And,
     Call,
@@ -33,17 +34,6 @@ from cube.expression.printer import Operand, print_expression, print_literal, pr
 from cube.model.reduce import REDUCES
 
 _SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
-_FUNCTIONS = {
-    "abs": "the absolute value of",
-    "ceil": "the next whole number up from",
-    "floor": "the next whole number down from",
-    "round": "the nearest whole number to",
-    "sqrt": "the square root of",
-    "exp": "e to the power of",
-    "ln": "the natural logarithm of",
-    "log2": "the logarithm to base 2 of",
-    "log10": "the logarithm to base 10 of",
-}
 
 
 def explain(expression: MetricExpression | EventExpression) -> str:
@@ -74,8 +64,8 @@ def _operand(node: Operand) -> str:
             return print_number(value)
         case Field():
             return _field(node)
-        case Call(function, argument):
-            return f"{_FUNCTIONS.get(function, f'{function} of')} {_bracketed(argument)}"
+        case Call(function, arguments):
+            return FUNCTIONS[function].words.format(*map(_bracketed, arguments))
         case Reduction():
             return _reduction(node)
         case Negation(operand):
@@ -107,8 +97,12 @@ def _reduction(node: Reduction) -> str:
     if argument and "{argument}" not in words:
         measured = f"{measured.removesuffix(' of')} ({argument}) of"
     value = _value(node.value, of_events=bool(reduce.of_events))
-    group = "" if node.group is None else f", for each {_field(node.group)}"
+    group = "" if node.group is None else f", for each {_group(node.group)}"
     return f"{measured} {value}{_events(node.type, node.filters)}{group}"
+
+
+def _group(group: Value) -> str:
+    return _field(group) if isinstance(group, Field) else f"value of {_operand(group)}"
 
 
 def _value(value: Value | None, *, of_events: bool) -> str:

@@ -35,6 +35,7 @@ from cube.expression.nodes import (
     Product,
     Reduction,
     Sum,
+    Value,
 )
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.printer import normal
@@ -200,8 +201,8 @@ def _measured() -> pp.ParserElement:
 
 
 def _group() -> pp.ParserElement:
-    group = tokens.mark(".") - tokens.word("group") - _bracketed(_field())
-    return pp.Opt(build(group, lambda _, field: field), default=None)
+    group = tokens.mark(".") - tokens.word("group") - _bracketed(_value())
+    return pp.Opt(build(group, lambda _, value: value), default=None)
 
 
 def _event(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
@@ -252,7 +253,7 @@ def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:
 
 def _value() -> pp.ParserElement:
     value = pp.Forward()
-    call = build(tokens.function_name() - _bracketed(value), Call)
+    call = build(tokens.function_name() - _bracketed(value), lambda name, *values: Call(name, values))
     value <<= _chain(call | _field() | _constant() | _bracketed(value))
     return value
 
@@ -284,7 +285,7 @@ def _listed(item: pp.ParserElement) -> pp.ParserElement:
 
 
 def _build_reduction(
-    reduce: str, event: tuple[Any, ...], group: Field | None, argument: float | None = None
+    reduce: str, event: tuple[Any, ...], group: Value | None, argument: float | None = None
 ) -> Reduction:
     name, value, filters = event
     return Reduction(reduce, name, value, filters, group, argument)

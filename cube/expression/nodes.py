@@ -57,10 +57,10 @@ class Product(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of one value; ``function`` is a key of `cube.columns.values.FUNCTIONS`."""
+    """``function(value, …)``; ``function`` is a key of `cube.expression.functions.FUNCTIONS`."""
 
     function: str
-    argument: Value
+    arguments: tuple[Value, ...]
 
 
 Value: TypeAlias = Field | Number | Call | Negation["Value"] | Sum["Value"] | Product["Value"]
@@ -128,14 +128,14 @@ class Reduction:
 
     ``reduce``: a key of `cube.model.reduce.REDUCES`. ``value``: None where the expression names only the
     type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
-    ``group``: the field of ``.group(field)``.
+    ``group``: what ``.group(…)`` names: a field, whose values are the groups, or what is computed of fields.
     """
 
     reduce: str
     type: str
     value: Value | None
     filters: tuple[Filter, ...]
-    group: Field | None = None
+    group: Value | None = None
     argument: int | float | None = None
 
 

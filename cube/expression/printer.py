@@ -111,8 +111,8 @@ def _arithmetic(node: Operand) -> str:
             return print_number(value)
         case Field():
             return _field(node)
-        case Call(function, argument):
-            return f"{function}({_arithmetic(argument)})"
+        case Call(function, arguments):
+            return f"{function}({','.join(map(_arithmetic, arguments))})"
         case Reduction():
             return _reduction(node)
         case Negation(operand):
@@ -138,7 +138,7 @@ def _operand(node: Operand, *bracketed: type[Operand]) -> str:
 def _reduction(node: Reduction) -> str:
     argument = "" if node.argument is None else f"{print_number(node.argument)},"
     selection = "" if node.value is None else _arithmetic(node.value)
-    group = "" if node.group is None else f".group({_field(node.group)})"
+    group = "" if node.group is None else f".group({_arithmetic(node.group)})"
     return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
 
 

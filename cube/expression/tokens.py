@@ -10,15 +10,13 @@ from typing import Any, TypeAlias, cast
 import pyparsing as pp
 
 from cube.errors import InvalidExpression
+from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern
 from cube.model.reduce import REDUCES
-
-FUNCTIONS = ("abs", "ceil", "floor", "round", "sqrt", "exp", "ln", "log2", "log10")
-"""The names of the functions of values, as `cube.columns.values.FUNCTIONS` has them."""
 
 CONDITIONS = ("exists", "or", "and", "not")
 """The names of the filters that are not an operator of a field and a literal."""

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
 from cube.expression.completion import CompletionSpot, Expectation, ItemKind
+from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal
-from cube.expression.tokens import CONDITIONS, FUNCTIONS
+from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 from evaluator.catalog.fields import FieldTally, Path, field_text
 
@@ -110,11 +111,11 @@ async def _filters(_: Expectation, __: Known) -> list[dict[str, Any]]:
 
 
 async def _functions(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
-    return (_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS)
+    return (_item(ItemKind.FUNCTION, f"{each.name}(", each.words.format("…")) for each in FUNCTIONS.values())
 
 
 async def _group(_: Expectation, __: Known) -> list[dict[str, Any]]:
-    return [_item(ItemKind.GROUP, "group(", "for each value of a field")]
+    return [_item(ItemKind.GROUP, "group(", "for each value of a field, or of what is computed of fields")]
 
 
 _OFFERS: Final[dict[ItemKind, Callable[[Expectation, Known], Awaitable[Iterable[dict[str, Any]]]]]] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from cube.columns import GroupKey
 from cube.columns.matching import matches
-from cube.columns.values import Kind, as_number, canonical, compute, group_of, kind_of, read
+from cube.columns.values import canonical, compute, group_at, read
 from cube.expression.nodes import Field, Reduction, Value
 from cube.model.event import ABSENT
 from cube.model.reduce import REDUCES, Partial, Sample
@@ -70,10 +70,7 @@ def sampled(value: Value | None, data: Any) -> Any:
     return ABSENT if math.isnan(number) else number
 
 
-def group_keys(field: Field, data: Any) -> list[GroupKey]:
+def group_keys(group: Value, data: Any) -> list[GroupKey]:
     """Return the key of the one group that an event is in, or none."""
-    value = read(data, field.path)
-    kind = kind_of(value)
-    if kind is Kind.NUMBER:
-        return [] if math.isnan(as_number(value)) else [group_key(group_of(value))]
-    return [group_key(group_of(value))] if kind in (Kind.STRING, Kind.BOOL) else []
+    found = group_at(group, data)
+    return [] if found is None else [group_key(found)]

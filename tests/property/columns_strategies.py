@@ -22,6 +22,7 @@ from cube.expression.nodes import (
     Or,
     Product,
     Sum,
+    Value,
 )
 from cube.model.event import ABSENT
 
@@ -88,10 +89,15 @@ def compounds(simple: st.SearchStrategy[Any]) -> st.SearchStrategy[Filter]:
     )
 
 
+def _floored_log(function: str, value: Value) -> Call:
+    return Call("floor", (Call(function, (value,)),))
+
+
 values = st.recursive(
     st.one_of(fields, fields, st.sampled_from((0, 1, -2.5, 3)).map(Number)),
     lambda inner: st.one_of(
-        st.builds(Call, st.sampled_from(("abs", "ceil", "floor", "round", "sqrt")), inner),
+        st.builds(Call, st.sampled_from(("abs", "ceil", "floor", "round", "sqrt")), st.tuples(inner)),
+        st.builds(_floored_log, st.sampled_from(("log2", "log10")), inner),
         inner.map(Negation),
         st.tuples(inner, st.sampled_from("+-"), inner).map(lambda it: Sum((("+", it[0]), (it[1], it[2])))),
         st.tuples(inner, st.sampled_from("*/"), inner).map(

@@ -43,7 +43,7 @@ grouped = st.builds(
     type=st.just("t"),
     value=st.one_of(st.none(), simple, fields),
     filters=filters,
-    group=st.one_of(simple, fields),
+    group=st.one_of(simple, fields, values),
 )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.functions import FUNCTIONS
 from cube.expression.grammar import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.nodes import (
     And,
@@ -29,7 +30,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import normal
-from cube.expression.tokens import CONDITIONS, FUNCTIONS
+from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 from tests.tools import examples
 
@@ -71,7 +72,9 @@ def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy
     return st.recursive(leaves | numbers.map(Number), grow, max_leaves=8)
 
 
-values = arithmetic(fields, lambda inner: st.builds(Call, st.sampled_from(FUNCTIONS), inner))
+values = arithmetic(
+    fields, lambda inner: st.builds(Call, st.sampled_from(sorted(FUNCTIONS)), st.tuples(inner))
+)
 filters = st.recursive(
     st.one_of(
         st.builds(
@@ -90,7 +93,7 @@ filters = st.recursive(
 )
 all_filters = st.lists(filters, max_size=3).map(tuple)
 events = st.builds(EventExpression, types, st.none() | st.lists(fields, max_size=3).map(tuple), all_filters)
-measured = (types, st.none() | values, all_filters, st.none() | fields)
+measured = (types, st.none() | values, all_filters, st.none() | fields | values)
 plain_reduces = st.sampled_from([name for name in REDUCES if name != "quantile"])
 reductions = st.builds(Reduction, plain_reduces, *measured) | st.builds(
     Reduction, st.just("quantile"), *measured, st.floats(0, 1).map(normal)

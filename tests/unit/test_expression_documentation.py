@@ -9,9 +9,10 @@ import pytest
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.functions import FUNCTIONS
 from cube.expression.grammar import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.operators import OPERATORS
-from cube.expression.tokens import CONDITIONS, FUNCTIONS
+from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text()

@@ -6,8 +6,8 @@ import pytest
 
 from cube.expression import parse_event, parse_metric
 from cube.expression.explanation import explain
+from cube.expression.functions import FUNCTIONS
 from cube.expression.operators import OPERATORS
-from cube.expression.tokens import FUNCTIONS
 from cube.model.reduce import REDUCES
 
 METRICS = {
@@ -24,6 +24,9 @@ METRICS = {
     ),
     "max(a)": "the largest value of 1 over the a events",
     "max(a(sqrt(b) + 1))": "the largest value of ((the square root of b) plus 1) over the a events",
+    "sum(a).group(floor(b / 100))": (
+        "the number of a events, for each value of the next whole number down from (b divided by 100)"
+    ),
     "-(1 + sum(a))": "minus (1 plus the number of a events)",
     "(1 + sum(a)) * 2": "(1 plus the number of a events) times 2",
 }
