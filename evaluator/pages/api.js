@@ -26,11 +26,17 @@ export function address(path, params = {}) {
 
 /** The JSON that a path answers; throws ApiError, and asks for a key where one is missing. */
 export async function get(path, params, {signal} = {}) {
+  const answer = await request("GET", address(path, params), {signal});
+  return answer.json();
+}
+
+/** The answer to a request, where it is no error; as get. */
+export async function request(method, path, {body, headers, signal} = {}) {
   for (;;) {
-    const headers = key() ? {"X-Api-Key": key()} : {};
-    const answer = await fetch(address(path, params), {headers, signal, credentials: "omit"});
+    const own = key() ? {"X-Api-Key": key()} : {};
+    const answer = await fetch(path, {method, body, headers: {...own, ...headers}, signal, credentials: "omit"});
     learnClock(answer.headers.get("Date"));
-    if (answer.ok) return answer.json();
+    if (answer.ok) return answer;
     const error = new ApiError(answer.status, await answer.json().catch(() => ({})));
     if (answer.status !== 401 || !(await askForKey(error.message))) throw error;
   }

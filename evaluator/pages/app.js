@@ -6,13 +6,22 @@ import {forgetKey, key} from "./key.js";
 import {startView} from "./start.js";
 import {read} from "./state.js";
 
-const VIEWS = {start: startView, explore: exploreView, events: eventsView};
-const TITLES = {start: "Cube", explore: "Explore – Cube", events: "Events – Cube"};
+const VIEWS = {start: startView, explore: exploreView, events: eventsView, boards: late("./boards.js"), board: late("./board.js")};
+const TITLES = {start: "Cube", explore: "Explore – Cube", events: "Events – Cube", boards: "Boards – Cube", board: "Board – Cube"};
+const PLACES = {board: "boards"}; // views that the bar has no link of its own for
 const shown = {name: null, view: null};
+
+/** A view that is loaded when it is first looked at: `view` of its module. */
+function late(file) {
+  return async (main, isWanted) => {
+    const {view} = await import(file);
+    return isWanted() ? view(main) : null;
+  };
+}
 
 function show() {
   const asked = read().get("view") ?? "start";
-  const name = asked in VIEWS ? asked : "start";
+  const name = Object.hasOwn(VIEWS, asked) ? asked : "start";
   if (name === shown.name && shown.view?.update) return shown.view.update();
   shown.view?.close?.();
   const main = document.getElementById("main");
@@ -20,12 +29,16 @@ function show() {
   main.className = name;
   document.title = TITLES[name];
   for (const link of document.querySelectorAll("nav [data-view]")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (PLACES[name] ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   shown.name = name;
-  const view = VIEWS[name](main);
-  shown.view = typeof view?.then === "function" ? null : view;
+  shown.view = null;
+  const turn = shown.turn = {};
+  const isWanted = () => shown.turn === turn;
+  const view = VIEWS[name](main, isWanted);
+  if (typeof view?.then !== "function") shown.view = view;
+  else view.then((come) => { if (isWanted()) shown.view = come; }, (error) => { if (isWanted()) main.textContent = `This view could not be loaded: ${error.message}`; });
 }
 
 /** A click on a link of this page changes the address, and nothing is loaded. */

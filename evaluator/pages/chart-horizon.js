@@ -34,8 +34,8 @@ export class HorizonChart {
     this.arrange();
     this.drawAxis();
     this.schedule();
-    if (this.pointer.index !== null) this.hover(this.pointer.index);
-    else this.values(null);
+    if (this.pointer.index !== null && !this.pointer.isFollowing) this.hover(this.pointer.index);
+    else this.values(this.pointer.index);
   }
 
   clear() {
@@ -106,6 +106,13 @@ export class HorizonChart {
     if (!width) return;
     const {start, stop, step} = this.set;
     timeAxis(fit(this.axis, width, 28), {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
+  }
+
+  /** Show the crosshair at a bucket, as another chart has it. */
+  point(index) {
+    if (!this.set) return;
+    this.pointer.follow(index);
+    this.values(index);
   }
 
   hover(index) {

@@ -35,7 +35,7 @@ export class PlotChart {
     const {shown, count, step} = this.set;
     this.canvas.setAttribute("aria-label", `${this.kind} chart of ${shown.length} series, ${count} buckets of ${step / 1000} s`);
     this.pointer.show();
-    if (this.pointer.index !== null) this.hover(Math.min(this.pointer.index, count - 1));
+    if (this.pointer.index !== null && !this.pointer.isFollowing) this.hover(Math.min(this.pointer.index, count - 1));
   }
 
   paint(canvas, width, height) {
@@ -49,6 +49,11 @@ export class PlotChart {
     const copy = el("canvas");
     this.paint(copy, width, height);
     return copy;
+  }
+
+  /** Show the crosshair at a bucket, as another chart has it. */
+  point(index) {
+    if (this.at) this.pointer.follow(index);
   }
 
   hover(index) {

@@ -32,6 +32,8 @@ export class NumberChart {
 
   picture() { return null; }
 
+  point() {}
+
   close() {}
 }
 
@@ -64,6 +66,8 @@ export class TableChart {
   }
 
   picture() { return null; }
+
+  point() {}
 
   close() {}
 }

@@ -1,8 +1,6 @@
 // Explore: expressions, a span of time, and a chart of them, as the address says.
 import {get} from "./api.js";
-import {HorizonChart} from "./chart-horizon.js";
-import {PlotChart} from "./chart-plot.js";
-import {NumberChart, TableChart} from "./chart-text.js";
+import {chartIn} from "./chart.js";
 import {onTheme} from "./colours.js";
 import {Controls} from "./controls.js";
 import {el} from "./dom.js";
@@ -13,7 +11,6 @@ import {ask} from "./query.js";
 import {shareMenu} from "./share.js";
 import {read, write} from "./state.js";
 
-const CHARTS = {horizon: HorizonChart, number: NumberChart, table: TableChart};
 const FRAMES_OF_LEGEND = 500; // milliseconds between two updates of the legend by live rows
 const QUESTION = ["e", "from", "to", "step", "compare", "live"];
 
@@ -110,9 +107,7 @@ class Explore {
   chartOf(kind) {
     this.seen.chart?.close();
     this.kind = kind;
-    const Chart = CHARTS[kind] ?? PlotChart;
-    this.host.dataset.kind = kind;
-    this.seen.chart = new Chart(this.host, kind, {
+    this.seen.chart = chartIn(this.host, kind, {
       hover: (index) => this.legend.at(index),
       zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
     });

@@ -6,9 +6,15 @@ import {letter} from "./query.js";
 import {read, write} from "./state.js";
 
 const MOST = 12;
+const ADDRESS = {
+  texts: () => read().getAll("e"),
+  save: (e) => write({e, off: null, view: "explore"}),
+};
 
+/** Rows of expressions: those of the address, unless from: {texts(), save(texts), options} says of which else. */
 export class Expressions {
-  constructor() {
+  constructor(from = ADDRESS) {
+    this.from = from;
     this.list = el("div", {className: "expressions"});
     this.add = el("button", {type: "button", className: "quiet", textContent: "+ Add an expression", onclick: () => this.more()});
     this.element = el("section", {ariaLabel: "Expressions"}, this.list, this.add);
@@ -17,7 +23,7 @@ export class Expressions {
 
   /** Show what the address holds; a box that is being typed in is left as it is if it says the same. */
   update() {
-    const texts = read().getAll("e");
+    const texts = [...this.from.texts()];
     if (!texts.length) texts.push("");
     while (this.rows.length > texts.length) this.rows.pop().element.remove();
     texts.forEach((text, i) => {
@@ -60,7 +66,7 @@ export class Expressions {
     row.remove = el("button", {type: "button", className: "icon", textContent: "✕", ariaLabel: `Remove expression ${name}`, onclick: () => this.drop(row)});
     const box = el("div", {className: "box"}, row.marks, row.input);
     row.element = el("div", {className: "expression"}, row.badge, box, row.remove, row.error);
-    row.completion = attachCompletion(row.input, {onChange: ({error}) => error && this.mark(name, error)});
+    row.completion = attachCompletion(row.input, {...this.from.options, onChange: ({error}) => error && this.mark(name, error)});
     return row;
   }
 
@@ -70,10 +76,10 @@ export class Expressions {
     this.run();
   }
 
-  /** Put what the boxes say into the address, and ask again where that is the same. */
+  /** Put what the boxes say to where it came from. */
   run() {
     const texts = this.rows.map(({input}) => input.value);
-    if (texts.join("\n") !== read().getAll("e").join("\n")) write({e: texts.some(Boolean) ? texts : [], off: null, view: "explore"});
+    if (texts.join("\n") !== this.from.texts().join("\n")) this.from.save(texts.some(Boolean) ? texts : []);
   }
 
   more() {
@@ -89,7 +95,7 @@ export class Expressions {
 
   drop(row) {
     const texts = this.rows.filter((one) => one !== row).map(({input}) => input.value);
-    write({e: texts.filter(Boolean), off: null});
+    this.from.save(texts.filter(Boolean));
     this.update();
   }
 }

@@ -6,7 +6,7 @@ import {el} from "./dom.js";
  * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen. pick(index): a click. */
 export class Pointer {
   constructor(host, {plot, hover, zoom, pick = () => {}}) {
-    Object.assign(this, {host, plot, hover, zoom, pick, index: null, from: null});
+    Object.assign(this, {host, plot, hover, zoom, pick, index: null, from: null, isFollowing: false});
     this.hair = el("div", {className: "hair", hidden: true});
     this.band = el("div", {className: "band", hidden: true});
     host.append(this.band, this.hair);
@@ -34,8 +34,16 @@ export class Pointer {
 
   to(index) {
     this.index = index;
+    this.isFollowing = false;
     this.show();
     this.hover(index);
+  }
+
+  /** Show the crosshair where it is in another chart, and tell nobody. */
+  follow(index) {
+    this.index = index;
+    this.isFollowing = true;
+    this.show();
   }
 
   down(event) {

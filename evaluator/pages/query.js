@@ -41,18 +41,19 @@ function stepFor(length, chosen, pixels, coarser) {
   return STEPS[Math.min(STEPS.length - 1, place)];
 }
 
-/** Ask for all; calls onSet(set, before, wanted) once there are answers, then onChange() when live rows came, and
+/** Ask for all that the address (or other parameters: asked) says; calls onSet(set, before, wanted) once there are answers, then onChange() when live rows came, and
  * onError(letter, error) for what was refused. Returns what ends it. */
-export function ask(width, {onSet, onChange, onError}) {
+export function ask(width, told, asked = read()) {
+  const {onError} = told;
   const ending = new AbortController();
-  run(width, 0, ending.signal, {onSet, onChange, onError}).catch((error) => {
+  run(width, 0, ending.signal, told, asked).catch((error) => {
     if (!ending.signal.aborted) onError(null, error);
   });
   return () => ending.abort();
 }
 
-async function run(width, coarser, signal, told) {
-  const query = wanted(width, coarser);
+async function run(width, coarser, signal, told, params) {
+  const query = wanted(width, coarser, params);
   const set = new SeriesSet(query);
   const before = Number.isNaN(query.before) ? null : new SeriesSet(query);
   const letters = Object.keys(query.expressions);
@@ -63,9 +64,9 @@ async function run(width, coarser, signal, told) {
   const results = await Promise.allSettled(asked);
   if (signal.aborted) return;
   const failed = results.map(({reason}) => reason);
-  const isAutomatic = !STEPS.includes(Number(read().get("step")));
+  const isAutomatic = !STEPS.includes(Number(params.get("step")));
   if (isAutomatic && coarser < 3 && failed.some((error) => /values|buckets/.test(error?.message) && !error.column)) {
-    return run(width, coarser + 1, signal, told);
+    return run(width, coarser + 1, signal, told, params);
   }
   failed.forEach((error, i) => error && told.onError(letters[i], error));
   set.settle();

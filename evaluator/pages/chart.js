@@ -1,0 +1,17 @@
+// The kinds of charts, and which class draws them.
+import {HorizonChart} from "./chart-horizon.js";
+import {PlotChart} from "./chart-plot.js";
+import {NumberChart, TableChart} from "./chart-text.js";
+
+export const KINDS = [
+  ["line", "Line"], ["area", "Area"], ["stacked", "Stacked"], ["bars", "Bars"], ["horizon", "Horizon"], ["heat", "Heat map"],
+  ["number", "Number"], ["table", "Table"],
+];
+const CHARTS = {horizon: HorizonChart, number: NumberChart, table: TableChart};
+
+/** A chart in a host, in place of what is there; on: {zoom({start, stop}), hover(index or null), pick(index)}. */
+export function chartIn(host, kind, on) {
+  const Chart = CHARTS[kind] ?? PlotChart;
+  host.dataset.kind = kind;
+  return new Chart(host, kind, on);
+}

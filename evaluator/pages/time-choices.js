@@ -1,0 +1,87 @@
+// What is chosen of the time: the span, whether it moves on by itself, and by which clock it is told.
+import {now} from "./api.js";
+import {choice, el} from "./dom.js";
+import {length} from "./format.js";
+import {duration, read, span, write} from "./state.js";
+
+export const SPANS = ["5m", "15m", "1h", "3h", "6h", "12h", "1d", "2d", "7d", "30d", "90d", "365d"];
+
+/** Controls of the address's time; usual(): the span where it names none, such as "1h". */
+export class TimeChoices {
+  constructor(usual = () => "1h") {
+    this.usual = usual;
+  }
+
+  /** The choice of a span, and fields for one that is none of the usual. */
+  span() {
+    const query = read();
+    const [from, to] = [query.get("from") ?? `-${this.usual()}`, query.get("to") ?? "now"];
+    const spans = SPANS.includes(this.usual()) ? SPANS : [this.usual(), ...SPANS];
+    const isPreset = to === "now" && spans.includes(from.slice(1));
+    return [
+      choice("Time", [...spans.map((text) => [`-${text}`, `Last ${length(duration(text))}`]), ["custom", "From … to …"]],
+        isPreset ? from : "custom", (value) => value === "custom" ? this.absolute() : write({from: value, to: null})),
+      this.arrows(),
+      ...(isPreset ? [] : [this.fields()]),
+    ];
+  }
+
+  /** Whose times are shown. */
+  clock() {
+    return choice("Clock", [["", "Local"], ["utc", "UTC"]], read().get("zone") ?? "", (zone) => write({zone}, {replace: true}));
+  }
+
+  /** Earlier, later, and the double of the span. */
+  arrows() {
+    const move = (low, high) => () => {
+      const {start, stop} = this.now();
+      const size = stop - start;
+      this.set(start + low * size, stop + high * size);
+    };
+    const button = (label, text, work) => el("button", {type: "button", className: "icon", ariaLabel: label, title: label, textContent: text, onclick: work});
+    return el("div", {className: "arrows"}, button("Earlier", "‹", move(-0.5, -0.5)), button("Zoom out", "−", move(-0.5, 0.5)),
+      button("Later", "›", move(0.5, 0.5)));
+  }
+
+  /** Show a span; one that would reach into the future ends now. */
+  set(start, stop) {
+    const over = Math.max(0, stop - now());
+    write({from: new Date(start - over).toISOString(), to: new Date(stop - over).toISOString()});
+  }
+
+  absolute() {
+    const {start, stop} = this.now();
+    this.set(start, stop);
+  }
+
+  /** Two fields for an absolute span, in the clock's zone. */
+  fields() {
+    const isUtc = read().get("zone") === "utc";
+    const {start, stop} = this.now();
+    const text = (time) => new Date(time - (isUtc ? 0 : new Date(time).getTimezoneOffset() * 6e4)).toISOString().slice(0, 19);
+    const field = (label, time) => el("input", {type: "datetime-local", step: 1, ariaLabel: label, value: text(time), onchange: () => change()});
+    const [from, to] = [field("From", start), field("To", stop)];
+    const change = () => {
+      const [first, last] = [from, to].map(({value}) => Date.parse(isUtc ? `${value}Z` : value));
+      if (first < last) write({from: new Date(first).toISOString(), to: new Date(last).toISOString()});
+      to.setCustomValidity(first < last ? "" : "The end is not after the start.");
+      to.reportValidity();
+    };
+    return el("div", {className: "span"}, from, el("span", {textContent: "to"}), to);
+  }
+
+  /** Whether new values come by themselves: only while the span ends now. */
+  live() {
+    const query = read();
+    const to = query.get("to") ?? "now";
+    const input = el("input", {type: "checkbox", checked: query.get("live") !== "0" && to === "now", disabled: to !== "now",
+      onchange: () => write({live: input.checked ? null : "0"}, {replace: true})});
+    return el("label", {className: "live"}, input, el("span", {textContent: "Live"}));
+  }
+
+  now() {
+    const query = read();
+    if (!query.has("from")) query.set("from", `-${this.usual()}`);
+    return span(now(), query);
+  }
+}
