@@ -19,13 +19,17 @@ TYPE = "request"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A reduce of a field over events that pass all filters, in buckets of `step` ms, perhaps by group."""
+    """A reduce of a field over events that pass all filters, in buckets of `step` ms, perhaps by group.
+
+    `by_powers`: not the values of the group's field are groups, but the powers of two below them.
+    """
 
     reduce: str
     field: str
     step: int
     filters: tuple[tuple[str, str, str | int | float], ...] = ()
     group: str = ""
+    by_powers: bool = False
 
     @property
     def expression(self) -> str:
@@ -35,7 +39,8 @@ class Question:
         )
         argument = f"{TYPE}({self.field}){filters}"
         reduced = f"quantile(0.95, {argument})" if self.reduce == "p95" else f"{self.reduce}({argument})"
-        return reduced + (f".group({self.group})" if self.group else "")
+        group = f"floor(log2({self.group}))" if self.by_powers else self.group
+        return reduced + (f".group({group})" if group else "")
 
     def path(self, start: int, stop: int) -> str:
         """Return the request's target on an evaluator."""
@@ -48,6 +53,7 @@ class Question:
             f'"{field}" {_OPERATORS[name]} {_literal(value, chr(39))}' for name, field, value in self.filters
         ]
         group = f'"{self.group}"' if self.group else "''"
+        group = f"CAST(floor(log2({group})) AS INTEGER)" if self.by_powers else group
         return (
             f"SELECT {bucket.format(step=self.step)} AS bucket, {group} AS grp, "
             f"{reduces[self.reduce].format(field=chr(34) + self.field + chr(34))} AS value FROM request"
@@ -65,10 +71,12 @@ class Question:
         for event in events:
             if all(_PASSES[name](getattr(event, field), value) for name, field, value in self.filters):
                 bucket = event.time // self.step * self.step
-                found[bucket, str(getattr(event, self.group)) if self.group else ""].append(
-                    getattr(event, self.field)
-                )
+                found[bucket, self._group_of(event)].append(getattr(event, self.field))
         return meaningful({key: _REDUCES[self.reduce](values) for key, values in found.items()})
+
+    def _group_of(self, event: Event) -> str:
+        value = getattr(event, self.group) if self.group else ""
+        return str(math.frexp(value)[1] - 1 if self.by_powers else value)
 
 
 def meaningful(answer: Answer) -> Answer:

@@ -48,10 +48,13 @@ async def test_nobody_is_refused_for_the_groups_of_another(made: Bench, buckets:
         await refused
 
 
-async def test_all_whose_own_groups_are_too_many_are_told_so_by_one_scan(made: Bench) -> None:
+@pytest.mark.parametrize("expression", [GROUPS, "count(test).group(floor(g / 2))"])
+async def test_all_whose_own_groups_are_too_many_are_told_so_by_one_scan(
+    made: Bench, expression: str
+) -> None:
     await made.save(*(event(DAY + number, {"g": number}) for number in range(3_000)))
     made.seen.gate.clear()
-    tasks = [asyncio.create_task(made.groups(GROUPS, MINUTE, DAY, DAY + MINUTE)) for _ in range(5)]
+    tasks = [asyncio.create_task(made.groups(expression, MINUTE, DAY, DAY + MINUTE)) for _ in range(5)]
     await until_waiting(made, 5)
     made.seen.gate.set()
     for task in tasks:

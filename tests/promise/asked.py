@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cube.expression import parse_metric
+from cube.expression.nodes import Reduction
 from cube.model.tier import TIERS, Span, Tier
 
 MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
@@ -14,6 +15,7 @@ STEPS = tuple(sorted(TIERS))
 IDS = ("a", "b", "c", "d")
 SUM = parse_metric("sum(test(v))")
 GROUPED = parse_metric("sum(test(v)).group(v)")
+COMPUTED = parse_metric("sum(test(v)).group(floor(v / 2))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,14 @@ class Asked:
     @property
     def tier(self) -> Tier:
         return TIERS[self.step]
+
+    @property
+    def reduction(self) -> Reduction:
+        """Sums; of two buckets those of each value, or at every other tier of what is computed of it."""
+        grouped = COMPUTED if STEPS.index(self.step) % 2 else GROUPED
+        found = grouped if self.after == 2 else SUM
+        assert isinstance(found, Reduction)
+        return found
 
     @property
     def span(self) -> Span:

@@ -16,7 +16,6 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from cube.errors import InvalidEvent
-from cube.expression.nodes import Reduction
 from cube.model.event import Event
 from cube.model.tier import Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
@@ -30,7 +29,7 @@ from evaluator.engine.segments import BlockCache
 from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
-from tests.promise.asked import GROUPED, IDS, STEPS, SUM, Asked
+from tests.promise.asked import IDS, STEPS, Asked
 from tests.promise.flights import Flights, KeptBlocks
 from tests.promise.model import MAX_VERSIONS, Model, Version, Window
 from tests.promise.places import Place
@@ -298,10 +297,8 @@ class World:
         question.window.check(sums, question.asked.tier, self.expired_before)
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
-        """Ask for sums; of two buckets, for those of each value, which are groups, and add them up."""
-        reduction = GROUPED if asked.after == 2 else SUM
-        assert isinstance(reduction, Reduction)
-        series = await pyramid.measure(reduction, asked.tier, asked.span, QueryCost())
+        """Ask for sums; those of groups are added up."""
+        series = await pyramid.measure(asked.reduction, asked.tier, asked.span, QueryCost())
         totals = sum((series.groups or {}).values(), start=series.default)
         values = (None if value != value else float(value) for value in totals)
         return dict(zip(asked.tier.buckets(asked.span), values, strict=True))

@@ -39,7 +39,7 @@ IDS = tuple(f"event {number}" for number in range(6))
 
 EXPRESSIONS = (
     "sum(test(v))",
-    "sum(test(v)).group(g)",
+    "sum(test(v)).group(floor(v / 2))",
     "max(test(v).gt(v, 0)).group(g)",
     "sum(test(v)).group(g) / sum(test) - median(test(v)).group(g)",
 )

@@ -61,7 +61,7 @@ class SqlPeer:
     def answer(self, question: Question) -> Answer:
         """Answer a question."""
         rows = self._tell(ask=self._sql(question))["rows"]
-        return meaningful({(bucket, group): value for bucket, group, value in rows})
+        return meaningful({(bucket, str(group)): value for bucket, group, value in rows})
 
     def milliseconds(self, question: Question) -> float:
         """Return how long an answer takes, as the database's own client sees it."""
