@@ -62,7 +62,7 @@ async def test_more_events_than_a_slice_are_deleted_many_of_one_time_among_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 7)
-    monkeypatch.setattr("cube.store.mongo.expiry.SLICE_EVENTS", 7)
+    monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_EVENTS", 7)
     times = [T0 + i for i in range(20)] + [T0 + 20] * 30 + [T0 + 21]
     await store.events.save("test", [event(time, number) for number, time in enumerate(times)])
     await store.events.expire("test", T0 + 21)
@@ -75,7 +75,7 @@ async def test_several_processes_may_delete_beside_savers(
     database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 20)
-    monkeypatch.setattr("cube.store.mongo.expiry.SLICE_EVENTS", 20)
+    monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_EVENTS", 20)
     other = await database.open()
     await store.events.save("test", [event(T0 + i, i) for i in range(200)])
     await store.events.expire("test", T0 + 150)
@@ -174,7 +174,7 @@ async def test_forgotten_revisions_are_deleted_and_live_ones_stay(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 3)
-    monkeypatch.setattr("cube.store.mongo.expiry.SLICE_CHUNKS", 3)
+    monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_CHUNKS", 3)
     await store.events.save("test", [*(event(EARLY + i * DAY.step) for i in range(10)), event(T0)])
     _, late = await _early_and_late(store)
     await store.events.expire("test", T0)
@@ -220,7 +220,7 @@ async def test_more_chunks_than_a_slice_are_deleted_and_counted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_CHUNKS", 4)
-    monkeypatch.setattr("cube.store.mongo.expiry.SLICE_CHUNKS", 4)
+    monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_CHUNKS", 4)
     first = HOUR.chunk_start(HOUR.chunk(T0))
     keys = [CacheKey("test", f"sum(test({name}))", "value", 1) for name in "abcdefghij"]
     for key in keys:

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from cube.errors import Conflict, InvalidRequest
-from cube.store.mongo.faults import answered, written
+from cube.store.mongo.faults import answered, fetched, written
 from cube.store.mongo.layout import Document, Layout
 from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard
 
@@ -19,18 +19,17 @@ class MongoBoards:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+        self._boards = layout.own("boards")
 
     async def all(self) -> list[StoredBoard]:
         """Return all boards, by name."""
-        async with answered():
-            found = await self._layout.own("boards").find({}).to_list(None)
+        found = await fetched(self._boards.find({}))
         return sorted(map(_board, found), key=lambda board: board.name)
 
     async def find(self, name: str) -> StoredBoard | None:
         """Return one board."""
         async with answered():
-            found = await self._layout.own("boards").find_one({"_id": name})
+            found = await self._boards.find_one({"_id": name})
         return None if found is None else _board(found)
 
     async def save(self, board: StoredBoard, expected: int, most: int) -> None:
@@ -39,9 +38,7 @@ class MongoBoards:
             done = await self._insert(board, most)
         else:
             async with written():
-                replaced = await self._layout.own("boards").replace_one(
-                    _known(board.name, expected), _document(board)
-                )
+                replaced = await self._boards.replace_one(_known(board.name, expected), _document(board))
             done = replaced.matched_count == 1
         if not done:
             await self._refuse(board.name, board.revision)
@@ -49,18 +46,18 @@ class MongoBoards:
     async def delete(self, name: str, expected: int) -> None:
         """Remove a board, likewise."""
         async with written():
-            removed = await self._layout.own("boards").delete_one(_known(name, expected))
+            removed = await self._boards.delete_one(_known(name, expected))
         if removed.deleted_count == 0:
             await self._refuse(name)
 
     async def _insert(self, board: StoredBoard, most: int) -> bool:
         async with answered():
-            count = await self._layout.own("boards").count_documents({})
+            count = await self._boards.count_documents({})
         if count >= most and await self.find(board.name) is None:
             raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
         try:
             async with written():
-                await self._layout.own("boards").insert_one(_document(board))
+                await self._boards.insert_one(_document(board))
         except DuplicateKeyError:
             return False
         return True

@@ -26,10 +26,10 @@ from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import Event, id_key
 from cube.store.mongo import revisions
-from cube.store.mongo.building import ensure
 from cube.store.mongo.documents import encode, stored_id
-from cube.store.mongo.faults import answered, only_duplicates, storing, written
+from cube.store.mongo.faults import fetched, only_duplicates, storing, written
 from cube.store.mongo.layout import MILLISECONDS, Document, Layout
+from cube.store.mongo.maintenance import ensure
 
 ATTEMPTS = 100
 _SLICE = 1_000
@@ -109,6 +109,7 @@ class Intents:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._documents = layout.own("intents")
         self._indexed = False
 
     async def replace(self, commit: Commit, events: Sequence[Event], process: str) -> None:
@@ -117,21 +118,20 @@ class Intents:
         Raises `Unavailable` if other writers keep changing one of the ids.
         """
         if not self._indexed:
-            await ensure(self._layout.own("intents"), "key")
+            await ensure(self._documents, "key")
             self._indexed = True
         for some in _sliced(events):
             await self._replace(commit, some, process)
 
     async def all(self) -> list[Document]:
         """Return all open intents."""
-        async with answered():
-            return await self._layout.own("intents").find({}).to_list(None)
+        return await fetched(self._documents.find({}))
 
     async def close(self, ids: Iterable[object]) -> None:
         """Close intents whose times have been raised."""
         for some in _sliced(list(ids)):
             async with written():
-                await self._layout.own("intents").bulk_write([DeleteMany({"_id": {"$in": some}})])
+                await self._documents.bulk_write([DeleteMany({"_id": {"$in": some}})])
 
     async def _replace(self, commit: Commit, events: Sequence[Event], process: str) -> None:
         left = list(events)
@@ -150,9 +150,7 @@ class Intents:
         else:
             raise Unavailable(f"Other writers kept changing {len(left)} of the ids of this batch.")
         keys = [_key(commit.type, event) for event in events]
-        async with answered():
-            open_ones = await self._layout.own("intents").find({"key": {"$in": keys}}).to_list(None)
-        commit.touched.update(_times(open_ones))
+        commit.touched.update(_times(await fetched(self._documents.find({"key": {"$in": keys}}))))
 
     async def _stored(self, type: str, events: Sequence[Event]) -> dict[Any, Any]:
         """Return the raw times (None: missing) stored under the ids of events.
@@ -162,17 +160,14 @@ class Intents:
         """
         collection = self._layout.events(type).with_options(codec_options=MILLISECONDS)
         ids = [stored_id(event.id) for event in events]
-        async with answered():
-            found = await collection.find({"_id": {"$in": ids}}, {"t": 1}).to_list(None)
+        found = await fetched(collection.find({"_id": {"$in": ids}}, {"t": 1}))
         ours = [document for document in found if isinstance(document["_id"], (ObjectId, int, float, str))]
         times = {document["_id"]: document.get("t") for document in ours}
         if len(ours) == len(found) and times.keys() <= set(ids):
             return times
-        for id in ids:
-            if id not in times:
-                async with answered():
-                    alike = await collection.find({"_id": id}, {"t": 1}).limit(1).to_list(None)
-                times.update((id, document.get("t")) for document in alike)
+        for id in [id for id in ids if id not in times]:
+            alike = await fetched(collection.find({"_id": id}, {"t": 1}, limit=1))
+            times.update((id, document.get("t")) for document in alike)
         return times
 
     async def _open(self, commit: Commit, exchanges: Sequence[_Exchange], process: str) -> None:
@@ -183,7 +178,7 @@ class Intents:
         commit.touched.update(_times(documents))
         try:
             async with written():
-                await self._layout.own("intents").insert_many(documents, ordered=False)
+                await self._documents.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             # Their ids are new: what is there already is their own first try, whose reply was lost.
             if only_duplicates(error) is None:

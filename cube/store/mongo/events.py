@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from cube.errors import CubeError, InvalidEvent, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import refuse_expired
-from cube.store.mongo import building, expiry, revisions, session
+from cube.store.mongo import maintenance, revisions, session
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.faults import (
     OPERATION_SECONDS,
@@ -70,14 +70,13 @@ class MongoEvents:
 
     async def _save(self, type: str, events: Sequence[Event]) -> None:
         state = await revisions.state(self._layout, type)
-        expired_before = None if state.get("expired_before") is None else int(state["expired_before"])
-        refuse_expired(type, (event.time for event in events), expired_before)
+        refuse_expired(type, (event.time for event in events), state.expired_before)
         if type not in self._begun:
-            is_indexed = await building.begin(self._layout, type, state)
+            is_indexed = await maintenance.begin(self._layout, type, state)
             self._begun.add(type)
             if not is_indexed:
                 self._index(type)
-        commit = Commit(self._layout, self._intents, type, events, expired_before)
+        commit = Commit(self._layout, self._intents, type, events, state.expired_before)
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
@@ -96,7 +95,7 @@ class MongoEvents:
         Where this process may not write, the type counts as foreign to it: nothing is cached.
         """
         try:
-            await building.build(self._layout, type)
+            await maintenance.build(self._layout, type)
         except Unavailable as error:
             if not is_unauthorized(error):
                 raise
@@ -109,17 +108,17 @@ class MongoEvents:
 
     async def delete_events(self, type: str, before: int) -> int:
         """Delete a type's expired events older than `before`, in slices of time."""
-        return await expiry.delete_events(self._layout, type, before)
+        return await maintenance.delete_events(self._layout, type, before)
 
     async def forget(self, type: str, before: int) -> None:
         """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
-        expired_before = (await revisions.state(self._layout, type)).get("expired_before")
+        expired_before = (await revisions.state(self._layout, type)).expired_before
         if expired_before is not None:
-            await revisions.advance(self._layout, type, "forgotten_before", min(before, int(expired_before)))
+            await revisions.advance(self._layout, type, "forgotten_before", min(before, expired_before))
 
     async def delete_revisions(self, type: str, before: int) -> None:
         """Delete a type's forgotten revisions, as whole chunks that end before `before`."""
-        await expiry.delete_revisions(self._layout, type, before)
+        await maintenance.delete_revisions(self._layout, type, before)
 
     async def sweep(self) -> int:
         """Raise what dead processes, and failed commits of this one, left; drop idle notes."""
@@ -150,7 +149,7 @@ class MongoEvents:
 
     async def _build_index(self, type: str) -> None:
         try:
-            await building.index(self._layout, type)
+            await maintenance.index(self._layout, type)
         except (Unavailable, PyMongoError) as error:
             self._begun.discard(type)  # the next save tries again
             reason = error.message if isinstance(error, Unavailable) else error.__class__.__name__

@@ -156,13 +156,20 @@ async def storing(events: Sequence[Event]) -> AsyncIterator[None]:
         raise RejectedEvent(events[place], reason) from error
 
 
+async def fetched(cursor: Any) -> list[dict[str, Any]]:
+    """Return all documents that a cursor has."""
+    async with answered():
+        documents: list[dict[str, Any]] = await cursor.to_list(None)
+    return documents
+
+
 async def upsert(collection: Any, changes: Sequence[Any]) -> None:
-    """Write changes that may be repeated, in order.
+    """Write changes, if there are any, that may be repeated, in order.
 
     Two first upserts of one document may collide, or one with its own first try whose reply was lost:
     then all is written again.
     """
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS if changes else 0):
         try:
             async with written():
                 await collection.bulk_write(changes, ordered=True)

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from cube.errors import InvalidRequest
 from cube.model.environment import Key, Scope
-from cube.store.mongo.faults import answered, written
+from cube.store.mongo.faults import answered, fetched, written
 from cube.store.mongo.layout import DURABLE, Document
 
 _NAME = "cube_keys"
@@ -26,9 +26,9 @@ class MongoKeys:
 
     async def all(self) -> list[Key]:
         """Return all keys, ordered by environment and id."""
-        async with answered():
-            found = await self._keys.find({}).to_list(None)
-        return sorted(map(_key, found), key=lambda key: (key.environment, key.id))
+        return sorted(
+            map(_key, await fetched(self._keys.find({}))), key=lambda key: (key.environment, key.id)
+        )
 
     async def were_added(self) -> bool:
         """Tell whether the collection is there, even an empty one."""

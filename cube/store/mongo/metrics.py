@@ -11,20 +11,18 @@ from typing import Any
 
 from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
-from cube.store.mongo import expiry
-from cube.store.mongo.building import ensure
-from cube.store.mongo.faults import ThrottledLog, answered, only_duplicates, written
+from cube.store.mongo.faults import ThrottledLog, answered, fetched, only_duplicates, written
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
+from cube.store.mongo.maintenance import delete_metrics, ensure
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 
 CHUNK_BYTES = 1_000_000
 _BUCKET_BYTES = 20  # a bucket's share of a document beside its content: revision, name, types, lengths
 _REVISION = struct.Struct(">q")
-_NAMESPACE_NOT_FOUND = 26
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +82,7 @@ class MongoMetrics:
 
     async def delete(self, before: int) -> int:
         """Delete all buckets that end before `before`, in slices."""
-        return await expiry.delete_metrics(self._layout, before)
+        return await delete_metrics(self._layout, before)
 
     async def begin(self, type: str) -> None:
         """Make the collection of a type ready, once in this process.
@@ -96,21 +94,18 @@ class MongoMetrics:
         collection = self._layout.metrics(type)
         async with answered():
             found = await self._layout.database.command("listCollections", filter={"name": collection.name})
-            square = await collection.find({"_id": {"$type": "object"}}, {"_id": 1}).limit(1).to_list(None)
+        square = await fetched(collection.find({"_id": {"$type": "object"}}, {"_id": 1}, limit=1))
         capped = any(one.get("options", {}).get("capped") for one in found["cursor"]["firstBatch"])
         if capped or square:
             _log.warning("%s is a cache of another format: dropping it and recreating it", collection.name)
-            await self._drop(collection.name)
+            async with answered():
+                await self._layout.database.drop_collection(collection.name)
         await ensure(collection, "e")
         self._begun.add(type)
 
     async def _find(self, key: CacheKey, ids: list[str]) -> list[Document]:
-        async with answered():
-            return (
-                await self._layout.metrics(key.type)
-                .find({"_id": {"$in": ids}, "k": _text(key)}, {"c": 1})
-                .to_list(None)
-            )
+        filter = {"_id": {"$in": ids}, "k": _text(key)}
+        return await fetched(self._layout.metrics(key.type).find(filter, {"c": 1}))
 
     async def _merge(self, type: str, updates: list[UpdateOne]) -> None:
         """Write. Where a first upsert collides with another's, or a hash with another key's, it is a miss."""
@@ -119,14 +114,6 @@ class MongoMetrics:
                 await self._layout.metrics(type).bulk_write(updates, ordered=False)
         except BulkWriteError as error:
             if only_duplicates(error) is None:
-                raise
-
-    async def _drop(self, name: str) -> None:
-        try:
-            async with answered():
-                await self._layout.database.command("drop", name)
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_NOT_FOUND:
                 raise
 
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bson import Int64
 from pymongo import DeleteMany, DeleteOne, UpdateOne
@@ -25,7 +25,7 @@ from pymongo import DeleteMany, DeleteOne, UpdateOne
 from cube.model.tier import CACHED_TIERS, HOUR
 from cube.store.mongo import revisions
 from cube.store.mongo.commit import Intents
-from cube.store.mongo.faults import answered, upsert
+from cube.store.mongo.faults import fetched, upsert
 from cube.store.mongo.layout import Document, Layout
 
 IDLE_SECONDS = 600.0
@@ -39,7 +39,7 @@ class Notes:
 
     def __init__(self, layout: Layout, lease_seconds: float) -> None:
         self.process = secrets.token_hex(8)
-        self._layout = layout
+        self._notes = layout.own("notes")
         self._lease_seconds = lease_seconds
         self._left: dict[tuple[str, int], float] = {}
         self._users: Counter[tuple[str, int]] = Counter()
@@ -62,8 +62,7 @@ class Notes:
         """Return the names of all processes that leave notes, and whether each is alive; renew this one."""
         async with self._lock:
             await self._write(set())
-        async with answered():
-            found = await self._layout.own("notes").find({"seen": {"$exists": True}}).to_list(None)
+        found = await fetched(self._notes.find({"seen": {"$exists": True}}))
         seen = {document["_id"]: document["seen"] for document in found}
         now = seen.get(self.process)
         if now is None:  # taken for dead this very moment
@@ -73,13 +72,12 @@ class Notes:
 
     async def all(self) -> list[Document]:
         """Return the notes of all processes."""
-        async with answered():
-            return await self._layout.own("notes").find({"process": {"$exists": True}}).to_list(None)
+        return await fetched(self._notes.find({"process": {"$exists": True}}))
 
     async def remove(self, notes: list[Document], processes: Iterable[str]) -> None:
         """Take away settled notes, and then the dead processes that left them."""
         ids = [*(note["_id"] for note in notes), *processes]
-        await self._bulk([DeleteOne({"_id": id_}) for id_ in ids])
+        await upsert(self._notes, [DeleteOne({"_id": id}) for id in ids])
 
     async def drop_idle(self, kept: set[tuple[str, int]]) -> None:
         """Take away this process's own notes that no commit used for a while, but for `kept`."""
@@ -92,12 +90,13 @@ class Notes:
             ]
             for key in idle:
                 del self._left[key]
-            await self._bulk([DeleteOne({"_id": self._id(key)}) for key in idle])
+            await upsert(self._notes, [DeleteOne({"_id": self._id(key)}) for key in idle])
 
     async def close(self) -> None:
         """Take away all notes of this process; it writes no more."""
         if self._renewed is not None:
-            await self._bulk([DeleteMany({"process": self.process}), DeleteOne({"_id": self.process})])
+            own = [DeleteMany({"process": self.process}), DeleteOne({"_id": self.process})]
+            await upsert(self._notes, own)
 
     async def _leave(self, keys: set[tuple[str, int]]) -> None:
         if self._elapsed() * 4 >= self._lease_seconds or not keys <= self._left.keys():
@@ -112,7 +111,7 @@ class Notes:
             self._left.clear()
         reading = (time.monotonic(), time.time())
         alive = UpdateOne({"_id": self.process}, {"$currentDate": {"seen": True}}, upsert=True)
-        await self._bulk([alive, *(self._note(key) for key in keys if key not in self._left)])
+        await upsert(self._notes, [alive, *(self._note(key) for key in keys if key not in self._left)])
         self._renewed = reading
 
     def _note(self, key: tuple[str, int]) -> UpdateOne:
@@ -128,13 +127,8 @@ class Notes:
             return float("inf")
         return max(time.monotonic() - self._renewed[0], time.time() - self._renewed[1])
 
-    async def _bulk(self, changes: list[UpdateOne | DeleteOne | DeleteMany]) -> None:
-        if changes:
-            await upsert(self._layout.own("notes"), changes)
 
-
-@dataclass(frozen=True, slots=True)
-class _Unsettled:
+class _Unsettled(NamedTuple):
     """What one failed commit touched, and until when (monotonic seconds) it may still land."""
 
     type: str

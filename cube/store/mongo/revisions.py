@@ -7,16 +7,31 @@ server: overflow would take 2**31 raises of one bucket, a raise a second for 68 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from bson import Int64
 from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
-from cube.store.mongo.faults import answered, upsert
+from cube.store.mongo.faults import answered, fetched, upsert
 from cube.store.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
 from cube.store.ports import Revisions
+
+
+class TypeState(NamedTuple):
+    """What a type's state document says; ``complete``: the marker, for the tiers that there are."""
+
+    complete: bool
+    expired_before: int | None
+    forgotten_before: int | None
+
+    @classmethod
+    def of(cls, document: Document) -> TypeState:
+        """Read a state document; an empty one stands for none."""
+        complete = bool(document.get("complete")) and are_cached_steps(document.get("tiers"))
+        times = (document.get(name) for name in ("expired_before", "forgotten_before"))
+        return cls(complete, *(None if time is None else int(time) for time in times))
 
 
 async def read(
@@ -39,25 +54,23 @@ async def read(
         )
         found = {document.pop("_id"): document for document in await cursor.to_list(None)}
     layout.server.follow(session)
-    state = found.pop(STATE, {})
-    complete = is_complete(state)
-    foreign = type in layout.foreign or (type in layout.server.unbuilt and not complete)
-    complete = complete and not foreign
+    state = TypeState.of(found.pop(STATE, {}))
+    foreign = type in layout.foreign or (type in layout.server.unbuilt and not state.complete)
+    complete = state.complete and not foreign
     return Revisions(
         numbers={} if foreign else _numbers(tier, span, found),
         complete=complete,
-        expired_before=_plain(state.get("expired_before")),
+        expired_before=state.expired_before,
         known=complete or await exists(layout, type, session),
         foreign=foreign,
-        forgotten_before=_plain(state.get("forgotten_before")),
+        forgotten_before=state.forgotten_before,
     )
 
 
-async def state(layout: Layout, type: str) -> Document:
-    """Read a type's state document; empty where it has none."""
-    async with answered():
-        found = await layout.revisions(type).find({"_id": STATE}).to_list(None)
-    return found[0] if found else {}
+async def state(layout: Layout, type: str) -> TypeState:
+    """Read a type's state."""
+    found = await fetched(layout.revisions(type).find({"_id": STATE}))
+    return TypeState.of(found[0] if found else {})
 
 
 async def exists(layout: Layout, type: str, session: Any = None) -> bool:
@@ -67,11 +80,6 @@ async def exists(layout: Layout, type: str, session: Any = None) -> bool:
         return bool(await layout.database.list_collection_names(filter={"name": name}, session=session))
 
 
-def is_complete(state: Document) -> bool:
-    """Tell whether a type's state has the marker, for the tiers that there are."""
-    return bool(state.get("complete")) and are_cached_steps(state.get("tiers"))
-
-
 async def mark_complete(layout: Layout, type: str, complete: bool = True) -> None:
     """Write or take away the marker: a bucket without a revision has no events.
 
@@ -79,20 +87,21 @@ async def mark_complete(layout: Layout, type: str, complete: bool = True) -> Non
     """
     marked = {"complete": True, "tiers": cached_steps()}
     change: Document = {"$set": marked} if complete else {"$unset": {"complete": ""}}
-    expired_before = (await state(layout, type)).get("expired_before") if complete else None
+    expired_before = (await state(layout, type)).expired_before if complete else None
     if expired_before is not None:
-        change["$max"] = {"forgotten_before": expired_before}
-    await _write(layout, type, [UpdateOne({"_id": STATE}, change, upsert=complete)])
+        change["$max"] = {"forgotten_before": Int64(expired_before)}
+    await upsert(layout.revisions(type), [UpdateOne({"_id": STATE}, change, upsert=complete)])
 
 
 async def advance(layout: Layout, type: str, field: str, before: int) -> None:
     """Advance a time of the state, ``expired_before`` or ``forgotten_before``; it never goes back."""
-    await _write(layout, type, [UpdateOne({"_id": STATE}, {"$max": {field: Int64(before)}}, upsert=True)])
+    change = {"$max": {field: Int64(before)}}
+    await upsert(layout.revisions(type), [UpdateOne({"_id": STATE}, change, upsert=True)])
 
 
 async def raise_times(layout: Layout, type: str, times: Iterable[int]) -> None:
     """Raise the buckets of all tiers that hold any of `times`: finest tier first, in one ordered bulk."""
-    await _write(layout, type, raising(times))
+    await upsert(layout.revisions(type), raising(times))
 
 
 def raising(times: Iterable[int]) -> list[UpdateOne]:
@@ -103,40 +112,28 @@ def raising(times: Iterable[int]) -> list[UpdateOne]:
         step, origin = tier.step, tier.origin
         starts = {start - (start - origin) % step for start in starts}
         for chunk, places in sorted(by_chunk(tier, starts).items()):
-            change = {f"r.{place}": Int64(random.getrandbits(32) + 1) for place in places}
-            updates.append(UpdateOne({"_id": chunk_id(tier, chunk)}, {"$inc": change}, upsert=True))
+            updates.append(UpdateOne({"_id": chunk_id(tier, chunk)}, _increments(places), upsert=True))
     return updates
 
 
 async def raise_known(layout: Layout, type: str, live: int) -> None:
     """Raise every bucket that has a revision and ends after `live`: its events may be gone."""
-    ids = {chunk_id(tier, 0).partition(":")[0]: tier for tier in CACHED_TIERS}
-    async with answered():
-        documents = await layout.revisions(type).find({"_id": {"$ne": STATE}}, {"_id": 1}).to_list(None)
-    names = {document["_id"] for document in documents}
+    collection = layout.revisions(type)
+    documents = await fetched(collection.find({"_id": {"$ne": STATE}}, {"_id": 1}))
+    names = sorted(document["_id"] for document in documents)
     for tier in CACHED_TIERS:
-        for name in sorted(name for name in names if ids.get(name.partition(":")[0]) is tier):
-            start = tier.chunk_start(int(name.partition(":")[2]))
-            await _raise_chunk(layout, type, name, first=(live - start) // tier.step)
+        for name in names:
+            step, _, chunk = name.partition(":")
+            if step != str(tier.step):
+                continue
+            first = (live - tier.chunk_start(int(chunk))) // tier.step
+            for document in await fetched(collection.find({"_id": name})):
+                places = [place for place in document["r"] if int(place) >= first]
+                await upsert(collection, [UpdateOne({"_id": name}, _increments(places))] if places else ())
 
 
-async def _raise_chunk(layout: Layout, type: str, name: str, first: int) -> None:
-    """Raise the buckets of a chunk from the place ``first`` on."""
-    async with answered():
-        found = await layout.revisions(type).find({"_id": name}).to_list(None)
-    change = {
-        f"r.{place}": Int64(random.getrandbits(32) + 1)
-        for document in found
-        for place in document["r"]
-        if int(place) >= first
-    }
-    if change:
-        await _write(layout, type, [UpdateOne({"_id": name}, {"$inc": change})])
-
-
-async def _write(layout: Layout, type: str, updates: Sequence[UpdateOne]) -> None:
-    if updates:
-        await upsert(layout.revisions(type), updates)
+def _increments(places: Iterable[int | str]) -> Document:
+    return {"$inc": {f"r.{place}": Int64(random.getrandbits(32) + 1) for place in places}}
 
 
 def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> dict[int, int]:
@@ -149,7 +146,3 @@ def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> dict[int, in
             if span.start <= bucket < span.stop:
                 numbers[bucket] = int(number)
     return numbers
-
-
-def _plain(number: Any) -> int | None:
-    return None if number is None else int(number)

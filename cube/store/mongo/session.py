@@ -125,11 +125,8 @@ async def indexed(collection: Any, session: Any = None) -> frozenset[str]:
 
 
 async def _next(cursor: Any) -> bytes | None:
-    try:
-        async with answered():
-            batch: bytes = await anext(cursor)
-    except StopAsyncIteration:
-        return None
+    async with answered():
+        batch: bytes | None = await anext(cursor, None)
     return batch
 
 

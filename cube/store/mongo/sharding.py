@@ -13,9 +13,9 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cube.errors import InvalidRequest, Unavailable
-from cube.store.mongo.building import BUILD_SECONDS, ensure
-from cube.store.mongo.faults import answered, without_credentials
+from cube.store.mongo.faults import answered, fetched, without_credentials
 from cube.store.mongo.layout import Document, Layout, ServerInfo
+from cube.store.mongo.maintenance import BUILD_SECONDS, ensure
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.store import connect
 
@@ -61,8 +61,11 @@ async def shard(url: str, database: str, type: str) -> list[str]:
             await ensure(layout.events(type), "t")
         await MongoMetrics(layout).begin(type)  # Square's cache is capped, and could not be sharded
         for command in commands(database, type):
-            if command.collection not in sharded:
-                await _run(client, command)
+            if "createIndexes" in command.document:
+                async with building(command.document["createIndexes"]):
+                    await _send(client, command, BUILD_SECONDS)
+            elif command.collection not in sharded:
+                await _send(client, command)
     finally:
         await client.close()
     return [name for name in _names(database, type) if name not in sharded]
@@ -85,10 +88,7 @@ async def _refuse_other_servers(client: Any, url: str) -> None:
 async def _is_sharded(client: Any, name: str) -> bool:
     """Tell whether a collection is sharded as it has to be; refuse one that is in another way."""
     collection = client.get_database("config").get_collection("collections")
-    async with answered():
-        found = await collection.find({"_id": name}, {"key": 1, "dropped": 1, "unsplittable": 1}).to_list(
-            None
-        )
+    found = await fetched(collection.find({"_id": name}, {"key": 1, "dropped": 1, "unsplittable": 1}))
     keys = [one["key"] for one in found if not one.get("dropped") and not one.get("unsplittable")]
     if not keys:
         return False
@@ -98,14 +98,6 @@ async def _is_sharded(client: Any, name: str) -> bool:
             " keeps an id unique across shards."
         )
     return True
-
-
-async def _run(client: Any, command: Command) -> None:
-    if "createIndexes" in command.document:
-        async with building(command.document["createIndexes"]):
-            await _send(client, command, BUILD_SECONDS)
-    else:
-        await _send(client, command)
 
 
 @asynccontextmanager

@@ -99,7 +99,7 @@ class MongoStore:
     async def _unmark_foreign(self) -> None:
         """Take the marker away from foreign types: once they are that no longer their revisions are built."""
         for name in self._layout.foreign:
-            if revisions.is_complete(await revisions.state(self._layout, name)):
+            if (await revisions.state(self._layout, name)).complete:
                 await revisions.mark_complete(self._layout, name, complete=False)
 
     async def close(self) -> None:
