@@ -9,7 +9,7 @@
     │   ├── InvalidQuery        a parameter beside the expression
     │   ├── TooLarge            HTTP 413
     │   ├── NotFound            HTTP 404
-    │   └── Conflict            HTTP 412; revision: the present one
+    │   └── Conflict            HTTP 412; revision: the present one, saved, by
     ├── InvalidSettings         refused at start
     ├── AccessDenied            HTTP 403
     │   └── Unauthenticated     HTTP 401
@@ -87,15 +87,7 @@ class NotFound(InvalidRequest):
 
 
 class Conflict(InvalidRequest):
-    """Somebody else has changed it meanwhile; ``revision``: the present one, None where there is none."""
-
-    @classmethod
-    def of_board(cls, name: str, revision: int | None) -> Conflict:
-        """Make the error of a board that is not at the revision that was expected of it."""
-        is_ = "is not there" if revision is None else f"is at revision {revision} now"
-        error = cls(f"The board {name} {is_}: read it again, and change that.")
-        error.details["revision"] = revision
-        return error
+    """Somebody else has changed it meanwhile; see `cube.store.ports.board_conflict`."""
 
 
 class InvalidSettings(CubeError):

@@ -22,6 +22,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cube.columns.block import Block
+from cube.errors import Conflict
+from cube.model import instant
 from cube.model.environment import Key
 from cube.model.event import Event
 from cube.model.tier import Span, Tier
@@ -222,23 +224,41 @@ class Names(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredBoard:
-    """A board as it is kept: ``content`` is the text of a `cube.model.board.Board`, ``saved`` its time.
+    """A board as it is kept: ``content`` is the text of a `cube.model.board.Board`.
 
     ``revision``: from 1 to 2**53 - 1; a random one for each save, so that a board that was deleted and made
-    anew never has one that it had before.
+    anew never has one that it had before. ``saved``: when, and ``by`` the id of the key that did; "" without
+    one. ``opened``: about when it was looked at last.
     """
 
     name: str
     revision: int
     saved: int
     content: str
+    by: str = ""
+    opened: int = 0
+
+
+def board_conflict(name: str, present: StoredBoard | None) -> Conflict:
+    """Make the error of a board that is not at the revision that was expected of it."""
+    if present is None:
+        error = Conflict(f"The board {name} is not there: read the list again, or make it.")
+        error.details.update(revision=None, saved=None, by=None)
+        return error
+    saved = instant.format(present.saved)
+    whose = f", saved at {saved}" + (f" with the key {present.by}" if present.by else "")
+    error = Conflict(
+        f"The board {name} is at revision {present.revision} now{whose}: read it, and change that."
+    )
+    error.details.update(revision=present.revision, saved=saved, by=present.by)
+    return error
 
 
 class BoardStore(Protocol):
     """The boards of an environment, each with a revision that whoever changes it has to know.
 
     ``expected``: the revision that the caller knows it by; `ANY_REVISION`: whatever it is, `NO_REVISION`: it
-    must not be there. Where that is not so, `Conflict` is raised, with the present ``revision`` (None: it is
+    must not be there. Where that is not so, `Conflict` is raised, which tells the present one (None: it is
     not there), and nothing is changed.
     """
 
@@ -253,6 +273,9 @@ class BoardStore(Protocol):
 
     async def delete(self, name: str, expected: int) -> None:
         """Remove a board durably; one that is not there is a `Conflict`."""
+
+    async def note_opened(self, name: str, time: int) -> None:
+        """Note when a board was looked at, if it is there; its revision stays."""
 
 
 class Store(Protocol):

@@ -248,9 +248,9 @@ class Exchange(HTTPMessageDelegate):
         try:
             if refuse is not None:
                 return with_owed_headers(refuse(error, self.request), error)
+            return error_reply(error, self.request.id)
         except Exception as fault:
             return self._fault(fault)
-        return error_reply(error, self.request.id)
 
     def _fault(self, error: Exception) -> Reply:
         request = self.request

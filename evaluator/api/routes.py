@@ -10,6 +10,7 @@ from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
 from cube.web import Operation, Parameter, Route, Telemetry, with_standard_routes
+from evaluator.api.boards import Boards
 from evaluator.api.catalog import Catalog
 from evaluator.api.catalog_routes import catalog_routes, types
 from evaluator.api.pages import Pages
@@ -91,6 +92,7 @@ def routes(
         *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
         *pair("types", types(catalog), TypeSocket(services), "Answered with an array."),
         *catalog_routes(catalog),
+        *Boards(services).routes(),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

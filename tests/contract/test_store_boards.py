@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 
 import pytest
 
+from cube import json_text
 from cube.errors import Conflict, InvalidRequest
 from cube.store.ports import ANY_REVISION, NO_REVISION, Store, StoredBoard
 
 from .databases import Database
 
+SAVED = 1_700_000_000_000
+PRESENT = {"revision": 0, "saved": "2023-11-14T22:13:20.000Z", "by": "team"}
+
 
 def board(name: str = "web", revision: int = 7, content: str = '{"title": "Web <b>é</b>"}') -> StoredBoard:
-    return StoredBoard(name, revision, 1_700_000_000_000, content)
+    return StoredBoard(name, revision, SAVED, content, "team", SAVED)
 
 
 async def test_boards_are_kept_as_they_were_saved_by_name(database: Database) -> None:
@@ -33,7 +39,7 @@ async def test_a_change_counts_only_at_the_revision_that_it_is_a_change_of(store
     for expected in (NO_REVISION, 2):
         with pytest.raises(Conflict) as found:
             await store.boards.save(board(revision=3), expected, 10)
-        assert found.value.details == {"revision": 1}
+        assert found.value.details == PRESENT | {"revision": 1}
     await store.boards.save(board(revision=3), 1, 10)
     await store.boards.save(board(revision=4), ANY_REVISION, 10)
 
@@ -44,10 +50,26 @@ async def test_what_is_not_there_is_neither_changed_nor_deleted(store: Store) ->
     for expected in (ANY_REVISION, 5):
         with pytest.raises(Conflict) as found:
             await store.boards.save(board(), expected, 10)
-        assert found.value.details == {"revision": None}
+        assert found.value.details == dict.fromkeys(PRESENT)
         with pytest.raises(Conflict):
             await store.boards.delete("web", expected)
     assert await store.boards.all() == []
+
+
+async def test_all_that_is_told_of_a_board_can_be_written_as_json(store: Store) -> None:
+    await store.boards.save(board(revision=2**53 - 1), NO_REVISION, 10)
+    with pytest.raises(Conflict) as found:
+        await store.boards.save(board(), NO_REVISION, 10)
+    assert json.loads(json_text.encode(found.value.details))["revision"] == 2**53 - 1
+
+
+async def test_when_a_board_was_opened_is_noted_and_its_revision_stays(store: Store) -> None:
+    await store.boards.note_opened("web", SAVED)
+    assert await store.boards.find("web") is None
+    await store.boards.save(board(), NO_REVISION, 10)
+    for time in (SAVED + 5, SAVED + 3):
+        await store.boards.note_opened("web", time)
+    assert await store.boards.find("web") == replace(board(), opened=SAVED + 5)
 
 
 async def test_a_board_is_deleted_at_its_revision(store: Store) -> None:

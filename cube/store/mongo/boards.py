@@ -6,10 +6,10 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from cube.errors import Conflict, InvalidRequest
+from cube.errors import InvalidRequest
 from cube.store.mongo.faults import answered, fetched, written
 from cube.store.mongo.layout import Document, Layout
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
 
 
 class MongoBoards:
@@ -50,6 +50,11 @@ class MongoBoards:
         if removed.deleted_count == 0:
             await self._refuse(name)
 
+    async def note_opened(self, name: str, time: int) -> None:
+        """Note when a board was looked at."""
+        async with written():
+            await self._boards.update_one({"_id": name}, {"$max": {"opened": time}})
+
     async def _insert(self, board: StoredBoard, most: int) -> bool:
         async with answered():
             count = await self._boards.count_documents({})
@@ -63,10 +68,10 @@ class MongoBoards:
         return True
 
     async def _refuse(self, name: str, own: int | None = None) -> None:
-        """Raise `Conflict`, unless what is there is our own first try, whose reply was lost."""
+        """Raise a `Conflict`, unless what is there is our own first try, whose reply was lost."""
         found = await self.find(name)
         if found is None or found.revision != own:
-            raise Conflict.of_board(name, None if found is None else found.revision)
+            raise board_conflict(name, found)
 
 
 def _known(name: str, expected: int) -> Document:
@@ -79,8 +84,12 @@ def _document(board: StoredBoard) -> Document:
         "revision": board.revision,
         "saved": board.saved,
         "content": board.content,
+        "by": board.by,
+        "opened": board.opened,
     }
 
 
 def _board(document: dict[str, Any]) -> StoredBoard:
-    return StoredBoard(document["_id"], document["revision"], document["saved"], document["content"])
+    # BSON's long is a subclass of int, which the JSON encoder refuses.
+    revision, saved, opened = (int(document[name]) for name in ("revision", "saved", "opened"))
+    return StoredBoard(document["_id"], revision, saved, document["content"], document["by"], opened)

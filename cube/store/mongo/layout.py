@@ -14,7 +14,7 @@
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.store`
-``cube_boards``         ``{_id: name, revision, saved, content}``, see `cube.store.mongo.boards`
+``cube_boards``         ``{_id: name, revision, saved, content, by, opened}``, see `cube.store.mongo.boards`
 ``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`
 ``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 
-from cube.errors import Conflict, InvalidRequest
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard
+from cube.errors import InvalidRequest
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
 from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.writer import Writer
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS boards (name TEXT PRIMARY KEY, revision INTEGER NOT NULL,"
-    " saved INTEGER NOT NULL, content TEXT NOT NULL) WITHOUT ROWID"
+    " saved INTEGER NOT NULL, content TEXT NOT NULL, saved_by TEXT NOT NULL, opened INTEGER NOT NULL)"
+    " WITHOUT ROWID"
 )
-_ALL = "SELECT name, revision, saved, content FROM boards"
+_ALL = "SELECT name, revision, saved, content, saved_by, opened FROM boards"
 
 
 class SqliteBoards:
@@ -40,6 +42,11 @@ class SqliteBoards:
         """Remove a board, likewise."""
         await self._writer.write(lambda: lambda connection: _delete(connection, name, expected))
 
+    async def note_opened(self, name: str, time: int) -> None:
+        """Note when a board was looked at."""
+        if await self.find(name) is not None:
+            await self._writer.write(lambda: lambda connection: _note_opened(connection, name, time))
+
 
 def _read(connection: sqlite3.Connection, query: str, *arguments: str) -> list[StoredBoard]:
     made = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'boards'")
@@ -55,10 +62,7 @@ def _save(connection: sqlite3.Connection, board: StoredBoard, expected: int, mos
         (count,) = connection.execute("SELECT count(*) FROM boards").fetchone()
         if count >= most:
             raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
-    connection.execute(
-        "INSERT OR REPLACE INTO boards VALUES (?, ?, ?, ?)",
-        (board.name, board.revision, board.saved, board.content),
-    )
+    connection.execute("INSERT OR REPLACE INTO boards VALUES (?, ?, ?, ?, ?, ?)", dataclasses.astuple(board))
 
 
 def _delete(connection: sqlite3.Connection, name: str, expected: int) -> None:
@@ -66,8 +70,13 @@ def _delete(connection: sqlite3.Connection, name: str, expected: int) -> None:
     connection.execute("DELETE FROM boards WHERE name = ?", (name,))
 
 
+def _note_opened(connection: sqlite3.Connection, name: str, time: int) -> None:
+    connection.execute("UPDATE boards SET opened = max(opened, ?) WHERE name = ?", (time, name))
+
+
 def _check(connection: sqlite3.Connection, name: str, expected: int) -> None:
     found = _read(connection, f"{_ALL} WHERE name = ?", name)
-    present = found[0].revision if found else NO_REVISION
-    if present != expected and not (expected == ANY_REVISION and found):
-        raise Conflict.of_board(name, present or None)
+    present = found[0] if found else None
+    revision = NO_REVISION if present is None else present.revision
+    if revision != expected and not (expected == ANY_REVISION and found):
+        raise board_conflict(name, present)

@@ -9,7 +9,7 @@ table                    rows
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.store.sqlite.store`
-``boards``               name, revision, saved, content: made on first use, see `cube.store.sqlite.boards`
+``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.boards`
 ``probe``                name, at, room: made on first use, see `cube.store.sqlite.store`
 =======================  ===================================================================
 

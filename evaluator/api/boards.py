@@ -1,0 +1,159 @@
+"""The routes of boards: all of an environment, and one, read, saved at a revision, and deleted.
+
+Who saves or deletes says in ``If-Match`` which revision that is a change of, or in ``If-None-Match: *`` that
+there is none yet; so of two who change a board at once, the second is told (412), and overwrites nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from http import HTTPStatus
+from typing import Any, Final
+
+from cube import json_text
+from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, shown
+from cube.model import instant
+from cube.model.board import MOST_BOARDS, NAME, Board, check_name
+from cube.model.environment import Caller, Scope
+from cube.store.ports import ANY_REVISION, NO_REVISION, BoardStore, StoredBoard
+from cube.web import Operation, Reply, Request, Route
+from cube.web.message import PreconditionRequired
+from evaluator.api.service import QueryServices
+
+_MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
+_ETAG = re.compile('"?([0-9]{1,16})"?')
+_BOARD: Final = {"type": "object", "description": "A board, as docs/reference.md describes it."}
+_ENTRY: Final = {
+    "type": "object",
+    "required": ["name", "title", "revision", "saved", "by"],
+    "properties": {
+        "name": {"type": "string", "pattern": NAME},
+        "title": {"type": "string"},
+        "charts": {"type": "integer"},
+        "revision": {"type": "integer"},
+        "saved": {"type": "string", "format": "date-time"},
+        "by": {"type": "string", "description": "The id of the key that saved it; empty without one."},
+    },
+}
+_ONE: Final = {"type": "object", "properties": {**_ENTRY["properties"], "board": _BOARD}}  # type: ignore[dict-item]  # a table of JSON
+
+
+class Boards:
+    """Answers them; ``services``: of all environments."""
+
+    def __init__(self, services: QueryServices) -> None:
+        self._services = services
+
+    async def list(self, request: Request) -> Reply:
+        """Answer with the boards, by name; a key with types or a filter has to know a board's name."""
+        caller = request.admitted
+        stored = [] if _is_restricted(caller) else await self._store(caller).all()
+        return Reply.json({"boards": [_entry(one) for one in stored], "writable": _may_write(caller)})
+
+    async def get(self, request: Request) -> Reply:
+        """Answer with one board, its revision as ``ETag``."""
+        caller, name = request.admitted, check_name(request.captures["name"])
+        stored = await self._store(caller).find(name)
+        if stored is None:
+            raise NotFound(f"There is no board {name}.")
+        headers = (("ETag", f'"{stored.revision}"'),)
+        if f'"{stored.revision}"' in request.headers.get("If-None-Match", ""):
+            return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)
+        board = json_text.decode(stored.content)
+        answer = {**_entry(stored), "board": board, "writable": _may_write(caller)}
+        return Reply(json_text.encode(answer), headers=headers)
+
+    async def put(self, request: Request) -> Reply:
+        """Save a board at a revision; answers with the new one."""
+        caller, name = _writer(request), check_name(request.captures["name"])
+        expected = _expected(request)
+        board = Board.parse(request.body)
+        saved = self._services.of(caller).context.clock()
+        by = "" if caller.key is None else caller.key.id
+        stored = StoredBoard(name, 1 + secrets.randbelow(_MOST_REVISION), saved, board.text(), by, saved)
+        await self._store(caller).save(stored, expected, MOST_BOARDS)
+        status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
+        headers = (("ETag", f'"{stored.revision}"'),)
+        return Reply(json_text.encode(_entry(stored)), status, headers=headers)
+
+    async def delete(self, request: Request) -> Reply:
+        """Delete a board at a revision."""
+        caller, name = _writer(request), check_name(request.captures["name"])
+        await self._store(caller).delete(name, _expected(request))
+        return Reply(b"", HTTPStatus.NO_CONTENT)
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes."""
+        listed = {"type": "object", "properties": {"boards": {"type": "array", "items": _ENTRY}}}
+        changed = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
+        scope = Scope.READ
+        return (
+            Route("/1.0/boards", {"GET": Operation(self.list, "List boards.", result=listed, scope=scope)}),
+            Route(
+                "/1.0/boards/{name}",
+                {
+                    "GET": Operation(self.get, "Read a board.", result=_ONE, scope=scope),
+                    "PUT": Operation(
+                        self.put,
+                        "Save a board, at the revision of If-Match, or a new one with If-None-Match: *.",
+                        body=_BOARD,
+                        replies={200: "It is saved.", 201: "It is made.", **changed},
+                        result=_ENTRY,
+                        scope=scope,
+                    ),
+                    "DELETE": Operation(
+                        self.delete,
+                        "Delete a board, at the revision of If-Match.",
+                        replies={204: "It is deleted.", **changed},
+                        scope=scope,
+                    ),
+                },
+            ),
+        )
+
+    def _store(self, caller: Caller) -> BoardStore:
+        return self._services.of(caller).context.store.boards
+
+
+def _is_restricted(caller: Caller) -> bool:
+    return caller.key is not None and (caller.key.types is not None or bool(caller.key.filter))
+
+
+def _may_write(caller: Caller) -> bool:
+    return caller.key is None or (Scope.WRITE in caller.key.scopes and not _is_restricted(caller))
+
+
+def _writer(request: Request) -> Caller:
+    """Return who may change boards: public pages have keys of scope write alone."""
+    if not _may_write(request.admitted):
+        raise AccessDenied(
+            "The key does not allow to change boards; accepted is one with the scopes read and write, for all"
+            " types and without a filter."
+        )
+    return request.admitted
+
+
+def _expected(request: Request) -> int:
+    match, none = (request.headers.get(name, "").strip() for name in ("If-Match", "If-None-Match"))
+    if none == "*" and not match:
+        return NO_REVISION
+    if match == "*" and not none:
+        return ANY_REVISION
+    found = _ETAG.fullmatch(match)
+    if found is not None and not none and 0 < int(found[1]) <= _MOST_REVISION:
+        return int(found[1])
+    told = "accepted are If-Match with the ETag that the board was read with, or *, and If-None-Match: *."
+    if match or none:
+        raise InvalidQuery(f"Got If-Match {shown(match)} and If-None-Match {shown(none)}; {told}")
+    raise PreconditionRequired(f"Got a change without the revision that it is a change of; {told}")
+
+
+def _entry(stored: StoredBoard) -> dict[str, Any]:
+    saved = instant.format(stored.saved)
+    entry = {"name": stored.name, "revision": stored.revision, "saved": saved, "by": stored.by}
+    try:
+        board = Board.parse(stored.content)
+    except CubeError:  # of a later version: it is listed all the same
+        return {**entry, "title": stored.name}
+    return {**entry, "title": board.title, "charts": len(board.charts)}
