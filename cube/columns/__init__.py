@@ -16,23 +16,3 @@ SEMANTICS = 2
 
 To be raised with every change that may change a number, so that no number of the old rules is used.
 """
-
-__all__ = [
-    "SEMANTICS",
-    "Block",
-    "Finals",
-    "GroupKey",
-    "PackedBlock",
-    "check",
-    "finals",
-    "grouped_partials",
-    "has_patterns",
-    "joined",
-    "mask",
-    "needed",
-    "partials",
-    "paths",
-    "project",
-    "reductions",
-    "selected",
-]

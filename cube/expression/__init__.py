@@ -7,5 +7,3 @@ Public: `parse_metric`, `parse_event`, `parse_filters` (`cube.expression.grammar
 
 from cube.expression.grammar import parse_event, parse_filters, parse_metric
 from cube.expression.printer import print_expression
-
-__all__ = ["parse_event", "parse_filters", "parse_metric", "print_expression"]

@@ -26,31 +26,3 @@ from cube.settings.document import commented_toml, markdown_table
 from cube.settings.environments import EnvironmentSettings, KeySettings, environments_of
 from cube.settings.load import is_link, load, settings_of_both, unknown_variables, variable
 from cube.settings.setting import Setting, settings_of
-
-__all__ = [
-    "BlockSettings",
-    "CollectorLimits",
-    "CollectorSettings",
-    "DaemonSettings",
-    "DialectSettings",
-    "EnvironmentSettings",
-    "EvaluatorLimits",
-    "EvaluatorSettings",
-    "HorizonSettings",
-    "HttpSettings",
-    "IntakeSettings",
-    "KeySettings",
-    "RetentionSettings",
-    "Setting",
-    "SpoolSettings",
-    "StreamSettings",
-    "commented_toml",
-    "environments_of",
-    "is_link",
-    "load",
-    "markdown_table",
-    "settings_of",
-    "settings_of_both",
-    "unknown_variables",
-    "variable",
-]

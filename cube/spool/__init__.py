@@ -9,5 +9,3 @@ from cube.spool.directory import Inspected, inspect_all, quarantined, store_mark
 from cube.spool.replayer import Replayer
 from cube.spool.segments import Head, Ticket
 from cube.spool.spool import Spool
-
-__all__ = ["Head", "Inspected", "Replayer", "Spool", "Ticket", "inspect_all", "quarantined", "store_mark"]

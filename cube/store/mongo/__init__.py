@@ -8,14 +8,3 @@ from cube.store.mongo.keys import MongoKeys
 from cube.store.mongo.sharding import commands as sharding_commands
 from cube.store.mongo.sharding import shard
 from cube.store.mongo.store import Client, connect, disconnect, holds_anything, open_store
-
-__all__ = [
-    "Client",
-    "MongoKeys",
-    "connect",
-    "disconnect",
-    "holds_anything",
-    "open_store",
-    "shard",
-    "sharding_commands",
-]

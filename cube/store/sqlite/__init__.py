@@ -6,5 +6,3 @@
 
 from cube.store.sqlite.keys import SqliteKeys
 from cube.store.sqlite.store import SqliteStore, open_store
-
-__all__ = ["SqliteKeys", "SqliteStore", "open_store"]
