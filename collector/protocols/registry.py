@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import segment
+from collector.protocols import collectd, segment
 from collector.protocols.cloudevents import http as cloudevents
-from collector.protocols.collectd import protocol as collectd
-from collector.protocols.eye.protocol import EYE
+from collector.protocols.eye import EYE
 from collector.protocols.otlp import http as otlp
 from collector.protocols.shared.dialect import Dialect
 from collector.protocols.snowplow import protocol as snowplow

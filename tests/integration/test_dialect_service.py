@@ -20,7 +20,6 @@ from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake, StoreWriter
 from collector.ingest.quota import Quota
 from collector.instrumentation import DialectCounters, IntakeCounters
-from collector.protocols.shared.context import DialectContext
 from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
@@ -29,7 +28,7 @@ from collector.protocols.shared.dialect import (
     RequestContext,
     Translation,
 )
-from collector.protocols.shared.service import dialect_routes
+from collector.protocols.shared.service import DialectContext, dialect_routes
 from cube import json_text
 from cube.errors import CubeError, InvalidRequest
 from cube.model.environment import Credentials, Environment, Key, OriginPattern, Scope, digest

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 
 from tornado.httputil import HTTPHeaders
 
-from collector.protocols.eye.protocol import EYE
-from collector.protocols.eye.search import search
+from collector.protocols.eye import EYE, search
 from collector.protocols.shared.dialect import DialectState, RequestContext
 from collector.protocols.shared.reading import EventSearch, SearchLimits
 from cube.model.environment import Caller, Environment

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.protocols.eye.protocol import EYE
+from collector.protocols.eye import EYE
 from collector.protocols.shared.dialect import RequestContext, Search, Translation
 from cube.errors import CubeError, InvalidRequest, NotFound, Unavailable
 from cube.expression import print_expression

@@ -1,1 +1,0 @@
-"""The dialect collectd: `protocol` reads what its daemon sends, `series` what its counters mean."""

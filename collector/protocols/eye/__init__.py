@@ -1,1 +1,0 @@
-"""The dialect of The Eye: `protocol` takes events, `search` gives them back."""
