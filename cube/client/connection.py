@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -62,45 +60,56 @@ class Retries:
 NO_RETRIES = Retries(attempts=0)
 
 
-class HttpConnection:
-    """Sends requests to one daemon over one connection; for one thread at a time.
+class Closing:
+    """What is closed at the end of its ``with``."""
 
-    ``url``: ``http://HOST:PORT`` or ``https://…``. ``key``: an API key that each request carries. A request
-    is only repeated where that is safe: events carry ids, and questions change nothing.
+    def close(self) -> None:
+        """Close what it has opened."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class HttpClient(Closing):
+    """What asks one daemon over one connection; for one thread at a time.
+
+    ``url``: ``http://HOST:PORT`` or ``https://…``, by default `default_url`. ``key``: an API key that each
+    request carries. A request is only repeated where that is safe: events carry ids, and questions change
+    nothing.
     """
+
+    default_url: ClassVar[str]
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
-        retries: Retries = NO_RETRIES,
+        retries: Retries | None = None,
     ) -> None:
-        parts = urlsplit(url)
+        self._url = self.default_url if url is None else url
+        parts = urlsplit(self._url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidSettings(f"Got the address {shown(url)}; accepted is http://HOST:PORT or https://….")
+            raise InvalidSettings(
+                f"Got the address {shown(self._url)}; accepted is http://HOST:PORT or https://…."
+            )
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._url = url
         self._prefix = parts.path.rstrip("/")
         self._connection = kind(parts.hostname, parts.port, timeout=timeout_seconds)
-        self._retries = retries
+        self._retries = retries or Retries()
         self._headers = key_headers(key)
-
-    def get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """Ask, and return the decoded JSON answer."""
-        query = urlencode(parameters)
-        return self._insist("GET", f"{path}?{query}" if query else path, None)
-
-    def post(self, path: str, body: bytes) -> Any:
-        """Send a JSON body, and return the decoded JSON answer."""
-        return self._insist("POST", path, body)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         self._connection.close()
 
-    def _insist(self, method: str, path: str, body: bytes | None) -> Any:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """Send a request, with a JSON body or none, and return the decoded JSON answer."""
         for attempt in range(self._retries.attempts + 1):
             try:
                 return self._send(method, path, body)
@@ -127,27 +136,6 @@ class HttpConnection:
         if response.status not in (200, 202):  # 202: durable in the collector's spool
             raise error_of(response.status, content, response.getheader("Retry-After"))
         return msgspec.json.decode(content)
-
-
-class HttpClient:
-    """What asks one daemon over HTTP; for one thread at a time. As a context manager it closes itself."""
-
-    def __init__(self, url: str, key: str | None, timeout_seconds: float, retries: Retries | None) -> None:
-        self._connection = HttpConnection(
-            url, key=key, timeout_seconds=timeout_seconds, retries=retries or Retries()
-        )
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def key_headers(key: str | None) -> dict[str, str]:

@@ -7,12 +7,11 @@ import math
 import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, TypeAlias
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, HttpClient, Retries
+from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, Closing, HttpClient, Retries
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
@@ -58,16 +57,18 @@ class Emitter(HttpClient):
     ``timestamp``; by default it is logged.
     """
 
+    default_url = COLLECTOR_URL
+
     def __init__(
         self,
-        url: str = COLLECTOR_URL,
+        url: str | None = None,
         *,
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries | None = None,
         warn: Callable[[str], None] = log_warning,
     ) -> None:
-        super().__init__(url, key, timeout_seconds, retries)
+        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
         self._warn = warn
 
     def send(self, events: Iterable[RawEvent]) -> int:
@@ -79,7 +80,7 @@ class Emitter(HttpClient):
         sent = 0
         for batch in batches(events):
             try:
-                answer = self._connection.post("/1.0/event", b"[" + b",".join(batch) + b"]")
+                answer = self._request("POST", "/1.0/event", b"[" + b",".join(batch) + b"]")
             except InvalidRequest as error:
                 index = error.details.get("index")
                 if not isinstance(index, int):
@@ -90,7 +91,7 @@ class Emitter(HttpClient):
         return sent
 
 
-class DatagramEmitter:
+class DatagramEmitter(Closing):
     """Sends events to a collector's UDP port; some may be lost on the way, without a word."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 1180) -> None:
@@ -112,14 +113,6 @@ class DatagramEmitter:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-    def __enter__(self) -> DatagramEmitter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def encode(event: RawEvent) -> bytes:

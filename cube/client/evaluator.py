@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
-from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries
+from cube.client.connection import EVALUATOR_URL, HttpClient
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import Metric
@@ -34,15 +35,7 @@ class Evaluator(HttpClient):
     ``key``: an API key.
     """
 
-    def __init__(
-        self,
-        url: str = EVALUATOR_URL,
-        *,
-        key: str | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        retries: Retries | None = None,
-    ) -> None:
-        super().__init__(url, key, timeout_seconds, retries)
+    default_url = EVALUATOR_URL
 
     def metrics(
         self,
@@ -57,10 +50,10 @@ class Evaluator(HttpClient):
 
         ``step``: milliseconds, one of `cube.model.tier.TIERS`.
         """
-        asked = _parameters(expression=expression, step=step, start=start, stop=stop, limit=limit)
+        asked = _query(expression=expression, step=step, start=start, stop=stop, limit=limit)
         return [
             Metric(instant.parse(row["time"]), row.get("value"), row.get("group"))
-            for row in self._connection.get("/1.0/metric", asked)
+            for row in self._request("GET", f"/1.0/metric?{asked}")
         ]
 
     def events(
@@ -72,21 +65,23 @@ class Evaluator(HttpClient):
         limit: int | None = None,
     ) -> list[FoundEvent]:
         """Return the latest events that an event expression selects, ascending by time."""
-        asked = _parameters(expression=expression, start=start, stop=stop, limit=limit)
+        asked = _query(expression=expression, start=start, stop=stop, limit=limit)
         return [
             FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
-            for row in self._connection.get("/1.0/event", asked)
+            for row in self._request("GET", f"/1.0/event?{asked}")
         ]
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""
-        names: list[str] = self._connection.get("/1.0/types", {})
+        names: list[str] = self._request("GET", "/1.0/types")
         return names
 
 
-def _parameters(**given: Instant | None) -> dict[str, str]:
-    return {
-        name: instant.format(instant.from_datetime(value)) if isinstance(value, datetime) else str(value)
-        for name, value in given.items()
-        if value is not None
-    }
+def _query(**given: Instant | None) -> str:
+    return urlencode(
+        {
+            name: instant.format(instant.from_datetime(value)) if isinstance(value, datetime) else value
+            for name, value in given.items()
+            if value is not None
+        }
+    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from cube.spool.file import PAGE_BYTES
@@ -42,9 +41,7 @@ class PageRecovery:
             self._read_leaf(page)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pages.close()
 
     def rows(self) -> Iterator[Row]:

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any, Protocol, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
@@ -230,12 +229,7 @@ class Socket(WebSocketHandler):
 
     on_pong = on_ping
 
-    def log_exception(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def log_exception(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Log a fault outside of messages; Tornado would show the whole request, its query included."""
         _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
 
