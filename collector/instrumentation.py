@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -59,12 +60,9 @@ class SpoolCounters:
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._spools: list[Spool] = []
-        self.replayed = Counter(
-            "cube_spool_drained", "Events that went from the spool to the store.", registry=registry
-        )
-        self.damaged = Counter(
-            "cube_spool_damaged", "Damaged records of spool files, lost or quarantined.", registry=registry
-        )
+        counter = partial(Counter, registry=registry)
+        self.replayed = counter("cube_spool_drained", "Events that went from the spool to the store.")
+        self.damaged = counter("cube_spool_damaged", "Damaged records of spool files, lost or quarantined.")
         for name, help, ask in (
             ("cube_spool_events", "Events in the spool.", lambda: sum(s.events for s in self._spools)),
             ("cube_spool_bytes", "The disk that they take.", lambda: sum(s.bytes for s in self._spools)),
@@ -85,25 +83,19 @@ class RetentionCounters:
     """What is counted of what is deleted for its age, in all environments together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.events = Counter(
-            "cube_expired_events", "Events deleted because they had expired.", registry=registry
-        )
-        self.chunks = Counter(
-            "cube_expired_chunks", "Chunks of cached metrics deleted for their age.", registry=registry
-        )
+        counter = partial(Counter, registry=registry)
+        self.events = counter("cube_expired_events", "Events deleted because they had expired.")
+        self.chunks = counter("cube_expired_chunks", "Chunks of cached metrics deleted for their age.")
 
 
 class DatagramCounters:
     """What is counted of datagrams: nobody is answered there, so this is where losses show."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
-        self.datagrams = Counter(f"{prefix}_datagrams", "Datagrams received.", registry=registry)
-        dropped = Counter(
-            f"{prefix}_dropped",
-            "Events (or unreadable datagrams) that were not stored, by reason.",
-            ["reason"],
-            registry=registry,
-        )
+        counter = partial(Counter, registry=registry)
+        self.datagrams = counter(f"{prefix}_datagrams", "Datagrams received.")
+        why = "Events (or unreadable datagrams) that were not stored, by reason."
+        dropped = counter(f"{prefix}_dropped", why, ["reason"])
         self.invalid = dropped.labels("invalid")
         self.overloaded = dropped.labels("overloaded")
         self.failed = dropped.labels("failed")
@@ -132,25 +124,21 @@ class DialectCounters:
         return DialectCounter(dialect, self._stored.labels(dialect), self._refused, self._failed)
 
 
+@dataclass(frozen=True, slots=True)
 class DialectCounter:
-    """The counters of one dialect."""
+    """The counters of one dialect: of the events that are stored, and of the others."""
 
-    def __init__(self, dialect: str, stored: Counter, refused: Counter, failed: Counter) -> None:
-        self._dialect = dialect
-        self._stored = stored
-        self._refused = refused
-        self._failed = failed
-
-    def stored(self, events: int) -> None:
-        """Count events that are stored."""
-        self._stored.inc(events)
+    dialect: str
+    stored: Counter
+    refusals: Counter
+    failures: Counter
 
     def refused(self, **counts: int) -> None:
         """Count refusals, by reason."""
         for reason, count in counts.items():
             if count:
-                self._refused.labels(self._dialect, reason).inc(count)
+                self.refusals.labels(self.dialect, reason).inc(count)
 
     def failed(self, error: Exception) -> None:
         """Count a request that was answered with an error."""
-        self._failed.labels(self._dialect, type(error).__name__).inc()
+        self.failures.labels(self.dialect, type(error).__name__).inc()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -91,24 +92,21 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 
 class QueryCounters:
-    """Counts the work of all queries of a process, and those that were over a limit."""
+    """Counts the work of all queries of a process, and those that were over a limit.
+
+    ``scanned``: counts a scan that begins; ``read``: the events that one has read.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._rejected = Counter(
-            "cube_queries_refused",
-            "Queries that were over a bound, by which.",
-            ["reason"],
-            registry=registry,
+        counter = partial(Counter, registry=registry)
+        self._rejected = counter(
+            "cube_queries_refused", "Queries that were over a bound, by which.", ["reason"]
         )
-        buckets = Counter(
-            "cube_cache_buckets",
-            "Buckets that queries needed, by whether the cache had them.",
-            ["cached"],
-            registry=registry,
-        )
+        cached = "Buckets that queries needed, by whether the cache had them."
+        buckets = counter("cube_cache_buckets", cached, ["cached"])
         self._hits, self._misses = buckets.labels("yes"), buckets.labels("no")
-        self._scans = Counter("cube_scans", "Spans of events that were scanned.", registry=registry)
-        self._rows = Counter("cube_scanned_events", "Events that scans have read.", registry=registry)
+        self.scanned = counter("cube_scans", "Spans of events that were scanned.").inc
+        self.read = counter("cube_scanned_events", "Events that scans have read.").inc
         self._kept = Gauge(
             "cube_blocks_bytes", "What the kept columns and answers take, about.", registry=registry
         )
@@ -125,11 +123,3 @@ class QueryCounters:
         """Count buckets that the cache had, and had not."""
         self._hits.inc(hits)
         self._misses.inc(misses)
-
-    def scanned(self) -> None:
-        """Count a scan that begins."""
-        self._scans.inc()
-
-    def read(self, events: int) -> None:
-        """Count events that a scan has read."""
-        self._rows.inc(events)

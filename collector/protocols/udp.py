@@ -45,9 +45,7 @@ async def listen(context: IngestContext) -> Mapping[str, DatagramServer]:
     settings, dialects = context.settings, context.settings.dialects
     if context.authenticator.requires_keys and not settings.udp_trusted:
         return {}
-    wanted: dict[str, tuple[Read, str, int]] = {
-        "udp": (_native(context), "cube_udp", settings.udp_port),
-    }
+    wanted: dict[str, tuple[Read, str, int]] = {"udp": (_native(context), "cube_udp", settings.udp_port)}
     if dialects.statsd:
         reader = StatsdReader(
             dialects.statsd_lines,
@@ -59,11 +57,9 @@ async def listen(context: IngestContext) -> Mapping[str, DatagramServer]:
     servers: dict[str, DatagramServer] = {}
     async with AsyncExitStack() as undo:
         for name, (read, prefix, port) in wanted.items():
-            receiver = DatagramReceiver(context, read, DatagramCounters(context.registry, prefix))
-            servers[name] = await DatagramServer.listen(
-                receiver, host=settings.host, port=port, reuse_port=settings.reuse_port
-            )
-            undo.callback(servers[name].stop)
+            servers[name] = server = DatagramServer(context, read, prefix, port)
+            undo.callback(server.stop)
+            await server.begin()
         undo.pop_all()
     return servers
 
@@ -79,17 +75,42 @@ def _native(context: IngestContext) -> Read:
     return read
 
 
-class DatagramReceiver(asyncio.DatagramProtocol):
-    """Keeps the events of datagrams.
+class DatagramServer(asyncio.DatagramProtocol):
+    """Keeps the events of the datagrams that come to a UDP port (0 is any free one), from `begin` to `stop`.
 
     They go to the environment that requests without a key go to; where ``udp_trusted`` says so to the
-    open one, even where others need a key.
+    open one, even where others need a key. ``prefix``: of the names of its counters. Raises
+    `InvalidSettings` where the port cannot be had.
     """
 
-    def __init__(self, context: IngestContext, read: Read, counters: DatagramCounters) -> None:
+    def __init__(self, context: IngestContext, read: Read, prefix: str, port: int) -> None:
+        settings = context.settings
         self._context = context
         self._read = read
-        self._counters = counters
+        self._counters = DatagramCounters(context.registry, prefix)
+        self._socket = open_datagrams(settings.host, port, reuse_port=settings.reuse_port)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._transport: asyncio.DatagramTransport | None = None
+        self.address = address(*self._socket.getsockname()[:2])
+
+    async def begin(self) -> None:
+        """Receive what comes."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
+
+    def stop(self) -> None:
+        """Receive what has arrived, and nothing more."""
+        if self._transport is None:
+            self._socket.close()
+        elif not self._transport.is_closing():
+            try:
+                turn_away(self._socket)
+                while True:
+                    self.datagram_received(*self._socket.recvfrom(_LONGEST_BYTES))
+            except OSError as error:
+                if not isinstance(error, BlockingIOError):  # all is read
+                    _log.warning("datagrams that have arrived may be lost: %s", error.strerror)
+            self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take one datagram."""
@@ -132,40 +153,3 @@ class DatagramReceiver(asyncio.DatagramProtocol):
         self._counters.failed.inc()
         if not isinstance(error, CubeError):
             _log.error("an event that came by UDP met a fault", exc_info=error)
-
-
-class DatagramServer:
-    """An open UDP socket; made by `listen`."""
-
-    def __init__(
-        self, protocol: DatagramReceiver, opened: socket.socket, transport: asyncio.DatagramTransport
-    ) -> None:
-        self._protocol = protocol
-        self._socket = opened
-        self._transport = transport
-        host, port, *_ = opened.getsockname()
-        self.address = address(host, port)
-
-    @classmethod
-    async def listen(
-        cls, protocol: DatagramReceiver, *, host: str, port: int, reuse_port: bool = False
-    ) -> DatagramServer:
-        """Open the socket; port 0 is any free one. Raises `InvalidSettings` where that fails."""
-        opened = open_datagrams(host, port, reuse_port=reuse_port)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: protocol, sock=opened)
-        return cls(protocol, opened, transport)
-
-    def stop(self) -> None:
-        """Receive what has arrived, and nothing more."""
-        if self._transport.is_closing():
-            return
-        try:
-            turn_away(self._socket)
-            while True:
-                self._protocol.datagram_received(*self._socket.recvfrom(_LONGEST_BYTES))
-        except OSError as error:
-            if not isinstance(error, BlockingIOError):  # all is read
-                _log.warning("datagrams that have arrived may be lost: %s", error.strerror)
-        self._transport.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -39,36 +40,21 @@ class Telemetry:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._requests = Counter(
-            "cube_http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "cube_http_request_seconds",
-            "From the head of a request to its answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.sockets = Gauge("cube_websockets", "WebSockets that are open.", registry=registry)
-        self._connections = Gauge(
-            "cube_connections", "Connections that are open, WebSockets among them.", registry=registry
-        )
-        self.cut = Counter(
-            "cube_connections_cut",
-            "Connections that took too long, or held too much, and were closed.",
-            registry=registry,
-        )
-        self.turned_away = Counter(
-            "cube_connections_turned_away",
-            "Connections closed at once because as many as may were open.",
-            registry=registry,
-        )
-        self.lag = Histogram(
-            "cube_loop_lag_seconds",
-            "How late the event loop came to what was due.",
-            buckets=_LAG_SECONDS,
-            registry=registry,
-        )
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        labels = ["route", "method", "status"]
+        self._requests = counter("cube_http_requests", "Requests answered.", labels)
+        duration = "From the head of a request to its answer."
+        self._seconds = histogram("cube_http_request_seconds", duration, ["route"], buckets=_SECONDS)
+        self.sockets = gauge("cube_websockets", "WebSockets that are open.")
+        opened = "Connections that are open, WebSockets among them."
+        self._connections = gauge("cube_connections", opened)
+        cut = "Connections that took too long, or held too much, and were closed."
+        self.cut = counter("cube_connections_cut", cut)
+        turned_away = "Connections closed at once because as many as may were open."
+        self.turned_away = counter("cube_connections_turned_away", turned_away)
+        lag = "How late the event loop came to what was due."
+        self.lag = histogram("cube_loop_lag_seconds", lag, buckets=_LAG_SECONDS)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def watch(self, connections: Callable[[], int]) -> Callable[[], None]:

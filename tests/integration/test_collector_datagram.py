@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from collector.protocols.udp import DatagramServer
 from cube.errors import InvalidSettings, Unavailable
+from cube.process.listening import open_datagrams
 from cube.settings import CollectorSettings
 from tests.collector_stage import NOW, Stage, staged
 
@@ -92,4 +92,4 @@ async def test_a_stop_stores_what_was_received(tmp_path: Path) -> None:
 
 async def test_a_port_that_is_taken_is_refused_with_a_sentence(stage: Stage) -> None:
     with pytest.raises(InvalidSettings, match="Cannot listen on UDP"):
-        await DatagramServer.listen(asyncio.DatagramProtocol(), host="127.0.0.1", port=stage.udp[1])
+        open_datagrams("127.0.0.1", stage.udp[1], reuse_port=False)

@@ -270,7 +270,7 @@ class DialectService:
             dead = await self._dead_letters(late, len(checked.rejections), admitted)
             checked.rejections += late
             spooled += (await store(intake, saved, dead, checked.size))[1]
-        self._counters.stored(len(events) - len(late))
+        self._counters.stored.inc(len(events) - len(late))
         return spooled
 
     async def _dead_letters(
