@@ -5,11 +5,12 @@ Both are imported only where they are used: a daemon on SQLite starts without py
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from cube.model.environment import Environment
 from cube.store.ports import KeyStore, Store
@@ -40,8 +41,8 @@ async def opened(
     """
     async with AsyncExitStack() as stack:
         location = StoreUrl.parse(url)
-        opener = _OPENERS[location.scheme](location.location, foreign=foreign, late=late)
-        stack.push_async_callback(opener.close)
+        opening = _OPENERS[location.scheme](location.location, foreign=foreign, late=late)
+        opener = await stack.enter_async_context(opening)
         stores: dict[str, Store] = {}
         for environment in environments:
             store = await opener.store(environment.database)
@@ -63,80 +64,60 @@ async def is_there(url: str, keys_database: str, databases: Iterable[str]) -> bo
     Nothing is made. Raises as `opened` does.
     """
     location = StoreUrl.parse(url)
-    opener = _OPENERS[location.scheme](location.location)
-    try:
+    async with _OPENERS[location.scheme](location.location) as opener:
         return await opener.holds_anything(keys_database, databases)
-    finally:
-        await opener.close()
 
 
-class _Opener(Protocol):
-    """What opens the databases of one kind of store; where it leads is the first argument that makes it."""
+class _Opener(NamedTuple):
+    """What opens the databases of one kind of store; ``holds_anything``: as `is_there`."""
 
-    async def store(self, database: str) -> Store: ...
-
-    def keys(self, database: str) -> KeyStore: ...
-
-    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool: ...
-
-    async def close(self) -> None: ...
+    store: Callable[[str], Awaitable[Store]]
+    keys: Callable[[str], KeyStore]
+    holds_anything: Callable[[str, Iterable[str]], Awaitable[bool]]
 
 
-class _Sqlite:
-    def __init__(self, directory: str, **_: Any) -> None:
-        self._directory = Path(directory).absolute()
+@asynccontextmanager
+async def _sqlite(place: str, **_: Any) -> AsyncIterator[_Opener]:
+    from cube.store.sqlite import SqliteKeys, open_store
 
-    async def store(self, database: str) -> Store:
-        from cube.store.sqlite import open_store
+    directory = _absolute(place)
 
-        return await open_store(self._directory, database)
-
-    def keys(self, database: str) -> KeyStore:
-        from cube.store.sqlite import SqliteKeys
-
-        return SqliteKeys(self._directory / f"{database}.keys.db")
-
-    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool:
+    async def holds_anything(keys_database: str, databases: Iterable[str]) -> bool:
         names = (f"{keys_database}.keys.db", *(f"{database}.events.db" for database in databases))
-        return any((self._directory / name).exists() for name in names)
+        return any((directory / name).exists() for name in names)
 
-    async def close(self) -> None:
-        """Do nothing: each database is closed by itself."""
+    def keys(database: str) -> KeyStore:
+        return SqliteKeys(directory / f"{database}.keys.db")
+
+    yield _Opener(partial(open_store, directory), keys, holds_anything)
 
 
-class _Mongo:
+def _absolute(place: str) -> Path:
+    return Path(place).absolute()
+
+
+@asynccontextmanager
+async def _mongo(url: str, **options: Any) -> AsyncIterator[_Opener]:
     """All environments share one client, and so one pool of connections."""
+    from cube.store import mongo
 
-    def __init__(self, url: str, *, foreign: Collection[str] = (), late: bool = False) -> None:
-        from cube.store.mongo import connect
+    client = mongo.connect(url)
 
-        self._url = url
-        self._client = connect(url)
-        self._foreign = foreign
-        self._late = late
+    async def holds_anything(keys_database: str, databases: Iterable[str]) -> bool:
+        return await mongo.holds_anything(client, {keys_database, *databases})
 
-    async def store(self, database: str) -> Store:
-        from cube.store.mongo import open_store
-
-        return await open_store(
-            self._url, database, foreign=self._foreign, client=self._client, late=self._late
+    try:
+        yield _Opener(
+            partial(mongo.open_store, url, client=client, **options),
+            partial(mongo.MongoKeys, client),
+            holds_anything,
         )
-
-    def keys(self, database: str) -> KeyStore:
-        from cube.store.mongo import MongoKeys
-
-        return MongoKeys(self._client, database)
-
-    async def holds_anything(self, keys_database: str, databases: Iterable[str]) -> bool:
-        from cube.store.mongo import holds_anything
-
-        return await holds_anything(self._client, {keys_database, *databases})
-
-    async def close(self) -> None:
-        from cube.store.mongo import disconnect
-
-        await disconnect(self._client)
+    finally:
+        await mongo.disconnect(client)
 
 
-_OPENERS: dict[str, Callable[..., _Opener]] = {"mongodb": _Mongo, "sqlite": _Sqlite}
+_OPENERS: dict[str, Callable[..., AbstractAsyncContextManager[_Opener]]] = {
+    "mongodb": _mongo,
+    "sqlite": _sqlite,
+}
 """What opens a store, by the scheme of its URL."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Required, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
@@ -42,37 +42,22 @@ class Ordered(Protocol):
 P = TypeVar("P", bound=Ordered)
 
 
-def find(
-    session: ReadSession,
-    expression: EventExpression,
-    span: Span,
-    *,
-    limit: int | None,
-    newest_first: bool = True,
-    offset: int = 0,
-    time_slice: TimeSlice = nullcontext,
-    hold: Hold = hold_nothing,
-) -> AsyncGenerator[list[Found], None]:
-    """Find the events that `expression` selects in a span, in lists that are not empty.
+class SearchOptions(TypedDict, total=False):
+    """Which of the events of a span, and how they are read; see `search`."""
 
-    They are ordered by time and, among equal times, by `id_key`; with ``newest_first`` both run
-    downwards. The first ``offset`` are passed over, and the scan ends once ``limit`` (None: all)
-    were found. Events are selected in threads, each piece in a time slice. ``hold`` is told about
-    how many bytes of memory more (or less) the events take that are read and not selected yet.
-    """
+    limit: Required[int | None]
+    newest_first: bool
+    offset: int
+    time_slice: TimeSlice
+    hold: Hold
+
+
+def find(
+    session: ReadSession, expression: EventExpression, span: Span, **options: Unpack[SearchOptions]
+) -> AsyncGenerator[list[Found], None]:
+    """Find the events that `expression` selects in a span, as `search` does."""
     select = partial(_select, expression)
-    return search(
-        session,
-        expression,
-        span,
-        select,
-        needed(expression),
-        limit=limit,
-        newest_first=newest_first,
-        offset=offset,
-        time_slice=time_slice,
-        hold=hold,
-    )
+    return search(session, expression, span, select, needed(expression), **options)
 
 
 async def search(
@@ -88,9 +73,13 @@ async def search(
     time_slice: TimeSlice = nullcontext,
     hold: Hold = hold_nothing,
 ) -> AsyncGenerator[list[P], None]:
-    """Do as `find` does, with what `select` makes of the rows of a block that `expression` selects.
+    """Find what `select` makes of the rows of a block that `expression` selects, in lists that are not empty.
 
-    ``fields``: what `select` needs of the data; None is all of it.
+    ``fields``: what `select` needs of the data; None is all of it. What is found is ordered by time and,
+    among equal times, by `id_key`; with ``newest_first`` both run downwards. The first ``offset`` are passed
+    over, and the scan ends once ``limit`` (None: all) were found. Events are selected in threads, each piece
+    in a time slice. ``hold`` is told about how many bytes of memory more (or less) the events take that are
+    read and not selected yet.
     """
     if limit is not None and limit < 1:
         return

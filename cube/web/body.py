@@ -79,18 +79,6 @@ class Body:
     `release` is to be called at the end.
     """
 
-    __slots__ = (
-        "_budget",
-        "_decoder",
-        "_encoding",
-        "_held",
-        "_limit",
-        "_members",
-        "_parts",
-        "_size",
-        "_wire",
-    )
-
     def __init__(self, headers: HTTPHeaders, limit: int, budget: BodyBudget) -> None:
         self._limit = limit
         self._budget = budget

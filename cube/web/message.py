@@ -59,21 +59,6 @@ class Request:
     ``scheme``: the client's address, and http or https, as the connection or a trusted proxy tells.
     """
 
-    __slots__ = (
-        "body",
-        "caller",
-        "captures",
-        "headers",
-        "id",
-        "is_socket",
-        "method",
-        "path",
-        "query",
-        "remote",
-        "route",
-        "scheme",
-    )
-
     def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
         self.method = method
         self.path, _, self.query = target.partition("?")
