@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import click
@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
-from cube.cli.options import key_option
+from cube.cli.options import Command, key_option
 from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import Metric
 
-Command: TypeAlias = Callable[..., None]
 Row: TypeAlias = Mapping[str, Any]
 
 _TIME = "ISO 8601 or milliseconds since 1970."

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from typing import TypeAlias
 
 import click
 
-from cube.cli.options import Place, settings_options
+from cube.cli.options import Command, Place, check_type, settings_options
 from cube.errors import InvalidRequest, NotFound, shown
 from cube.model.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
-from cube.model.event import is_type
 from cube.settings.environments import HASH_PREFIX, NAME
-
-Command: TypeAlias = Callable[..., None]
 
 
 @click.group()
@@ -124,8 +119,7 @@ def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> 
         if not re.fullmatch(NAME, text):
             raise InvalidRequest(f"Got the {what} {shown(text)}; accepted is text that matches {NAME}.")
     for type in types:
-        if not is_type(type):
-            raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
+        check_type(type)
     if filter:
         from cube.columns.key_filter import read_filters  # numpy and pyparsing take their time to load
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import click
 
 from cube.client.connection import KEY_VARIABLE
-from cube.errors import NotFound
+from cube.errors import InvalidRequest, NotFound, shown
 from cube.model.environment import Environment
+from cube.model.event import is_type
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
 from cube.store.url import StoreUrl, refuse_foreign
 
@@ -67,6 +68,12 @@ def settings_options(command: Command) -> Command:
     ):
         command = click.option(name, help=text)(command)
     return command
+
+
+def check_type(type: str) -> None:
+    """Raise `InvalidRequest` for what is not a type."""
+    if not is_type(type):
+        raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
 
 
 @dataclass(frozen=True, slots=True)

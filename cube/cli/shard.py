@@ -6,9 +6,8 @@ import asyncio
 
 import click
 
-from cube.cli.options import database_options
-from cube.errors import InvalidRequest, shown
-from cube.model.event import is_type
+from cube.cli.options import check_type, database_options
+from cube.errors import InvalidRequest
 from cube.store.url import StoreUrl
 
 
@@ -18,8 +17,7 @@ from cube.store.url import StoreUrl
 @click.option("--dry-run", is_flag=True, help="Print the commands, as mongosh takes them, and do nothing.")
 def shard(type: str, store: str, database: str, dry_run: bool) -> None:
     """Shard the events, revisions and metrics of TYPE by {_id: "hashed"}; doing it again does no harm."""
-    if not is_type(type):
-        raise InvalidRequest(f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*.")
+    check_type(type)
     if StoreUrl.parse(store).is_local:
         raise InvalidRequest(
             f"Got the store {store}; accepted is the mongodb:// address of a sharded cluster's mongos:"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 import click
 
+from cube.cli.options import Command
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
 from cube.settings import DaemonSettings
 from cube.spool import Replayer, Spool, inspect_all, quarantined, store_mark
-
-Command: TypeAlias = Callable[..., None]
 
 _UNBOUNDED = 2**62  # nothing is added here
 

@@ -73,7 +73,7 @@ class OriginPattern:
         own_port = _DEFAULT_PORTS.get(found["scheme"])
         return (
             self.scheme in ("*", found["scheme"])
-            and self._matches_host(found["host"])
+            and matches_host(self.host, found["host"])
             and self.port_of(found["scheme"]) in ("*", found["port"] or own_port)
         )
 
@@ -81,12 +81,12 @@ class OriginPattern:
         """Return the port that an origin of a scheme must have; "*" is any."""
         return _DEFAULT_PORTS.get(scheme) if self.port is None else self.port
 
-    def _matches_host(self, host: str) -> bool:
-        if self.host == "*":
-            return True
-        if self.host.startswith("*."):
-            return host.endswith(self.host[1:]) and len(host) > len(self.host) - 1
-        return host == self.host
+
+def matches_host(pattern: str, host: str) -> bool:
+    """Tell whether a host is the one of a pattern: any of ``*``, any below the rest of ``*.example.com``."""
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and len(host) > len(pattern) - 1
+    return pattern in ("*", host)
 
 
 class Scope(StrEnum):

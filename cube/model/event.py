@@ -10,12 +10,12 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import count, islice
 from types import NoneType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import msgspec
 
@@ -107,7 +107,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
                 time is not ABSENT,
             )
             if not KEYS.issuperset(raw):
-                _note_unknown([str(key) for key in raw if key not in KEYS], event, note_unknown)
+                unknown = [str(key) for key in raw if key not in KEYS]
+                if event.data is ABSENT:
+                    _refuse_without_data(unknown)
+                if note_unknown is not None:
+                    note_unknown(unknown)
             return event
         except InvalidEvent as error:
             if isinstance(id, (str, int, float)) and not isinstance(id, bool):
@@ -165,27 +169,14 @@ def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
     return os.urandom(5), count(int.from_bytes(os.urandom(3), "big"))
 
 
-def _without_data(keys: Sequence[str]) -> str:
-    """Return the sentence that refuses an event which has unknown keys and no data."""
+def _refuse_without_data(keys: Sequence[str]) -> NoReturn:
+    """Refuse an event that has unknown keys and no data."""
     told = ", ".join(map(shown, keys[:_MAX_TOLD])) + (", …" if len(keys) > _MAX_TOLD else "")
     accepted = 'accepted is {type, time?, id?, data?}: put what is to be stored into "data".'
-    return " ".join(
-        [f"Got no data but the unknown key{'s' * (len(keys) > 1)} {told}; {accepted}", *_guesses(keys)]
-    )
-
-
-def _guesses(keys: Iterable[str]) -> list[str]:
-    guesses = {key: meant(key) for key in keys}
-    return [
-        f"Did you mean {shown(guess)} by {shown(key)}?" for key, guess in guesses.items() if guess is not None
-    ][:_MAX_TOLD]
-
-
-def _note_unknown(keys: list[str], event: Event, note: Callable[[list[str]], None] | None) -> None:
-    if event.data is ABSENT:
-        raise InvalidEvent(_without_data(keys), field="data")
-    if note is not None:
-        note(keys)
+    guesses = ((guess, key) for key in keys if (guess := meant(key)) is not None)
+    sentences = [f"Did you mean {shown(guess)} by {shown(key)}?" for guess, key in islice(guesses, _MAX_TOLD)]
+    message = f"Got no data but the unknown key{'s' * (len(keys) > 1)} {told}; {accepted}"
+    raise InvalidEvent(" ".join([message, *sentences]), field="data")
 
 
 def _type(value: object) -> str:

@@ -148,14 +148,6 @@ def _partial_sum(samples: Sequence[Sample]) -> tuple[float, float]:
     return exact_sum(map(_value, samples))
 
 
-def _finish_sum(partial: tuple[float, float], _: float | None) -> float | None:
-    return _finite(partial[0] + partial[1])
-
-
-def _merge_sum(partials: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    return exact_sum(chain.from_iterable(partials))
-
-
 def _partial_mean(samples: Sequence[Sample]) -> tuple[float, float, int]:
     return (*_partial_sum(samples), len(samples))
 
@@ -163,10 +155,6 @@ def _partial_mean(samples: Sequence[Sample]) -> tuple[float, float, int]:
 def _merge_mean(partials: Sequence[tuple[float, float, int]]) -> tuple[float, float, int]:
     sums = exact_sum(part for partial in partials for part in partial[:2])
     return (*sums, sum(partial[2] for partial in partials))
-
-
-def _finish_mean(partial: tuple[float, float, int], _: float | None) -> float | None:
-    return _finite((partial[0] + partial[1]) / partial[2])
 
 
 def _partial_variance(samples: Sequence[Sample]) -> Deviations:
@@ -216,10 +204,6 @@ def _finish_quantile(partial: dict[float, int], q: float | None) -> float | None
     return _finite(quantile(partial, 0.5 if q is None else q))
 
 
-def _edge(sample: Sample) -> tuple[int, IdKey, float]:
-    return sample.time, id_key(sample.id), sample.value
-
-
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
@@ -228,17 +212,41 @@ def _exact(partial: float, _: float | None) -> float | None:
     return float(partial)
 
 
-def _finish_edge(partial: tuple[int, IdKey, float], _: float | None) -> float | None:
-    return float(partial[2])
+def _extreme(name: str, best: Callable[..., float], words: str) -> Reduce:
+    return Reduce(
+        name, float, lambda samples: best(map(_value, samples)), best, _exact, exact_value=True, words=words
+    )
+
+
+def _edge(name: str, best: Callable[..., tuple[int, IdKey, float]]) -> Reduce:
+    """Return the reduce to the first or the last value, by time and then by id."""
+    by_time_and_id = itemgetter(0, 1)
+    return Reduce(
+        name,
+        tuple[int, tuple[int, Any], float],  # msgspec has no union of str and bytes
+        partial=lambda samples: best(
+            ((sample.time, id_key(sample.id), sample.value) for sample in samples), key=by_time_and_id
+        ),
+        merge=lambda partials: best(partials, key=by_time_and_id),
+        finish=lambda partial, _: float(partial[2]),
+        ordered=True,
+        words="the {name} value of",
+    )
 
 
 _value = attrgetter("value")
-_by_time_and_id = itemgetter(0, 1)
 _EVENTS = "the number of"
-_EDGE = tuple[int, tuple[int, Any], float]  # msgspec has no union of str and bytes
 
 _ALL = (
-    Reduce("sum", tuple[float, float], _partial_sum, _merge_sum, _finish_sum, empty=0.0, of_events=_EVENTS),
+    Reduce(
+        "sum",
+        tuple[float, float],
+        _partial_sum,
+        lambda partials: exact_sum(chain.from_iterable(partials)),
+        lambda partial, _: _finite(partial[0] + partial[1]),
+        empty=0.0,
+        of_events=_EVENTS,
+    ),
     Reduce(
         "count",
         int,
@@ -251,25 +259,15 @@ _ALL = (
         words="the number of values of",
         of_events=_EVENTS,
     ),
+    _extreme("min", min, "the smallest value of"),
+    _extreme("max", max, "the largest value of"),
     Reduce(
-        "min",
-        float,
-        lambda samples: min(map(_value, samples)),
-        min,
-        _exact,
-        exact_value=True,
-        words="the smallest value of",
+        "mean",
+        tuple[float, float, int],
+        _partial_mean,
+        _merge_mean,
+        lambda partial, _: _finite((partial[0] + partial[1]) / partial[2]),
     ),
-    Reduce(
-        "max",
-        float,
-        lambda samples: max(map(_value, samples)),
-        max,
-        _exact,
-        exact_value=True,
-        words="the largest value of",
-    ),
-    Reduce("mean", tuple[float, float, int], _partial_mean, _merge_mean, _finish_mean),
     Reduce("variance", Deviations, _partial_variance, _merge_variance, _finish_variance),
     Reduce(
         "stddev",
@@ -299,24 +297,8 @@ _ALL = (
         numeric=False,
         words="the number of different values of",
     ),
-    Reduce(
-        "first",
-        _EDGE,
-        partial=lambda samples: min(map(_edge, samples), key=_by_time_and_id),
-        merge=lambda partials: min(partials, key=_by_time_and_id),
-        finish=_finish_edge,
-        ordered=True,
-        words="the {name} value of",
-    ),
-    Reduce(
-        "last",
-        _EDGE,
-        partial=lambda samples: max(map(_edge, samples), key=_by_time_and_id),
-        merge=lambda partials: max(partials, key=_by_time_and_id),
-        finish=_finish_edge,
-        ordered=True,
-        words="the {name} value of",
-    ),
+    _edge("first", min),
+    _edge("last", max),
 )
 
 REDUCES: dict[str, Reduce] = {reduce.name: reduce for reduce in _ALL}

@@ -204,16 +204,15 @@ def _raise_file_limit() -> None:
 
 
 def _end_within(seconds: float) -> None:
+    def end() -> None:
+        _log.error("the process did not end within %g s of being told to; it is ended now", seconds)
+        logging.shutdown()
+        os._exit(OVERDUE)
+
     # A thread of its own: neither a store that hangs nor a thread that does not return can hold it up.
-    overdue = threading.Timer(seconds, _end_now, (seconds,))
+    overdue = threading.Timer(seconds, end)
     overdue.daemon = True
     overdue.start()
-
-
-def _end_now(seconds: float) -> None:
-    _log.error("the process did not end within %g s of being told to; it is ended now", seconds)
-    logging.shutdown()
-    os._exit(OVERDUE)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -92,7 +92,8 @@ def unknown_variables(environ: Mapping[str, str], keys: list[str]) -> list[str]:
     """
     known = {variable(key) for key in keys}
     return [
-        f"Got the environment variable {name}, which is not a setting{_hint(name, known)}; it is ignored."
+        f"Got the environment variable {name}, which is not a setting{_hint(name, known, PREFIX)}; it is"
+        " ignored."
         for name, text in environ.items()
         if name.startswith(PREFIX)
         and name not in known
@@ -182,9 +183,14 @@ def _flat(table: Mapping[str, Any], groups: set[str], prefix: str = "") -> Itera
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> InvalidSettings:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = _hint(name, known)
     return InvalidSettings(f"Got {what}, which is not a setting{hint}; --help lists what is accepted.")
+
+
+def _hint(name: str, known: Iterable[str], prefix: str = "") -> str:
+    own = [other.removeprefix(prefix) for other in known]  # the prefix would make all alike
+    near = difflib.get_close_matches(name.removeprefix(prefix), own, n=1)
+    return f" (did you mean {prefix}{near[0]}?)" if near else ""
 
 
 def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
@@ -196,9 +202,3 @@ def _build(cls: type[S], values: Mapping[str, Value], prefix: str = "") -> S:
         elif prefix + field.name in values:
             arguments[field.name] = values[prefix + field.name]
     return cls(**arguments)
-
-
-def _hint(name: str, known: set[str]) -> str:
-    own = {other.removeprefix(PREFIX) for other in known}  # the prefix would make all alike
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), own, n=1)
-    return f" (did you mean {PREFIX}{near[0]}?)" if near else ""

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated, shown
-from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Scope
+from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Scope, matches_host
 from cube.web.keys import KeyRing
 
 KEY_PARAMETER = "api_key"
@@ -49,7 +49,7 @@ class Hosts:
         """Tell whether a host is one of those, without its port."""
         if is_loopback(name) or (self.addresses and _address(name) is not None):
             return True
-        return any(_fits(pattern.lower(), name.lower().removesuffix(".")) for pattern in self.allowed)
+        return any(matches_host(pattern.lower(), name.lower().removesuffix(".")) for pattern in self.allowed)
 
 
 class Authenticator:
@@ -273,12 +273,6 @@ def _from_authorization(value: str) -> str:
 def _accepts(hosts: Hosts, host: str) -> bool:
     found = _HOST.fullmatch(host)
     return "*" in hosts.allowed or (found is not None and hosts.accepts_name(found["name"]))
-
-
-def _fits(pattern: str, name: str) -> bool:
-    if pattern.startswith("*."):
-        return name.endswith(pattern[1:]) and len(name) > len(pattern) - 1
-    return pattern in ("*", name)
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
