@@ -7,6 +7,7 @@ because it is claimed (see `cube.spool.directory`), by one process.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,10 +18,10 @@ from pathlib import Path
 from cube import files
 from cube.errors import Overloaded, Unavailable
 from cube.files import FileIdentity
-from cube.spool.faults import DamagedFile, answering
 from cube.spool.record import Record, Row
 
 PAGE_BYTES = 4096
+RETRY_AFTER_SECONDS = 5
 FORMAT = 1
 """Kept as SQLite's ``user_version``."""
 
@@ -36,6 +37,32 @@ _SCHEMA = (
         key INTEGER, event BLOB, checksum INTEGER, reason TEXT NOT NULL)""",
 )
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
+_log = logging.getLogger(__name__)
+
+
+class DamagedFile(Exception):
+    """A spool file, or a part of it, cannot be read."""
+
+
+@contextmanager
+def answering(path: Path) -> Iterator[None]:
+    """Raise `DamagedFile` for a damaged file, `Overloaded` for a full disk, else `Unavailable`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, sqlite3.DataError):
+            raise DamagedFile(f"The spool file {path} is damaged ({error}).") from error
+        if code == sqlite3.SQLITE_FULL:
+            raise Overloaded(
+                f"The spool's disk is full ({error}); send again later.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            ) from error
+        _log.warning("the spool file %s does not answer: %s", path, error)
+        raise Unavailable(
+            f"The spool does not answer ({error}): see its disk and its rights.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

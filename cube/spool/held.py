@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from cube.errors import CubeError
 from cube.spool.directory import Claimed, claim_new
-from cube.spool.faults import DamagedFile
-from cube.spool.file import SpoolFile
+from cube.spool.file import DamagedFile, SpoolFile
 from cube.spool.page_recovery import PageRecovery
 from cube.spool.record import Row
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from cube.errors import CubeError
+from cube.errors import CubeError, Unavailable
+from cube.files import FileWatch
 from cube.model.event import Event
 from cube.spool import directory
-from cube.spool.faults import gone, watch_directory
-from cube.spool.file import SpoolFile
+from cube.spool.file import RETRY_AFTER_SECONDS, SpoolFile
 from cube.spool.held import HeldFile
 from cube.spool.record import Record, key_of
 
@@ -187,3 +187,30 @@ class SpoolSegments:
             is_small = state.bytes <= _SHRUNK_BYTES and not state.removed and not state.refused
             if not state.events and not (is_last and is_small) and held.finish():
                 self._files.remove(held)
+
+
+def watch_directory(path: Path) -> FileWatch:
+    """Watch a directory.
+
+    Another one at its path may be a bare mount point: what went there would be out of sight once its disk
+    is back.
+    """
+
+    def changed(is_back: bool) -> None:
+        if is_back:
+            _log.info("the spool directory %s is back", path)
+        else:
+            _log.error(
+                "the spool directory %s was deleted or replaced; until it is back nothing is spooled", path
+            )
+
+    return FileWatch(path, changed=changed, refusal=gone)
+
+
+def gone() -> Unavailable:
+    """Return what is told where the directory, or the file just written to, is not in place."""
+    return Unavailable(
+        "The spool's directory was deleted or replaced while the collector runs: put it back, or restart the"
+        " collector.",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )

@@ -13,7 +13,7 @@ from typing import TypeVar
 from cube.errors import Overloaded
 from cube.model.event import Event
 from cube.spool import directory
-from cube.spool.faults import RETRY_AFTER_SECONDS
+from cube.spool.file import RETRY_AFTER_SECONDS
 from cube.spool.held import HeldFile
 from cube.spool.record import encode, key_of
 from cube.spool.segments import NOTHING_SKIPPED, Head, NewRow, SpoolSegments, Ticket
