@@ -6,7 +6,6 @@ that a batch is refused only where nothing of it can be read; a message that is 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from collector.protocols.shared.dialect import (
     check_count,
     translate_each,
 )
-from collector.protocols.shared.values import PIXEL
+from collector.protocols.shared.values import PIXEL, unpacked
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
 from cube.json_text import decode_leniently, encode
 from cube.model import instant
@@ -36,7 +35,6 @@ MERGED_BYTES: Final = 16 * 2**20
 """What the context of a batch may take once it is in each of its messages."""
 
 _PIXEL_PATH: Final = "/v1/pixel/"
-_TO_STANDARD = str.maketrans(" -_", "++/")  # a + may be lost on its way
 _STORED = {  # what is stored of a message, under which name
     "event": "event",
     "name": "name",
@@ -210,9 +208,8 @@ def _pixel_data(request: Request) -> Any:
     text = request.parameters().get("data", "")
     if text.lstrip().startswith("{"):
         return decode_leniently(text)
-    plain = text.translate(_TO_STANDARD).rstrip("=")
     try:
-        return decode_leniently(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+        return decode_leniently(unpacked(text))
     except ValueError:
         raise InvalidRequest("Got neither JSON nor base64 of it as data.") from None
 

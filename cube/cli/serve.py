@@ -146,7 +146,10 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
             "store": StoreUrl.shown(plan.store),
         }
         await until_ready({name: addresses[name] for name in ("collector", "evaluator")}, _tell)
-        _announce(addresses)
+        click.echo(f"Collector  {addresses['collector']}  and UDP {addresses['udp']}")
+        click.echo(f"Evaluator  {addresses['evaluator']}")
+        click.echo(f"Store      {addresses['store']}")
+        click.echo("Ctrl-C stops both.")
         if ready_file is not None:
             with _ready(ready_file):
                 files.write(ready_file, json.dumps(addresses).encode() + b"\n")
@@ -215,10 +218,3 @@ async def until_signal() -> None:
 
 def _tell(sentence: str) -> None:
     click.echo(sentence, err=True)
-
-
-def _announce(addresses: dict[str, str]) -> None:
-    click.echo(f"Collector  {addresses['collector']}  and UDP {addresses['udp']}")
-    click.echo(f"Evaluator  {addresses['evaluator']}")
-    click.echo(f"Store      {addresses['store']}")
-    click.echo("Ctrl-C stops both.")

@@ -129,8 +129,9 @@ class HttpClient(Closing):
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
                 return self._send(method, path, body)  # the daemon had closed an idle connection
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
-                f"Nothing answers at {self._url} ({_reason(error)}); `cube serve` starts both daemons."
+                f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
         content = response.read()
         if response.status not in (200, 202):  # 202: durable in the collector's spool
@@ -157,8 +158,3 @@ def error_of(status: int, content: bytes, retry_after: str | None = None) -> Cub
     if kind is InvalidRequest and isinstance(line, int) and isinstance(column, int):
         return InvalidExpression(message, line=line, column=column)
     return kind(message, **details)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).lower()

@@ -175,14 +175,10 @@ def _as_units(number: Decimal) -> str:
     """Say what a number is as milliseconds, and in which other unit it is a likely time."""
     times = {unit: math.floor(number * milliseconds) for unit, (_, milliseconds) in _UNITS.items()}
     own = times.pop("milliseconds")
-    told = [f"is {_or_far(own)} as milliseconds"]
+    told = [f"is {format(own) if _is_instant(own) else 'beyond the years 1 to 9999'} as milliseconds"]
     likely = {unit: time for unit, time in times.items() if EARLIEST_PLAUSIBLE <= abs(time) <= LATEST}
     told += [f"{format(time)} as {unit}" for unit, time in (likely or times).items() if _is_instant(time)]
     return ", ".join(told[:2])
-
-
-def _or_far(time: int) -> str:
-    return format(time) if _is_instant(time) else "beyond the years 1 to 9999"
 
 
 def _is_instant(time: int) -> bool:

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 
 from cube import files, json_text
@@ -146,7 +147,8 @@ class MemoryTrimmer:
         seconds: float = TRIM_SECONDS,
     ) -> None:
         self._resident = resident
-        self._trim = _malloc_trim() if trim is None else trim
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._trim = trim or (None if malloc_trim is None else partial(malloc_trim, 0))
         self._least = resident()
         self._collect_again = 0.0
         self._task = asyncio.create_task(self._run(seconds))
@@ -228,8 +230,3 @@ def bound_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, ARENAS)
-
-
-def _malloc_trim() -> Callable[[], object] | None:
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return None if trim is None else lambda: trim(0)

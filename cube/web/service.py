@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -202,6 +203,7 @@ class Service:
         await self._ended.wait_for(lambda: not self._running)
 
 
+@dataclass(frozen=True, slots=True)
 class RequestEvents:
     """Makes an event ``{ip, path, method}`` of each request that it is told of, as Square's Cube named them.
 
@@ -210,23 +212,16 @@ class RequestEvents:
     caller, or, where nobody was admitted, of callers without a key.
     """
 
-    def __init__(
-        self,
-        authenticator: Authenticator,
-        clock: Callable[[], int],
-        store: Callable[[str, Event], None],
-        is_anonymous: Callable[[Request], bool] = lambda request: False,
-    ) -> None:
-        self._authenticator = authenticator
-        self._clock = clock
-        self._store = store
-        self._is_anonymous = is_anonymous
+    authenticator: Authenticator
+    clock: Callable[[], int]
+    store: Callable[[str, Event], None]
+    is_anonymous: Callable[[Request], bool] = lambda request: False
 
     def __call__(self, request: Request) -> None:
         """Store what the request was."""
-        environment = self._authenticator.keyless if request.caller is None else request.caller.environment
+        environment = self.authenticator.keyless if request.caller is None else request.caller.environment
         if environment is None:
             return
-        ip = {} if self._is_anonymous(request) else {"ip": request.remote}
+        ip = {} if self.is_anonymous(request) else {"ip": request.remote}
         data = {**ip, "path": request.route, "method": "WebSocket" if request.is_socket else request.method}
-        self._store(environment.name, Event(REQUEST, self._clock(), make_id(), data))
+        self.store(environment.name, Event(REQUEST, self.clock(), make_id(), data))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from cube.errors import CubeError
 from cube.web.access import KEY_PARAMETER
 from cube.web.message import Reply, Request
-from cube.web.route import Operation, Parameter, Route, captures
+from cube.web.route import Operation, Route, captures
 from cube.web.service import Telemetry
 
 _ERROR_SCHEMA = {
@@ -148,9 +149,16 @@ def _path(route: Route) -> dict[str, Any]:
 
 
 def _operation(route: Route, operation: Operation) -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "parameters": [*map(_path_parameter, captures(route.path)), *map(_parameter, operation.parameters)],
+        "parameters": [
+            *(
+                {"name": name, "in": "path", "required": True, "schema": text}
+                for name in captures(route.path)
+            ),
+            *({"in": "query", **asdict(parameter)} for parameter in operation.parameters),
+        ],
         "responses": _FOREIGN if route.foreign else _responses(operation),
     }
     if operation.scope is not None or route.foreign:  # no key is needed where none are configured
@@ -179,17 +187,3 @@ def _refusal(status: int | None, text: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     headers = {"headers": {"Retry-After": _RETRY_AFTER}} if status == 503 else {}
     return {"description": text, "content": content, **headers}
-
-
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-
-
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    return {
-        "name": parameter.name,
-        "in": "query",
-        "description": parameter.description,
-        "required": parameter.required,
-        "schema": parameter.schema,
-    }

@@ -180,25 +180,22 @@ def _tier(raw: Mapping[str, Any]) -> Tier:
 
 def read_limit(raw: Mapping[str, Any], default: int, largest: int | None = None) -> int:
     """Return how much is asked for, at most `largest` (None: `default`); raises `InvalidQuery` below 1."""
-    if "limit" not in raw:
-        return default
-    value = number(raw["limit"])
-    if math.isnan(value) or value < 1:
-        raise InvalidQuery(
-            f"Got the limit {shown(raw['limit'])}; accepted are numbers from 1.", field="limit"
-        )
-    return int(min(value, default if largest is None else largest))
+    return _at_most(raw, "limit", default, default if largest is None else largest, "numbers", 1)
 
 
 def _wait(raw: Mapping[str, Any], name: str, default: int) -> int:
+    return _at_most(raw, name, default, LONGEST_WAIT_MS, "milliseconds", 0)
+
+
+def _at_most(raw: Mapping[str, Any], name: str, default: int, largest: int, what: str, least: int) -> int:
     if name not in raw:
         return default
     value = number(raw[name])
-    if math.isnan(value) or value < 0:
+    if math.isnan(value) or value < least:
         raise InvalidQuery(
-            f"Got the {name} {shown(raw[name])}; accepted are milliseconds from 0.", field=name
+            f"Got the {name} {shown(raw[name])}; accepted are {what} from {least}.", field=name
         )
-    return int(min(value, LONGEST_WAIT_MS))
+    return int(min(value, largest))
 
 
 RETRY_SECONDS = 5

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.protocols.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
-from collector.protocols.otlp.protobuf import MAX_FIELDS, bytes_field
+from collector.protocols.otlp.protobuf import MAX_FIELDS
 from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
 from cube.model.event import ABSENT
@@ -71,6 +71,20 @@ DATA = {
     "resource": {"service.name": "shop"},
     "scope": {"name": "lib", "version": "1.0"},
 }
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """Write one field that holds bytes."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
 
 
 def resource_attribute(key: str, value: Any) -> dict[str, Any]:

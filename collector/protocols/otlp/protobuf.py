@@ -21,6 +21,7 @@ from opentelemetry.proto.resource.v1 import resource_pb2 as resource
 
 from collector.protocols.otlp.record import LogEncoding, LogRecord, RecordGroup, number
 from cube.errors import InvalidRequest, TooLarge
+from cube.json_text import storable
 
 _M = TypeVar("_M", bound=Message)
 
@@ -32,7 +33,6 @@ _RESOURCE = logs.ResourceLogs.RESOURCE_FIELD_NUMBER
 _SCOPE_LOGS = logs.ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
 _SCOPE = logs.ScopeLogs.SCOPE_FIELD_NUMBER
 _LOG_RECORDS = logs.ScopeLogs.LOG_RECORDS_FIELD_NUMBER
-_STATUS_MESSAGE: Final = 2
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
@@ -90,8 +90,8 @@ class Protobuf(LogEncoding):
         return service.ExportLogsServiceResponse(partial_success=partial).SerializeToString()
 
     def status(self, message: str) -> bytes:
-        """Make a ``google.rpc.Status`` (of its fields the client needs one, so its class is not)."""
-        return bytes_field(_STATUS_MESSAGE, message.encode(errors="replace"))
+        """Make a ``google.rpc.Status``: its message has the number that a partial success's has."""
+        return service.ExportLogsPartialSuccess(error_message=storable(message)).SerializeToString()
 
     def _read(self, kind: type[_M], encoded: bytes) -> _M:
         try:
@@ -164,11 +164,6 @@ class _Wire:
             place += size
 
 
-def bytes_field(number: int, value: bytes) -> bytes:
-    """Write one field that holds bytes."""
-    return _to_varint(number << 3 | _BYTES) + _to_varint(len(value)) + value
-
-
 def _varint(message: bytes, place: int) -> tuple[int, int]:
     """Return the number at a place, and the place behind it."""
     value = 0
@@ -181,12 +176,3 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, place
     raise InvalidRequest("The protobuf has a number of more than 64 bits.")
-
-
-def _to_varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)

@@ -25,6 +25,7 @@ LONGEST: Final = 400
 """Python's clients write large floats without an exponent: up to 309 digits."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_TO_STANDARD = str.maketrans(" -_", "++/")
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -38,6 +39,12 @@ def decimal(text: str) -> int | float:
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+def unpacked(text: str) -> bytes:
+    """Decode base64 of either alphabet, padded or not; a blank was a ``+``. Raises `ValueError`."""
+    packed = text.translate(_TO_STANDARD).rstrip("=")
+    return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
 
 
 def doubled(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:

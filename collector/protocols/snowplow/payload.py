@@ -5,8 +5,6 @@ Self-describing JSON is ``{schema, data}``, plain or in base64, alone or as an e
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -14,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import Rejection
 from collector.protocols.shared.naming import slug
+from collector.protocols.shared.values import unpacked
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, described
 from cube.model.event import ABSENT
@@ -29,7 +28,6 @@ _IN_COOKIES = re.compile(rf"(?:^|[;,])\s*{_COOKIE}=([^;,]*)")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _ATTRIBUTES = "Path=/; HttpOnly; Secure; SameSite=None"
 _IGLU = re.compile(r"iglu:[^/]+/(?P<name>[^/]+)/[^/]+/[^/]+")
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _SCHEMA = re.compile(r"iglu:com\.snowplowanalytics\.snowplow/payload_data/jsonschema/1-\d+-\d+", re.ASCII)
 _SHOWN_BYTES = 64 * 1024
 _ACCEPTED = "accepted is {schema, data: [event, …]}, where schema is Snowplow's payload_data/jsonschema/1-0-*"
@@ -211,9 +209,9 @@ def _text(value: Any) -> str:
 
 
 def _decode(value: Any) -> bytes:
-    """Decode base64, of either alphabet, padded or not: Python's trackers pad, JavaScript's do not."""
-    packed = "".join(_text(value).split()).encode("ascii", "replace").translate(_TO_STANDARD).rstrip(b"=")
+    """Decode base64: Python's trackers pad it, JavaScript's do not."""
+    text = "".join(_text(value).split())
     try:
-        return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
-    except binascii.Error:
+        return unpacked(text)
+    except ValueError:
         raise ValueError("it is not base64") from None
