@@ -46,15 +46,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     with begun(CollectorSettings, arguments) as settings:
         refuse_bad_filters(settings.keys)  # those who ask The Eye's way are held to them
+        if settings.reuse_port:
+            warn_of_others(settings.host, settings.port, *udp_ports(settings))
         if settings.processes > 1:
-            _check_ports(settings)
+            if not settings.reuse_port:
+                _refuse_taken_ports(settings)
             try:
                 run(_supervise(settings, arguments))
             except FailedStart as error:
                 raise SystemExit(error.status) from None  # the child has told the reason
             return
-        if settings.reuse_port:
-            warn_of_others(settings.host, settings.port, *udp_ports(settings))
         run(_serve(settings, CollectorRegistry()))
 
 
@@ -71,11 +72,8 @@ async def _serve(settings: CollectorSettings, registry: CollectorRegistry) -> No
         await host(settings, start, late=known.exist, remembered=lambda keys: RememberedKeys(keys, known))
 
 
-def _check_ports(settings: CollectorSettings) -> None:
-    """Warn of others on the ports, or refuse to share with them, as one collector would."""
-    if settings.reuse_port:
-        warn_of_others(settings.host, settings.port, *udp_ports(settings))
-        return
+def _refuse_taken_ports(settings: CollectorSettings) -> None:
+    """Refuse to share the ports with others, as one collector would."""
     open_listening(settings.host, settings.port, reuse_port=False).close()
     for port in udp_ports(settings):
         open_datagrams(settings.host, port, reuse_port=False).close()

@@ -105,7 +105,10 @@ class DatagramEmitter(Closing):
         Raises `TooLarge` for an event that no datagram can carry; those before it are sent.
         """
         sent = 0
-        for packed in _packed(events):
+        for packed in batches(events, PACKED_BYTES, PACKED_BYTES - len("[]")):
+            size = len(packed[0])
+            if size + len("[]") > MAX_BYTES:
+                raise TooLarge(f"The event has {size} bytes; a datagram carries {MAX_BYTES - 2} at most.")
             self._socket.sendto(b"[" + b",".join(packed) + b"]", self._address)
             sent += len(packed)
         return sent
@@ -137,8 +140,10 @@ def _check_finite(value: object, path: str) -> None:
             _check_finite(item, f"{path}[{index}]")
 
 
-def batches(events: Iterable[RawEvent]) -> Iterator[Sequence[bytes]]:
-    """Yield the JSON texts of events in batches of bounded number and size."""
+def batches(
+    events: Iterable[RawEvent], most: int = BATCH_EVENTS, size_limit: int = BATCH_BYTES
+) -> Iterator[Sequence[bytes]]:
+    """Yield the JSON texts of events in batches of bounded number and size; a larger one stands alone."""
     batch: list[bytes] = []
     size = 0
     for index, event in enumerate(events):
@@ -146,26 +151,10 @@ def batches(events: Iterable[RawEvent]) -> Iterator[Sequence[bytes]]:
             text = encode(event)
         except InvalidEvent as error:
             raise error.at(index) from None
-        if batch and (len(batch) == BATCH_EVENTS or size + len(text) > BATCH_BYTES):
+        if batch and (len(batch) == most or size + len(text) > size_limit):
             yield batch
             batch, size = [], 0
         batch.append(text)
         size += len(text) + 1
     if batch:
         yield batch
-
-
-def _packed(events: Iterable[RawEvent]) -> Iterator[list[bytes]]:
-    packed: list[bytes] = []
-    size = 2
-    for event in events:
-        text = encode(event)
-        if packed and size + len(text) > PACKED_BYTES:
-            yield packed
-            packed, size = [], 2
-        if len(text) + 2 > MAX_BYTES:
-            raise TooLarge(f"The event has {len(text)} bytes; a datagram carries {MAX_BYTES - 2} at most.")
-        packed.append(text)
-        size += len(text) + 1
-    if packed:
-        yield packed

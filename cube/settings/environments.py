@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, TypeVar
 
 from cube.errors import InvalidSettings
@@ -131,13 +131,10 @@ def _environment(name: str, own: EnvironmentSettings) -> Environment:
 def _ages(environment: Environment, settings: DaemonSettings) -> Ages:
     if not isinstance(settings, CollectorSettings):
         return environment.ages  # the evaluator has no use for them
-    horizon, retention, own = settings.horizon, settings.retention, environment.ages
-    ages = Ages(
-        horizon.past_days if own.past_days is None else own.past_days,
-        horizon.future_minutes if own.future_minutes is None else own.future_minutes,
-        retention.event_days if own.event_days is None else own.event_days,
-        retention.metric_days if own.metric_days is None else own.metric_days,
-    )
+    horizon, retention = settings.horizon, settings.retention
+    common = (horizon.past_days, horizon.future_minutes, retention.event_days, retention.metric_days)
+    own = astuple(environment.ages)
+    ages = Ages(*(known if age is None else age for age, known in zip(own, common, strict=True)))
     refuse_short_metrics(ages.event_days or 0, ages.metric_days or 0, f"the environment {environment.name}")
     return ages
 
