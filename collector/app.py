@@ -74,11 +74,9 @@ class Collector:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where it listens, as the ready-file says it."""
         return {"http": self._server.url, **{name: one.address for name, one in self._datagrams.items()}}
 
     def close_revoked(self) -> None:
-        """End the WebSockets whose openers' keys count no more."""
         self._server.service.close_revoked()
 
     async def stop(self, seconds: float) -> None:

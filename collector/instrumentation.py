@@ -120,7 +120,6 @@ class DialectCounters:
         )
 
     def of(self, dialect: str) -> DialectCounter:
-        """Return the counters of one dialect."""
         return DialectCounter(dialect, self._stored.labels(dialect), self._refused, self._failed)
 
 
@@ -134,7 +133,6 @@ class DialectCounter:
     failures: Counter
 
     def refused(self, **counts: int) -> None:
-        """Count refusals, by reason."""
         for reason, count in counts.items():
             if count:
                 self.refusals.labels(self.dialect, reason).inc(count)

@@ -69,11 +69,9 @@ class EvaluatorDaemon:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where it listens, as the ready-file says it."""
         return {"http": self._server.url}
 
     def close_revoked(self) -> None:
-        """End the WebSockets whose openers' keys count no more."""
         self._server.service.close_revoked()
 
     async def stop(self, seconds: float) -> None:

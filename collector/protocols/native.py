@@ -154,7 +154,6 @@ class IntakeSession:
         """Do nothing: what was accepted is stored all the same."""
 
     async def finish(self) -> None:
-        """Return when every accepted message is stored and answered."""
         self._stopping = True
         await self._eased.wait_for(lambda: not self._waiting)
 

@@ -94,7 +94,6 @@ class DatagramServer(asyncio.DatagramProtocol):
         self.address = address(*self._socket.getsockname()[:2])
 
     async def begin(self) -> None:
-        """Receive what comes."""
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
 
@@ -113,7 +112,6 @@ class DatagramServer(asyncio.DatagramProtocol):
             self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Take one datagram."""
         self._counters.datagrams.inc()
         intake = self._intake()
         if intake is None:

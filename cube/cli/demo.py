@@ -134,7 +134,6 @@ class Told:
         self._is_past = False
 
     def stored(self, count: int) -> None:
-        """Count events that are stored."""
         before, self._stored = self._stored, self._stored + count
         if not self._is_past and before // TELL_EVENTS != self._stored // TELL_EVENTS:
             click.echo(f"{self._stored} events stored …", err=True)

@@ -25,7 +25,6 @@ class Refusing(click.Group):
     """A group whose commands end with a sentence where they raise a `CubeError`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except FailedStart as error:

@@ -64,7 +64,6 @@ class Plan:
 
     @property
     def programs(self) -> tuple[Program, Program]:
-        """The collector and the evaluator."""
         # Two of these by mistake, on stores of their own, would share what comes in.
         flags = (*self.given, "--reuse-port", "false")
         collector = (*flags, "--port", str(self.collector_port), "--udp-port", str(self.udp_port))

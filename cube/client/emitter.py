@@ -114,7 +114,6 @@ class DatagramEmitter(Closing):
         return sent
 
     def close(self) -> None:
-        """Close the socket."""
         self._socket.close()
 
 

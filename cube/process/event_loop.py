@@ -113,7 +113,6 @@ class LoopLagProbe:
         self._schedule()
 
     def stop(self) -> None:
-        """Stop measuring."""
         self._timer.cancel()
 
     def _schedule(self) -> None:
@@ -154,7 +153,6 @@ class MemoryTrimmer:
         self._task = asyncio.create_task(self._run(seconds))
 
     def stop(self) -> None:
-        """Stop looking."""
         self._task.cancel()
 
     async def _run(self, seconds: float) -> None:

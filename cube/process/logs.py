@@ -82,7 +82,6 @@ class JsonFormatter(logging.Formatter):
         self._daemon = daemon
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
         entry = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -106,7 +105,6 @@ class TextFormatter(logging.Formatter):
         self._daemon = daemon
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
         request = f" [{request_of(record)}]" if request_of(record) else ""
         message = _masked(record.getMessage()).translate(_CONTROLS)
         line = f"{_time(record)} {self._daemon} {record.levelname}{request} {message}"

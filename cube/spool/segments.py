@@ -128,7 +128,6 @@ class SpoolSegments:
                 held.move()
 
     def waiting(self, events: Sequence[Event]) -> set[int]:
-        """Return the places of those events whose id waits."""
         keys = [key_of(event) for event in events]
         sought = [key for key in keys if key is not None]
         found: set[int] = set()

@@ -82,7 +82,6 @@ class Authenticator:
 
     @property
     def requires_keys(self) -> bool:
-        """Whether keys are configured."""
         return self._ring.required
 
     @property

@@ -52,7 +52,6 @@ class BodyBudget:
         self.held += size
 
     def give_back(self, size: int) -> None:
-        """Release so many bytes."""
         self.held -= size
         if self._waiting:
             self._eased.notify()
@@ -110,7 +109,6 @@ class Body:
             part = self._decode(self._encoding, self._decoder, part)
 
     def complete(self) -> bytes:
-        """Return the whole body."""
         if self._encoding is not None and self._decoder is not None and self._wire and not self._decoder.eof:
             raise InvalidRequest(f"The {self._encoding.name} body ends before its end.")
         self._decoder = None

@@ -98,7 +98,6 @@ class Stream(BufferedStream):
         """Leave it: Nagle's algorithm is off for good, not turned off and on again around every reply."""
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """Read, and count."""
         count = super().read_from_fd(buf)
         if count:
             self.received += count
@@ -107,7 +106,6 @@ class Stream(BufferedStream):
         return count
 
     def write_to_fd(self, data: memoryview) -> int:
-        """Write, and count."""
         count = super().write_to_fd(data)
         self.sent += count
         return count
@@ -199,11 +197,9 @@ class ConnectionReaper:
         stream.on_gone = lambda gone: home.pop(gone, None)
 
     def stop(self) -> None:
-        """Stop looking."""
         self._timer.cancel()
 
     def cut_all(self) -> None:
-        """Close every connection."""
         for stream in [stream for slot in self._slots for stream in slot]:
             stream.close()
 

@@ -139,7 +139,6 @@ class Exchange(HTTPMessageDelegate):
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """Take a part of the body."""
         if self._delegate is not None:
             return self._delegate.data_received(chunk)
         if self._body is None:

@@ -42,7 +42,6 @@ class KeyRing:
         self.required = self.required or bool(keys)
 
     def find(self, secret: str) -> Key | None:
-        """Return the key whose secret this is."""
         hashed = digest(secret)
         candidates = self._by_prefix.get(hashed[:_PREFIX_BYTES], ())
         return next((key for key in candidates if key.fits(hashed)), None)

@@ -84,7 +84,6 @@ class Reservation:
         self.check()
 
     def shrink(self, less: int) -> None:
-        """Hold so many bytes less."""
         if not self._is_cut:
             self._size -= less
             self._budget.hold(self, self._size)

@@ -118,7 +118,6 @@ class Reply:
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> Reply:
-        """Make a reply of a JSON value."""
         return cls(json_text.encode(value), status)
 
 

@@ -82,7 +82,6 @@ class Telemetry:
         children[1].observe(seconds)
 
     async def expose(self, _request: Request) -> Reply:
-        """Answer ``GET /metrics``."""
         if isinstance(self.registry, MultiprocessRegistry):
             text = await self.registry.text()
         else:

@@ -168,7 +168,6 @@ class Socket(WebSocketHandler):
     """One WebSocket of `Sockets`."""
 
     def initialize(self, sockets: Sockets, opening: Request, begin: SessionFactory) -> None:
-        """Take the collaborators; the socket is not open yet."""
         self.sockets = sockets
         self.opening = opening
         self.gone = asyncio.Event()
@@ -184,12 +183,10 @@ class Socket(WebSocketHandler):
         return True
 
     def get_websocket_protocol(self) -> WebSocketProtocol | None:
-        """Read frames with `Frames`."""
         made = super().get_websocket_protocol()
         return Frames(self, False, made.params) if isinstance(made, WebSocketProtocol13) else made
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Begin the session."""
         self.set_nodelay(True)
         self.stream.enter(Phase.SOCKET)
         request_id.set(self.opening.id)
@@ -234,7 +231,6 @@ class Socket(WebSocketHandler):
         _log.error("request %s: a fault on %s", self.opening.id, self.opening.path, exc_info=error)
 
     def on_close(self) -> None:
-        """End the session."""
         self.sockets.open.discard(self)
         self.gone.set()
         self._end_session()

@@ -170,7 +170,6 @@ class JsonForm(LogEncoding):
     _scope_kind = _InstrumentationScope
 
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
-        """Part a request into groups."""
         try:
             request = msgspec.json.decode(body, type=_Request)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
@@ -183,7 +182,6 @@ class JsonForm(LogEncoding):
                 yield RecordGroup(resource, bytes(scoped.scope), records)
 
     def record(self, encoded: Any) -> LogRecord:
-        """Read a record."""
         record = self._read(_Record, encoded)
         if record == _EMPTY and (given := self.shown(encoded)) and _FIELDS.isdisjoint(given):
             raise InvalidRequest("Got an object without any field of a log record; accepted are log records.")
@@ -202,17 +200,14 @@ class JsonForm(LogEncoding):
         )
 
     def shown(self, encoded: Any) -> Any:
-        """Return a record that cannot be read."""
         return decode_leniently(encoded) if isinstance(encoded, bytes) else encoded
 
     def response(self, rejected: int, message: str) -> bytes:
-        """Make the reply to what was taken, but for so many records."""
         if not rejected:
             return b"{}"
         return encode({"partialSuccess": {"rejectedLogRecords": str(rejected), "errorMessage": message}})
 
     def status(self, message: str) -> bytes:
-        """Make a ``google.rpc.Status``."""
         return encode({"message": message})
 
     def _read(self, kind: type[_M], encoded: Any) -> _M:

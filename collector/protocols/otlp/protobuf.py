@@ -60,7 +60,6 @@ class Protobuf(LogEncoding):
                 yield RecordGroup(described, b"".join(_all(parts, _SCOPE)), list(_all(parts, _LOG_RECORDS)))
 
     def record(self, encoded: bytes) -> LogRecord:
-        """Read a record."""
         record = self._read(logs.LogRecord, encoded)
         if encoded and not record.ListFields():
             raise InvalidRequest("Got a message without any field of a log record; accepted are log records.")

@@ -129,7 +129,6 @@ class DialectService:
         }
 
     def routes(self) -> list[Route]:
-        """Return the routes of the dialect's endpoints."""
         return [
             self._route(endpoint, path) for endpoint in self._dialect.endpoints for path in endpoint.paths
         ]
