@@ -58,10 +58,24 @@ _VALUES = _object(
     sample=_SAMPLE,
 )
 _PLACE = {"type": ["integer", "null"]}
+_REDUCTION = _object(
+    expression=_TEXT,
+    type=_TEXT,
+    value={"type": ["string", "null"], "description": "What is reduced; null where events are counted."},
+    filters=_array(_TEXT),
+    group={"type": ["string", "null"], "description": "The field of the group, if it is one."},
+    events={"type": "string", "description": "The expression of the events, with all of their data."},
+)
 _EXPRESSION = _object(
     "readings error",
     readings=_array(
-        _object(kind={"type": "string", "enum": ["metric", "event"]}, expression=_TEXT, explanation=_TEXT)
+        _object(
+            "kind expression explanation",
+            kind={"type": "string", "enum": ["metric", "event"]},
+            expression=_TEXT,
+            explanation=_TEXT,
+            reductions={**_array(_REDUCTION), "description": "Those of a metric, each different one once."},
+        )
     ),
     error={
         **_object("error", error=_TEXT, line=_PLACE, column=_PLACE, position=_PLACE),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cube.columns import check
+from cube.columns import check, reductions
 from cube.columns.key_filter import Restriction
 from cube.errors import AccessDenied, InvalidExpression, InvalidRequest
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.explanation import explain
-from cube.expression.nodes import EventExpression, MetricExpression
+from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction
 
 
 @dataclass(slots=True)
@@ -25,8 +25,9 @@ class _Readings:
 def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
     """Return what a text is, as an answer tells it; CPU-bound, some milliseconds for a long one.
 
-    ``kinds``: "metric", "event", both or none. ``readings``: the canonical text and the words of each.
-    ``error``: of a text that is neither, of the reading that got further; or why it cannot be evaluated.
+    ``readings``: as a metric or an event expression, as both or as neither; the canonical text and the words
+    of each, and the reductions of a metric. ``error``: of a text that is neither, of the reading that got
+    further; or why it cannot be evaluated.
     """
     read = _Readings()
     for kind, parse in _PARSERS.items():
@@ -34,11 +35,28 @@ def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
             read.readings[kind] = parse(text)
         except InvalidExpression as error:
             read.errors.append(error)
-    readings = [
-        {"kind": kind, "expression": print_expression(tree), "explanation": explain(tree)}
-        for kind, tree in read.readings.items()
-    ]
+    readings = [_reading(kind, tree) for kind, tree in read.readings.items()]
     return {"readings": readings, "error": _error(text, read, restriction)}
+
+
+def _reading(kind: str, tree: MetricExpression | EventExpression) -> dict[str, Any]:
+    told = {"kind": kind, "expression": print_expression(tree), "explanation": explain(tree)}
+    if isinstance(tree, EventExpression):
+        return told
+    return {**told, "reductions": [_reduction(each) for each in dict.fromkeys(reductions(tree))]}
+
+
+def _reduction(reduction: Reduction) -> dict[str, Any]:
+    """Return which events a reduction is made of, and what of them."""
+    type, value, filters, group = reduction.type, reduction.value, reduction.filters, reduction.group
+    return {
+        "expression": print_expression(reduction),
+        "type": type,
+        "value": None if value is None else print_expression(value),
+        "filters": [print_expression(each) for each in filters],
+        "group": print_expression(group) if isinstance(group, Field) else None,
+        "events": print_expression(EventExpression(type, None, filters)),
+    }
 
 
 def _error(text: str, read: _Readings, restriction: Restriction | None) -> dict[str, Any] | None:

@@ -11,17 +11,19 @@ const ROW = 30;
 const FRAME_MILLISECONDS = 8; // of drawing in one frame of 16
 
 export class HorizonChart {
-  constructor(host, kind, {zoom, hover, pick}) {
-    Object.assign(this, {host, onHover: hover, set: null, rows: new Map(), pending: 0});
+  constructor(host, kind, {zoom, hover, pick = () => {}}) {
+    Object.assign(this, {host, onHover: hover, onPick: pick, set: null, rows: new Map(), pending: 0, marked: null});
     this.axis = el("canvas", {className: "axis", role: "presentation"});
     this.when = el("time", {className: "when"});
     this.list = el("div", {className: "rows", role: "list"});
     this.element = el("div", {className: "horizon"}, this.list, this.axis, this.when);
-    this.element.setAttribute("aria-label", "Horizon charts: arrows move the crosshair, Shift and arrows choose a span, Enter zooms");
+    this.element.setAttribute("aria-label", "Horizon charts: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a row, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
     const plot = () => ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step});
-    this.pointer = new Pointer(this.element, {plot, hover: (index) => this.hover(index), zoom, pick});
+    this.pointer = new Pointer(this.element, {
+      plot, hover: (index) => this.hover(index), zoom, pick: (index, place) => this.pick(index, place), step: (by) => this.step(by),
+    });
     this.seen = new IntersectionObserver((entries) => this.sight(entries), {rootMargin: "100px"});
     this.sized = new ResizeObserver(() => this.dirty());
     this.sized.observe(this.element);
@@ -39,6 +41,7 @@ export class HorizonChart {
   }
 
   clear() {
+    this.marked = null;
     this.seen.disconnect();
     this.rows.clear();
     this.list.replaceChildren();
@@ -115,8 +118,30 @@ export class HorizonChart {
     this.values(index);
   }
 
+  /** Tell that a bucket was picked: by a click of the row there, by a key of the one that was stepped to. */
+  pick(index, place) {
+    const at = place.event && document.elementsFromPoint(place.x, place.y).find((element) => element.row);
+    const row = place.event ? at?.row : this.marked;
+    this.onPick(index, row?.series ?? null, place);
+  }
+
+  /** Mark the next row, or the one before. */
+  step(by) {
+    const rows = [...this.list.children].map(({row}) => row);
+    const place = rows.indexOf(this.marked);
+    this.mark(rows[place < 0 ? (by > 0 ? 0 : rows.length - 1) : place + by] ?? null);
+    this.marked?.element.scrollIntoView({block: "nearest"});
+  }
+
+  mark(row) {
+    this.marked?.element.classList.remove("marked");
+    row?.element.classList.add("marked");
+    this.marked = row;
+  }
+
   hover(index) {
     this.onHover(index);
+    if (index === null) this.mark(null);
     this.when.hidden = index === null;
     if (index !== null) {
       this.when.textContent = time(this.set.start + index * this.set.step, this.set.step, this.options.zone);

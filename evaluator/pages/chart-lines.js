@@ -2,7 +2,10 @@
 import {colour, dashes, theme} from "./colours.js";
 import {axes, extent, fit, frame} from "./canvas.js";
 
-/** Draw the shown series of a set in one of these kinds, and those of an earlier span behind them; returns the plot. */
+const NEAR = 24; // pixels from a line at which it is meant
+
+/** Draw the shown series of a set in one of these kinds, and those of an earlier span behind them; returns the plot, whose
+ * seriesAt(index, y) is the series that is drawn at a bucket and height, or null. */
 export function drawLines(canvas, width, height, kind, set, {before = null, zone} = {}) {
   const series = set.shown;
   const isStacked = kind === "stacked" || kind === "bars";
@@ -20,7 +23,26 @@ export function drawLines(canvas, width, height, kind, set, {before = null, zone
   series.forEach((one, i) => DRAW[kind](context, at, layers[i], set.count, one.number));
   earlier.forEach((one, i) => line(context, at, one.values, set.count, isStacked ? theme().ink : colour(series[i].number), [3, 3], 1.25));
   context.restore();
-  return at;
+  const place = isStacked ? (index, y) => holding(layers, at, index, y) : (index, y) => nearest(layers, at, index, y);
+  return {...at, seriesAt: (index, y) => series[place(index, y)] ?? null};
+}
+
+/** Which line is nearest to a point, and near; -1: none. */
+function nearest(layers, at, index, y) {
+  let found = -1, least = NEAR;
+  layers.forEach(({values}, i) => {
+    const far = Math.abs(at.y(values[index]) - y);
+    if (far < least) [found, least] = [i, far];
+  });
+  return found;
+}
+
+/** Which layer of a stack holds a point; -1: none. */
+function holding(layers, at, index, y) {
+  return layers.findIndex(({values, base}) => {
+    const [from, to] = [at.y(base[index]), at.y(values[index])];
+    return y >= Math.min(from, to) && y <= Math.max(from, to);
+  });
 }
 
 const DRAW = {

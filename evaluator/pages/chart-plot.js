@@ -10,15 +10,18 @@ import {Pointer} from "./pointer.js";
 const MOST_IN_BOX = 12;
 
 export class PlotChart {
-  constructor(host, kind, {zoom, hover, pick}) {
-    Object.assign(this, {host, kind, onHover: hover, set: null});
+  constructor(host, kind, {zoom, hover, pick = () => {}}) {
+    Object.assign(this, {host, kind, onHover: hover, onPick: pick, set: null, marked: null});
     this.canvas = el("canvas", {role: "img", ariaLabel: `${kind} chart`});
     this.box = el("div", {className: "values", hidden: true});
     this.element = el("div", {className: "plot"}, this.canvas, this.box);
-    this.element.setAttribute("aria-label", "Chart: arrows move the crosshair, Shift and arrows choose a span, Enter zooms");
+    this.element.setAttribute("aria-label", "Chart: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a series, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
-    this.pointer = new Pointer(this.element, {plot: () => this.at, hover: (index) => this.hover(index), zoom, pick});
+    this.pointer = new Pointer(this.element, {
+      plot: () => this.at, hover: (index) => this.hover(index), zoom,
+      pick: (index, place) => this.pick(index, place), step: (by) => this.step(by),
+    });
     this.sized = new ResizeObserver(() => this.draw());
     this.sized.observe(this.element);
   }
@@ -56,17 +59,46 @@ export class PlotChart {
     if (this.at) this.pointer.follow(index);
   }
 
+  /** Tell that a bucket was picked: by a click the series that is drawn there, by a key the one that was stepped to. */
+  pick(index, place) {
+    const series = place.event ? this.seriesAt(index, place.event) : this.set.shown.find(({key}) => key === this.marked);
+    this.onPick(index, series ?? null, place);
+  }
+
+  seriesAt(index, {clientY}) {
+    const y = clientY - this.element.getBoundingClientRect().top;
+    if (this.at.seriesAt) return this.at.seriesAt(index, y);
+    const rows = this.set.shown.toReversed(); // of the heat map
+    return rows[Math.floor(((y - this.at.top) / this.at.height) * rows.length)] ?? null;
+  }
+
+  /** Mark the next series of those in the box, or the one before. */
+  step(by) {
+    const keys = this.rowsAt(this.pointer.index).map(({key}) => key);
+    const place = keys.indexOf(this.marked);
+    this.marked = keys[place < 0 ? (by > 0 ? 0 : keys.length - 1) : place + by] ?? null;
+    this.hover(this.pointer.index);
+  }
+
+  /** The series that have a value in a bucket; where they are many, the greatest. */
+  rowsAt(index) {
+    const rows = this.set.shown.filter(({values}) => !Number.isNaN(values[index]));
+    if (rows.length > MOST_IN_BOX) rows.sort((a, b) => b.values[index] - a.values[index]);
+    return rows;
+  }
+
   hover(index) {
     this.onHover(index);
     this.box.hidden = index === null || !this.set;
+    if (index === null) this.marked = null;
     if (this.box.hidden) return;
     const {step, start} = this.set;
-    const rows = this.set.shown.filter(({values}) => !Number.isNaN(values[index]));
-    if (rows.length > MOST_IN_BOX) rows.sort((a, b) => b.values[index] - a.values[index]);
-    const lines = rows.slice(0, MOST_IN_BOX).map((series) => {
+    const rows = this.rowsAt(index);
+    const from = Math.max(0, rows.findIndex(({key}) => key === this.marked) - MOST_IN_BOX + 1);
+    const lines = rows.slice(from, from + MOST_IN_BOX).map((series) => {
       const mark = el("i");
       mark.style.background = colour(series.number);
-      return el("div", {}, mark, el("span", {textContent: series.label}), el("b", {textContent: number(series.values[index])}));
+      return el("div", {className: series.key === this.marked ? "marked" : ""}, mark, el("span", {textContent: series.label}), el("b", {textContent: number(series.values[index])}));
     });
     const more = rows.length - lines.length;
     this.box.replaceChildren(

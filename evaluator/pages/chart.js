@@ -9,7 +9,8 @@ export const KINDS = [
 ];
 const CHARTS = {horizon: HorizonChart, number: NumberChart, table: TableChart};
 
-/** A chart in a host, in place of what is there; on: {zoom({start, stop}), hover(index or null), pick(index)}. */
+/** A chart in a host, in place of what is there; on: {zoom({start, stop}), hover(index or null), pick(index, series or
+ * null, place)}: place is that of the window, {x, y, event}. */
 export function chartIn(host, kind, on) {
   const Chart = CHARTS[kind] ?? PlotChart;
   host.dataset.kind = kind;

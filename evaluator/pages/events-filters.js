@@ -6,7 +6,7 @@ import {read, write} from "./state.js";
 
 const SIGNS = {eq: "=", ne: "≠", ge: "≥", gt: ">", le: "≤", lt: "<", re: "matches"};
 const OPPOSITE = {eq: "ne", ne: "eq", ge: "lt", lt: "ge", gt: "le", le: "gt"};
-const CALL = /^(eq|ne|ge|gt|le|lt|re)\((.+), ("(?:[^"\\]|\\.)*"|[^",()[\]]+)\)$/su;
+const CALL = /^(eq|ne|ge|gt|le|lt|re)\((.+), ?("(?:[^"\\]|\\.)*"|[^",()[\]]+)\)$/su;
 const VALUES = 30;
 
 export class Filters {
@@ -45,7 +45,7 @@ export class Filters {
     const [, name, field, value] = CALL.exec(text) ?? [];
     const words = name ? `${field} ${SIGNS[name]} ${shown(parsed(value))}` : text;
     const remove = el("button", {type: "button", className: "remove", textContent: "×", title: "Remove this filter", ariaLabel: `Remove the filter ${words}`, onclick: () => this.change(index, null)});
-    const turned = OPPOSITE[name] && `${OPPOSITE[name]}(${field}, ${value})`;
+    const turned = OPPOSITE[name] && `${OPPOSITE[name]}(${field},${value})`;
     const label = turned
       ? el("button", {type: "button", textContent: words, title: "Turn round", onclick: () => this.change(index, turned)})
       : el("span", {textContent: words});
@@ -61,7 +61,7 @@ export class Filters {
   add() {
     const field = this.field.value;
     if (!field) return;
-    const filter = `${this.sign.value}(${field}, ${literal(this.typed(field))})`;
+    const filter = `${this.sign.value}(${field},${literal(this.typed(field))})`;
     this.value.value = "";
     const filters = read().getAll("f");
     if (!filters.includes(filter)) write({f: [...filters, filter]});

@@ -113,7 +113,7 @@ class Events {
   }
 
   addFilter(field, value) {
-    const filter = `eq(${field}, ${literal(value)})`;
+    const filter = `eq(${field},${literal(value)})`;
     const filters = read().getAll("f");
     if (!filters.includes(filter)) write({f: [...filters, filter]});
   }

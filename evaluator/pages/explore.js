@@ -1,5 +1,6 @@
 // Explore: expressions, a span of time, and a chart of them, as the address says.
 import {get} from "./api.js";
+import {openEvents} from "./behind.js";
 import {chartIn} from "./chart.js";
 import {onTheme} from "./colours.js";
 import {Controls} from "./controls.js";
@@ -110,6 +111,7 @@ class Explore {
     this.seen.chart = chartIn(this.host, kind, {
       hover: (index) => this.legend.at(index),
       zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
+      pick: (index, series, place) => openEvents(this.seen.set, index, series, place, read().get("zone") ?? ""),
     });
   }
 

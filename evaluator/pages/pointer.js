@@ -1,12 +1,15 @@
-// What a pointer or the keyboard does over a chart: a crosshair, and a span chosen by dragging (or Shift and arrows).
+// What a pointer or the keyboard does over a chart: a crosshair, a span chosen by dragging (or Shift and arrows), and a
+// bucket picked by a click (or Enter), of the series under it.
 import {el} from "./dom.js";
 
 /** Follow pointer and keys over an element.
  * plot(): {left, width, start, stop, step} of the plot inside it, in CSS pixels and milliseconds.
- * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen. pick(index): a click. */
+ * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen.
+ * pick(index, place): a bucket was, at {x, y} of the window; place.event: by this click, null: by Enter.
+ * step(by): the series before or after the present one is meant; called while there is a crosshair. */
 export class Pointer {
-  constructor(host, {plot, hover, zoom, pick = () => {}}) {
-    Object.assign(this, {host, plot, hover, zoom, pick, index: null, from: null, isFollowing: false});
+  constructor(host, {plot, hover, zoom, pick, step}) {
+    Object.assign(this, {host, plot, hover, zoom, pick, step, index: null, from: null, isFollowing: false});
     this.hair = el("div", {className: "hair", hidden: true});
     this.band = el("div", {className: "band", hidden: true});
     host.append(this.band, this.hair);
@@ -15,9 +18,9 @@ export class Pointer {
     host.addEventListener("pointerdown", (event) => this.down(event));
     host.addEventListener("pointerup", (event) => this.up(event));
     host.addEventListener("pointercancel", () => this.clear());
-    host.addEventListener("pointerleave", () => this.from === null && this.clear());
+    host.addEventListener("pointerleave", (event) => this.from === null && this.leave(event));
     host.addEventListener("keydown", (event) => this.key(event));
-    host.addEventListener("blur", () => this.clear());
+    host.addEventListener("blur", (event) => this.leave(event));
   }
 
   at(event) {
@@ -60,7 +63,7 @@ export class Pointer {
     const {from, index} = this;
     this.from = null;
     if (from === null) return;
-    if (from === index) this.pick(index);
+    if (from === index) this.pick(index, {x: event.clientX, y: event.clientY, event});
     else this.choose(from, index);
     if (event.pointerType === "touch") this.clear();
     else this.show();
@@ -81,10 +84,24 @@ export class Pointer {
       if (event.shiftKey) this.from ??= this.index ?? next;
       else this.from = null;
       this.to(Math.max(0, Math.min(count - 1, next)));
-    } else if (event.key === "Enter" && this.from !== null && this.from !== this.index) this.choose(this.from, this.index);
+    } else if (event.key === "Enter" && this.index !== null) this.enter();
+    else if (event.key === "ArrowUp" && this.index !== null) this.step(-1);
+    else if (event.key === "ArrowDown" && this.index !== null) this.step(1);
     else if (event.key === "Escape") this.clear();
     else return;
     event.preventDefault();
+  }
+
+  /** Zoom into the span that is chosen, or pick the bucket. */
+  enter() {
+    if (this.from !== null && this.from !== this.index) return this.choose(this.from, this.index);
+    const {left, bottom} = this.hair.getBoundingClientRect();
+    this.pick(this.index, {x: left, y: Math.min(bottom, innerHeight) - 40, event: null});
+  }
+
+  /** The crosshair stays while what is behind it is offered. */
+  leave({relatedTarget}) {
+    if (!relatedTarget?.closest?.(".behind")) this.clear();
   }
 
   clear() {

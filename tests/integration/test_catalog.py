@@ -212,6 +212,16 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                     "kind": "metric",
                     "expression": "sum(request(ms))",
                     "explanation": "the sum of ms over the request events",
+                    "reductions": [
+                        {
+                            "expression": "sum(request(ms))",
+                            "type": "request",
+                            "value": "ms",
+                            "filters": [],
+                            "group": None,
+                            "events": "request(*)",
+                        }
+                    ],
                 }
             ],
             "error": None,
@@ -224,6 +234,24 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
         refused = (await ask(made, "expression", expression='a.re(b, "(")'))["error"]
         assert refused["error"].startswith("Got the regular expression")
         assert refused["position"] is None
+
+
+async def test_an_expression_tells_which_events_each_reduction_is_made_of(tmp_path: Path) -> None:
+    asked = "sum(request.ge(status,500)).group(user.name)/ (2 * sum(hit).group( host)) - sum(hit).group(host)"
+    async with running(tmp_path) as made:
+        (reading,) = (await ask(made, "expression", expression=asked))["readings"]
+    kept = ("expression", "type", "value", "filters", "group", "events")
+    assert [tuple(each[name] for name in kept) for each in reading["reductions"]] == [
+        (
+            "sum(request.ge(status,500)).group(user.name)",
+            "request",
+            None,
+            ["ge(status,500)"],
+            "user.name",
+            "request(*).ge(status,500)",
+        ),
+        ("sum(hit).group(host)", "hit", None, [], "host", "hit(*)"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""The events behind a point of a chart, in a real Chromium: by a click and by keys, of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.playwright_page import launched, opened
+from tests.evaluator_running import DAY, Running, event, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MINUTE = 60_000
+HOSTS = ("web1", '<b id="tag">bold</b>')
+GO = "(query) => { history.pushState(null, '', query); dispatchEvent(new Event('cube:state')); }"
+BUCKET = {"from": "2011-07-17T23:59:00.000Z", "to": "2011-07-18T00:00:00.000Z"}
+TAGGED = 'eq(host,"<b id=\\"tag\\">bold</b>")'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def evaluator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """Ten minutes of requests: in each four of one host, and one, a failure, of another."""
+    async with running(tmp_path_factory.mktemp("behind")) as made:
+        data = [{"host": HOSTS[i % 5 == 4], "status": 500 if i % 5 == 4 else 200, "ms": i} for i in range(50)]
+        await made.save(
+            *(event(DAY - (i // 5 + 1) * MINUTE + 1_000, data[i], type="request") for i in range(50))
+        )
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(evaluator: Running) -> AsyncIterator[Page]:
+    async with launched() as browser, opened(browser) as (page, said):
+        await page.goto(f"http://127.0.0.1:{evaluator.port}/?view=explore")
+        yield page
+        assert said == []
+
+
+async def explore(page: Page, chart: str, expression: str) -> None:
+    """Open a chart of ten minutes, and wait until it is drawn."""
+    span = {"from": "2011-07-17T23:50Z", "to": "2011-07-18T00:00Z", "step": MINUTE}
+    asked = {"view": "explore", "chart": chart, "e": expression, **span}
+    await page.evaluate(GO, f"?{urlencode(asked)}")
+    await drawn(page)
+
+
+async def drawn(page: Page) -> None:
+    await expect(page.locator(".status")).to_contain_text("10 buckets of 1 min")
+
+
+async def shows_events(page: Page, count: int, *filters: str) -> None:
+    """Wait until the events of the last minute are shown that pass these filters."""
+    await expect(page.locator(".events-table tbody tr")).to_have_count(count)
+    found: dict[str, Any] = parse_qs(urlsplit(page.url).query)
+    wanted = {name: [text] for name, text in {"view": "events", "type": "request", **BUCKET}.items()}
+    assert found == (wanted if not filters else {**wanted, "f": list(filters)})
+
+
+async def click_last(page: Page, selector: str, down: float) -> None:
+    """Click the last bucket of a chart, at a part of its height."""
+    box = await page.locator(selector).bounding_box()
+    assert box is not None
+    await page.mouse.click(box["x"] + box["width"] - 30, box["y"] + down * box["height"])
+
+
+async def test_a_lone_series_is_opened_by_a_click_or_by_enter(page: Page) -> None:
+    await explore(page, "line", "sum(request)")
+    await click_last(page, ".plot", 0.2)
+    await shows_events(page, 5)
+    await page.go_back()
+    await drawn(page)
+    await page.locator(".plot").focus()
+    for key in ("End", "Enter"):
+        await page.keyboard.press(key)
+    await shows_events(page, 5)
+
+
+@pytest.mark.parametrize(
+    ("chart", "selector", "down"),
+    [
+        ("bars", ".plot", 0.8),
+        ("area", ".plot", 0.72),
+        ("heat", ".plot", 0.7),
+        ("horizon", ".horizon .row:first-child", 0.5),
+    ],
+)
+async def test_of_groups_the_one_under_the_pointer_is_opened(
+    page: Page, chart: str, selector: str, down: float
+) -> None:
+    await explore(page, chart, "sum(request).group(host)")
+    await click_last(page, selector, down)
+    await shows_events(page, 1, TAGGED)
+    assert await page.locator("#tag").count() == 0
+    await expect(page.locator(".chips")).to_contain_text(f"host = {HOSTS[1]}")
+
+
+async def test_rows_of_a_table_and_a_number_are_opened(page: Page) -> None:
+    await explore(page, "table", "sum(request).group(host)")
+    await page.locator("tbody tr").first.locator("td").first.click()
+    await shows_events(page, 1, TAGGED)
+    await explore(page, "table", "sum(request)")
+    await page.locator("tbody tr").first.get_by_role("button").press("Enter")
+    await shows_events(page, 5)
+    await explore(page, "number", "sum(request.ge(status,500))")
+    await page.locator(".number").get_by_role("button", name="1").click()
+    await shows_events(page, 1, "ge(status,500)")
+
+
+async def test_where_several_may_be_meant_they_are_offered(page: Page) -> None:
+    await explore(page, "line", "sum(request.ge(status,500)) / sum(request)")
+    await click_last(page, ".plot", 0.9)
+    offered = page.locator(".behind a")
+    await expect(offered).to_have_text(["request.ge(status,500)", "request"])
+    await page.keyboard.press("Escape")
+    await expect(offered).to_have_count(0)
+    await page.keyboard.press("Enter")  # the crosshair is where it was
+    await offered.first.click()
+    await shows_events(page, 1, "ge(status,500)")
+
+    await explore(page, "horizon", "sum(request).group(host)")
+    await page.locator(".horizon").focus()
+    for key in ("End", "Enter"):
+        await page.keyboard.press(key)
+    await expect(offered).to_have_text(["request", 'request.eq(host,"web1")', f"request.{TAGGED}"])
+    await page.keyboard.press("Escape")
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        await page.keyboard.press(key)
+    await shows_events(page, 4, 'eq(host,"web1")')
