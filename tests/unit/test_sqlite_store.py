@@ -152,7 +152,7 @@ async def test_a_file_of_a_later_cube_is_refused(tmp_path: Path) -> None:
 async def test_a_lock_that_another_holds_too_long_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setitem(database.connect.__kwdefaults__, "busy_seconds", 0.05)
     store = await open_store(tmp_path, "x")
     connection = _file(tmp_path)
     connection.execute("BEGIN IMMEDIATE")
