@@ -15,6 +15,7 @@ from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Tel
 from evaluator.api.routes import routes
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
+from evaluator.boards.refresher import BoardRefresher
 from evaluator.context import Clock, QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.kept_series import SeriesCache
@@ -65,7 +66,10 @@ class EvaluatorDaemon:
         self._series = SeriesCache(settings.blocks.series_bytes)
         self._counters.keeps(lambda: self._blocks.bytes + self._series.bytes)
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
+        pyramids = {name: service.pyramid for name, service in self._services.items()}
+        self._refresher = BoardRefresher(pyramids, settings.boards, registry)
         self._server = self._serve()
+        self._refresher.start()
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -77,6 +81,7 @@ class EvaluatorDaemon:
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and answer what was accepted, within so many seconds."""
         await self._server.stop(seconds)
+        await self._refresher.close()
         for service in self._services.values():
             await service.streams.close()
             await service.pyramid.close()
@@ -102,7 +107,13 @@ class EvaluatorDaemon:
     def _serve(self) -> Server:
         settings = self._settings
         service = Service(
-            routes(QueryServices(self._services), settings.limits, self._telemetry, self._check_ready),
+            routes(
+                QueryServices(self._services),
+                settings.limits,
+                self._telemetry,
+                self._check_ready,
+                self._refresher,
+            ),
             access=self._authenticator,
             telemetry=self._telemetry,
             answers=self._answers,

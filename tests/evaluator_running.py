@@ -20,7 +20,7 @@ from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.tier import TIERS, Span, Tier
-from cube.settings import EvaluatorLimits, EvaluatorSettings, StreamSettings
+from cube.settings import BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo
 from cube.store.ports import (
     Store,
@@ -269,6 +269,7 @@ async def running_on(
     poll_ms: int = 20,
     self_events: bool = False,
     access: Authenticator | None = None,
+    boards: BoardSettings | None = None,
     **limits: Any,
 ) -> AsyncIterator[Running]:
     """An evaluator on an open store, which it closes; ``access``: anybody's unless given."""
@@ -278,6 +279,7 @@ async def running_on(
         limits=EvaluatorLimits(**limits),
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
+        boards=boards or BoardSettings(),
     )
     evaluator = EvaluatorDaemon(
         {DEFAULT: seen}, access or open_authenticator(), settings, CollectorRegistry(), clock

@@ -32,6 +32,7 @@ COLUMNS: Final = 12
 
 NAME: Final = "[a-z0-9][a-z0-9-]{0,63}"
 
+_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _NAME = re.compile(NAME)
 _Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 _Value: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)] | int | float | bool | None
@@ -93,6 +94,11 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     def text(self) -> str:
         """Return it as it is stored; what is as by default is left out, but for the version."""
         return json_text.encode({"version": self.version, **msgspec.to_builtins(self)}).decode()
+
+
+def length(span: str) -> int:
+    """Return the milliseconds of a board's span: 21 600 000 of ``6h``."""
+    return int(span[:-1]) * _UNITS[span[-1]]
 
 
 def check_name(name: str) -> str:

@@ -15,6 +15,7 @@ from cube.settings.collecting import (
 )
 from cube.settings.daemons import (
     BlockSettings,
+    BoardSettings,
     CollectorSettings,
     DaemonSettings,
     EvaluatorLimits,

@@ -212,6 +212,22 @@ class BlockSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSettings:
+    """Boards whose metrics are kept computed, so that they open at once."""
+
+    refresh_seconds: float = setting(
+        60.0,
+        "How often the metrics of boards are computed that were opened lately, behind all queries, and for a"
+        " fifth of the time at most; 0: not before somebody asks.",
+        low=0,
+        high=86_400,
+    )
+    opened_days: float = setting(
+        7.0, "How long after a board was opened last that is done for it.", low=0, high=366
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatorSettings(DaemonSettings):
     """The settings of the evaluator."""
 
@@ -221,3 +237,4 @@ class EvaluatorSettings(DaemonSettings):
     limits: EvaluatorLimits = EvaluatorLimits()
     stream: StreamSettings = StreamSettings()
     blocks: BlockSettings = BlockSettings()
+    boards: BoardSettings = BoardSettings()

@@ -6,12 +6,14 @@ there is none yet; so of two who change a board at once, the second is told (412
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from http import HTTPStatus
 from typing import Any, Final
 
 from cube import json_text
+from cube.columns.key_filter import Restriction
 from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, shown
 from cube.model import instant
 from cube.model.board import MOST_BOARDS, NAME, Board, check_name
@@ -20,7 +22,11 @@ from cube.store.ports import ANY_REVISION, NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
 from cube.web.message import PreconditionRequired
 from evaluator.api.service import QueryServices
+from evaluator.boards.refresher import BoardRefresher
+from evaluator.boards.visible import visible
+from evaluator.scheduling.scheduler import QueryCost
 
+_log = logging.getLogger(__name__)
 _MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
 _ETAG = re.compile('"?([0-9]{1,16})"?')
 _BOARD: Final = {"type": "object", "description": "A board, as docs/reference.md describes it."}
@@ -36,14 +42,23 @@ _ENTRY: Final = {
         "by": {"type": "string", "description": "The id of the key that saved it; empty without one."},
     },
 }
-_ONE: Final = {"type": "object", "properties": {**_ENTRY["properties"], "board": _BOARD}}  # type: ignore[dict-item]  # a table of JSON
+_ONE: Final = {
+    "type": "object",
+    "properties": {
+        **_ENTRY["properties"],  # type: ignore[dict-item]  # a table of JSON
+        "board": _BOARD,
+        "hidden": {"type": "integer", "description": "Charts that the key may not ask for."},
+        "writable": {"type": "boolean"},
+    },
+}
 
 
 class Boards:
-    """Answers them; ``services``: of all environments."""
+    """Answers them; ``services``: of all environments. ``refresher``: is told which boards are opened."""
 
-    def __init__(self, services: QueryServices) -> None:
+    def __init__(self, services: QueryServices, refresher: BoardRefresher) -> None:
         self._services = services
+        self._refresher = refresher
 
     async def list(self, request: Request) -> Reply:
         """Answer with the boards, by name; a key with types or a filter has to know a board's name."""
@@ -52,16 +67,17 @@ class Boards:
         return Reply.json({"boards": [_entry(one) for one in stored], "writable": _may_write(caller)})
 
     async def get(self, request: Request) -> Reply:
-        """Answer with one board, its revision as ``ETag``."""
+        """Answer with one board, as much of it as the key may see, and its revision as ``ETag``."""
         caller, name = request.admitted, check_name(request.captures["name"])
         stored = await self._store(caller).find(name)
-        if stored is None:
+        answer = None if stored is None else await self._shown(caller, stored)
+        if stored is None or answer is None:
             raise NotFound(f"There is no board {name}.")
+        now = self._services.of(caller).context.clock()
+        self._refresher.note_opened(caller.environment.name, stored, now)
         headers = (("ETag", f'"{stored.revision}"'),)
         if f'"{stored.revision}"' in request.headers.get("If-None-Match", ""):
             return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)
-        board = json_text.decode(stored.content)
-        answer = {**_entry(stored), "board": board, "writable": _may_write(caller)}
         return Reply(json_text.encode(answer), headers=headers)
 
     async def put(self, request: Request) -> Reply:
@@ -73,6 +89,7 @@ class Boards:
         by = "" if caller.key is None else caller.key.id
         stored = StoredBoard(name, 1 + secrets.randbelow(_MOST_REVISION), saved, board.text(), by, saved)
         await self._store(caller).save(stored, expected, MOST_BOARDS)
+        _log.info("%s saved the board %s at revision %d", _whose(caller), name, stored.revision)
         status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
         headers = (("ETag", f'"{stored.revision}"'),)
         return Reply(json_text.encode(_entry(stored)), status, headers=headers)
@@ -81,6 +98,7 @@ class Boards:
         """Delete a board at a revision."""
         caller, name = _writer(request), check_name(request.captures["name"])
         await self._store(caller).delete(name, _expected(request))
+        _log.info("%s deleted the board %s", _whose(caller), name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
@@ -112,8 +130,43 @@ class Boards:
             ),
         )
 
+    async def _shown(self, caller: Caller, stored: StoredBoard) -> dict[str, Any] | None:
+        """Return what a caller may see of a board; None where that is none of its charts."""
+        service = self._services.of(caller)
+        answer = {**_entry(stored), "hidden": 0, "writable": _may_write(caller)}
+        if service.restriction is None or not _is_restricted(caller):
+            return {**answer, "board": json_text.decode(stored.content)}
+        run = service.context.scheduler.run
+        found = await run(QueryCost(), _visible, stored.content, service.restriction)
+        if found is None:
+            return None
+        board, hidden = found
+        charts = len(board.charts)
+        return {
+            **answer,
+            "by": "",
+            "charts": charts,
+            "hidden": hidden,
+            "board": json_text.decode(board.text()),
+        }
+
     def _store(self, caller: Caller) -> BoardStore:
         return self._services.of(caller).context.store.boards
+
+
+def _visible(content: str, restriction: Restriction) -> tuple[Board, int] | None:
+    """Return what may be seen of a board, and how many charts may not; None where none may."""
+    try:
+        board = Board.parse(content)
+    except CubeError:  # of a later version
+        return None
+    seen = visible(board, restriction)
+    return (seen, len(board.charts) - len(seen.charts)) if seen.charts else None
+
+
+def _whose(caller: Caller) -> str:
+    key = "somebody without a key" if caller.key is None else f"the key {caller.key.id}"
+    return f"{key} of {caller.environment.name}"
 
 
 def _is_restricted(caller: Caller) -> bool:

@@ -16,6 +16,7 @@ from evaluator.api.catalog_routes import catalog_routes, types
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
+from evaluator.boards.refresher import BoardRefresher
 from evaluator.scheduling.scheduler import SendQueue
 
 _TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
@@ -49,6 +50,7 @@ def routes(
     limits: EvaluatorLimits,
     telemetry: Telemetry,
     ready: Callable[[], Awaitable[None]],
+    refresher: BoardRefresher,
 ) -> tuple[Route, ...]:
     """Return all that the evaluator answers."""
     send_queue = SendQueue()
@@ -92,7 +94,7 @@ def routes(
         *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
         *pair("types", types(catalog), TypeSocket(services), "Answered with an array."),
         *catalog_routes(catalog),
-        *Boards(services).routes(),
+        *Boards(services, refresher).routes(),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

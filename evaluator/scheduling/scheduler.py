@@ -47,6 +47,9 @@ itself, and the next time slice begins beside it."""
 OVERRUNS = 8
 """So many pieces at once are left to themselves; threads are needed for them all."""
 
+BACKGROUND_SECONDS = 3600.0
+"""What nobody waits for stands as if it had had so much already: behind every query."""
+
 ELDEST = 10
 """Every so many times whoever has waited longest comes first, whatever the priority: nobody waits forever."""
 
@@ -63,6 +66,13 @@ class QueryCost:
         self.reach = reach
         self.seconds = 0.0
         self.is_parked = False
+
+    @classmethod
+    def background(cls, reach: int) -> QueryCost:
+        """Return the cost of work that nobody waits for; who comes to wait for it hands on its priority."""
+        cost = cls(reach)
+        cost.seconds = BACKGROUND_SECONDS
+        return cost
 
     @property
     def is_long(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,15 @@ from cube.web import Authenticator
 from cube.web.keys import KeyRing
 from tests.evaluator_running import Start, running, start
 from tests.mongo_server import mongo_server
-from tests.web_client import connection
+from tests.web_client import Answer, ask, connection
 
 __all__ = ["mongo_server", "start"]
 
-BOARD = {"title": "Web <b>1</b>", "charts": [{"expressions": ["sum(request.eq(host, $host))"]}]}
+BOARD = {
+    "title": "Web <b>1</b>",
+    "variables": [{"name": "host", "type": "request", "field": "host"}],
+    "charts": [{"expressions": ["sum(request.eq(host, $host))"]}],
+}
 PATH = "/1.0/boards/web"
 
 
@@ -52,6 +59,22 @@ async def test_two_editors_do_not_overwrite_each_other(start: Start) -> None:
         assert (gone.status, late.status, json.loads(late.body)["revision"]) == (204, 412, None)
 
 
+async def test_of_editors_who_save_at_once_one_succeeds_and_the_others_are_told(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        new = await client.ask("PUT", PATH, body(), headers={"If-None-Match": "*"})
+        for tag in (new.headers["etag"], "*"):
+            editors = [f"Editor {i}" for i in range(4)]
+            saved = await asyncio.gather(
+                *(ask(made.port, "PUT", PATH, body(title=one), headers={"If-Match": tag}) for one in editors)
+            )
+            winners = [one for one, answer in zip(editors, saved, strict=True) if answer.status == 200]
+            title = (await client.ask("GET", PATH)).json["title"]
+            if tag == "*":
+                assert (winners, title in editors) == (editors, True)
+            else:
+                assert (sorted(answer.status for answer in saved), [title]) == ([200, *[412] * 3], winners)
+
+
 @pytest.mark.parametrize(
     ("path", "content", "headers"),
     [
@@ -70,30 +93,103 @@ async def test_what_is_not_a_board_is_refused(
         assert json.loads((await client.ask("GET", "/1.0/boards")).body)["boards"] == []
 
 
-async def test_keys_bound_who_may_see_and_who_may_change(tmp_path: Path) -> None:
-    def key(name: str, *scopes: Scope, **bounds: Any) -> Key:
-        return Key(name, digest(name), DEFAULT, frozenset(scopes), **bounds)
-
-    ring = KeyRing(
-        (
-            key("both", Scope.READ, Scope.WRITE),
-            key("look", Scope.READ),
-            key("send", Scope.WRITE),
-            key("acme", Scope.READ, Scope.WRITE, filter='eq(customer, "acme")'),
-        )
+async def test_keys_bound_who_may_see_and_who_may_change(start: Start) -> None:
+    access = with_keys(
+        key("both", Scope.READ, Scope.WRITE),
+        key("look", Scope.READ),
+        key("send", Scope.WRITE),
+        key("acme", Scope.READ, Scope.WRITE, filter='eq(customer, "acme")'),
     )
-    access = Authenticator([Environment(DEFAULT, "test")], ring)
-    async with running(tmp_path, access=access) as made, connection(made.port) as client:
+    async with start(access=access) as made, connection(made.port) as client:
 
-        async def ask(name: str, method: str, path: str = PATH, content: bytes = b"") -> Any:
+        async def sent(name: str, method: str, path: str = PATH, content: bytes = b"") -> Answer:
             headers = {"X-Api-Key": name} | ({"If-None-Match": "*"} if method == "PUT" else {})
             return await client.ask(method, path, content, headers=headers)
 
         assert (await client.ask("GET", PATH)).status == 401
         for name in ("look", "send", "acme"):
-            assert (await ask(name, "PUT", content=body())).status == 403
-        assert (await ask("both", "PUT", content=body())).status == 201
-        assert (await ask("send", "GET")).status == 403
-        assert json.loads((await ask("look", "GET")).body)["writable"] is False
-        assert json.loads((await ask("acme", "GET", "/1.0/boards")).body) == {"boards": [], "writable": False}
-        assert (await ask("acme", "GET")).status == 200
+            assert (await sent(name, "PUT", content=body())).status == 403
+            assert (await sent(name, "DELETE")).status == 403
+        assert (await sent("both", "PUT", content=body())).status == 201
+        again = await sent("both", "PUT", content=body())
+        assert (again.status, again.json["by"]) == (412, "both")
+        assert "with the key both" in again.json["error"]
+        assert (await sent("send", "GET")).status == 403
+        assert [(await sent(name, "GET")).json["writable"] for name in ("look", "both")] == [False, True]
+        assert (await sent("acme", "GET", "/1.0/boards")).json == {"boards": [], "writable": False}
+        shown = (await sent("acme", "GET")).json
+        assert (shown["hidden"], shown["by"], shown["board"]["charts"]) == (0, "", BOARD["charts"])
+
+
+async def test_a_key_of_some_types_sees_the_charts_of_these_and_no_trace_of_others(start: Start) -> None:
+    access = with_keys(
+        key("team", Scope.READ, Scope.WRITE),
+        key("web", Scope.READ, types=frozenset({"request"})),
+        key("none", Scope.READ, types=frozenset({"login"})),
+    )
+    mine = {"expressions": ["sum(request.eq(host, $host)) / 2"], "title": "Mine"}
+    secret = ["sum(payment)", "sum(request) / sum(payment.eq(plan, $plan))", "sum(request", "$host"]
+    board = {
+        "title": "Web",
+        "charts": [*({"expressions": [text], "title": "Secret"} for text in secret), mine],
+        "variables": [
+            {"name": "host", "type": "request", "field": "host"},
+            {"name": "plan", "type": "payment", "field": "plan", "value": "secret"},
+        ],
+    }
+    async with start(access=access) as made, connection(made.port) as client:
+        saved = await client.ask(
+            "PUT", PATH, json.dumps(board).encode(), headers={"X-Api-Key": "team", "If-None-Match": "*"}
+        )
+        answer = await client.ask("GET", PATH, headers={"X-Api-Key": "web"})
+        assert answer.json["board"]["charts"] == [mine]
+        assert (answer.json["hidden"], answer.json["charts"]) == (4, 1)
+        assert [word for word in (b"ecret", b"payment", b"team") if word in answer.body] == []
+        known = {"If-None-Match": saved.headers["etag"]}
+        hidden = await client.ask("GET", PATH, headers={"X-Api-Key": "none", **known})
+        missing = await client.ask("GET", "/1.0/boards/other", headers={"X-Api-Key": "none"})
+        assert (hidden.status, missing.status) == (404, 404)
+        assert hidden.json["error"] == missing.json["error"].replace("other", "web")
+
+
+async def test_who_changes_a_board_stands_in_the_log_and_no_key_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    secret = "cube_0123456789abcdefghijklmnopqrstuv"
+    access = with_keys(replace(key("team", Scope.READ, Scope.WRITE), digest=digest(secret)))
+    async with running(tmp_path, access=access) as made, connection(made.port) as client:
+        headers = {"X-Api-Key": secret}
+        await client.ask("PUT", PATH, body(), headers={"If-None-Match": "*", **headers})
+        await client.ask("DELETE", PATH, headers={"If-Match": "*", **headers})
+    told = [record.getMessage() for record in caplog.records if record.name == "evaluator.api.boards"]
+    assert [text.partition(" at ")[0] for text in told] == [
+        "the key team of default saved the board web",
+        "the key team of default deleted the board web",
+    ]
+    assert secret not in caplog.text
+
+
+async def test_what_a_board_holds_comes_back_as_text_whatever_it_is(start: Start) -> None:
+    hostile = '</script><b onclick="x">\u2028\U0001f600\u202e${7*7}{{7*7}}\'; --'
+    content = {"title": hostile, "charts": [{"expressions": [hostile], "title": hostile}]}
+    async with start() as made, connection(made.port) as client:
+        sent = json.dumps(content).encode()
+        assert (await client.ask("PUT", PATH, sent, headers={"If-None-Match": "*"})).status == 201
+        read = await client.ask("GET", PATH)
+        assert read.json["board"] == {"version": 1, **content}
+        assert read.headers["content-type"] == "application/json"
+        huge = json.dumps({"title": "t", "charts": [{"expressions": ["x" * 9_999] * 7}]}).encode()
+        large = await client.ask("PUT", PATH, huge, headers={"If-Match": "*"})
+        assert (large.status, large.json["error"]) == (
+            413,
+            f"Got a board of {len(huge)} bytes; accepted are 65536.",
+        )
+
+
+def key(name: str, *scopes: Scope, **bounds: Any) -> Key:
+    return Key(name, digest(name), DEFAULT, frozenset(scopes), **bounds)
+
+
+def with_keys(*keys: Key) -> Authenticator:
+    return Authenticator([Environment(DEFAULT, "test")], KeyRing(keys))

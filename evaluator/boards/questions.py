@@ -1,0 +1,61 @@
+"""What the page will ask when a board is opened: its expressions, at the steps that it may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cube.expression.variables import substituted
+from cube.model.board import COLUMNS, Board, Chart, length
+from cube.model.tier import TIERS, Span, Tier
+
+PAGE_PIXELS: Final = 1200
+"""About the width of a board on a screen."""
+
+PIXELS: Final = {"bars": 4, "heat": 2}
+"""For a bucket where it is not one, as in ``pages/query.js``."""
+
+FEWEST: Final = 60
+"""Buckets that a chart may always have, however narrow it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardQuestion:
+    """An expression over an aligned span that ends with the last whole bucket."""
+
+    expression: str
+    tier: Tier
+    span: Span
+
+    def raw(self) -> dict[str, Any]:
+        """Return it as the parameters of ``/1.0/metric``."""
+        return {
+            "expression": self.expression,
+            "start": self.span.start,
+            "stop": self.span.stop,
+            "step": self.tier.step,
+        }
+
+
+def questions(board: Board, now: int) -> Iterator[BoardQuestion]:
+    """Return what is asked of a board at a moment, each variable at the value that it has at first."""
+    values = {variable.name: variable.value for variable in board.variables}
+    covered = Span(now - length(board.span), now)
+    for chart in board.charts:
+        shifts = [0, length(chart.compare)] if chart.compare else [0]
+        for tier in _tiers(chart, covered.length):
+            for shift in shifts:
+                span = tier.cover(Span(covered.start - shift, tier.floor(now) - shift))
+                for text in chart.expressions:
+                    yield BoardQuestion(substituted(text, values), tier, span)
+
+
+def _tiers(chart: Chart, milliseconds: int) -> list[Tier]:
+    """Return the chosen tier; else what fits a screen, and the next one, for a narrower window."""
+    if chart.step is not None:
+        return [TIERS[chart.step]]
+    pixels = PAGE_PIXELS * chart.width / COLUMNS / PIXELS.get(chart.chart, 1)
+    tiers = list(TIERS.values())
+    fits = [tier for tier in tiers if milliseconds / tier.step <= max(FEWEST, pixels)]
+    return fits[:2] or tiers[-1:]

@@ -1,0 +1,162 @@
+"""Boards that were opened lately are kept computed, behind all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cube.model.board import Board
+from cube.model.tier import TIERS, Span
+from cube.settings import BoardSettings
+from cube.store.ports import NO_REVISION, StoredBoard
+from evaluator.boards.questions import questions
+from evaluator.scheduling.scheduler import QueryCost
+from tests.evaluator_running import ANSWER_SECONDS, DAY, Running, Start, event, running, start
+from tests.mongo_server import mongo_server
+from tests.web_client import ask
+
+__all__ = ["mongo_server", "start"]
+
+OFTEN = BoardSettings(refresh_seconds=0.02, opened_days=7)
+HOUR = 3_600_000
+EXPRESSION = "sum(test.eq(host, $host))"
+VARIABLE = {"name": "host", "type": "test", "field": "host", "value": "a"}
+CHART = {"expressions": [EXPRESSION], "step": 60_000}
+
+
+def stored(name: str, *charts: dict[str, Any], opened: int = DAY) -> StoredBoard:
+    text = json.dumps({"title": name, "variables": [VARIABLE], "charts": charts})
+    return StoredBoard(name, 7, DAY, text, opened=opened)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return when this is so."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def outcomes(made: Running, outcome: str) -> float:
+    """How many questions of boards had this outcome."""
+    text = (await ask(made.port, "GET", "/metrics")).body.decode()
+    line = text.partition(f'\ncube_board_refreshes_total{{outcome="{outcome}"}} ')[2]
+    return float(line.partition("\n")[0] or 0)
+
+
+async def refreshed(made: Running, outcome: str, at_least: float = 1) -> None:
+    async def holds() -> bool:
+        return await outcomes(made, outcome) >= at_least
+
+    await until(holds)
+
+
+async def rows_of_page(made: Running) -> Any:
+    """What the page asks when the board is opened."""
+    expression, span = "sum(test.eq(host,%20%22a%22))", f"start={DAY - HOUR}&stop={DAY}"
+    return (await ask(made.port, "GET", f"/1.0/metric?expression={expression}&step=60000&{span}")).json
+
+
+async def test_a_board_that_was_opened_is_computed_before_anybody_asks(start: Start) -> None:
+    async with start(boards=OFTEN) as made:
+        await made.save(*(event(DAY - i * 60_000, {"host": "ab"[i % 2]}) for i in range(1, 60)))
+        await made.store.boards.save(stored("web", CHART), NO_REVISION, 10)
+        await refreshed(made, "computed")
+        scans = len(made.seen.scans)
+        assert scans > 0
+        rows = await rows_of_page(made)
+        assert (len(rows), sum(row["value"] for row in rows)) == (60, 29)
+        assert len(made.seen.scans) == scans
+        await made.save(event(DAY - 90_000, {"host": "a"}))
+        assert sum(row["value"] for row in await rows_of_page(made)) == 30
+
+
+async def test_only_boards_that_were_opened_lately_are_computed_and_opening_one_is_noted(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, boards=OFTEN) as made:
+        await made.save(event(DAY - 60_000, {"host": "a"}))
+        await made.store.boards.save(stored("old", CHART, opened=DAY - 8 * 24 * HOUR), NO_REVISION, 10)
+        await made.store.boards.save(stored("new", CHART | {"step": 10_000}), NO_REVISION, 10)
+        await refreshed(made, "computed", 3)
+        assert {tier.step for tier, _ in made.seen.saved} == {10_000}
+
+        assert (await ask(made.port, "GET", "/1.0/boards/old")).status == 200
+
+        async def are_both_computed() -> bool:
+            return {tier.step for tier, _ in made.seen.saved} == {10_000, 60_000}
+
+        await until(are_both_computed)
+        found = {board.name: (board.opened, board.revision) for board in await made.store.boards.all()}
+        assert found["old"] == (DAY, 7)
+
+
+async def test_a_chart_that_cannot_be_computed_keeps_nobody_and_is_left_alone(tmp_path: Path) -> None:
+    async with running(tmp_path, boards=OFTEN) as made:
+        await made.save(event(DAY - 60_000, {"host": "a"}))
+        broken = {"expressions": ["sum(", 'sum(test(x).re(x, "("))'], "step": 60_000}
+        await made.store.boards.save(stored("a", broken, CHART), NO_REVISION, 10)
+        later = StoredBoard("b", 7, DAY, '{"version": 2}', opened=DAY)
+        await made.store.boards.save(later, NO_REVISION, 10)
+        await refreshed(made, "computed", 3)
+        await refreshed(made, "refused", 2)
+        assert await outcomes(made, "refused") == 2
+
+
+async def test_who_asks_does_not_wait_for_a_refresh_nor_does_the_end(tmp_path: Path) -> None:
+    async with running(tmp_path, boards=OFTEN) as made:
+        await made.save(event(DAY - 60_000, {"host": "a"}), event(DAY - 60_000, type="other"))
+        made.seen.gate.clear()
+        await made.store.boards.save(stored("web", CHART), NO_REVISION, 10)
+        await made.seen.until_scans(1)
+        made.seen.holds = lambda span: False  # of the scans that begin from now on
+        other = f"/1.0/metric?expression=sum(other)&step=60000&start={DAY - HOUR}&stop={DAY}"
+        rows = (await ask(made.port, "GET", other)).json
+        assert sum(row["value"] for row in rows) == 1
+        await made.evaluator.stop(5)
+
+
+def test_a_refresh_stands_behind_every_query_until_somebody_waits_for_it() -> None:
+    refresh, longest = QueryCost.background(1), QueryCost(10 * 365 * 24 * HOUR)
+    longest.seconds = 600.0
+    assert longest.priority < refresh.priority
+    refresh.inherit(longest)
+    assert refresh.priority == longest.priority
+
+
+@pytest.mark.parametrize(
+    ("chart", "span", "steps"),
+    [
+        ({"step": 60_000}, "1h", [60_000]),
+        ({}, "1h", [10_000, 60_000]),
+        ({"width": 12}, "6h", [60_000, 300_000]),
+        ({"width": 12, "chart": "bars"}, "6h", [300_000, 3_600_000]),
+        ({}, "99999w", [604_800_000]),
+        ({"width": 2}, "1m", [1_000, 10_000]),
+    ],
+)
+def test_questions_are_those_that_the_page_asks(chart: dict[str, Any], span: str, steps: list[int]) -> None:
+    made = {"expressions": ["sum(a.eq(b, $b))", "sum(a)"], **chart}
+    variable = {"name": "b", "type": "a", "field": "b"}
+    board = Board.parse(json.dumps({"title": "t", "span": span, "charts": [made], "variables": [variable]}))
+    found = list(questions(board, DAY + 1))
+    assert [one.tier.step for one in found] == [step for step in steps for _ in range(2)]
+    assert {one.expression for one in found} == {"sum(a)"}
+    assert all(one.span == one.tier.cover(one.span) for one in found)
+
+
+def test_what_a_chart_is_compared_with_is_asked_as_well() -> None:
+    chart = {"expressions": ["sum(a)"], "step": 3_600_000, "compare": "1d"}
+    board = Board.parse(json.dumps({"title": "t", "span": "1h", "charts": [chart]}))
+    asked = [(one.tier, one.span) for one in questions(board, DAY)]
+    tier = TIERS[3_600_000]
+    assert asked == [
+        (tier, Span(DAY - HOUR, DAY)),
+        (tier, Span(DAY - 25 * HOUR, DAY - 24 * HOUR)),
+    ]
