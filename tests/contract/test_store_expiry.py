@@ -61,7 +61,7 @@ async def test_deleting_from_an_unknown_type_does_nothing(store: Store) -> None:
 async def test_more_events_than_a_slice_are_deleted_many_of_one_time_among_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 7)
+    monkeypatch.setattr("cube.store.sqlite.events.SLICE_ROWS", 7)
     monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_EVENTS", 7)
     times = [T0 + i for i in range(20)] + [T0 + 20] * 30 + [T0 + 21]
     await store.events.save("test", [event(time, number) for number, time in enumerate(times)])
@@ -74,7 +74,7 @@ async def test_more_events_than_a_slice_are_deleted_many_of_one_time_among_them(
 async def test_several_processes_may_delete_beside_savers(
     database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 20)
+    monkeypatch.setattr("cube.store.sqlite.events.SLICE_ROWS", 20)
     monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_EVENTS", 20)
     other = await database.open()
     await store.events.save("test", [event(T0 + i, i) for i in range(200)])
@@ -173,7 +173,7 @@ async def test_revisions_are_deleted_only_where_they_are_forgotten(store: Store)
 async def test_forgotten_revisions_are_deleted_and_live_ones_stay(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_ROWS", 3)
+    monkeypatch.setattr("cube.store.sqlite.events.SLICE_ROWS", 3)
     monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_CHUNKS", 3)
     await store.events.save("test", [*(event(EARLY + i * DAY.step) for i in range(10)), event(T0)])
     _, late = await _early_and_late(store)
@@ -219,7 +219,7 @@ async def test_metrics_are_deleted_to_the_bucket(store: Store, tier: Tier, offse
 async def test_more_chunks_than_a_slice_are_deleted_and_counted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.store.sqlite.expiry.SLICE_CHUNKS", 4)
+    monkeypatch.setattr("cube.store.sqlite.metrics.SLICE_CHUNKS", 4)
     monkeypatch.setattr("cube.store.mongo.maintenance.SLICE_CHUNKS", 4)
     first = HOUR.chunk_start(HOUR.chunk(T0))
     keys = [CacheKey("test", f"sum(test({name}))", "value", 1) for name in "abcdefghij"]

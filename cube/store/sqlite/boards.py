@@ -7,6 +7,7 @@ import sqlite3
 
 from cube.errors import InvalidRequest
 from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
+from cube.store.sqlite.catalog import has_table
 from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.writer import Writer
 
@@ -49,8 +50,7 @@ class SqliteBoards:
 
 
 def _read(connection: sqlite3.Connection, query: str, *arguments: str) -> list[StoredBoard]:
-    made = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'boards'")
-    if made.fetchone() is None:
+    if not has_table(connection, "boards"):
         return []
     return [StoredBoard(*row) for row in connection.execute(query, arguments)]
 

@@ -123,8 +123,7 @@ def register(connection: sqlite3.Connection, type: str, entry: TypeEntry | None)
     if entry is not None and entry.known and entry.complete:
         return entry
     if entry is None or not entry.known:
-        _make_tables(connection, type)
-        entry = _existing(connection, type)
+        entry = _make_tables(connection, type)
     if connection.execute(f"SELECT 1 FROM {entry.events} LIMIT 1").fetchone() is None:  # noqa: S608 - our number
         complete(connection, type)
     return entry
@@ -161,11 +160,18 @@ def _later(term: str) -> str:
     return f"max(coalesce(forgotten_before, {term}), coalesce({term}, forgotten_before))"
 
 
-def _make_tables(connection: sqlite3.Connection, type: str) -> None:
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Tell whether a table is there that is made on first use."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+    return found.fetchone() is not None
+
+
+def _make_tables(connection: sqlite3.Connection, type: str) -> TypeEntry:
     connection.execute(
         "INSERT INTO types (name, known) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET known = 1", (type,)
     )
-    entry = _existing(connection, type)
+    entry = find(connection, type)
+    assert entry is not None, f"{type} was registered in this transaction"  # noqa: S101 - for the type checker
     connection.execute(
         f"CREATE TABLE {entry.events} (time INTEGER NOT NULL, id NOT NULL UNIQUE, data TEXT,"
         " PRIMARY KEY (time, id)) WITHOUT ROWID"
@@ -174,11 +180,6 @@ def _make_tables(connection: sqlite3.Connection, type: str) -> None:
         f"CREATE TABLE {entry.revisions} (step INTEGER NOT NULL, bucket INTEGER NOT NULL,"
         " number INTEGER NOT NULL, PRIMARY KEY (step, bucket)) WITHOUT ROWID"
     )
-
-
-def _existing(connection: sqlite3.Connection, type: str) -> TypeEntry:
-    entry = find(connection, type)
-    assert entry is not None, f"{type} was registered in this transaction"  # noqa: S101 - for the type checker
     return entry
 
 

@@ -6,20 +6,18 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
 
 from cube.columns.block import Block
 from cube.model import instant
 from cube.model.event import Event
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions, TimeSlice
-from cube.store.sqlite import catalog, expiry, saving
+from cube.store.sqlite import catalog, saving
 from cube.store.sqlite.readers import Lease, ReaderPool
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
-from cube.store.sqlite.writer import Writer
+from cube.store.sqlite.writer import Writer, in_slices
 
-T = TypeVar("T")
-
+SLICE_ROWS = 2_000  # what is deleted in one transaction
 _RAISED_TOGETHER = 5_000  # buckets raised in one transaction by `build`, between which savers get their turn
 
 
@@ -62,12 +60,12 @@ class SqliteEvents:
         await self._write(lambda connection: catalog.expire(connection, type, before))
 
     async def delete_events(self, type: str, before: int) -> int:
-        """Delete a type's expired events older than `before`, in transactions of `expiry.SLICE_ROWS`."""
+        """Delete a type's expired events older than `before`, in transactions of `SLICE_ROWS`."""
         entry = await self._entry(type)
         if entry is None or not entry.known or entry.expired_before is None:
             return 0
         end = min(before, entry.expired_before)
-        return await self._delete(lambda connection: expiry.delete_events(connection, entry, end))
+        return await self._delete(entry.events, "time, id", "time < ?", end)
 
     async def forget(self, type: str, before: int) -> None:
         """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
@@ -80,7 +78,8 @@ class SqliteEvents:
             return
         end = min(before, entry.forgotten_before)
         for tier in CACHED_TIERS:
-            await self._delete(partial(expiry.delete_revisions, entry=entry, tier=tier, before=end))
+            which = "step = ? AND bucket <= ?"
+            await self._delete(entry.revisions, "step, bucket", which, tier.step, end - tier.step)
 
     async def sweep(self) -> int:
         """Return 0: a save is one transaction, so the dead leave nothing to settle."""
@@ -92,18 +91,15 @@ class SqliteEvents:
     async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
         await self._writer.write(lambda: write)
 
-    async def _delete(self, delete: Callable[[sqlite3.Connection], int]) -> int:
-        deleted = 0
+    async def _delete(self, table: str, key: str, which: str, *parameters: int) -> int:
+        """Delete rows by their key, the first ones first; what they free the file uses again."""
+        some = f"SELECT {key} FROM {table} WHERE {which} ORDER BY {key} LIMIT {SLICE_ROWS}"  # noqa: S608 - our names
+        query = f"DELETE FROM {table} WHERE ({key}) IN ({some})"  # noqa: S608 - our names
 
-        def write(connection: sqlite3.Connection) -> None:
-            nonlocal deleted
-            deleted = delete(connection)
+        def delete(connection: sqlite3.Connection) -> int:
+            return connection.execute(query, parameters).rowcount
 
-        async def delete_some() -> int:
-            await self._writer.write(lambda: write, expiry.SLICE_ROWS)
-            return deleted
-
-        return await expiry.in_slices(delete_some, expiry.SLICE_ROWS)
+        return await in_slices(lambda: self._writer.write(lambda: delete, SLICE_ROWS), SLICE_ROWS)
 
 
 class SqliteSession:

@@ -50,17 +50,12 @@ class SqliteKeys:
 
     async def revoke(self, environment: str, id: str) -> bool:
         """Remove a key durably; tell whether it was there."""
-        if not self._path.exists():
-            return False
-        removed = await asyncio.to_thread(
-            self._run,
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM keys WHERE environment = ? AND id = ?", (environment, id)
-                ).rowcount
-            ),
-        )
-        return bool(removed)
+        query = "DELETE FROM keys WHERE environment = ? AND id = ?"
+
+        def delete(connection: sqlite3.Connection) -> bool:
+            return connection.execute(query, (environment, id)).rowcount == 1
+
+        return self._path.exists() and await asyncio.to_thread(self._run, delete)
 
     def _all(self) -> list[Key]:
         if not self._path.exists():
@@ -68,7 +63,8 @@ class SqliteKeys:
                 raise Unavailable("The file of keys was deleted while the daemon runs: put it back.")
             return []
         self._seen = True
-        return self._run(_read)
+        query = "SELECT * FROM keys ORDER BY environment, id"
+        return self._run(lambda connection: [_key(*row) for row in connection.execute(query)])
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with (
@@ -90,11 +86,6 @@ def _add(connection: sqlite3.Connection, key: Key) -> None:
     ).rowcount
     if not added:
         raise InvalidRequest(f"The environment {key.environment} has a key {key.id} already.")
-
-
-def _read(connection: sqlite3.Connection) -> list[Key]:
-    rows = connection.execute("SELECT * FROM keys ORDER BY environment, id").fetchall()
-    return [_key(*row) for row in rows]
 
 
 def _key(environment: str, id: str, digest: bytes, scopes: str, types: str, filter: str) -> Key:

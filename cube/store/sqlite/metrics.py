@@ -17,13 +17,14 @@ from cube.errors import Unavailable
 from cube.files import FileWatch
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
-from cube.store.sqlite import expiry
 from cube.store.sqlite.cache import MetricsFile, pack, unpack
 from cube.store.sqlite.database import immediate
+from cube.store.sqlite.writer import in_slices
 
 T = TypeVar("T")
 
 CHUNK_BYTES = 1_000_000
+SLICE_CHUNKS = 100  # what is deleted, or looked at, in one transaction
 THREADS = 2
 
 _HASH_BYTES = 16
@@ -68,11 +69,9 @@ class SqliteMetrics:
         async def run(delete: Callable[[sqlite3.Connection], int]) -> int:
             return await self._run(self._saver, partial(_write, delete=delete)) or 0
 
-        whole = partial(expiry.delete_chunks, before=before)
-        deleted = await expiry.in_slices(lambda: run(whole), expiry.SLICE_CHUNKS)
+        deleted = await in_slices(lambda: run(partial(_delete_chunks, before=before)), SLICE_CHUNKS)
         for tier in CACHED_TIERS:
-            trimming = expiry.Trimming(tier, before, _chunk_key)
-            await expiry.in_slices(partial(run, trimming.slice), expiry.SLICE_CHUNKS)
+            await in_slices(partial(run, _Trimming(tier, before).slice), SLICE_CHUNKS)
         return deleted
 
     def close(self) -> None:
@@ -137,6 +136,45 @@ def _save(
 def _write(connection: sqlite3.Connection, delete: Callable[[sqlite3.Connection], int]) -> int:
     with immediate(connection):
         return delete(connection)
+
+
+def _delete_chunks(connection: sqlite3.Connection, before: int) -> int:
+    """Delete up to `SLICE_CHUNKS` chunks of cached buckets that end before a time; in a write transaction."""
+    deleted = 0
+    for tier in CACHED_TIERS:
+        deleted += connection.execute(
+            "DELETE FROM chunks WHERE rowid IN"
+            " (SELECT rowid FROM chunks WHERE step = ? AND chunk < ? LIMIT ?)",
+            (tier.step, tier.chunk(before), SLICE_CHUNKS - deleted),
+        ).rowcount
+    return deleted
+
+
+class _Trimming:
+    """Takes the old buckets out of the chunks of a tier that a time falls into."""
+
+    def __init__(self, tier: Tier, before: int) -> None:
+        self._tier = tier
+        self._chunk = tier.chunk(before)
+        self._kept = (before - tier.chunk_start(self._chunk)) // tier.step
+        self._after = b""
+
+    def slice(self, connection: sqlite3.Connection) -> int:
+        """Look at the next `SLICE_CHUNKS` chunks; return at how many. In a write transaction."""
+        rows = connection.execute(
+            "SELECT key, cells FROM chunks WHERE step = ? AND chunk = ? AND key > ? ORDER BY key LIMIT ?",
+            (self._tier.step, self._chunk, self._after, SLICE_CHUNKS),
+        ).fetchall()
+        for self._after, blob in rows:
+            name = _chunk_key(self._after, self._tier, self._chunk)
+            stored = unpack(name, blob) or {}
+            kept = {place: one for place, one in stored.items() if place >= self._kept}
+            if len(kept) < len(stored):
+                connection.execute(
+                    "UPDATE chunks SET cells = ? WHERE key = ? AND step = ? AND chunk = ?",
+                    (pack(name, kept), self._after, self._tier.step, self._chunk),
+                )
+        return len(rows)
 
 
 def _merge(

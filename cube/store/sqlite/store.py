@@ -97,14 +97,12 @@ class SqliteNames:
 
     async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
         """Add names to a group as far as its limit; return all that it has."""
-        there = await self._read(group)
+        there = await self._readers.read(lambda connection: _names(connection, group))
         if there.issuperset(names) or len(there) >= limit:
             return there
-        await self._writer.write(lambda: lambda connection: _add_names(connection, group, names, limit))
-        return await self._read(group)
-
-    async def _read(self, group: str) -> frozenset[str]:
-        return await self._readers.read(lambda connection: _names(connection, group))
+        return await self._writer.write(
+            lambda: lambda connection: _add_names(connection, group, names, limit)
+        )
 
 
 def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
@@ -155,16 +153,19 @@ def _write_probe(connection: sqlite3.Connection) -> None:
     )
 
 
-def _add_names(connection: sqlite3.Connection, group: str, names: Sequence[str], limit: int) -> None:
+def _add_names(
+    connection: sqlite3.Connection, group: str, names: Sequence[str], limit: int
+) -> frozenset[str]:
+    """Add names, and return all that the group has then."""
     connection.execute(_NAMES)
     there = _names(connection, group)
     new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
     connection.executemany("INSERT INTO names VALUES (?, ?)", [(group, name) for name in new])
+    return there.union(new)
 
 
 def _names(connection: sqlite3.Connection, group: str) -> frozenset[str]:
-    made = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'names'")
-    if made.fetchone() is None:
+    if not catalog.has_table(connection, "names"):
         return frozenset()
     found = connection.execute('SELECT name FROM names WHERE "group" = ?', (group,))
     return frozenset(name for (name,) in found)

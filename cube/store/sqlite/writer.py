@@ -6,12 +6,13 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from cube.errors import CubeError, Unavailable
 from cube.files import FileWatch
@@ -24,7 +25,11 @@ _WAIT_SECONDS = 1.0  # beyond the limit, where no snapshot of ours lasts for lon
 _STEPS = 16
 _log = logging.getLogger(__name__)
 
-Write: TypeAlias = Callable[[sqlite3.Connection], None]
+T = TypeVar("T")
+
+_SHORTEST_PAUSE_SECONDS = 0.005
+
+Write: TypeAlias = Callable[[sqlite3.Connection], T]
 """Runs in a write transaction; raises a `CubeError` only before it has written anything."""
 
 
@@ -32,9 +37,9 @@ Write: TypeAlias = Callable[[sqlite3.Connection], None]
 class WriteJob:
     """One caller's write. ``prepare`` runs in the thread before the transaction begins."""
 
-    prepare: Callable[[], Write]
+    prepare: Callable[[], Write[Any]]
     weight: int
-    future: asyncio.Future[None]
+    future: asyncio.Future[Any]
 
 
 class Writer:
@@ -54,13 +59,13 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="cube-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, prepare: Callable[[], Write], weight: int = 1) -> None:
-        """Commit one write durably; ``weight`` is about how many rows it has."""
+    async def write(self, prepare: Callable[[], Write[T]], weight: int = 1) -> T:
+        """Commit one write durably, and return its result; ``weight`` is about how many rows it has."""
         if self._closed:
             raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(WriteJob(prepare, weight, future))
-        await future
+        return await future
 
     def close(self) -> None:
         """Finish what was begun, then close the connection; blocks, and may be called twice."""
@@ -107,25 +112,25 @@ class Writer:
             outcomes = [error]
         _settle(group, outcomes)
 
-    def _write_together(self, group: Sequence[WriteJob]) -> list[Exception | None]:
+    def _write_together(self, group: Sequence[WriteJob]) -> list[Any]:
+        """Return the results of a group's writes, or the `CubeError` of each that refused."""
         writes = [job.prepare() for job in group]
         self._watch.check()
         with answering(self._path), immediate(self._connection):
-            outcomes: list[Exception | None] = [_rejection(write, self._connection) for write in writes]
+            outcomes = [_outcome(write, self._connection) for write in writes]
         self._watch.check()  # deleted meanwhile, what was committed is lost with the file
         return outcomes
 
 
-def _rejection(write: Write, connection: sqlite3.Connection) -> CubeError | None:
+def _outcome(write: Write[Any], connection: sqlite3.Connection) -> Any:
     try:
-        write(connection)
+        return write(connection)
     except CubeError as error:
         return error
-    return None
 
 
-def _settle(group: Sequence[WriteJob], outcomes: Sequence[Exception | None]) -> None:
-    settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], Any]]] = {}
+def _settle(group: Sequence[WriteJob], outcomes: Sequence[Any]) -> None:
+    settled: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
     for job, outcome in zip(group, outcomes, strict=True):
         settled.setdefault(job.future.get_loop(), []).append((job.future, outcome))
     for loop, pairs in settled.items():
@@ -133,14 +138,30 @@ def _settle(group: Sequence[WriteJob], outcomes: Sequence[Exception | None]) -> 
             loop.call_soon_threadsafe(_answer, pairs)
 
 
-def _answer(pairs: Sequence[tuple[asyncio.Future[None], Exception | None]]) -> None:
+def _answer(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, outcome in pairs:
         if future.done():  # its caller went away
             continue
-        if outcome is None:
-            future.set_result(None)
-        else:
+        if isinstance(outcome, Exception):
             future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+async def in_slices(delete_some: Callable[[], Awaitable[int]], size: int) -> int:
+    """Run `delete_some` until it finds less than `size`; return how much it found in all.
+
+    After each it pauses for as long as that took: SQLite's lock is not fair, and a process that takes it
+    again at once could keep the others from it.
+    """
+    total = 0
+    while True:
+        began = time.monotonic()
+        deleted = await delete_some()
+        total += deleted
+        if deleted < size:
+            return total
+        await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
 
 
 class Checkpoint:
