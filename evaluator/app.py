@@ -20,7 +20,6 @@ from evaluator.context import Clock, QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
 from evaluator.streams.poller import EventStreams
@@ -95,10 +94,9 @@ class EvaluatorDaemon:
         )
         own = self._own.get(name)
         keeps = self._settings.blocks.memory_bytes > 0
-        scan = Scan(context, StoreBlocks(self._blocks, self._counters.read) if keeps else None)
         pyramid = Pyramid(
             context,
-            scan,
+            StoreBlocks(self._blocks, self._counters.read) if keeps else None,
             on_computed=None if own is None else own.computed,
             series=self._series if self._settings.blocks.series_bytes else None,
         )

@@ -32,7 +32,6 @@ from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
 from evaluator.engine.series import Series
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
@@ -136,7 +135,7 @@ class Bench:
         counters, self.scheduler = QueryCounters(CollectorRegistry()), Scheduler(settings.limits)
         context = QueryContext(self.seen, settings, self.scheduler, counters, executor, lambda: DAY)
         blocks = None if kept is None else StoreBlocks(kept, counters.read)
-        self.pyramid = Pyramid(context, Scan(context, blocks), series=series)
+        self.pyramid = Pyramid(context, blocks, series=series)
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""

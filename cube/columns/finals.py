@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.column import Rows, finite, keys, stored
-from cube.columns.partials import GroupKey, Segments, reduced, segmented, values_of
+from cube.columns.partials import GroupKey, Segments, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Field, Reduction
@@ -54,9 +54,7 @@ def finals(reduction: Reduction, tier: Tier, block: Block) -> Finals:
     shared: dict[int, dict[GroupKey | None, Partial]] = {}
     first, stop = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(buckets), len(buckets))
     for outer in (slice(0, first), slice(stop, None)):
-        partials = reduced(reduction, block, segments.part(outer))
-        for bucket, group, partial in zip(buckets[outer].tolist(), groups[outer], partials, strict=True):
-            shared.setdefault(bucket, {})[group] = partial
+        shared |= by_bucket(reduction, block, segments.part(outer), buckets[outer], groups[outer])
     if not len(inner):
         return Finals(shared=shared)
     some = slice(first, stop)

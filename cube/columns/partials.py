@@ -36,14 +36,13 @@ def partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, Partia
 
     A group of the reduction is disregarded. `first` and `last` need a block with ids.
     """
-    found = segmented(replace(reduction, group=None), tier, block)
-    if found is None:
-        return {}
-    segments, buckets, _ = found
-    return dict(zip(buckets.tolist(), reduced(reduction, block, segments), strict=True))
+    found = states(replace(reduction, group=None), tier, block)
+    return {bucket: state[None] for bucket, state in found.items()}
 
 
-def grouped_partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, dict[GroupKey, Partial]]:
+def grouped_partials(
+    reduction: Reduction, tier: Tier, block: Block
+) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return the partial of each group in each bucket that has samples, by the bucket's start.
 
     A group appears in a bucket for every event there that passes the filters and has a value that
@@ -51,16 +50,28 @@ def grouped_partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int
     """
     if reduction.group is None:
         raise ValueError(f"{reduction} has no group")
+    return states(reduction, tier, block)
+
+
+def states(reduction: Reduction, tier: Tier, block: Block) -> dict[int, dict[GroupKey | None, Partial]]:
+    """Return what `grouped_partials` does; of a reduction without a group the partials, under None."""
     found = segmented(reduction, tier, block)
-    result: dict[int, dict[GroupKey, Partial]] = {}
-    if found is None:
-        return result
-    segments, buckets, groups = found
-    partials_ = reduced(reduction, block, segments)
-    for start, group, partial in zip(buckets.tolist(), groups, partials_, strict=True):
-        if group is not None:
-            result.setdefault(start, {})[group] = partial
-    return result
+    return {} if found is None else by_bucket(reduction, block, *found)
+
+
+def by_bucket(
+    reduction: Reduction,
+    block: Block,
+    segments: Segments,
+    buckets: npt.NDArray[np.int64],
+    groups: Sequence[GroupKey | None],
+) -> dict[int, dict[GroupKey | None, Partial]]:
+    """Return the partial of each of some segments, by the start of its bucket and by its group."""
+    found: dict[int, dict[GroupKey | None, Partial]] = {}
+    partials = reduced(reduction, block, segments)
+    for bucket, group, partial in zip(buckets.tolist(), groups, partials, strict=True):
+        found.setdefault(bucket, {})[group] = partial
+    return found
 
 
 @dataclass(frozen=True, slots=True)

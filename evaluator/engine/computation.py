@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span
 from cube.process.threads import run_in_thread
-from cube.settings import EvaluatorLimits
-from cube.store.ports import CachedBucket, MetricStore, ReadSession, Revisions, TimeSlice
+from cube.store.ports import CachedBucket, Revisions
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
@@ -67,28 +66,17 @@ def _slice_size(job: ReductionJob) -> int:
 
 
 class Computation:
-    """Computes in one session of a store, in the time slices that ``time_slice`` gives, within ``limits``."""
+    """Computes in the session and the time slices of a scan, within the limits of its context."""
 
-    def __init__(
-        self,
-        metrics: MetricStore,
-        scan: Scan,
-        session: ReadSession,
-        time_slice: TimeSlice,
-        limits: EvaluatorLimits,
-    ) -> None:
-        self._metrics = metrics
+    def __init__(self, scan: Scan) -> None:
+        self._metrics = scan.context.store.metrics
         self._scan = scan
-        self._session = session
-        self._time_slice = time_slice
-        self._limits = limits
+        self._session = scan.session
 
     async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their values."""
         if self.takes_values_alone(job):
-            values = await self._scan.kept_values(
-                self._session, job.reduction, job.tier, gaps, self._time_slice
-            )
+            values = await self._scan.kept_values(job, gaps)
             await self._save_contents(job, VALUE, gaps, values)
             return values
         return await self._save(job, gaps, await self._states(job, gaps, eventful))
@@ -98,25 +86,23 @@ class Computation:
 
         So it is below an hour, for a type of which nothing has expired, where blocks are kept.
         """
-        is_kept = self._scan.keeps(job.reduction, job.tier) and job.tier.step < HOUR.step
-        return is_kept and job.expired_before is None
+        return self._scan.keeps(job) and job.tier.step < HOUR.step and job.expired_before is None
 
     async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
-        states = await self._scan.states(self._session, job.reduction, job.tier, [span], self._time_slice)
+        states = await self._scan.states(job, [span])
         kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
         values, _ = await self._run(encode, job.reduction, kept)
         return values
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
-        if self._scan.keeps(job.reduction, job.tier):
+        if self._scan.keeps(job):
             return await self._kept_states(job, gaps)
         if job.tier.finer is not None:
             return await self._merge(job, replace(job, tier=job.tier.finer), gaps)
         fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
-        spans = runs(fresh, eventful, job.tier)
-        found = await self._scan.states(self._session, job.reduction, job.tier, spans, self._time_slice)
+        found = await self._scan.states(job, runs(fresh, eventful, job.tier))
         return dict.fromkeys(gaps) | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _kept_states(self, job: ReductionJob, gaps: Gaps) -> States:
@@ -126,11 +112,7 @@ class Computation:
         states: States = dict.fromkeys(expired)
         if expired and job.tier.finer is not None:
             states = await self._merge(job, replace(job, tier=job.tier.finer), expired)
-        found = (
-            await self._scan.kept_states(self._session, job.reduction, job.tier, fresh, self._time_slice)
-            if fresh
-            else {}
-        )
+        found = await self._scan.kept_states(job, fresh) if fresh else {}
         return states | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
@@ -145,7 +127,9 @@ class Computation:
         }
         found = await self._metrics.read(finer.key(partial_kind(job.reduction)), finer.tier, span)
         kept = finer.believed(found, numbers)
-        accumulator = Accumulator(job.reduction, self._limits)  # merges as they come, so that few are held
+        accumulator = Accumulator(
+            job.reduction, self._scan.context.limits
+        )  # merges as they come, so that few are held
         for part in slices(numbers, finer):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
             states = await self._run(decode, job.reduction, some) if some else {}
@@ -173,10 +157,10 @@ class Computation:
             if not job.is_expired(bucket)
         }
         if job.tier.cached and kept:
-            await self._metrics.save(job.key(kind), job.tier, kept, self._time_slice)
+            await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
-        async with self._time_slice():
+        async with self._scan.time_slice():
             return await run_in_thread(work, *arguments)
 
 

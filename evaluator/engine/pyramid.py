@@ -21,6 +21,7 @@ from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext, within
+from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.computation import Computation, slices
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.scan import Scan
@@ -43,21 +44,22 @@ AT_ONCE = 2
 class Pyramid:
     """Evaluates expressions over one store; safe for any number of concurrent callers.
 
-    ``on_computed`` is told the type, the reduction's text and the milliseconds of each computation.
-    ``flights``: its computations under way. ``series``: keeps what was answered, where it is given.
+    ``blocks``: those that are kept, if any are. ``on_computed`` is told the type, the reduction's text and
+    the milliseconds of each computation. ``flights``: its computations under way. ``series``: keeps what was
+    answered, where it is given.
     """
 
     def __init__(
         self,
         context: QueryContext,
-        scan: Scan,
+        blocks: StoreBlocks | None = None,
         *,
         on_computed: Callable[[str, str, float], None] | None = None,
         flights: SingleFlight | None = None,
         series: SeriesCache | None = None,
     ) -> None:
         self.context: Final = context
-        self._scan = scan
+        self._blocks = blocks
         self._on_computed = on_computed
         self._flights = SingleFlight() if flights is None else flights
         self._series = series
@@ -235,7 +237,7 @@ class Pyramid:
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
         ):
-            yield Computation(context.store.metrics, self._scan, session, time_slice, context.limits)
+            yield Computation(Scan(context, session, time_slice, self._blocks))
 
 
 async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:

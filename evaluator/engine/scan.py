@@ -4,111 +4,87 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import cast
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
 
-from cube.columns import Block, finals, grouped_partials, has_patterns, needed, partials, paths
-from cube.expression.nodes import Reduction
+from cube.columns import Block, finals, has_patterns, needed, paths, states
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
-from cube.process.threads import Slices, run_in_thread
+from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import Reading, StoreBlocks
+from evaluator.engine.series import ReductionJob
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
+
+T = TypeVar("T")
 
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
 class Scan:
-    """Reads events and reduces them, bucket by bucket: blocks of the store, in threads.
+    """Reads events in one session of a store and reduces them, bucket by bucket, in threads.
 
-    At most one block and the states are held at a time; the event loop only waits.
+    What it computes is done in the time slices that ``time_slice`` gives. At most one block and the states
+    are held at a time; the event loop only waits. ``blocks``: those that are kept, if any are.
     """
 
-    def __init__(self, context: QueryContext, kept: StoreBlocks | None = None) -> None:
-        self._context = context
-        self._kept = kept
+    context: QueryContext
+    session: ReadSession
+    time_slice: TimeSlice
+    blocks: StoreBlocks | None
 
-    async def states(
-        self,
-        session: ReadSession,
-        reduction: Reduction,
-        tier: Tier,
-        spans: Sequence[Span],
-        time_slice: TimeSlice,
-    ) -> dict[int, State]:
+    async def states(self, job: ReductionJob, spans: Sequence[Span]) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
 
-        What it computes is done in the time slices that `time_slice` gives. Raises `LimitExceeded`, and what
-        the store raises; then it has no result.
+        Raises `LimitExceeded`, and what the store raises; then it has no result.
         """
-        executor, counters = self._context.executor, self._context.counters
+        reduction, counters = job.reduction, self.context.counters
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        accumulator = Accumulator(reduction, self._context.limits)
-        slices = Slices(time_slice, executor, searched=has_patterns(reduction))
-
-        def take(block: Block) -> None:
-            accumulator.add(reduce_block(reduction, tier, block))
-
+        accumulator = Accumulator(reduction, self.context.limits)
+        slices = self._slices(job, FIRST_ROWS)
         for span in spans:
             counters.scanned()
             # The ports promise an iterator; those of all stores are generators, which must be closed.
-            blocks = cast("AsyncGenerator[Block, None]", session.scan(reduction.type, span, fields, ids=ids))
-            async with aclosing(blocks):
+            scan = self.session.scan(reduction.type, span, fields, ids=ids)
+            async with aclosing(cast("AsyncGenerator[Block, None]", scan)) as blocks:
                 async for block in blocks:
                     counters.read(len(block))
-                    async for _ in slices.each(block, take):
+                    async for _ in slices.each(block, partial(_accumulate, accumulator, job)):
                         continue
-        async with time_slice():
-            return await run_in_thread(accumulator.states, executor=executor)
+        return await self._run(accumulator.states)
 
-    def keeps(self, reduction: Reduction, tier: Tier) -> bool:
+    def keeps(self, job: ReductionJob) -> bool:
         """Tell whether `kept_states` serves: blocks that are kept have no ids, and are of an hour at most."""
-        return self._kept is not None and not REDUCES[reduction.reduce].ordered and tier.step <= HOUR.step
+        is_ordered = REDUCES[job.reduction.reduce].ordered
+        return self.blocks is not None and not is_ordered and job.tier.step <= HOUR.step
 
-    async def kept_states(
-        self,
-        session: ReadSession,
-        reduction: Reduction,
-        tier: Tier,
-        gaps: Mapping[int, int],
-        time_slice: TimeSlice,
-    ) -> dict[int, State]:
+    async def kept_states(self, job: ReductionJob, gaps: Mapping[int, int]) -> dict[int, State]:
         """Return the states of buckets that have samples, from events that may have been read before.
 
         ``gaps``: bucket -> its revision, read before the session's first read. There may be other buckets
         among the states. Raises as `states` does.
         """
-        accumulator = Accumulator(reduction, self._context.limits)
+        accumulator = Accumulator(job.reduction, self.context.limits)
+        await self._each_kept(job, gaps, partial(_accumulate, accumulator, job))
+        return await self._run(accumulator.states)
 
-        def take(block: Block) -> None:
-            accumulator.add(reduce_block(reduction, tier, block))
-
-        await self._each_kept(session, reduction, tier, gaps, time_slice, take)
-        async with time_slice():
-            return await run_in_thread(accumulator.states, executor=self._context.executor)
-
-    async def kept_values(
-        self,
-        session: ReadSession,
-        reduction: Reduction,
-        tier: Tier,
-        gaps: Mapping[int, int],
-        time_slice: TimeSlice,
-    ) -> Encoded:
+    async def kept_values(self, job: ReductionJob, gaps: Mapping[int, int]) -> Encoded:
         """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
 
         Only of a bucket that lies in more than one block, or may, partials are made, and merged.
         """
-        limits = self._context.limits
+        limits, reduction = self.context.limits, job.reduction
         accumulator = Accumulator(reduction, limits)
         contents: Encoded = {}
         held = 0
 
         def take(block: Block) -> None:
             nonlocal held
-            found = finals(reduction, tier, block)
+            found = finals(reduction, job.tier, block)
             accumulator.count(found.groups)
             accumulator.add(found.shared)
             more = encode_finals(found, grouped=reduction.group is not None)
@@ -116,44 +92,39 @@ class Scan:
             check_memory(limits, held)
             contents.update(more)
 
-        await self._each_kept(session, reduction, tier, gaps, time_slice, take)
-
         def finish() -> Encoded:
             shared = accumulator.states()
             values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
             found = dict.fromkeys(gaps, encode_value(reduction, {})) | contents | values
             return {bucket: found[bucket] for bucket in gaps}
 
-        async with time_slice():
-            return await run_in_thread(finish, executor=self._context.executor)
+        await self._each_kept(job, gaps, take)
+        return await self._run(finish)
 
     async def _each_kept(
-        self,
-        session: ReadSession,
-        reduction: Reduction,
-        tier: Tier,
-        gaps: Mapping[int, int],
-        time_slice: TimeSlice,
-        take: Callable[[Block], None],
+        self, job: ReductionJob, gaps: Mapping[int, int], take: Callable[[Block], None]
     ) -> None:
-        if self._kept is None:
+        if self.blocks is None:
             raise ValueError("no blocks are kept")
-        slices = Slices(time_slice, self._context.executor, searched=has_patterns(reduction), rows=KEPT_ROWS)
-        reading = Reading(session, paths(reduction), time_slice)
-        async with aclosing(self._kept.of(reduction.type).blocks(reading, tier, gaps)) as blocks:
+        slices = self._slices(job, KEPT_ROWS)
+        reading = Reading(self.session, paths(job.reduction), self.time_slice)
+        kept = self.blocks.of(job.reduction.type).blocks(reading, job.tier, gaps)
+        async with aclosing(kept) as blocks:
             async for block in blocks:
                 async for _ in slices.each(block, take):
                     continue
 
+    def _slices(self, job: ReductionJob, rows: int) -> Slices:
+        searched = has_patterns(job.reduction)
+        return Slices(self.time_slice, self.context.executor, searched=searched, rows=rows)
 
-def reduce_block(reduction: Reduction, tier: Tier, block: Block) -> dict[int, State]:
-    """Return the states of the buckets of one block that have samples."""
-    if not len(block):
-        return {}
-    if reduction.group is None:
-        return {bucket: {None: partial} for bucket, partial in partials(reduction, tier, block).items()}
-    grouped = grouped_partials(reduction, tier, block)
-    return {bucket: dict(found.items()) for bucket, found in grouped.items()}
+    async def _run(self, work: Callable[[], T]) -> T:
+        async with self.time_slice():
+            return await run_in_thread(work, executor=self.context.executor)
+
+
+def _accumulate(accumulator: Accumulator, job: ReductionJob, block: Block) -> None:
+    accumulator.add(states(job.reduction, job.tier, block))
 
 
 def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int = 6) -> list[Span]:

@@ -24,7 +24,6 @@ from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.scan import Scan
 from evaluator.engine.segments import BlockCache
 from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
@@ -251,7 +250,7 @@ class World:
         if kept_bytes is not None:
             blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
         series = None if kept_bytes is None else SeriesCache(kept_bytes)
-        return Pyramid(context, Scan(context, blocks), flights=SingleFlight(flights.make), series=series)
+        return Pyramid(context, blocks, flights=SingleFlight(flights.make), series=series)
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:
