@@ -2,7 +2,7 @@
 // A view is a function of <main>; it may return {update, close}: update is called when the address has changed.
 import {eventsView} from "./events.js";
 import {exploreView} from "./explore.js";
-import {forgetKey, key} from "./key.js";
+import {forgetKey, isShared, key} from "./key.js";
 import {startView} from "./start.js";
 import {read} from "./state.js";
 
@@ -20,7 +20,7 @@ function late(file) {
 }
 
 function show() {
-  const asked = read().get("view") ?? "start";
+  const asked = isShared() ? "board" : read().get("view") ?? "start";
   const name = Object.hasOwn(VIEWS, asked) ? asked : "start";
   if (name === shown.name && shown.view?.update) return shown.view.update();
   shown.view?.close?.();
@@ -28,6 +28,7 @@ function show() {
   main.replaceChildren();
   main.className = name;
   document.title = TITLES[name];
+  document.body.classList.toggle("shared", isShared());
   for (const link of document.querySelectorAll("nav [data-view]")) {
     if (link.dataset.view === (PLACES[name] ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

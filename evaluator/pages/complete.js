@@ -8,16 +8,17 @@ let lists = 0;
 
 /** Complete what is typed into a box (an input or a textarea), in a list below it, and say it in words below that.
  * onChange gets {error, words}: of an error its message, line, column and position (null: there is none that is
- * worth a mark yet). Returns {refresh, close}: refresh asks again where the text was changed by other means. */
-export function attachCompletion(input, {onChange = () => {}} = {}) {
-  const completion = new Completion(input, onChange);
+ * worth a mark yet). veil(text): the text to ask about, of the same length, and what words it back (unveil);
+ * own(text, at, completions): what is offered in place of the server's completions at a character. Returns {refresh, close}: refresh asks again where the text was changed by other means. */
+export function attachCompletion(input, {onChange = () => {}, veil = plain, own = (text, at, completions) => completions} = {}) {
+  const completion = new Completion(input, {onChange, veil, own});
   return {refresh: () => completion.ask(false), close: () => completion.end()};
 }
 
 class Completion {
-  constructor(input, onChange) {
+  constructor(input, options) {
     this.input = input;
-    this.onChange = onChange;
+    Object.assign(this, options);
     this.items = [];
     this.active = -1;
     this.list = el("ul", {className: "completions", id: `completions-${++lists}`, role: "listbox", ariaLabel: "Completions", hidden: true});
@@ -59,10 +60,11 @@ class Completion {
     if (!text.trim() && !wantsList) return this.tell({readings: [], error: null});
     const at = wantsList ? points(text.slice(0, this.input.selectionStart)) : undefined;
     try {
-      const answer = await get("/1.0/expression", {expression: text, at}, {signal: this.asking.signal});
+      const {text: expression, unveil} = this.veil(text);
+      const answer = await get("/1.0/expression", {expression, at}, {signal: this.asking.signal});
       if (this.input.value !== text) return;
-      this.tell(answer);
-      if (wantsList) this.offer(text, answer);
+      this.tell(answer, unveil);
+      if (wantsList) this.offer(text, this.own(text, at, answer.completions));
     } catch (error) {
       if (error.name === "AbortError") return;
       this.hide();
@@ -71,12 +73,12 @@ class Completion {
   }
 
   /** Say the text in words; an error at the end of what is still being typed is not worth a mark. */
-  tell({readings, error}) {
-    const words = readings.map(({explanation}) => explanation).join("; or ");
+  tell({readings, error}, unveil = String) {
+    const words = unveil(readings.map(({explanation}) => explanation).join("; or "));
     const isBegun = error !== null && error.position !== null && error.position >= points(this.input.value);
     const isTyped = document.activeElement === this.input;
     this.say(error ? "" : words);
-    this.onChange({words, error: error && !(isBegun && isTyped) ? {...error, message: error.error} : null});
+    this.onChange({words, error: error && !(isBegun && isTyped) ? {...error, message: unveil(error.error)} : null});
   }
 
   say(text) {
@@ -84,7 +86,7 @@ class Completion {
     this.words.hidden = !text;
   }
 
-  offer(text, {completions: {start, stop, items}}) {
+  offer(text, {start, stop, items}) {
     this.replaced = start === null ? null : [unit(text, start), unit(text, stop)];
     const present = this.replaced ? text.slice(...this.replaced) : "";
     const isWhole = items.some((item) => item.text === present);
@@ -161,6 +163,10 @@ class Completion {
     this.list.remove();
     this.words.remove();
   }
+}
+
+function plain(text) {
+  return {text, unveil: String};
 }
 
 /** The server counts characters (code points), a browser UTF-16 units. */

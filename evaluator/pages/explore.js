@@ -29,9 +29,10 @@ class Explore {
     this.host = el("div", {className: "chart"});
     this.status = el("p", {className: "status", role: "status"});
     this.seen = {set: null, before: null, query: null, chart: null};
-    this.head = el("div", {className: "head"}, this.status, shareMenu(() => this.seen));
+    this.head = el("div", {className: "head"}, this.status, this.adding(), shareMenu(() => this.seen));
+    this.said = el("p", {className: "quiet", role: "status"});
     this.hints = el("p", {className: "hints", hidden: true});
-    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, this.head, this.host, this.legend.element);
+    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, this.head, this.said, this.host, this.legend.element);
     this.end = () => {};
     this.endTheme = onTheme(() => this.redraw());
   }
@@ -113,6 +114,16 @@ class Explore {
       zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
       pick: (index, series, place) => openEvents(this.seen.set, index, series, place, read().get("zone") ?? ""),
     });
+  }
+
+  /** What makes the chart one of a board; loaded when it is first wanted. */
+  adding() {
+    const add = async () => {
+      const {addToBoard} = await import("./board-add.js");
+      const {text, link} = await addToBoard().catch((error) => ({text: error.message})) ?? {};
+      if (text) this.said.replaceChildren(`${text} `, ...(link ? [el("a", {href: link, textContent: "Open it"})] : []));
+    };
+    return el("button", {type: "button", className: "adds", textContent: "Add to a board", onclick: add});
   }
 
   redraw(isLive = false) {
