@@ -58,12 +58,26 @@ _VALUES = _object(
     sample=_SAMPLE,
 )
 _PLACE = {"type": ["integer", "null"]}
+_BINS = _object(
+    value={"type": "string", "description": "What is rounded down, or its logarithm to the base."},
+    is_field={"type": "boolean"},
+    base={"type": ["integer", "null"]},
+    step={"type": "number"},
+    width={"type": "number"},
+)
 _REDUCTION = _object(
     expression=_TEXT,
+    reduce=_TEXT,
     type=_TEXT,
     value={"type": ["string", "null"], "description": "What is reduced; null where events are counted."},
     filters=_array(_TEXT),
     group={"type": ["string", "null"], "description": "The field of the group, if it is one."},
+    bins={
+        **_BINS,
+        "type": ["object", "null"],
+        "description": "Where groups are intervals of the value: g holds what is at least step * g and"
+        " less than step * g + width; with a base, what is between its powers with these.",
+    },
     events={"type": "string", "description": "The expression of the events, with all of their data."},
 )
 _EXPRESSION = _object(

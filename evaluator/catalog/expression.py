@@ -10,8 +10,9 @@ from cube.columns import check, reductions
 from cube.columns.key_filter import Restriction
 from cube.errors import AccessDenied, InvalidExpression, InvalidRequest
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.bins import bins
 from cube.expression.explanation import explain
-from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction
+from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction, Value
 
 
 @dataclass(slots=True)
@@ -51,11 +52,26 @@ def _reduction(reduction: Reduction) -> dict[str, Any]:
     type, value, filters, group = reduction.type, reduction.value, reduction.filters, reduction.group
     return {
         "expression": print_expression(reduction),
+        "reduce": reduction.reduce,
         "type": type,
         "value": None if value is None else print_expression(value),
         "filters": [print_expression(each) for each in filters],
         "group": print_expression(group) if isinstance(group, Field) else None,
+        "bins": None if group is None else _bins(group),
         "events": print_expression(EventExpression(type, None, filters)),
+    }
+
+
+def _bins(group: Value) -> dict[str, Any] | None:
+    found = bins(group)
+    if found is None:
+        return None
+    return {
+        "value": print_expression(found.value),
+        "is_field": isinstance(found.value, Field),
+        "base": found.base,
+        "step": found.step,
+        "width": found.width,
     }
 
 

@@ -215,10 +215,12 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                     "reductions": [
                         {
                             "expression": "sum(request(ms))",
+                            "reduce": "sum",
                             "type": "request",
                             "value": "ms",
                             "filters": [],
                             "group": None,
+                            "bins": None,
                             "events": "request(*)",
                         }
                     ],
@@ -251,6 +253,17 @@ async def test_an_expression_tells_which_events_each_reduction_is_made_of(tmp_pa
             "request(*).ge(status,500)",
         ),
         ("sum(hit).group(host)", "hit", None, [], "host", "hit(*)"),
+    ]
+
+
+async def test_an_expression_tells_where_the_bins_of_its_groups_begin_and_end(tmp_path: Path) -> None:
+    asked = "sum(request).group(floor(log2(ms) * 2)) / sum(request).group(host)"
+    async with running(tmp_path) as made:
+        (reading,) = (await ask(made, "expression", expression=asked))["readings"]
+    wanted = {"value": "ms", "is_field": True, "base": 2, "step": 0.5, "width": 0.5}
+    assert [(each["group"], each["bins"]) for each in reading["reductions"]] == [
+        (None, wanted),
+        ("host", None),
     ]
 
 
