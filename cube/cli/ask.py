@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text  # takes no markup from data
 
-from cube.cli.options import Command, key_option
-from cube.client.connection import EVALUATOR_URL, NO_RETRIES
+from cube.cli.options import Command, evaluator_options
+from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator, FoundEvent
 from cube.model import instant
 from cube.model.event import ABSENT
@@ -23,17 +23,6 @@ Row: TypeAlias = Mapping[str, Any]
 _TIME = "ISO 8601 or milliseconds since 1970."
 
 
-def _evaluator(command: Command) -> Command:
-    return click.option(
-        "--evaluator",
-        "url",
-        envvar="CUBE_EVALUATOR",
-        default=EVALUATOR_URL,
-        show_default=True,
-        help="The address of the evaluator.",
-    )(key_option(command))
-
-
 def _span(command: Command) -> Command:
     command = click.option("--limit", type=int, help="How many at most; the latest are shown.")(command)
     command = click.option("--stop", help=f"Up to and without: {_TIME}")(command)
@@ -41,7 +30,7 @@ def _span(command: Command) -> Command:
 
 
 @click.command()
-@_evaluator
+@evaluator_options
 @_span
 @click.argument("expression")
 def event(url: str, key: str | None, expression: str, **parameters: Any) -> None:
@@ -50,11 +39,11 @@ def event(url: str, key: str | None, expression: str, **parameters: Any) -> None
     A table on a terminal, JSON lines otherwise.
     """
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        _show(map(_event_row, evaluator.events(expression, **parameters)), ("time", "id", "data"))
+        show(map(_event_row, evaluator.events(expression, **parameters)), ("time", "id", "data"))
 
 
 @click.command()
-@_evaluator
+@evaluator_options
 @_span
 @click.option("--step", help="Milliseconds in a bucket; 10000 if not given.")
 @click.argument("expression")
@@ -64,11 +53,11 @@ def metric(url: str, key: str | None, expression: str, **parameters: Any) -> Non
     A table on a terminal, JSON lines otherwise.
     """
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        _show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
+        show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
 
 
 @click.command()
-@_evaluator
+@evaluator_options
 def types(url: str, key: str | None) -> None:
     """List the types of the events that are stored."""
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
@@ -86,7 +75,8 @@ def _metric_row(metric: Metric) -> Row:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
+def show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
+    """Print rows: a table on a terminal, JSON lines otherwise."""
     console = Console()
     if not console.is_terminal:
         for row in rows:
@@ -99,7 +89,9 @@ def _show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in listed:
         values = (row.get(column, "") for column in shown)
-        table.add_row(
-            *(Text(one if isinstance(one, str) else msgspec.json.encode(one).decode()) for one in values)
-        )
+        table.add_row(*(Text(one if _is_plain(one) else msgspec.json.encode(one).decode()) for one in values))
     console.print(table)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()  # else it could command the terminal

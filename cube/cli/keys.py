@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from cube.cli.options import Command, Place, check_type, settings_options
+from cube.cli.options import Place, check_type, environment_option, settings_options
 from cube.errors import InvalidRequest, NotFound, shown
-from cube.model.environment import DEFAULT, Key, Scope, digest, make_key, refuse_bad_secret
+from cube.model.environment import Key, Scope, digest, make_key, refuse_bad_secret
 from cube.settings.environments import HASH_PREFIX, NAME
 
 
@@ -18,15 +18,9 @@ def keys() -> None:
     """Manage the API keys that the database holds, beside those of the settings files."""
 
 
-def _environment(command: Command) -> Command:
-    return click.option(
-        "--environment", default=DEFAULT, show_default=True, help="The environment that it is for."
-    )(command)
-
-
 @keys.command()
 @click.argument("name")
-@_environment
+@environment_option
 @click.option(
     "--scope",
     "scopes",
@@ -60,7 +54,7 @@ def add(
     if secret is not None:
         refuse_bad_secret(secret)
     place = Place.read(config, store, database)
-    _check_environment(place, environment)
+    place.environment(environment)
     made = make_key() if secret is None else secret
     key = Key(
         name,
@@ -85,7 +79,7 @@ def list_(config: str | None, store: str | None, database: str | None) -> None:
 
 @keys.command()
 @click.argument("name")
-@_environment
+@environment_option
 @settings_options
 def revoke(name: str, environment: str, config: str | None, store: str | None, database: str | None) -> None:
     """Remove the key NAME; daemons that run heed it within 5 seconds."""
@@ -105,19 +99,15 @@ def hash_() -> None:
     click.echo(HASH_PREFIX + digest(text).hex())
 
 
-def _check_environment(place: Place, environment: str) -> None:
-    names = [one.name for one in place.environments]
-    if environment not in names:
-        raise InvalidRequest(
-            f"Got the environment {shown(environment)}, which is not configured; accepted is"
-            f" {' or '.join(names)}, or one of a settings file that --config names."
-        )
-
-
 def _check(name: str, environment: str, types: tuple[str, ...], filter: str) -> None:
     for what, text in (("name", name), ("environment", environment)):
         if not re.fullmatch(NAME, text):
             raise InvalidRequest(f"Got the {what} {shown(text)}; accepted is text that matches {NAME}.")
+    check_bounds(types, filter)
+
+
+def check_bounds(types: tuple[str, ...], filter: str) -> None:
+    """Raise `InvalidRequest` where the types or the filter of a key cannot be read."""
     for type in types:
         check_type(type)
     if filter:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cube.cli.ask import event, metric, types
+from cube.cli.board import board
 from cube.cli.demo import demo
 from cube.cli.keys import keys
 from cube.cli.put import put
@@ -41,7 +42,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, demo, put, event, metric, types, keys, spool, shard):
+for command in (serve, demo, put, event, metric, types, board, keys, spool, shard):
     main.add_command(command)
 
 

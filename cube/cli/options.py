@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
-from cube.client.connection import KEY_VARIABLE
+from cube.client.connection import EVALUATOR_URL, KEY_VARIABLE
 from cube.errors import InvalidRequest, NotFound, shown
-from cube.model.environment import Environment
+from cube.model.environment import DEFAULT, Environment, Key
 from cube.model.event import is_type
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
 from cube.store.url import StoreUrl, refuse_foreign
@@ -36,6 +36,18 @@ def key_option(command: Command) -> Command:
     return click.option(
         "--key", envvar=KEY_VARIABLE, help=f"An API key; better given as {KEY_VARIABLE}: others see commands."
     )(command)
+
+
+def evaluator_options(command: Command) -> Command:
+    """Add ``--evaluator`` and ``--key``."""
+    return click.option(
+        "--evaluator",
+        "url",
+        envvar="CUBE_EVALUATOR",
+        default=EVALUATOR_URL,
+        show_default=True,
+        help="The address of the evaluator.",
+    )(key_option(command))
 
 
 def database_options(command: Command) -> Command:
@@ -70,6 +82,13 @@ def settings_options(command: Command) -> Command:
     return command
 
 
+def environment_option(command: Command) -> Command:
+    """Add ``--environment``."""
+    return click.option(
+        "--environment", default=DEFAULT, show_default=True, help="The environment that it is for."
+    )(command)
+
+
 def check_type(type: str) -> None:
     """Raise `InvalidRequest` for what is not a type."""
     if not is_type(type):
@@ -78,11 +97,12 @@ def check_type(type: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A store, the database of its keys, and the environments that are configured."""
+    """A store, the database of its keys, and the environments and keys that are configured."""
 
     store: str
     database: str
     environments: tuple[Environment, ...]
+    keys: tuple[Key, ...] = ()
 
     @classmethod
     def read(cls, config: str | None, store: str | None, database: str | None) -> Place:
@@ -93,7 +113,18 @@ class Place:
         environ = {name: os.environ[name] for name in heeded if name in os.environ}
         settings = load(EvaluatorSettings, words, environ, defaults={"store": STORE})
         refuse_foreign(settings.store, settings.foreign)
-        return cls(settings.store, settings.database, environments_of(settings))
+        return cls(settings.store, settings.database, environments_of(settings), settings.keys)
+
+    def environment(self, name: str) -> Environment:
+        """Return one of the environments; raises `InvalidRequest`."""
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise InvalidRequest(
+            f"Got the environment {shown(name)}, which is not configured; accepted is"
+            f" {' or '.join(one.name for one in self.environments)}, or one of a settings file that --config"
+            " names."
+        )
 
     def with_keys(self, work: Callable[[KeyStore], Awaitable[T]], *, create: bool = False) -> T:
         """Do some work on the keys; ``create``: in a database that need not be there yet.

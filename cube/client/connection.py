@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -14,6 +15,7 @@ import msgspec
 from cube.backoff import Backoff
 from cube.errors import (
     AccessDenied,
+    Conflict,
     CubeError,
     InvalidExpression,
     InvalidRequest,
@@ -34,6 +36,7 @@ _KINDS: dict[int, type[CubeError]] = {
     401: AccessDenied,
     403: AccessDenied,
     404: NotFound,
+    412: Conflict,
     413: TooLarge,
     429: Overloaded,
     503: Unavailable,
@@ -119,24 +122,25 @@ class HttpClient(Closing):
                 time.sleep(self._retries.pause(attempt, error))
         raise AssertionError("the last attempt returns or raises")
 
-    def _send(self, method: str, path: str, body: bytes | None) -> Any:
+    def _send(self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None) -> Any:
+        """Send a request once, with ``more`` headers."""
         kept_alive = self._connection.sock is not None
         try:
             headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
-            self._connection.request(method, self._prefix + path, body, headers)
+            self._connection.request(method, self._prefix + path, body, headers | dict(more or {}))
             response = self._connection.getresponse()
         except (HTTPException, OSError) as error:
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
-                return self._send(method, path, body)  # the daemon had closed an idle connection
+                return self._send(method, path, body, more)  # the daemon had closed an idle connection
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
         content = response.read()
-        if response.status not in (200, 202):  # 202: durable in the collector's spool
+        if response.status >= 300:
             raise error_of(response.status, content, response.getheader("Retry-After"))
-        return msgspec.json.decode(content)
+        return msgspec.json.decode(content) if content else None
 
 
 def key_headers(key: str | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from cube.client.connection import EVALUATOR_URL, HttpClient
 from cube.model import instant
@@ -75,6 +75,33 @@ class Evaluator(HttpClient):
         """Return the names of all types, sorted."""
         names: list[str] = self._request("GET", "/1.0/types")
         return names
+
+    def boards(self) -> list[dict[str, Any]]:
+        """Return the name, title, revision and more of each board."""
+        found: list[dict[str, Any]] = self._request("GET", "/1.0/boards")["boards"]
+        return found
+
+    def board(self, name: str) -> dict[str, Any]:
+        """Return one ``board``, with its ``revision``."""
+        found: dict[str, Any] = self._request("GET", f"/1.0/boards/{quote(name, safe='')}")
+        return found
+
+    def save_board(self, name: str, board: bytes, revision: int | str | None = None) -> int:
+        """Save a board, as JSON, and return its new revision.
+
+        ``revision``: the one that it is a change of, "*" for any; None: it must be new. Raises `Conflict`.
+        """
+        at = {"If-None-Match": "*"} if revision is None else _at(revision)
+        saved = self._send("PUT", f"/1.0/boards/{quote(name, safe='')}", board, at)
+        return int(saved["revision"])
+
+    def delete_board(self, name: str, revision: int | str) -> None:
+        """Delete a board at a revision, "*" at any; raises `Conflict`."""
+        self._send("DELETE", f"/1.0/boards/{quote(name, safe='')}", None, _at(revision))
+
+
+def _at(revision: int | str) -> dict[str, str]:
+    return {"If-Match": "*" if revision == "*" else f'"{revision}"'}
 
 
 def _query(**given: Instant | None) -> str:

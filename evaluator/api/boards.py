@@ -89,7 +89,8 @@ class Boards:
         by = "" if caller.key is None else caller.key.id
         stored = StoredBoard(name, 1 + secrets.randbelow(_MOST_REVISION), saved, board.text(), by, saved)
         await self._store(caller).save(stored, expected, MOST_BOARDS)
-        _log.info("%s saved the board %s at revision %d", _whose(caller), name, stored.revision)
+        told = (_who(caller), name, caller.environment.name, stored.revision)
+        _log.info("%s saved the board %s of %s at revision %d", *told)
         status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
         headers = (("ETag", f'"{stored.revision}"'),)
         return Reply(json_text.encode(_entry(stored)), status, headers=headers)
@@ -98,7 +99,7 @@ class Boards:
         """Delete a board at a revision."""
         caller, name = _writer(request), check_name(request.captures["name"])
         await self._store(caller).delete(name, _expected(request))
-        _log.info("%s deleted the board %s", _whose(caller), name)
+        _log.info("%s deleted the board %s of %s", _who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
@@ -164,9 +165,8 @@ def _visible(content: str, restriction: Restriction) -> tuple[Board, int] | None
     return (seen, len(board.charts) - len(seen.charts)) if seen.charts else None
 
 
-def _whose(caller: Caller) -> str:
-    key = "somebody without a key" if caller.key is None else f"the key {caller.key.id}"
-    return f"{key} of {caller.environment.name}"
+def _who(caller: Caller) -> str:
+    return "somebody without a key" if caller.key is None else f"the key {caller.key.id}"
 
 
 def _is_restricted(caller: Caller) -> bool:

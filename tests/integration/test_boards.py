@@ -164,8 +164,8 @@ async def test_who_changes_a_board_stands_in_the_log_and_no_key_does(
         await client.ask("DELETE", PATH, headers={"If-Match": "*", **headers})
     told = [record.getMessage() for record in caplog.records if record.name == "evaluator.api.boards"]
     assert [text.partition(" at ")[0] for text in told] == [
-        "the key team of default saved the board web",
-        "the key team of default deleted the board web",
+        "the key team saved the board web of default",
+        "the key team deleted the board web of default",
     ]
     assert secret not in caplog.text
 

@@ -1,0 +1,22 @@
+"""Which types of events a board is about."""
+
+from __future__ import annotations
+
+from cube.columns import reductions
+from cube.errors import InvalidRequest
+from cube.expression import parse_metric
+from cube.expression.variables import substituted
+from cube.model.board import Board
+
+
+def types_of(board: Board) -> frozenset[str]:
+    """Return the types that its expressions and variables name; what cannot be read names none."""
+    everything = dict.fromkeys(variable.name for variable in board.variables)
+    found = {variable.type for variable in board.variables}
+    for text in (text for chart in board.charts for text in chart.expressions):
+        try:
+            expression = parse_metric(substituted(text, everything))
+        except InvalidRequest:
+            continue
+        found |= {reduction.type for reduction in reductions(expression)}
+    return frozenset(found)

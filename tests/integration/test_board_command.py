@@ -1,0 +1,117 @@
+"""`cube board`: boards as files, and links for others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cube.cli.ask import show
+from cube.cli.main import main
+from cube.columns.board_types import types_of
+from cube.model.board import Board
+from tests.daemon import Daemon, daemon
+from tests.web_client import ask
+
+VARIABLE = {"name": "host", "type": "request", "field": "host"}
+CHART = {"expressions": ["sum(request.eq(host, $host)) / sum(visit)", "sum("]}
+BOARD = {"version": 1, "title": "Web", "charts": [CHART], "variables": [VARIABLE]}
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    store = f"sqlite:{tmp_path / 'data'}"
+    monkeypatch.delenv("CUBE_CONFIG", raising=False)
+    monkeypatch.setenv("CUBE_STORE", store)
+    monkeypatch.setenv("CUBE_DATABASE", "cube_development")
+    with daemon("evaluator", store, tmp_path, database="cube_development") as running:
+        monkeypatch.setenv("CUBE_EVALUATOR", running.http)
+        yield running
+
+
+def cube(*words: str, stdin: Any = None) -> Result:
+    given = None if stdin is None else json.dumps(stdin)
+    return CliRunner().invoke(main, words, input=given)
+
+
+def test_a_board_is_a_file_and_a_link(evaluator: Daemon) -> None:
+    check_files()
+    check_links(evaluator)
+
+
+def check_files() -> None:
+    saved = cube("board", "put", "web", "-", stdin=BOARD)
+    assert saved.exit_code == 0, saved.output
+    revision = saved.output.rpartition(" ")[2].strip(".\n")
+    assert json.loads(cube("board", "get", "web").output) == BOARD
+    assert json.loads(cube("board", "list").output)["revision"] == int(revision)
+
+    again = cube("board", "put", "web", "-", stdin=BOARD)
+    assert (again.exit_code, f"is at revision {revision} now" in again.output) == (2, True)
+    changed = cube("board", "put", "web", "-", "--revision", revision, stdin=BOARD | {"title": "New"})
+    assert (changed.exit_code, json.loads(cube("board", "get", "web").output)["title"]) == (0, "New")
+    assert cube("board", "delete", "web", "--revision", revision).exit_code == 2
+    assert cube("board", "delete", "web").exit_code == 2
+    assert cube("board", "delete", "web", "--force").output == "The board web is deleted.\n"
+    assert (cube("board", "list").output, cube("board", "get", "web").exit_code) == ("", 2)
+    assert cube("board", "get", "../types").exit_code == 2
+
+
+def check_links(evaluator: Daemon) -> None:
+    """A link has a key that reads the types of the board, and changes nothing."""
+    cube("board", "put", "web", "-", stdin=BOARD | {"charts": [{"expressions": ["sum(request)"]}]})
+    open_link = cube("board", "link", "web")
+    assert open_link.stdout == f"{evaluator.http}/?view=board&board=web\n"
+    assert "There are no keys" in open_link.stderr
+    assert cube("board", "link", "web", "--type", "request").exit_code == 2
+
+    team = cube("keys", "add", "team").output.strip()
+    made = cube("board", "link", "web")
+    link = urlsplit(made.stdout.strip())
+    assert (link.query, link.fragment[:9]) == ("view=board&board=web", "key=cube_")
+    secret = link.fragment.removeprefix("key=")
+    assert secret not in made.stderr
+    listed = [line.split("\t") for line in cube("keys", "list").output.splitlines()]
+    assert [one[2:4] for one in listed if one[1].startswith("link-web-")] == [["read", "request"]]
+
+    asyncio.run(check_key(evaluator, secret, team))
+    assert cube("board", "link", "other").exit_code == 2
+    assert cube("board", "link", "web", "--filter", "eq(").exit_code == 2
+
+
+async def check_key(evaluator: Daemon, secret: str, team: str) -> None:
+    path = "/1.0/boards/web"
+    async with asyncio.timeout(20):  # the daemon reads keys every two seconds
+        while True:
+            with_key = await ask(evaluator.port, "GET", path, headers={"X-Api-Key": secret})
+            if (with_key.status, (await ask(evaluator.port, "GET", path)).status) == (200, 401):
+                break
+            await asyncio.sleep(0.05)
+    put = await ask(evaluator.port, "PUT", path, b"{}", {"X-Api-Key": secret, "If-Match": "*"})
+    other = await ask(
+        evaluator.port, "GET", "/1.0/metric?expression=sum(visit)", headers={"X-Api-Key": secret}
+    )
+    page = await ask(evaluator.port, "GET", "/?view=board&board=web")
+    whole = await ask(evaluator.port, "GET", path, headers={"X-Api-Key": team})
+    assert [one.status for one in (put, other, page, whole)] == [403, 403, 200, 200]
+
+
+def test_a_board_is_about_the_types_that_it_names() -> None:
+    assert types_of(Board.parse(json.dumps(BOARD))) == {"request", "visit"}
+    assert types_of(Board.parse('{"title": "t", "charts": [{"expressions": ["1 + 1", "("]}]}')) == set()
+
+
+def test_a_table_shows_what_could_command_a_terminal_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show([{"name": "web", "title": "a\x1b[31mb\nc"}], ("name", "title"))
+    printed = capsys.readouterr().out
+    assert '"a\\u001b[31mb\\nc"' in printed
+    assert "\x1b[31mb" not in printed
