@@ -163,7 +163,9 @@ def test_it_announces_itself_only_when_both_are_ready(tmp_path: Path) -> None:
     said: list[str] = []
 
     def let_go() -> None:
-        wait_until(lambda: log.exists() and "not ready" in log.read_text(), "it to say that it is not ready")
+        wait_until(
+            lambda: log.exists() and "is not ready" in log.read_text(), "it to say that it is not ready"
+        )
         said.append(log.read_text())
         assert not (tmp_path / "ready.json").exists()
         held.execute("ROLLBACK")
