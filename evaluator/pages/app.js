@@ -29,6 +29,7 @@ function show() {
   main.className = name;
   document.title = TITLES[name];
   document.body.classList.toggle("shared", isShared());
+  document.querySelector(".brand").inert = isShared();
   for (const link of document.querySelectorAll("nav [data-view]")) {
     if (link.dataset.view === (PLACES[name] ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

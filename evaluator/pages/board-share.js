@@ -33,18 +33,25 @@ function withoutKeys(link) {
 function withKey(name, link) {
   const input = el("input", {autocomplete: "off", spellcheck: false, type: "password", required: true});
   const told = el("p", {role: "status"});
-  const made = command("", "the link for somebody else");
-  made.element.hidden = true;
+  const alone = new URL(link);
+  alone.searchParams.set("shared", "1");
+  const whole = command("", "the link with its key");
+  const made = el("div", {className: "content", hidden: true},
+    el("p", {textContent: "This link has no key in it: send the key by another way. The page asks for it, and keeps it in that tab."}),
+    command(alone.href, "the link for somebody else").element,
+    el("details", {}, el("summary", {textContent: "Both in one link"}),
+      el("p", {className: "quiet", textContent: "The key stands behind the #, which a browser sends to nobody, and the page takes it out of the address at once. But the browser of whoever opens it may remember it in its history, as it does any address."}),
+      whole.element));
   const make = async () => {
-    made.element.hidden = true;
+    made.hidden = true;
     const given = input.value.trim();
     if (!given) return input.reportValidity();
     const {text, isFit} = await examine(name, given);
     told.textContent = text;
     told.className = isFit ? "" : "error";
     if (!isFit) return;
-    made.set(`${link.href}#${new URLSearchParams({key: given})}`);
-    made.element.hidden = false;
+    whole.set(`${link.href}#${new URLSearchParams({key: given})}`);
+    made.hidden = false;
   };
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
@@ -57,8 +64,8 @@ function withKey(name, link) {
     command(`cube board link ${name}`, "the command that makes a link").element,
     el("p", {textContent: "Or take a key that you have made already:"}),
     el("div", {className: "make"}, field("The key for that person", input), el("button", {type: "button", textContent: "Make the link", onclick: make})),
-    told, made.element,
-    el("p", {className: "quiet", textContent: "The key stands behind the # of the link, which a browser sends to nobody; the page takes it out of the address at once. Whoever has the link has the key: revoke it (cube keys revoke) to end that."}),
+    told, made,
+    el("p", {className: "quiet", textContent: "To end it revoke the key: cube keys revoke."}),
   ];
 }
 

@@ -186,6 +186,7 @@ class BoardView {
   }
 
   close() {
+    if (this.draft?.isChanged) say(`What you changed in “${this.draft.board.title}” is kept in this tab, and not saved.`);
     this.closing.abort();
     this.endTheme();
     this.grid.close();
