@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.tools import tool
+
+expect.set_options(timeout=20_000)  # milliseconds; what comes at all comes much sooner on a machine that is idle
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from tests.tools import NODE, node_package
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAGS = '<b id="tag">bold</b>'
+PHONE = {"width": 390, "height": 800}
 HOSTS = ("web1", "web2", TAGS)
 WRITER, READER = "writes-0K4xq9ZpWu7", "looks-5Vb2mRt8sQ1"
 SETTINGS = f"""
@@ -141,6 +142,7 @@ async def test_a_board_is_made_with_completion_and_its_charts_follow_a_variable(
         await page.reload()
         await expect(page.get_by_role("heading", level=1)).to_have_text(f"Shop {TAGS}")
         await expect(panels.first).to_contain_text(f"sum(request{filtered})")  # as the address says
+        assert await page.evaluate(SUBSTITUTE, VARIABLES) == [expected for _, _, expected in VARIABLES]
         assert await page.locator("#tag").count() == 0
         assert said == ["Failed to load resource: the server responded with a status of 401 (Unauthorized)"]
 
@@ -338,7 +340,9 @@ async def test_a_link_shows_somebody_else_one_board_and_its_key_stands_nowhere(
         assert [line for line in said if "Failed to load" not in line] == []
 
 
-async def test_charts_share_their_crosshair_and_their_span(browser: Browser, evaluator: Daemon) -> None:
+async def test_charts_share_their_crosshair_and_their_span_and_fit_a_phone(
+    browser: Browser, evaluator: Daemon
+) -> None:
     async with opened(browser) as (page, said):
         await put(
             page, evaluator, "hair", chart("One"), chart("Two", "sum(request).group(host)", chart="horizon")
@@ -354,13 +358,12 @@ async def test_charts_share_their_crosshair_and_their_span(browser: Browser, eva
         await expect(page.get_by_label("From", exact=True)).to_be_visible()
         await page.go_back()
         await expect(page.get_by_label("Time", exact=True)).to_have_value("-1h")
+
+        await page.set_viewport_size(PHONE)  # one below the other, and nothing wider
+        lefts = "(all) => new Set(all.map((one) => one.getBoundingClientRect().left)).size"
+        assert await page.locator(".panel").evaluate_all(lefts) == 1
+        assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert said == []
-
-
-async def test_the_page_puts_variables_in_as_the_evaluator_does(browser: Browser, evaluator: Daemon) -> None:
-    async with opened(browser) as (page, _):
-        await page.goto(f"{evaluator.http}/?view=boards")
-        assert await page.evaluate(SUBSTITUTE, VARIABLES) == [expected for _, _, expected in VARIABLES]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -383,17 +386,3 @@ async def test_axe_finds_nothing_to_mend(browser: Browser, evaluator: Daemon, sc
                 await expect(page.locator("dialog .panel-legend")).to_contain_text("web1")
             await page.evaluate(f"{axe};0")
             assert await page.evaluate(violations) == [], query
-
-
-async def test_on_a_phone_charts_stand_one_below_the_other(browser: Browser, evaluator: Daemon) -> None:
-    phone = {"width": 390, "height": 800}
-    async with opened(browser, viewport=phone, reduced_motion="reduce") as (page, said):
-        await put(page, evaluator, "phone", chart("One", width=3), chart("Two", width=3))
-        await page.goto(f"{evaluator.http}/?view=board&board=phone&edit=1")
-        await titles(page, "One", "Two")
-        lefts = await page.locator(".panel").evaluate_all(
-            "(all) => all.map((one) => one.getBoundingClientRect().left)"
-        )
-        assert lefts[0] == lefts[1]
-        assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
-        assert said == []
