@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.tools import tool
 
-expect.set_options(timeout=20_000)  # milliseconds; what comes at all comes much sooner on a machine that is idle
+expect.set_options(timeout=20_000)  # milliseconds; what comes at all comes sooner on an idle machine
 
 
 @asynccontextmanager
