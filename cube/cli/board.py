@@ -95,6 +95,7 @@ def delete(url: str, key: str | None, revision: int | None, name: str, *, force:
     show_default=True,
     help="The address of the evaluator, as those who get the link reach it.",
 )
+@click.option("--with-key", is_flag=True, help="Put the key into the link, behind its #.")
 @settings_options
 @click.argument("name")
 def link(
@@ -106,10 +107,13 @@ def link(
     config: str | None,
     store: str | None,
     database: str | None,
+    *,
+    with_key: bool,
 ) -> None:
     """Make a link with which somebody else sees the board NAME, and cannot change it.
 
-    It holds a new API key, which may read the types of the board; `cube keys revoke` ends it.
+    The page asks for the new API key below it, which may read the types of the board; `cube keys revoke`
+    ends that. A browser sends what is behind the # of a link to nobody, but may keep it in its history.
     """
     place = Place.read(config, store, database)
     home = place.environment(environment)
@@ -130,7 +134,7 @@ def link(
     key = Key(id, digest(secret), environment, frozenset({Scope.READ}), seen, filter)
     place.with_keys(lambda stored: stored.add(key))
     click.echo(f"The key {id} may read {', '.join(sorted(seen))}; `cube keys revoke {id}` ends it.", err=True)
-    click.echo(f"{address}#key={secret}")
+    click.echo(f"{address}#key={secret}" if with_key else f"{address}&shared=1\n{secret}")
 
 
 async def _types(place: Place, environment: Environment, name: str) -> frozenset[str]:

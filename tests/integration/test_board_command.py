@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -73,12 +72,16 @@ def check_links(evaluator: Daemon) -> None:
 
     team = cube("keys", "add", "team").output.strip()
     made = cube("board", "link", "web")
-    link = urlsplit(made.stdout.strip())
-    assert (link.query, link.fragment[:9]) == ("view=board&board=web", "key=cube_")
-    secret = link.fragment.removeprefix("key=")
-    assert secret not in made.stderr
+    link, secret = made.stdout.split()
+    assert link == f"{evaluator.http}/?view=board&board=web&shared=1"
+    assert (secret[:5], secret in made.stderr) == ("cube_", False)
     listed = [line.split("\t") for line in cube("keys", "list").output.splitlines()]
     assert [one[2:4] for one in listed if one[1].startswith("link-web-")] == [["read", "request"]]
+
+    whole = cube("board", "link", "web", "--with-key", "--type", "request", "--type", "visit")
+    address, _, key = whole.stdout.strip().partition("#key=")
+    assert (address, key[:5]) == (f"{evaluator.http}/?view=board&board=web", "cube_")
+    assert "may read request, visit;" in whole.stderr
 
     asyncio.run(check_key(evaluator, secret, team))
     assert cube("board", "link", "other").exit_code == 2
