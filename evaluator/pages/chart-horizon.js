@@ -1,22 +1,24 @@
-// Horizon charts: a row for each series, its values folded into four bands of ever stronger colour, what is below 0
-// in another hue from above. A row is drawn only when it changed and is in sight, and never more in a frame than fits.
-import {fit, timeAxis} from "./canvas.js";
+// Horizon charts: a row for each series. Ten rows share a canvas, and in one frame those of one canvas are drawn: so a
+// hundred that change at once take no frame for long. What did not change, or is not in sight, is not drawn.
+import {drawBands} from "./bands.js";
+import {FONT, fit, timeAxis} from "./canvas.js";
 import {theme} from "./colours.js";
 import {el} from "./dom.js";
-import {number, time} from "./format.js";
+import {number, percent, time} from "./format.js";
 import {Pointer} from "./pointer.js";
 
-const BANDS = 4;
-const ROW = 30;
-const FRAME_MILLISECONDS = 8; // of drawing in one frame of 16
+const ROW = 30; // CSS pixels, and one for the line below
+const ROWS = 10; // of a canvas
+const AXIS = 28;
 
 export class HorizonChart {
   constructor(host, kind, {zoom, hover, pick = () => {}}) {
-    Object.assign(this, {host, onHover: hover, onPick: pick, set: null, rows: new Map(), pending: 0, marked: null});
+    Object.assign(this, {host, onHover: hover, onPick: pick, set: null, rows: [], tiles: [], drawn: {}, pending: 0, marked: null});
     this.axis = el("canvas", {className: "axis", role: "presentation"});
     this.when = el("time", {className: "when"});
+    this.bands = el("div", {className: "bands", ariaHidden: "true"});
     this.list = el("div", {className: "rows", role: "list"});
-    this.element = el("div", {className: "horizon"}, this.list, this.axis, this.when);
+    this.element = el("div", {className: "horizon"}, el("div", {className: "stage"}, this.bands, this.list), this.axis, this.when);
     this.element.setAttribute("aria-label", "Horizon charts: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a row, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
@@ -30,58 +32,50 @@ export class HorizonChart {
   }
 
   show(set, options) {
-    const isOther = set !== this.set;
+    const isOther = set !== this.set || options.before !== this.options?.before;
     Object.assign(this, {set, options});
-    if (isOther) this.clear();
-    this.arrange();
+    this.arrange(isOther);
+    if (this.drawn.theme !== theme()) this.dirty();
     this.drawAxis();
     this.schedule();
     if (this.pointer.index !== null && !this.pointer.isFollowing) this.hover(this.pointer.index);
-    else this.values(this.pointer.index);
   }
 
-  clear() {
-    this.marked = null;
-    this.seen.disconnect();
-    this.rows.clear();
-    this.list.replaceChildren();
-  }
-
-  /** Make rows for new series, and put all into their order. */
-  arrange() {
+  /** Make rows for the series that are shown, in their order, where these are others than before. */
+  arrange(isOther) {
     const shown = this.set.shown;
-    const keys = new Set(shown.map(({key}) => key));
-    for (const [key, row] of this.rows) {
-      if (keys.has(key)) continue;
-      this.seen.unobserve(row.element);
-      row.element.remove();
-      this.rows.delete(key);
-    }
-    shown.forEach((series, place) => {
-      let row = this.rows.get(series.key);
-      if (!row) this.rows.set(series.key, (row = this.row(series)));
-      if (this.list.children[place] !== row.element) this.list.insertBefore(row.element, this.list.children[place] ?? null);
-    });
+    if (!isOther && shown.length === this.rows.length && shown.every((series, i) => series === this.rows[i].series)) return;
+    this.marked = null;
+    this.rows = shown.map((series) => this.row(series));
+    this.list.replaceChildren(...this.rows.map(({element}) => element));
+    while (this.tiles.length * ROWS > this.rows.length + ROWS - 1) this.seen.unobserve(this.tiles.pop());
+    while (this.tiles.length * ROWS < this.rows.length) this.tiles.push(this.tile());
+    this.bands.replaceChildren(...this.tiles);
   }
 
   row(series) {
-    const row = {series, inSight: false, dirty: true};
-    row.canvas = el("canvas", {role: "presentation"});
-    row.value = el("b");
-    row.element = el("div", {className: "row", role: "listitem"}, row.canvas, el("span", {textContent: series.label}), row.value);
-    row.element.row = row;
-    this.seen.observe(row.element);
+    const value = el("b");
+    const element = el("div", {className: "row", role: "listitem"}, el("span", {textContent: series.label}), value);
+    const row = {series, element, value, dirty: true, earlier: this.options.before?.byKey.get(series.key) ?? null};
+    element.row = row;
     return row;
   }
 
+  tile() {
+    const canvas = el("canvas");
+    canvas.style.height = `${ROWS * (ROW + 1)}px`;
+    this.seen.observe(canvas);
+    return canvas;
+  }
+
   sight(entries) {
-    for (const {target, isIntersecting} of entries) target.row.inSight = isIntersecting;
+    for (const {target, isIntersecting} of entries) target.inSight = isIntersecting;
     this.schedule();
-    this.values(this.pointer.index);
   }
 
   dirty() {
-    for (const row of this.rows.values()) row.dirty = true;
+    for (const row of this.rows) row.dirty = true;
+    this.drawn = {};
     if (this.set) this.drawAxis();
     this.schedule();
     this.pointer.index !== null && this.pointer.show();
@@ -92,30 +86,54 @@ export class HorizonChart {
     this.pending ||= requestAnimationFrame(() => this.frame());
   }
 
+  /** Draw the first canvas in sight that has changed; the others follow in the next frames. */
   frame() {
     this.pending = 0;
-    const until = performance.now() + FRAME_MILLISECONDS;
-    const width = this.list.clientWidth;
-    for (const row of this.rows.values()) {
-      if (!row.inSight || !(row.dirty || row.series.dirty)) continue;
-      if (performance.now() > until) return this.schedule();
-      drawRow(fit(row.canvas, width, ROW), row.series.values, this.set.count, width, ROW);
-      row.dirty = row.series.dirty = false;
-    }
+    const changed = this.tiles.filter((tile, i) => tile.inSight && this.of(i).some(hasChanged));
+    if (changed.length) this.drawTile(this.tiles.indexOf(changed[0]));
+    if (changed.length > 1) this.schedule();
   }
 
+  /** The rows of a canvas. */
+  of(tile) {
+    return this.rows.slice(tile * ROWS, (tile + 1) * ROWS);
+  }
+
+  drawTile(place) {
+    const [canvas, width] = [this.tiles[place], this.list.clientWidth];
+    if (!width) return;
+    const isNew = canvas.seenWidth !== width || this.of(place).some(({dirty}) => dirty);
+    canvas.seenWidth = width;
+    const context = isNew ? fit(canvas, width, ROWS * (ROW + 1)) : canvas.getContext("2d");
+    this.of(place).forEach((row, i) => {
+      if (isNew || hasChanged(row)) this.drawRow(context, row, i, width);
+    });
+    this.values(this.pointer.index, this.of(place));
+  }
+
+  drawRow(context, row, place, width) {
+    const ratio = context.canvas.width / width;
+    const size = {width: context.canvas.width, height: Math.round(ROW * ratio), ratio};
+    drawBands(context, Math.round(place * (ROW + 1) * ratio), size, row.series.values, this.set.count, row.earlier?.values);
+    row.dirty = row.series.dirty = false;
+    if (row.earlier) row.earlier.dirty = false;
+  }
+
+  /** Draw the axis of time, unless it is the same. */
   drawAxis() {
     const width = this.list.clientWidth;
-    if (!width) return;
     const {start, stop, step} = this.set;
-    timeAxis(fit(this.axis, width, 28), {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
+    const axis = [width, start, stop, this.options.zone].join();
+    if (!width || axis === this.drawn.axis) return;
+    this.drawn = {axis, theme: theme()};
+    timeAxis(fit(this.axis, width, AXIS), {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
   }
 
   /** Show the crosshair at a bucket, as another chart has it. */
   point(index) {
     if (!this.set) return;
     this.pointer.follow(index);
-    this.values(index);
+    this.values(index, this.rows);
   }
 
   /** Tell that a bucket was picked: by a click of the row there, by a key of the one that was stepped to. */
@@ -127,9 +145,8 @@ export class HorizonChart {
 
   /** Mark the next row, or the one before. */
   step(by) {
-    const rows = [...this.list.children].map(({row}) => row);
-    const place = rows.indexOf(this.marked);
-    this.mark(rows[place < 0 ? (by > 0 ? 0 : rows.length - 1) : place + by] ?? null);
+    const place = this.rows.indexOf(this.marked);
+    this.mark(this.rows[place < 0 ? (by > 0 ? 0 : this.rows.length - 1) : place + by] ?? null);
     this.marked?.element.scrollIntoView({block: "nearest"});
   }
 
@@ -149,33 +166,31 @@ export class HorizonChart {
       const x = ((index + 0.5) / this.set.count) * this.list.clientWidth - this.when.offsetWidth / 2;
       this.when.style.transform = `translateX(${Math.max(0, Math.min(room, x))}px)`;
     }
-    this.values(index);
+    this.values(index, this.rows);
   }
 
-  /** Show each row's value at the crosshair, or its last. */
-  values(index) {
-    for (const {series, value, inSight} of this.rows.values()) {
-      if (!inSight) continue;
-      const text = number(series.values[index ?? this.set.count - 1]);
+  /** Show rows' values at the crosshair, or their last, and by how much they are more than before. */
+  values(index, rows) {
+    const place = index ?? this.set.count - 1;
+    for (const {series, value, earlier} of rows) {
+      const [now, then] = [series.values[place], earlier?.values[place]];
+      const text = earlier ? `${number(now)} ${percent((now - then) / Math.abs(then))}` : number(now);
       if (value.textContent !== text) value.textContent = text;
     }
   }
 
   picture() {
-    const [width, rows] = [this.list.clientWidth, [...this.rows.values()]];
+    const width = this.list.clientWidth;
     const copy = el("canvas");
-    const context = fit(copy, width, rows.length * (ROW + 1) + 28);
-    rows.forEach(({series}, i) => {
-      context.save();
-      context.translate(0, i * (ROW + 1));
-      drawRow(context, series.values, this.set.count, width, ROW);
+    const context = fit(copy, width, this.rows.length * (ROW + 1) + AXIS);
+    this.rows.forEach((row, i) => {
+      this.drawRow(context, row, i, width);
       context.fillStyle = theme().ink;
-      context.font = "12px system-ui, sans-serif";
-      context.fillText(series.label, 8, ROW / 2 + 4);
-      context.restore();
+      context.font = FONT;
+      context.fillText(row.series.label, 8, i * (ROW + 1) + ROW / 2 + 4);
     });
     const {start, stop, step} = this.set;
-    context.translate(0, rows.length * (ROW + 1));
+    context.translate(0, this.rows.length * (ROW + 1));
     timeAxis(context, {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
     return copy;
   }
@@ -187,27 +202,6 @@ export class HorizonChart {
   }
 }
 
-/** Draw values as bands: each column is filled by the band below its value, and above by what reaches into its own. */
-export function drawRow(context, values, count, width, height) {
-  const {up, down} = theme();
-  let greatest = 0;
-  for (let i = 0; i < count; i++) if (Math.abs(values[i]) > greatest) greatest = Math.abs(values[i]);
-  if (!greatest) return;
-  const each = width / count;
-  for (let i = 0; i < count; i++) {
-    const value = values[i];
-    if (!value || Number.isNaN(value)) continue;
-    const bands = value > 0 ? up : down;
-    const size = Math.min(BANDS, (Math.abs(value) / greatest) * BANDS);
-    const band = Math.min(BANDS - 1, Math.floor(size));
-    const part = (size - band) * height;
-    const [left, right] = [Math.round(i * each), Math.round((i + 1) * each)];
-    const wide = Math.max(1, right - left);
-    if (band > 0) {
-      context.fillStyle = bands[band - 1];
-      context.fillRect(left, 0, wide, height);
-    }
-    context.fillStyle = bands[band];
-    context.fillRect(left, value > 0 ? height - part : 0, wide, part);
-  }
+function hasChanged({dirty, series, earlier}) {
+  return dirty || series.dirty || Boolean(earlier?.dirty);
 }

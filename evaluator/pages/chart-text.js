@@ -1,9 +1,9 @@
 // Charts that are text: a big number with its change, and a table.
 import {colour} from "./colours.js";
-import {drawRow} from "./chart-horizon.js";
+import {drawBands} from "./bands.js";
 import {fit} from "./canvas.js";
 import {el} from "./dom.js";
-import {length, number, time} from "./format.js";
+import {length, number, percent, time} from "./format.js";
 
 const MOST_NUMBERS = 24;
 const MOST_ROWS = 500;
@@ -27,7 +27,7 @@ export class NumberChart {
       card.value.textContent = number(last);
       card.change.textContent = `${percent((last - earlier) / Math.abs(earlier))} against ${before ? `${length(ago)} before` : "the mean"}: ${number(earlier)}`;
       card.name.style.borderColor = colour(series.number);
-      drawRow(fit(card.canvas, 240, 28), series.values, set.count, 240, 28);
+      drawBands(fit(card.canvas, 240, 28), 0, card.canvas, series.values, set.count);
       return card.element;
     });
     const isSame = shown.length === this.element.children.length && shown.every((element, i) => element === this.element.children[i]);
@@ -59,12 +59,6 @@ export class NumberChart {
 function placeOf(event) {
   const {left, bottom} = event.target.getBoundingClientRect();
   return {x: left, y: bottom + 2, event};
-}
-
-function percent(change) {
-  if (!Number.isFinite(change)) return "–";
-  const text = `${number(Math.round(Math.abs(change) * 1000) / 10)} %`;
-  return change > 0 ? `▲ ${text}` : change < 0 ? `▼ ${text}` : text;
 }
 
 /** A row for each bucket, the latest first, and a column for each series. */

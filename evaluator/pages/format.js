@@ -17,6 +17,13 @@ export function number(value) {
   return size >= 1e5 ? compact.format(value) : plain.format(value);
 }
 
+/** A change, of which 1 is the double: "▲ 20 %"; "–" where there is none to tell. */
+export function percent(change) {
+  if (!Number.isFinite(change)) return "–";
+  const text = `${number(Math.round(Math.abs(change) * 1000) / 10)} %`;
+  return change > 0 ? `▲ ${text}` : change < 0 ? `▼ ${text}` : `± ${text}`;
+}
+
 /** A step or a length of time in words: 300000 is "5 min". */
 export function length(milliseconds) {
   for (const [size, unit] of [[7 * DAY, "week"], [DAY, "day"], [HOUR, "h"], [MINUTE, "min"], [1e3, "s"]]) {

@@ -100,8 +100,7 @@ function keepUp(set, before, letters, query, signal, told) {
     const end = live("/1.0/metric/get", request, (row) => {
       if (!row.time) return;
       slide();
-      set.take(name, [row]);
-      schedule();
+      if (set.take(name, [row])) schedule();
     }, (error) => told.onError(name, error));
     signal.addEventListener("abort", end);
   }

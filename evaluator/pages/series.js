@@ -49,9 +49,10 @@ export class SeriesSet {
     return this.start + this.count * this.step;
   }
 
-  /** Take rows of an expression, shifted by some time. */
+  /** Take rows of an expression, shifted by some time; whether anything that is shown has changed. */
   take(letter, rows, shift = 0) {
-    let text = null, index = 0;
+    const known = this.list.length;
+    let text = null, index = 0, isNews = false;
     for (const row of rows) {
       if (row.time !== text) {
         text = row.time;
@@ -62,8 +63,10 @@ export class SeriesSet {
       const value = row.value ?? NaN;
       if (Object.is(series.values[index], value)) continue;
       series.values[index] = value;
-      series.dirty = true;
+      if (index === this.count) continue; // the bucket that is still open
+      series.dirty = isNews = true;
     }
+    return isNews || this.list.length > known;
   }
 
   of(letter, group) {

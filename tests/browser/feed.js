@@ -1,0 +1,50 @@
+// In place of an evaluator, for tests of what the page does with what comes: `feed` answers GET /1.0/metric and the
+// WebSocket's requests with rows of made-up groups, and `feed.tick()` moves the page's clock on, and sends new rows.
+(() => {
+  const Clock = Date;
+  const GROUPS = Array.from({length: 100}, (_, i) => `host-${i}`);
+  const began = Clock.now() - (Clock.now() % 3_600_000);
+  const feed = window.feed = {groups: GROUPS, at: began, asked: [], sent: 0};
+
+  window.Date = class extends Clock {
+    constructor(...given) { super(...(given.length ? given : [feed.at])); }
+    static now() { return feed.at; }
+  };
+  const value = (time, i) => Math.round(50 + 40 * Math.sin(time / 97_000 + i) + 10 * Math.sin(time / 1_700 + 3 * i));
+  const rows = (start, stop, step) => {
+    const found = [];
+    for (let time = start; time < stop; time += step) {
+      GROUPS.forEach((group, i) => found.push({time: new Clock(time).toISOString(), value: value(time, i), group}));
+    }
+    return found;
+  };
+  const real = window.fetch;
+  window.fetch = async (address, options) => {
+    const url = new URL(address, location.href);
+    if (url.pathname !== "/1.0/metric") return real(address, options);
+    const [start, stop, step] = ["start", "stop", "step"].map((name) => url.searchParams.get(name));
+    return new Response(JSON.stringify(rows(Clock.parse(start), Clock.parse(stop), Number(step))), {headers: {Date: new Clock(feed.at).toUTCString()}});
+  };
+  window.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor() { setTimeout(() => this.onopen?.()); }
+    send(text) {
+      const request = JSON.parse(text);
+      if (request.cancel) feed.asked = feed.asked.filter(({id}) => id !== request.id);
+      else feed.asked.push({...request, step: Number(request.step), socket: this});
+    }
+    close() {}
+  };
+  /** Move on by some time, and send the rows of what is new, each as a message of its own. */
+  feed.tick = (by) => {
+    feed.at += by;
+    for (const {id, step, socket} of feed.asked) {
+      const open = feed.at - (feed.at % step);
+      for (const row of rows(open - step, open + 1, step)) {
+        feed.sent += 1;
+        socket.onmessage({data: JSON.stringify({...row, id})});
+      }
+    }
+  };
+})();
