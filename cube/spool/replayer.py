@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cube.errors import CubeError, InvalidEvent
 from cube.model import instant
@@ -25,6 +26,7 @@ RETRY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
 class Replayer:
     """Moves the records of a spool to a store.
 
@@ -34,25 +36,15 @@ class Replayer:
     twice, because the process died before the removal, is stored once: events keep their ids.
     """
 
-    def __init__(
-        self,
-        save: Callable[[str, Sequence[Event]], Awaitable[None]],
-        spool: Spool,
-        *,
-        on_stored: Callable[[int], None],
-        on_refused: Callable[[int], None],
-        expired_before: Callable[[], int | None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._save_events = save
-        self._spool = spool
-        self.on_stored = on_stored
-        self._on_refused = on_refused
-        self._expired_before = expired_before
-        self._clock = clock
-        self._held_back: dict[HeldFile, set[int]] = {}
-        self._held_ids: set[tuple[str, object]] = set()
-        self._retry_at = 0.0
+    save: Callable[[str, Sequence[Event]], Awaitable[None]]
+    spool: Spool
+    on_stored: Callable[[int], None]
+    on_refused: Callable[[int], None]
+    expired_before: Callable[[], int | None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
+    _held_back: dict[HeldFile, set[int]] = field(default_factory=dict)
+    _held_ids: set[tuple[str, object]] = field(default_factory=set)
+    _retry_at: float = 0.0
 
     async def batch(self) -> bool:
         """Replay the first records; return whether there were any.
@@ -63,10 +55,10 @@ class Replayer:
         Raises `Unavailable` where the store does not answer, and any fault of the store that is not
         one of single records; then what is not stored stays.
         """
-        if self._clock() >= self._retry_at:
+        if self.clock() >= self._retry_at:
             self._held_back.clear()
             self._held_ids.clear()
-        head = await self._spool.head(BATCH_EVENTS, BATCH_BYTES, self._held_back)
+        head = await self.spool.head(BATCH_EVENTS, BATCH_BYTES, self._held_back)
         if head is None:
             return False
         by_type: dict[str, list[Record]] = {}
@@ -101,13 +93,13 @@ class Replayer:
 
     async def _without_expired(self, head: Head) -> Sequence[Record]:
         """Quarantine what has expired while it waited; return the others."""
-        before = self._expired_before()
+        before = self.expired_before()
         expired = [] if before is None else [one for one in head.records if one.event.time < before]
         if before is None or not expired:
             return head.records
         reason = f"events before {instant.format(max(before, instant.EARLIEST))} have expired"
-        await self._spool.quarantine(head.ticket(expired), reason)
-        self._on_refused(len(expired))
+        await self.spool.quarantine(head.ticket(expired), reason)
+        self.on_refused(len(expired))
         _log.error("%d events in the spool are quarantined: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
 
@@ -115,7 +107,7 @@ class Replayer:
         """Store records of one type; those that the store refuses are quarantined. Return those that stay."""
         while records:
             try:
-                await self._save(head, type, records)
+                await self._move(head, type, records)
             except InvalidEvent as error:
                 guilty = records[error.details["index"]]
                 await self._refuse(head, guilty, error.message)
@@ -141,7 +133,7 @@ class Replayer:
                 failed.append(record)
                 continue
             try:
-                await self._save(head, type, [record])
+                await self._move(head, type, [record])
             except InvalidEvent as refusal:
                 await self._refuse(head, record, refusal.message)
             except CubeError:
@@ -155,17 +147,17 @@ class Replayer:
 
     def _hold(self, head: Head, record: Record) -> None:
         if not self._held_ids:
-            self._retry_at = self._clock() + RETRY_SECONDS
+            self._retry_at = self.clock() + RETRY_SECONDS
         self._held_back.setdefault(head.file, set()).add(record.number)
         self._held_ids.add(_id(record))
 
-    async def _save(self, head: Head, type: str, records: Sequence[Record]) -> None:
-        await self._save_events(type, [record.event for record in records])
-        self.on_stored(await self._spool.remove(head.ticket(records)))
+    async def _move(self, head: Head, type: str, records: Sequence[Record]) -> None:
+        await self.save(type, [record.event for record in records])
+        self.on_stored(await self.spool.remove(head.ticket(records)))
 
     async def _refuse(self, head: Head, record: Record, reason: str) -> None:
-        await self._spool.quarantine(head.ticket([record]), reason)
-        self._on_refused(1)
+        await self.spool.quarantine(head.ticket([record]), reason)
+        self.on_refused(1)
         _log.error("an event of type %s in the spool is quarantined: %s", record.event.type, reason)
 
 

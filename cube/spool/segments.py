@@ -14,7 +14,7 @@ from cube.errors import CubeError, Unavailable
 from cube.files import FileWatch
 from cube.model.event import Event
 from cube.spool import directory
-from cube.spool.file import RETRY_AFTER_SECONDS, SpoolFile
+from cube.spool.file import RETRY_AFTER_SECONDS, FileState, SpoolFile
 from cube.spool.held import HeldFile
 from cube.spool.record import Record, key_of
 
@@ -55,17 +55,12 @@ class SpoolSegments:
 
     Everything here blocks, and is for one thread at a time. A file is begun when it is needed, and a new
     one where the last has grown to `_SEGMENT_BYTES`, or to a part of ``limit_bytes`` where that is more; one
-    that is empty is deleted, which needs no room. ``events``, ``bytes``, ``oldest``: as `Spool` has them, at
-    the last `look`. ``hides``: whether ids wait of records that are delivered, or to be quarantined.
+    that is empty is deleted, which needs no room.
     """
 
     def __init__(
         self, path: Path, database: str, mark: str, limit_bytes: int, on_damage: Callable[[int], None]
     ) -> None:
-        self.events = 0
-        self.bytes = 0
-        self.oldest: int | None = None
-        self.hides = False
         self._path = path
         self._database = database
         self._mark = mark
@@ -75,13 +70,9 @@ class SpoolSegments:
         self._left: set[Path] = set()  # files that cannot be used, and were told of
         self._on_damage = on_damage
 
-    def look(self) -> None:
-        """Look at what waits."""
-        states = [file.state for file in self._files]
-        self.bytes = sum(state.bytes for state in states)
-        self.oldest = next((state.oldest for state in states if state.events), None)
-        self.events = sum(state.events for state in states)
-        self.hides = any(state.removed or state.refused for state in states)
+    def states(self) -> list[FileState]:
+        """Return what is in each file, in order."""
+        return [held.state for held in self._files]
 
     def take_over(self, *, patient: bool) -> None:
         """Take over what dead processes left; `patient` waits for those that are just ending."""

@@ -36,30 +36,23 @@ class _Append:
 
 
 class Spool:
-    """The spooled events of one database, in `SpoolSegments` that one thread works on; made by `open`."""
+    """The spooled events of one database, in `SpoolSegments` that one thread works on; made by `open`.
+
+    ``events``: how many wait; ``bytes``: of disk that they take; ``oldest``: when the first of them arrived,
+    in milliseconds since 1970, None where none waits.
+    """
 
     def __init__(self, segments: SpoolSegments, limit_bytes: int, clock: Callable[[], int]) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.oldest: int | None = None
+        self._hides = False  # whether ids wait of records that are delivered, or to be quarantined
         self._segments = segments
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._appends: list[_Append] = []
         self._appending: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cube-spool")
-
-    @property
-    def events(self) -> int:
-        """How many events wait."""
-        return self._segments.events
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of disk that they take."""
-        return self._segments.bytes
-
-    @property
-    def oldest(self) -> int | None:
-        """When the first of them arrived, in milliseconds since 1970; None where none waits."""
-        return self._segments.oldest
 
     @classmethod
     async def open(
@@ -115,7 +108,7 @@ class Spool:
 
     async def waiting(self, events: Sequence[Event]) -> set[int]:
         """Return the places of those events whose id waits."""
-        waits = self.events or self._segments.hides
+        waits = self.events or self._hides
         return await self._do(lambda: self._segments.waiting(events)) if waits else set()
 
     async def check(self) -> None:
@@ -167,6 +160,10 @@ class Spool:
             try:
                 return work()
             finally:
-                self._segments.look()
+                states = self._segments.states()
+                self.bytes = sum(state.bytes for state in states)
+                self.oldest = next((state.oldest for state in states if state.events), None)
+                self.events = sum(state.events for state in states)
+                self._hides = any(state.removed or state.refused for state in states)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look_after)
