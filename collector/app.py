@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
@@ -34,20 +35,14 @@ _REQUEST_EVENT_BYTES = 150  # about the JSON text of one
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class Collector:
     """A collector that listens; made by `start`, ended by `stop`. The stores are its caller's."""
 
-    def __init__(
-        self,
-        context: IngestContext,
-        server: Server,
-        datagrams: Mapping[str, DatagramServer],
-        chores: Sequence[Coroutine[None, None, None]],
-    ) -> None:
-        self._context = context
-        self._server = server
-        self._datagrams = datagrams
-        self._chores = [asyncio.create_task(chore) for chore in chores]
+    context: IngestContext
+    server: Server
+    datagrams: Mapping[str, DatagramServer]
+    chores: Sequence[asyncio.Task[None]]
 
     @classmethod
     async def start(
@@ -70,26 +65,27 @@ class Collector:
                 undo.callback(opened.stop)
             server = _server(context)
             undo.pop_all()
-        return cls(context, server, datagrams, (_sweep(context), *_retention(context)))
+        chores = map(asyncio.create_task, (_sweep(context), *_retention(context)))
+        return cls(context, server, datagrams, tuple(chores))
 
     @property
     def addresses(self) -> dict[str, str]:
-        return {"http": self._server.url, **{name: one.address for name, one in self._datagrams.items()}}
+        return {"http": self.server.url, **{name: one.address for name, one in self.datagrams.items()}}
 
     def close_revoked(self) -> None:
-        self._server.service.close_revoked()
+        self.server.service.close_revoked()
 
     async def stop(self, seconds: float) -> None:
         """Stop accepting, and store and answer what was accepted, within so many seconds."""
         deadline = asyncio.get_running_loop().time() + seconds
-        for datagrams in self._datagrams.values():
+        for datagrams in self.datagrams.values():
             datagrams.stop()
-        for chore in self._chores:
+        for chore in self.chores:
             chore.cancel()
-        await self._server.stop(seconds)
+        await self.server.stop(seconds)
         try:
             async with asyncio.timeout_at(deadline):
-                await self._context.close()
+                await self.context.close()
         except TimeoutError:
             _log.error("the store did not take in time all that was accepted without an answer (by UDP)")
 

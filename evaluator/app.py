@@ -59,7 +59,7 @@ class EvaluatorDaemon:
         self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
         self._counters = QueryCounters(registry)
         self._telemetry = Telemetry(registry)
-        self._answers = self._telemetry.answers(settings.http.answers_bytes)
+        self._answers = self._telemetry.bound(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
         self._blocks = BlockCache(settings.blocks.memory_bytes)
         self._series = SeriesCache(settings.blocks.series_bytes)

@@ -189,12 +189,12 @@ class Intake:
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""
         pending = list(_of_each_type(batch))
-        await self._quota.until(lambda: self._closed or self._quota.fits(self._wanted(pending)))
+        await self._quota.eased.wait_for(lambda: self._closed or self._quota.fits(self._wanted(pending)))
 
     async def close(self) -> None:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""
         self._closed = True
-        self._quota.ease()
+        self._quota.eased.notify()
         while committing := [queue.committing for queue in self._queues.values() if queue.committing]:
             await asyncio.wait(committing)
         await self._writer.close()

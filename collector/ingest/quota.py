@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -29,7 +29,8 @@ class Quota:
     A type that has something waiting may hold no more than what is still free: one that floods gets
     half of it all, two get a third each, and some is always left for a type that has nothing waiting
     (the dynamic threshold of Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
-    What is larger than a bound is taken when nothing else waits.
+    What is larger than a bound is taken when nothing else waits. ``eased``: is notified whenever something
+    waits no more.
     """
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
@@ -37,7 +38,7 @@ class Quota:
         self.bytes = 0
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._eased = Condition()
+        self.eased = Condition()
 
     def fits(self, wanted: Iterable[tuple[Usage, int, int]]) -> bool:
         """Tell whether so many events and bytes more, each for a usage, may wait."""
@@ -74,15 +75,7 @@ class Quota:
     def give_back(self, usage: Usage, events: int, size: int) -> None:
         """Note what waits no more."""
         self.take(usage, -events, -size)
-        self.ease()
-
-    def ease(self) -> None:
-        """Let those look again who wait for room."""
-        self._eased.notify()
-
-    async def until(self, claim: Callable[[], bool]) -> None:
-        """Return when a claim holds; it is asked whenever something waits no more."""
-        await self._eased.wait_for(claim)
+        self.eased.notify()
 
 
 class DecodingQuota:

@@ -49,9 +49,9 @@ def tell_warnings(answer: Mapping[str, Any], warn: Callable[[str], None]) -> Non
 
 
 class Emitter(HttpClient):
-    """Sends events to a collector over HTTP; for one thread at a time.
+    """Sends events to a collector over HTTP, as an `HttpClient`.
 
-    ``key``: an API key. `send` returns when the events are stored. Events are sent again, with the same
+    `send` returns when the events are stored. Events are sent again, with the same
     ids, when the collector is overloaded, or absent for a moment: they are stored once all the same.
     ``warn``: is told each sentence in which the collector warns of a key that it did not store, such as
     ``timestamp``; by default it is logged.

@@ -30,10 +30,7 @@ class FoundEvent:
 
 
 class Evaluator(HttpClient):
-    """Asks one evaluator; for one thread at a time. Parameters left out have the daemon's defaults.
-
-    ``key``: an API key.
-    """
+    """Asks one evaluator, as an `HttpClient`. Parameters left out have the daemon's defaults."""
 
     default_url = EVALUATOR_URL
 

@@ -12,7 +12,7 @@ import msgspec
 
 from cube.client.connection import COLLECTOR_URL, Retries, key_headers
 from cube.client.emitter import RawEvent, batches, log_warning, tell_warnings
-from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, Unavailable
+from cube.errors import AccessDenied, InvalidEvent, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
@@ -119,14 +119,12 @@ class SocketEmitter:
         try:
             return await websocket_connect(HTTPRequest(self._url, headers=self._headers))
         except HTTPClientError as error:
-            raise self._refused(error.code) from None
+            if error.code in (401, 403):
+                message = f"The collector answered {error.code}; accepted is an API key that may write."
+                raise AccessDenied(message) from None
+            raise self._silent() from None
         except OSError:
             raise self._silent() from None
-
-    def _refused(self, status: int) -> CubeError:
-        if status in (401, 403):
-            return AccessDenied(f"The collector answered {status}; accepted is an API key that may write.")
-        return self._silent()
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")

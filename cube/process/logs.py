@@ -74,12 +74,14 @@ def set_up_log(daemon: str, *, level: str, format: str, stream: TextIO | None = 
     threading.excepthook = _log_thread
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, daemon, message; request and error where there are."""
-
+class _Formatter(logging.Formatter):
     def __init__(self, daemon: str) -> None:
         super().__init__()
         self._daemon = daemon
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object a line: time, level, logger, daemon, message; request and error where there are."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -97,12 +99,8 @@ class JsonFormatter(logging.Formatter):
         return json_text.encode(entry).decode()
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Formatter):
     """A line for people; a fault's trace stands on lines of its own."""
-
-    def __init__(self, daemon: str) -> None:
-        super().__init__()
-        self._daemon = daemon
 
     def format(self, record: logging.LogRecord) -> str:
         request = f" [{request_of(record)}]" if request_of(record) else ""

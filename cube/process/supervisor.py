@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,8 +132,10 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._ready_file.unlink(missing_ok=True)
+        # -P: no package of the working directory may stand in for ours.
+        python = (sys.executable, "-P", "-m", "cube.process.supervisor", self._program.module)
         self._process = await asyncio.create_subprocess_exec(
-            *_command(self._program, self._ready_file),
+            *(*python, *self._program.flags, "--ready-file", str(self._ready_file)),
             stdin=asyncio.subprocess.PIPE,  # never written: see above
             start_new_session=True,  # Ctrl-C is for us alone; we tell the children
         )
@@ -196,12 +198,6 @@ async def run_until(
     await asyncio.wait({main})
     if not main.cancelled():
         main.result()
-
-
-def _command(program: Program, ready_file: Path) -> Sequence[str]:
-    # -P: no package of the working directory may stand in for ours.
-    python = (sys.executable, "-P", "-m", "cube.process.supervisor")
-    return (*python, program.module, *program.flags, "--ready-file", str(ready_file))
 
 
 def _stop_with_parent() -> None:

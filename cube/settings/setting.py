@@ -14,16 +14,7 @@ from cube.errors import InvalidSettings, shown
 Scalar: TypeAlias = "str | int | float | bool | tuple[str, ...]"
 T = TypeVar("T", bound=Scalar)
 
-_TRUTHS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
+_TRUTHS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 @dataclass(frozen=True, slots=True)

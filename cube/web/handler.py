@@ -28,7 +28,7 @@ from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
-from cube.web.http1 import parse_head, read_chunks
+from cube.web.http1 import ChunkedBody, parse_head
 from cube.web.message import (
     Reply,
     Request,
@@ -166,7 +166,7 @@ class Exchange(HTTPMessageDelegate):
     async def read_chunks(self, delegate: HTTPMessageDelegate) -> None:
         """Read a body in chunks; refuse one that is broken: where the next request begins is not known."""
         try:
-            await read_chunks(self._connection, delegate)
+            await ChunkedBody(self._connection, delegate).read()
         except InvalidRequest as error:
             if not self._is_refused:
                 self._excess = None

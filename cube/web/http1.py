@@ -113,11 +113,6 @@ def malformed(error: HTTPInputError) -> InvalidRequest:
     return InvalidRequest(f"The request's head cannot be read ({named}); accepted is HTTP/1.1 (RFC 9112).")
 
 
-async def read_chunks(connection: HTTP1Connection, delegate: HTTPMessageDelegate) -> None:
-    """Read a body in chunks, and hand its parts to a delegate; raises `InvalidRequest`."""
-    await _Chunks(connection, delegate).read()
-
-
 def _check_host(start: RequestStartLine, headers: HTTPHeaders) -> None:
     hosts = headers.get_list("Host")
     if len(hosts) > 1:
@@ -146,18 +141,13 @@ def _originated(start: RequestStartLine, headers: HTTPHeaders) -> RequestStartLi
 def _check_framing(start: RequestStartLine, headers: HTTPHeaders) -> None:
     lengths = {part.strip() for line in headers.get_list("Content-Length") for part in line.split(",")}
     coding = headers.get("Transfer-Encoding")
-    if coding is not None:
-        _check_coding(coding, start, with_length=bool(lengths))
+    if coding is not None and (lengths or start.version == "HTTP/1.0"):
+        other = "a Content-Length" if lengths else "HTTP/1.0"
+        raise InvalidRequest(f"Got a Transfer-Encoding with {other}; accepted is one way to frame a body.")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise UnsupportedTransfer(f"Got the transfer coding {shown(coding)}; accepted is chunked.")
     if lengths:
         headers["Content-Length"] = _length(lengths)
-
-
-def _check_coding(coding: str, start: RequestStartLine, *, with_length: bool) -> None:
-    if with_length or start.version == "HTTP/1.0":
-        other = "a Content-Length" if with_length else "HTTP/1.0"
-        raise InvalidRequest(f"Got a Transfer-Encoding with {other}; accepted is one way to frame a body.")
-    if coding.strip().lower() != "chunked":
-        raise UnsupportedTransfer(f"Got the transfer coding {shown(coding)}; accepted is chunked.")
 
 
 def _length(lengths: set[str]) -> str:
@@ -171,8 +161,8 @@ def _length(lengths: set[str]) -> str:
     return length
 
 
-class _Chunks:
-    """The chunks of one body; extensions and trailers are read, and ignored."""
+class ChunkedBody:
+    """A body in chunks, whose parts are handed to a delegate; extensions and trailers are ignored."""
 
     def __init__(self, connection: HTTP1Connection, delegate: HTTPMessageDelegate) -> None:
         self._connection = connection

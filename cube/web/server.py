@@ -67,8 +67,8 @@ class Server:
         self.address = address(host, self.port)
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
         self._loop = asyncio.get_running_loop()
-        on_cut = service.telemetry.watch(lambda: len(self._reaper))
-        self._reaper = ConnectionReaper(_bounded(service.http), on_cut)
+        self._reaper = ConnectionReaper(_bounded(service.http), service.telemetry.cut.inc)
+        service.telemetry.connections.set_function(lambda: len(self._reaper))
         self._lag_probe = LoopLagProbe(service.telemetry.lag.observe)
         self._trimmer = MemoryTrimmer()
         self._loop.add_reader(self._listening, self._accept)

@@ -49,7 +49,7 @@ class Telemetry:
         self._seconds = histogram("cube_http_request_seconds", duration, ["route"], buckets=_SECONDS)
         self.sockets = gauge("cube_websockets", "WebSockets that are open.")
         opened = "Connections that are open, WebSockets among them."
-        self._connections = gauge("cube_connections", opened)
+        self.connections = gauge("cube_connections", opened)
         cut = "Connections that took too long, or held too much, and were closed."
         self.cut = counter("cube_connections_cut", cut)
         turned_away = "Connections closed at once because as many as may were open."
@@ -58,13 +58,8 @@ class Telemetry:
         self.lag = histogram("cube_loop_lag_seconds", lag, buckets=_LAG_SECONDS)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def watch(self, connections: Callable[[], int]) -> Callable[[], None]:
-        """Show how many connections are open; what is returned counts one that was cut."""
-        self._connections.set_function(connections)
-        return self.cut.inc
-
-    def answers(self, limit: int) -> MemoryBudget:
-        """Bound what answers hold; connections that are cut for it are counted."""
+    def bound(self, limit: int) -> MemoryBudget:
+        """Bound what is held to so many bytes; connections that are cut for it are counted."""
         return MemoryBudget(limit, self.cut.inc)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -125,8 +120,8 @@ class Service:
         self.bodies = BodyBudget(max(self.http.bodies_bytes, max_body_bytes))
         # A lone message may always come in, one that is refused for its length included.
         incoming = max(self.http.bodies_bytes, 2 * max_body_bytes + self.http.head_bytes)
-        self.incoming = MemoryBudget(incoming, telemetry.cut.inc)
-        self.answers = telemetry.answers(self.http.answers_bytes) if answers is None else answers
+        self.incoming = telemetry.bound(incoming)
+        self.answers = telemetry.bound(self.http.answers_bytes) if answers is None else answers
         self.sockets = Sockets(
             most=max_sockets, message_bytes=max_body_bytes, bodies=self.bodies, answers=self.answers
         )
