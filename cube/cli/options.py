@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
@@ -30,63 +31,38 @@ Command: TypeAlias = Callable[..., None]
 STORE = "sqlite:data"
 """The store of commands that are not told of one."""
 
+_STORE = "Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT."
+_DATABASE = "The name of the database in the store."
 
-def key_option(command: Command) -> Command:
-    """Add ``--key``."""
-    return click.option(
-        "--key", envvar=KEY_VARIABLE, help=f"An API key; better given as {KEY_VARIABLE}: others see commands."
-    )(command)
+_shown_default = partial(click.option, show_default=True)
+key_option = click.option(
+    "--key", envvar=KEY_VARIABLE, help=f"An API key; better given as {KEY_VARIABLE}: others see commands."
+)
+store_option = _shown_default("--store", envvar="CUBE_STORE", default=STORE, help=_STORE)
+database_option = _shown_default(
+    "--database", envvar="CUBE_DATABASE", default=DaemonSettings().database, help=_DATABASE
+)
+environment_option = _shown_default("--environment", default=DEFAULT, help="The environment that it is for.")
 
 
 def evaluator_options(command: Command) -> Command:
     """Add ``--evaluator`` and ``--key``."""
-    return click.option(
-        "--evaluator",
-        "url",
-        envvar="CUBE_EVALUATOR",
-        default=EVALUATOR_URL,
-        show_default=True,
-        help="The address of the evaluator.",
-    )(key_option(command))
-
-
-def database_options(command: Command) -> Command:
-    """Add ``--store`` and ``--database``."""
-    command = click.option(
-        "--database",
-        envvar="CUBE_DATABASE",
-        default=DaemonSettings().database,
-        show_default=True,
-        help="The name of the database in the store.",
-    )(command)
-    return click.option(
-        "--store",
-        envvar="CUBE_STORE",
-        default=STORE,
-        show_default=True,
-        help="Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.",
-    )(command)
+    address = "The address of the evaluator."
+    evaluator = _shown_default(
+        "--evaluator", "url", envvar="CUBE_EVALUATOR", default=EVALUATOR_URL, help=address
+    )
+    return evaluator(key_option(command))
 
 
 def settings_options(command: Command) -> Command:
     """Add ``--config``, ``--store`` and ``--database``: whose defaults may stand in a settings file."""
     for name, text in (
-        ("--database", f"The name of the database in the store.  [default: {DaemonSettings().database}]"),
-        ("--store", f"Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.  [default: {STORE}]"),
-        (
-            "--config",
-            "The settings file of the daemons, which names environments; CUBE_CONFIG names it, too.",
-        ),
+        ("--database", f"{_DATABASE}  [default: {DaemonSettings().database}]"),
+        ("--store", f"{_STORE}  [default: {STORE}]"),
+        ("--config", "The settings file of either daemon or both; CUBE_CONFIG names it, too."),
     ):
         command = click.option(name, help=text)(command)
     return command
-
-
-def environment_option(command: Command) -> Command:
-    """Add ``--environment``."""
-    return click.option(
-        "--environment", default=DEFAULT, show_default=True, help="The environment that it is for."
-    )(command)
 
 
 def check_type(type: str) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import click
 
 from cube import files
-from cube.cli.options import STORE
+from cube.cli.options import STORE, settings_options
 from cube.errors import InvalidSettings
 from cube.process.supervisor import Program, Supervisor, run_until
 from cube.settings import CollectorSettings, EvaluatorSettings, load
@@ -76,20 +76,13 @@ class Plan:
 
 
 @click.command()
-@click.option(
-    "--config", help="A TOML file with settings of either daemon or both; CUBE_CONFIG names it, too."
-)
-@click.option(
-    "--store",
-    help=f"Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT.  [default: {STORE}]",
-)
+@settings_options
 @click.option(
     "--spool",
     "spool_directory",
     help="Where events wait while a MongoDB is away; empty: nowhere, and they are refused."
     f"  [default: {SPOOL}]",
 )
-@click.option("--database", help="The name of the database in the store.")
 @click.option("--host", help="The address to listen on.")
 @click.option("--insecure", is_flag=True, help="Listen where others reach it though there are no keys.")
 @click.option(

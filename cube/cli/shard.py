@@ -6,14 +6,15 @@ import asyncio
 
 import click
 
-from cube.cli.options import check_type, database_options
+from cube.cli.options import check_type, database_option, store_option
 from cube.errors import InvalidRequest
 from cube.store.url import StoreUrl
 
 
 @click.command()
 @click.argument("type")
-@database_options
+@store_option
+@database_option
 @click.option("--dry-run", is_flag=True, help="Print the commands, as mongosh takes them, and do nothing.")
 def shard(type: str, store: str, database: str, dry_run: bool) -> None:
     """Shard the events, revisions and metrics of TYPE by {_id: "hashed"}; doing it again does no harm."""

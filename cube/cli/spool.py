@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from cube.cli.options import Command
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
@@ -24,14 +23,13 @@ def spool() -> None:
     """Look at the spool of this machine's collectors, or drain it by hand."""
 
 
-def _directory(command: Command) -> Command:
-    return click.option(
-        "--directory",
-        envvar="CUBE_SPOOL_DIRECTORY",
-        required=True,
-        type=click.Path(path_type=Path),
-        help="The collectors' spool.directory.",
-    )(command)
+_directory = click.option(
+    "--directory",
+    envvar="CUBE_SPOOL_DIRECTORY",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The collectors' spool.directory.",
+)
 
 
 @spool.command(name="list")
