@@ -23,6 +23,8 @@ export class ActionBar {
     this.discard = button("Discard", () => board.change(board.draft.saved.board));
     this.save = button("Save", () => board.save(), "primary");
     this.whole = button("Full screen", () => wholeScreen());
+    const tell = () => { this.whole.textContent = document.fullscreenElement ? "Leave full screen" : "Full screen"; };
+    document.addEventListener("fullscreenchange", tell, {signal: board.closing.signal});
     this.share = button("Share", () => shareBoard(board.name, board.draft.board.title));
     this.export = button("Export", () => exportBoard(board.name, board.draft.board));
     this.delete = button("Delete", () => deleteWithUndo(board.draft.saved).catch((error) => board.fail(error)));

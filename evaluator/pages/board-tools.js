@@ -22,8 +22,8 @@ export function panelTools(panel, edit) {
   const tool = (text, work) => el("button", {type: "button", className: "quiet", textContent: text, onclick: work});
   const writing = [tool("Edit", () => edit.open(edit.place())), tool("Copy", () => edit.copy(edit.place())), tool("Remove", () => edit.remove(edit.place()))];
   const {explore} = panel;
-  const whole = tool("⛶", () => document.fullscreenElement ? document.exitFullscreen() : panel.element.requestFullscreen());
-  whole.setAttribute("title", "Full screen");
+  const whole = tool("", () => document.fullscreenElement ? document.exitFullscreen() : panel.element.requestFullscreen());
+  Object.assign(whole, {className: "quiet whole", title: "Full screen"});
   const reading = [explore, whole];
   panel.head.prepend(grip);
   panel.element.append(corner);
