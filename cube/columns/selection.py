@@ -9,6 +9,8 @@ from cube.columns.block import Block
 from cube.columns.column import Booleans, stored
 from cube.columns.masks import mask
 from cube.columns.values import Kind, Path, read
+from cube.errors import InvalidQuery
+from cube.expression.literals import refused
 from cube.expression.nodes import (
     And,
     Call,
@@ -47,15 +49,22 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
             assert_never(node)
 
 
-def check(expression: MetricExpression | EventExpression) -> None:
+def check(expression: MetricExpression | EventExpression, text: str | None = None) -> None:
     """Check the literal of every text operator of an expression: every pattern compiles.
 
     Raises `InvalidQuery` (``field``: "expression") for the first that is refused, a pattern with RE2's
-    reason: a syntax error, look-around, a back-reference, its bound of memory.
+    reason: a syntax error, look-around, a back-reference, its bound of memory; where the ``text`` that it was
+    parsed from is given `InvalidExpression`, with the literal's place.
     """
     for operator, literal in _searches(expression):
-        if operator.check is not None:
+        if operator.check is None:
+            continue
+        try:
             operator.check(literal)
+        except InvalidQuery as error:
+            if text is None:
+                raise
+            raise refused(text, operator.name, literal, error.message) from None
 
 
 def has_patterns(expression: MetricExpression | EventExpression) -> bool:

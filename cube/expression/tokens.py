@@ -39,7 +39,7 @@ _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
-_STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
+STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
 
 
 class Source(str):
@@ -81,14 +81,15 @@ class Source(str):
 
     def refusal(self, place: int, problem: str, hint: str = "") -> InvalidExpression:
         """Make the error that tells `problem`, where it is, and the text around."""
-        line, column = self._position(place)
+        line, column = self.position(place)
         return InvalidExpression(
             f"{problem} at line {line}, column {column}, near {self._around(place)}{hint}.",
             line=line,
             column=column,
         )
 
-    def _position(self, place: int) -> tuple[int, int]:
+    def position(self, place: int) -> tuple[int, int]:
+        """Return the line and the column of a place, from 1."""
         return self.count("\n", 0, place) + 1, place - self.rfind("\n", 0, place)
 
     def _lexeme(self, place: int) -> str:
@@ -192,12 +193,12 @@ def index() -> pp.ParserElement:
 
 def property_name() -> pp.ParserElement:
     """Make the token of a name in brackets, written as a string; it leaves the name."""
-    return token(_STRING, "a string", _property_name) | token("[\"']", "a string", _refuse_unclosed)
+    return token(STRING, "a string", _property_name) | token("[\"']", "a string", _refuse_unclosed)
 
 
 def string() -> pp.ParserElement:
     """Make the token of a string; it leaves what the string stands for."""
-    return token(_STRING, "a string", _string) | token("[\"']", "a string", _refuse_unclosed)
+    return token(STRING, "a string", unquoted) | token("[\"']", "a string", _refuse_unclosed)
 
 
 def constant() -> pp.ParserElement:
@@ -209,6 +210,11 @@ def constant() -> pp.ParserElement:
 def empty_array() -> pp.ParserElement:
     """Make the token of an array without elements, in one piece; it leaves ()."""
     return token(r"\[[ \t\n\r]*\]", "an array", lambda _source, _place, _found: ())
+
+
+def unquoted(source: Source, place: int, found: str) -> Any:
+    """Return what a string literal, which begins at a place, stands for; raises `InvalidExpression`."""
+    return _unquote(source, place + 1, found[1:-1])
 
 
 def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp.ParserElement:
@@ -230,7 +236,7 @@ def _check_composed(source: Source, place: int, found: str) -> Any:
 
 
 def _property_name(source: Source, place: int, found: str) -> Any:
-    name = _string(source, place, found)
+    name = unquoted(source, place, found)
     if not name:
         raise source.refusal(place, "Got an empty name; accepted is any other text")
     return name
@@ -255,10 +261,6 @@ def _index(source: Source, place: int, found: str) -> Any:
     if len(digits) > _MAX_DIGITS or int(digits) > MAX_INTEGER:  # int() refuses thousands of digits
         raise source.expecting(place, f"an index up to {MAX_INTEGER}")
     return int(digits)
-
-
-def _string(source: Source, place: int, found: str) -> Any:
-    return _unquote(source, place + 1, found[1:-1])
 
 
 def _refuse_unclosed(source: Source, place: int, found: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cube.columns import check, reductions
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidExpression, InvalidRequest
+from cube.errors import AccessDenied, CubeError, InvalidExpression, InvalidRequest
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bins import bins
 from cube.expression.explanation import explain
@@ -77,29 +77,35 @@ def _bins(group: Value) -> dict[str, Any] | None:
 
 def _error(text: str, read: _Readings, restriction: Restriction | None) -> dict[str, Any] | None:
     if not read.readings:
-        furthest = max(read.errors, key=lambda each: (each.line, each.column))
-        return {
-            "error": furthest.message,
-            "line": furthest.line,
-            "column": furthest.column,
-            "position": _position(text, furthest),
-        }
-    refusals = [refusal for tree in read.readings.values() if (refusal := _refusal(tree, restriction))]
-    is_refused = len(refusals) == len(read.readings)
-    return {"error": refusals[0], "line": None, "column": None, "position": None} if is_refused else None
+        return _told(text, max(read.errors, key=lambda each: (each.line, each.column)))
+    refusals = [refusal for tree in read.readings.values() if (refusal := _refusal(text, tree, restriction))]
+    return _told(text, refusals[0]) if len(refusals) == len(read.readings) else None
 
 
-def _refusal(tree: MetricExpression | EventExpression, restriction: Restriction | None) -> str | None:
+def _refusal(
+    text: str, tree: MetricExpression | EventExpression, restriction: Restriction | None
+) -> CubeError | None:
     """Return why an expression that parses is refused: a bad pattern, or a type that is not allowed."""
     try:
-        check(tree)
+        check(tree, text)
         if restriction is not None and isinstance(tree, EventExpression):
             restriction.event(tree)
         elif restriction is not None and not isinstance(tree, EventExpression):
             restriction.metric(tree)
     except (InvalidRequest, AccessDenied) as error:
-        return error.message
+        return error
     return None
+
+
+def _told(text: str, error: CubeError) -> dict[str, Any]:
+    """Return an error with its place, which one of the whole text has not."""
+    placed = error if isinstance(error, InvalidExpression) else None
+    return {
+        "error": error.message,
+        "line": None if placed is None else placed.line,
+        "column": None if placed is None else placed.column,
+        "position": None if placed is None else _position(text, placed),
+    }
 
 
 def _position(text: str, error: InvalidExpression) -> int:

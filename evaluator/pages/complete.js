@@ -118,9 +118,14 @@ class Completion {
   }
 
   take(i) {
-    this.input.setRangeText(this.items[i].text, ...this.replaced, "end");
+    const {text} = this.items[i];
+    this.input.setSelectionRange(...this.replaced);
+    // As if it were typed, so that the browser can undo it, and tells of it; a browser that does not know how replaces it.
+    if (!document.execCommand("insertText", false, text)) {
+      this.input.setRangeText(text, ...this.replaced, "end");
+      this.input.dispatchEvent(new InputEvent("input", {bubbles: true, inputType: "insertReplacementText"}));
+    }
     this.hide();
-    this.input.dispatchEvent(new InputEvent("input", {bubbles: true, inputType: "insertReplacementText"}));
     this.ask(true);
   }
 

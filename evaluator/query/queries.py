@@ -162,7 +162,7 @@ def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
     """Parse an expression; a bad pattern is refused even where no event is scanned."""
     parsed = parse(text)
-    check(parsed)
+    check(parsed, text)
     return parsed
 
 

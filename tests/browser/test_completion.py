@@ -45,6 +45,9 @@ async def test_an_expression_is_written_by_choosing(tmp_path: Path) -> None:
         assert await page.evaluate(f"document.getElementById('{active}').getAttribute('role')") == "option"
         await page.press("Enter")
         await until_offered(page, "request")
+        assert await page.evaluate(f"document.execCommand('undo') && {BOX}.value") == "me"
+        assert await page.evaluate(f"document.execCommand('redo') && {BOX}.value") == "median("
+        await until_offered(page, "request")
         await page.press("ArrowDown")
         await page.press("Enter")
         await page.write("(m")

@@ -233,9 +233,12 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
         broken = (await ask(made, "expression", expression="sum(request(ms)\n.ge(status, ))"))["error"]
         assert (broken["line"], broken["column"], broken["position"]) == (2, 13, 28)
         assert broken["error"].startswith("Expected a string, a number")
-        refused = (await ask(made, "expression", expression='a.re(b, "(")'))["error"]
+        text = 'sum(a.eq(b, "(")\n.re(["re(\\"("], \'\\x28\'))'
+        refused = (await ask(made, "expression", expression=text))["error"]
         assert refused["error"].startswith("Got the regular expression")
-        assert refused["position"] is None
+        assert (refused["line"], refused["column"], refused["position"]) == (2, 17, text.index("'\\x28'"))
+        metric = await answer(made, "metric", expression=text)
+        assert (metric.status, metric.json["line"], metric.json["column"]) == (400, 2, 17)
 
 
 async def test_an_expression_tells_which_events_each_reduction_is_made_of(tmp_path: Path) -> None:
