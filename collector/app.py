@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -71,6 +72,10 @@ class Collector:
     @property
     def addresses(self) -> dict[str, str]:
         return {"http": self.server.url, **{name: one.address for name, one in self.datagrams.items()}}
+
+    def told(self, environment: str) -> dict[str, Any]:
+        """Return what the daemon's status tells of an environment."""
+        return self.context.intakes[environment].told()
 
     def close_revoked(self) -> None:
         self.server.service.close_revoked()

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable, shown
 from cube.process.error_reports import reporting
 from cube.process.event_loop import WORK_SHARE, stop_signal, tell_ready
 from cube.process.logs import set_up_log
+from cube.process.status import StatusReporter
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.factory import opened
 from cube.store.ports import KeyStore, Store
@@ -33,6 +34,9 @@ class Daemon(Protocol):
     @property
     def addresses(self) -> Mapping[str, str]:
         """Where it listens, as the ready-file says it."""
+
+    def told(self, environment: str) -> Mapping[str, Any]:
+        """Return what the status of its process tells of an environment, as JSON."""
 
     def close_revoked(self) -> None:
         """End the WebSockets whose openers' keys count no more."""
@@ -86,9 +90,13 @@ async def host(
         daemon = await start(databases.stores, authenticator)
         tell_ready(settings.ready_file, daemon.addresses)
         _log.info("listening on %s", " and ".join(daemon.addresses.values()))
+        reporter = StatusReporter(
+            settings.program, databases.stores, daemon.addresses, daemon.told, settings.status_seconds
+        )
         async with following_keys(keys, ring, daemon.close_revoked):
-            await told.wait()
-            _log.info("stopping")
+            async with reporter.running():
+                await told.wait()
+                _log.info("stopping")
             await daemon.stop(WORK_SHARE * settings.stop_seconds)
 
 

@@ -37,7 +37,12 @@ _NESTED = (Mapping, list, tuple)
 
 
 class CubeError(Exception):
-    """The root of all errors that Cube raises on purpose."""
+    """The root of all errors that Cube raises on purpose.
+
+    ``type``: of the event that it is about, where that is known; for the daemon's status, not for the answer.
+    """
+
+    type: str | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -62,7 +67,9 @@ class InvalidEvent(InvalidRequest):
 
     def at(self, index: int) -> InvalidEvent:
         """Return the same error, telling which event of a batch it is."""
-        return InvalidEvent(self.message, **{**self.details, "index": index})
+        placed = InvalidEvent(self.message, **{**self.details, "index": index})
+        placed.type = self.type
+        return placed
 
 
 class InvalidExpression(InvalidRequest):

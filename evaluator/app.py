@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from cube.errors import Unavailable
+from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
@@ -16,7 +18,7 @@ from evaluator.api.routes import routes
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.refresher import BoardRefresher
-from evaluator.context import Clock, QueryContext, QueryCounters
+from evaluator.context import Clock, QueryContext, QueryCounters, QuestionLog
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
@@ -58,6 +60,7 @@ class EvaluatorDaemon:
         self._requested = RequestEvents(authenticator, clock, lambda name, event: self._own[name].add(event))
         self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
         self._counters = QueryCounters(registry)
+        self._buckets = RecentCounts(clock)
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.bound(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
@@ -73,6 +76,15 @@ class EvaluatorDaemon:
     @property
     def addresses(self) -> dict[str, str]:
         return {"http": self._server.url}
+
+    def told(self, environment: str) -> dict[str, Any]:
+        """Return what the daemon's status tells of an environment, and of the cache and queue of all."""
+        return {
+            **self._services[environment].questions.told(),
+            "buckets": self._buckets.told_up_to(self._counters.buckets),
+            "kept_bytes": self._blocks.bytes + self._series.bytes,
+            "waiting": {"computations": self._scheduler.waiting},
+        }
 
     def close_revoked(self) -> None:
         self._server.service.close_revoked()
@@ -100,7 +112,7 @@ class EvaluatorDaemon:
             on_computed=None if own is None else own.computed,
             series=self._series if self._settings.blocks.series_bytes else None,
         )
-        return QueryService(pyramid, EventStreams(pyramid), self._answers)
+        return QueryService(pyramid, EventStreams(pyramid), self._answers, QuestionLog(self._clock))
 
     def _serve(self) -> Server:
         settings = self._settings

@@ -1,21 +1,36 @@
-"""What all queries to one store work with: the store, settings, their share of the process; and deadlines."""
+"""What all queries to one store work with: the store, settings, their share of the process; and deadlines.
+
+And what is noted of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from cube.errors import CubeError
+from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded, QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
+
+SLOWEST: Final = 20
+"""So many of the slowest questions are kept."""
+
+KEPT_MS: Final = 3_600_000
+"""For so long after they were answered."""
+
+TEXT_CHARACTERS: Final = 2_000
+"""A longer expression is cut there, and so can not be asked again."""
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the present instant."""
@@ -95,9 +110,11 @@ class QueryCounters:
     """Counts the work of all queries of a process, and those that were over a limit.
 
     ``scanned``: counts a scan that begins; ``read``: the events that one has read.
+    ``buckets``: those that the cache had ("hit") and had not ("miss").
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.buckets = {"hit": 0, "miss": 0}
         counter = partial(Counter, registry=registry)
         self._rejected = counter(
             "cube_queries_refused", "Queries that were over a bound, by which.", ["reason"]
@@ -123,3 +140,89 @@ class QueryCounters:
         """Count buckets that the cache had, and had not."""
         self._hits.inc(hits)
         self._misses.inc(misses)
+        self.buckets["hit"] += hits
+        self.buckets["miss"] += misses
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked: ``kind`` is "metric" or "event"; ``step`` None of events.
+
+    ``expression``: as it was written. ``key``: the id of the key that it was asked with.
+    """
+
+    kind: str
+    expression: str
+    start: int
+    stop: int
+    step: int | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    question: Question
+    seconds: float
+    time: int
+    error: str | None
+
+
+class QuestionLog:
+    """Keeps the slowest questions of the last hour, of one environment; ``clock``: now.
+
+    ``asked``: how many of each kind there were.
+    """
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.asked = {"metric": 0, "event": 0}
+        self._recent = RecentCounts(clock)
+        self._clock = clock
+        self._slowest: list[_Answered] = []
+
+    @contextmanager
+    def timed(self, question: Question) -> Iterator[None]:
+        """Answer a question in this block."""
+        begun, error = time.perf_counter(), None
+        try:
+            yield
+        except asyncio.CancelledError:
+            error = "The client went away."
+            raise
+        except CubeError as refusal:
+            error = refusal.message
+            raise
+        except Exception as fault:
+            error = f"A fault of the evaluator ({type(fault).__name__}), which its log has."
+            raise
+        finally:
+            self._add(question, time.perf_counter() - begun, error)
+
+    def told(self) -> dict[str, Any]:
+        """Return ``{asked, slow}`` as JSON: see `RecentCounts.told_up_to`, and the slowest first."""
+        self._forget(self._clock())
+        return {"asked": self._recent.told_up_to(self.asked), "slow": [_told(each) for each in self._slowest]}
+
+    def _add(self, question: Question, seconds: float, error: str | None) -> None:
+        now = self._clock()
+        self.asked[question.kind] += 1
+        self._forget(now)
+        if len(self._slowest) >= SLOWEST and self._slowest[-1].seconds >= seconds:
+            return
+        self._slowest.append(_Answered(question, seconds, now, error))
+        self._slowest.sort(key=lambda each: -each.seconds)
+        del self._slowest[SLOWEST:]
+
+    def _forget(self, now: int) -> None:
+        self._slowest = [each for each in self._slowest if 0 <= now - each.time <= KEPT_MS]
+
+
+def _told(answered: _Answered) -> dict[str, Any]:
+    text = answered.question.expression
+    return {
+        **asdict(answered.question),
+        "expression": text[:TEXT_CHARACTERS],
+        "cut": len(text) > TEXT_CHARACTERS,
+        "seconds": round(answered.seconds, 4),
+        "time": answered.time,
+        "error": answered.error,
+    }

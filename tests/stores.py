@@ -23,6 +23,7 @@ class StoreProxy:
         self.metrics = _PortProxy(self, "metrics", store.metrics)
         self.names = store.names
         self.boards = store.boards
+        self.reports = store.reports
         self.ping, self.probe, self.close = store.ping, store.probe, store.close
 
     async def before(self, call: str, *arguments: Any) -> None:

@@ -12,8 +12,10 @@ from prometheus_client import CollectorRegistry
 from collector.ingest.batch import BatchLimits
 from collector.ingest.intake import Intake, Intakes, StoreWriter
 from collector.ingest.quota import Quota
+from collector.ingest.redaction import Redaction
 from collector.ingest.retention import ExpiryClock
 from collector.ingest.spooling import SpoolingWriter, ping
+from collector.ingest.tally import IntakeTally
 from collector.instrumentation import IntakeCounters, SpoolCounters
 from cube.errors import Unavailable
 from cube.model.environment import Environment
@@ -53,7 +55,7 @@ class IngestContext:
 
         Raises `InvalidSettings` where the spool's directory cannot be used.
         """
-        opening = _Opening(settings, registry, clock)
+        opening = _Opening(settings, authenticator, registry, clock)
         intakes: dict[str, Intake] = {}
         try:
             for environment in environments_of(settings):
@@ -86,11 +88,16 @@ def has_spool(settings: CollectorSettings) -> bool:
 
 class _Opening:
     def __init__(
-        self, settings: CollectorSettings, registry: CollectorRegistry, clock: Callable[[], int]
+        self,
+        settings: CollectorSettings,
+        authenticator: Authenticator,
+        registry: CollectorRegistry,
+        clock: Callable[[], int],
     ) -> None:
         bounds = settings.intake
         self._settings = settings
         self._clock = clock
+        self._mask = Redaction(is_key=authenticator.is_key).text
         self._quota = Quota(max_events=bounds.waiting_events, max_bytes=bounds.waiting_bytes)
         self._counters = IntakeCounters(registry, self._quota)
         self._spool_counters = SpoolCounters(registry, clock) if has_spool(settings) else None
@@ -100,18 +107,20 @@ class _Opening:
         event_ms = _ms(ages.event_days, DAY)
         lag = self._settings.retention.lag_seconds
         expiry = ExpiryClock(event_ms, self._clock, seconds=lag) if event_ms else None
+        tally = IntakeTally(self._clock, self._mask)
         return Intake(
-            await self._writer(environment, store, expiry),
+            await self._writer(environment, store, expiry, tally),
             horizon=Horizon(_ms(ages.past_days, DAY), _ms(ages.future_minutes, MINUTE)),
             expiry=expiry,
             clock=self._clock,
             quota=self._quota,
             commit_events=self._settings.intake.commit_events,
             counters=self._counters,
+            tally=tally,
         )
 
     async def _writer(
-        self, environment: Environment, store: Store, expiry: ExpiryClock | None
+        self, environment: Environment, store: Store, expiry: ExpiryClock | None, tally: IntakeTally
     ) -> StoreWriter:
         counters = self._spool_counters
         if counters is None:
@@ -130,11 +139,15 @@ class _Opening:
             self._counters.stored.inc(events)
             counters.replayed.inc(events)
 
+        def refused(events: int, reason: str) -> None:
+            self._counters.refused.labels("store").inc(events)
+            tally.refused("store", events, f"Quarantined in the spool: {reason}")
+
         replayer = Replayer(
             store.events.save,
             spool,
             on_stored=replayed,
-            on_refused=lambda events: self._counters.refused.labels("store").inc(events),
+            on_refused=refused,
             expired_before=lambda: None if expiry is None else expiry.expired_before,
         )
         writer = SpoolingWriter(

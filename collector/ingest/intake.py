@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
 from collector.ingest.quota import Quota, Usage
 from collector.ingest.retention import ExpiryClock
-from collector.instrumentation import REASONS, IntakeCounters
+from collector.ingest.tally import IntakeTally, reason_of
+from collector.instrumentation import IntakeCounters
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
@@ -40,6 +41,10 @@ class StoreWriter:
 
     async def ready(self) -> None:
         """Return if there is nothing beside the store that would keep events from it; else raise."""
+
+    def told(self) -> dict[str, Any] | None:
+        """Return what the daemon's status tells of the spool; None where there is none."""
+        return None
 
     async def close(self) -> None:
         """Finish what was begun."""
@@ -90,7 +95,7 @@ class Intake:
 
     ``horizon``: how far from their arrival, by ``clock``, events may be; ``expiry``: what has expired.
     ``quota``: bounds what is accepted and not durable, in all intakes together. ``commit_events``: one
-    write takes no further request once it has so many.
+    write takes no further request once it has so many. ``tally``: what the daemon's status tells.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class Intake:
         quota: Quota,
         commit_events: int,
         counters: IntakeCounters,
+        tally: IntakeTally,
     ) -> None:
         self._horizon = horizon
         self._expiry = expiry
@@ -112,6 +118,7 @@ class Intake:
         self._quota = quota
         self._commit_events = commit_events
         self._counters = counters
+        self._tally = tally
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # a commit is of many requests, and logged as of none
         self._queues: dict[str, TypeQueue] = {}
@@ -148,14 +155,16 @@ class Intake:
             if not self._takes_any_time:
                 self.horizon.check_all(batch.events, self._clock())
         except InvalidEvent as error:
+            error.type = batch.events[error.details.get("index", 0)].type
             self.refused(error, len(batch.events))
             raise
         pending = list(_of_each_type(batch))
         try:
             self._check(self._wanted(pending))
-        except (Overloaded, Unavailable):
+        except (Overloaded, Unavailable) as error:
             reason = "stopping" if self._closed else "overloaded"
             self._counters.refused.labels(reason).inc(len(batch.events))
+            self._tally.refused(reason, len(batch.events), error.message, batch.events[0].type)
             raise
         self._counters.accepted.inc(len(batch.events))
         if batch.unknown:
@@ -166,16 +175,22 @@ class Intake:
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
-        kind = next((reason for kind, reason in REASONS if isinstance(error, kind)), None)
-        reason = error.details.get("reason", kind)
+        reason = reason_of(error)
         if reason is not None:
             told = error.events if isinstance(error, InvalidRequest) else 1
-            self._counters.refused.labels(reason).inc(told if events is None else events)
+            count = told if events is None else events
+            self._counters.refused.labels(reason).inc(count)
+            self._tally.refused(reason, count, error.message, error.type)
 
     def noted(self, unknown: UnknownKeys) -> None:
         """Count keys of accepted events that no event has."""
         for meant, keys in unknown.counts().items():
             self._counters.unknown.labels(meant).inc(keys)
+
+    def told(self) -> dict[str, Any]:
+        """Return what the daemon's status tells of this environment, and of what waits in memory of all."""
+        waiting = {"events": self._quota.events, "bytes": self._quota.bytes}
+        return {**self._tally.told(), "spool": self._writer.told(), "waiting": waiting}
 
     def check(self) -> None:
         """Return if one more event would be accepted; raise what `offer` would if not."""
@@ -212,6 +227,7 @@ class Intake:
 
     def _queue(self, pending: PendingBatch) -> None:
         type = pending.events[0].type
+        self._tally.arrivals.add(type, len(pending.events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(pending.events), pending.size)
         queue.pending.append(pending)
@@ -269,7 +285,9 @@ class Intake:
         for one in pending:
             one.fail(error)
             self._quota.give_back(queue.usage, len(one.events), one.size)
-        self._counters.failed.labels(type(error).__name__).inc(sum(len(one.events) for one in pending))
+        count = sum(len(one.events) for one in pending)
+        self._counters.failed.labels(type(error).__name__).inc(count)
+        self._tally.failed(error, count, pending[0].events[0].type)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 
 from collector.ingest.intake import StoreWriter
 from cube.backoff import Backoff
@@ -86,6 +87,17 @@ class SpoolingWriter(StoreWriter):
         if behind:
             await self._append([events[place] for place in sorted(behind)])
         return behind
+
+    def told(self) -> dict[str, Any]:
+        """Return what waits in the spool; ``away``: whether the store does not answer."""
+        spool = self._spool
+        return {
+            "away": self.away,
+            "events": spool.events,
+            "bytes": spool.bytes,
+            "oldest": spool.oldest,
+            "quarantined": spool.quarantined,
+        }
 
     def lost(self, reason: str) -> None:
         """Note that the store is away."""

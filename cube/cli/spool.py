@@ -81,7 +81,7 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: C
     def stored(events: int) -> None:
         tally["stored"] += events
 
-    def quarantined(events: int) -> None:
+    def quarantined(events: int, _reason: str = "") -> None:
         tally["quarantined"] += events
 
     environment = Environment(DEFAULT, database)

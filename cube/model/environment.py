@@ -173,7 +173,11 @@ class Caller:
         """Raise `AccessDenied` where the caller's key is not for a type."""
         types = None if self.key is None else self.key.types
         if types is not None and type not in types:
-            raise AccessDenied(f"Got the type {type}; the key accepts {', '.join(sorted(types)) or 'none'}.")
+            error = AccessDenied(
+                f"Got the type {type}; the key accepts {', '.join(sorted(types)) or 'none'}."
+            )
+            error.type = type
+            raise error
 
 
 def make_key() -> str:

@@ -116,6 +116,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         except InvalidEvent as error:
             if isinstance(id, (str, int, float)) and not isinstance(id, bool):
                 error.details.setdefault("id", id)
+            if error.details.get("field") != "type":
+                error.type = raw["type"]
             raise
 
 

@@ -118,6 +118,12 @@ class DaemonSettings:
     self_events: bool = setting(
         False, "Store cube_request and cube_compute events about the daemon's own work."
     )
+    status_seconds: float = setting(
+        5.0,
+        "How often the daemon tells of itself in the store, for the status that evaluators answer; 0: never.",
+        low=0,
+        high=3600,
+    )
     ready_file: str = setting("", "A file to write the addresses to, as JSON, once the daemon listens.")
     http: HttpSettings = HttpSettings()
     environments: tuple[Environment, ...] = ()

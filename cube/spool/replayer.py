@@ -31,15 +31,15 @@ class Replayer:
     """Moves the records of a spool to a store.
 
     ``save``: that of an `EventStore`. ``on_stored`` and ``on_refused`` are told how many were stored, and
-    how many were quarantined because the store refuses them. ``expired_before``: what is older would be
-    deleted for its age as soon as it is stored, and is quarantined as well; None: nothing. What is replayed
-    twice, because the process died before the removal, is stored once: events keep their ids.
+    how many were quarantined because the store refuses them, and why. ``expired_before``: what is older would
+    be deleted for its age as soon as it is stored, and is quarantined as well; None: nothing. What is
+    replayed twice, because the process died before the removal, is stored once: events keep their ids.
     """
 
     save: Callable[[str, Sequence[Event]], Awaitable[None]]
     spool: Spool
     on_stored: Callable[[int], None]
-    on_refused: Callable[[int], None]
+    on_refused: Callable[[int, str], None]
     expired_before: Callable[[], int | None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _held_back: dict[HeldFile, set[int]] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Replayer:
             return head.records
         reason = f"events before {instant.format(max(before, instant.EARLIEST))} have expired"
         await self.spool.quarantine(head.ticket(expired), reason)
-        self.on_refused(len(expired))
+        self.on_refused(len(expired), reason)
         _log.error("%d events in the spool are quarantined: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
 
@@ -157,7 +157,7 @@ class Replayer:
 
     async def _refuse(self, head: Head, record: Record, reason: str) -> None:
         await self.spool.quarantine(head.ticket([record]), reason)
-        self.on_refused(1)
+        self.on_refused(1, reason)
         _log.error("an event of type %s in the spool is quarantined: %s", record.event.type, reason)
 
 

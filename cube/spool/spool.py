@@ -39,13 +39,15 @@ class Spool:
     """The spooled events of one database, in `SpoolSegments` that one thread works on; made by `open`.
 
     ``events``: how many wait; ``bytes``: of disk that they take; ``oldest``: when the first of them arrived,
-    in milliseconds since 1970, None where none waits.
+    in milliseconds since 1970, None where none waits. ``quarantined``: records of these files that cannot be
+    stored, and are kept for a person.
     """
 
     def __init__(self, segments: SpoolSegments, limit_bytes: int, clock: Callable[[], int]) -> None:
         self.events = 0
         self.bytes = 0
         self.oldest: int | None = None
+        self.quarantined = 0
         self._hides = False  # whether ids wait of records that are delivered, or to be quarantined
         self._segments = segments
         self._limit_bytes = limit_bytes
@@ -164,6 +166,7 @@ class Spool:
                 self.bytes = sum(state.bytes for state in states)
                 self.oldest = next((state.oldest for state in states if state.events), None)
                 self.events = sum(state.events for state in states)
+                self.quarantined = sum(state.quarantined for state in states)
                 self._hides = any(state.removed or state.refused for state in states)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look_after)

@@ -58,6 +58,9 @@ NO_REVISION: Final = 0
 ANY_REVISION: Final = -1
 """Of a board that must be there, and may be any."""
 
+FORGOTTEN_SECONDS: Final = 24 * 3600
+"""What a process told of itself, and neither renewed nor removed, is forgotten after so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
@@ -278,6 +281,37 @@ class BoardStore(Protocol):
         """Note when a board was looked at, if it is there; its revision stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """What a daemon's process last told of itself: ``content`` is JSON text (`cube.process.status`).
+
+    ``age_ms``: how long ago it was put, by the store's own clock; never negative.
+    """
+
+    process: str
+    age_ms: int
+    content: str
+
+
+class ReportStore(Protocol):
+    """What the processes of an environment's daemons tell of themselves. Losing it costs nothing but a view.
+
+    A put is small, does not wait for writes of events, and need not outlive a crash of the store.
+    """
+
+    async def put(self, process: str, content: str) -> None:
+        """Keep what a process tells, in place of what it told before; ``process``: letters, digits and -."""
+
+    async def all(self) -> list[StoredReport]:
+        """Return what the processes told that are neither removed nor `FORGOTTEN_SECONDS` old, by process."""
+
+    async def remove(self, process: str) -> None:
+        """Forget a process; one that is not known is no error."""
+
+    async def versions(self) -> Mapping[str, str]:
+        """Return the versions of what the store is made of, by name: of a driver, a library, a server."""
+
+
 class Store(Protocol):
     """One environment's database, opened."""
 
@@ -296,6 +330,10 @@ class Store(Protocol):
     @property
     def boards(self) -> BoardStore:
         """The boards."""
+
+    @property
+    def reports(self) -> ReportStore:
+        """What its daemons tell of themselves."""
 
     async def ping(self) -> None:
         """Return if the store answers and can be read; raise `Unavailable` if not."""

@@ -16,6 +16,7 @@ from evaluator.api.catalog_routes import catalog_routes, types
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
+from evaluator.api.status import status_route
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.scheduling.scheduler import SendQueue
 
@@ -95,6 +96,7 @@ def routes(
         *pair("types", types(catalog), TypeSocket(services), "Answered with an array."),
         *catalog_routes(catalog),
         *Boards(services, refresher).routes(),
+        status_route(services),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

@@ -15,7 +15,7 @@ from cube.process.threads import run_in_thread
 from cube.store.find import find
 from cube.web import MemoryBudget, Reply, Request
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
-from evaluator.context import QueryContext
+from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS
 from evaluator.query.queries import EventQuery, MetricQuery
@@ -29,11 +29,15 @@ _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 
 @dataclass(frozen=True, slots=True)
 class QueryService:
-    """Reads questions and answers them from one store; ``restriction``: what the one who asks may see."""
+    """Reads questions and answers them from one store; ``restriction``: what the one who asks may see.
+
+    ``questions``: where it is noted how long they took.
+    """
 
     pyramid: Pyramid
     streams: EventStreams
     answers: MemoryBudget
+    questions: QuestionLog
     restriction: Restriction | None = None
 
     @property
@@ -65,7 +69,12 @@ class QueryService:
         Raises `DeadlineExceeded` or `LimitExceeded` where the query is over its limits, `AnswerDropped`
         where all answers are.
         """
-        cost = QueryCost(query.span.length)
+        cost, span = QueryCost(query.span.length), query.span
+        asked = Question("metric", query.text, span.start, span.stop, query.tier.step, self._key)
+        with self.questions.timed(asked):
+            await self._write_metrics(query, cost, writer)
+
+    async def _write_metrics(self, query: MetricQuery, cost: QueryCost, writer: ResponseWriter) -> None:
         async with self.context.query(), writer.writing():
             series = await self.pyramid.evaluate(query.expression, query.tier, query.span, cost)
             if not query.span:
@@ -80,6 +89,10 @@ class QueryService:
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
         """Write the latest events of a query before `stop`, newest first; raises as `write_metrics` does."""
+        with self.questions.timed(Question("event", query.text, query.start, stop, None, self._key)):
+            await self._write_events(query, stop, writer)
+
+    async def _write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
         span, limit, hold = Span(query.start, stop), query.limit, writer.hold
         async with (
             self.context.query(),
@@ -98,6 +111,11 @@ class QueryService:
         async with self.context.query(), self.context.lookup() as session:
             names = await session.types()
         return names if self.restriction is None else self.restriction.types(names)
+
+    @property
+    def _key(self) -> str | None:
+        key = None if self.restriction is None else self.restriction.caller.key
+        return None if key is None else key.id
 
     async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: bool) -> T:
         context, expression = self.context, raw.get("expression")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
@@ -37,7 +37,10 @@ _STEPS = ", ".join(f"{tier.step} ({tier.name})" for tier in TIERS.values())
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream."""
+    """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream.
+
+    ``text``: the expression as it was written.
+    """
 
     expression: EventExpression
     start: int
@@ -45,6 +48,7 @@ class EventQuery:
     limit: int
     delay: int
     late: int
+    text: str = field(default="", compare=False)
 
     @classmethod
     def parse(
@@ -66,6 +70,7 @@ class EventQuery:
             limit=read_limit(raw, settings.limits.rows),
             delay=_wait(raw, "delay", settings.stream.delay_ms),
             late=_wait(raw, "late", settings.stream.late_ms),
+            text=raw["expression"],
         )
 
 
@@ -74,7 +79,7 @@ class MetricQuery:
     """An expression over the buckets of ``span``, which is aligned and has at most ``limit`` of them.
 
     ``live``: from then on; the span ends with the bucket that is open. ``start``: the one that was asked
-    for; None where the span begins ``limit`` buckets before its end.
+    for; None where the span begins ``limit`` buckets before its end. ``text``: the expression as written.
     """
 
     expression: MetricExpression
@@ -83,6 +88,7 @@ class MetricQuery:
     limit: int
     live: bool
     start: int | None = None
+    text: str = field(default="", compare=False)
 
     @classmethod
     def parse(
@@ -96,7 +102,8 @@ class MetricQuery:
         live = live and stop is None
         if stop is None:
             stop = tier.floor(now) + tier.step if live else tier.floor(now)
-        return cls(expression, tier, _covered(tier, start, stop, limit), limit, live, start)
+        span, text = _covered(tier, start, stop, limit), raw["expression"]
+        return cls(expression, tier, span, limit, live, start, text)
 
     def span_at(self, now: int) -> Span:
         """Return the span that the query, which is live, has at another moment."""

@@ -104,6 +104,11 @@ class Scheduler:
         self._processor = PrioritySemaphore(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
         self._overruns = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many computations wait for a place."""
+        return len(self._admitted) + len(self._long)
+
     @asynccontextmanager
     async def admit(self, cost: QueryCost) -> AsyncIterator[TimeSlice]:
         """Begin a computation that holds a session and partial results; yields what begins its time slices.

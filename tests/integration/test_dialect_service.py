@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake, StoreWriter
 from collector.ingest.quota import Quota
+from collector.ingest.tally import IntakeTally
 from collector.instrumentation import DialectCounters, IntakeCounters
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -161,6 +162,7 @@ async def staged(
             quota=quota,
             commit_events=1_000,
             counters=counters,
+            tally=IntakeTally(lambda: NOW, str),
         )
         for name, store in stores.items()
     }

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from collector.ingest.batch import BatchLimits
+from collector.ingest.redaction import Redaction
 from collector.protocols.registry import dialects
-from collector.protocols.shared.dead_letters import Redaction, dead_letters
+from collector.protocols.shared.dead_letters import dead_letters
 from collector.protocols.shared.dialect import (
     Dialect,
     DialectState,

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from collector.ingest.batch import Batch
 from collector.ingest.intake import Intake
 from collector.ingest.quota import Quota
+from collector.ingest.tally import IntakeTally
 from collector.instrumentation import IntakeCounters
 from cube.errors import InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
@@ -56,6 +57,7 @@ async def intake(memory: Memory, registry: CollectorRegistry) -> Intake:
         quota=quota,
         commit_events=4,
         counters=IntakeCounters(registry, quota),
+        tally=IntakeTally(lambda: 0, str),
     )
 
 

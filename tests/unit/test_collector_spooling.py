@@ -48,7 +48,7 @@ class Stage:
     def _replayed(self, events: int) -> None:
         self.replayed += events
 
-    def _refused(self, events: int) -> None:
+    def _refused(self, events: int, _reason: str) -> None:
         self.refused += events
 
     async def until_empty(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.protocols.shared.dead_letters import REMOVED, Redaction
+from collector.ingest.redaction import REMOVED, Redaction
 from cube.model.environment import MADE_KEY, make_key
 
 

@@ -64,6 +64,7 @@ def check(
                 raise TooLarge(f"An event is over {limits.event_bytes} bytes of JSON, which is the limit.")
             checked.size += size
         except (InvalidEvent, AccessDenied, TooLarge) as error:
+            error.type = type
             checked.rejections.append(rejected(draft, error.message))
             checked.errors.append(error)
             continue

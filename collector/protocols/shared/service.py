@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DecodingQuota
+from collector.ingest.redaction import Redaction
 from collector.instrumentation import DialectCounters
-from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, Redaction, dead_letters
+from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.protocols.shared.dialect import (
     Dialect,
     DialectState,

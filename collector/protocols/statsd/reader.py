@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from collector.protocols.shared.dead_letters import Redaction, dead_letters
+from collector.ingest.redaction import Redaction
+from collector.protocols.shared.dead_letters import dead_letters
 from collector.protocols.shared.dialect import Rejection
 from collector.protocols.statsd.line import (
     CHECK_PREFIX,

@@ -15,13 +15,15 @@
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.store`
 ``cube_boards``         ``{_id: name, revision, saved, content, by, opened}``, see `cube.store.mongo.boards`
+``cube_daemons``        ``{_id: process, seen, content}``: what each daemon's process last told of itself;
+                        removed by the server a day after ``seen``
 ``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`
 ``cube_probe``          ``{_id, at}``: one document, which says when a collector last proved that it can write
 ======================  ============================================================================
 
 All ``_id`` are scalar, so every collection shards by ``{_id: "hashed"}``. Whatever the URL says, reads
-go to the primary, and all but the cache is written with ``w: majority, j: true``; what a query reads of
-events and revisions, on sets and clusters, a majority holds.
+go to the primary, and all but the cache and ``cube_daemons`` is written with ``w: majority, j: true``; what
+a query reads of events and revisions, on sets and clusters, a majority holds.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ MILLISECONDS: CodecOptions[Document] = CodecOptions(datetime_conversion=Datetime
 """Dates as `DatetimeMS`: a `datetime` does not reach as far."""
 
 DURABLE = WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MILLISECONDS)
-_CACHE = WriteConcern(w=1)
+_LOSABLE = WriteConcern(w=1)
 _LOCAL = ReadConcern("local")
 _MAJORITY = ReadConcern("majority")
 """With ``afterClusterTime``, which a causally consistent session adds, a server that was cut off from its set
@@ -117,7 +119,11 @@ class Layout:
 
     def metrics(self, type: str) -> AsyncCollection[Document]:
         """Return the collection of a type's cached metrics."""
-        return self._collection(type + METRICS_SUFFIX, _CACHE)
+        return self._collection(type + METRICS_SUFFIX, _LOSABLE)
+
+    def daemons(self) -> AsyncCollection[Document]:
+        """Return the collection of what daemons tell of themselves."""
+        return self._collection("cube_daemons", _LOSABLE)
 
     def own(self, name: str) -> AsyncCollection[Document]:
         """Return a collection that Cube has beside those of types, ``cube_<name>``."""

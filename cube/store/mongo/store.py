@@ -21,6 +21,7 @@ from cube.store.mongo.events import MongoEvents
 from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials, written
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
+from cube.store.mongo.reports import MongoReports
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -48,6 +49,7 @@ class MongoStore:
         self.metrics = MongoMetrics(layout)
         self.names = MongoNames(layout)
         self.boards = MongoBoards(layout)
+        self.reports = MongoReports(layout, self.handshake)
         self._layout = layout
         self._owned = owned
         self._closed = False

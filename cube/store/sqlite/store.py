@@ -24,6 +24,7 @@ from cube.store.sqlite.database import (
 from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import ReaderPool
+from cube.store.sqlite.reports import SqliteReports
 from cube.store.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
@@ -61,12 +62,16 @@ class SqliteStore:
     metrics: SqliteMetrics
     names: SqliteNames
     boards: SqliteBoards
+    reports: SqliteReports
 
-    def __init__(self, writer: Writer, readers: ReaderPool, metrics: SqliteMetrics) -> None:
+    def __init__(
+        self, writer: Writer, readers: ReaderPool, metrics: SqliteMetrics, reports: SqliteReports
+    ) -> None:
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
         self.boards = SqliteBoards(writer, readers)
+        self.reports = reports
         self._writer = writer
         self._readers = readers
 
@@ -133,7 +138,7 @@ def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
     opening = partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES)
     readers = ReaderPool(path, opening, watch, log)
     metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, watch)
-    return SqliteStore(writer, readers, metrics)
+    return SqliteStore(writer, readers, metrics, SqliteReports(directory / f"{database}.daemons"))
 
 
 def _read_latest(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,68 @@
+"""What daemons tell of themselves: a small file for each process, in ``<database>.daemons``.
+
+Not a table: a write of events may hold the database's lock for seconds, and a status has to come all the
+same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cube import files
+from cube.errors import Unavailable
+from cube.store.ports import FORGOTTEN_SECONDS, StoredReport
+
+_SUFFIX = ".json"
+
+
+class SqliteReports:
+    """A `ReportStore` on one machine: when the file was written, by its clock, says how old a report is."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def put(self, process: str, content: str) -> None:
+        """Replace the process's file."""
+        await asyncio.to_thread(self._put, self._path(process), content.encode())
+
+    async def all(self) -> list[StoredReport]:
+        """Read all files, and delete those that are to be forgotten."""
+        return await asyncio.to_thread(lambda: sorted(self._all(), key=lambda report: report.process))
+
+    async def remove(self, process: str) -> None:
+        """Delete the process's file."""
+        await asyncio.to_thread(self._path(process).unlink, missing_ok=True)
+
+    async def versions(self) -> Mapping[str, str]:
+        """Return SQLite's version."""
+        return {"sqlite": sqlite3.sqlite_version}
+
+    def _path(self, process: str) -> Path:
+        return self._directory / f"{process}{_SUFFIX}"
+
+    def _put(self, path: Path, content: bytes) -> None:
+        try:
+            if not self._directory.is_dir():  # the database's own directory, once gone, is never made anew
+                self._directory.mkdir(mode=files.DIRECTORY_MODE, exist_ok=True)
+            files.write(path, content)
+        except OSError as error:
+            raise Unavailable(
+                f"The file {self._directory.name}/{path.name} cannot be written ({error.strerror}): let this"
+                " user write there, and make room on the disk."
+            ) from error
+
+    def _all(self) -> Iterator[StoredReport]:
+        now = time.time()
+        for path in self._directory.glob("*"):
+            with suppress(FileNotFoundError):  # its process has ended just now
+                age = max(0.0, now - path.stat().st_mtime)
+                if age >= FORGOTTEN_SECONDS:
+                    path.unlink()
+                elif path.suffix == _SUFFIX:
+                    text = path.read_text(encoding="utf-8")
+                    yield StoredReport(path.stem, round(age * 1000), text)
