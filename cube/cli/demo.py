@@ -148,7 +148,8 @@ class Told:
             if course.live
             else ""
         )
-        click.echo(f"{self._stored} events of {course.hours:g} hours are stored.{live}")
+        hours = "1 hour" if course.hours == 1 else f"{course.hours:g} hours"
+        click.echo(f"{self._stored} events of {hours} are stored.{live}")
 
 
 async def _start(stack: AsyncExitStack, url: str, evaluator: str) -> tuple[str, str]:

@@ -63,8 +63,9 @@ class KeyReader(Protocol):
 
 async def load_keys(keys: KeyReader, ring: KeyRing) -> None:
     """Take in the keys that count now; where there were some, a lack of them opens nothing."""
+    were_added = ring.required or await keys.were_added()  # first: else the first key could come in between
     ring.replace(await keys.all())
-    if not ring.required and await keys.were_added():
+    if were_added and not ring.required:
         ring.required = True
         _log.warning(
             "there were keys and now there are none: requests need one until `cube keys add` adds it"

@@ -1,4 +1,4 @@
-"""Every command of the README does what the README shows."""
+"""Every command of the README and of the guide does what is shown there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+from cube.model.board import Board
 from tests.docs.console import commands
 from tests.docs.shell import Shell
 from tests.mongo_server import MongoServer
@@ -22,6 +23,8 @@ PATIENCE_SECONDS = 60.0
 EVERY = list(commands((ROOT / "README.md").read_text()))
 STARTS = [command for command in EVERY if command.text.startswith("make run")]
 OTHERS = [command for command in EVERY if command not in STARTS]
+GUIDE_START, *GUIDE = commands((ROOT / "docs" / "guide.md").read_text())
+PROGRESS = re.compile(r"\d+ events stored …\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +93,34 @@ def test_the_readme_starts_cube_in_both_ways_and_runs_commands() -> None:
     assert len(OTHERS) > 10
 
 
-def test_every_command_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with made_to_run(f"{STARTS[0].text} STORE=sqlite:{tmp_path}", log) as addresses, Shell(ROOT) as shell:
-        assert said(log, addresses, f"sqlite:{tmp_path}") == STARTS[0].output
-        environ = f"export CUBE_COLLECTOR={addresses.collector} CUBE_EVALUATOR={addresses.evaluator}"
-        shell.run(environ)  # as the commands' defaults
-        for command in OTHERS:
+def test_the_guide_starts_as_the_readme_does_and_saves_a_board() -> None:
+    assert STARTS[0] == GUIDE_START
+    put = next(command.text for command in GUIDE if "board put" in command.text)
+    assert len(Board.parse(put[put.index("{") : put.rindex("}") + 1]).charts) == 4
+
+
+def test_every_command_prints_what_the_readme_and_then_the_guide_show(tmp_path: Path) -> None:
+    log, store = tmp_path / "log", f"sqlite:{tmp_path}"
+    with made_to_run(f"{STARTS[0].text} STORE={store}", log) as addresses, Shell(ROOT) as shell:
+        assert said(log, addresses, store) == STARTS[0].output
+        # As the commands' defaults.
+        environ = {"CUBE_COLLECTOR": addresses.collector, "CUBE_EVALUATOR": addresses.evaluator}
+        for name, value in (environ | {"CUBE_STORE": store}).items():
+            shell.run(f"export {name}={value}")
+        for command in (*OTHERS, *GUIDE):
             before = stored(addresses.collector)
             printed = shell.run(addresses.here(command.text))
-            assert lines(printed) == lines("\n".join(command.output)), command.text
+            check(lines(PROGRESS.sub("", printed)), [addresses.here(line) for line in command.output])
             if "/dev/udp/" in command.text:
                 wait_for(lambda before=before: stored(addresses.collector) > before, log)
+
+
+def check(printed: list[str], shown: list[str]) -> None:
+    """Compare an output line by line; ``…`` stands for anything."""
+    patterns = [re.escape(line).replace("…", ".*") for line in shown]
+    assert len(printed) == len(shown), printed
+    for line, pattern in zip(printed, patterns, strict=True):
+        assert re.fullmatch(pattern, line), (line, pattern)
 
 
 def test_cube_runs_on_a_mongodb_as_the_readme_shows(tmp_path: Path) -> None:

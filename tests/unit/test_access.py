@@ -10,6 +10,7 @@ from tornado.httputil import HTTPHeaders
 from cube.errors import AccessDenied, InvalidSettings, Unauthenticated
 from cube.model.environment import DEFAULT, Caller, Credentials, Environment, Key, Scope, digest
 from cube.web import Authenticator, KeyRing, standard_credentials
+from cube.web.keys import load_keys
 
 DEV, PROD = Environment("dev", "cube_dev"), Environment("prod", "cube_prod")
 OPEN = Environment("dev", "cube_dev", open=True)
@@ -106,6 +107,28 @@ def test_a_revoked_key_counts_no_more_and_the_last_one_opens_nothing() -> None:
     assert not entry.admits(caller)
     with pytest.raises(Unauthenticated):
         entry.admit(told(), Scope.WRITE)
+
+
+async def test_a_first_key_that_comes_while_they_are_read_is_known_when_it_is_needed() -> None:
+    class Keys:
+        """Whatever is asked first, the key is added right after it."""
+
+        def __init__(self) -> None:
+            self.added: list[Key] = []
+
+        async def all(self) -> list[Key]:
+            found, self.added = self.added, [WRITER]
+            return found
+
+        async def were_added(self) -> bool:
+            were, self.added = bool(self.added), [WRITER]
+            return were
+
+    keys, ring = Keys(), KeyRing()
+    await load_keys(keys, ring)
+    assert ring.find("w") == (WRITER if ring.required else None)
+    await load_keys(keys, ring)
+    assert (ring.required, ring.find("w")) == (True, WRITER)
 
 
 def test_who_came_before_there_were_keys_is_admitted_no_more() -> None:
