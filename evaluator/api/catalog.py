@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from cube.expression.completion import CompletionSpot, places
 from cube.expression.nodes import EventExpression
+from cube.model.environment import Caller
 from cube.web import Reply, Request
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.catalog.completions import completions
 from evaluator.catalog.details import detailed
 from evaluator.catalog.expression import described
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
+from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
 from evaluator.catalog.queries import ExpressionQuery, ValuesQuery, read_type, wants_details
 from evaluator.catalog.sample import EventSample, SampleLimits, sample
 from evaluator.scheduling.scheduler import QueryCost
@@ -37,6 +40,7 @@ class Catalog:
     """Answers what there is to ask about, each caller as its key allows; bounded as queries are."""
 
     services: QueryServices
+    kept: KeptSamples = field(default_factory=KeptSamples)
 
     async def get_types(self, request: Request) -> Reply:
         """Answer with the names of all types, sorted; with ``details`` with an object for each."""
@@ -56,15 +60,8 @@ class Catalog:
         tallies = FieldTallies()
         async with service.context.query():
             taken = await _sample(service, type, tallies, FIELDS)
-        fields = sorted(tallies.fields.items(), key=lambda each: (-each[1].events, each[0]))
-        return Reply.json(
-            {
-                "type": type,
-                "fields": [_field(path, tally, taken) for path, tally in fields],
-                "complete": not tallies.is_cut,
-                "sample": taken.described(),
-            }
-        )
+            answer = partial(_fields, type, tallies, taken)
+            return Reply.json(await service.context.scheduler.run(QueryCost(), answer))
 
     async def get_values(self, request: Request) -> Reply:
         """Answer with the most frequent values of a field in a sample of a type's events."""
@@ -97,38 +94,42 @@ class Catalog:
             answer = await run(cost, described, query.text, service.restriction)
             if query.at is not None:
                 found: list[CompletionSpot] = await run(cost, lambda: list(places(query.text, query.at or 0)))
-                answer["completions"] = await completions(found, query.text, _Known(service))
+                answer["completions"] = await completions(
+                    found, query.text, _Known(service, request.admitted, self.kept)
+                )
         return Reply.json(answer)
 
 
 @dataclass(slots=True)
 class _Known:
-    """What completions know of the store: each thing is asked for once."""
+    """What completions know of the store: types are asked for once, samples are those of the last seconds."""
 
     service: QueryService
+    caller: Caller
+    kept: KeptSamples
     _names: list[str] | None = None
-    _fields: dict[str, dict[Path, FieldTally]] = field(default_factory=dict)
 
     async def types(self) -> list[str]:
         if self._names is None:
             self._names = await self.service.types()
         return self._names
 
-    async def fields(self, type: str) -> dict[Path, FieldTally]:
-        if type not in await self.types():
-            return {}
-        if type not in self._fields:
-            tallies = FieldTallies()
-            await _sample(self.service, type, tallies, COMPLETIONS)
-            self._fields[type] = tallies.fields
-        return self._fields[type]
+    async def fields(self, type: str) -> Fields:
+        return await self._sample(type, None, COMPLETIONS)
 
     async def values(self, type: str, path: Path) -> FieldTally | None:
+        return (await self._sample(type, path, COMPLETED_VALUES)).get(path)
+
+    async def _sample(self, type: str, path: Path | None, bounds: SampleLimits) -> Fields:
         if type not in await self.types():
-            return None
-        tallies = FieldTallies(path)
-        await _sample(self.service, type, tallies, COMPLETED_VALUES)
-        return tallies.fields.get(path)
+            return {}
+
+        async def read() -> tuple[Fields, EventSample]:
+            tallies = FieldTallies(path)
+            taken = await _sample(self.service, type, tallies, bounds)
+            return tallies.fields, taken
+
+        return await self.kept.get(SampleScope.of(self.caller, type, path), read)
 
 
 async def _sample(
@@ -139,6 +140,17 @@ async def _sample(
     if service.restriction is not None:
         expression = service.restriction.event(expression)
     return await sample(service.context, expression, tallies.needed, bounds, tallies.add)
+
+
+def _fields(type: str, tallies: FieldTallies, taken: EventSample) -> dict[str, Any]:
+    """Return what is told of fields; of a thousand that takes tens of milliseconds."""
+    fields = sorted(tallies.fields.items(), key=lambda each: (-each[1].events, each[0]))
+    return {
+        "type": type,
+        "fields": [_field(path, tally, taken) for path, tally in fields],
+        "complete": not tallies.is_cut,
+        "sample": taken.described(),
+    }
 
 
 def _field(path: Path, tally: FieldTally, taken: EventSample) -> dict[str, Any]:

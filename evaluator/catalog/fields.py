@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ KINDS: Final = {
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 Path: TypeAlias = tuple[str, ...]
+_Shown: TypeAlias = "tuple[Kind | None, Scalar, int]"
 _Key: TypeAlias = "str | int | float | tuple[Kind, Any]"
 """What a value is counted as: strings and numbers as they are (1 = 1.0), others by their kind."""
 
@@ -97,14 +99,15 @@ class FieldTally:
         """
         wanted = prefix.casefold()
         found = [each for each in self._shown() if text_of(each[1]).casefold().startswith(wanted)]
-        return [(value, count) for _, value, count in found[:limit]]
+        return [(value, count) for _, value, count in heapq.nsmallest(limit, found, key=_by_frequency)]
 
     def literals(self) -> list[tuple[Scalar, int]]:
         """Return the values that a filter can compare with, in the same order: no dates."""
-        return [(value, count) for kind, value, count in self._shown() if kind is not Kind.DATE]
+        shown = sorted(self._shown(), key=_by_frequency)
+        return [(value, count) for kind, value, count in shown if kind is not Kind.DATE]
 
-    def _shown(self) -> list[tuple[Kind | None, Scalar, int]]:
-        found: list[tuple[Kind | None, Scalar, int]] = []
+    def _shown(self) -> list[_Shown]:
+        found: list[_Shown] = []
         for key, count in self.values.items():
             match key:
                 case (Kind.OTHER, _):
@@ -115,7 +118,7 @@ class FieldTally:
                     found.append((None, key, count))
                 case _:
                     found.append((None, normal(key if isinstance(key, int) else float(key)), count))
-        return sorted(found, key=lambda each: (-each[2], text_of(each[1])))
+        return found
 
 
 class FieldTallies:
@@ -204,6 +207,10 @@ class _Node:
         self.path = path
         self.tally = FieldTally()
         self.children: dict[str, _Node] = {}
+
+
+def _by_frequency(each: _Shown) -> tuple[int, str]:
+    return -each[2], text_of(each[1])
 
 
 def text_of(value: Scalar) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -21,6 +23,9 @@ from cube.store.ports import ReadSession
 from evaluator.context import QueryContext
 from evaluator.scheduling.scheduler import QueryCost
 
+FIRST_ROWS: Final = 32
+"""Of the first slice: events may be so wide that each takes milliseconds."""
+
 ALL_TIME: Final = Span(instant.EARLIEST, instant.LATEST + 1)
 
 
@@ -38,6 +43,7 @@ class EventSample:
     """What was read: so many events, of ``[first, last]``, newest first.
 
     ``events``: those that passed the filters; ``looked_at``: all. ``is_whole``: there are no others.
+    ``until``: when its time is over, by `time.monotonic`.
     """
 
     events: int = 0
@@ -46,6 +52,12 @@ class EventSample:
     first: int | None = None
     last: int | None = None
     is_whole: bool = False
+    until: float = math.inf
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its time is over."""
+        return time.monotonic() > self.until
 
     def described(self) -> dict[str, Any]:
         """Return it as an answer tells it."""
@@ -67,13 +79,13 @@ async def sample(
     """Hand the data of the newest events that an expression selects to `take`, in threads, piece by piece.
 
     ``fields``: the top-level names of the data that `take` needs; None is all of them.
-    It ends at the first of the bounds, wherever that falls; a slice that has begun is finished. Raises
-    `QueueFull` and `Unavailable`.
+    It ends at the first of the bounds, wherever that falls: between two events, however wide these are.
+    Raises `QueueFull` and `Unavailable`.
     """
-    made = EventSample()
+    made = EventSample(until=time.monotonic() + bounds.seconds)
     reduce = partial(_take, made, take, expression, bounds.events)
     async with context.session(QueryCost()) as (session, time_slice):
-        slices = Slices(time_slice, searched=has_patterns(expression))
+        slices = Slices(time_slice, searched=has_patterns(expression), rows=FIRST_ROWS)
         try:
             async with asyncio.timeout(bounds.seconds):
                 blocks = scan_all(session, expression, fields, newest_first=True)
@@ -114,7 +126,7 @@ async def _read(
         async for block in blocks:
             async with aclosing(slices.each(block, take)) as parts:
                 async for made in parts:
-                    if made.looked_at >= bounds.events:
+                    if made.looked_at >= bounds.events or made.is_late:
                         return False
             made.bytes += block.size
             if made.bytes >= bounds.bytes:
@@ -126,13 +138,14 @@ def _take(
     made: EventSample, take: Callable[[Any], None], expression: EventExpression, most: int, block: Block
 ) -> EventSample:
     block = block.rows(0, most - made.looked_at)
-    rows = np.flatnonzero(selected(expression, block)).tolist()
-    if rows:
-        times, data = block.times, block.data
-        made.last = int(times[rows[0]]) if made.last is None else made.last
-        made.first = int(times[rows[-1]])
-        for row in rows:
-            take(data[row])
-    made.events += len(rows)
+    times, data = block.times, block.data
+    for row in np.flatnonzero(selected(expression, block)).tolist():
+        take(data[row])
+        made.events += 1
+        made.first = int(times[row])
+        made.last = made.first if made.last is None else made.last
+        if made.is_late:
+            made.looked_at += row + 1
+            return made
     made.looked_at += len(block)
     return made

@@ -298,6 +298,14 @@ async def test_completions_are_what_the_grammar_accepts_and_the_store_has(
         assert [each["text"] for each in found["items"]][: max(len(wanted), 1)] == wanted
 
 
+async def test_completions_while_typing_read_one_sample(tmp_path: Path) -> None:
+    async with running(tmp_path) as made:
+        await made.save(event(DAY, {"path": "/a", "ms": 1}, type="request"))
+        for text in ("sum(request(", "sum(request(p", "sum(request(pa", "sum(request(path).eq(m"):
+            await ask(made, "expression", expression=text, at=len(text))
+        assert len(made.seen.scans) == 1
+
+
 async def test_what_stands_after_the_place_is_replaced_too(tmp_path: Path) -> None:
     async with running(tmp_path) as made:
         found = (await ask(made, "expression", expression="meXX(request)", at=2))["completions"]
