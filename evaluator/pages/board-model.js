@@ -86,12 +86,19 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
 }
 
+/** The names of charts that are not among others, as often as they are not. */
+function without(these, others) {
+  const left = others.map((chart) => JSON.stringify(sorted(chart)));
+  return these.filter((chart) => {
+    const found = left.indexOf(JSON.stringify(sorted(chart)));
+    if (found >= 0) left.splice(found, 1);
+    return found < 0;
+  }).map((chart) => `“${nameOf(chart)}”`);
+}
+
 /** What is different in a later board, in words: "2 charts are new". */
 export function differences(old, later) {
-  const before = new Set(charts(old).map((chart) => JSON.stringify(sorted(chart))));
-  const after = new Set(charts(later).map((chart) => JSON.stringify(sorted(chart))));
-  const names = (these, others) => these.filter((chart) => !others.has(JSON.stringify(sorted(chart)))).map((chart) => `“${nameOf(chart)}”`);
-  const came = names(charts(later), before), went = names(charts(old), after);
+  const came = without(charts(later), charts(old)), went = without(charts(old), charts(later));
   const told = [];
   if (old.title !== later.title) told.push(`the title is “${later.title}”`);
   if (came.length) told.push(`new or changed: ${came.join(", ")}`);
