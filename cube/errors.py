@@ -109,20 +109,20 @@ class Unauthenticated(AccessDenied):
     """The key is missing or unknown."""
 
 
-class Overloaded(CubeError):
-    """A bound of this process is reached; try again after ``retry_after_seconds`` (whole, >= 1)."""
+class _TryAgain(CubeError):
+    """Nothing was acknowledged; try again after ``retry_after_seconds`` (whole, >= 1)."""
 
     def __init__(self, message: str, *, retry_after_seconds: int = 1, **details: Any) -> None:
         super().__init__(message, **details)
         self.retry_after_seconds = retry_after_seconds
 
 
-class Unavailable(CubeError):
-    """The store does not answer; nothing was acknowledged. Try again later."""
+class Overloaded(_TryAgain):
+    """A bound of this process is reached."""
 
-    def __init__(self, message: str, *, retry_after_seconds: int = 1, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.retry_after_seconds = retry_after_seconds
+
+class Unavailable(_TryAgain):
+    """The store does not answer."""
 
 
 def shown(value: object) -> str:

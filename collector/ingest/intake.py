@@ -71,7 +71,6 @@ class PendingBatch:
         self.fail(InvalidEvent(error.message, **{**error.details, "index": place, "id": shown}))
 
     def fail(self, error: Exception) -> None:
-        """Tell why the events are not stored."""
         if not self.settled.done():
             self.settled.set_exception(error)
 

@@ -100,14 +100,12 @@ class SpoolingWriter(StoreWriter):
         }
 
     def lost(self, reason: str) -> None:
-        """Note that the store is away."""
         if not self.away:
             self.away = True
             _log.warning("events go to the spool: %s", reason)
         self._woken.set()
 
     async def ready(self) -> None:
-        """Return if the spool's directory is still there; raise `Unavailable` if it is not."""
         await self._spool.check()
 
     async def close(self) -> None:

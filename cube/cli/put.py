@@ -59,7 +59,8 @@ def put(collector: str, key: str | None, skip_bad: Path | None, file: BinaryIO, 
         skipped = (
             None if skip_bad is None else Skipped(stack.enter_context(_recreated(skip_bad, file)), _warn)
         )
-        emitter = stack.enter_context(Emitter(collector, key=key, warn=_told_by_line))
+        # What a collector would warn of `_with_warnings` tells, with the line.
+        emitter = stack.enter_context(Emitter(collector, key=key, warn=lambda _: None))
         uploader = Uploader(emitter.send, skipped, Progress(sys.stderr, time.monotonic))
         _upload(uploader, _with_warnings(read_lines(file)))
     click.echo(f"{_events(uploader.stored)} stored.")
@@ -132,10 +133,6 @@ def _with_warnings(lines: Iterator[InputLine]) -> Iterator[InputLine]:
             if sentence is not None:
                 click.echo(f"cube: Line {line.number}: {sentence}", err=True)
         yield line
-
-
-def _told_by_line(_: str) -> None:
-    """Say nothing: `_with_warnings` has said it, with the line."""
 
 
 @contextmanager

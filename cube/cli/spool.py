@@ -78,10 +78,7 @@ def drain(directory: Path, store: str, any_store: bool) -> None:
 async def _drain(directory: Path, database: str, mark: str, store: str, tally: Counter[str]) -> None:
     from cube.store.factory import opened
 
-    def stored(events: int) -> None:
-        tally["stored"] += events
-
-    def quarantined(events: int, _reason: str = "") -> None:
+    def refused(events: int, _reason: str = "") -> None:
         tally["quarantined"] += events
 
     environment = Environment(DEFAULT, database)
@@ -93,10 +90,12 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: C
             mark,
             limit_bytes=_UNBOUNDED,
             clock=lambda: time.time_ns() // 1_000_000,
-            on_damage=quarantined,
+            on_damage=refused,
         )
         try:
-            replayer = Replayer(events.save, opened_spool, on_stored=stored, on_refused=quarantined)
+            replayer = Replayer(
+                events.save, opened_spool, lambda events: tally.update(stored=events), refused
+            )
             while await replayer.batch():
                 pass
         finally:

@@ -30,7 +30,6 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, number: int, at: int, key: int | None, event: bytes) -> Row:
-        """Return a row with its checksum."""
         return cls(number, at, key, event, _checksum(number, at, key, event))
 
     @property
@@ -52,7 +51,6 @@ class Record:
 
     @classmethod
     def of(cls, row: Row) -> Record:
-        """Read a sound row."""
         return cls(row.number, decode(row.event), len(row.event))
 
 

@@ -103,7 +103,6 @@ class Reservation:
         return False
 
     def release(self) -> None:
-        """Hold nothing any more."""
         self._budget.hold(self, 0)
 
     def check(self) -> None:

@@ -91,20 +91,24 @@ class Request:
 
     def parameters(self) -> Mapping[str, str]:
         """Return the query's parameters; a repeated one or one that is not UTF-8 is an `InvalidQuery`."""
-        try:
-            pairs = parse_qsl(
-                self.query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-            )
-        except UnicodeDecodeError:
-            raise InvalidQuery("Got a query that is not UTF-8.") from None
-        except ValueError:
-            raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None
         parameters: dict[str, str] = {}
-        for name, value in pairs:
+        for name, value in self.pairs("strict"):
             if name in parameters:
                 raise InvalidQuery(f"Got the parameter {name[:80]} twice; accepted is one.", field=name[:80])
             parameters[name] = value
         return parameters
+
+    def pairs(self, errors: str = "surrogateescape", most: int = MAX_PARAMETERS) -> list[tuple[str, str]]:
+        """Return the query's names and values, in order; more than ``most`` are an `InvalidQuery`.
+
+        ``errors``: what becomes of what is not UTF-8, lone surrogates or (``strict``) an `InvalidQuery`, too.
+        """
+        try:
+            return parse_qsl(self.query, keep_blank_values=True, errors=errors, max_num_fields=most)
+        except UnicodeDecodeError:
+            raise InvalidQuery("Got a query that is not UTF-8.") from None
+        except ValueError:
+            raise InvalidQuery(f"Got more than {most} parameters in a query.") from None
 
 
 @dataclass(frozen=True, slots=True)

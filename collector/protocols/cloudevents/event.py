@@ -43,7 +43,6 @@ class CloudEvent:
 
     @property
     def type(self) -> str:
-        """The event's type, as its source names it."""
         return self.attributes["type"]
 
     @property

@@ -105,11 +105,9 @@ class LogEncoding(ABC):
         """Part a request into groups, without reading what is in them."""
 
     def resource(self, encoded: Any) -> Attributes:
-        """Read a resource's attributes."""
         return self._pairs(self._read(self._resource_kind, encoded).attributes, 0)
 
     def scope(self, encoded: Any) -> InstrumentationScope:
-        """Read a scope."""
         scope = self._read(self._scope_kind, encoded)
         return InstrumentationScope(scope.name or "", scope.version or "", self._pairs(scope.attributes, 0))
 

@@ -50,7 +50,6 @@ class DialectState:
             return self._entries[entry]
 
     def put(self, kind: str, key: str, value: Any) -> None:
-        """Remember a value."""
         entry = (kind, _short(key))
         with self._lock:
             self._entries[entry] = value

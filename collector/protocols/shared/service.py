@@ -87,7 +87,6 @@ class AdmittedRequest:
 
     @property
     def context(self) -> RequestContext:
-        """What its translation may know."""
         key, environment = self.caller.key, self.caller.environment.name
         return RequestContext(self.now, environment, self.target.state, None if key is None else key.id)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import Rejection
 from collector.protocols.shared.naming import slug
@@ -80,13 +79,7 @@ def query_of(request: Request) -> dict[str, str]:
 
     What is not UTF-8 comes out as lone surrogates, for which an event is refused.
     """
-    try:
-        pairs = parse_qsl(
-            request.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS
-        )
-    except ValueError:
-        raise InvalidRequest(f"Got more than {MAX_PARAMETERS} parameters in a query.") from None
-    return dict(pairs)
+    return dict(request.pairs(most=MAX_PARAMETERS))
 
 
 def _wrong_envelope(body: Any) -> str | None:

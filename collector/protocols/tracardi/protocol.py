@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from collector.protocols.shared.dialect import Dialect, Endpoint, RequestContext, Translation
 from collector.protocols.tracardi.events import SECRETS, translated
 from collector.protocols.tracardi.payload import InvalidPayload, TrackedEvent, TrackPayload
 from cube import json_text
-from cube.errors import AccessDenied, CubeError, InvalidQuery, InvalidRequest, Unauthenticated
+from cube.errors import AccessDenied, CubeError, InvalidRequest, Unauthenticated
 from cube.model.environment import Credentials
-from cube.web import FORM, MAX_PARAMETERS, MULTIPART, Reply, Request, error_reply, form, media_type
+from cube.web import FORM, MULTIPART, Reply, Request, error_reply, form, media_type
 
 INVALID_SOURCE: Final = "Access denied. Invalid source."
 
@@ -62,12 +61,9 @@ def _collect(request: Request, context: RequestContext) -> Translation:
 
 
 def _of_query(request: Request) -> dict[str, Any]:
-    try:
-        found = parse_qs(
-            request.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_PARAMETERS
-        )
-    except ValueError:
-        raise InvalidQuery(f"Got more than {MAX_PARAMETERS} parameters.") from None
+    found: dict[str, list[str]] = {}
+    for name, value in request.pairs():
+        found.setdefault(name, []).append(value)
     return {
         name: values[0] if len(values) == 1 else values
         for name, values in found.items()
