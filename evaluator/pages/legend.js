@@ -28,7 +28,8 @@ export class Legend {
     const listed = set.list.slice(0, MOST);
     listed.forEach((series, place) => {
       let row = this.rows.get(series.key);
-      if (!row) this.rows.set(series.key, (row = this.row(series)));
+      if (row && row.series !== series) row.element.remove();
+      if (row?.series !== series) this.rows.set(series.key, (row = this.row(series)));
       row.mark.style.background = colour(series.number);
       row.element.classList.toggle("off", series.hidden);
       row.button.setAttribute("aria-pressed", String(!series.hidden));
@@ -36,6 +37,11 @@ export class Legend {
       [min, mean, max].forEach((value, i) => { row.cells[i].textContent = number(value); });
       if (this.body.children[place] !== row.element) this.body.insertBefore(row.element, this.body.children[place] ?? null);
     });
+    for (const [key, {series, element}] of this.rows) {
+      if (listed.includes(series)) continue;
+      this.rows.delete(key);
+      element.remove();
+    }
     const more = set.list.length - listed.length;
     this.rest.textContent = more > 0 ? `and ${more} more series` : "";
     this.at(null);

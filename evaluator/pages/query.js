@@ -97,10 +97,19 @@ function keepUp(set, before, letters, query, signal, told) {
   };
   for (const name of letters) {
     const request = {expression: expressions[name], start: iso(start), step, limit: count + 1};
+    let again = null; // the rows that come again after the connection was lost, until they are all here
     const end = live("/1.0/metric/get", request, (row) => {
-      if (!row.time) return;
-      slide();
-      if (set.take(name, [row])) schedule();
+      if (row.restart) again = [];
+      else if (row.live && again) {
+        slide();
+        set.replace(name, again);
+        again = null;
+        schedule();
+      } else if (row.time && again) again.push(row);
+      else if (row.time) {
+        slide();
+        if (set.take(name, [row])) schedule();
+      }
     }, (error) => told.onError(name, error));
     signal.addEventListener("abort", end);
   }

@@ -88,7 +88,23 @@ export class SeriesSet {
     this.list.forEach((one, place) => { one.number = this.isGrouped ? place : one.letter.charCodeAt(0) - 65; });
   }
 
-  /** Move on to a later start: what leaves the span is forgotten. */
+  /** Take all rows of an expression anew: values and groups that are not among them are gone. */
+  replace(letter, rows) {
+    for (const series of this.list) if (series.letter === letter) series.values.fill(NaN);
+    this.take(letter, rows);
+    for (const series of this.list) if (series.letter === letter) series.dirty = true;
+    this.drop();
+  }
+
+  /** Forget groups without any value. */
+  drop() {
+    const gone = this.list.filter(({group, values}) => group !== undefined && values.every(Number.isNaN));
+    if (!gone.length) return;
+    for (const {key} of gone) this.byKey.delete(key);
+    this.list = this.list.filter((series) => !gone.includes(series));
+  }
+
+  /** Move on to a later start: what leaves the span is forgotten, groups that were only there, too. */
   slide(start) {
     const by = Math.round((start - this.start) / this.step);
     if (by <= 0) return false;
@@ -98,6 +114,7 @@ export class SeriesSet {
       series.dirty = true;
     }
     this.start = start;
+    this.drop();
     return true;
   }
 

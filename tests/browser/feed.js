@@ -4,7 +4,7 @@
   const Clock = Date;
   const GROUPS = Array.from({length: 100}, (_, i) => `host-${i}`);
   const began = Clock.now() - (Clock.now() % 3_600_000);
-  const feed = window.feed = {groups: GROUPS, at: began, asked: [], sent: 0};
+  const feed = window.feed = {at: began, asked: []};
 
   window.Date = class extends Clock {
     constructor(...given) { super(...(given.length ? given : [feed.at])); }
@@ -32,9 +32,24 @@
     send(text) {
       const request = JSON.parse(text);
       if (request.cancel) feed.asked = feed.asked.filter(({id}) => id !== request.id);
-      else feed.asked.push({...request, step: Number(request.step), socket: this});
+      else setTimeout(() => this.begin({...request, step: Number(request.step), socket: this}));
     }
+    /** All from the start on, as an evaluator sends it, and that this was all. */
+    begin(asked) {
+      const open = feed.at - (feed.at % asked.step);
+      for (const row of rows(Clock.parse(asked.start), open + 1, asked.step)) this.say({...row, id: asked.id});
+      this.say({live: true, id: asked.id});
+      feed.asked.push(asked);
+    }
+    say(message) { this.onmessage({data: JSON.stringify(message)}); }
     close() {}
+  };
+  /** Lose the connection; meanwhile a group goes. */
+  feed.lose = (group) => {
+    const sockets = new Set(feed.asked.map(({socket}) => socket));
+    feed.asked = [];
+    GROUPS.splice(GROUPS.indexOf(group), 1);
+    for (const socket of sockets) socket.onclose();
   };
   /** Move on by some time, and send the rows of what is new, each as a message of its own. */
   feed.tick = (by) => {
@@ -42,8 +57,7 @@
     for (const {id, step, socket} of feed.asked) {
       const open = feed.at - (feed.at % step);
       for (const row of rows(open - step, open + 1, step)) {
-        feed.sent += 1;
-        socket.onmessage({data: JSON.stringify({...row, id})});
+        socket.say({...row, id});
       }
     }
   };

@@ -104,6 +104,14 @@ async def test_of_a_hundred_rows_that_change_at_once_ten_are_drawn_in_a_frame(pa
     assert sum(a != b for a, b in zip(before, await page.evaluate(last), strict=True)) > 50
 
 
+async def test_a_group_that_went_while_the_connection_was_lost_is_gone(page: Page) -> None:
+    row = page.locator(".horizon .row").filter(has_text="host-42")
+    await expect(row).to_have_count(1)
+    await page.evaluate("feed.lose('host-42')")
+    await expect(row).to_have_count(0)
+    await expect(page.locator(".horizon .row")).to_have_count(99)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not LONG, reason="CUBE_TEST_LONG is not set")
 async def test_live_values_leave_nothing_in_memory(page: Page) -> None:
