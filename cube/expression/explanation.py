@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
+from cube.expression.bins import bins
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import (
     And,
@@ -102,6 +103,11 @@ def _reduction(node: Reduction) -> str:
 
 
 def _group(group: Value) -> str:
+    found = bins(group)
+    if found is not None and found.base is None:
+        return f"bin of {_bracketed(found.value)} that is {print_number(found.width)} wide"
+    if found is not None and found.width == 1:
+        return f"bin of {_bracketed(found.value)} between powers of {found.base}"
     return _field(group) if isinstance(group, Field) else f"value of {_operand(group)}"
 
 

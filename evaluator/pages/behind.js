@@ -1,4 +1,5 @@
 // The events behind a point of a chart: those of its bucket, of its expression's types and filters, and of its group.
+import {bounds} from "./bins.js";
 import {el, say} from "./dom.js";
 import {literal} from "./fields.js";
 import {time} from "./format.js";
@@ -15,9 +16,9 @@ export async function eventsBehind(set, index, series) {
   const from = set.start + index * set.step;
   const groups = series ? [series] : [...[...letters].map((letter) => ({letter})), ...greatest(set, index)];
   const found = new Map();
-  for (const {letter, group} of groups) {
-    for (const one of reductions.get(letter)) {
-      const {words, filters} = narrowed(one, group);
+  for (const meant of groups) {
+    for (const one of reductions.get(meant.letter)) {
+      const {words, filters} = narrowed(one, meant);
       found.set(words, {words, href: eventsLink(one.type, filters, from, from + set.step)});
     }
   }
@@ -36,9 +37,15 @@ export async function openEvents(set, index, series, {x, y, event}, zone = "") {
   else menu(`Events of ${time(from, set.step, zone)}`, options, x, y);
 }
 
-/** A reduction's events of a group: as words, and as filters. A group by what is computed is in no filter. */
-function narrowed({type, filters, group: field}, group) {
-  const all = group === undefined || field === null ? filters : [...filters, `eq(${field},${literal(group)})`];
+/** A reduction's events of a group: as words, and as filters. Of groups by what is computed only bins of a field are
+ * in a filter. */
+function narrowed({type, filters, group: field, bins}, {group, bounds: own}) {
+  const all = [...filters];
+  if (group !== undefined && field !== null) all.push(`eq(${field},${literal(group)})`);
+  else if (group !== undefined && bins?.is_field) {
+    const {low, high} = own ?? bounds(bins, group);
+    all.push(`ge(${bins.value},${low})`, `lt(${bins.value},${high})`);
+  }
   return {words: [type, ...all].join("."), filters: all};
 }
 

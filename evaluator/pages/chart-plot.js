@@ -1,6 +1,5 @@
-// A chart of one canvas with axes, crosshair and a box of values: lines, areas, stacked areas, bars and the heat map.
+// A chart of one canvas with axes, crosshair and a box of values: lines, areas, stacked areas and bars.
 import {fit} from "./canvas.js";
-import {drawHeat} from "./chart-heat.js";
 import {drawLines} from "./chart-lines.js";
 import {colour} from "./colours.js";
 import {el} from "./dom.js";
@@ -42,8 +41,7 @@ export class PlotChart {
   }
 
   paint(canvas, width, height) {
-    const draw = this.kind === "heat" ? drawHeat : drawLines;
-    return draw(canvas, width, height, this.kind, this.set, this.options);
+    return drawLines(canvas, width, height, this.kind, this.set, this.options);
   }
 
   /** The chart as one canvas of its own, with a background. */
@@ -67,9 +65,7 @@ export class PlotChart {
 
   seriesAt(index, {clientY}) {
     const y = clientY - this.element.getBoundingClientRect().top;
-    if (this.at.seriesAt) return this.at.seriesAt(index, y);
-    const rows = this.set.shown.toReversed(); // of the heat map
-    return rows[Math.floor(((y - this.at.top) / this.at.height) * rows.length)] ?? null;
+    return this.at.seriesAt(index, y);
   }
 
   /** Mark the next series of those in the box, or the one before. */
@@ -87,6 +83,15 @@ export class PlotChart {
     return rows;
   }
 
+  /** How many the box leaves out. */
+  more(index) {
+    return Math.max(0, this.rowsAt(index).length - MOST_IN_BOX);
+  }
+
+  markOf(series) {
+    return colour(series.number);
+  }
+
   hover(index) {
     this.onHover(index);
     this.box.hidden = index === null || !this.set;
@@ -97,10 +102,10 @@ export class PlotChart {
     const from = Math.max(0, rows.findIndex(({key}) => key === this.marked) - MOST_IN_BOX + 1);
     const lines = rows.slice(from, from + MOST_IN_BOX).map((series) => {
       const mark = el("i");
-      mark.style.background = colour(series.number);
+      mark.style.background = this.markOf(series, index);
       return el("div", {className: series.key === this.marked ? "marked" : ""}, mark, el("span", {textContent: series.label}), el("b", {textContent: number(series.values[index])}));
     });
-    const more = rows.length - lines.length;
+    const more = this.more(index);
     this.box.replaceChildren(
       el("time", {textContent: time(start + index * step, step, this.options.zone)}), ...lines,
       ...(rows.length ? [] : [el("span", {className: "quiet", textContent: "no value"})]),

@@ -1,4 +1,5 @@
 // The kinds of charts, and which class draws them.
+import {HeatChart} from "./chart-heat.js";
 import {HorizonChart} from "./chart-horizon.js";
 import {PlotChart} from "./chart-plot.js";
 import {NumberChart, TableChart} from "./chart-text.js";
@@ -7,7 +8,7 @@ export const KINDS = [
   ["line", "Line"], ["area", "Area"], ["stacked", "Stacked"], ["bars", "Bars"], ["horizon", "Horizon"], ["heat", "Heat map"],
   ["number", "Number"], ["table", "Table"],
 ];
-const CHARTS = {horizon: HorizonChart, number: NumberChart, table: TableChart};
+const CHARTS = {heat: HeatChart, horizon: HorizonChart, number: NumberChart, table: TableChart};
 
 /** A chart in a host, in place of what is there; on: {zoom({start, stop}), hover(index or null), pick(index, series or
  * null, place)}: place is that of the window, {x, y, event}. */

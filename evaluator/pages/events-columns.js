@@ -1,6 +1,6 @@
 // Which fields are columns, and in which order: chosen in a menu, moved and hidden at their heads, kept in the address.
 import {el} from "./dom.js";
-import {chartOf, exploreLink, isLiteral, pathOf} from "./fields.js";
+import {chartOf, exploreLink, heatOf, isLiteral, isMeasure, pathOf} from "./fields.js";
 import {write} from "./state.js";
 
 const USUAL = 7;
@@ -87,6 +87,7 @@ export class Columns {
     const act = (textContent, columns, disabled) => el("button", {type: "button", textContent, disabled, onclick: () => write({col: columns})});
     return [
       known ? el("a", {href: exploreLink(chartOf(type, known, filters), {from, to}), textContent: "Chart this field"}) : null,
+      known && isMeasure(known) ? el("a", {href: exploreLink(heatOf(type, field, filters), {from, to, chart: "heat"}), textContent: "Heat map of this field"}) : null,
       act("Move left", index > 0 ? moved(-1) : [], index === 0),
       act("Move right", index < names.length - 1 ? moved(1) : [], index === names.length - 1),
       act("Hide", names.filter((name) => name !== field), names.length === 1),

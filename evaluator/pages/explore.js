@@ -4,6 +4,7 @@ import {openEvents} from "./behind.js";
 import {chartIn} from "./chart.js";
 import {onTheme} from "./colours.js";
 import {Controls} from "./controls.js";
+import {DistributionOffer} from "./distribution.js";
 import {el} from "./dom.js";
 import {Expressions} from "./expressions.js";
 import {length} from "./format.js";
@@ -32,7 +33,8 @@ class Explore {
     this.head = el("div", {className: "head"}, this.status, this.adding(), shareMenu(() => this.seen));
     this.said = el("p", {className: "quiet", role: "status"});
     this.hints = el("p", {className: "hints", hidden: true});
-    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, this.head, this.said, this.host, this.legend.element);
+    this.offer = new DistributionOffer();
+    main.append(el("h1", {className: "skip", textContent: "Explore"}), this.expressions.element, this.hints, this.controls.element, this.offer.element, this.head, this.said, this.host, this.legend.element);
     this.end = () => {};
     this.endTheme = onTheme(() => this.redraw());
   }
@@ -41,6 +43,7 @@ class Explore {
   update() {
     this.expressions.update();
     this.controls.update();
+    this.offer.update();
     const query = read();
     const kind = query.get("chart") ?? "line";
     // The automatic step depends on how wide a chart's bucket is.

@@ -42,17 +42,31 @@ export function isPlain(field) {
   return !field.in_array && !["object", "array"].includes(field.kinds[0]);
 }
 
+/** Whether a field is a number with many different values, rather than groups. */
+export function isMeasure(field) {
+  return isPlain(field) && field.kinds[0] === "number" && !isFew(field);
+}
+
+function isFew(field) {
+  return field.distinct <= FEW && field.distinct_complete;
+}
+
+/** The expression of a heat map of a value's distribution, in powers of two. */
+export function heatOf(type, value, filters = "") {
+  return `sum(${type}${filters}).group(floor(log2(${value})))`;
+}
+
 /** The expression that a chart of a field begins with; filters: ".eq(status, 500)…". */
 export function chartOf(type, field, filters = "") {
-  const few = field.distinct <= FEW && field.distinct_complete;
-  if (few) return `sum(${type}${filters}).group(${field.field})`;
+  if (isFew(field)) return `sum(${type}${filters}).group(${field.field})`;
   if (field.kinds[0] === "number") return `median(${type}(${field.field})${filters})`;
   return `distinct(${type}(${field.field})${filters})`;
 }
 
-/** The address of Explore with an expression; span: {from, to} as the address has them. */
-export function exploreLink(expression, {from, to} = {}) {
+/** The address of Explore with an expression; chart, and the span's from and to, as the address has them. */
+export function exploreLink(expression, {from, to, chart} = {}) {
   const query = new URLSearchParams({view: "explore", e: expression});
+  if (chart) query.set("chart", chart);
   if (from) query.set("from", from);
   if (to) query.set("to", to);
   return `/?${query}`;

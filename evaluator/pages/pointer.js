@@ -14,13 +14,14 @@ export class Pointer {
     this.band = el("div", {className: "band", hidden: true});
     host.append(this.band, this.hair);
     host.tabIndex = 0;
-    host.addEventListener("pointermove", (event) => this.move(event));
-    host.addEventListener("pointerdown", (event) => this.down(event));
-    host.addEventListener("pointerup", (event) => this.up(event));
-    host.addEventListener("pointercancel", () => this.clear());
-    host.addEventListener("pointerleave", (event) => this.from === null && this.leave(event));
-    host.addEventListener("keydown", (event) => this.key(event));
-    host.addEventListener("blur", (event) => this.leave(event));
+    const on = (name, work) => host.addEventListener(name, (event) => this.plot() && work(event)); // nothing is drawn at first
+    on("pointermove", (event) => this.move(event));
+    on("pointerdown", (event) => this.down(event));
+    on("pointerup", (event) => this.up(event));
+    on("pointercancel", () => this.clear());
+    on("pointerleave", (event) => this.from === null && this.leave(event));
+    on("keydown", (event) => this.key(event));
+    on("blur", (event) => this.leave(event));
   }
 
   at(event) {

@@ -1,5 +1,6 @@
 // From the address to series: which step, which buckets, asked once over HTTP or kept up over a WebSocket.
 import {get, live, now} from "./api.js";
+import {groupingOf} from "./bins.js";
 import {SeriesSet} from "./series.js";
 import {duration, read, span} from "./state.js";
 
@@ -61,7 +62,11 @@ async function run(width, coarser, signal, told, params) {
     await fill(set, name, query, 0, signal);
     if (before) await fill(before, name, query, query.before, signal);
   });
+  // Bins are told by their bounds; only what is rounded down makes some.
+  const binned = letters.filter((name) => /\bfloor\b/.test(query.expressions[name]));
+  const known = binned.map((name) => groupingOf(query.expressions[name]).then((found) => { set.groupings[name] = found; }, () => {}));
   const results = await Promise.allSettled(asked);
+  await Promise.all(known);
   if (signal.aborted) return;
   const failed = results.map(({reason}) => reason);
   const isAutomatic = !STEPS.includes(Number(params.get("step")));

@@ -1,5 +1,7 @@
 // Rows of /1.0/metric as series: for each expression and group the values of consecutive buckets, NaN where there is none.
+import {binName, bounds} from "./bins.js";
 
+const KINDS = ["number", "string", "boolean"]; // of groups, in their order
 const collator = new Intl.Collator("en", {numeric: true});
 
 /** One line of a chart. ``number`` is its colour's; ``values[i]`` belongs to the bucket at start + i × step. */
@@ -7,9 +9,17 @@ class Series {
   constructor(set, letter, group, values) {
     Object.assign(this, {letter, group, values, hidden: false, number: 0, dirty: true});
     this.key = group === undefined ? letter : `${letter}:${JSON.stringify(group)}`;
-    const text = typeof group === "string" ? group || "(empty)" : JSON.stringify(group);
-    this.name = group === undefined ? "" : text;
     this.set = set;
+    this.call();
+  }
+
+  /** Name it by its group: a bin by its bounds. */
+  call() {
+    const {group, set, letter} = this;
+    const bins = set.groupings[letter]?.bins;
+    if (group === undefined) this.name = "";
+    else if (bins && typeof group === "number") this.name = binName(bounds(bins, group));
+    else this.name = typeof group === "string" ? group || "(empty)" : JSON.stringify(group);
   }
 
   /** What it is called, beside others of one or of several expressions. */
@@ -43,6 +53,7 @@ export class SeriesSet {
     Object.assign(this, {start, step, count, expressions});
     this.byKey = new Map();
     this.list = [];
+    this.groupings = {}; // what the groups of each expression are, as bins.js tells
   }
 
   get stop() {
@@ -84,6 +95,7 @@ export class SeriesSet {
   /** Give out the colours once all is there: by the order, so that neighbours differ; without groups by the letter.
    * A group that comes later takes the next, and the others keep theirs. */
   settle() {
+    for (const one of this.list) one.call();
     this.isGrouped = this.list.some(({name}) => name);
     this.list.forEach((one, place) => { one.number = this.isGrouped ? place : one.letter.charCodeAt(0) - 65; });
   }
@@ -125,5 +137,8 @@ export class SeriesSet {
 }
 
 function inOrder(a, b) {
-  return a.letter === b.letter ? collator.compare(a.name, b.name) : collator.compare(a.letter, b.letter);
+  if (a.letter !== b.letter) return collator.compare(a.letter, b.letter);
+  const [first, second] = [a, b].map(({group}) => KINDS.indexOf(typeof group));
+  if (first !== second) return first - second;
+  return typeof a.group === "number" ? a.group - b.group : collator.compare(a.name, b.name);
 }

@@ -24,8 +24,12 @@ METRICS = {
     ),
     "max(a)": "the largest value of 1 over the a events",
     "max(a(sqrt(b) + 1))": "the largest value of ((the square root of b) plus 1) over the a events",
-    "sum(a).group(floor(b / 100))": (
-        "the number of a events, for each value of the next whole number down from (b divided by 100)"
+    "sum(a).group(floor(b / 100))": "the number of a events, for each bin of b that is 100 wide",
+    "sum(a).group(floor(log2(b - c)))": (
+        "the number of a events, for each bin of (b minus c) between powers of 2"
+    ),
+    "sum(a).group(round(b / 100))": (
+        "the number of a events, for each value of the nearest whole number to (b divided by 100)"
     ),
     "-(1 + sum(a))": "minus (1 plus the number of a events)",
     "(1 + sum(a)) * 2": "(1 plus the number of a events) times 2",
