@@ -20,7 +20,7 @@ export async function addToBoard() {
     chosen = value;
     named.hidden = name.disabled = value !== NEW;
   };
-  const boardChoice = choice("Board", [...boards.map((one) => [one.name, one.title]), [NEW, "A new board …"]], chosen, pick);
+  const boardChoice = choice("Board", [...boards.map((one) => [one.name, one.title]), [NEW, "New board"]], chosen, pick);
   pick(chosen);
   const answer = await ask("Add to a board", [boardChoice, named, field("Title of the chart", title)], [["", "Cancel"], ["add", "Add", "primary"]]);
   if (answer !== "add") return null;

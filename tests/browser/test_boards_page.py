@@ -16,7 +16,10 @@ from playwright.async_api import Browser, Locator, Page, expect
 from cube.client import Emitter
 from tests.browser.playwright_page import launched, opened
 from tests.daemon import Daemon, daemon
-from tests.tools import NODE, node_package
+from tests.mongo_server import MongoServer, mongo_server
+from tests.tools import LONG, NODE, node_package
+
+__all__ = ["mongo_server"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -253,6 +256,33 @@ async def test_of_two_editors_the_second_is_told_and_nothing_is_lost(
         )
 
 
+@pytest.mark.skipif(not LONG, reason="CUBE_TEST_LONG is not set")
+async def test_two_change_a_board_on_mongodb_without_keys(
+    browser: Browser, mongo_server: MongoServer, tmp_path: Path
+) -> None:
+    database = mongo_server.database()
+    with daemon("evaluator", mongo_server.url, tmp_path, database=database) as evaluator:
+        async with opened(browser) as (first, said), opened(browser) as (second, _):
+            await first.goto(f"{evaluator.http}/?view=boards")
+            await button(first, "New board").click()
+            await first.get_by_label("Title").fill("Shop")
+            await first.keyboard.press("Enter")
+            await button(first, "Add a chart").click()
+            await first.get_by_label("Expression A", exact=True).fill("sum(request)")
+            await button(first, "Done").last.click()
+            await saves(first)
+            await second.goto(f"{evaluator.http}/?view=board&board=shop&edit=1")
+            for page in (first, second):
+                await button(page, "Copy sum(request)").click()
+            await saves(second)
+            await button(first, "Save").click()
+            await expect(first.get_by_role("dialog")).to_contain_text("Somebody else saved it")
+            await button(first, "Overwrite theirs").click()
+            await expect(button(first, "Save")).to_be_disabled()
+            assert [line for line in said if "412" not in line] == []
+    mongo_server.forget(database)
+
+
 async def test_boards_are_exported_imported_deleted_and_brought_back(
     browser: Browser, evaluator: Daemon, tmp_path: Path
 ) -> None:
@@ -346,6 +376,8 @@ async def test_charts_share_their_crosshair_and_their_span_and_fit_a_phone(
     browser: Browser, evaluator: Daemon
 ) -> None:
     async with opened(browser) as (page, said):
+        sockets: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket.url))
         await put(
             page, evaluator, "hair", chart("One"), chart("Two", "sum(request).group(host)", chart="horizon")
         )
@@ -365,6 +397,7 @@ async def test_charts_share_their_crosshair_and_their_span_and_fit_a_phone(
         lefts = "(all) => new Set(all.map((one) => one.getBoundingClientRect().left)).size"
         assert await page.locator(".panel").evaluate_all(lefts) == 1
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert len(sockets) == 1  # for all charts
         assert said == []
 
 
