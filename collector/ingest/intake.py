@@ -149,7 +149,7 @@ class Intake:
         """
         if not batch.events:
             self.check()
-            return _all(())
+            return self._loop.create_task(_all(()))
         try:
             if not self._takes_any_time:
                 self.horizon.check_all(batch.events, self._clock())
@@ -170,7 +170,7 @@ class Intake:
             self.noted(batch.unknown)
         for one in pending:
             self._queue(one)
-        return pending[0].settled if len(pending) == 1 else _all(pending)
+        return pending[0].settled if len(pending) == 1 else self._loop.create_task(_all(pending))
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -303,21 +303,14 @@ def _of_each_type(batch: Batch) -> Iterator[PendingBatch]:
         yield PendingBatch([batch.events[place] for place in places], size, places)
 
 
-def _all(pending: Sequence[PendingBatch]) -> asyncio.Future[int]:
-    """Return one promise for several: kept when all are, broken as the first one broken is."""
-    whole = asyncio.get_running_loop().create_future()
-
-    def settled(results: asyncio.Future[list[int | BaseException]]) -> None:
-        if whole.done():  # its request is gone
-            return
-        error = next((one for one in results.result() if isinstance(one, BaseException)), None)
-        if error is not None:
-            whole.set_exception(error)
-        else:
-            whole.set_result(sum(one for one in results.result() if isinstance(one, int)))
-
-    asyncio.gather(*(one.settled for one in pending), return_exceptions=True).add_done_callback(settled)
-    return whole
+async def _all(pending: Sequence[PendingBatch]) -> int:
+    """Wait until all are settled, and return how many are only in the spool; raise what the first raises."""
+    spooled = 0
+    for outcome in await asyncio.gather(*(one.settled for one in pending), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        spooled += outcome
+    return spooled
 
 
 def _locate(pending: Sequence[PendingBatch], error: InvalidEvent) -> tuple[PendingBatch, int]:

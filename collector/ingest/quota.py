@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -90,7 +89,8 @@ class DecodingQuota:
         self.held = 0
         self._limit = limit
         self._free = free
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._first = asyncio.Lock()  # fair: of those who wait, the first alone waits for room
+        self._eased = Condition()
 
     @asynccontextmanager
     async def of(self, size: int) -> AsyncIterator[None]:
@@ -98,38 +98,11 @@ class DecodingQuota:
         if size <= self._free:
             yield
             return
-        await self._enter(size)
+        async with self._first:
+            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
+            self.held += size
         try:
             yield
         finally:
-            self._leave(size)
-
-    async def _enter(self, size: int) -> None:
-        if not self._waiting and self._fits(size):
-            self.held += size
-            return
-        called = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, called))
-        try:
-            await called
-        except asyncio.CancelledError:
-            if called.done() and not called.cancelled():  # called and cancelled at the same moment
-                self._leave(size)
-            else:
-                self._waiting.remove((size, called))
-                self._call()  # a smaller one behind it may fit
-            raise
-
-    def _leave(self, size: int) -> None:
-        self.held -= size
-        self._call()
-
-    def _call(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, called = self._waiting.popleft()
-            if not called.done():
-                self.held += size
-                called.set_result(None)
-
-    def _fits(self, size: int) -> bool:
-        return not self.held or self.held + size <= self._limit
+            self.held -= size
+            self._eased.notify()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -228,7 +228,14 @@ def error_body(error: BaseException, request_id: str) -> dict[str, Any]:
 
 def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
     """Return all lines before the body; ``cors``, ``connection``: what the functions below make."""
-    return "".join(_lines(reply, request, cors, connection)).encode("latin-1")
+    lines = [_STATUS_LINES[reply.status]]
+    if reply.status != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n")
+    lines += (f"X-Request-Id: {request.id}\r\nVary: Origin\r\n", cors)
+    if not any(name == "Cache-Control" for name, _ in reply.headers):
+        lines.append("Cache-Control: no-store\r\n")  # nobody on the way may keep events and metrics
+    lines += (f"{name}: {value}\r\n" for name, value in reply.headers)
+    return "".join((*lines, connection, "\r\n")).encode("latin-1")
 
 
 def last_reply(reply: Reply, request_id: str) -> bytes:
@@ -291,17 +298,3 @@ def _owed_headers(error: Exception) -> list[tuple[str, str]]:
             return [("Accept-Encoding", ", ".join(names))]
         case _:
             return []
-
-
-def _lines(reply: Reply, request: Request, cors: str, connection: str) -> Iterator[str]:
-    yield _STATUS_LINES[reply.status]
-    if reply.status != HTTPStatus.NO_CONTENT:
-        yield f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n"
-    yield f"X-Request-Id: {request.id}\r\nVary: Origin\r\n"
-    yield cors
-    if not any(name == "Cache-Control" for name, _ in reply.headers):
-        yield "Cache-Control: no-store\r\n"  # neither a proxy nor a browser may keep events and metrics
-    for name, value in reply.headers:
-        yield f"{name}: {value}\r\n"
-    yield connection
-    yield "\r\n"

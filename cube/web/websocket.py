@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
@@ -62,15 +63,13 @@ class Session(Protocol):
         """The process stops: finish (and answer) what was accepted, begin nothing new."""
 
 
+@dataclass(slots=True, eq=False)
 class Connection:
     """The way back to the client of one socket; ``request`` opened it."""
 
-    __slots__ = ("_held", "_socket", "request")
-
-    def __init__(self, socket: Socket, request: Request) -> None:
-        self.request = request
-        self._socket = socket
-        self._held = 0
+    _socket: Socket
+    request: Request
+    _held: int = 0
 
     async def send(self, value: Any) -> None:
         """Send one JSON value; returns when it is on its way, so a slow reader slows its writer.
