@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cube.model.environment import DEFAULT, Environment, OriginPattern
+from typing import Any
+
+from cube.model.environment import DEFAULT, Environment, Key, OriginPattern, Scope, digest
 from cube.web import Authenticator, KeyRing
 
 
@@ -10,3 +12,13 @@ def open_authenticator(*origins: str) -> Authenticator:
     """Access for everybody to one environment, whose pages are of these origins."""
     patterns = tuple(pattern for origin in origins for pattern in OriginPattern.parse_all(origin))
     return Authenticator((Environment(DEFAULT, "test", patterns),), KeyRing())
+
+
+def key(name: str, *scopes: Scope, **bounds: Any) -> Key:
+    """A key whose secret is its name."""
+    return Key(name, digest(name), DEFAULT, frozenset(scopes), **bounds)
+
+
+def with_keys(*keys: Key) -> Authenticator:
+    """Access with some keys to one environment."""
+    return Authenticator((Environment(DEFAULT, "test"),), KeyRing(keys))

@@ -73,8 +73,10 @@ class Boards:
         answer = None if stored is None else await self._shown(caller, stored)
         if stored is None or answer is None:
             raise NotFound(f"There is no board {name}.")
-        now = self._services.of(caller).context.clock()
-        self._refresher.note_opened(caller.environment.name, stored, now)
+        service = self._services.of(caller)
+        self._refresher.note_opened(
+            caller.environment.name, stored, service.context.clock(), service.restriction
+        )
         headers = (("ETag", f'"{stored.revision}"'),)
         if f'"{stored.revision}"' in request.headers.get("If-None-Match", ""):
             return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
+from cube.columns.key_filter import Restriction
 from cube.errors import CubeError, Unavailable
 from cube.model.board import Board
 from cube.settings import BoardSettings
@@ -30,6 +31,9 @@ BUSY_SHARE: Final = 0.2
 
 FIRST_SECONDS: Final = 2.0
 """The first round begins about so long after the start: clients come first then."""
+
+MOST_VIEWS: Final = 8
+"""Filters of keys with which a board was opened lately, and is computed as well."""
 
 OPENED_MS: Final = 3_600_000
 """When a board was opened is stored this exactly: looking at one is not a write each time."""
@@ -50,7 +54,8 @@ class BoardRefresher:
         self._pyramids = pyramids
         self._settings = settings
         self._opened: dict[tuple[str, str], int] = {}
-        self._failed: dict[tuple[str, str, int], int] = {}
+        self._views: dict[tuple[str, str], dict[Restriction, int]] = {}
+        self._failed: dict[Hashable, int] = {}
         asked = Counter(
             "cube_board_refreshes",
             "Questions of boards that were asked before anybody did, by what became of them.",
@@ -65,10 +70,21 @@ class BoardRefresher:
         if self._settings.refresh_seconds:
             self._task = asyncio.create_task(self._run())
 
-    def note_opened(self, environment: str, board: StoredBoard, now: int) -> None:
-        """Note that a board was looked at; it is stored with the next round."""
-        if self._task is not None and now - board.opened >= OPENED_MS:
-            self._opened[environment, board.name] = now
+    def note_opened(
+        self, environment: str, board: StoredBoard, now: int, restriction: Restriction | None
+    ) -> None:
+        """Note that a board was looked at, and by whom; the store is told with the next round."""
+        if self._task is None:
+            return
+        key = (environment, board.name)
+        if now - board.opened >= OPENED_MS:
+            self._opened[key] = now
+        if restriction is not None and restriction.filters:
+            views = self._views.setdefault(key, {})
+            views.pop(restriction, None)
+            views[restriction] = now
+            if len(views) > MOST_VIEWS:
+                del views[next(iter(views))]
 
     async def close(self) -> None:
         """End, also amid a question."""
@@ -99,19 +115,28 @@ class BoardRefresher:
         self._failed = {key: time for key, time in self._failed.items() if now < time + FAILED_MS}
         since = now - self._settings.opened_days * _DAY_MS
         lately = [board for board in await store.all() if board.opened >= since]
+        names = {board.name for board in lately}
+        self._views = {
+            key: view for key, view in self._views.items() if key[0] != environment or key[1] in names
+        }
         for board in sorted(lately, key=lambda board: -board.opened):
-            for question in _questions(board, now):
-                await self._refresh(environment, question)
+            views = self._views.get((environment, board.name), {})
+            restrictions = [restriction for restriction, time in views.items() if time >= since]
+            for restriction in (None, *restrictions):
+                for question in _questions(board, now):
+                    await self._refresh(environment, question, restriction)
 
-    async def _refresh(self, environment: str, question: BoardQuestion) -> None:
+    async def _refresh(
+        self, environment: str, question: BoardQuestion, restriction: Restriction | None
+    ) -> None:
         """Ask a question, unless it failed lately, and rest."""
-        key = (environment, question.expression, question.tier.step)
+        key = (environment, question.expression, question.tier.step, restriction)
         if key in self._failed:
             return
         pyramid, loop = self._pyramids[environment], asyncio.get_running_loop()
         began = loop.time()
         try:
-            await _ask(pyramid, question)
+            await _ask(pyramid, question, restriction)
         except (Unavailable, QueueFull):
             raise
         except CubeError as error:
@@ -123,12 +148,13 @@ class BoardRefresher:
         await asyncio.sleep((loop.time() - began) * (1 / BUSY_SHARE - 1))
 
 
-async def _ask(pyramid: Pyramid, question: BoardQuestion) -> None:
+async def _ask(pyramid: Pyramid, question: BoardQuestion, restriction: Restriction | None) -> None:
     context, cost = pyramid.context, QueryCost.background(question.span.length)
     parse = partial(MetricQuery.parse, question.raw(), now=context.clock(), settings=context.settings)
     async with within(context.limits.query_seconds):
         query = await context.scheduler.run(cost, parse)
-        await pyramid.evaluate(query.expression, query.tier, query.span, cost)
+        expression = query.expression if restriction is None else restriction.metric(query.expression)
+        await pyramid.evaluate(expression, query.tier, query.span, cost)
 
 
 def _questions(stored: StoredBoard, now: int) -> Iterator[BoardQuestion]:

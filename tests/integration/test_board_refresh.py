@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from cube.model.board import Board
+from cube.model.environment import Scope
 from cube.model.tier import TIERS, Span
 from cube.settings import BoardSettings
 from cube.store.ports import NO_REVISION, StoredBoard
 from evaluator.boards.questions import questions
 from evaluator.scheduling.scheduler import QueryCost
+from tests.authenticators import key, with_keys
 from tests.evaluator_running import ANSWER_SECONDS, DAY, Running, Start, event, running, start
 from tests.mongo_server import mongo_server
 from tests.web_client import ask
@@ -43,11 +45,19 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def counted(made: Running, name: str) -> float:
+    """What one of the evaluator's own metrics counts."""
+    text = (await ask(made.port, "GET", "/metrics")).body.decode()
+    return float(text.partition(f"\n{name} ")[2].partition("\n")[0] or 0)
+
+
 async def outcomes(made: Running, outcome: str) -> float:
     """How many questions of boards had this outcome."""
-    text = (await ask(made.port, "GET", "/metrics")).body.decode()
-    line = text.partition(f'\ncube_board_refreshes_total{{outcome="{outcome}"}} ')[2]
-    return float(line.partition("\n")[0] or 0)
+    return await counted(made, f'cube_board_refreshes_total{{outcome="{outcome}"}}')
+
+
+async def misses(made: Running) -> float:
+    return await counted(made, 'cube_cache_buckets_total{cached="no"}')
 
 
 async def refreshed(made: Running, outcome: str, at_least: float = 1) -> None:
@@ -57,10 +67,11 @@ async def refreshed(made: Running, outcome: str, at_least: float = 1) -> None:
     await until(holds)
 
 
-async def rows_of_page(made: Running) -> Any:
+async def rows_of_page(made: Running, **headers: str) -> Any:
     """What the page asks when the board is opened."""
     expression, span = "sum(test.eq(host,%20%22a%22))", f"start={DAY - HOUR}&stop={DAY}"
-    return (await ask(made.port, "GET", f"/1.0/metric?expression={expression}&step=60000&{span}")).json
+    path = f"/1.0/metric?expression={expression}&step=60000&{span}"
+    return (await ask(made.port, "GET", path, headers=headers)).json
 
 
 async def test_a_board_that_was_opened_is_computed_before_anybody_asks(start: Start) -> None:
@@ -68,11 +79,11 @@ async def test_a_board_that_was_opened_is_computed_before_anybody_asks(start: St
         await made.save(*(event(DAY - i * 60_000, {"host": "ab"[i % 2]}) for i in range(1, 60)))
         await made.store.boards.save(stored("web", CHART), NO_REVISION, 10)
         await refreshed(made, "computed")
-        scans = len(made.seen.scans)
-        assert scans > 0
+        missed = await misses(made)
+        assert missed > 0
         rows = await rows_of_page(made)
         assert (len(rows), sum(row["value"] for row in rows)) == (60, 29)
-        assert len(made.seen.scans) == scans
+        assert await misses(made) == missed
         await made.save(event(DAY - 90_000, {"host": "a"}))
         assert sum(row["value"] for row in await rows_of_page(made)) == 30
 
@@ -95,6 +106,23 @@ async def test_only_boards_that_were_opened_lately_are_computed_and_opening_one_
         await until(are_both_computed)
         found = {board.name: (board.opened, board.revision) for board in await made.store.boards.all()}
         assert found["old"] == (DAY, 7)
+
+
+async def test_what_a_filter_makes_of_a_board_is_computed_once_it_was_opened_so(tmp_path: Path) -> None:
+    bound = {"types": frozenset({"test"}), "filter": 'eq(customer, "acme")'}
+    access = with_keys(key("team", Scope.READ), key("acme", Scope.READ, **bound))
+    async with running(tmp_path, boards=OFTEN, access=access) as made:
+        data = [{"host": "a", "customer": one} for one in ("acme", "other", "acme")]
+        await made.save(*(event(DAY - i * 60_000, one) for i, one in enumerate(data, 1)))
+        await made.store.boards.save(stored("web", CHART), NO_REVISION, 10)
+        acme = {"X-Api-Key": "acme"}
+        assert (await ask(made.port, "GET", "/1.0/boards/web", headers=acme)).status == 200
+        await refreshed(made, "computed", await outcomes(made, "computed") + 4)  # a whole round at least
+        missed = await misses(made)
+        for name, value in (("team", 3), ("acme", 2)):
+            rows = await rows_of_page(made, **{"X-Api-Key": name})
+            assert sum(row["value"] for row in rows) == value
+        assert await misses(made) == missed
 
 
 async def test_a_chart_that_cannot_be_computed_keeps_nobody_and_is_left_alone(tmp_path: Path) -> None:

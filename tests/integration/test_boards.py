@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from cube.model.environment import DEFAULT, Environment, Key, Scope, digest
-from cube.web import Authenticator
-from cube.web.keys import KeyRing
+from cube.model.environment import Scope, digest
+from tests.authenticators import key, with_keys
 from tests.evaluator_running import Start, running, start
 from tests.mongo_server import mongo_server
 from tests.web_client import Answer, ask, connection
@@ -185,11 +184,3 @@ async def test_what_a_board_holds_comes_back_as_text_whatever_it_is(start: Start
             413,
             f"Got a board of {len(huge)} bytes; accepted are 65536.",
         )
-
-
-def key(name: str, *scopes: Scope, **bounds: Any) -> Key:
-    return Key(name, digest(name), DEFAULT, frozenset(scopes), **bounds)
-
-
-def with_keys(*keys: Key) -> Authenticator:
-    return Authenticator([Environment(DEFAULT, "test")], KeyRing(keys))
