@@ -24,7 +24,7 @@ export async function editChart(title, chart, board, panels) {
 class Editor {
   constructor(chart, board, panels) {
     this.chart = chart;
-    this.panel = new Panel({...panels, hover: () => {}, zoom: () => {}});
+    this.panel = new Panel({...panels, hover: () => {}, zoom: () => {}, pick: () => {}});
     this.title = el("input", {value: chart.title ?? "", maxLength: 200, placeholder: "The expressions", oninput: () => this.preview()});
     const names = () => variables(board).map(({name}) => name);
     this.expressions = new Expressions({
@@ -34,13 +34,18 @@ class Editor {
     });
     this.kinds = el("div", {className: "segments", role: "radiogroup", ariaLabel: "Kind of chart"}, ...KINDS.map((kind) => this.kind(kind)));
     const sizes = (from, unit) => Array.from({length: 12 - from + 1}, (_, i) => [String(from + i), `${from + i} ${unit}`]);
+    const steps = [["", "Automatic"], ...STEPS.map((step) => [String(step), length(step)])];
+    const spans = [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]];
     this.choices = el("div", {className: "choices"},
-      choice("Step", [["", "Automatic"], ...STEPS.map((step) => [String(step), length(step)])], String(chart.step ?? ""), (step) => this.change({step: Number(step) || undefined})),
-      choice("Compare", [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]], chart.compare ?? "", (compare) => this.change({compare: compare || undefined})),
+      choice("Step", steps, String(chart.step ?? ""), (step) => this.change({step: Number(step) || undefined})),
+      choice("Compare", spans, chart.compare ?? "", (compare) => this.change({compare: compare || undefined})),
       choice("Width", sizes(2, "of 12"), String(sizeOf(chart, "width")), (width) => this.change({width: Number(width)})),
       choice("Height", sizes(2, "rows"), String(sizeOf(chart, "height")), (height) => this.change({height: Number(height)})));
     const hint = names().length ? `Variables: ${names().map((name) => `$${name}`).join(", ")}.` : "";
-    this.content = [field("Title", this.title), this.expressions.element, el("p", {className: "quiet", textContent: hint, hidden: !hint}), this.kinds, this.choices, this.panel.element];
+    this.content = [
+      field("Title", this.title), this.expressions.element, el("p", {className: "quiet", textContent: hint, hidden: !hint}),
+      this.kinds, this.choices, this.panel.element,
+    ];
   }
 
   begin() {

@@ -11,7 +11,7 @@ const TELLING = 500; // milliseconds between two updates of the legend by live r
 const OWN_VALUES = ["horizon", "heat", "number", "table"]; // kinds that show the names and values themselves
 
 export class Panel {
-  /** board: {values(), query(), hover(panel, time or null), zoom(span)}. */
+  /** board: {values(), query(), hover(panel, time or null), zoom(span), pick(set, index, series, place)}. */
   constructor(board) {
     this.board = board;
     this.title = el("h2");
@@ -88,7 +88,10 @@ export class Panel {
   chartOf(kind) {
     this.seen.chart?.close();
     this.kind = kind;
-    this.seen.chart = chartIn(this.host, kind, {hover: (index) => this.hover(index), zoom: (span) => this.board.zoom(span)});
+    this.seen.chart = chartIn(this.host, kind, {
+      hover: (index) => this.hover(index), zoom: (span) => this.board.zoom(span),
+      pick: (index, series, place) => this.board.pick(this.seen.set, index, series, place),
+    });
     this.legend.element.hidden = OWN_VALUES.includes(kind);
   }
 

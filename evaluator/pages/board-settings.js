@@ -48,9 +48,10 @@ class Settings {
   row(variable) {
     const id = ++lists;
     const row = {value: variable.value ?? null};
-    row.name = el("input", {value: variable.name, pattern: "[a-z][a-z0-9_]{0,31}", required: true, title: "Small letters, digits and _: host", placeholder: "host", autocomplete: "off", spellcheck: false});
+    const typed = {required: true, placeholder: "host", autocomplete: "off", spellcheck: false};
+    row.name = el("input", {...typed, value: variable.name, pattern: "[a-z][a-z0-9_]{0,31}", title: "Small letters, digits and _: host"});
     const fields = el("datalist", {id: `fields-${id}`});
-    row.field = el("input", {value: variable.field, required: true, maxLength: 256, placeholder: "host", autocomplete: "off", spellcheck: false, onchange: () => this.renew(row)});
+    row.field = el("input", {...typed, value: variable.field, maxLength: 256, onchange: () => this.renew(row)});
     row.field.setAttribute("list", fields.id);
     row.type = el("select", {ariaLabel: "Type", required: true, onchange: () => this.changed(row, fields)});
     row.place = el("div");

@@ -1,4 +1,5 @@
 // One board: its charts over one span and with one set of variables; looked at, arranged, changed, saved, handed over.
+import {openEvents} from "./behind.js";
 import {added, charts, moved, nameOf, removed, resized, withChart} from "./board-model.js";
 import {ActionBar} from "./board-bar.js";
 import {save} from "./board-conflict.js";
@@ -61,6 +62,8 @@ class BoardView {
         return {from: from ?? `-${this.draft.board.span ?? "1h"}`, to, live, zone};
       },
       hover: (panel, time) => this.grid.point(panel, time),
+      // Who sees one board alone has no view of events.
+      pick: (...point) => isShared() || openEvents(...point, read().get("zone") ?? ""),
       zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
     };
   }
