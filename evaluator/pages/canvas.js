@@ -37,8 +37,8 @@ export function extent(low, high, withZero) {
   return [low === 0 ? 0 : low - room, high === 0 ? 0 : high + room];
 }
 
-/** Draw both axes and their lines. */
-export function axes(context, at, zone) {
+/** Draw both axes and their lines; the times below only where they are wanted. */
+export function axes(context, at, zone, hasTimes = true) {
   const colours = theme();
   context.font = FONT;
   context.lineWidth = 1;
@@ -50,11 +50,11 @@ export function axes(context, at, zone) {
     context.fillStyle = colours.quiet;
     context.fillText(number(value), at.left - 8, y);
   }
-  timeAxis(context, at, zone, at.top, at.top + at.height);
+  timeAxis(context, at, zone, at.top, at.top + at.height, hasTimes);
 }
 
 /** Draw the axis of time below a plot. */
-export function timeAxis(context, at, zone, top, bottom) {
+export function timeAxis(context, at, zone, top, bottom, hasTimes = true) {
   const colours = theme();
   context.font = FONT;
   context.textAlign = "center";
@@ -63,7 +63,7 @@ export function timeAxis(context, at, zone, top, bottom) {
     const x = Math.round(at.left + ((time - at.start) / (at.stop - at.start)) * at.width) + 0.5;
     rule(context, x, top, x, bottom, isDay ? colours.strong : colours.line);
     context.fillStyle = isDay ? colours.ink : colours.quiet;
-    if (x > at.left + 14 && x < at.left + at.width - 14) context.fillText(text, x, bottom + 7);
+    if (hasTimes && x > at.left + 14 && x < at.left + at.width - 14) context.fillText(text, x, bottom + 7);
   }
 }
 

@@ -22,7 +22,7 @@ export class HorizonChart {
     this.element.setAttribute("aria-label", "Horizon charts: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a row, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
-    const plot = () => ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step});
+    const plot = () => this.set && ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step});
     this.pointer = new Pointer(this.element, {
       plot, hover: (index) => this.hover(index), zoom, pick: (index, place) => this.pick(index, place), step: (by) => this.step(by),
     });
@@ -171,8 +171,8 @@ export class HorizonChart {
 
   /** Show rows' values at the crosshair, or their last, and by how much they are more than before. */
   values(index, rows) {
-    const place = index ?? this.set.count - 1;
     for (const {series, value, earlier} of rows) {
+      const place = index ?? this.set.count - 1;
       const [now, then] = [series.values[place], earlier?.values[place]];
       const text = earlier ? `${number(now)} ${percent((now - then) / Math.abs(then))}` : number(now);
       if (value.textContent !== text) value.textContent = text;

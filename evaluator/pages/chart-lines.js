@@ -6,7 +6,7 @@ const NEAR = 24; // pixels from a line at which it is meant
 
 /** Draw the shown series of a set in one of these kinds, and those of an earlier span behind them; returns the plot, whose
  * seriesAt(index, y) is the series that is drawn at a bucket and height, or null. */
-export function drawLines(canvas, width, height, kind, set, {before = null, zone} = {}) {
+export function drawLines(canvas, width, height, kind, set, {before = null, zone, hasTimes = true} = {}) {
   const series = set.shown;
   const isStacked = kind === "stacked" || kind === "bars";
   const layers = isStacked ? stack(series, set.count) : series.map(({values}) => ({values}));
@@ -14,7 +14,7 @@ export function drawLines(canvas, width, height, kind, set, {before = null, zone
   const earlier = isStacked ? stack(found, set.count).slice(-1) : found; // of a stack its whole height
   const at = frame(set, width, height, range(layers, earlier, set.count, kind !== "line"));
   const context = fit(canvas, width, height);
-  axes(context, at, zone);
+  axes(context, at, zone, hasTimes);
   context.save();
   context.beginPath();
   context.rect(at.left, 0, at.width, height);

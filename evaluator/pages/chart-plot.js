@@ -1,12 +1,13 @@
 // A chart of one canvas with axes, crosshair and a box of values: lines, areas, stacked areas and bars.
 import {fit} from "./canvas.js";
-import {drawLines} from "./chart-lines.js";
 import {colour} from "./colours.js";
 import {el} from "./dom.js";
 import {number, time} from "./format.js";
+import {drawPanes, panesOf} from "./panes.js";
 import {Pointer} from "./pointer.js";
 
 const MOST_IN_BOX = 12;
+const PANE = 12; // rem, at least, where the chart may grow
 
 export class PlotChart {
   constructor(host, kind, {zoom, hover, pick = () => {}}) {
@@ -27,6 +28,8 @@ export class PlotChart {
 
   show(set, options) {
     Object.assign(this, {set, options});
+    const panes = !options.grows ? 1 : panesOf(set, options.scale).length;
+    this.element.style.minHeight = panes > 1 ? `${PANE * panes}rem` : "";
     this.draw();
   }
 
@@ -41,7 +44,7 @@ export class PlotChart {
   }
 
   paint(canvas, width, height) {
-    return drawLines(canvas, width, height, this.kind, this.set, this.options);
+    return drawPanes(canvas, width, height, this.kind, this.set, this.options);
   }
 
   /** The chart as one canvas of its own, with a background. */

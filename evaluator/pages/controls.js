@@ -6,6 +6,8 @@ import {STEPS} from "./query.js";
 import {read, write} from "./state.js";
 import {TimeChoices} from "./time-choices.js";
 
+const SCALED = ["line", "area", "stacked", "bars"];
+
 export class Controls {
   constructor() {
     this.kinds = el("div", {className: "segments", role: "radiogroup", ariaLabel: "Kind of chart"}, ...KINDS.map(kind));
@@ -24,9 +26,15 @@ export class Controls {
         (step) => write({step})),
       choice("Compare", [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]], query.get("compare") ?? "",
         (compare) => write({compare})),
+      ...(SCALED.includes(query.get("chart") ?? "line") && query.getAll("e").length > 1 ? [scale(query)] : []),
       this.times.clock(),
       this.times.live());
   }
+}
+
+function scale(query) {
+  return choice("Scale", [["", "Automatic"], ["one", "One for all"], ["each", "One for each"]], query.get("scale") ?? "",
+    (chosen) => write({scale: chosen}));
 }
 
 function kind([value, text]) {

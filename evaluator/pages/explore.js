@@ -134,7 +134,7 @@ class Explore {
     if (!set) return;
     if (this.kind === null) this.chartOf(read().get("chart") ?? "line");
     hide(set);
-    this.seen.chart.show(set, {before, ago: query.before, zone: read().get("zone") ?? ""});
+    this.seen.chart.show(set, {before, ago: query.before, zone: read().get("zone") ?? "", scale: read().get("scale"), grows: true});
     if (!isLive) this.tell();
     else this.later ??= setTimeout(() => this.tell(), FRAMES_OF_LEGEND);
   }

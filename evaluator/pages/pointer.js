@@ -3,7 +3,7 @@
 import {el} from "./dom.js";
 
 /** Follow pointer and keys over an element.
- * plot(): {left, width, start, stop, step} of the plot inside it, in CSS pixels and milliseconds.
+ * plot(): {left, width, start, stop, step} of the plot inside it, in CSS pixels and milliseconds; nothing until it is drawn.
  * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen.
  * pick(index, place): a bucket was, at {x, y} of the window; place.event: by this click, null: by Enter.
  * step(by): the series before or after the present one is meant; called while there is a crosshair. */
@@ -25,7 +25,9 @@ export class Pointer {
   }
 
   at(event) {
-    const {left, width, start, stop, step} = this.plot();
+    const plot = this.plot();
+    if (!plot) return null; // nothing is drawn yet
+    const {left, width, start, stop, step} = plot;
     const x = event.clientX - this.host.getBoundingClientRect().left - left;
     if (this.from === null && (x < 0 || x > width)) return null;
     const count = Math.round((stop - start) / step);
@@ -77,7 +79,8 @@ export class Pointer {
   }
 
   key(event) {
-    const {start, stop, step} = this.plot();
+    const {start, stop, step} = this.plot() ?? {};
+    if (!step) return;
     const count = Math.round((stop - start) / step);
     const far = event.altKey ? Math.ceil(count / 20) : 1;
     const next = {ArrowLeft: (this.index ?? count) - far, ArrowRight: (this.index ?? -1) + far, Home: 0, End: count - 1}[event.key];
@@ -112,11 +115,11 @@ export class Pointer {
 
   /** Put the crosshair and the chosen span where they belong. */
   show() {
-    const {left, width, start, stop, step} = this.plot();
+    const {left, width, start, stop, step} = this.plot() ?? {};
     const each = width / Math.round((stop - start) / step);
-    this.hair.hidden = this.index === null;
-    this.band.hidden = this.index === null || this.from === null || this.from === this.index;
-    if (this.index !== null) this.hair.style.transform = `translateX(${left + (this.index + 0.5) * each}px)`;
+    this.hair.hidden = this.index === null || !step;
+    this.band.hidden = this.hair.hidden || this.from === null || this.from === this.index;
+    if (!this.hair.hidden) this.hair.style.transform = `translateX(${left + (this.index + 0.5) * each}px)`;
     if (this.band.hidden) return;
     const [low, high] = [Math.min(this.from, this.index), Math.max(this.from, this.index) + 1];
     this.band.style.transform = `translateX(${left + low * each}px)`;

@@ -1,6 +1,8 @@
 // From the address to series: which step, which buckets, asked once over HTTP or kept up over a WebSocket.
 import {get, live, now} from "./api.js";
 import {groupingOf} from "./bins.js";
+import {unitIn} from "./panes.js";
+import {reductionsOf} from "./readings.js";
 import {SeriesSet} from "./series.js";
 import {duration, read, span} from "./state.js";
 
@@ -61,6 +63,7 @@ async function run(width, coarser, signal, told, params) {
   const asked = letters.map(async (name) => {
     await fill(set, name, query, 0, signal);
     if (before) await fill(before, name, query, query.before, signal);
+    if (letters.length > 1) set.units[name] = await unit(query.expressions[name], signal);
   });
   // Bins are told by their bounds; only what is rounded down makes some.
   const binned = letters.filter((name) => /\bfloor\b/.test(query.expressions[name]));
@@ -77,6 +80,11 @@ async function run(width, coarser, signal, told, params) {
   set.settle();
   told.onSet(set, before, query);
   if (query.isLive) keepUp(set, before, letters.filter((_, i) => !failed[i]), query, signal, told);
+}
+
+/** What an expression's values are; where that is not to be had they are like nothing else. */
+async function unit(text, signal) {
+  return unitIn(text, await reductionsOf(text, {signal}).catch(() => []));
 }
 
 async function fill(set, name, {expressions, start, step, count}, ago, signal) {

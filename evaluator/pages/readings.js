@@ -11,8 +11,8 @@ export function describe(text, {signal} = {}) {
 }
 
 /** The reductions of a metric expression: {expression, type, value, filters, group, events}; none where it is not one. */
-export async function reductionsOf(text) {
-  const {readings} = await describe(text);
+export async function reductionsOf(text, {signal} = {}) {
+  const {readings} = await describe(text, {signal});
   return readings.find(({kind}) => kind === "metric")?.reductions ?? [];
 }
 

@@ -54,6 +54,7 @@ export class SeriesSet {
     this.byKey = new Map();
     this.list = [];
     this.groupings = {}; // what the groups of each expression are, as bins.js tells
+    this.units = {}; // by letter, where there are several
   }
 
   get stop() {

@@ -41,11 +41,11 @@ async def page(evaluator: Running) -> AsyncIterator[Page]:
         assert said == []
 
 
-async def explore(page: Page, chart: str, expression: str) -> None:
+async def explore(page: Page, chart: str, *expressions: str, **more: str) -> None:
     """Open a chart of ten minutes, and wait until it is drawn."""
     span = {"from": "2011-07-17T23:50Z", "to": "2011-07-18T00:00Z", "step": MINUTE}
-    asked = {"view": "explore", "chart": chart, "e": expression, **span}
-    await page.evaluate(GO, f"?{urlencode(asked)}")
+    asked = {"view": "explore", "chart": chart, "e": expressions, **span, **more}
+    await page.evaluate(GO, f"?{urlencode(asked, doseq=True)}")
     await drawn(page)
 
 
@@ -131,3 +131,34 @@ async def test_where_several_may_be_meant_they_are_offered(page: Page) -> None:
     for key in ("ArrowDown", "ArrowDown", "Enter"):
         await page.keyboard.press(key)
     await shows_events(page, 4, 'eq(host,"web1")')
+
+
+async def test_expressions_of_other_units_that_are_far_apart_have_panes_of_their_own(page: Page) -> None:
+    drawn_panes = """async () => {
+      const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
+      const {panesOf, unitIn} = await import(`${folder}panes.js`);
+      const one = (letter, max, unit) => ({letter, summary: {min: 0, max}, unit});
+      const panes = (scale, ...series) => {
+        const units = Object.fromEntries(series.map(({letter, unit}) => [letter, unit]));
+        const found = panesOf({shown: series, units}, scale);
+        return found.map((pane) => pane.map(({letter}) => letter).join("")).join();
+      };
+      return [
+        panes(null, one("A", 900, ""), one("B", 8, "ms"), one("C", 5, "ms")),
+        panes(null, one("A", 900, ""), one("B", 8, "")),
+        panes(null, one("A", 9, ""), one("B", 8, "ms")),
+        panes("one", one("A", 900, ""), one("B", 8, "ms")),
+        panes("each", one("A", 9, ""), one("A", 7, ""), one("B", 8, "")),
+        unitIn("sum(a)", [{expression: "sum(a)", value: null}]),
+        unitIn("median(a(ms)) * 2", [{expression: "median(a(ms))", value: "ms"}]),
+        unitIn("max(a(ms))", [{expression: "max(a(ms))", value: "ms"}]),
+      ];
+    }"""
+    found = await page.evaluate(drawn_panes)
+    assert found == ["A,BC", "AB", "AB", "AB", "AA,B", "", "median(a(ms)) * 2", "ms"]
+
+    await explore(page, "line", "sum(request)", "median(request(ms))", scale="each")
+    await expect(page.get_by_label("Scale")).to_have_value("each")
+    await click_last(page, ".plot", 0.24)  # of the first pane
+    await shows_events(page, 5)
+    assert await page.locator(".behind").count() == 0
