@@ -6,8 +6,8 @@ import {forgetKey, isShared, key} from "./key.js";
 import {startView} from "./start.js";
 import {read} from "./state.js";
 
-const VIEWS = {start: startView, explore: exploreView, events: eventsView, boards: late("./boards.js"), board: late("./board.js")};
-const TITLES = {start: "Cube", explore: "Explore – Cube", events: "Events – Cube", boards: "Boards – Cube", board: "Board – Cube"};
+const VIEWS = {start: startView, explore: exploreView, events: eventsView, boards: late("./boards.js"), board: late("./board.js"), status: late("./status.js")};
+const TITLES = {start: "Cube", explore: "Explore – Cube", events: "Events – Cube", boards: "Boards – Cube", board: "Board – Cube", status: "Status – Cube"};
 const PLACES = {board: "boards"}; // views that the bar has no link of its own for
 const shown = {name: null, view: null};
 

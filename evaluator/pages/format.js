@@ -35,6 +35,12 @@ export function length(milliseconds) {
   return `${milliseconds} ms`;
 }
 
+/** So many bytes: "63.5 MB". */
+export function bytes(count) {
+  const power = Math.min(4, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+  return `${(count / 1000 ** power).toLocaleString("en", {maximumSignificantDigits: 3})} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
+
 function clock(zone, options) {
   const name = zone + JSON.stringify(options);
   if (!formats.has(name)) {

@@ -198,8 +198,8 @@ def refusal(*examples: tuple[str | None, str]) -> dict[str, Any]:
 
 
 def test_refusals_and_questions_of_all_are_put_together() -> None:
-    slow = [{**told, "seconds": 1.0} for told in _slow_of(question(1))]
-    slower = [{**told, "seconds": 2.0} for told in _slow_of(question(2))]
+    slow = [{**told, "seconds": 1.0} for told in slow_of(question(1))]
+    slower = [{**told, "seconds": 2.0} for told in slow_of(question(2))]
     made = summary(
         [
             report("a", refusals={"invalid": refusal(("a", "one"))}, slow=slow),
@@ -213,7 +213,7 @@ def test_refusals_and_questions_of_all_are_put_together() -> None:
     assert [each["expression"] for each in made["slow"]] == ["sum(a(n2))", "sum(a(n1))"]
 
 
-def _slow_of(*asked: Question) -> list[dict[str, Any]]:
+def slow_of(*asked: Question) -> list[dict[str, Any]]:
     log = QuestionLog(Clock(NOW))
     for each in asked:
         with log.timed(each):
@@ -234,7 +234,7 @@ def seen(viewed_by: Key | None) -> dict[str, Any]:
             "invalid": refusal(("mine", "ours"), ("secret", "theirs"), (None, "unknown")),
             "denied": refusal(("mine", "the key accepts secret")),
         },
-        slow=_slow_of(question(1, "acme"), question(2, "other"), question(3)),
+        slow=slow_of(question(1, "acme"), question(2, "other"), question(3)),
     )
     return summary([told], Viewer.of(viewed_by), NOW)
 
