@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.tier import Span
 from cube.store.sqlite import SqliteStore, open_store
-from cube.store.sqlite.database import LogLimits
+from cube.store.sqlite.database import LogLimits, connect
+from cube.store.sqlite.writer import Checkpoint
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)
@@ -126,3 +130,37 @@ async def test_another_program_that_reads_for_long_is_told_of_and_stops_no_save(
     async with asyncio.timeout(30):
         while log_bytes(tmp_path) > BYTES:
             await store.events.save("test", events(50))
+
+
+async def test_the_log_restarts_though_readers_take_over_each_others_places(tmp_path: Path) -> None:
+    """SQLite waits for a place among them, which one who needs no log may have taken over."""
+    path = tmp_path / "x.db"
+    open_database = partial(connect, path, synchronous="FULL", cache_bytes=2**20)
+    with closing(open_database()) as written, ExitStack() as ended:
+        written.execute("CREATE TABLE t (x)")
+        checkpoint = Checkpoint(written, path, LogLimits(2**20, 1.0))
+        readers = deque(ended.enter_context(closing(open_database())) for _ in range(2))
+        begin_to_read(readers[0])
+        written.execute("BEGIN")
+        written.executemany("INSERT INTO t VALUES (?)", [("x" * 1_000,)] * 1_000)
+        written.commit()
+        begun = threading.Event()
+        written.set_trace_callback(lambda sql: begun.set() if "wal_checkpoint(" in sql else None)
+        cutting = asyncio.create_task(asyncio.to_thread(checkpoint.after_commit))
+        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.sleep(0.1)  # it finds the reader in its way
+        readers[0].rollback()
+        begin_to_read(readers[0])
+        while not cutting.done():
+            begin_to_read(readers[1])
+            readers[0].rollback()
+            readers.rotate()
+            await asyncio.sleep(0.001)
+        readers[0].rollback()
+        (_, length, _) = written.execute("PRAGMA wal_checkpoint").fetchone()
+        assert length == 0
+
+
+def begin_to_read(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    connection.execute("SELECT COUNT(*) FROM t").fetchone()

@@ -23,6 +23,7 @@ CHECKPOINT_PAGES = 4_000  # 32 MiB: fewer checkpoints write each hot page less o
 
 _WAIT_SECONDS = 1.0  # beyond the limit, where no snapshot of ours lasts for long
 _STEPS = 16
+_TRY_SECONDS = 0.2  # SQLite waits for a reader's place, which later readers take over: so it has to look anew
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -199,9 +200,12 @@ class Checkpoint:
         seconds = _WAIT_SECONDS
         if length <= self._limits.bytes:
             seconds += 2 * self._limits.snapshot_seconds(length)
-        self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        deadline = time.monotonic() + seconds
+        self._connection.execute(f"PRAGMA busy_timeout = {int(_TRY_SECONDS * 1000)}")
         try:
-            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            busy = True
+            while busy and time.monotonic() < deadline:
+                (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
         if not busy:
