@@ -96,6 +96,21 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return json_text.encode({"version": self.version, **msgspec.to_builtins(self)}).decode()
 
 
+class BoardSummary(msgspec.Struct, frozen=True):
+    """What a list shows of a stored board, of a later version as well; the charts are not looked into."""
+
+    title: str = ""
+    charts: tuple[msgspec.Raw, ...] = ()
+
+    @classmethod
+    def read(cls, text: str) -> BoardSummary:
+        """Read the text that is stored; empty where even that is of another form."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.ValidationError:
+            return cls()
+
+
 def length(span: str) -> int:
     """Return the milliseconds of a board's span: 21 600 000 of ``6h``."""
     return int(span[:-1]) * _UNITS[span[-1]]

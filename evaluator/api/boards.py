@@ -16,7 +16,7 @@ from cube import json_text
 from cube.columns.key_filter import Restriction
 from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, shown
 from cube.model import instant
-from cube.model.board import MOST_BOARDS, NAME, Board, check_name
+from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
 from cube.store.ports import ANY_REVISION, NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
@@ -64,7 +64,9 @@ class Boards:
         """Answer with the boards, by name; a key with types or a filter has to know a board's name."""
         caller = request.admitted
         stored = [] if _is_restricted(caller) else await self._store(caller).all()
-        return Reply.json({"boards": [_entry(one) for one in stored], "writable": _may_write(caller)})
+        run = self._services.of(caller).context.scheduler.run
+        entries = await run(QueryCost(), lambda: [_entry(one) for one in stored])
+        return Reply.json({"boards": entries, "writable": _may_write(caller)})
 
     async def get(self, request: Request) -> Reply:
         """Answer with one board, as much of it as the key may see, and its revision as ``ETag``."""
@@ -205,10 +207,12 @@ def _expected(request: Request) -> int:
 
 
 def _entry(stored: StoredBoard) -> dict[str, Any]:
-    saved = instant.format(stored.saved)
-    entry = {"name": stored.name, "revision": stored.revision, "saved": saved, "by": stored.by}
-    try:
-        board = Board.parse(stored.content)
-    except CubeError:  # of a later version: it is listed all the same
-        return {**entry, "title": stored.name}
-    return {**entry, "title": board.title, "charts": len(board.charts)}
+    summary = BoardSummary.read(stored.content)
+    return {
+        "name": stored.name,
+        "title": summary.title or stored.name,
+        "charts": len(summary.charts),
+        "revision": stored.revision,
+        "saved": instant.format(stored.saved),
+        "by": stored.by,
+    }

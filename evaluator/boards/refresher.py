@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Final
 
@@ -122,8 +122,9 @@ class BoardRefresher:
         for board in sorted(lately, key=lambda board: -board.opened):
             views = self._views.get((environment, board.name), {})
             restrictions = [restriction for restriction, time in views.items() if time >= since]
+            asked = await context.scheduler.run(QueryCost.background(0), _questions, board, now)
             for restriction in (None, *restrictions):
-                for question in _questions(board, now):
+                for question in asked:
                     await self._refresh(environment, question, restriction)
 
     async def _refresh(
@@ -157,9 +158,9 @@ async def _ask(pyramid: Pyramid, question: BoardQuestion, restriction: Restricti
         await pyramid.evaluate(expression, query.tier, query.span, cost)
 
 
-def _questions(stored: StoredBoard, now: int) -> Iterator[BoardQuestion]:
+def _questions(stored: StoredBoard, now: int) -> list[BoardQuestion]:
     try:
         board = Board.parse(stored.content)
     except CubeError:  # of a later version
-        return iter(())
-    return questions(board, now)
+        return []
+    return list(questions(board, now))

@@ -18,12 +18,13 @@ from cube.store.ports import NO_REVISION, StoredBoard
 from evaluator.boards.questions import questions
 from evaluator.scheduling.scheduler import QueryCost
 from tests.authenticators import key, with_keys
-from tests.evaluator_running import ANSWER_SECONDS, DAY, Running, Start, event, running, start
+from tests.evaluator_running import DAY, Running, Start, event, running, start
 from tests.mongo_server import mongo_server
 from tests.web_client import ask
 
 __all__ = ["mongo_server", "start"]
 
+PATIENCE_SECONDS = 60.0
 OFTEN = BoardSettings(refresh_seconds=0.02, opened_days=7)
 HOUR = 3_600_000
 EXPRESSION = "sum(test.eq(host, $host))"
@@ -38,7 +39,7 @@ def stored(name: str, *charts: dict[str, Any], opened: int = DAY) -> StoredBoard
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Return when this is so."""
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             if await holds():
                 return

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from cube.model.environment import Scope, digest
+from cube.model.environment import Environment, Scope, digest
+from cube.settings import EvaluatorSettings
+from cube.store.ports import NO_REVISION, StoredBoard
+from cube.store.sqlite import open_store
+from cube.web import Authenticator, KeyRing
+from evaluator.app import EvaluatorDaemon
 from tests.authenticators import key, with_keys
-from tests.evaluator_running import Start, running, start
+from tests.evaluator_running import DAY, Start, running, start
 from tests.mongo_server import mongo_server
 from tests.web_client import Answer, ask, connection
 
@@ -149,6 +155,41 @@ async def test_a_key_of_some_types_sees_the_charts_of_these_and_no_trace_of_othe
         missing = await client.ask("GET", "/1.0/boards/other", headers={"X-Api-Key": "none"})
         assert (hidden.status, missing.status) == (404, 404)
         assert hidden.json["error"] == missing.json["error"].replace("other", "web")
+
+
+async def test_a_board_of_a_later_version_is_listed_and_given_to_whom_may_see_all(tmp_path: Path) -> None:
+    content = '{"version": 2, "title": "New", "charts": [{"of": "another form"}], "more": 1}'
+    access = with_keys(key("look", Scope.READ), key("web", Scope.READ, types=frozenset({"request"})))
+    async with running(tmp_path, access=access) as made:
+        for name, text in (("new", content), ("odd", "[]")):
+            await made.store.boards.save(StoredBoard(name, 7, made.clock.now, text), NO_REVISION, 10)
+        look, web = ({"X-Api-Key": name} for name in ("look", "web"))
+        listed = (await ask(made.port, "GET", "/1.0/boards", headers=look)).json["boards"]
+        assert [(one["title"], one["charts"]) for one in listed] == [("New", 1), ("odd", 0)]
+        read = await ask(made.port, "GET", "/1.0/boards/new", headers=look)
+        assert read.json["board"] == json.loads(content)
+        assert (await ask(made.port, "GET", "/1.0/boards/new", headers=web)).status == 404
+
+
+async def test_each_environment_has_boards_of_its_own(tmp_path: Path) -> None:
+    stores = {name: await open_store(tmp_path, name) for name in ("dev", "prod")}
+    keys = [replace(key(name, Scope.READ, Scope.WRITE), environment=name) for name in stores]
+    access = Authenticator([Environment(name, name) for name in stores], KeyRing(keys))
+    settings = EvaluatorSettings(port=0)
+    daemon = EvaluatorDaemon(stores, access, settings, CollectorRegistry(), lambda: DAY)
+    try:
+        port = int(daemon.addresses["http"].rpartition(":")[2])
+        for name in stores:
+            headers = {"X-Api-Key": name, "If-None-Match": "*"}
+            assert (await ask(port, "PUT", f"/1.0/boards/of-{name}", body(), headers)).status == 201
+        for name in stores:
+            listed = (await ask(port, "GET", "/1.0/boards", headers={"X-Api-Key": name})).json
+            assert [one["name"] for one in listed["boards"]] == [f"of-{name}"]
+        assert (await ask(port, "GET", "/1.0/boards/of-prod", headers={"X-Api-Key": "dev"})).status == 404
+    finally:
+        await daemon.stop(5)
+        for store in stores.values():
+            await store.close()
 
 
 async def test_who_changes_a_board_stands_in_the_log_and_no_key_does(
