@@ -44,6 +44,12 @@ export class Draft {
     this.change(saved.board);
   }
 
+  /** Begin anew with what somebody else saved. */
+  adopt(saved) {
+    Object.assign(this, {saved, past: [], future: []});
+    this.put(saved.board);
+  }
+
   put(board) {
     this.board = board;
     this.keep();

@@ -15,6 +15,8 @@ import {isShared} from "./key.js";
 import {read, write} from "./state.js";
 import {TimeChoices} from "./time-choices.js";
 
+const LOOKING = 60_000; // milliseconds until it is looked whether somebody else saved the board
+
 export function view(main) {
   const made = new BoardView(main);
   made.update();
@@ -40,6 +42,8 @@ class BoardView {
     this.endTheme = onTheme(() => this.grid.refresh());
     addEventListener("beforeunload", (event) => this.draft?.isChanged && event.preventDefault(), {signal});
     document.addEventListener("keydown", (event) => this.key(event), {signal});
+    addEventListener("focus", () => this.look(), {signal});
+    this.watching = setInterval(() => document.hidden || this.look(), LOOKING);
   }
 
   /** What panels and grid need of a board. */
@@ -79,15 +83,30 @@ class BoardView {
     this.draft = null;
     const {signal} = this.closing;
     try {
-      const saved = await readBoard(name, {signal});
+      const saved = await this.read(name);
       if (signal.aborted || this.name !== name) return;
-      if (isShared()) saved.writable = false;
       this.draft = new Draft(saved, () => this.show());
       if (this.draft.isRestored) write({edit: "1"}, {replace: true});
       this.show();
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     }
+  }
+
+  /** Show what somebody else saved meanwhile, unless it is being changed here: then saving tells of it. */
+  async look() {
+    const {draft} = this;
+    const isIdle = () => this.draft === draft && draft && !this.isEditing && !draft.isChanged;
+    if (!isIdle()) return;
+    const saved = await this.read(this.name).catch(() => null); // what is shown stays, and the next look may succeed
+    if (!saved || !isIdle() || saved.etag === draft.saved.etag) return;
+    draft.adopt(saved);
+    say("Somebody changed this board: this is what it is now.");
+  }
+
+  async read(name) {
+    const saved = await readBoard(name, {signal: this.closing.signal});
+    return isShared() ? {...saved, writable: false} : saved;
   }
 
   /** Whether the board is being changed. */
@@ -191,6 +210,7 @@ class BoardView {
   close() {
     if (this.draft?.isChanged) say(`What you changed in “${this.draft.board.title}” is kept in this tab, and not saved.`);
     this.closing.abort();
+    clearInterval(this.watching);
     this.endTheme();
     this.grid.close();
     document.title = "Cube";

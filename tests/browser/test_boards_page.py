@@ -372,7 +372,7 @@ async def test_a_link_shows_somebody_else_one_board_and_its_key_stands_nowhere(
         assert [line for line in said if "Failed to load" not in line] == []
 
 
-async def test_charts_share_their_crosshair_and_their_span_and_fit_a_phone(
+async def test_charts_share_crosshair_span_and_screen_and_follow_what_others_save(
     browser: Browser, evaluator: Daemon
 ) -> None:
     async with opened(browser) as (page, said):
@@ -393,6 +393,18 @@ async def test_charts_share_their_crosshair_and_their_span_and_fit_a_phone(
         await page.go_back()
         await expect(page.get_by_label("Time", exact=True)).to_have_value("-1h")
 
+        await button(page, "Full screen").click()
+        await button(page, "Leave full screen").click()
+        await expect(button(page, "Full screen")).to_be_visible()
+
+        changed = {"title": "Seen", "charts": [chart("One"), chart("Three")]}
+        await page.request.put(
+            f"{evaluator.http}/1.0/boards/hair",
+            data=changed,
+            headers={"X-Api-Key": WRITER, "If-Match": "*"},
+        )
+        await page.evaluate("dispatchEvent(new Event('focus'))")  # as when one comes back to the tab
+        await titles(page, "One", "Three")
         await page.set_viewport_size(PHONE)  # one below the other, and nothing wider
         lefts = "(all) => new Set(all.map((one) => one.getBoundingClientRect().left)).size"
         assert await page.locator(".panel").evaluate_all(lefts) == 1
