@@ -13,6 +13,8 @@ from evaluator.api.pages import FOLDER
 from tests.evaluator_running import Running, running
 from tests.web_client import connection
 
+HEADERS = 700  # bytes of a request's answer, about
+
 
 def port_of(made: Running) -> int:
     return int(made.evaluator.addresses["http"].rpartition(":")[2])
@@ -56,3 +58,18 @@ async def test_files_are_packed_and_what_is_not_there_is_said(made: Running) -> 
     assert gzip.decompress(packed.body) == (FOLDER / "app.js").read_bytes()
     assert packed.headers["cache-control"] == "no-cache"
     assert missing.status == 404
+
+
+def test_the_first_view_is_less_than_150_kilobytes_on_the_wire() -> None:
+    first = ["index.html", *re.findall(r"/pages/VERSION/([a-z-]+\.\w+)", (FOLDER / "index.html").read_text())]
+    asked: dict[str, int] = {}
+    while first:
+        name = first.pop()
+        content = (FOLDER / name).read_bytes()
+        asked[name] = len(gzip.compress(content, 9)) + HEADERS
+        imports = re.findall(r'^(?:import|export) .*?from "\./([a-z-]+\.js)"', content.decode(), re.MULTILINE)
+        first += [one for one in imports if one not in asked]
+
+    assert "chart-lines.js" in asked  # imports are found
+    assert "board.js" not in asked  # loaded when it is first looked at
+    assert sum(asked.values()) < 150_000
