@@ -8,7 +8,6 @@ import json
 import shlex
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -271,26 +270,6 @@ async def test_axe_finds_nothing_to_mend(
         await shows(page, "3 series")
         await page.evaluate(f"{axe};0")
         assert await page.evaluate(violations) == []
-
-
-async def test_where_keys_are_needed_the_page_asks_for_one_and_keeps_it_out_of_the_address(
-    browser: Browser, tmp_path: Path
-) -> None:
-    key = "a-reader-0K4xq9ZpW"
-    settings = tmp_path / "evaluator.toml"
-    entry = f'[[environments.default.keys]]\nname = "all"\nscopes = ["read"]\nkey = "{key}"\n'
-    settings.write_text(f"[environments.default]\n{entry}")
-    settings.chmod(0o600)
-    with daemon("evaluator", f"sqlite:{tmp_path}", tmp_path, "--config", str(settings)) as evaluator:
-        async with opened(browser) as (page, _):
-            await page.goto(f"{evaluator.http}/?view=explore&e=sum(request)")
-            for given in ("another-0K4xq9ZpW-key", key):
-                await page.get_by_label("Key of scope").fill(given)
-                await page.keyboard.press("Enter")
-                await expect(page.get_by_text("This evaluator answers only with a key.")).to_have_count(0)
-            await expect(page.locator(".status")).to_contain_text("live")
-            await expect(page.get_by_role("button", name="Forget the key")).to_be_visible()
-            assert key not in page.url
 
 
 async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
