@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +58,7 @@ class _EventsProxy(_PortProxy):
 
 
 class _SessionProxy(_PortProxy):
-    async def scan(self, *arguments: Any, **options: Any) -> AsyncIterator[Block]:
+    async def scan(self, *arguments: Any, **options: Any) -> AsyncGenerator[Block, None]:
         await self._proxy.before("session.scan", *arguments)
         async for block in self._port.scan(*arguments, **options):
             yield block

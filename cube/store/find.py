@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -106,7 +106,7 @@ async def count(
         expression = replace(expression, fields=())
     total, slices = 0, Slices(time_slice, searched=has_patterns(expression))
     scan = session.scan(expression.type, span, needed(expression), texts=texts(expression))
-    async with aclosing(_blocks(scan)) as blocks:
+    async with aclosing(scan) as blocks:
         async for block in blocks:
             async with aclosing(slices.each(block, partial(_count, expression))) as counts:
                 async for number in counts:
@@ -115,7 +115,7 @@ async def count(
 
 
 async def _in_order(
-    scan: AsyncIterator[Block],
+    scan: AsyncGenerator[Block, None],
     select: Callable[[Block], list[P]],
     newest_first: bool,
     most: int | None,
@@ -126,7 +126,7 @@ async def _in_order(
     Of more than ``most`` events of one time only the first in order are kept.
     """
     waiting: list[P] = []
-    async with aclosing(_blocks(scan)) as blocks:
+    async with aclosing(scan) as blocks:
         async for block in blocks:
             async with aclosing(slices.each(block, partial(_with_last, select))) as selections:
                 async for found, last in selections:
@@ -139,17 +139,6 @@ async def _in_order(
                         waiting = _sorted(waiting, newest_first)[:most]
     if waiting:
         yield _sorted(waiting, newest_first)
-
-
-async def _blocks(scan: AsyncIterator[Block]) -> AsyncGenerator[Block, None]:
-    """Pass on the blocks that hold events; closing this closes the scan."""
-    try:
-        async for block in scan:
-            if len(block):
-                yield block
-    finally:
-        if isinstance(scan, AsyncGenerator):
-            await scan.aclose()
 
 
 def texts(expression: EventExpression) -> dict[str, str]:

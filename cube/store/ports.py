@@ -15,7 +15,7 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -126,8 +126,8 @@ class ReadSession(Protocol):
         ids: bool = False,
         newest_first: bool = False,
         texts: Mapping[str, str] = NO_TEXTS,
-    ) -> AsyncIterator[Block]:
-        """Read the events of a span as blocks of bounded size, ordered by time.
+    ) -> AsyncGenerator[Block, None]:
+        """Read the events of a span as blocks of bounded size, none of them empty, ordered by time.
 
         ``fields``: the top-level names of the data that are needed; a store may leave out the
         others; None is the whole data, () leaves all of it out. ``ids``: whether the blocks carry ids.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -109,10 +109,7 @@ def scan_all(
     """
     needs = needed(replace(expression, fields=()))
     names = None if fields is None else tuple(sorted({*fields, *(needs or ())}))
-    blocks = session.scan(
-        expression.type, ALL_TIME, names, newest_first=newest_first, texts=texts(expression)
-    )
-    return cast("AsyncGenerator[Block, None]", blocks)  # those of all stores are generators
+    return session.scan(expression.type, ALL_TIME, names, newest_first=newest_first, texts=texts(expression))
 
 
 async def _read(

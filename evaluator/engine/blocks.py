@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -176,10 +175,9 @@ class TypeBlocks:
     ) -> tuple[Span, list[PackedBlock]]:
         """Read events from a span's start on, whole buckets of 10 s; return how far, and what there is."""
         fields = sorted({str(path[0]) for path in paths})
-        blocks = cast("AsyncGenerator[Block, None]", reading.session.scan(self._type, span, fields))
         parts: list[PackedBlock] = []
         rows = 0
-        async with aclosing(blocks):
+        async with aclosing(reading.session.scan(self._type, span, fields)) as blocks:
             async for block in blocks:
                 self._read(len(block))
                 async with reading.time_slice():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from cube.columns import Block, finals, has_patterns, needed, paths, states
 from cube.model.reduce import REDUCES
@@ -48,9 +48,7 @@ class Scan:
         slices = self._slices(job, FIRST_ROWS)
         for span in spans:
             counters.scanned()
-            # The ports promise an iterator; those of all stores are generators, which must be closed.
-            scan = self.session.scan(reduction.type, span, fields, ids=ids)
-            async with aclosing(cast("AsyncGenerator[Block, None]", scan)) as blocks:
+            async with aclosing(self.session.scan(reduction.type, span, fields, ids=ids)) as blocks:
                 async for block in blocks:
                     counters.read(len(block))
                     async for _ in slices.each(block, partial(_accumulate, accumulator, job)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -86,15 +86,12 @@ class StreamReader:
         found: list[Arrival] = []
         buckets = set(buckets)
         for span in runs(buckets, numbers.keys() | buckets, TEN_SECONDS):
-            blocks = cast(
-                "AsyncGenerator[Block, None]",
-                self._session.scan(self._expression.type, span, None, ids=True),
-            )
-            async with aclosing(blocks):
+            scan = self._session.scan(self._expression.type, span, None, ids=True)
+            async with aclosing(scan) as blocks:
                 async for block in blocks:
-                    some = self._slices.each(block, partial(select, self._expression))
-                    async with aclosing(some):
-                        async for arrivals in some:
+                    selections = self._slices.each(block, partial(select, self._expression))
+                    async with aclosing(selections) as parts:
+                        async for arrivals in parts:
                             found += arrivals
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -65,7 +65,7 @@ class MongoSession:
         newest_first: bool = False,
         texts: Mapping[str, str] = NO_TEXTS,
         batch_events: int = BLOCK_EVENTS,
-    ) -> AsyncIterator[Block]:
+    ) -> AsyncGenerator[Block, None]:
         """Read events as raw batches and decode each as blocks, in threads, in time slices.
 
         Named fields are projected as ``d.<field>``, which drops data that are not objects; those have

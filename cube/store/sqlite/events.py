@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -126,7 +126,7 @@ class SqliteSession:
         ids: bool = False,
         newest_first: bool = False,
         texts: Mapping[str, str] = NO_TEXTS,
-    ) -> AsyncIterator[Block]:
+    ) -> AsyncGenerator[Block, None]:
         """Read the events of a span in blocks of at most `BLOCK_ROWS` rows and about `BLOCK_BYTES`.
 
         Each block is a statement of its own, which begins after the last row of the one before: an
