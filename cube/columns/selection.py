@@ -12,22 +12,16 @@ from cube.columns.values import Kind, Path, read
 from cube.errors import InvalidQuery
 from cube.expression.literals import refused
 from cube.expression.nodes import (
-    And,
-    Call,
     Comparison,
     EventExpression,
-    Exists,
     Field,
-    Filter,
     MetricExpression,
     Negation,
-    Not,
     Number,
-    Or,
     Product,
     Reduction,
     Sum,
-    Value,
+    walk,
 )
 from cube.expression.operators import OPERATORS, TextOperator
 from cube.model.event import ABSENT
@@ -74,21 +68,14 @@ def has_patterns(expression: MetricExpression | EventExpression) -> bool:
 
 def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
     """Return the top-level names of the data that an expression needs, sorted; None for all of them."""
-    if isinstance(expression, EventExpression):
-        if expression.fields is None:
-            return None
-        used = list(expression.fields)
-    else:
-        used = _taken(expression)
-    used += [each.field for each in _conditions(expression)]
-    return tuple(sorted({str(field.path[0]) for field in used}))
+    if isinstance(expression, EventExpression) and expression.fields is None:
+        return None
+    return tuple(sorted({str(field.path[0]) for field in _fields(expression)}))
 
 
 def paths(reduction: Reduction) -> frozenset[Path]:
     """Return the paths of the columns that a reduction reads."""
-    return frozenset(
-        [field.path for field in _taken(reduction)] + [each.field.path for each in _conditions(reduction)]
-    )
+    return frozenset(field.path for field in _fields(reduction))
 
 
 def selected(expression: EventExpression, block: Block) -> Booleans:
@@ -118,58 +105,16 @@ def project(fields: Sequence[Field] | None, data: Any) -> Any:
     return shown
 
 
-def _taken(reduction: Reduction) -> list[Field]:
-    """Return the fields of a reduction's value and group."""
-    taken = [] if reduction.value is None else [*_fields(reduction.value)]
-    return taken if reduction.group is None else [*taken, *_fields(reduction.group)]
-
-
-def _fields(value: Value) -> Iterator[Field]:
-    """Yield the fields of a value, as they stand, repetitions included."""
-    match value:
-        case Field():
-            yield value
-        case Number():
-            return
-        case Negation(inner):
-            yield from _fields(inner)
-        case Call(_, arguments):
-            for each in arguments:
-                yield from _fields(each)
-        case Sum(parts) | Product(parts):
-            for _, part in parts:
-                yield from _fields(part)
-        case _:
-            assert_never(value)
+def _fields(tree: Reduction | EventExpression) -> Iterator[Field]:
+    return (each for each in walk(tree) if isinstance(each, Field))
 
 
 def _searches(expression: MetricExpression | EventExpression) -> Iterator[tuple[TextOperator, str]]:
-    for condition in _conditions(expression):
+    for condition in walk(expression):
         if isinstance(condition, Comparison) and isinstance(condition.literal, str):
             operator = OPERATORS[condition.operator]
             if isinstance(operator, TextOperator):
                 yield operator, condition.literal
-
-
-def _conditions(expression: MetricExpression | EventExpression) -> Iterator[Comparison | Exists]:
-    """Yield what the filters of an expression ask of fields."""
-    parts = [expression] if isinstance(expression, EventExpression) else reductions(expression)
-    for part in parts:
-        for each in part.filters:
-            yield from _conditions_of(each)
-
-
-def _conditions_of(filter: Filter) -> Iterator[Comparison | Exists]:
-    match filter:
-        case Comparison() | Exists():
-            yield filter
-        case Or(filters) | And(filters):
-            for each in filters:
-                yield from _conditions_of(each)
-        case Not(inner):
-            yield from _conditions_of(inner)
-        case _:
-            assert_never(filter)
 
 
 def _outermost(fields: Sequence[Field]) -> list[Path]:

@@ -59,24 +59,16 @@ class Kind(IntEnum):
     DATE = 45
 
 
-_CLASSES: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
-    (bool, Kind.BOOL),  # before int, which it is a subclass of
-    ((int, float, Decimal), Kind.NUMBER),
-    (str, Kind.STRING),
-    (dict, Kind.OBJECT),
-    ((list, tuple), Kind.ARRAY),  # tuples are the arrays of literals
-    (date, Kind.DATE),
-    (type(None), Kind.NULL),
-    (UnsetType, Kind.MISSING),
-)
 _KINDS: dict[type, Kind] = {
-    bool: Kind.BOOL,
+    bool: Kind.BOOL,  # before int, which it is a subclass of
     int: Kind.NUMBER,
     float: Kind.NUMBER,
+    Decimal: Kind.NUMBER,
     str: Kind.STRING,
     dict: Kind.OBJECT,
     list: Kind.ARRAY,
-    tuple: Kind.ARRAY,
+    tuple: Kind.ARRAY,  # the arrays of literals
+    date: Kind.DATE,
     type(None): Kind.NULL,
     UnsetType: Kind.MISSING,
 }
@@ -90,7 +82,7 @@ def kind_of(value: Any) -> Kind:
 
 def kind_of_class(kind: type) -> Kind:
     """Return the kind of a class's values; a driver's subclass of int is a number."""
-    return next((its for classes, its in _CLASSES if issubclass(kind, classes)), Kind.OTHER)
+    return next((its for known, its in _KINDS.items() if issubclass(kind, known)), Kind.OTHER)
 
 
 def read(data: Any, path: Path) -> Any:

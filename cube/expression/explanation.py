@@ -42,21 +42,16 @@ def explain(expression: MetricExpression | EventExpression) -> str:
 
     Its length is bounded as the expression's is, times a small number.
     """
-    if isinstance(expression, EventExpression):
-        return _events_with_fields(expression)
-    return _operand(expression)
-
-
-def _events_with_fields(expression: EventExpression) -> str:
-    where = _where(expression.filters)
+    if not isinstance(expression, EventExpression):
+        return _operand(expression)
     match expression.fields:
         case None:
-            return f"all data of the {expression.type} events{where}"
+            told = "all data"
         case ():
-            return f"the times of the {expression.type} events{where}"
+            told = "the times"
         case fields:
-            names = _listed([_field(each) for each in fields], "and")
-            return f"{names} of the {expression.type} events{where}"
+            told = _listed([print_expression(each) for each in fields], "and")
+    return f"{told} of the {expression.type} events{_where(expression.filters)}"
 
 
 def _operand(node: Operand) -> str:
@@ -64,7 +59,7 @@ def _operand(node: Operand) -> str:
         case Number(value):
             return print_number(value)
         case Field():
-            return _field(node)
+            return print_expression(node)
         case Call(function, arguments):
             return FUNCTIONS[function].words.format(*map(_bracketed, arguments))
         case Reduction():
@@ -97,9 +92,10 @@ def _reduction(node: Reduction) -> str:
     measured = words.format(name=reduce.name.replace("_", " "), argument=argument)
     if argument and "{argument}" not in words:
         measured = f"{measured.removesuffix(' of')} ({argument}) of"
-    value = _value(node.value, of_events=bool(reduce.of_events))
+    value = "1" if node.value is None else _bracketed(node.value)
+    over = "" if node.value is None and reduce.of_events else f"{value} over the "
     group = "" if node.group is None else f", for each {_group(node.group)}"
-    return f"{measured} {value}{_events(node.type, node.filters)}{group}"
+    return f"{measured} {over}{node.type} events{_where(node.filters)}{group}"
 
 
 def _group(group: Value) -> str:
@@ -108,17 +104,7 @@ def _group(group: Value) -> str:
         return f"bin of {_bracketed(found.value)} that is {print_number(found.width)} wide"
     if found is not None and found.width == 1:
         return f"bin of {_bracketed(found.value)} between powers of {found.base}"
-    return _field(group) if isinstance(group, Field) else f"value of {_operand(group)}"
-
-
-def _value(value: Value | None, *, of_events: bool) -> str:
-    if value is None:
-        return "" if of_events else "1 over the "
-    return f"{_bracketed(value)} over the "
-
-
-def _events(type: str, filters: Sequence[Filter]) -> str:
-    return f"{type} events{_where(filters)}"
+    return _operand(group) if isinstance(group, Field) else f"value of {_operand(group)}"
 
 
 def _where(filters: Sequence[Filter]) -> str:
@@ -130,9 +116,9 @@ def _filter(filter: Filter) -> str:
     match filter:
         case Comparison(name, field, literal):
             words = OPERATORS[name].words.format(name=name.replace("_", " "))
-            return f"{_field(field)} {words} {print_literal(literal)}"
+            return f"{print_expression(field)} {words} {print_literal(literal)}"
         case Exists(field):
-            return f"{_field(field)} exists"
+            return f"{print_expression(field)} exists"
         case Or(filters):
             return _listed([_filter(each) for each in filters], "or", bracketed=True)
         case And(filters):
@@ -148,7 +134,3 @@ def _listed(items: Sequence[str], last: str, *, bracketed: bool = False) -> str:
         return "".join(items)
     text = f" {last} ".join(items)
     return f"({text})" if bracketed else text
-
-
-def _field(field: Field) -> str:
-    return print_expression(field)

@@ -9,7 +9,6 @@ Length and levels are checked before the grammar runs, nodes after.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -36,6 +35,7 @@ from cube.expression.nodes import (
     Reduction,
     Sum,
     Value,
+    walk,
 )
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.printer import normal
@@ -146,18 +146,8 @@ def _check_text(source: Source) -> None:
 
 
 def _check_nodes(tree: object, source: Source) -> None:
-    """Refuse a tree of too many nodes: instances of the classes in `cube.expression.nodes`.
-
-    Literals are not nodes: the length of the text bounds them. Raises `InvalidExpression`.
-    """
-    nodes, pending = 0, [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, tuple):
-            pending.extend(part)
-        elif dataclasses.is_dataclass(part):
-            nodes += 1
-            pending.extend(getattr(part, field.name) for field in dataclasses.fields(part))
+    """Refuse a tree of too many nodes; the length of the text bounds literals. Raises `InvalidExpression`."""
+    nodes = sum(1 for _ in walk(tree))
     if nodes > MAX_NODES:
         raise source.refusal(0, f"Got {nodes} nodes, accepted are at most {MAX_NODES}; the expression begins")
 

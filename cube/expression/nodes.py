@@ -1,4 +1,4 @@
-"""The syntax tree of the expression language: frozen values, no behaviour.
+"""The syntax tree of the expression language: frozen values.
 
 Lengths and forms are those of the grammar in ``docs/language.md``. A chain such as ``a + b - c`` is
 one node with signed terms. Trees compare as Python values (so ``1 == True``): where identity of
@@ -7,8 +7,9 @@ meaning matters, compare the canonical text of `cube.expression.printer`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from typing import Literal as Choice
 
 T = TypeVar("T")
@@ -143,3 +144,18 @@ MetricExpression: TypeAlias = (
     Reduction | Number | Negation["MetricExpression"] | Sum["MetricExpression"] | Product["MetricExpression"]
 )
 """Arithmetic over reductions and constants."""
+
+
+def walk(tree: object) -> Iterator[Any]:
+    """Yield the nodes of a tree, or of a tuple of trees, as they stand in its text: each before its parts.
+
+    A node is an instance of one of the classes above; what a literal is made of are none.
+    """
+    pending: list[Any] = [tree]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, tuple):
+            pending += part[::-1]
+        elif hasattr(part, "__dataclass_fields__"):
+            yield part
+            pending += [getattr(part, name) for name in reversed(part.__slots__)]
