@@ -1,23 +1,27 @@
-"""The routes of the catalog: types in detail, fields, values, and an expression that is being written."""
+"""What answers for the catalog: types in detail, fields, values, and an expression that is being written."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from cube.errors import InvalidExpression, InvalidQuery, shown
+from cube.expression import parse_event
 from cube.expression.completion import CompletionSpot, places
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Caller
+from cube.model.event import MAX_TYPE_LENGTH
 from cube.web import Reply, Request
 from evaluator.api.service import QueryService, QueryServices
-from evaluator.catalog.completions import completions
 from evaluator.catalog.details import detailed
-from evaluator.catalog.expression import described
+from evaluator.catalog.expression import completions, described
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
 from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
-from evaluator.catalog.queries import ExpressionQuery, ValuesQuery, read_type, wants_details
 from evaluator.catalog.sample import EventSample, SampleLimits, sample
+from evaluator.query.queries import read_limit
 from evaluator.scheduling.scheduler import QueryCost
 
 MIB: Final = 1024 * 1024
@@ -34,6 +38,13 @@ DETAILS_SECONDS: Final = 10.0
 EXAMPLES: Final = 5
 """Values of a field that are told with it."""
 
+SHOWN_VALUES, MOST_VALUES = 20, 1_000
+"""How many values are told unless the client says, and at most."""
+
+_TYPE: Final = re.compile(rf"[a-z_][a-zA-Z0-9_]{{0,{MAX_TYPE_LENGTH - 1}}}", re.ASCII)
+_WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_SWITCH: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
+
 
 @dataclass(slots=True)
 class Catalog:
@@ -45,9 +56,8 @@ class Catalog:
     async def get_types(self, request: Request) -> Reply:
         """Answer with the names of all types, sorted; with ``details`` with an object for each."""
         service = self.services.of(request.admitted)
-        names = await service.types() if not wants_details(request.parameters()) else None
-        if names is not None:
-            return Reply.json(names)
+        if not _wants_details(request.parameters()):
+            return Reply.json(await service.types())
         async with service.context.query():
             seconds = min(DETAILS_SECONDS, service.context.limits.query_seconds / 2)
             types = await service.types()
@@ -56,7 +66,7 @@ class Catalog:
     async def get_fields(self, request: Request) -> Reply:
         """Answer with the fields of a sample of a type's events, the most frequent first."""
         service = self.services.of(request.admitted)
-        type = read_type(request.parameters())
+        type = _read_type(request.parameters())
         tallies = FieldTallies()
         async with service.context.query():
             taken = await _sample(service, type, tallies, FIELDS)
@@ -66,18 +76,19 @@ class Catalog:
     async def get_values(self, request: Request) -> Reply:
         """Answer with the most frequent values of a field in a sample of a type's events."""
         service = self.services.of(request.admitted)
-        query = ValuesQuery.parse(request.parameters())
-        tallies = FieldTallies(query.path)
+        raw = request.parameters()
+        path, limit = _path(_required(raw, "field")), read_limit(raw, SHOWN_VALUES, MOST_VALUES)
+        type, tallies = _read_type(raw), FieldTallies(path)
         async with service.context.query():
-            taken = await _sample(service, query.type, tallies, VALUES)
-        tally = tallies.fields.get(query.path, FieldTally())
+            taken = await _sample(service, type, tallies, VALUES)
+        tally = tallies.fields.get(path, FieldTally())
         return Reply.json(
             {
-                "type": query.type,
-                "field": field_text(query.path),
+                "type": type,
+                "field": field_text(path),
                 "values": [
                     {"value": value, "events": events}
-                    for value, events in tally.top(query.limit, query.prefix)
+                    for value, events in tally.top(limit, raw.get("prefix", ""))
                 ],
                 "distinct": len(tally.values),
                 "complete": not tally.is_cut,
@@ -88,15 +99,15 @@ class Catalog:
     async def get_expression(self, request: Request) -> Reply:
         """Answer with what an expression is, or what is wrong with it, and how it may go on at a place."""
         service = self.services.of(request.admitted)
-        query = ExpressionQuery.parse(request.parameters())
+        text = _required(request.parameters(), "expression")
+        at = _place(request.parameters(), text)
         run, cost = service.context.scheduler.run, QueryCost()
         async with service.context.query():
-            answer = await run(cost, described, query.text, service.restriction)
-            if query.at is not None:
-                found: list[CompletionSpot] = await run(cost, lambda: list(places(query.text, query.at or 0)))
-                answer["completions"] = await completions(
-                    found, query.text, _Known(service, request.admitted, self.kept)
-                )
+            answer = await run(cost, described, text, service.restriction)
+            if at is not None:
+                found: list[CompletionSpot] = await run(cost, lambda: list(places(text, at)))
+                known = _Known(service, request.admitted, self.kept)
+                answer["completions"] = await completions(found, text, known)
         return Reply.json(answer)
 
 
@@ -164,3 +175,63 @@ def _field(path: Path, tally: FieldTally, taken: EventSample) -> dict[str, Any]:
         "distinct": len(tally.values),
         "distinct_complete": not tally.is_cut,
     }
+
+
+def _place(raw: Mapping[str, str], text: str) -> int | None:
+    """Return where completions of a text are wanted, if they are; raises `InvalidQuery`."""
+    at = raw.get("at")
+    if at is not None and (not _WHOLE.fullmatch(at) or int(at) > len(text)):
+        raise InvalidQuery(
+            f"Got the place {shown(at)}; accepted are whole numbers from 0 to {len(text)}, the characters"
+            " before it.",
+            field="at",
+        )
+    return None if at is None else int(at)
+
+
+def _read_type(raw: Mapping[str, str]) -> str:
+    """Return the type that is asked about; raises `InvalidQuery` where it is missing or cannot be one."""
+    type = _required(raw, "type")
+    if not _TYPE.fullmatch(type):
+        raise InvalidQuery(
+            f"Got the type {shown(type)}; accepted is [a-z_][a-zA-Z0-9_]*, of at most {MAX_TYPE_LENGTH}"
+            " characters.",
+            field="type",
+        )
+    return type
+
+
+def _wants_details(raw: Mapping[str, str]) -> bool:
+    """Tell whether types are to be told in detail; raises `InvalidQuery`."""
+    given = raw.get("details", "")
+    if given not in _SWITCH:
+        raise InvalidQuery(f"Got details {shown(given)}; accepted are true and false.", field="details")
+    return _SWITCH[given]
+
+
+def _required(raw: Mapping[str, str], name: str) -> str:
+    if name not in raw:
+        raise InvalidQuery(f"The parameter {name} is missing.", field=name)
+    return raw[name]
+
+
+def _path(text: str) -> Path:
+    """Read a field as an expression has it, of names alone."""
+    try:
+        parsed = parse_event(f"any({text})")
+    except InvalidExpression:
+        raise _no_field(text) from None
+    if parsed.fields is None or len(parsed.fields) != 1 or parsed.filters:
+        raise _no_field(text)
+    names = tuple(part for part in parsed.fields[0].path if isinstance(part, str))
+    if len(names) != len(parsed.fields[0].path):
+        raise _no_field(text)
+    return names
+
+
+def _no_field(text: str) -> InvalidQuery:
+    return InvalidQuery(
+        f"Got the field {shown(text)}; accepted is one path of names, such as user.name or"
+        ' headers["user-agent"].',
+        field="field",
+    )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from cube.model.environment import Scope
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
-from cube.web import Operation, Parameter, Route, Telemetry, with_standard_routes
+from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, with_standard_routes
 from evaluator.api.boards import Boards
-from evaluator.api.catalog import Catalog
-from evaluator.api.catalog_routes import catalog_routes, types
+from evaluator.api.catalog import FIELDS, MOST_VALUES, SHOWN_VALUES, VALUES, Catalog
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
@@ -20,25 +19,114 @@ from evaluator.api.status import status_route
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.scheduling.scheduler import SendQueue
 
-_TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
+
+def _object(required: str = "", **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required.split() or [*properties], "properties": properties}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+_ASKED_TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
 _SHOWN_TIME = {"type": "string", "format": "date-time"}
+_SCALAR = {"type": ["string", "number", "boolean", "null"]}
+_TYPE = Parameter("type", "The type of events.", required=True)
 _EXPRESSION = Parameter("expression", "What is asked, in the expression language.", required=True)
 _STEP = Parameter(
     "step",
     "The length of a bucket, in milliseconds.",
     {"type": "number", "enum": [*TIERS], "default": TEN_SECONDS.step},
 )
-_EVENT = {
-    "id": {"type": ["string", "number"], "description": "Only where a client gave one."},
-    "time": _SHOWN_TIME,
-    "data": {"description": "The requested fields, nested as stored; absent where none is requested."},
+_EVENT = _object(
+    "time",
+    id={"type": ["string", "number"], "description": "Only where a client gave one."},
+    time=_SHOWN_TIME,
+    data={"description": "The requested fields, nested as stored; absent where none is requested."},
+)
+_METRIC = _object(
+    "time",
+    time=_SHOWN_TIME,
+    value={"type": "number", "description": "Absent where the bucket has no value."},
+    group={"type": ["string", "number", "boolean"], "description": "Only of an expression with groups."},
+)
+_SAMPLE = {
+    **_object(events=_COUNT, first=_TIME, last=_TIME, whole={"type": "boolean"}),
+    "description": "The events that the answer was made of: the newest; whole where there are no others.",
 }
-_METRIC = {
-    "time": _SHOWN_TIME,
-    "value": {"type": "number", "description": "Absent where the bucket has no value."},
-    "group": {"type": ["string", "number", "boolean"], "description": "Only of an expression with groups."},
-}
-
+_DETAILS = _object(
+    "type",
+    type=_TEXT,
+    counts=_object(start=_TIME, step=_COUNT, values=_array({"type": ["integer", "null"]})),
+    events=_COUNT,
+    rate={"type": "number", "description": "Events a second in the last minutes."},
+    first=_TIME,
+    last=_TIME,
+)
+_FIELD = _object(
+    field={"type": "string", "description": "As an expression has it."},
+    kinds=_array(_TEXT),
+    events=_COUNT,
+    share={"type": "number"},
+    in_array={"type": "boolean", "description": "Met in objects in arrays: for filters, not for values."},
+    examples=_array(_SCALAR),
+    distinct=_COUNT,
+    distinct_complete={"type": "boolean", "description": "Whether there are no more in the sample."},
+)
+_FIELDS = _object(type=_TEXT, fields=_array(_FIELD), complete={"type": "boolean"}, sample=_SAMPLE)
+_VALUES = _object(
+    type=_TEXT,
+    field=_TEXT,
+    values=_array(_object(value=_SCALAR, events=_COUNT)),
+    distinct=_COUNT,
+    complete={"type": "boolean"},
+    sample=_SAMPLE,
+)
+_PLACE = {"type": ["integer", "null"]}
+_BINS = _object(
+    value={"type": "string", "description": "What is rounded down, or its logarithm to the base."},
+    is_field={"type": "boolean"},
+    base={"type": ["integer", "null"]},
+    step={"type": "number"},
+    width={"type": "number"},
+)
+_REDUCTION = _object(
+    expression=_TEXT,
+    reduce=_TEXT,
+    type=_TEXT,
+    value={"type": ["string", "null"], "description": "What is reduced; null where events are counted."},
+    filters=_array(_TEXT),
+    group={"type": ["string", "null"], "description": "The field of the group, if it is one."},
+    bins={
+        **_BINS,
+        "type": ["object", "null"],
+        "description": "Where groups are intervals of the value: g holds what is at least step * g and"
+        " less than step * g + width; with a base, what is between its powers with these.",
+    },
+    events={"type": "string", "description": "The expression of the events, with all of their data."},
+)
+_READINGS = _object(
+    "readings error",
+    readings=_array(
+        _object(
+            "kind expression explanation",
+            kind={"type": "string", "enum": ["metric", "event"]},
+            expression=_TEXT,
+            explanation=_TEXT,
+            reductions={**_array(_REDUCTION), "description": "Those of a metric, each different one once."},
+        )
+    ),
+    error={
+        **_object("error", error=_TEXT, line=_PLACE, column=_PLACE, position=_PLACE),
+        "type": ["object", "null"],
+    },
+    completions=_object(
+        start=_PLACE, stop=_PLACE, items=_array(_object(text=_TEXT, kind=_TEXT, detail=_TEXT))
+    ),
+)
 
 _SOCKET = (
     "As a WebSocket: each message is a request, an object with the same keys and an id that is echoed on"
@@ -63,49 +151,92 @@ def routes(
             f"{path}/get", {"GET": get}, socket=talk, socket_summary=summary
         )
 
-    find = Operation(
+    find = _reading(
         services.get_events,
         "Find events, ascending by time.",
-        (
-            _EXPRESSION,
-            Parameter("start", "From this time on; 1970 unless given.", _TIME),
-            Parameter("stop", "Before this time; now unless given.", _TIME),
-            _limit("events", limits.rows),
-        ),
-        result=_array(_EVENT),
-        scope=Scope.READ,
+        _array(_EVENT),
+        _EXPRESSION,
+        Parameter("start", "From this time on; 1970 unless given.", _ASKED_TIME),
+        Parameter("stop", "Before this time; now unless given.", _ASKED_TIME),
+        _limit(f"The latest so many events; more than {limits.rows} counts as that.", limits.rows),
     )
-    compute = Operation(
+    compute = _reading(
         services.get_metrics,
         "Compute a metric for each bucket of a span.",
-        (
-            _EXPRESSION,
-            Parameter("start", "From the bucket of this time on; stop less limit steps unless given.", _TIME),
-            Parameter("stop", "Before this time; the start of the open bucket unless given.", _TIME),
-            _STEP,
-            _limit("buckets", limits.rows),
+        _array(_METRIC),
+        _EXPRESSION,
+        Parameter(
+            "start", "From the bucket of this time on; stop less limit steps unless given.", _ASKED_TIME
         ),
-        result=_array(_METRIC),
-        scope=Scope.READ,
+        Parameter("stop", "Before this time; the start of the open bucket unless given.", _ASKED_TIME),
+        _STEP,
+        _limit(f"The latest so many buckets; more than {limits.rows} counts as that.", limits.rows),
     )
     catalog = Catalog(services)
     table = (
         *Pages().routes(),
         *pair("event", find, EventSocket(services), "Without stop a stream of events."),
         *pair("metric", compute, MetricSocket(services), "Without stop metrics as they change."),
-        *pair("types", types(catalog), TypeSocket(services), "Answered with an array."),
-        *catalog_routes(catalog),
+        *pair("types", _types(catalog), TypeSocket(services), "Answered with an array."),
+        *_catalog_routes(catalog),
         *Boards(services, refresher).routes(),
         status_route(services),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 
 
-def _limit(what: str, rows: int) -> Parameter:
-    text = f"The latest so many {what}; more than {rows} counts as that."
-    return Parameter("limit", text, {"type": "number", "minimum": 1, "default": rows})
+def _reading(
+    answer: Callable[[Request], Awaitable[Reply]],
+    summary: str,
+    result: Mapping[str, Any],
+    *parameters: Parameter,
+) -> Operation:
+    """Return an operation for all who may read."""
+    return Operation(answer, summary, parameters, result=result, scope=Scope.READ)
 
 
-def _array(properties: dict[str, Any]) -> dict[str, Any]:
-    item = {"type": "object", "required": ["time"], "properties": properties}
-    return {"type": "array", "items": item}
+def _types(catalog: Catalog) -> Operation:
+    details = Parameter(
+        "details",
+        "With true an object for each type: its events in each minute of the last hour (the open one last),"
+        " its rate, its first and its last event.",
+        {"type": "boolean", "default": False},
+    )
+    result = _array({"oneOf": [_TEXT, _DETAILS]})
+    return _reading(catalog.get_types, "List the types of events.", result, details)
+
+
+def _catalog_routes(catalog: Catalog) -> tuple[Route, ...]:
+    """Return the routes that tell of fields, of values and of an expression."""
+    fields = _reading(
+        catalog.get_fields,
+        f"List the fields of a type, as at most {FIELDS.events} of its newest events show them.",
+        _FIELDS,
+        _TYPE,
+    )
+    values = _reading(
+        catalog.get_values,
+        f"List the most frequent values of a field in at most {VALUES.events} of the newest events.",
+        _VALUES,
+        _TYPE,
+        Parameter("field", "The field, as an expression has it, without indexes.", required=True),
+        Parameter("prefix", "What the values begin with, in capitals or not."),
+        _limit(f"So many values; more than {MOST_VALUES} counts as that.", SHOWN_VALUES),
+    )
+    expression = _reading(
+        catalog.get_expression,
+        "Tell what an expression is: its canonical text, words, the place of its error, completions.",
+        _READINGS,
+        Parameter("expression", "The text, as far as it is written.", required=True),
+        Parameter(
+            "at",
+            "Where completions are wanted: so many characters (code points) stand before it.",
+            {"type": "integer", "minimum": 0},
+        ),
+    )
+    operations = {"fields": fields, "values": values, "expression": expression}
+    return tuple(Route(f"/1.0/{name}", {"GET": each}) for name, each in operations.items())
+
+
+def _limit(text: str, default: int) -> Parameter:
+    return Parameter("limit", text, {"type": "number", "minimum": 1, "default": default})

@@ -1,26 +1,30 @@
-"""An expression that is being written: its canonical text and its words, or what is wrong with it."""
+"""An expression that is being written: its text and words, what is wrong with it, and how it may go on.
+
+What may come at a place the grammar itself says; of types, fields and values it is what the store has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, Protocol
 
 from cube.columns import check, reductions
 from cube.columns.key_filter import Restriction
 from cube.errors import AccessDenied, CubeError, InvalidExpression, InvalidRequest
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bins import bins
+from cube.expression.completion import CompletionSpot, Expectation, ItemKind
 from cube.expression.explanation import explain
+from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction, Value
+from cube.expression.operators import OPERATORS
+from cube.expression.printer import print_literal
+from cube.expression.tokens import CONDITIONS
+from cube.model.reduce import REDUCES
+from evaluator.catalog.fields import FieldTally, Path, field_text
 
-
-@dataclass(slots=True)
-class _Readings:
-    """What a text is: its readings by kind, and the errors of the others."""
-
-    readings: dict[str, MetricExpression | EventExpression] = field(default_factory=dict)
-    errors: list[InvalidExpression] = field(default_factory=list)
+MOST: Final = 50
+"""Completions of one answer."""
 
 
 def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
@@ -30,14 +34,21 @@ def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
     of each, and the reductions of a metric. ``error``: of a text that is neither, of the reading that got
     further; or why it cannot be evaluated.
     """
-    read = _Readings()
+    trees: dict[str, MetricExpression | EventExpression] = {}
+    errors: list[InvalidExpression] = []
     for kind, parse in _PARSERS.items():
         try:
-            read.readings[kind] = parse(text)
+            trees[kind] = parse(text)
         except InvalidExpression as error:
-            read.errors.append(error)
-    readings = [_reading(kind, tree) for kind, tree in read.readings.items()]
-    return {"readings": readings, "error": _error(text, read, restriction)}
+            errors.append(error)
+    refusals = [refusal for tree in trees.values() if (refusal := _refusal(text, tree, restriction))]
+    refused: CubeError | None = None
+    if not trees:
+        refused = max(errors, key=lambda each: (each.line, each.column))
+    elif len(refusals) == len(trees):
+        refused = refusals[0]
+    readings = [_reading(kind, tree) for kind, tree in trees.items()]
+    return {"readings": readings, "error": None if refused is None else _told(text, refused)}
 
 
 def _reading(kind: str, tree: MetricExpression | EventExpression) -> dict[str, Any]:
@@ -75,13 +86,6 @@ def _bins(group: Value) -> dict[str, Any] | None:
     }
 
 
-def _error(text: str, read: _Readings, restriction: Restriction | None) -> dict[str, Any] | None:
-    if not read.readings:
-        return _told(text, max(read.errors, key=lambda each: (each.line, each.column)))
-    refusals = [refusal for tree in read.readings.values() if (refusal := _refusal(text, tree, restriction))]
-    return _told(text, refusals[0]) if len(refusals) == len(read.readings) else None
-
-
 def _refusal(
     text: str, tree: MetricExpression | EventExpression, restriction: Restriction | None
 ) -> CubeError | None:
@@ -98,23 +102,135 @@ def _refusal(
 
 
 def _told(text: str, error: CubeError) -> dict[str, Any]:
-    """Return an error with its place, which one of the whole text has not."""
-    placed = error if isinstance(error, InvalidExpression) else None
-    return {
-        "error": error.message,
-        "line": None if placed is None else placed.line,
-        "column": None if placed is None else placed.column,
-        "position": None if placed is None else _position(text, placed),
-    }
-
-
-def _position(text: str, error: InvalidExpression) -> int:
-    """Return the place of an error as an index into the text."""
-    before = text.split("\n", error.line - 1)[: error.line - 1]
-    return sum(len(line) + 1 for line in before) + error.column - 1
+    """Return an error with its place, also as an index into the text; one of the whole text has none."""
+    told: dict[str, Any] = {"error": error.message, "line": None, "column": None, "position": None}
+    if isinstance(error, InvalidExpression):
+        before = text.split("\n", error.line - 1)[: error.line - 1]
+        position = sum(len(line) + 1 for line in before) + error.column - 1
+        told |= {"line": error.line, "column": error.column, "position": position}
+    return told
 
 
 _PARSERS: dict[str, Callable[[str], MetricExpression | EventExpression]] = {
     "metric": parse_metric,
     "event": parse_event,
 }
+
+
+class Known(Protocol):
+    """What there is in the store, as far as the one who asks may know."""
+
+    async def types(self) -> list[str]:
+        """Return the names of all types, sorted."""
+
+    async def fields(self, type: str) -> dict[Path, FieldTally]:
+        """Return the fields of a sample of a type's events."""
+
+    async def values(self, type: str, path: Path) -> FieldTally | None:
+        """Return one field of a larger sample."""
+
+
+async def completions(places: Iterable[CompletionSpot], text: str, known: Known) -> dict[str, Any]:
+    """Return what may replace which part of a text: ``start``, ``stop`` and ``items``, the likeliest first.
+
+    Nothing, at the last place, where there is nothing to offer.
+    """
+    found: dict[str, Any] = {"start": None, "stop": None, "items": []}
+    for place in places:
+        items = await _items(place, known)
+        follows = text[place.stop : place.stop + 1]
+        fitting = [item for item in items if _fits(item, place.prefix)][:MOST]
+        if fitting:
+            shown = [{**item, "text": _without(item["text"], follows)} for item in fitting]
+            return {"start": place.start, "stop": place.stop, "items": shown}
+    return found
+
+
+async def _items(place: CompletionSpot, known: Known) -> list[dict[str, Any]]:
+    types = await known.types()
+    # "sum(" may begin an event expression of a type "sum": only where there is one is it meant.
+    wanted = [each for each in place.expectations if each.type is None or each.type in types]
+    items: dict[tuple[str, str], dict[str, Any]] = {}
+    for expectation in wanted or place.expectations:
+        for kind in ItemKind:
+            if kind in expectation.kinds:
+                for item in await _OFFERS[kind](expectation, known):
+                    items.setdefault((item["kind"], item["text"]), item)
+    return list(items.values())
+
+
+def _fits(item: dict[str, Any], prefix: str) -> bool:
+    text: str = item["text"].casefold()
+    wanted = prefix.casefold().replace("'", '"')
+    return text.startswith(wanted) or (item["kind"] == ItemKind.VALUE and text.startswith(f'"{wanted}'))
+
+
+def _without(text: str, follows: str) -> str:
+    """Leave out a bracket that stands there already."""
+    return text[:-1] if follows == "(" and text.endswith("(") else text
+
+
+def _item(kind: ItemKind, text: str, words: str = "") -> dict[str, Any]:
+    return {"text": text, "kind": kind.value, "detail": words}
+
+
+async def _types(_: Expectation, known: Known) -> Iterator[dict[str, Any]]:
+    return (_item(ItemKind.TYPE, name) for name in await known.types())
+
+
+async def _fields(expectation: Expectation, known: Known) -> Iterator[dict[str, Any]]:
+    fields = {} if expectation.type is None else await known.fields(expectation.type)
+    ranked = sorted(fields.items(), key=lambda each: (-each[1].events, each[0]))
+    return (_item(ItemKind.FIELD, field_text(path), ", ".join(tally.kind_names)) for path, tally in ranked)
+
+
+async def _values(expectation: Expectation, known: Known) -> list[dict[str, Any]]:
+    path = _names(expectation.field)
+    tally = None if path is None or expectation.type is None else await known.values(expectation.type, path)
+    if tally is None:
+        return []
+    return [
+        _item(ItemKind.VALUE, print_literal(value), f"{events} events") for value, events in tally.literals()
+    ]
+
+
+async def _reduces(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
+    return (
+        _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
+        for each in REDUCES.values()
+    )
+
+
+async def _filters(_: Expectation, __: Known) -> list[dict[str, Any]]:
+    operators = [
+        _item(ItemKind.FILTER, f"{each.name}(", each.words.format(name=each.name))
+        for each in OPERATORS.values()
+    ]
+    return operators + [_item(ItemKind.FILTER, f"{name}(") for name in CONDITIONS]
+
+
+async def _functions(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
+    return (_item(ItemKind.FUNCTION, f"{each.name}(", each.words.format("…")) for each in FUNCTIONS.values())
+
+
+async def _group(_: Expectation, __: Known) -> list[dict[str, Any]]:
+    return [_item(ItemKind.GROUP, "group(", "for each value of a field, or of what is computed of fields")]
+
+
+_OFFERS: Final[dict[ItemKind, Callable[[Expectation, Known], Awaitable[Iterable[dict[str, Any]]]]]] = {
+    ItemKind.TYPE: _types,
+    ItemKind.FIELD: _fields,
+    ItemKind.REDUCE: _reduces,
+    ItemKind.FILTER: _filters,
+    ItemKind.FUNCTION: _functions,
+    ItemKind.GROUP: _group,
+    ItemKind.VALUE: _values,
+}
+
+
+def _names(field: Field | None) -> Path | None:
+    """Return a field's path where it has names only."""
+    if field is None:
+        return None
+    names = tuple(part for part in field.path if isinstance(part, str))
+    return names if len(names) == len(field.path) else None

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
-from pymongo import AsyncMongoClient, UpdateOne
-from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, PyMongoError
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, DuplicateKeyError, PyMongoError
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
-from cube.store.mongo.boards import MongoBoards
 from cube.store.mongo.events import MongoEvents
-from cube.store.mongo.faults import DUPLICATE_KEY, answered, without_credentials, written
+from cube.store.mongo.faults import answered, without_credentials
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
+from cube.store.mongo.records import MongoBoards, MongoNames
 from cube.store.mongo.reports import MongoReports
 
 Client: TypeAlias = AsyncMongoClient[Document]
@@ -116,41 +116,6 @@ class MongoStore:
         finally:
             if self._owned:
                 await disconnect(self._layout.client)
-
-
-class MongoNames:
-    """A `Names` for any number of processes on one database."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-
-    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
-        """Add names to a group as far as its limit; return all that it has."""
-        there = await self._read(group)
-        new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
-        if not new:
-            return there
-        await self._add(group, new, limit)
-        return await self._read(group)
-
-    async def _read(self, group: str) -> frozenset[str]:
-        async with answered():
-            found = await self._layout.own("names").find_one({"_id": group})
-        return frozenset() if found is None else frozenset(found["names"])
-
-    async def _add(self, group: str, names: Sequence[str], limit: int) -> None:
-        room = {"_id": group, f"names.{limit - 1}": {"$exists": False}}
-        begin = UpdateOne({"_id": group}, {"$setOnInsert": {"names": []}}, upsert=True)
-        additions = [UpdateOne(room, {"$addToSet": {"names": name}}) for name in names]
-        try:
-            async with written():
-                await self._layout.own("names").bulk_write([begin, *additions], ordered=True)
-        except BulkWriteError as error:
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
-            # Two processes began the group at once: it is there now.
-            async with written():
-                await self._layout.own("names").bulk_write(additions, ordered=True)
 
 
 async def open_store(

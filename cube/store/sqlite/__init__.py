@@ -4,5 +4,5 @@
 ``<database>.metrics.db`` (a cache, deletable at will) in a directory.
 """
 
-from cube.store.sqlite.keys import SqliteKeys
+from cube.store.sqlite.records import SqliteKeys
 from cube.store.sqlite.store import SqliteStore, open_store

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from cube import files
 from cube.errors import Unavailable
 from cube.store.sqlite import catalog
-from cube.store.sqlite.boards import SqliteBoards
 from cube.store.sqlite.database import (
     DEFAULT_LOG_LIMITS,
     OLDEST_SQLITE,
@@ -24,6 +22,7 @@ from cube.store.sqlite.database import (
 from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import ReaderPool
+from cube.store.sqlite.records import SqliteBoards, SqliteNames
 from cube.store.sqlite.reports import SqliteReports
 from cube.store.sqlite.writer import Writer
 
@@ -37,10 +36,6 @@ _PROBE_BYTES = 64 * 1024
 """About what a commit of an event or two writes: a disk with room for less is as good as full."""
 
 _PROBE = "CREATE TABLE IF NOT EXISTS probe (name TEXT PRIMARY KEY, at INTEGER NOT NULL, room BLOB NOT NULL)"
-_NAMES = (
-    'CREATE TABLE IF NOT EXISTS names ("group" TEXT NOT NULL, name TEXT NOT NULL,'
-    ' PRIMARY KEY ("group", name)) WITHOUT ROWID'
-)
 
 
 async def open_store(
@@ -93,23 +88,6 @@ class SqliteStore:
         self.metrics.close()
 
 
-class SqliteNames:
-    """A `Names` on one file that several processes share."""
-
-    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
-        self._writer = writer
-        self._readers = readers
-
-    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
-        """Add names to a group as far as its limit; return all that it has."""
-        there = await self._readers.read(lambda connection: _names(connection, group))
-        if there.issuperset(names) or len(there) >= limit:
-            return there
-        return await self._writer.write(
-            lambda: lambda connection: _add_names(connection, group, names, limit)
-        )
-
-
 def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
     directory = Path(directory).absolute()
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -156,21 +134,3 @@ def _write_probe(connection: sqlite3.Connection) -> None:
         "INSERT OR REPLACE INTO probe VALUES ('writer', ?, zeroblob(?))",
         (time.time_ns() // 10**6, _PROBE_BYTES),
     )
-
-
-def _add_names(
-    connection: sqlite3.Connection, group: str, names: Sequence[str], limit: int
-) -> frozenset[str]:
-    """Add names, and return all that the group has then."""
-    connection.execute(_NAMES)
-    there = _names(connection, group)
-    new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
-    connection.executemany("INSERT INTO names VALUES (?, ?)", [(group, name) for name in new])
-    return there.union(new)
-
-
-def _names(connection: sqlite3.Connection, group: str) -> frozenset[str]:
-    if not catalog.has_table(connection, "names"):
-        return frozenset()
-    found = connection.execute('SELECT name FROM names WHERE "group" = ?', (group,))
-    return frozenset(name for (name,) in found)

@@ -1,0 +1,188 @@
+"""The small records that a database has beside its events: groups of names, boards and API keys.
+
+Their documents are those of `cube.store.mongo.layout`; those of ``cube_keys`` are made by `_key_document`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import AsyncMongoClient, ReadPreference, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
+
+from cube.errors import InvalidRequest
+from cube.model.environment import Key, Scope
+from cube.store.mongo.faults import answered, fetched, upsert, written
+from cube.store.mongo.layout import DURABLE, Document, Layout
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
+
+_KEYS = "cube_keys"
+
+
+class MongoNames:
+    """A `Names` for any number of processes on one database."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._names = layout.own("names")
+
+    async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
+        """Add names to a group as far as its limit; return all that it has."""
+        there = await self._read(group)
+        new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
+        if not new:
+            return there
+        begin = UpdateOne({"_id": group}, {"$setOnInsert": {"names": []}}, upsert=True)
+        room = {"_id": group, f"names.{limit - 1}": {"$exists": False}}
+        await upsert(self._names, [begin, *(UpdateOne(room, {"$addToSet": {"names": name}}) for name in new)])
+        return await self._read(group)
+
+    async def _read(self, group: str) -> frozenset[str]:
+        async with answered():
+            found = await self._names.find_one({"_id": group})
+        return frozenset() if found is None else frozenset(found["names"])
+
+
+class MongoBoards:
+    """A `BoardStore` for any number of processes on one database.
+
+    Each change is one write that names the revision in its filter, so no two processes make it at once.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._boards = layout.own("boards")
+
+    async def all(self) -> list[StoredBoard]:
+        """Return all boards, by name."""
+        found = await fetched(self._boards.find({}))
+        return sorted(map(_board, found), key=lambda board: board.name)
+
+    async def find(self, name: str) -> StoredBoard | None:
+        """Return one board."""
+        async with answered():
+            found = await self._boards.find_one({"_id": name})
+        return None if found is None else _board(found)
+
+    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
+        """Store a board where its revision is still the expected one."""
+        if expected == NO_REVISION:
+            done = await self._insert(board, most)
+        else:
+            async with written():
+                replaced = await self._boards.replace_one(
+                    _known(board.name, expected), _board_document(board)
+                )
+            done = replaced.matched_count == 1
+        if not done:
+            await self._refuse(board.name, board.revision)
+
+    async def delete(self, name: str, expected: int) -> None:
+        """Remove a board, likewise."""
+        async with written():
+            removed = await self._boards.delete_one(_known(name, expected))
+        if removed.deleted_count == 0:
+            await self._refuse(name)
+
+    async def note_opened(self, name: str, time: int) -> None:
+        """Note when a board was looked at."""
+        async with written():
+            await self._boards.update_one({"_id": name}, {"$max": {"opened": time}})
+
+    async def _insert(self, board: StoredBoard, most: int) -> bool:
+        async with answered():
+            count = await self._boards.count_documents({})
+        if count >= most and await self.find(board.name) is None:
+            raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
+        try:
+            async with written():
+                await self._boards.insert_one(_board_document(board))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _refuse(self, name: str, own: int | None = None) -> None:
+        """Raise a `Conflict`, unless what is there is our own first try, whose reply was lost."""
+        found = await self.find(name)
+        if found is None or found.revision != own:
+            raise board_conflict(name, found)
+
+
+class MongoKeys:
+    """A `KeyStore` on one database; the client is its caller's."""
+
+    def __init__(self, client: AsyncMongoClient[Document], database: str) -> None:
+        self._keys: AsyncCollection[Document] = client.get_database(database).get_collection(
+            _KEYS, read_preference=ReadPreference.PRIMARY, write_concern=DURABLE
+        )
+
+    async def all(self) -> list[Key]:
+        """Return all keys, ordered by environment and id."""
+        return sorted(
+            map(_key, await fetched(self._keys.find({}))), key=lambda key: (key.environment, key.id)
+        )
+
+    async def were_added(self) -> bool:
+        """Tell whether the collection is there, even an empty one."""
+        async with answered():
+            return bool(await self._keys.database.list_collection_names(filter={"name": _KEYS}))
+
+    async def add(self, key: Key) -> None:
+        """Store a key durably."""
+        try:
+            async with written():
+                await self._keys.insert_one(_key_document(key))
+        except DuplicateKeyError:
+            if key in await self.all():  # our own first try, whose reply was lost
+                return
+            raise InvalidRequest(f"The environment {key.environment} has a key {key.id} already.") from None
+
+    async def revoke(self, environment: str, id: str) -> bool:
+        """Remove a key durably; tell whether it was there."""
+        async with written():
+            result = await self._keys.delete_one({"_id": f"{environment}:{id}"})
+        return result.deleted_count == 1
+
+
+def _known(name: str, expected: int) -> Document:
+    return {"_id": name} if expected == ANY_REVISION else {"_id": name, "revision": expected}
+
+
+def _board_document(board: StoredBoard) -> Document:
+    return {
+        "_id": board.name,
+        "revision": board.revision,
+        "saved": board.saved,
+        "content": board.content,
+        "by": board.by,
+        "opened": board.opened,
+    }
+
+
+def _board(document: dict[str, Any]) -> StoredBoard:
+    # BSON's long is a subclass of int, which the JSON encoder refuses.
+    revision, saved, opened = (int(document[name]) for name in ("revision", "saved", "opened"))
+    return StoredBoard(document["_id"], revision, saved, document["content"], document["by"], opened)
+
+
+def _key_document(key: Key) -> Document:
+    return {
+        "_id": f"{key.environment}:{key.id}",
+        "environment": key.environment,
+        "id": key.id,
+        "digest": key.digest,
+        "scopes": sorted(key.scopes),
+        "types": None if key.types is None else sorted(key.types),
+        "filter": key.filter,
+    }
+
+
+def _key(document: dict[str, Any]) -> Key:
+    return Key(
+        document["id"],
+        bytes(document["digest"]),
+        document["environment"],
+        frozenset(map(Scope, document["scopes"])),
+        None if document["types"] is None else frozenset(document["types"]),
+        document["filter"],
+    )
