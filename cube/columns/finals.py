@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -84,10 +84,6 @@ def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
         return finite((high + low) / segments.lengths())
 
 
-def _counts(reduction: Reduction, block: Block, segments: Segments) -> Floats:
-    return segments.lengths().astype(np.float64)
-
-
 def _extremes(extreme: np.ufunc) -> _Finish:
     def extremes(reduction: Reduction, block: Block, segments: Segments) -> Floats:
         found: Floats = extreme.reduceat(values_of(reduction, block, segments), segments.edges)
@@ -155,7 +151,7 @@ def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[
     value = reduction.value
     column = stored(block, value.path) if isinstance(value, Field) else None
     if column is not None and column.is_uniform(ascending):
-        numbered, names = column.factorised(ascending, _as_it_is)
+        numbered, names = column.factorised(ascending, lambda value: value)
     else:
         numbered, names = keys(value, block, ascending)
     codes = np.empty(len(rows), dtype=np.int64)
@@ -163,14 +159,10 @@ def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[
     return codes, len(names)
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
 _FINISHES: dict[str, _Finish] = {
     "sum": _sums,
     "mean": _means,
-    "count": _counts,
+    "count": lambda reduction, block, segments: segments.lengths().astype(np.float64),
     "min": _extremes(np.minimum),
     "max": _extremes(np.maximum),
     "median": _quantiles,

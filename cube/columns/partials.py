@@ -114,7 +114,8 @@ def segmented(
         rows, codes, groups = _grouped(reduction.group, block, rows)
     if not len(rows):
         return None
-    buckets = _floor(block.times[rows], tier)
+    times = block.times[rows]
+    buckets = times - (times - tier.origin) % tier.step
     if reduction.group is None:
         order = np.argsort(buckets, kind="stable")
         segments = Segments(rows[order], _edges(buckets[order]))
@@ -158,10 +159,6 @@ def _grouped(group: Value, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[
     rows = rows[number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)]
     codes, groups = column.factorised(rows, lambda value: group_key(group_of(value)))
     return rows, codes, groups
-
-
-def _floor(times: npt.NDArray[np.int64], tier: Tier) -> npt.NDArray[np.int64]:
-    return times - (times - tier.origin) % tier.step
 
 
 def _edges(*labels: npt.NDArray[Any]) -> Rows:

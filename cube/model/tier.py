@@ -68,9 +68,17 @@ class Tier:
         """Return the starts of the buckets of an aligned span."""
         return range(span.start, span.stop, self.step)
 
+    def places(self, part: Span, whole: Span) -> slice:
+        """Return where in an array over the buckets of an aligned span those of a part of it are."""
+        return slice((part.start - whole.start) // self.step, (part.stop - whole.start) // self.step)
+
     def chunk(self, time: int) -> int:
         """Return the number of the chunk that holds the bucket of `time`."""
         return (time - self.origin) // (self.step * CHUNK_BUCKETS)
+
+    def place(self, time: int) -> tuple[int, int]:
+        """Return that number, and the place of the bucket in the chunk."""
+        return divmod((time - self.origin) // self.step, CHUNK_BUCKETS)
 
     def chunk_start(self, chunk: int) -> int:
         """Return the start of a chunk's first bucket."""

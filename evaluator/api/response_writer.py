@@ -117,10 +117,7 @@ class ResponseWriter:
     def write(self, rows: Iterable[Row]) -> None:
         """Write some rows; raises `LimitExceeded` over the limit."""
         for row in rows if self._frame is None else map(self._frame, rows):
-            text = json_text.encode(row)
-            self._size.add(len(text) + 1)
-            self._grow(len(text) + ROW_BYTES)
-            self.rows.append(text)
+            self._take(json_text.encode(row))
         self._report()
 
     def write_metrics(self, series: Series, tier: Tier, span: Span) -> Iterator[None]:
@@ -131,9 +128,7 @@ class ResponseWriter:
                 yield
             return
         for text in metric_texts(series, tier, span):
-            self._size.add(len(text) + 1)
-            self._grow(len(text) + ROW_BYTES)
-            self.rows.append(text)
+            self._take(text)
             self._report()
             yield
 
@@ -160,6 +155,11 @@ class ResponseWriter:
         if give_up is not None:
             give_up()
 
+    def _take(self, text: bytes) -> None:
+        self._size.add(len(text) + 1)
+        self._grow(len(text) + ROW_BYTES)
+        self.rows.append(text)
+
     def _grow(self, size: int) -> None:
         self._unreported += size
         if self._unreported >= REPORT_BYTES:
@@ -183,13 +183,8 @@ def metric_rows(series: Series, tier: Tier, span: Span) -> list[Row]:
 def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
     """Yield what `metric_rows` returns, in lists of about `PART_ROWS`."""
     keys = None if series.groups is None else sorted(series.groups)
-    if keys == []:
-        return
-    buckets = tier.buckets(span)
-    step = PART_ROWS if keys is None else max(1, PART_ROWS // len(keys))
-    for first in range(0, len(buckets), step):
-        some = slice(first, min(first + step, len(buckets)))
-        times = bucket_times(tier, Span(buckets[some.start], buckets[some.stop - 1] + tier.step))
+    for part, some in _parts(series, tier, span, PART_ROWS):
+        times = bucket_times(tier, part)
         if keys is None or series.groups is None:
             values = series.default[some].tolist()
             yield [metric_row(time, value) for time, value in zip(times, values, strict=True)]
@@ -206,19 +201,23 @@ def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
 def metric_texts(series: Series, tier: Tier, span: Span) -> Iterator[bytes]:
     """Yield the JSON of the rows that `metric_rows` returns, joined by commas, about `PART_TEXTS` at once."""
     keys = None if series.groups is None else sorted(series.groups)
-    if keys == []:
-        return
-    buckets = tier.buckets(span)
-    step = PART_TEXTS if keys is None else max(1, PART_TEXTS // len(keys))
-    for first in range(0, len(buckets), step):
-        some = slice(first, min(first + step, len(buckets)))
-        part = Span(buckets[some.start], buckets[some.stop - 1] + tier.step)
+    for part, some in _parts(series, tier, span, PART_TEXTS):
         if keys is None or series.groups is None:
             yield _joined_rows(tier, part, (b"}",), series.default[some])
         else:
             table = np.array([series.groups[key][some] for key in keys]).T
             ends = (b',"group":' + json_text.encode(group_shown(key[1])) + b"}" for key in keys)
             yield _joined_rows(tier, part, tuple(ends), table.ravel())
+
+
+def _parts(series: Series, tier: Tier, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
+    """Cut a span into parts of about so many rows of an answer; yield each, and where its numbers are."""
+    groups = 1 if series.groups is None else len(series.groups)
+    if groups:
+        step = max(1, rows // groups) * tier.step
+        for start in range(span.start, span.stop, step):
+            part = Span(start, min(start + step, span.stop))
+            yield part, tier.places(part, span)
 
 
 def _joined_rows(tier: Tier, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:

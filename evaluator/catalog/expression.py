@@ -5,7 +5,7 @@ What may come at a place the grammar itself says; of types, fields and values it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
 from cube.columns import check, reductions
@@ -154,7 +154,7 @@ async def _items(place: CompletionSpot, known: Known) -> list[dict[str, Any]]:
     for expectation in wanted or place.expectations:
         for kind in ItemKind:
             if kind in expectation.kinds:
-                for item in await _OFFERS[kind](expectation, known):
+                for item in await _offered(kind, expectation, known):
                     items.setdefault((item["kind"], item["text"]), item)
     return list(items.values())
 
@@ -174,58 +174,41 @@ def _item(kind: ItemKind, text: str, words: str = "") -> dict[str, Any]:
     return {"text": text, "kind": kind.value, "detail": words}
 
 
-async def _types(_: Expectation, known: Known) -> Iterator[dict[str, Any]]:
-    return (_item(ItemKind.TYPE, name) for name in await known.types())
-
-
-async def _fields(expectation: Expectation, known: Known) -> Iterator[dict[str, Any]]:
-    fields = {} if expectation.type is None else await known.fields(expectation.type)
-    ranked = sorted(fields.items(), key=lambda each: (-each[1].events, each[0]))
-    return (_item(ItemKind.FIELD, field_text(path), ", ".join(tally.kind_names)) for path, tally in ranked)
-
-
-async def _values(expectation: Expectation, known: Known) -> list[dict[str, Any]]:
-    path = _names(expectation.field)
-    tally = None if path is None or expectation.type is None else await known.values(expectation.type, path)
-    if tally is None:
+async def _offered(kind: ItemKind, expectation: Expectation, known: Known) -> Iterable[dict[str, Any]]:
+    """Return all that is of a kind where one is expected."""
+    if kind in _LANGUAGE:
+        return _LANGUAGE[kind]()
+    if kind is ItemKind.TYPE:
+        return [_item(kind, name) for name in await known.types()]
+    if expectation.type is None:
         return []
-    return [
-        _item(ItemKind.VALUE, print_literal(value), f"{events} events") for value, events in tally.literals()
-    ]
+    if kind is ItemKind.FIELD:
+        fields = await known.fields(expectation.type)
+        ranked = sorted(fields.items(), key=lambda each: (-each[1].events, each[0]))
+        return [_item(kind, field_text(path), ", ".join(tally.kind_names)) for path, tally in ranked]
+    path = _names(expectation.field)
+    tally = None if path is None else await known.values(expectation.type, path)
+    values = [] if tally is None else tally.literals()
+    return [_item(kind, print_literal(value), f"{events} events") for value, events in values]
 
 
-async def _reduces(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
-    return (
+def _filters() -> Iterator[dict[str, Any]]:
+    for each in OPERATORS.values():
+        yield _item(ItemKind.FILTER, f"{each.name}(", each.words.format(name=each.name))
+    for name in CONDITIONS:
+        yield _item(ItemKind.FILTER, f"{name}(")
+
+
+_LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
+    ItemKind.REDUCE: lambda: [
         _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
         for each in REDUCES.values()
-    )
-
-
-async def _filters(_: Expectation, __: Known) -> list[dict[str, Any]]:
-    operators = [
-        _item(ItemKind.FILTER, f"{each.name}(", each.words.format(name=each.name))
-        for each in OPERATORS.values()
-    ]
-    return operators + [_item(ItemKind.FILTER, f"{name}(") for name in CONDITIONS]
-
-
-async def _functions(_: Expectation, __: Known) -> Iterator[dict[str, Any]]:
-    return (_item(ItemKind.FUNCTION, f"{each.name}(", each.words.format("…")) for each in FUNCTIONS.values())
-
-
-async def _group(_: Expectation, __: Known) -> list[dict[str, Any]]:
-    return [_item(ItemKind.GROUP, "group(", "for each value of a field, or of what is computed of fields")]
-
-
-_OFFERS: Final[dict[ItemKind, Callable[[Expectation, Known], Awaitable[Iterable[dict[str, Any]]]]]] = {
-    ItemKind.TYPE: _types,
-    ItemKind.FIELD: _fields,
-    ItemKind.REDUCE: _reduces,
+    ],
     ItemKind.FILTER: _filters,
-    ItemKind.FUNCTION: _functions,
-    ItemKind.GROUP: _group,
-    ItemKind.VALUE: _values,
+    ItemKind.FUNCTION: lambda: [_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS],
+    ItemKind.GROUP: lambda: [_item(ItemKind.GROUP, "group(", "for each value of a field")],
 }
+"""What the language itself has of some kinds."""
 
 
 def _names(field: Field | None) -> Path | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span
-from cube.process.threads import run_in_thread
 from cube.store.ports import CachedBucket, Revisions
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.series import ReductionJob
@@ -44,7 +43,11 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
     ``values_alone``: whether no partials are made of them.
     """
     tier = job.tier
-    size = SLICE if values_alone else _slice_size(job)
+    size = SLICE
+    if not values_alone:
+        grows = job.reduction.group is not None or REDUCES[job.reduction.reduce].grows
+        finest = LARGE_SLICE if grows else SLICE
+        size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
     part: dict[int, int] = {}
     first = 0
     for bucket in sorted(gaps):
@@ -56,13 +59,6 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
         part[bucket] = gaps[bucket]
     if part:
         yield part
-
-
-def _slice_size(job: ReductionJob) -> int:
-    tier, reduction = job.tier, job.reduction
-    is_large = reduction.group is not None or REDUCES[reduction.reduce].grows
-    finest = LARGE_SLICE if is_large else SLICE
-    return finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
 
 
 class Computation:
@@ -92,7 +88,7 @@ class Computation:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
         states = await self._scan.states(job, [span])
         kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
-        values, _ = await self._run(encode, job.reduction, kept)
+        values, _ = await self._scan.run(encode, job.reduction, kept)
         return values
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
@@ -132,19 +128,19 @@ class Computation:
         )  # merges as they come, so that few are held
         for part in slices(numbers, finer):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
-            states = await self._run(decode, job.reduction, some) if some else {}
+            states = await self._scan.run(decode, job.reduction, some) if some else {}
             missing = {bucket: number for bucket, number in part.items() if bucket not in states}
             if missing:
                 fresh = await self._states(finer, missing, revisions.numbers)
                 await self._save(finer, missing, fresh)
                 states |= fresh
-            lost |= await self._run(_accumulate, accumulator, job, states)
+            lost |= await self._scan.run(_accumulate, accumulator, job, states)
         states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
-        return states | await self._run(accumulator.states) | lost
+        return states | await self._scan.run(accumulator.states) | lost
 
     async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
-        values, partials = await self._run(encode, job.reduction, states)
+        values, partials = await self._scan.run(encode, job.reduction, states)
         await self._save_contents(job, VALUE, gaps, values)
         await self._save_contents(job, PARTIAL, gaps, partials)
         return values
@@ -158,10 +154,6 @@ class Computation:
         }
         if job.tier.cached and kept:
             await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)
-
-    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
-        async with self._scan.time_slice():
-            return await run_in_thread(work, *arguments)
 
 
 def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> States:

@@ -52,7 +52,7 @@ class KeptSeries:
         known = np.zeros(len(revisions), dtype=np.bool_)
         both = self.span.intersect(span)
         if both:
-            ours, theirs = self._slice(both, self.span), self._slice(both, span)
+            ours, theirs = self.tier.places(both, self.span), self.tier.places(both, span)
             known[theirs] = self.revisions[ours] == revisions[theirs]
         return known
 
@@ -60,7 +60,7 @@ class KeptSeries:
         """Return the series of a span within its own."""
         if span == self.span:
             return self.series
-        return Series(self.series.default[self._slice(span, self.span)])
+        return Series(self.series.default[self.tier.places(span, self.span)])
 
     def completed(self, span: Span, known: npt.NDArray[np.bool_], fresh: Series) -> Series:
         """Return the series of a span: its own numbers where they are known to count, else fresh ones."""
@@ -68,7 +68,7 @@ class KeptSeries:
             return fresh
         values = fresh.default.copy()
         both = self.span.intersect(span)
-        ours, theirs = self._slice(both, self.span), self._slice(both, span)
+        ours, theirs = self.tier.places(both, self.span), self.tier.places(both, span)
         values[theirs] = np.where(known[theirs], self.series.default[ours], values[theirs])
         return Series(values)
 
@@ -86,10 +86,6 @@ class KeptSeries:
         values = np.concatenate((ours[before], theirs, ours[after]))
         revisions = np.concatenate((self.revisions[before], newer.revisions, self.revisions[after]))
         return KeptSeries(self.tier, span, revisions, Series(values))
-
-    def _slice(self, part: Span, whole: Span) -> slice:
-        step = self.tier.step
-        return slice((part.start - whole.start) // step, (part.stop - whole.start) // step)
 
 
 class SeriesCache:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cube.columns import Block, finals, has_patterns, needed, paths, states
 from cube.model.reduce import REDUCES
@@ -53,7 +53,12 @@ class Scan:
                     counters.read(len(block))
                     async for _ in slices.each(block, partial(_accumulate, accumulator, job)):
                         continue
-        return await self._run(accumulator.states)
+        return await self.run(accumulator.states)
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in a thread, in a time slice."""
+        async with self.time_slice():
+            return await run_in_thread(work, *arguments, executor=self.context.executor)
 
     def keeps(self, job: ReductionJob) -> bool:
         """Tell whether `kept_states` serves: blocks that are kept have no ids, and are of an hour at most."""
@@ -68,7 +73,7 @@ class Scan:
         """
         accumulator = Accumulator(job.reduction, self.context.limits)
         await self._each_kept(job, gaps, partial(_accumulate, accumulator, job))
-        return await self._run(accumulator.states)
+        return await self.run(accumulator.states)
 
     async def kept_values(self, job: ReductionJob, gaps: Mapping[int, int]) -> Encoded:
         """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
@@ -97,7 +102,7 @@ class Scan:
             return {bucket: found[bucket] for bucket in gaps}
 
         await self._each_kept(job, gaps, take)
-        return await self._run(finish)
+        return await self.run(finish)
 
     async def _each_kept(
         self, job: ReductionJob, gaps: Mapping[int, int], take: Callable[[Block], None]
@@ -115,10 +120,6 @@ class Scan:
     def _slices(self, job: ReductionJob, rows: int) -> Slices:
         searched = has_patterns(job.reduction)
         return Slices(self.time_slice, self.context.executor, searched=searched, rows=rows)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        async with self.time_slice():
-            return await run_in_thread(work, executor=self.context.executor)
 
 
 def _accumulate(accumulator: Accumulator, job: ReductionJob, block: Block) -> None:

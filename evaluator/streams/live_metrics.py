@@ -146,7 +146,7 @@ class LiveTable:
 
         def spliced(old: Floats, new: Floats) -> Floats:
             values = self._over(span, old)
-            values[_slice(self.tier, dirty, span)] = new
+            values[self.tier.places(dirty, span)] = new
             return values
 
         default = spliced(self.series.default, fresh.default)
@@ -208,12 +208,8 @@ class LiveTable:
         """Return values of this table over another span: NaN in buckets that it has not."""
         moved, both = np.full(len(self.tier.buckets(span)), np.nan), self.span.intersect(span)
         if both:
-            moved[_slice(self.tier, both, span)] = values[_slice(self.tier, both, self.span)]
+            moved[self.tier.places(both, span)] = values[self.tier.places(both, self.span)]
         return moved
-
-
-def _slice(tier: Tier, part: Span, whole: Span) -> slice:
-    return slice((part.start - whole.start) // tier.step, (part.stop - whole.start) // tier.step)
 
 
 def _differ(one: Floats, other: Floats) -> _Mask:

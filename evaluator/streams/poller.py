@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from cube.errors import Overloaded, Unavailable
@@ -232,8 +232,10 @@ class Poller:
             self._at_once.set()
         self._window.trim(watched_spans(self._subscribers.with_watermark, now))
 
-    def _open(self, cost: QueryCost) -> AbstractAsyncContextManager[StreamReader]:
-        return StreamReader.open(self._context, self._expression, cost)
+    @asynccontextmanager
+    async def _open(self, cost: QueryCost) -> AsyncIterator[StreamReader]:
+        async with self._context.session(cost) as (session, time_slice):
+            yield StreamReader(session, time_slice, self._expression)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -17,9 +18,7 @@ from cube.model.tier import TEN_SECONDS, Span
 from cube.process.threads import Slices
 from cube.store.find import search
 from cube.store.ports import ReadSession, Revisions, TimeSlice
-from evaluator.context import QueryContext
 from evaluator.engine.scan import runs
-from evaluator.scheduling.scheduler import QueryCost
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)
 
@@ -47,15 +46,6 @@ class StreamReader:
         self._expression = expression
         self._slices = Slices(time_slice, searched=has_patterns(expression))
 
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, context: QueryContext, expression: EventExpression, cost: QueryCost
-    ) -> AsyncIterator[StreamReader]:
-        """Begin to read, at the cost of a query; raises `QueueFull` at the beginning of a turn."""
-        async with context.session(cost) as (session, time_slice):
-            yield cls(session, time_slice, expression)
-
     async def revisions(self, spans: Sequence[Span]) -> Revisions:
         """Read the revisions of 10 s of some aligned spans, as those of one."""
         read = [
@@ -63,8 +53,7 @@ class StreamReader:
             for span in spans or [Span(0, 0)]
         ]
         numbers = {bucket: number for each in read for bucket, number in each.numbers.items()}
-        last = read[-1]
-        return Revisions(numbers, last.complete, last.expired_before, last.known, last.foreign)
+        return replace(read[-1], numbers=numbers)
 
     def in_order(
         self, span: Span, *, limit: int | None = None, newest_first: bool = False

@@ -28,7 +28,7 @@ a query reads of events and revisions, on sets and clusters, a majority holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -40,7 +40,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
-from cube.model.tier import CHUNK_BUCKETS, Span, Tier
+from cube.model.tier import Span, Tier
 
 Document: TypeAlias = dict[str, Any]
 
@@ -151,17 +151,3 @@ def chunk_end(tier: Tier, chunk: int) -> DatetimeMS:
 def chunks(tier: Tier, span: Span) -> range:
     """Return the numbers of the chunks that hold the buckets of a span."""
     return range(tier.chunk(span.start), tier.chunk(span.stop - 1) + 1) if span else range(0)
-
-
-def place(tier: Tier, bucket: int) -> tuple[int, int]:
-    """Return a bucket's chunk and its place in the chunk."""
-    return divmod((bucket - tier.origin) // tier.step, CHUNK_BUCKETS)
-
-
-def by_chunk(tier: Tier, buckets: Iterable[int]) -> dict[int, list[int]]:
-    """Sort buckets into their chunks: chunk -> places."""
-    sorted_in: dict[int, list[int]] = {}
-    for bucket in buckets:
-        chunk, index = place(tier, bucket)
-        sorted_in.setdefault(chunk, []).append(index)
-    return sorted_in

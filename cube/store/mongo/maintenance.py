@@ -33,7 +33,6 @@ from cube.store.mongo.layout import (
     Layout,
     chunk_end,
     chunk_id,
-    place,
 )
 from cube.store.mongo.session import MongoSession, indexed
 from cube.store.ports import UNBOUNDED
@@ -181,7 +180,7 @@ async def _delete_metrics(collection: AsyncCollection[Document], before: int) ->
 
 def _trims(tier: Tier, before: int) -> Iterator[UpdateMany]:
     """Take the old buckets out of a tier's chunks that a time falls into, if there can be any."""
-    chunk, count = place(tier, before)
+    chunk, count = tier.place(before)
     if count:
         filter = {"e": chunk_end(tier, chunk), "_id": {"$regex": f":{chunk_id(tier, chunk)}$"}}
         yield UpdateMany(filter, {"$unset": {f"c.{index}": "" for index in range(count)}})

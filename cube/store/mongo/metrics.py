@@ -7,16 +7,14 @@ import logging
 import struct
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
 
-from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
 from cube.store.mongo.faults import ThrottledLog, answered, fetched, only_duplicates, written
-from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks, place
+from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks
 from cube.store.mongo.maintenance import delete_metrics, ensure
 from cube.store.ports import CachedBucket, CacheKey, TimeSlice
 
@@ -73,7 +71,11 @@ class MongoMetrics:
         there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
         ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, buckets)}}
         updates = [
-            UpdateOne({"_id": name, "k": _text(key)}, {"$set": _changes(new, ends[name])}, upsert=True)
+            UpdateOne(
+                {"_id": name, "k": _text(key)},
+                {"$set": {"e": ends[name], **{f"c.{index}": content for index, content in new.items()}}},
+                upsert=True,
+            )
             for name, new in packed.items()
             if _size({**there.get(name, {}), **new}) + len(_text(key)) <= CHUNK_BYTES
         ]
@@ -131,15 +133,11 @@ def _packed(key: CacheKey, tier: Tier, buckets: Mapping[int, CachedBucket]) -> d
     packed: dict[str, dict[str, bytes]] = {}
     ids: dict[int, str] = {}
     for bucket, cached in buckets.items():
-        chunk, index = place(tier, bucket)
+        chunk, index = tier.place(bucket)
         if chunk not in ids:
             ids[chunk] = _id(key, tier, chunk)
         packed.setdefault(ids[chunk], {})[str(index)] = _REVISION.pack(cached.revision) + cached.content
     return packed
-
-
-def _changes(buckets: Mapping[str, bytes], end: DatetimeMS) -> dict[str, Any]:
-    return {"e": end, **{f"c.{index}": content for index, content in buckets.items()}}
 
 
 def _size(buckets: Mapping[str, bytes]) -> int:

@@ -15,7 +15,7 @@ from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
 from cube.store.mongo.faults import answered, fetched, upsert
-from cube.store.mongo.layout import STATE, Document, Layout, by_chunk, chunk_id, chunks
+from cube.store.mongo.layout import STATE, Document, Layout, chunk_id, chunks
 from cube.store.ports import Revisions
 
 
@@ -111,7 +111,10 @@ def raising(times: Iterable[int]) -> list[UpdateOne]:
     for tier in CACHED_TIERS:
         step, origin = tier.step, tier.origin
         starts = {start - (start - origin) % step for start in starts}
-        for chunk, places in sorted(by_chunk(tier, starts).items()):
+        by_chunk: dict[int, list[int]] = {}
+        for chunk, place in map(tier.place, starts):
+            by_chunk.setdefault(chunk, []).append(place)
+        for chunk, places in sorted(by_chunk.items()):
             updates.append(UpdateOne({"_id": chunk_id(tier, chunk)}, _increments(places), upsert=True))
     return updates
 

@@ -126,8 +126,8 @@ def _save(
 ) -> None:
     by_chunk: dict[int, dict[int, CachedBucket]] = {}
     for bucket, cached in buckets.items():
-        chunk = tier.chunk(bucket)
-        by_chunk.setdefault(chunk, {})[(bucket - tier.chunk_start(chunk)) // tier.step] = cached
+        chunk, place = tier.place(bucket)
+        by_chunk.setdefault(chunk, {})[place] = cached
     with immediate(connection):
         for chunk, fresh in by_chunk.items():
             _merge(connection, key, tier, chunk, fresh)

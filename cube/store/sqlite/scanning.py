@@ -49,7 +49,8 @@ class BlockQuery:
     def read(self, connection: sqlite3.Connection) -> tuple[Block, BlockQuery | None]:
         """Read one block; with it the query for the one after it, None if there is none."""
         if not (self.ids or self.newest_first or self.holding):
-            last = connection.execute(self._last_row(), self._parameters()).fetchone()
+            full = f"SELECT time, id {self._source()} ORDER BY time, id LIMIT 1 OFFSET {self.rows - 1}"
+            last = connection.execute(full, self._parameters()).fetchone()  # of a full block
             block = self._joined(connection, last)
             if block is not None:
                 return block, None if last is None else self._next(block, last)
@@ -64,7 +65,11 @@ class BlockQuery:
         rows = f"SELECT time, {self._data} AS data {self._source(before)} ORDER BY time, id"
         try:
             with _texts_of_at_most(connection, _JOINED_BYTES):
-                count, present, times, data = connection.execute(_joined_row(rows), parameters).fetchone()
+                count, present, times, data = connection.execute(
+                    "SELECT count(*), count(data), group_concat(time), group_concat(coalesce(data, 'null'))"  # noqa: S608 - our names
+                    f" FROM ({rows})",
+                    parameters,
+                ).fetchone()
         except sqlite3.DataError:  # longer than that
             return None
         absent = None
@@ -104,10 +109,6 @@ class BlockQuery:
         holding = "AND instr(data, ?) " * len(self.holding)
         return f"FROM {self.table} WHERE time >= ? AND time < ? {holding}{until}{after}"
 
-    def _last_row(self) -> str:
-        """Return the statement for the last event of a full block."""
-        return f"SELECT time, id {self._source()} ORDER BY time, id LIMIT 1 OFFSET {self.rows - 1}"
-
     def _parameters(self) -> tuple[str | int | EventId, ...]:
         return (*self._edges(), *self.holding, *(self.after or ()))
 
@@ -118,13 +119,6 @@ class BlockQuery:
             return start, stop
         time = self.after[0]
         return (start, min(stop, time + 1)) if self.newest_first else (max(start, time), stop)
-
-
-def _joined_row(rows: str) -> str:
-    return (
-        "SELECT count(*), count(data), group_concat(time), group_concat(coalesce(data, 'null'))"  # noqa: S608 - our names
-        f" FROM ({rows})"
-    )
 
 
 def as_stored(texts: Iterable[str]) -> tuple[str, ...]:
