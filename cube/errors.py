@@ -75,8 +75,8 @@ class InvalidEvent(InvalidRequest):
 class InvalidExpression(InvalidRequest):
     """An expression does not parse, or breaks a bound; ``line`` and ``column`` count from 1."""
 
-    def __init__(self, message: str, *, line: int, column: int) -> None:
-        super().__init__(message, line=line, column=column)
+    def __init__(self, message: str, *, line: int, column: int, **details: Any) -> None:
+        super().__init__(message, line=line, column=column, **details)
         self.line = line
         self.column = column
 

@@ -18,7 +18,7 @@ def refused(text: str, operator: str, literal: str, message: str) -> InvalidExpr
     """
     source = Source(text)
     line, column = source.position(_place(source, operator, literal))
-    return InvalidExpression(message, line=line, column=column)
+    return InvalidExpression(message, line=line, column=column, field="expression")
 
 
 def _place(source: Source, operator: str, literal: str) -> int:

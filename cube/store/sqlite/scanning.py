@@ -65,11 +65,7 @@ class BlockQuery:
         rows = f"SELECT time, {self._data} AS data {self._source(before)} ORDER BY time, id"
         try:
             with _texts_of_at_most(connection, _JOINED_BYTES):
-                count, present, times, data = connection.execute(
-                    "SELECT count(*), count(data), group_concat(time), group_concat(coalesce(data, 'null'))"  # noqa: S608 - our names
-                    f" FROM ({rows})",
-                    parameters,
-                ).fetchone()
+                count, present, times, data = connection.execute(_joined_row(rows), parameters).fetchone()
         except sqlite3.DataError:  # longer than that
             return None
         absent = None
@@ -119,6 +115,13 @@ class BlockQuery:
             return start, stop
         time = self.after[0]
         return (start, min(stop, time + 1)) if self.newest_first else (max(start, time), stop)
+
+
+def _joined_row(rows: str) -> str:
+    return (
+        "SELECT count(*), count(data), group_concat(time), group_concat(coalesce(data, 'null'))"  # noqa: S608 - our names
+        f" FROM ({rows})"
+    )
 
 
 def as_stored(texts: Iterable[str]) -> tuple[str, ...]:
