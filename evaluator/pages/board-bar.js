@@ -30,11 +30,12 @@ export class ActionBar {
     this.delete = button("Delete", () => deleteWithUndo(board.draft.saved).catch((error) => board.fail(error)));
     this.editing = [this.add, this.settings, this.undo, this.redo, this.discard, this.delete, this.done, this.save];
     this.looking = [this.whole, this.export, this.share, this.edit];
-    this.element = el("div", {className: "board-bar", role: "group", ariaLabel: "What can be done with the board"}, ...this.looking, ...this.editing);
+    this.element = el("div", {className: "board-bar", hidden: true, role: "group", ariaLabel: "What can be done with the board"}, ...this.looking, ...this.editing);
     this.state = el("p", {className: "board-state quiet", role: "status"});
   }
 
   show(draft, isEditing) {
+    this.element.hidden = false;
     for (const one of this.editing) one.hidden = !isEditing;
     for (const one of this.looking) one.hidden = isEditing;
     if (isShared()) this.share.hidden = this.export.hidden = true;
