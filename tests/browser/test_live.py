@@ -78,7 +78,7 @@ async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
         asked = "view=explore&chart=horizon&from=-1m&step=1000&e=sum(request).group(host)"
         await page.goto(f"http://127.0.0.1:{made.port}/?{asked}")
         await expect(page.locator(".horizon .row")).to_have_count(100)
-        await page.wait_for_function("feed.asked.length")
+        await page.evaluate("feed.ready()")
         yield page
         assert said == []
 
