@@ -17,9 +17,11 @@ from bson.code import Code
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 
+from cube.expression import parse_event
 from cube.model import instant
-from cube.model.event import ABSENT
+from cube.model.event import ABSENT, EventId
 from cube.model.tier import HOUR, TEN_SECONDS, Span
+from cube.store.find import find
 from cube.store.mongo.documents import DocumentDecoder, encode, event_id, plain
 from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
@@ -245,3 +247,31 @@ async def test_a_hash_collision_is_a_miss_and_changes_nothing(database: Database
     [document] = [found async for found in database.raw.test_metrics.find()]
     assert document["k"] == "another key"
     assert WHOLE.start < T0
+
+
+async def test_an_index_hides_no_value_that_is_read_as_the_text_of_a_filter(database: Database) -> None:
+    """A filter that the server applies finds what the same filter finds among the values as they are read."""
+    stored = [
+        *("0" * 24, ObjectId("0" * 24), "YWI=", b"ab", Binary(b"ab", 128), "/^a/", Regex("^a"), Code("/^a/")),
+        *("MinKey", MinKey(), datetime(2011, 7, 19, tzinfo=UTC), "2011-07-19T00:00:00.000Z", Timestamp(1, 2)),
+        *(["YWI=", 1], [b"ab"], [ObjectId("0" * 24), "x"], "other", 1, None),
+    ]
+    at = datetime.fromtimestamp(T0 / 1_000, UTC)
+    await database.raw.test_events.insert_many(
+        {"_id": number, "t": at, "d": {"a": value}} for number, value in enumerate(stored)
+    )
+    store = await database.open()
+    texts = ["0" * 24, "YWI=", "/^a/", "MinKey", "2011-07-19T00:00:00.000Z", "1970-01-01T00:00:01.000Z"]
+    expressions = [parse_event(f'test.eq(a, "{text}")') for text in texts]
+
+    async def found() -> list[list[EventId]]:
+        async with store.events.read() as session:
+            return [
+                [one.id async for part in find(session, expression, WHOLE, limit=None) for one in part]
+                for expression in expressions
+            ]
+
+    plainly = await found()
+    assert [len(each) for each in plainly[:3]] == [3, 5, 3]
+    await database.raw.test_events.create_index([("d.a", 1)])
+    assert await found() == plainly

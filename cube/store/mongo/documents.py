@@ -37,6 +37,18 @@ from cube.store.mongo.layout import Document
 _FOREIGN = (Binary, Code, DBRef, DatetimeMS, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp, bytes)
 _LENGTH = struct.Struct("<i")
 
+TEXT_KINDS: Final = [
+    "binData",
+    "objectId",
+    "regex",
+    "javascript",
+    "javascriptWithScope",
+    "symbol",
+    "minKey",
+    "maxKey",
+]
+"""The server's names of the kinds, beside strings, that `plain` makes text of."""
+
 MARK: Final = "escaped"
 """The field, beside ``d``, of documents with escaped names; its value is true."""
 

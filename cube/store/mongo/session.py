@@ -16,7 +16,7 @@ from cube.model.event import is_type
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.mongo import revisions
-from cube.store.mongo.documents import MARK, DocumentDecoder, is_escaped, parts
+from cube.store.mongo.documents import MARK, TEXT_KINDS, DocumentDecoder, is_escaped, parts
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions
@@ -70,15 +70,23 @@ class MongoSession:
 
         Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
         no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
-        are part of the query; without one the server would look for long with nothing to give. Neither
-        is done for a name that may be stored escaped: all data are read for it.
+        are part of the query, beside what is read as text and stored as something else; without an index
+        the server would look for long with nothing to give. Neither is done for a name that may be stored
+        escaped, nor the latter for text that stands for what is no UTF-8: all data are read for it.
         """
         events = self._layout.events(type, self._session)
         first = await indexed(events, self._session) if texts else frozenset()
         plain = {f"d.{name}": text for name, text in texts.items() if not is_escaped(name)}
-        selective = {path: text for path, text in plain.items() if path in first}
+        wanted: Document = {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}}
+        selective = [
+            {"$or": [{path: text}, {path: {"$type": TEXT_KINDS}}]}
+            for path, text in plain.items()
+            if path in first and "\ufffd" not in text
+        ]
+        if selective:
+            wanted["$and"] = selective
         cursor = events.find_raw_batches(
-            {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}, **selective},
+            wanted,
             _projection(fields, ids),
             sort=[("t", -1 if newest_first else 1)],
             batch_size=batch_events,
