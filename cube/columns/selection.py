@@ -21,9 +21,9 @@ from cube.expression.nodes import (
     Product,
     Reduction,
     Sum,
-    walk,
 )
 from cube.expression.operators import OPERATORS, TextOperator
+from cube.expression.printer import walk
 from cube.model.event import ABSENT
 
 

@@ -35,10 +35,9 @@ from cube.expression.nodes import (
     Reduction,
     Sum,
     Value,
-    walk,
 )
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
-from cube.expression.printer import normal
+from cube.expression.printer import normal, walk
 from cube.expression.tokens import Source, build
 from cube.model.reduce import REDUCES
 

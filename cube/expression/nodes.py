@@ -7,9 +7,8 @@ meaning matters, compare the canonical text of `cube.expression.printer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from typing import Literal as Choice
 
 T = TypeVar("T")
@@ -144,18 +143,3 @@ MetricExpression: TypeAlias = (
     Reduction | Number | Negation["MetricExpression"] | Sum["MetricExpression"] | Product["MetricExpression"]
 )
 """Arithmetic over reductions and constants."""
-
-
-def walk(tree: object) -> Iterator[Any]:
-    """Yield the nodes of a tree, or of a tuple of trees, as they stand in its text: each before its parts.
-
-    A node is an instance of one of the classes above; what a literal is made of are none.
-    """
-    pending: list[Any] = [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, tuple):
-            pending += part[::-1]
-        elif hasattr(part, "__dataclass_fields__"):
-            yield part
-            pending += [getattr(part, name) for name in reversed(part.__slots__)]
