@@ -178,6 +178,7 @@ class QuestionLog:
         self._recent = RecentCounts(clock)
         self._clock = clock
         self._slowest: list[_Answered] = []
+        self._oldest = clock()
 
     @contextmanager
     def timed(self, question: Question) -> Iterator[None]:
@@ -205,15 +206,18 @@ class QuestionLog:
     def _add(self, question: Question, seconds: float, error: str | None) -> None:
         now = self._clock()
         self.asked[question.kind] += 1
-        self._forget(now)
+        if now - self._oldest > KEPT_MS:
+            self._forget(now)
         if len(self._slowest) >= SLOWEST and self._slowest[-1].seconds >= seconds:
             return
         self._slowest.append(_Answered(question, seconds, now, error))
         self._slowest.sort(key=lambda each: -each.seconds)
         del self._slowest[SLOWEST:]
+        self._oldest = min(self._oldest, now)
 
     def _forget(self, now: int) -> None:
         self._slowest = [each for each in self._slowest if 0 <= now - each.time <= KEPT_MS]
+        self._oldest = min((each.time for each in self._slowest), default=now)
 
 
 def _told(answered: _Answered) -> dict[str, Any]:
