@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -93,11 +94,11 @@ async def host(
         reporter = StatusReporter(
             settings.program, databases.stores, daemon.addresses, daemon.told, settings.status_seconds
         )
-        async with following_keys(keys, ring, daemon.close_revoked):
-            async with reporter.running():
-                await told.wait()
-                _log.info("stopping")
-            await daemon.stop(WORK_SHARE * settings.stop_seconds)
+        async with following_keys(keys, ring, daemon.close_revoked), reporter.running():
+            await told.wait()
+            _log.info("stopping")
+            seconds = WORK_SHARE * settings.stop_seconds
+            await asyncio.gather(daemon.stop(seconds), reporter.remove(seconds))
 
 
 def refuse_exposure(settings: DaemonSettings, authenticator: Authenticator) -> None:

@@ -56,36 +56,41 @@ class StatusReporter:
     _cpu: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
     _versions: dict[str, tuple[float, Mapping[str, str]]] = field(default_factory=dict)
     _failing: set[str] = field(default_factory=set)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Tell of the process while the block runs, then remove what was told; with 0 seconds do nothing."""
-        if not self.seconds:
-            yield
-            return
-        stopping = asyncio.Event()
-        task = asyncio.create_task(self._run(stopping))
+        """Tell of the process while the block runs, until `remove`; with 0 seconds do nothing."""
+        if self.seconds:
+            self._task = asyncio.create_task(self._run())
         try:
             yield
         finally:
-            stopping.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_SECONDS):
-                    await asyncio.wait({task})
-                    await asyncio.gather(*map(self._remove, self.stores.values()))
-            task.cancel()
+            if self._task is not None:
+                self._task.cancel()
+
+    async def remove(self, seconds: float = GOODBYE_SECONDS) -> None:
+        """Tell nothing more, and remove what was told, if that takes no longer than so many seconds."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, GOODBYE_SECONDS)):
+                await asyncio.wait({self._task})
+                await asyncio.gather(*map(self._remove, self.stores.values()))
 
     async def tell(self) -> None:
         """Put a report into each store; one that does not answer is left out until the next time."""
         process = self._of_process()
         await asyncio.gather(*(self._tell(name, store, process) for name, store in self.stores.items()))
 
-    async def _run(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
             await self.tell()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.seconds):
-                    await stopping.wait()
+                    await self._stopping.wait()
 
     async def _tell(self, environment: str, store: Store, process: Mapping[str, Any]) -> None:
         try:

@@ -172,6 +172,7 @@ async def test_a_store_that_is_away_is_said_once_and_harms_nobody(caplog: pytest
         store.answers = True
         while not store.kept:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+        await reporter.remove(WAIT_SECONDS)
     assert store.kept == {}
     assert [record.getMessage() for record in caplog.records] == [
         "cannot tell the status of this process to the store of prod: The store is away."
