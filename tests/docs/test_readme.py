@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from cube.model.board import Board
 from tests.docs.console import commands
 from tests.docs.shell import Shell
@@ -99,6 +101,7 @@ def test_the_guide_starts_as_the_readme_does_and_saves_a_board() -> None:
     assert len(Board.parse(put[put.index("{") : put.rindex("}") + 1]).charts) == 4
 
 
+@pytest.mark.timeout(300)  # some forty programs, one after the other, on a machine that may be loaded
 def test_every_command_prints_what_the_readme_and_then_the_guide_show(tmp_path: Path) -> None:
     log, store = tmp_path / "log", f"sqlite:{tmp_path}"
     with made_to_run(f"{STARTS[0].text} STORE={store}", log) as addresses, Shell(ROOT) as shell:
