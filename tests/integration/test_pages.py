@@ -60,6 +60,18 @@ async def test_files_are_packed_and_what_is_not_there_is_said(made: Running) -> 
     assert missing.status == 404
 
 
+async def test_the_page_names_all_modules_of_its_first_view_at_once(made: Running) -> None:
+    async with connection(port_of(made)) as client:
+        text = (await client.ask("GET", "/")).body.decode()
+    named = set(re.findall(r'<link rel="modulepreload" href="/pages/\w+/([\w-]+\.js)">', text))
+    imported = {
+        name
+        for file in named
+        for name in re.findall(r'from\s+"\./([^"]+)"', (FOLDER / file).read_text(encoding="utf-8"))
+    }
+    assert named == imported | {"app.js"}
+
+
 def test_the_first_view_is_less_than_150_kilobytes_on_the_wire() -> None:
     first = ["index.html", *re.findall(r"/pages/VERSION/([a-z-]+\.\w+)", (FOLDER / "index.html").read_text())]
     asked: dict[str, int] = {}
