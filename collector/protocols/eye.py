@@ -18,7 +18,6 @@ from collector.protocols.shared.dialect import (
     Dialect,
     Draft,
     Endpoint,
-    Rejection,
     RequestContext,
     Search,
     Translation,
@@ -201,11 +200,9 @@ _METADATA = {
 
 
 def _take(request: Request, context: RequestContext) -> Translation:
-    return translate_each((_sent(request),), _draft, _reply)
-
-
-def _reply(rejections: Sequence[Rejection]) -> Reply:
-    return Reply.json({"success": not rejections}, 201)
+    return translate_each(
+        (_sent(request),), _draft, lambda rejections: Reply.json({"success": not rejections}, 201)
+    )
 
 
 def _sent(request: Request) -> Any:

@@ -86,6 +86,7 @@ class DatagramServer(asyncio.DatagramProtocol):
     def __init__(self, context: IngestContext, read: Read, prefix: str, port: int) -> None:
         settings = context.settings
         self._context = context
+        self._is_trusted = settings.udp_trusted
         self._read = read
         self._counters = DatagramCounters(context.registry, prefix)
         self._socket = open_datagrams(settings.host, port, reuse_port=settings.reuse_port)
@@ -113,7 +114,8 @@ class DatagramServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self._counters.datagrams.inc()
-        intake = self._intake()
+        keyless = self._context.keyless
+        intake = keyless if self._is_trusted or not self._context.authenticator.requires_keys else None
         if intake is None:
             self._counters.denied.inc()
             return
@@ -130,11 +132,6 @@ class DatagramServer(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """Note an error of the socket; it goes on receiving."""
         _log.debug("UDP: %s", exc)
-
-    def _intake(self) -> Intake | None:
-        if self._context.authenticator.requires_keys and not self._context.settings.udp_trusted:
-            return None
-        return self._context.keyless
 
     def _offer(self, intake: Intake, batch: Batch) -> None:
         try:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -137,7 +137,7 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
             "udp": collector.get("udp", "none: keys are needed"),
             "store": StoreUrl.shown(plan.store),
         }
-        await until_ready({name: addresses[name] for name in ("collector", "evaluator")}, _tell)
+        await asyncio.gather(*(_until_ready(name, addresses[name]) for name in ("collector", "evaluator")))
         click.echo(f"Collector  {addresses['collector']}  and UDP {addresses['udp']}")
         click.echo(f"Evaluator  {addresses['evaluator']}")
         click.echo(f"Store      {addresses['store']}")
@@ -148,21 +148,16 @@ async def _run(plan: Plan, ready_file: Path | None) -> None:
         await supervisor.keep()
 
 
-async def until_ready(addresses: Mapping[str, str], tell: Callable[[str], None]) -> None:
-    """Return once all daemons are ready; ``addresses``: where each listens, by its name.
+async def _until_ready(name: str, url: str) -> None:
+    """Return once a daemon is ready; tell why it is not, once for each reason.
 
-    ``tell`` hears why one is not, once for each reason. One that does not answer is started again by whoever
-    keeps it, and asked again.
+    One that does not answer is started again by whoever keeps it, and asked again.
     """
-    await asyncio.gather(*(_until_ready(name, url, tell) for name, url in addresses.items()))
-
-
-async def _until_ready(name: str, url: str, tell: Callable[[str], None]) -> None:
     told = ""
     while (reason := await asyncio.to_thread(_reason, url)) is not None:
         if reason != told:
             told = reason
-            tell(f"The {name} is not ready: {reason}")
+            _tell(f"The {name} is not ready: {reason}")
         await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -227,13 +227,9 @@ def _line(number: int, content: bytes, source: bytes, *, is_random: bool) -> Inp
     if "id" in event:
         return InputLine(number, content, event, unknown=tuple(unknown))
     timed = "time" in event
-    event["id"] = _id(number, content, b"" if timed else source)
+    hashed = hashlib.sha256(b"%d:%d:" % (number, len(content)) + content + (b"" if timed else source))
+    event["id"] = hashed.digest()[:_ID_BYTES].hex()
     return InputLine(number, content, event, has_random_id=is_random and not timed, unknown=tuple(unknown))
-
-
-def _id(number: int, content: bytes, source: bytes) -> str:
-    hashed = hashlib.sha256(b"%d:%d:" % (number, len(content)) + content + source)
-    return hashed.digest()[:_ID_BYTES].hex()
 
 
 def _identity(file: BinaryIO) -> bytes | None:

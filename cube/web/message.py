@@ -214,16 +214,12 @@ def with_owed_headers(reply: Reply, error: CubeError) -> Reply:
 
 def error_body(error: BaseException, request_id: str) -> dict[str, Any]:
     """Return an error as the JSON object of a reply or of a WebSocket message."""
+    if not isinstance(error, CubeError):
+        return {"error": "The server met a fault; its log says more.", "request": request_id}
+    body = {"error": error.message, **error.details, "request": request_id}
     if isinstance(error, (Overloaded, Unavailable)):  # a WebSocket has no header to tell it
-        return {
-            "error": error.message,
-            **error.details,
-            "retry_after": error.retry_after_seconds,
-            "request": request_id,
-        }
-    if isinstance(error, CubeError):
-        return {"error": error.message, **error.details, "request": request_id}
-    return {"error": "The server met a fault; its log says more.", "request": request_id}
+        body["retry_after"] = error.retry_after_seconds
+    return body
 
 
 def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
