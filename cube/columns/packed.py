@@ -56,17 +56,14 @@ class PackedBlock(Block):
 
     @property
     def packed(self) -> Columns:
-        """Its columns."""
         return self.columns  # type: ignore[return-value]  # nothing else is put there
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes."""
         columns = {id(column): column for column in self.packed.values()}
         return self.times.nbytes + sum(column.bytes for column in columns.values())
 
     def rows(self, start: int, stop: int) -> PackedBlock:
-        """Return the rows from `start` up to `stop`; the arrays are views."""
         if start == 0 and stop >= len(self):
             return self
         stop = min(stop, len(self))
@@ -136,7 +133,6 @@ class PackedColumn(Column):
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes."""
         arrays: list[npt.NDArray[Any]] = [self.kinds, self.numbers]
         if self.codes is not None:
             arrays.append(self.codes)
@@ -187,7 +183,6 @@ class PackedColumn(Column):
         return super().factorised(rows, key_of)
 
     def part(self, start: int, stop: int) -> PackedColumn:
-        """Return the rows from `start` up to `stop`; the arrays are views."""
         return PackedColumn(
             self.kinds[start:stop],
             self.numbers[start:stop],
@@ -205,7 +200,6 @@ class Texts(tuple[str, ...]):
 
     @cached_property
     def bytes(self) -> int:
-        """About how much memory they take."""
         return _TEXT_BYTES * len(self) + sum(map(len, self))
 
 

@@ -100,14 +100,12 @@ class Boards:
         return Reply(json_text.encode(_entry(stored)), status, headers=headers)
 
     async def delete(self, request: Request) -> Reply:
-        """Delete a board at a revision."""
         caller, name = _writer(request), check_name(request.captures["name"])
         await self._store(caller).delete(name, _expected(request))
         _log.info("%s deleted the board %s of %s", _who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
-        """Return the routes."""
         listed = {"type": "object", "properties": {"boards": {"type": "array", "items": _ENTRY}}}
         changed = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
         scope = Scope.READ

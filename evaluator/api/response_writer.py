@@ -146,7 +146,6 @@ class ResponseWriter:
         self._growing.complete()
 
     def release(self) -> None:
-        """Hold nothing any more."""
         self._growing.release()
 
     def _drop(self) -> None:

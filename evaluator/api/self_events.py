@@ -32,7 +32,6 @@ class SelfEvents:
         self._task = asyncio.create_task(self._run())
 
     def add(self, event: Event) -> None:
-        """Note an event about a request."""
         self._waiting[event.type].append(event)
 
     def computed(self, type: str, expression: str, milliseconds: float) -> None:

@@ -52,7 +52,6 @@ class QuerySession:
         self._stopping = False
 
     async def receive(self, message: bytes) -> None:
-        """Begin, or cancel, a request."""
         raw = await run_by_size(len(message), json_text.THREAD_BYTES, json_text.decode, message)
         if not isinstance(raw, dict):
             raise InvalidRequest(
@@ -68,7 +67,6 @@ class QuerySession:
             await responder.fail(error)
 
     def closed(self) -> None:
-        """Stop all requests at once."""
         self._stopping = True  # a message may still be on its way through the decoder
         for running in self._running.values():
             running.task.cancel()
@@ -163,7 +161,6 @@ class Responder:
         await self._connection.send({**self._echo, "end": True} if self._echo else None)
 
     async def fail(self, error: Exception) -> None:
-        """Send an error."""
         await self._connection.fail(error, **self._echo)
 
     async def _send_some(self, values: Iterable[Any]) -> None:
@@ -209,7 +206,6 @@ class EventSocket(SocketHandler):
     """Events: descending to an end, or a stream without ``stop``."""
 
     async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
-        """Send the events of a request."""
         query, frame = await service.event_query(raw, stream=True), responder.framed_event
         if query.stop is None:
             async with aclosing(service.streams.follow(query)) as batches:
@@ -230,7 +226,6 @@ class TypeSocket(SocketHandler):
     """The names of all types, as often as it is asked for them."""
 
     def is_endless(self, raw: Mapping[str, Any]) -> bool:
-        """Tell that no request is endless."""
         return False
 
     async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:

@@ -135,7 +135,6 @@ class FieldTallies:
 
     @property
     def fields(self) -> dict[Path, FieldTally]:
-        """What was counted, by path."""
         return {node.path: node.tally for node in self._nodes if self._only in (None, node.path)}
 
     @property

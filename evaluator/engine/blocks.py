@@ -57,7 +57,6 @@ class StoreBlocks:
         self._types: dict[str, TypeBlocks] = {}
 
     def of(self, type: str) -> TypeBlocks:
-        """Return the blocks of a type."""
         found = self._types.get(type)
         if found is None:
             found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read)

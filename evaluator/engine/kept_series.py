@@ -38,7 +38,6 @@ class KeptSeries:
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes."""
         groups = len(self.series.groups or ())
         return (self.series.default.nbytes + _ENTRY_BYTES) * (1 + groups) + self.revisions.nbytes
 

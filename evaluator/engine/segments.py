@@ -78,7 +78,6 @@ class BlockCache:
             self._used[oldest](oldest)
 
     def drop(self, segment: Segment) -> None:
-        """Let go of a segment."""
         del self._used[segment]
         self.bytes -= segment.bytes
 
@@ -108,7 +107,6 @@ class SegmentMap:
         return found if position >= span.stop else ()
 
     def use(self, segment: Segment) -> None:
-        """Keep a segment longer than those that were used before."""
         self._cache.use(segment)
 
     def put(self, segment: Segment) -> None:

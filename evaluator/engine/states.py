@@ -155,7 +155,6 @@ class Accumulator:
         self._bytes = 0
 
     def add(self, states: Mapping[int, State]) -> None:
-        """Take the states of one slice."""
         for bucket, state in states.items():
             self._groups.update(state)
             runs = self._runs.setdefault(bucket, [])
@@ -171,7 +170,6 @@ class Accumulator:
         check_size(self._limits, 0, len(self._groups))
 
     def states(self) -> dict[int, State]:
-        """Return the states of all buckets."""
         for runs in self._runs.values():
             while len(runs) > 1:
                 self._merge_last(runs)

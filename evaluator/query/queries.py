@@ -94,7 +94,6 @@ class MetricQuery:
     def parse(
         cls, raw: Mapping[str, Any], *, now: int, settings: EvaluatorSettings, live: bool = False
     ) -> MetricQuery:
-        """Check a request's keys; see `EventQuery.parse`."""
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
         expression = _expression(raw, parse_metric)

@@ -43,7 +43,6 @@ class Subscribers:
 
     @property
     def all(self) -> list[Subscriber]:
-        """Everybody."""
         return [*self.active, *self.joining]
 
     @property
@@ -52,7 +51,6 @@ class Subscribers:
         return [subscriber for subscriber in self.all if subscriber.has_watermark]
 
     def fail(self, error: Exception) -> None:
-        """End it for everybody."""
         for subscriber in self.all:
             subscriber.fail(error)
 

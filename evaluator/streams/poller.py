@@ -89,7 +89,6 @@ class Poller:
         self._joining = asyncio.Lock()
 
     def add(self, subscriber: Subscriber) -> None:
-        """Begin to serve a subscriber."""
         self._subscribers.joining[subscriber] = self._start(self._join(subscriber))
         if self._polling is None or self._polling.done():
             self._polling = self._start(self._poll_on())

@@ -146,7 +146,6 @@ class Subscriber:
             self._given, self._announced = {}, set()
 
     def fail(self, error: Exception) -> None:
-        """End it with an error."""
         self._error = error
         self._filled.set()
 

@@ -124,7 +124,6 @@ class Intents:
             await self._replace(commit, some, process)
 
     async def all(self) -> list[Document]:
-        """Return all open intents."""
         return await fetched(self._documents.find({}))
 
     async def close(self, ids: Iterable[object]) -> None:

@@ -81,7 +81,6 @@ class MongoEvents:
             await self._commit(commit)
 
     def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
-        """Begin a query, on its reader's options."""
         return session.begin(self._layout, options)
 
     def index_foreign(self) -> None:
@@ -103,7 +102,6 @@ class MongoEvents:
             self._errors.error(f"The revisions of type {type} cannot be built: {error.message}")
 
     async def expire(self, type: str, before: int) -> None:
-        """Advance the type's ``expired_before``, durably."""
         await revisions.advance(self._layout, type, "expired_before", before)
 
     async def delete_events(self, type: str, before: int) -> int:
@@ -111,7 +109,6 @@ class MongoEvents:
         return await maintenance.delete_events(self._layout, type, before)
 
     async def forget(self, type: str, before: int) -> None:
-        """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
         expired_before = (await revisions.state(self._layout, type)).expired_before
         if expired_before is not None:
             await revisions.advance(self._layout, type, "forgotten_before", min(before, expired_before))

@@ -118,11 +118,9 @@ class Layout:
         return self._collection(f"{type}_revisions", DURABLE, session)
 
     def metrics(self, type: str) -> AsyncCollection[Document]:
-        """Return the collection of a type's cached metrics."""
         return self._collection(type + METRICS_SUFFIX, _LOSABLE)
 
     def daemons(self) -> AsyncCollection[Document]:
-        """Return the collection of what daemons tell of themselves."""
         return self._collection("cube_daemons", _LOSABLE)
 
     def own(self, name: str) -> AsyncCollection[Document]:

@@ -34,7 +34,6 @@ class MongoMetrics:
         self._errors = ThrottledLog(_log)
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached buckets of a span by bucket start; one find."""
         ids = {_id(key, tier, chunk): tier.chunk_start(chunk) for chunk in chunks(tier, span)}
         buckets: dict[int, CachedBucket] = {}
         for document in await self._find(key, list(ids)):

@@ -71,7 +71,6 @@ class Notes:
         return {name: name == self.process or age < self._lease_seconds for name, age in ages.items()}
 
     async def all(self) -> list[Document]:
-        """Return the notes of all processes."""
         return await fetched(self._notes.find({"process": {"$exists": True}}))
 
     async def remove(self, notes: list[Document], processes: Iterable[str]) -> None:

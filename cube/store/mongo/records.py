@@ -28,7 +28,6 @@ class MongoNames:
         self._names = layout.own("names")
 
     async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
-        """Add names to a group as far as its limit; return all that it has."""
         there = await self._read(group)
         new = [name for name in dict.fromkeys(names) if name not in there][: max(0, limit - len(there))]
         if not new:
@@ -54,18 +53,15 @@ class MongoBoards:
         self._boards = layout.own("boards")
 
     async def all(self) -> list[StoredBoard]:
-        """Return all boards, by name."""
         found = await fetched(self._boards.find({}))
         return sorted(map(_board, found), key=lambda board: board.name)
 
     async def find(self, name: str) -> StoredBoard | None:
-        """Return one board."""
         async with answered():
             found = await self._boards.find_one({"_id": name})
         return None if found is None else _board(found)
 
     async def save(self, board: StoredBoard, expected: int, most: int) -> None:
-        """Store a board where its revision is still the expected one."""
         if expected == NO_REVISION:
             done = await self._insert(board, most)
         else:
@@ -78,14 +74,12 @@ class MongoBoards:
             await self._refuse(board.name, board.revision)
 
     async def delete(self, name: str, expected: int) -> None:
-        """Remove a board, likewise."""
         async with written():
             removed = await self._boards.delete_one(_known(name, expected))
         if removed.deleted_count == 0:
             await self._refuse(name)
 
     async def note_opened(self, name: str, time: int) -> None:
-        """Note when a board was looked at."""
         async with written():
             await self._boards.update_one({"_id": name}, {"$max": {"opened": time}})
 
@@ -117,7 +111,6 @@ class MongoKeys:
         )
 
     async def all(self) -> list[Key]:
-        """Return all keys, ordered by environment and id."""
         return sorted(
             map(_key, await fetched(self._keys.find({}))), key=lambda key: (key.environment, key.id)
         )
@@ -128,7 +121,6 @@ class MongoKeys:
             return bool(await self._keys.database.list_collection_names(filter={"name": _KEYS}))
 
     async def add(self, key: Key) -> None:
-        """Store a key durably."""
         try:
             async with written():
                 await self._keys.insert_one(_key_document(key))
@@ -138,7 +130,6 @@ class MongoKeys:
             raise InvalidRequest(f"The environment {key.environment} has a key {key.id} already.") from None
 
     async def revoke(self, environment: str, id: str) -> bool:
-        """Remove a key durably; tell whether it was there."""
         async with written():
             result = await self._keys.delete_one({"_id": f"{environment}:{id}"})
         return result.deleted_count == 1

@@ -32,7 +32,6 @@ class MongoReports:
         self._prepared = False
 
     async def put(self, process: str, content: str) -> None:
-        """Write one document."""
         await self._handshake()
         collection = self._layout.daemons()
         if not self._prepared:
@@ -58,7 +57,6 @@ class MongoReports:
         return sorted(reports, key=lambda report: report.process)
 
     async def remove(self, process: str) -> None:
-        """Delete one document."""
         async with answered():
             await self._layout.daemons().delete_one({"_id": process})
 

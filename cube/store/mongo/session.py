@@ -44,14 +44,12 @@ class MongoSession:
         self._options = options
 
     async def types(self) -> list[str]:
-        """Return the names of all types that have a collection of events, sorted."""
         async with answered():
             names = await self._layout.database.list_collection_names(session=self._session)
         types = (name.removesuffix(EVENTS_SUFFIX) for name in names if name.endswith(EVENTS_SUFFIX))
         return sorted(filter(is_type, types))
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
-        """Read the revisions of a cached tier's buckets in `span`, in one find."""
         milliseconds = _milliseconds(self._options)
         return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
 

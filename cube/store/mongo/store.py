@@ -55,14 +55,12 @@ class MongoStore:
         self._closed = False
 
     async def ping(self) -> None:
-        """Return if the primary answers and may be read; raise `Unavailable` if not."""
         await self.handshake()
         with _permitted("read"):
             async with answered(PING_SECONDS):
                 await self._layout.own("probe").find_one({"_id": _PROBE})
 
     async def probe(self) -> None:
-        """Write to a collection of its own, durably; raise `Unavailable` where that fails."""
         await self.handshake()
         now = {"$set": {"at": DatetimeMS(time.time_ns() // 1_000_000)}}
         with _permitted("written to"):

@@ -74,7 +74,6 @@ class MetricsFile:
             return None
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

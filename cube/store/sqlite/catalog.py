@@ -61,12 +61,10 @@ class TypeEntry:
 
     @property
     def events(self) -> str:
-        """The name of the table of its events."""
         return f"events_{self.number}"
 
     @property
     def revisions(self) -> str:
-        """The name of the table of its revisions."""
         return f"revisions_{self.number}"
 
 

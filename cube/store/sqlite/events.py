@@ -56,7 +56,6 @@ class SqliteEvents:
         await self._write(lambda connection: catalog.complete(connection, type))
 
     async def expire(self, type: str, before: int) -> None:
-        """Advance the type's ``expired_before``; it never goes back."""
         await self._write(lambda connection: catalog.expire(connection, type, before))
 
     async def delete_events(self, type: str, before: int) -> int:
@@ -68,11 +67,9 @@ class SqliteEvents:
         return await self._delete(entry.events, "time, id", "time < ?", end)
 
     async def forget(self, type: str, before: int) -> None:
-        """Advance the type's ``forgotten_before``, up to its ``expired_before``."""
         await self._write(lambda connection: catalog.forget(connection, type, before))
 
     async def delete_revisions(self, type: str, before: int) -> None:
-        """Delete a type's forgotten revisions of buckets that end before `before`."""
         entry = await self._entry(type)
         if entry is None or not entry.known or entry.forgotten_before is None:
             return
@@ -110,11 +107,9 @@ class SqliteSession:
         self._time_slice = time_slice
 
     async def types(self) -> list[str]:
-        """Return the names of all types that have events."""
         return await self._lease.run(catalog.names)
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
-        """Read the revisions of a cached tier's buckets in `span`."""
         return await self._lease.run(lambda connection: _revisions(connection, type, tier, span))
 
     async def scan(

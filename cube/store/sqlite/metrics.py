@@ -46,7 +46,6 @@ class SqliteMetrics:
         self._closed = False
 
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached buckets of a span by bucket start."""
         return (
             await self._run(self._threads, lambda connection: _read(connection, _hash(key), tier, span)) or {}
         )

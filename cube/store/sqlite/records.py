@@ -50,7 +50,6 @@ class SqliteNames:
         self._readers = readers
 
     async def claim(self, group: str, names: Sequence[str], limit: int) -> frozenset[str]:
-        """Add names to a group as far as its limit; return all that it has."""
         there = await self._readers.read(lambda connection: _names(connection, group))
         if there.issuperset(names) or len(there) >= limit:
             return there
@@ -67,11 +66,9 @@ class SqliteBoards:
         self._readers = readers
 
     async def all(self) -> list[StoredBoard]:
-        """Return all boards, by name."""
         return await self._readers.read(lambda connection: _read_boards(connection, "ORDER BY name"))
 
     async def find(self, name: str) -> StoredBoard | None:
-        """Return one board."""
         found = await self._readers.read(lambda connection: _read_boards(connection, "WHERE name = ?", name))
         return found[0] if found else None
 
@@ -80,11 +77,9 @@ class SqliteBoards:
         await self._writer.write(lambda: lambda connection: _save_board(connection, board, expected, most))
 
     async def delete(self, name: str, expected: int) -> None:
-        """Remove a board, likewise."""
         await self._writer.write(lambda: lambda connection: _delete_board(connection, name, expected))
 
     async def note_opened(self, name: str, time: int) -> None:
-        """Note when a board was looked at."""
         if await self.find(name) is not None:
             await self._writer.write(lambda: lambda connection: _note_opened(connection, name, time))
 
@@ -114,7 +109,6 @@ class SqliteKeys:
         await asyncio.to_thread(self._run, lambda connection: _add_key(connection, key))
 
     async def revoke(self, environment: str, id: str) -> bool:
-        """Remove a key durably; tell whether it was there."""
         query = "DELETE FROM keys WHERE environment = ? AND id = ?"
 
         def delete(connection: sqlite3.Connection) -> bool:

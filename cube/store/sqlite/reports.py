@@ -27,7 +27,6 @@ class SqliteReports:
         self._directory = directory
 
     async def put(self, process: str, content: str) -> None:
-        """Replace the process's file."""
         await asyncio.to_thread(self._put, self._path(process), content.encode())
 
     async def all(self) -> list[StoredReport]:
@@ -35,11 +34,9 @@ class SqliteReports:
         return await asyncio.to_thread(lambda: sorted(self._all(), key=lambda report: report.process))
 
     async def remove(self, process: str) -> None:
-        """Delete the process's file."""
         await asyncio.to_thread(self._path(process).unlink, missing_ok=True)
 
     async def versions(self) -> Mapping[str, str]:
-        """Return SQLite's version."""
         return {"sqlite": sqlite3.sqlite_version}
 
     def _path(self, process: str) -> Path:

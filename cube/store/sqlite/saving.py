@@ -47,7 +47,6 @@ class SaveBatch:
 
     @classmethod
     def of(cls, type: str, events: Sequence[Event]) -> SaveBatch:
-        """Encode the events of one save."""
         latest = {event.id: event for event in events}
         values: list[Any] = []
         for event in latest.values():

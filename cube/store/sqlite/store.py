@@ -75,11 +75,9 @@ class SqliteStore:
         await asyncio.wrap_future(self._readers.read_anew(_read_latest))
 
     async def probe(self) -> None:
-        """Write to a table of its own, durably; raise `Unavailable` where that fails."""
         await self._writer.write(lambda: _write_probe)
 
     async def close(self) -> None:
-        """Commit what was begun, and close all files."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
