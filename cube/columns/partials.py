@@ -111,7 +111,7 @@ def segmented(
     rows = _rows(reduction, block)
     codes, groups = np.zeros(0, dtype=np.int64), list[GroupKey]()
     if reduction.group is not None:
-        rows, codes, groups = _grouped(reduction.group, block, rows)
+        rows, codes, groups = _grouped(reduction.group, reduction.otherwise, block, rows)
     if not len(rows):
         return None
     times = block.times[rows]
@@ -146,19 +146,36 @@ def _rows(reduction: Reduction, block: Block) -> Rows:
     return np.flatnonzero(taken & mask(reduction.filters, block))
 
 
-def _grouped(group: Value, block: Block, rows: Rows) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
+def _grouped(
+    group: Value, otherwise: str | None, block: Block, rows: Rows
+) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
     """Return the rows that have a group, as `values.group_at` defines it, and the number of each one's."""
+    told, codes, groups = _told(group, block, rows)
+    if otherwise is None or told.all():
+        return rows[told], codes, groups
+    key = group_key(otherwise)
+    if key not in groups:
+        groups = [*groups, key]
+    every = np.full(len(rows), groups.index(key), dtype=np.int64)
+    every[told] = codes
+    return rows, every, groups
+
+
+def _told(
+    group: Value, block: Block, rows: Rows
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], list[GroupKey]]:
+    """Tell which rows have a group of their own, and the number of each one's."""
     if not isinstance(group, Field):
         found = numbers(group, block)[rows]
         told = ~np.isnan(found)
         codes, different = numbered(found[told])
-        return rows[told], codes, [group_key(group_of(number)) for number in different.tolist()]
+        return told, codes, [group_key(group_of(number)) for number in different.tolist()]
     column = stored(block, group.path)
     kinds = column.kinds[rows]
     number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
-    rows = rows[number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)]
-    codes, groups = column.factorised(rows, lambda value: group_key(group_of(value)))
-    return rows, codes, groups
+    told = number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
+    codes, groups = column.factorised(rows[told], lambda value: group_key(group_of(value)))
+    return told, codes, groups
 
 
 def _edges(*labels: npt.NDArray[Any]) -> Rows:

@@ -31,7 +31,7 @@ from cube.expression.nodes import (
     Value,
 )
 from cube.expression.operators import OPERATORS
-from cube.expression.printer import Operand, print_expression, print_literal, print_number
+from cube.expression.printer import Operand, print_expression, print_literal, print_number, quote
 from cube.model.reduce import REDUCES
 
 _SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -94,7 +94,8 @@ def _reduction(node: Reduction) -> str:
         measured = f"{measured.removesuffix(' of')} ({argument}) of"
     value = "1" if node.value is None else _bracketed(node.value)
     over = "" if node.value is None and reduce.of_events else f"{value} over the "
-    group = "" if node.group is None else f", for each {_group(node.group)}"
+    otherwise = "" if node.otherwise is None else f" ({quote(node.otherwise)} where there is none)"
+    group = "" if node.group is None else f", for each {_group(node.group)}{otherwise}"
     return f"{measured} {over}{node.type} events{_where(node.filters)}{group}"
 
 

@@ -190,8 +190,11 @@ def _measured() -> pp.ParserElement:
 
 
 def _group() -> pp.ParserElement:
-    group = tokens.mark(".") - tokens.word("group") - _bracketed(_value())
-    return pp.Opt(build(group, lambda _, value: value), default=None)
+    """Leave (value, otherwise) or None."""
+    comma = tokens.mark(",").add_parse_action(_forget_field)
+    inside = _value() + pp.Opt(comma - tokens.string(), default=None)
+    group = tokens.mark(".") - tokens.word("group") - _bracketed(inside)
+    return pp.Opt(build(group, lambda _, value, otherwise: (value, otherwise)), default=None)
 
 
 def _event(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
@@ -229,6 +232,11 @@ def _pair(literal: pp.ParserElement) -> pp.ParserElement:
 
 def _note_field(source: str, _place: int, found: pp.ParseResults) -> None:
     cast("Source", source).field = found[0]
+
+
+def _forget_field(source: str, _place: int, _found: pp.ParseResults) -> None:
+    """What follows is no value of the field that was last compared."""
+    cast("Source", source).field = None
 
 
 def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:
@@ -274,10 +282,11 @@ def _listed(item: pp.ParserElement) -> pp.ParserElement:
 
 
 def _build_reduction(
-    reduce: str, event: tuple[Any, ...], group: Value | None, argument: float | None = None
+    reduce: str, event: tuple[Any, ...], group: tuple[Value, str | None] | None, argument: float | None = None
 ) -> Reduction:
     name, value, filters = event
-    return Reduction(reduce, name, value, filters, group, argument)
+    grouped, otherwise = group or (None, None)
+    return Reduction(reduce, name, value, filters, grouped, argument, otherwise)
 
 
 def _pack(*items: Any) -> tuple[Any, ...]:

@@ -129,6 +129,7 @@ class Reduction:
     ``reduce``: a key of `cube.model.reduce.REDUCES`. ``value``: None where the expression names only the
     type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
     ``group``: what ``.group(…)`` names: a field, whose values are the groups, or what is computed of fields.
+    ``otherwise``: the group of the events that it puts into none; None leaves them out.
     """
 
     reduce: str
@@ -137,6 +138,7 @@ class Reduction:
     filters: tuple[Filter, ...]
     group: Value | None = None
     argument: int | float | None = None
+    otherwise: str | None = None
 
 
 MetricExpression: TypeAlias = (

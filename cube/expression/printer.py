@@ -154,7 +154,8 @@ def _operand(node: Operand, *bracketed: type[Operand]) -> str:
 def _reduction(node: Reduction) -> str:
     argument = "" if node.argument is None else f"{print_number(node.argument)},"
     selection = "" if node.value is None else _arithmetic(node.value)
-    group = "" if node.group is None else f".group({_arithmetic(node.group)})"
+    otherwise = "" if node.otherwise is None else f",{quote(node.otherwise)}"
+    group = "" if node.group is None else f".group({_arithmetic(node.group)}{otherwise})"
     return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
 
 

@@ -100,6 +100,7 @@ _REDUCTION = _object(
     value={"type": ["string", "null"], "description": "What is reduced; null where events are counted."},
     filters=_array(_TEXT),
     group={"type": ["string", "null"], "description": "The field of the group, if it is one."},
+    otherwise={"type": ["string", "null"], "description": "The group of events that have none."},
     bins={
         **_BINS,
         "type": ["object", "null"],

@@ -68,6 +68,7 @@ def _reduction(reduction: Reduction) -> dict[str, Any]:
         "value": None if value is None else print_expression(value),
         "filters": [print_expression(each) for each in filters],
         "group": print_expression(group) if isinstance(group, Field) else None,
+        "otherwise": reduction.otherwise,
         "bins": None if group is None else _bins(group),
         "events": print_expression(EventExpression(type, None, filters)),
     }

@@ -39,9 +39,11 @@ export async function openEvents(set, index, series, {x, y, event}, zone = "") {
 
 /** A reduction's events of a group: as words, and as filters. Of groups by what is computed only bins of a field are
  * in a filter. */
-function narrowed({type, filters, group: field, bins}, {group, bounds: own}) {
+function narrowed({type, filters, group: field, otherwise, bins}, {group, bounds: own}) {
   const all = [...filters];
-  if (group !== undefined && field !== null) all.push(`eq(${field},${literal(group)})`);
+  if (otherwise !== null && group === otherwise) {
+    if (field !== null) all.push(`or(eq(${field},${literal(group)}),eq(${field},null))`); // a missing field is null
+  } else if (group !== undefined && field !== null) all.push(`eq(${field},${literal(group)})`);
   else if (group !== undefined && bins?.is_field) {
     const {low, high} = own ?? bounds(bins, group);
     all.push(`ge(${bins.value},${low})`, `lt(${bins.value},${high})`);

@@ -80,6 +80,12 @@ async def test_a_lone_series_is_opened_by_a_click_or_by_enter(page: Page) -> Non
     await shows_events(page, 5)
 
 
+async def test_the_events_without_a_group_are_opened_by_their_name(page: Page) -> None:
+    await explore(page, "bars", 'sum(request).group(zone, "none")')
+    await click_last(page, ".plot", 0.7)
+    await shows_events(page, 5, 'or(eq(zone,"none"),eq(zone,null))')
+
+
 @pytest.mark.parametrize(
     ("chart", "selector", "down"),
     [

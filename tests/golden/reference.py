@@ -57,7 +57,7 @@ class Reference:
         ]
         found: dict[Any, dict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
         for sample, data in samples_of(node, rows):  # type: ignore[arg-type]  # any id will do
-            keys = [ALL] if node.group is None else [key[1] for key in group_keys(node.group, data)]
+            keys = [ALL] if node.group is None else [key[1] for key in group_keys(node, data)]
             for key in keys:
                 found[key][tier.floor(sample.time)].append(sample)
         empty: Values = [reduce.empty] * len(tier.buckets(span))

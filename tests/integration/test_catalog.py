@@ -229,6 +229,7 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                             "value": "ms",
                             "filters": [],
                             "group": None,
+                            "otherwise": None,
                             "bins": None,
                             "events": "request(*)",
                         }

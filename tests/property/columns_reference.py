@@ -31,10 +31,9 @@ def plain_grouped_partials(
     reduction: Reduction, tier: Tier, rows: Sequence[Row]
 ) -> dict[int, dict[GroupKey, Partial]]:
     """Return what `cube.columns.grouped_partials` must return."""
-    assert reduction.group is not None
     samples: dict[int, dict[GroupKey, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample, data in samples_of(reduction, rows):
-        for key in group_keys(reduction.group, data):
+        for key in group_keys(reduction, data):
             samples[tier.floor(sample.time)][key].append(sample)
     partial = REDUCES[reduction.reduce].partial
     return {start: {key: partial(each) for key, each in of.items()} for start, of in samples.items()}
@@ -70,7 +69,9 @@ def sampled(value: Value | None, data: Any) -> Any:
     return ABSENT if math.isnan(number) else number
 
 
-def group_keys(group: Value, data: Any) -> list[GroupKey]:
+def group_keys(reduction: Reduction, data: Any) -> list[GroupKey]:
     """Return the key of the one group that an event is in, or none."""
-    found = group_at(group, data)
+    assert reduction.group is not None
+    found = group_at(reduction.group, data)
+    found = reduction.otherwise if found is None else found
     return [] if found is None else [group_key(found)]

@@ -44,6 +44,7 @@ grouped = st.builds(
     value=st.one_of(st.none(), simple, fields),
     filters=filters,
     group=st.one_of(simple, fields, values),
+    otherwise=st.sampled_from([None, None, "none", "", "a"]),
 )
 
 

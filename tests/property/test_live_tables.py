@@ -40,7 +40,7 @@ IDS = tuple(f"event {number}" for number in range(6))
 EXPRESSIONS = (
     "sum(test(v))",
     "sum(test(v)).group(floor(v / 2))",
-    "max(test(v).gt(v, 0)).group(g)",
+    'max(test(v).gt(v, 0)).group(log2(v - 1), "none")',
     "sum(test(v)).group(g) / sum(test) - median(test(v)).group(g)",
 )
 

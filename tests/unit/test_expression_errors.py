@@ -72,7 +72,7 @@ METRICS = [
     ("sum(a(x[9223372036854775808]))", 9, "Expected an index up to 9223372036854775807, found"),
     ("sum(a).group(x).group(x)", 16, f'Expected {OPERATOR} or the end, found "."'),
     ("sum(a).grouped(x)", 8, 'Expected group, found "grouped"'),
-    ("sum(a).group(x,y)", 15, f'Expected ".", "[", {OPERATOR} or ")", found ","'),
+    ("sum(a).group(x,y)", 16, 'Expected a string, found "y"'),
     ("sum(a.b)", 7, f'Expected {FILTER}, found "b"'),
     ("quantile(a)", 10, 'Expected a number from 0 to 1, found "a"'),
     ("quantile(1.5,a)", 10, 'Expected a number from 0 to 1, found "1.5"'),
