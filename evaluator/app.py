@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from cube.errors import Unavailable
+from cube.expression import grammar
 from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
@@ -19,10 +20,9 @@ from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.context import Clock, QueryContext, QueryCounters, QuestionLog
-from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.keeping import Keeping
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
 from evaluator.streams.poller import EventStreams
 
@@ -64,14 +64,16 @@ class EvaluatorDaemon:
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.bound(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
-        self._blocks = BlockCache(settings.blocks.memory_bytes)
+        self._keeping = Keeping(settings)
         self._series = SeriesCache(settings.blocks.series_bytes)
-        self._counters.keeps(lambda: self._blocks.bytes + self._series.bytes)
+        self._counters.keeps(lambda: self._keeping.bytes + self._series.bytes)
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         pyramids = {name: service.pyramid for name, service in self._services.items()}
         self._refresher = BoardRefresher(pyramids, settings.boards, registry)
+        grammar.prepare()
         self._server = self._serve()
         self._refresher.start()
+        self._keeping.start()
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -82,7 +84,7 @@ class EvaluatorDaemon:
         return {
             **self._services[environment].questions.told(),
             "buckets": self._buckets.told_up_to(self._counters.buckets),
-            "kept_bytes": self._blocks.bytes + self._series.bytes,
+            "kept_bytes": self._keeping.bytes + self._series.bytes,
             "waiting": {"computations": self._scheduler.waiting},
         }
 
@@ -93,6 +95,7 @@ class EvaluatorDaemon:
         """Stop accepting, and answer what was accepted, within so many seconds."""
         await self._server.stop(seconds)
         await self._refresher.close()
+        await self._keeping.close()
         for service in self._services.values():
             await service.streams.close()
             await service.pyramid.close()
@@ -105,10 +108,9 @@ class EvaluatorDaemon:
             store, self._settings, self._scheduler, self._counters, self._executor, self._clock
         )
         own = self._own.get(name)
-        keeps = self._settings.blocks.memory_bytes > 0
         pyramid = Pyramid(
             context,
-            StoreBlocks(self._blocks, self._counters.read) if keeps else None,
+            self._keeping.blocks(name, context),
             on_computed=None if own is None else own.computed,
             series=self._series if self._settings.blocks.series_bytes else None,
         )

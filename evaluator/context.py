@@ -67,8 +67,9 @@ class QueryContext:
         Raises `DeadlineExceeded` where that takes too long.
         """
         try:
-            async with within(self.limits.query_seconds):
-                yield
+            with self.scheduler.asking():
+                async with within(self.limits.query_seconds):
+                    yield
         except (LimitExceeded, QueryOverloaded) as error:
             self.counters.rejected(error.reason)
             raise
@@ -79,17 +80,26 @@ class QueryContext:
 
         Raises `QueueFull` at the beginning of a time slice.
         """
-        async with (
-            self.scheduler.admit(cost) as time_slice,
-            self.store.events.read(ReadOptions(self.limits.query_seconds, time_slice)) as session,
-        ):
-            yield session, time_slice
+        with self.scheduler.asking():
+            async with (
+                self.scheduler.admit(cost) as time_slice,
+                self.store.events.read(ReadOptions(self.limits.query_seconds, time_slice)) as session,
+            ):
+                yield session, time_slice
 
     @asynccontextmanager
     async def lookup(self) -> AsyncIterator[ReadSession]:
         """Begin to read revisions or names, which takes no time slice."""
         options = ReadOptions(self.limits.query_seconds)
-        async with self.scheduler.lookups, self.store.events.read(options) as session:
+        with self.scheduler.asking():
+            async with self.scheduler.lookups, self.store.events.read(options) as session:
+                yield session
+
+    @asynccontextmanager
+    async def idle_session(self) -> AsyncIterator[ReadSession]:
+        """Begin to read for nobody: each piece of work on events waits until nobody asks."""
+        options = ReadOptions(self.limits.query_seconds, self.scheduler.idle_slice)
+        async with self.store.events.read(options) as session:
             yield session
 
 
@@ -111,6 +121,7 @@ class QueryCounters:
 
     ``scanned``: counts a scan that begins; ``read``: the events that one has read.
     ``buckets``: those that the cache had ("hit") and had not ("miss").
+    ``filed``: counts events that were taken from files; ``filed_bytes``: what these take on disk.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -124,6 +135,8 @@ class QueryCounters:
         self._hits, self._misses = buckets.labels("yes"), buckets.labels("no")
         self.scanned = counter("cube_scans", "Spans of events that were scanned.").inc
         self.read = counter("cube_scanned_events", "Events that scans have read.").inc
+        self.filed = counter("cube_filed_events", "Events that were taken from column files.").inc
+        self.filed_bytes = Gauge("cube_column_files_bytes", "What the column files take.", registry=registry)
         self._kept = Gauge(
             "cube_blocks_bytes", "What the kept columns and answers take, about.", registry=registry
         )

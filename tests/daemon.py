@@ -45,12 +45,15 @@ class Daemon:
 
 @contextmanager
 def daemon(name: str, store: str, directory: Path, *flags: str, database: str = "test") -> Iterator[Daemon]:
-    """Run ``collector`` or ``evaluator`` on a store URL; `directory` takes its ready file and its log."""
+    """Run ``collector`` or ``evaluator`` on a store URL; `directory` takes its ready file and its log.
+
+    An evaluator does no idle work, unless the flags say so: what it reads is what it was asked for.
+    """
     ready = directory / f"{name}-{time.monotonic_ns()}.json"
     with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{name}.main", "--store", store, "--database", database]
-            + (["--udp-port", "0"] if name == "collector" else [])
+            + (["--udp-port", "0"] if name == "collector" else ["--blocks-disk-bytes", "0"])
             + ["--port", "0", "--ready-file", str(ready), *flags],
             cwd=CHECKOUT,
             stdout=log,

@@ -20,7 +20,7 @@ from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
 from cube.model.tier import TIERS, Span, Tier
-from cube.settings import BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
+from cube.settings import BlockSettings, BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo
 from cube.store.ports import (
     Store,
@@ -30,6 +30,7 @@ from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.segments import BlockCache
@@ -128,14 +129,16 @@ class Bench:
         *,
         kept: BlockCache | None = None,
         series: SeriesCache | None = None,
+        files: ColumnFiles | None = None,
     ) -> None:
         self.store = store
         self.seen = Recorder(store)
         settings = EvaluatorSettings(limits=limits or EvaluatorLimits())
         counters, self.scheduler = QueryCounters(CollectorRegistry()), Scheduler(settings.limits)
         context = QueryContext(self.seen, settings, self.scheduler, counters, executor, lambda: DAY)
-        blocks = None if kept is None else StoreBlocks(kept, counters.read)
-        self.pyramid = Pyramid(context, blocks, series=series)
+        self.context = context
+        self.blocks = None if kept is None else StoreBlocks(kept, counters.read, files=files)
+        self.pyramid = Pyramid(context, self.blocks, series=series)
 
     async def save(self, *events: Event) -> None:
         """Store events, each type in one save."""
@@ -279,6 +282,7 @@ async def running_on(
         stream=StreamSettings(poll_ms=poll_ms),
         self_events=self_events,
         boards=boards or BoardSettings(),
+        blocks=BlockSettings(disk_bytes=0),
     )
     evaluator = EvaluatorDaemon(
         {DEFAULT: seen}, access or open_authenticator(), settings, CollectorRegistry(), clock

@@ -19,6 +19,7 @@ class StoreProxy:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.identity = store.identity
         self.events = _EventsProxy(self, "events", store.events)
         self.metrics = _PortProxy(self, "metrics", store.metrics)
         self.names = store.names

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.app import Collector
 from cube.model.environment import DEFAULT
-from cube.settings import CollectorSettings, EvaluatorSettings
+from cube.settings import BlockSettings, CollectorSettings, EvaluatorSettings
 from cube.store.sqlite import open_store
 from evaluator.app import EvaluatorDaemon
 from tests.authenticators import open_authenticator
@@ -122,7 +122,13 @@ async def daemons(directory: Path) -> AsyncIterator[tuple[Connection, Connection
     stores, gate, registry = {DEFAULT: store}, open_authenticator(), CollectorRegistry()
     settings = CollectorSettings(port=0, udp_port=0)
     collector = await Collector.start(stores, gate, settings, registry, lambda: HOUR)
-    evaluator = EvaluatorDaemon(stores, gate, EvaluatorSettings(port=0), CollectorRegistry(), lambda: HOUR)
+    evaluator = EvaluatorDaemon(
+        stores,
+        gate,
+        EvaluatorSettings(port=0, blocks=BlockSettings(disk_bytes=0)),
+        CollectorRegistry(),
+        lambda: HOUR,
+    )
     connections = [await Connection.open(one.addresses["http"]) for one in (collector, evaluator)]
     try:
         yield connections[0], connections[1]

@@ -27,7 +27,7 @@ Kinds: TypeAlias = npt.NDArray[np.uint8]
 Codes: TypeAlias = npt.NDArray[np.int32]
 
 _TEXT_BYTES, _KEPT_BYTES = 60, 200  # about what one takes beside its content
-_NO_NUMBER = np.float64(np.nan)
+NO_NUMBER = np.float64(np.nan)
 
 
 class PackedBlock(Block):
@@ -248,7 +248,7 @@ def pack(column: Column) -> PackedColumn:
     kinds = column.kinds
     present = set(np.unique(kinds).tolist())
     numbers = (
-        column.numbers if present & {Kind.NUMBER, Kind.BOOL} else np.broadcast_to(_NO_NUMBER, kinds.shape)
+        column.numbers if present & {Kind.NUMBER, Kind.BOOL} else np.broadcast_to(NO_NUMBER, kinds.shape)
     )
     codes, texts = _packed_texts(column) if Kind.STRING in present else (None, Texts())
     told = (kinds == Kind.MISSING) | (kinds == Kind.NULL) | (kinds == Kind.STRING) | (kinds == Kind.BOOL)

@@ -98,6 +98,12 @@ def tried(text: str) -> list[Source]:
     return sources
 
 
+def prepare() -> None:
+    """Build the grammars, 0.1 s, so that the first question need not wait for that."""
+    _metric_grammar()
+    _event_grammar()
+
+
 def rebuild() -> None:
     """Have the next parse take in what the tables of reduces and operators hold by then."""
     _metric_grammar.cache_clear()

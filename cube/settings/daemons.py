@@ -215,6 +215,24 @@ class BlockSettings:
         low=0,
         high=2**40,
     )
+    disk_bytes: int = setting(
+        1024 * _MIB,
+        "About what the column files may take, of all environments: columns of hours in which nothing"
+        " changes any more, for after a restart and after they have left the memory. With 0, or memory_bytes"
+        " 0, none are made, and none are read.",
+        low=0,
+        high=2**50,
+    )
+    directory: str = setting(
+        "",
+        "Where the column files are, if not beside the files of a sqlite: store; for a MongoDB there are none"
+        " where this is empty.",
+    )
+    idle: bool = setting(
+        True,
+        "Read quiet hours while nobody asks, and make column files of all their fields; else none are made,"
+        " and those that are there are used.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -316,6 +316,10 @@ class Store(Protocol):
     """One environment's database, opened."""
 
     @property
+    def identity(self) -> str:
+        """What tells this database from others at the same place: files about its events carry it."""
+
+    @property
     def events(self) -> EventStore:
         """The events and their revisions."""
 

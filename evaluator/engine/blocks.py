@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from cube.columns import Block, PackedBlock, joined
+from cube.columns import PackedBlock
 from cube.columns.values import Path
 from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
-from cube.store.ports import ReadSession, TimeSlice
-from evaluator.engine.segments import SEGMENT_ROWS, BlockCache, Numbers, Segment, SegmentMap
+from cube.store.ports import ReadSession
+from evaluator.engine.column_files import ColumnFiles
+from evaluator.engine.reading import Numbers, Reading, eventful, read_events
+from evaluator.engine.segments import BlockCache, Segment, SegmentMap
 
 READINGS = 32
 """So many columns of a type, those asked for last, are made of all events that are read."""
@@ -33,24 +33,20 @@ WORTH = 0.5
 """Who waits for another's read needs at least this share of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How one question reads: its session, the columns that it needs, and what begins its turns."""
-
-    session: ReadSession
-    paths: frozenset[Path]
-    time_slice: TimeSlice
-
-
 class StoreBlocks:
-    """The blocks of one store, by type; ``read`` is told of how many events each read was."""
+    """The blocks of one store, by type; ``read`` is told of how many events each read was.
+
+    ``files``: where those are that have left the memory, if anywhere.
+    """
 
     def __init__(
         self,
         cache: BlockCache,
         read: Callable[[int], None],
-        make: Callable[[str, SegmentMap, Callable[[int], None]], TypeBlocks] | None = None,
+        make: Callable[..., TypeBlocks] | None = None,
+        files: ColumnFiles | None = None,
     ) -> None:
+        self.files = files
         self._cache = cache
         self._make = TypeBlocks if make is None else make
         self._read = read
@@ -59,14 +55,21 @@ class StoreBlocks:
     def of(self, type: str) -> TypeBlocks:
         found = self._types.get(type)
         if found is None:
-            found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read)
+            found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read, self.files)
         return found
 
 
 class TypeBlocks:
     """The blocks of one type."""
 
-    def __init__(self, type: str, segments: SegmentMap, read: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        type: str,
+        segments: SegmentMap,
+        read: Callable[[int], None],
+        files: ColumnFiles | None = None,
+    ) -> None:
+        self._files = files
         self._type = type
         self._segments = segments
         self._read = read
@@ -90,11 +93,20 @@ class TypeBlocks:
                 continue
             numbers = await self._numbers(reading.session, tier, piece)
             for span in spans:
-                while rest := _eventful(span, numbers):
+                while rest := eventful(span, numbers):
                     part = await self._next(reading, rest, numbers)
                     span = Span(part.span.stop, span.stop)
                     yield part.block
             self._vouch(tier, piece, numbers)
+
+    @property
+    def wanted(self) -> frozenset[Path]:
+        """The columns that were asked for last."""
+        return frozenset(self._wanted)
+
+    def trim(self, before: int) -> None:
+        """Let go of what has expired."""
+        self._segments.trim(before)
 
     def _register(self, paths: Iterable[Path]) -> None:
         for path in paths:
@@ -134,6 +146,8 @@ class TypeBlocks:
         try:
             read.span = span
             part = self._present(reading, span, numbers)
+            if part is None and self._files is not None:
+                part = await self._filed(self._files, reading, span, numbers)
             return part or await self._refreshed(reading, span, numbers)
         finally:
             read.lock.release()
@@ -158,34 +172,36 @@ class TypeBlocks:
         self._segments.use(found[0])
         return found[0].part(Span(span.start, reached))
 
+    async def _filed(
+        self, files: ColumnFiles, reading: Reading, span: Span, numbers: Numbers
+    ) -> Segment | None:
+        """Take what begins a span from a file, where that is at these revisions; put it, and return it.
+
+        What comes later in the file is put, too, so that only what differs is read.
+        """
+        async with reading.time_slice():
+            segments = await run_in_thread(
+                files.holding, self._type, span.start, reading.paths, reading.opened
+            )
+        found = None
+        for segment in segments:
+            for run in segment.agreeing(span, numbers):
+                part = segment.part(run)
+                part = Segment.of(run, part.numbers, self._with_older_columns(run, part.numbers, part.block))
+                self._segments.put(part)
+                if run.start == span.start:
+                    found = part
+        return found
+
     async def _refreshed(self, reading: Reading, span: Span, numbers: Numbers) -> Segment:
         """Read what is not present from the span's start on, and put it; return that."""
         paths = reading.paths | self._wanted.keys()
-        span, parts = await self._read_events(reading, self._absent(reading, span, numbers), paths)
-        async with reading.time_slice():
-            block = await run_in_thread(_up_to, parts, span.stop, paths)
+        absent = self._absent(reading, span, numbers)
+        span, block = await read_events(reading, self._type, absent, paths, self._read)
         some = {bucket: number for bucket, number in numbers.items() if bucket in span}
         segment = Segment.of(span, some, self._with_older_columns(span, some, block))
         self._segments.put(segment)
         return segment
-
-    async def _read_events(
-        self, reading: Reading, span: Span, paths: Iterable[Path]
-    ) -> tuple[Span, list[PackedBlock]]:
-        """Read events from a span's start on, whole buckets of 10 s; return how far, and what there is."""
-        fields = sorted({str(path[0]) for path in paths})
-        parts: list[PackedBlock] = []
-        rows = 0
-        async with aclosing(reading.session.scan(self._type, span, fields)) as blocks:
-            async for block in blocks:
-                self._read(len(block))
-                async with reading.time_slice():
-                    parts.append(await run_in_thread(PackedBlock.of, block, paths))
-                rows += len(block)
-                last = TEN_SECONDS.floor(int(block.times[-1]))
-                if rows >= SEGMENT_ROWS and last > span.start:
-                    return Span(span.start, last), parts
-        return span, parts
 
     def _absent(self, reading: Reading, span: Span, numbers: Numbers) -> Span:
         """Return a span up to the first bucket with events that is present."""
@@ -257,17 +273,3 @@ def _runs(tier: Tier, piece: Iterable[int]) -> Iterator[Span]:
         stop = last
     if start is not None and stop is not None:
         yield Span(start, stop)
-
-
-def _eventful(span: Span, numbers: Numbers) -> Span:
-    """Return a span from its first bucket on that has events; empty where none has."""
-    first = next((bucket for bucket in TEN_SECONDS.buckets(span) if bucket in numbers), span.stop)
-    return Span(first, span.stop)
-
-
-def _up_to(parts: Sequence[PackedBlock], stop: int, paths: Iterable[Path]) -> PackedBlock:
-    """Join what was read, up to a time."""
-    if not parts:
-        return PackedBlock.of(Block(np.zeros(0, dtype=np.int64), []), paths)
-    whole = joined(parts)
-    return whole.rows(0, int(whole.times.searchsorted(stop)))

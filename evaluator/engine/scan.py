@@ -14,7 +14,8 @@ from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import Reading, StoreBlocks
+from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.reading import Reading
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
 

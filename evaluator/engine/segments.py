@@ -10,18 +10,12 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from cube.columns import PackedBlock, joined
 from cube.model.tier import HOUR, TEN_SECONDS, Span
-
-SEGMENT_ROWS = 65_536
-"""A segment has no more rows, unless one bucket of 10 seconds has."""
+from evaluator.engine.reading import SEGMENT_ROWS, Numbers
 
 _GROWTH = 4  # neighbours are joined once they are within this factor: each row is copied a few times at most
-
-Numbers: TypeAlias = "Mapping[int, int]"
-"""Bucket of 10 seconds -> revision; one that is not there has no events."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,6 +48,17 @@ class Segment:
             if self.numbers.get(bucket) != numbers.get(bucket):
                 return bucket
         return span.stop
+
+    def agreeing(self, span: Span, numbers: Numbers) -> list[Span]:
+        """Return the runs of its buckets in a span that are at these revisions."""
+        span = self.span.intersect(span)
+        runs: list[Span] = []
+        for bucket in TEN_SECONDS.buckets(span):
+            if self.numbers.get(bucket) != numbers.get(bucket):
+                continue
+            first = runs.pop().start if runs and runs[-1].stop == bucket else bucket
+            runs.append(Span(first, bucket + TEN_SECONDS.step))
+        return runs
 
 
 class BlockCache:
@@ -124,6 +129,11 @@ class SegmentMap:
                     self._insert(older.part(span))
         self._insert(segment)
         self._join(segment.span.start)
+
+    def trim(self, before: int) -> None:
+        """Let go of the segments that begin before a time: what has expired is never read again."""
+        for segment in [each for each in self._segments if each.span.start < before]:
+            self._evict(segment)
 
     def vouched(self, step: int) -> Mapping[int, int]:
         """Return the buckets of a tier that are held as they were at a revision of that tier."""

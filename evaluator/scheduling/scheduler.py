@@ -10,9 +10,10 @@ many sockets goes through a `SendQueue`, for the loop is shared, too.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -49,6 +50,9 @@ OVERRUNS = 8
 
 BACKGROUND_SECONDS = 3600.0
 """What nobody waits for stands as if it had had so much already: behind every query."""
+
+IDLE_SECONDS = 0.1
+"""Nobody has asked for so long before a piece of idle work begins."""
 
 ELDEST = 10
 """Every so many times whoever has waited longest comes first, whatever the priority: nobody waits forever."""
@@ -103,6 +107,27 @@ class Scheduler:
         self._most_waiting = limits.scans_waiting
         self._processor = PrioritySemaphore(1, keep_seconds=KEEP_SECONDS, low=(QUICK_SECONDS,))
         self._overruns = 0
+        self._asking = 0
+        self._asked = 0.0
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let no piece of idle work begin in this block, in which somebody waits for an answer."""
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self._asked = asyncio.get_running_loop().time()
+
+    @asynccontextmanager
+    async def idle_slice(self) -> AsyncIterator[None]:
+        """Do one piece of work that nobody waits for, some milliseconds of it, when nobody asks."""
+        loop = asyncio.get_running_loop()
+        while self._asking or loop.time() < self._asked + IDLE_SECONDS:  # noqa: ASYNC110 - each question would set an event
+            await asyncio.sleep(IDLE_SECONDS)
+        async with self.time_slice(_idle_cost()):
+            yield
 
     @property
     def waiting(self) -> int:
@@ -171,6 +196,12 @@ class Scheduler:
         self._overruns += 1
         self._processor.release()
         return True
+
+
+def _idle_cost() -> QueryCost:
+    cost = QueryCost()
+    cost.seconds = math.inf  # whoever else waits comes first
+    return cost
 
 
 class _Place:

@@ -23,6 +23,7 @@ from evaluator.engine.computation import Computation
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.segments import Segment
 from evaluator.engine.series import ReductionJob
+from evaluator.engine.shredding import Shredded, Shredder
 from evaluator.engine.single_flight import Flight, FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded, States
 from evaluator.scheduling.scheduler import QueryCost
@@ -210,6 +211,26 @@ def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch
     patch.setattr(TypeBlocks, "_refreshed", _refreshed)
 
 
+def files_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """What a file holds of a bucket is taken for what it has."""
+    patch.setattr(Segment, "agreeing", lambda self, span, numbers: [self.span.intersect(span)])
+
+
+def files_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch) -> None:
+    """A file's events are kept with the revisions that their buckets have when they have been read."""
+    following = Shredder._next
+
+    async def _next(self: Shredder, session: Any, type: str, span: Span) -> Shredded | None:
+        found = await following(self, session, type, span)
+        if found is None:
+            return None
+        async with self._context.idle_session() as later:
+            fresh = (await later.revisions(type, TEN_SECONDS, found.segment.span)).numbers
+        return Shredded(found.revision, Segment.of(found.segment.span, dict(fresh), found.segment.block))
+
+    patch.setattr(Shredder, "_next", _next)
+
+
 def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
     """Events are read from whatever takes itself for the primary, as they were until November 2026."""
     patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
@@ -230,3 +251,9 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     blocks_are_vouched_for_at_any_revision,
     blocks_keep_the_revisions_that_follow_their_events,
 )
+
+WITH_FILES: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    files_are_believed_at_any_revision,
+    files_keep_the_revisions_that_follow_their_events,
+)
+"""Those that only walks with column files find."""

@@ -17,11 +17,14 @@ from tests.promise.world import COLLECTORS, Save, World
 STEPS_OF_A_WALK = 120
 
 
-def walk(make: Callable[[], Place], seed: int, steps: int = STEPS_OF_A_WALK) -> None:
-    """Take one walk of so many steps; raises AssertionError where an answer breaks the promise."""
-    world = World(make)
+def walk(make: Callable[[], Place], seed: int, steps: int = STEPS_OF_A_WALK, *, files: bool = False) -> None:
+    """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
+
+    ``files``: whether an evaluator keeps column files, and is restarted now and then.
+    """
+    world = World(make, files=files)
     try:
-        walker = _Walker(world, Random(seed))
+        walker = (_FilesWalker if files else _Walker)(world, Random(seed))
         for _ in range(steps):
             walker.step()
         walker.rest()
@@ -111,6 +114,20 @@ class _Walker:
             self._world.delete_events(before)
         if self._random.random() < 0.6:
             self._world.forget(before, with_metrics=self._random.random() < 0.5)
+
+
+class _FilesWalker(_Walker):
+    """The same with column files: what is in them is asked for after restarts."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        self._actions += [self._shred, self._shred, self._restart]
+
+    def _shred(self) -> None:
+        self._world.shred(self._time())
+
+    def _restart(self) -> None:
+        self._world.restart(self._random.choice((10**7, 2_000)))
 
 
 def _telling(times: Sequence[int]) -> list[int]:

@@ -1,5 +1,7 @@
 """The world of one run: three collectors' stores, two evaluators, the clients of both, and the model.
 
+Where ``files`` are kept, the first evaluator makes column files, and may be restarted.
+
 Each method is one step that a scheduler may choose. It ends when everybody stands still again: at a
 gate, blocked by another one, or done.
 """
@@ -17,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from cube.errors import InvalidEvent
 from cube.model.event import Event
-from cube.model.tier import Span
+from cube.model.tier import HOUR, Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from evaluator.context import QueryContext, QueryCounters
@@ -29,6 +31,7 @@ from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, Asked
+from tests.promise.filing import Filing
 from tests.promise.flights import Flights, KeptBlocks
 from tests.promise.model import MAX_VERSIONS, Model, Version, Window
 from tests.promise.places import Place
@@ -37,6 +40,7 @@ COLLECTORS, EVALUATORS = 3, 2
 
 KEPT_BYTES = (10**7, None)
 """What each evaluator keeps of blocks, and of answers: all, and none."""
+SHREDDING = 2  # hours whose files are being made at once
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
 
@@ -68,7 +72,13 @@ class World:
     its questions share their computations.
     """
 
-    def __init__(self, make: Callable[[], Place], kept_bytes: Sequence[int | None] = KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Place],
+        kept_bytes: Sequence[int | None] = KEPT_BYTES,
+        *,
+        files: bool = False,
+    ) -> None:
         self.runner = asyncio.Runner()
         self.place = make()
         self.model = Model()
@@ -78,19 +88,23 @@ class World:
         self.questions: list[Question] = []
         self.flights = [Flights() for _ in range(EVALUATORS)]
         self._threads = ThreadPoolExecutor(1)
+        self.shredding: list[Actor] = []
         self._kept_bytes = kept_bytes
+        self._filing = Filing() if files else None
         self.runner.run(self._open())
 
     @property
     def is_quiet(self) -> bool:
         """Whether nobody is at work."""
-        return not self.saves and not self.questions and not any(each.actors for each in self.flights)
+        asking = self.questions or any(each.actors for each in self.flights)
+        return not self.saves and not asking and not self.shredding
 
     @property
     def readers(self) -> list[Actor]:
         """All questions and flights that can be let on."""
         actors = [question.actor for question in self.questions]
         actors += itertools.chain.from_iterable(each.actors for each in self.flights)
+        actors += self.shredding
         return [actor for actor in actors if actor.stands]
 
     # Writers.
@@ -174,6 +188,23 @@ class World:
         for question in [question for question in self.questions if question.actor.done]:
             self.questions.remove(question)
             self._check(question)
+        for actor in [actor for actor in self.shredding if actor.done]:
+            self.shredding.remove(actor)
+            actor.task.result()
+
+    def shred(self, time: int) -> None:
+        """Have the first evaluator begin to make the column files of an hour."""
+        if self._filing is not None and len(self.shredding) < SHREDDING:
+            self.shredding.append(self._begin(self._filing.make(HOUR.floor(time))))
+
+    def restart(self, kept_bytes: int) -> None:
+        """Let the first evaluator die, with all that it does, and another begin with this much memory."""
+        self.dead_readers += [question.actor for question in self.questions if question.evaluator == 0]
+        self.questions = [question for question in self.questions if question.evaluator != 0]
+        self.dead_readers += [*self.flights[0].actors, *self.shredding]
+        self.shredding, self.flights[0] = [], Flights()
+        self.dead_pyramids.append(self.pyramids[0])
+        self.pyramids[0] = self._pyramid(self.stores[0], self.flights[0], kept_bytes)
 
     def cancel(self, question: Question) -> None:
         """Let a client go away."""
@@ -236,6 +267,8 @@ class World:
     async def _open(self) -> None:
         self.collectors = [await self.place.open(writes=True) for _ in range(COLLECTORS)]
         self.dead: list[Store] = []
+        self.dead_readers: list[Actor] = []
+        self.dead_pyramids: list[Pyramid] = []
         self.stores = [await self.place.open(writes=False) for _ in range(EVALUATORS)]
         self.pyramids = [
             self._pyramid(*each) for each in zip(self.stores, self.flights, self._kept_bytes, strict=True)
@@ -247,7 +280,9 @@ class World:
         scheduler, counters = Scheduler(settings.limits), QueryCounters(CollectorRegistry())
         context = QueryContext(store, settings, scheduler, counters, self._threads, lambda: 0)
         blocks = None
-        if kept_bytes is not None:
+        if kept_bytes is not None and self._filing is not None:
+            blocks = self._filing.blocks(context, kept_bytes)
+        elif kept_bytes is not None:
             blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
         series = None if kept_bytes is None else SeriesCache(kept_bytes)
         return Pyramid(context, blocks, flights=SingleFlight(flights.make), series=series)
@@ -290,6 +325,8 @@ class World:
                 await question.actor.arrive()
             for actor in itertools.chain.from_iterable(each.actors for each in self.flights):
                 await actor.arrive()
+            for actor in self.shredding:
+                await actor.arrive()
 
     def _check(self, question: Question) -> None:
         sums = question.actor.task.result()
@@ -327,8 +364,12 @@ class World:
             await question.actor.bury()
         for actor in itertools.chain.from_iterable(each.actors for each in self.flights):
             await actor.bury()
-        for pyramid in self.pyramids:
+        for actor in [*self.shredding, *self.dead_readers]:
+            await actor.bury()
+        for pyramid in [*self.pyramids, *self.dead_pyramids]:
             await pyramid.close()
         for store in [*self.collectors, *self.dead, *self.stores, self.sweeper]:
             await store.close()
         await self.place.close()
+        if self._filing is not None:
+            self._filing.close()

@@ -37,7 +37,7 @@ class PromiseMachine(RuleBasedStateMachine):
 
     def __init__(self, make: Callable[[], Place], compared: Sequence[int] = TIMES) -> None:
         super().__init__()
-        self.world = World(make)
+        self.world = World(make, files=True)
         self._compared = compared
 
     @initialize(batches=st.lists(st.tuples(PICKS, STEP), min_size=2, max_size=5))
@@ -135,6 +135,17 @@ class PromiseMachine(RuleBasedStateMachine):
     @rule(evaluator=EVALUATOR, asked=ASKED)
     def ask_at_once(self, evaluator: int, asked: Asked) -> None:
         self.world.ask(evaluator, asked)
+
+    # The first evaluator's column files.
+
+    @rule(time=st.sampled_from(TIMES))
+    def begin_to_make_files(self, time: int) -> None:
+        self.world.shred(time)
+
+    @rule(kept_bytes=st.sampled_from((10**7, 2_000)), asked=ASKED)
+    def restart_and_ask(self, kept_bytes: int, asked: Asked) -> None:
+        self.world.restart(kept_bytes)
+        self.world.ask(0, asked)
 
     # The end: everybody living finishes, the dead are swept, and every answer is what is stored.
 

@@ -9,9 +9,10 @@ import pytest
 from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
-from tests.promise.mutations import MUTATIONS
+from tests.promise.mutations import MUTATIONS, WITH_FILES
 from tests.promise.places import ClusterPlace, SqlitePlace
 from tests.promise.walks import walk
+from tests.tools import LONG
 
 __all__ = ["mongo_server"]
 
@@ -31,6 +32,8 @@ FINDING = {
     "blocks_are_taken_at_any_revision": 3,
     "blocks_are_vouched_for_at_any_revision": 0,
     "blocks_keep_the_revisions_that_follow_their_events": 0,
+    "files_are_believed_at_any_revision": 0,
+    "files_keep_the_revisions_that_follow_their_events": 1,
 }
 """A seed that finds each mutation, to begin with: any other does too, but sometimes only one in ten."""
 
@@ -56,6 +59,22 @@ def test_on_a_cluster_with_two_primaries_of_a_shard_nothing_is_stale_for_good(
         except AssertionError:
             return
     pytest.fail(f"none of {len(seeds)} walks has found what a split does to reads without a majority")
+
+
+@pytest.mark.parametrize("seed", range(20 if LONG else 2))
+def test_a_walk_with_column_files_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, files=True)
+
+
+@pytest.mark.parametrize("mutate", WITH_FILES, ids=lambda mutate: mutate.__name__)
+def test_a_broken_rule_of_column_files_is_found(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in (FINDING[mutate.__name__], *SEEDS):
+        try:
+            walk(SqlitePlace, seed, files=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__)

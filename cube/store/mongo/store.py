@@ -45,6 +45,7 @@ class MongoStore:
     """A `Store` on one database of a MongoDB server, replica set or sharded cluster."""
 
     def __init__(self, layout: Layout, lease_seconds: float, *, owned: bool) -> None:
+        self.identity = layout.database.name  # one of that name that is made anew has revisions of its own
         self.events = MongoEvents(layout, lease_seconds)
         self.metrics = MongoMetrics(layout)
         self.names = MongoNames(layout)

@@ -60,8 +60,14 @@ class SqliteStore:
     reports: SqliteReports
 
     def __init__(
-        self, writer: Writer, readers: ReaderPool, metrics: SqliteMetrics, reports: SqliteReports
+        self,
+        writer: Writer,
+        readers: ReaderPool,
+        metrics: SqliteMetrics,
+        reports: SqliteReports,
+        identity: str,
     ) -> None:
+        self.identity = identity
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
@@ -114,7 +120,8 @@ def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
     opening = partial(connect, path, synchronous="FULL", cache_bytes=_READER_CACHE_BYTES)
     readers = ReaderPool(path, opening, watch, log)
     metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, watch)
-    return SqliteStore(writer, readers, metrics, SqliteReports(directory / f"{database}.daemons"))
+    reports = SqliteReports(directory / f"{database}.daemons")
+    return SqliteStore(writer, readers, metrics, reports, identity.hex())
 
 
 def _read_latest(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,62 @@
+"""The bound of what column files take on disk: those that were used longest ago go first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FULL = 0.9
+"""With so much of what it may take the disk counts as full: only newer hours are made."""
+
+_ASIDE_SECONDS = 600  # what is written aside is there for less, unless its writer has died
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """What files take: ``bytes`` on disk, and when the one was used longest ago that stays.
+
+    ``oldest``: in milliseconds; None while there is room for any.
+    """
+
+    bytes: int = 0
+    oldest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileBound:
+    """Bounds what the column files below some folders take, all together."""
+
+    folders: tuple[Path, ...]
+    bytes: int
+
+    def keep(self) -> DiskUse:
+        """Remove what is too much, and what was left half written; return what is there then."""
+        found = sorted(
+            (stat.st_mtime, str(path), stat) for folder in self.folders for path, stat in _all(folder)
+        )
+        held = sum(stat.st_blocks * 512 for _, _, stat in found)
+        is_full = held > FULL * self.bytes
+        kept = []
+        for used, path, stat in found:
+            is_left_over = path.endswith(".part") and time.time() - stat.st_ctime > _ASIDE_SECONDS
+            if held > self.bytes or is_left_over:
+                with contextlib.suppress(OSError):
+                    Path(path).unlink(missing_ok=True)
+                held -= stat.st_blocks * 512
+            else:
+                kept.append(used)
+        oldest = int(1000 * min(kept, default=time.time()))
+        return DiskUse(held, oldest if is_full else None)
+
+
+def _all(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith((".arrow", ".part")):
+                path = Path(parent, name)
+                with contextlib.suppress(OSError):
+                    yield path, path.stat()

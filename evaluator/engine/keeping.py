@@ -1,0 +1,70 @@
+"""What an evaluator keeps of events: the blocks in its memory and the column files of all its stores."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from pathlib import Path
+
+from cube.settings import EvaluatorSettings, environments_of
+from cube.store.url import StoreUrl
+from evaluator.context import QueryContext
+from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.column_files import ColumnFiles
+from evaluator.engine.file_bound import FileBound
+from evaluator.engine.idle import IdleWork
+from evaluator.engine.segments import BlockCache
+
+
+class Keeping:
+    """Makes the blocks of each store, and does their idle work from `start` until `close`."""
+
+    def __init__(self, settings: EvaluatorSettings) -> None:
+        self._settings = settings.blocks
+        self._cache = BlockCache(self._settings.memory_bytes)
+        self._folders = column_folders(settings)
+        self._bound = FileBound(tuple(self._folders.values()), self._settings.disk_bytes)
+        self._work: dict[str, IdleWork] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def bytes(self) -> int:
+        """About what the blocks take."""
+        return self._cache.bytes
+
+    def blocks(self, name: str, context: QueryContext) -> StoreBlocks | None:
+        """Return the blocks of an environment's store; None where nothing is kept."""
+        if not self._settings.memory_bytes:
+            return None
+        counters, folder = context.counters, self._folders.get(name)
+        if folder is None:
+            return StoreBlocks(self._cache, counters.read)
+        files = ColumnFiles(folder, context.store.identity, counters.filed)
+        blocks = StoreBlocks(self._cache, counters.read, files=files)
+        self._work[name] = IdleWork(context, blocks, files, self._bound, makes=self._settings.idle)
+        return blocks
+
+    def start(self) -> None:
+        """Begin the idle work of all stores."""
+        for name, work in self._work.items():
+            self._tasks.append(asyncio.create_task(work.run(), name=f"column files of {name}"))
+
+    async def close(self) -> None:
+        """End it."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def column_folders(settings: EvaluatorSettings) -> dict[str, Path]:
+    """Return where the column files of each environment are, by its name; nothing where there are none."""
+    location = StoreUrl.parse(settings.store)
+    own = settings.blocks.directory
+    if not settings.blocks.disk_bytes or not (own or location.is_local):
+        return {}
+    parent = Path(own or location.location).absolute()
+    mark = ""
+    if own:  # where several stores may have their files
+        mark = f"-{zlib.crc32(StoreUrl.shown(settings.store).encode()):08x}"
+    return {each.name: parent / f"{each.database}{mark}.blocks" for each in environments_of(settings)}

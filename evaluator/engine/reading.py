@@ -1,0 +1,79 @@
+"""Reading events as packed columns, from a span's start on: what questions and idle work have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import TypeAlias
+
+import numpy as np
+
+from cube.columns import Block, PackedBlock, joined
+from cube.columns.values import Path
+from cube.model.tier import TEN_SECONDS, Span
+from cube.process.threads import run_in_thread
+from cube.store.ports import ReadSession, TimeSlice
+
+SEGMENT_ROWS = 65_536
+"""A segment has no more rows, unless one bucket of 10 seconds has."""
+
+Numbers: TypeAlias = "Mapping[int, int]"
+"""Bucket of 10 seconds -> revision; one that is not there has no events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one question reads: its session, the columns that it needs, and what begins its turns.
+
+    ``opened``: the column files that it has looked into: once is enough.
+    """
+
+    session: ReadSession
+    paths: frozenset[Path]
+    time_slice: TimeSlice
+    opened: set[FilePath] = field(default_factory=set)
+
+
+def eventful(span: Span, numbers: Numbers) -> Span:
+    """Return a span from its first bucket on that has events; empty where none has."""
+    first = next((bucket for bucket in TEN_SECONDS.buckets(span) if bucket in numbers), span.stop)
+    return Span(first, span.stop)
+
+
+async def read_events(
+    reading: Reading,
+    type: str,
+    span: Span,
+    paths: Iterable[Path],
+    count: Callable[[int], None],
+    rows: int = SEGMENT_ROWS,
+) -> tuple[Span, PackedBlock]:
+    """Read whole buckets of 10 s from a span's start on, about so many rows; return how far, and the events.
+
+    ``count`` is told how many events each block of the store has.
+    """
+    fields = sorted({str(path[0]) for path in paths})
+    parts: list[PackedBlock] = []
+    held = 0
+    async with aclosing(reading.session.scan(type, span, fields)) as blocks:
+        async for block in blocks:
+            count(len(block))
+            async with reading.time_slice():
+                parts.append(await run_in_thread(PackedBlock.of, block, paths))
+            held += len(block)
+            last = TEN_SECONDS.floor(int(block.times[-1]))
+            if held >= rows and last > span.start:
+                span = Span(span.start, last)
+                break
+    async with reading.time_slice():
+        return span, await run_in_thread(_up_to, parts, span.stop, paths)
+
+
+def _up_to(parts: Sequence[PackedBlock], stop: int, paths: Iterable[Path]) -> PackedBlock:
+    """Join what was read, up to a time."""
+    if not parts:
+        return PackedBlock.of(Block(np.zeros(0, dtype=np.int64), []), paths)
+    whole = joined(parts)
+    return whole.rows(0, int(whole.times.searchsorted(stop)))
