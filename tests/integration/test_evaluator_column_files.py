@@ -37,10 +37,17 @@ class Evaluator(Bench):
     """An evaluator that keeps files in a folder, and does its idle work when it is told to."""
 
     def __init__(
-        self, store: Store, executor: ThreadPoolExecutor, folder: Path, *, most: int = 10**9, **kept: Any
+        self,
+        store: Store,
+        executor: ThreadPoolExecutor,
+        folder: Path,
+        *,
+        most: int = 10**9,
+        memory: int = 10**7,
+        **kept: Any,
     ) -> None:
         self.files = ColumnFiles(folder, store.identity)
-        super().__init__(store, executor, kept=BlockCache(10**7), files=self.files)
+        super().__init__(store, executor, kept=BlockCache(memory), files=self.files)
         assert self.blocks is not None
         self.bound = FileBound((folder,), most)
         options = {"least_rows": 1, "quiet_seconds": 0.0, "share": 0.0, **kept}

@@ -12,7 +12,8 @@ from random import Random
 
 from tests.promise.asked import IDS, STEPS, TIMES, Asked
 from tests.promise.places import ClusterPlace, Place
-from tests.promise.world import COLLECTORS, Save, World
+from tests.promise.under_way import Save
+from tests.promise.world import COLLECTORS, World
 
 STEPS_OF_A_WALK = 120
 

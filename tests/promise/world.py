@@ -12,7 +12,6 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -33,8 +32,9 @@ from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, Asked
 from tests.promise.filing import Filing
 from tests.promise.flights import Flights, KeptBlocks
-from tests.promise.model import MAX_VERSIONS, Model, Version, Window
+from tests.promise.model import MAX_VERSIONS, Model, Window
 from tests.promise.places import Place
+from tests.promise.under_way import Question, Save
 
 COLLECTORS, EVALUATORS = 3, 2
 
@@ -43,25 +43,6 @@ KEPT_BYTES = (10**7, None)
 SHREDDING = 2  # hours whose files are being made at once
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
-
-
-@dataclass(eq=False)
-class Save:
-    """A save in flight, or one whose writer was killed."""
-
-    actor: Actor
-    versions: list[Version]
-    collector: int
-
-
-@dataclass(eq=False)
-class Question:
-    """A question in flight."""
-
-    actor: Actor
-    window: Window
-    asked: Asked
-    evaluator: int
 
 
 class World:
@@ -73,11 +54,7 @@ class World:
     """
 
     def __init__(
-        self,
-        make: Callable[[], Place],
-        kept_bytes: Sequence[int | None] = KEPT_BYTES,
-        *,
-        files: bool = False,
+        self, make: Callable[[], Place], kept_bytes: Sequence[int | None] = KEPT_BYTES, *, files: bool = False
     ) -> None:
         self.runner = asyncio.Runner()
         self.place = make()
@@ -187,7 +164,8 @@ class World:
         self.runner.run(self._let_on(reader, steps))
         for question in [question for question in self.questions if question.actor.done]:
             self.questions.remove(question)
-            self._check(question)
+            sums = question.actor.task.result()
+            question.window.check(sums, question.asked.tier, self.expired_before)
         for actor in [actor for actor in self.shredding if actor.done]:
             self.shredding.remove(actor)
             actor.task.result()
@@ -199,9 +177,9 @@ class World:
 
     def restart(self, kept_bytes: int) -> None:
         """Let the first evaluator die, with all that it does, and another begin with this much memory."""
-        self.dead_readers += [question.actor for question in self.questions if question.evaluator == 0]
+        dying = [question for question in self.questions if question.evaluator == 0]
         self.questions = [question for question in self.questions if question.evaluator != 0]
-        self.dead_readers += [*self.flights[0].actors, *self.shredding]
+        self.dead_readers += [*(each.actor for each in dying), *self.flights[0].actors, *self.shredding]
         self.shredding, self.flights[0] = [], Flights()
         self.dead_pyramids.append(self.pyramids[0])
         self.pyramids[0] = self._pyramid(self.stores[0], self.flights[0], kept_bytes)
@@ -323,14 +301,11 @@ class World:
                 await asyncio.sleep(0)
             for question in self.questions:
                 await question.actor.arrive()
-            for actor in itertools.chain.from_iterable(each.actors for each in self.flights):
+            for actor in [
+                *itertools.chain.from_iterable(each.actors for each in self.flights),
+                *self.shredding,
+            ]:
                 await actor.arrive()
-            for actor in self.shredding:
-                await actor.arrive()
-
-    def _check(self, question: Question) -> None:
-        sums = question.actor.task.result()
-        question.window.check(sums, question.asked.tier, self.expired_before)
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
         """Ask for sums; those of groups are added up."""
@@ -362,9 +337,8 @@ class World:
             await save.actor.bury()
         for question in self.questions:
             await question.actor.bury()
-        for actor in itertools.chain.from_iterable(each.actors for each in self.flights):
-            await actor.bury()
-        for actor in [*self.shredding, *self.dead_readers]:
+        flights = itertools.chain.from_iterable(each.actors for each in self.flights)
+        for actor in [*flights, *self.shredding, *self.dead_readers]:
             await actor.bury()
         for pyramid in [*self.pyramids, *self.dead_pyramids]:
             await pyramid.close()
