@@ -20,6 +20,7 @@ export class Controls {
   update() {
     const query = read();
     for (const input of this.kinds.querySelectorAll("input")) input.checked = input.value === (query.get("chart") ?? "line");
+    this.reveal();
     this.time.replaceChildren(
       ...this.times.span(),
       choice("Step", [["", "Automatic"], ...STEPS.map((step) => [String(step), length(step)])], query.get("step") ?? "",
@@ -29,6 +30,12 @@ export class Controls {
       ...(SCALED.includes(query.get("chart") ?? "line") && query.getAll("e").length > 1 ? [scale(query)] : []),
       this.times.clock(),
       this.times.live());
+  }
+
+  /** On a phone the kinds are wider than the screen: have the chosen one in sight. */
+  reveal() {
+    const chosen = this.kinds.querySelector(":checked")?.parentElement;
+    if (chosen) this.kinds.scrollLeft = chosen.offsetLeft - (this.kinds.clientWidth - chosen.offsetWidth) / 2;
   }
 }
 
