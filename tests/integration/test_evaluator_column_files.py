@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 import pytest_asyncio
 
+from cube.client import Emitter
 from cube.model.event import Event
 from cube.model.tier import Span
 from cube.store.ports import Store
@@ -24,8 +29,9 @@ from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
 from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import IDLE_SECONDS
-from tests.daemon import CHECKOUT
+from tests.daemon import CHECKOUT, daemon
 from tests.evaluator_running import DAY, Bench, event
+from tests.tools import LONG
 
 TEN, MINUTE, HOUR = 10_000, 60_000, 3_600_000
 ROWS = 720
@@ -328,3 +334,23 @@ def test_an_evaluator_that_keeps_no_files_never_imports_pyarrow() -> None:
     """Which takes 27 MB, and some tens of milliseconds."""
     text = "import sys, evaluator.main; sys.exit('pyarrow' in sys.modules)"
     subprocess.run([sys.executable, "-c", text], cwd=CHECKOUT, check=True)
+
+
+@pytest.mark.skipif(not LONG, reason="takes seconds: an hour has to be quiet first")
+def test_a_daemon_that_is_restarted_answers_from_files(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}"
+    flags = ("--blocks-disk-bytes", "1000000000")
+    with daemon("collector", url, tmp_path) as collector, Emitter(collector.http) as emitter:
+        emitter.send({"type": "test", "time": DAY + number, "data": {"v": number}} for number in range(600))
+    with daemon("evaluator", url, tmp_path, *flags):
+        deadline = time.monotonic() + 100
+        while not list(tmp_path.rglob("*.arrow")):
+            assert time.monotonic() < deadline, "no file was made"
+            time.sleep(0.1)
+    with daemon("evaluator", url, tmp_path, *flags) as evaluator:
+        question = urlencode({"expression": "sum(test(v))", "start": DAY, "stop": DAY + HOUR, "step": HOUR})
+        with urlopen(f"{evaluator.http}/1.0/metric?{question}") as answer:
+            assert [row["value"] for row in json.load(answer)] == [sum(range(600))]
+        with urlopen(f"{evaluator.http}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        assert {"cube_scanned_events_total 0.0", "cube_filed_events_total 600.0"} <= set(lines)
