@@ -146,7 +146,6 @@ class QueryCounters:
         self._kept.set_function(held)
 
     def rejected(self, reason: str) -> None:
-        """Count a query that was over a limit."""
         self._rejected.labels(reason).inc()
 
     def looked_up(self, hits: int, misses: int) -> None:

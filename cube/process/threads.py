@@ -83,7 +83,6 @@ class Condition:
             await self._notified.wait()
 
     def notify(self) -> None:
-        """Have all who wait ask again."""
         self._notified.set()
         self._notified.clear()
 

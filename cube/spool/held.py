@@ -38,7 +38,6 @@ class HeldFile:
 
     @property
     def path(self) -> str:
-        """Where it is now."""
         return str(self._claimed.path)
 
     @property

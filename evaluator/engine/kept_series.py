@@ -96,7 +96,6 @@ class SeriesCache:
         self._kept: OrderedDict[Hashable, KeptSeries] = OrderedDict()
 
     def get(self, key: Hashable) -> KeptSeries | None:
-        """Return what is kept of a reduction."""
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)

@@ -29,7 +29,6 @@ class Segment:
 
     @classmethod
     def of(cls, span: Span, numbers: Numbers, block: PackedBlock) -> Segment:
-        """Weigh a block and make it a segment."""
         return cls(span, numbers, block, block.bytes)
 
     def part(self, span: Span) -> Segment:

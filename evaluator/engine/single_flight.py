@@ -95,7 +95,6 @@ class Flight:
         await self._progress.wait_for(lambda: len(self._parts) > seen or self.task.done())
 
     def notify(self) -> None:
-        """Have those who wait look again."""
         self._progress.notify()
 
 

@@ -68,7 +68,6 @@ class Window:
 
     @property
     def backlog_buckets(self) -> frozenset[int]:
-        """All of them."""
         return frozenset(self._backlog)
 
     def changed(self, numbers: Mapping[int, int]) -> list[int]:

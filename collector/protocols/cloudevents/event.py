@@ -57,7 +57,6 @@ class CloudEvent:
         return key if len(key) <= MAX_ID_LENGTH else hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
     def as_data(self) -> dict[str, Any]:
-        """Return what is stored of it."""
         data: dict[str, Any] = {name: text for name, text in self.attributes.items() if name != "time"}
         if self.extensions:
             data["extensions"] = self.extensions

@@ -173,7 +173,6 @@ class EventEmitter:
         self._digest = hashlib.sha256(encode([resource, scope]))
 
     def draft(self, record: LogRecord) -> Draft:
-        """Return the event that a record becomes."""
         data = _present(
             event_name=record.name,
             body=record.body,

@@ -229,7 +229,6 @@ class SnapshotReaper:
         self._thread: threading.Thread | None = None
 
     def add(self, lease: Lease) -> None:
-        """Look after a snapshot from now on."""
         with self._changed:
             self._held.add(lease)
             if self._thread is None:
@@ -239,7 +238,6 @@ class SnapshotReaper:
                 self._changed.notify()
 
     def remove(self, lease: Lease) -> None:
-        """Look after a snapshot no more."""
         with self._changed:
             self._held.discard(lease)
 
