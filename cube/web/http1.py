@@ -23,7 +23,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest, TooLarge, shown
-from cube.web.message import UnsupportedTransfer
+from cube.web.message import HttpRefusal
 from cube.web.tornado_private import Head, deliver
 
 PART_BYTES = 64 * 1024
@@ -92,7 +92,7 @@ def checked(line: str, headers: HTTPHeaders) -> str:
     ``line``: decoded as Latin-1. Bytes outside ASCII come out percent-encoded, so that they count as
     UTF-8 like those that a client encoded itself; an absolute target comes out as its path, and its host
     in ``headers``, as RFC 9112, section 3.2.2, has it. Raises `InvalidRequest`, `TooLarge` and
-    `UnsupportedTransfer`.
+    `HttpRefusal`.
     """
     if not line.isascii():
         line = _OUTSIDE_ASCII.sub(lambda found: f"%{ord(found[0]):02X}", line)
@@ -145,7 +145,7 @@ def _check_framing(start: RequestStartLine, headers: HTTPHeaders) -> None:
         other = "a Content-Length" if lengths else "HTTP/1.0"
         raise InvalidRequest(f"Got a Transfer-Encoding with {other}; accepted is one way to frame a body.")
     if coding is not None and coding.strip().lower() != "chunked":
-        raise UnsupportedTransfer(f"Got the transfer coding {shown(coding)}; accepted is chunked.")
+        raise HttpRefusal(501, f"Got the transfer coding {shown(coding)}; accepted is chunked.")
     if lengths:
         headers["Content-Length"] = _length(lengths)
 

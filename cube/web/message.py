@@ -133,43 +133,31 @@ class MethodNotAllowed(CubeError):
         self.allowed = allowed
 
 
-class UrlTooLong(CubeError):
-    """The path and the query are over their limit."""
+class HttpRefusal(CubeError):
+    """What is wrong with a request has a ``status`` of its own in HTTP."""
 
-
-class HeadTooLarge(CubeError):
-    """There are more headers than are accepted."""
-
-
-class PreconditionRequired(CubeError):
-    """A change does not say which revision it is a change of."""
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class UnsupportedEncoding(CubeError):
     """The body's content encoding is not one that can be read."""
 
 
-class UnsupportedTransfer(CubeError):
-    """The body's transfer coding is not one that can be read."""
-
-
 STATUS: tuple[tuple[type[CubeError], int], ...] = (
     (TooLarge, 413),
     (NotFound, 404),
     (Conflict, 412),
-    (PreconditionRequired, 428),
     (MethodNotAllowed, 405),
     (UnsupportedEncoding, 415),
-    (UnsupportedTransfer, 501),
-    (UrlTooLong, 414),
-    (HeadTooLarge, 431),
     (Unauthenticated, 401),
     (AccessDenied, 403),
     (Overloaded, 503),
     (Unavailable, 503),
     (CubeError, 400),
 )
-"""The status of each error: the first line that it is an instance of."""
+"""The status of each error that is no `HttpRefusal`: the first line that it is an instance of."""
 
 
 def make_request_id() -> str:
@@ -200,7 +188,8 @@ def form(request: Request) -> Mapping[str, str]:
 
 def error_reply(error: Exception, request_id: str) -> Reply:
     """Turn an error into the reply that tells it; one that is not a `CubeError` keeps its reason."""
-    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    known = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    status = error.status if isinstance(error, HttpRefusal) else known
     body = json_text.encode(error_body(error, request_id))
     return Reply(body, status, JSON_TYPE, tuple(_owed_headers(error)))
 

@@ -20,7 +20,7 @@ from cube.settings import HttpSettings
 from cube.web.access import Authenticator, standard_credentials
 from cube.web.body import BodyBudget
 from cube.web.memory_budget import MemoryBudget
-from cube.web.message import HeadTooLarge, MethodNotAllowed, Reply, Request, UrlTooLong
+from cube.web.message import HttpRefusal, MethodNotAllowed, Reply, Request
 from cube.web.proxies import Proxies
 from cube.web.route import Operation, Route, RouteTable
 from cube.web.websocket import Sockets
@@ -147,11 +147,11 @@ class Service:
             self._ended.notify()
 
     def check_head(self, request: Request) -> None:
-        """Raise `UrlTooLong` or `HeadTooLarge` for a head over the bounds."""
+        """Raise `HttpRefusal` for a head over the bounds."""
         if len(request.path) + len(request.query) >= self.http.url_bytes:
-            raise UrlTooLong(f"The URL is over {self.http.url_bytes} bytes, which is the limit.")
+            raise HttpRefusal(414, f"The URL is over {self.http.url_bytes} bytes, which is the limit.")
         if len(request.headers) > self.http.headers:
-            raise HeadTooLarge(f"Got {len(request.headers)} headers; accepted are {self.http.headers}.")
+            raise HttpRefusal(431, f"Got {len(request.headers)} headers; accepted are {self.http.headers}.")
 
     def refuse_when_stopping(self) -> None:
         """Raise `Unavailable` once nothing new is accepted."""

@@ -20,7 +20,7 @@ from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
 from cube.store.ports import ANY_REVISION, NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
-from cube.web.message import PreconditionRequired
+from cube.web.message import HttpRefusal
 from evaluator.api.service import QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.boards.visible import visible
@@ -201,7 +201,7 @@ def _expected(request: Request) -> int:
     told = "accepted are If-Match with the ETag that the board was read with, or *, and If-None-Match: *."
     if match or none:
         raise InvalidQuery(f"Got If-Match {shown(match)} and If-None-Match {shown(none)}; {told}")
-    raise PreconditionRequired(f"Got a change without the revision that it is a change of; {told}")
+    raise HttpRefusal(428, f"Got a change without the revision that it is a change of; {told}")
 
 
 def _entry(stored: StoredBoard) -> dict[str, Any]:
