@@ -90,7 +90,7 @@ def check_links(evaluator: Daemon) -> None:
 
 async def check_key(evaluator: Daemon, secret: str, team: str) -> None:
     path = "/1.0/boards/web"
-    async with asyncio.timeout(20):  # the daemon reads keys every two seconds
+    async with asyncio.timeout(60):  # the daemon reads keys every two seconds
         while True:
             with_key = await ask(evaluator.port, "GET", path, headers={"X-Api-Key": secret})
             if (with_key.status, (await ask(evaluator.port, "GET", path)).status) == (200, 401):
