@@ -24,6 +24,7 @@ from cube import files
 from cube.columns import arrow
 from cube.columns.values import Path as ColumnPath
 from cube.model.tier import TIERS, Span
+from evaluator.engine.file_bound import size_on_disk
 from evaluator.engine.segments import Segment
 
 WEEK = TIERS[7 * 24 * 3_600_000]
@@ -36,6 +37,8 @@ LISTINGS = 64
 
 _NAME = re.compile(rf"([0-9]{{1,13}})-([0-9]{{1,13}})\.([0-9a-f]+)\.{arrow.FORMAT}\.arrow")
 _WEEK_NAME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+_TICK_NS = 2 * 10**9  # of the coarsest file systems
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +84,8 @@ class ColumnFiles:
         if known is not None and known[0] == state:
             return known[1]
         listed = _listed(place)
+        if time.time_ns() - state < _TICK_NS:  # what comes in the same tick of its clock would not be seen
+            return listed
         self._listings[place] = (state, listed)
         while len(self._listings) > LISTINGS:
             with contextlib.suppress(KeyError):  # another thread was quicker
@@ -130,7 +135,7 @@ class ColumnFiles:
             # Unless somebody asks for it, it counts as used when its events were: the newest stay.
             used = min(span.stop / 1000, time.time())
             os.utime(aside, (used, used))
-            size = aside.stat().st_blocks * 512
+            size = size_on_disk(aside.stat())
             aside.replace(file.path)
         finally:
             with contextlib.suppress(OSError):

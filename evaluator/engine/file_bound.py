@@ -12,6 +12,7 @@ from pathlib import Path
 FULL = 0.9
 """With so much of what it may take the disk counts as full: only newer hours are made."""
 
+_PAGE = 4_096
 _ASIDE_SECONDS = 600  # what is written aside is there for less, unless its writer has died
 
 
@@ -38,7 +39,7 @@ class FileBound:
         found = sorted(
             (stat.st_mtime, str(path), stat) for folder in self.folders for path, stat in _all(folder)
         )
-        held = sum(stat.st_blocks * 512 for _, _, stat in found)
+        held = sum(size_on_disk(stat) for _, _, stat in found)
         is_full = held > FULL * self.bytes
         kept = []
         for used, path, stat in found:
@@ -46,11 +47,16 @@ class FileBound:
             if held > self.bytes or is_left_over:
                 with contextlib.suppress(OSError):
                     Path(path).unlink(missing_ok=True)
-                held -= stat.st_blocks * 512
+                held -= size_on_disk(stat)
             else:
                 kept.append(used)
         oldest = int(1000 * min(kept, default=time.time()))
         return DiskUse(held, oldest if is_full else None)
+
+
+def size_on_disk(stat: os.stat_result) -> int:
+    """Return about what a file takes: some file systems know that only once they have written it."""
+    return -(-stat.st_size // _PAGE) * _PAGE
 
 
 def _all(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -32,7 +32,7 @@ BEGIN = 1_793_620_800_000 - (1_793_620_800_000 - 345_600_000) % WEEK - 2 * HOUR
 TYPES, FIELDS = ("aa", "bb"), ("x", "g", "n.p", "n.q[0]", "t", "t[0]", "x.z", "zz")
 LITERALS = ("1", "0", "-3.5", '"a"', "true", "null", "9007199254740993", "1e16")
 REDUCES = ["sum", "count", "min", "max", "mean", "variance", "median", "distinct", "first", "last"]
-STEPS = 1_000 if LONG else 100
+STEPS = 1_000 if LONG else 50
 
 
 class Attack:

@@ -25,7 +25,7 @@ from cube.model.tier import Span
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from evaluator.engine.column_files import ColumnFiles
-from evaluator.engine.file_bound import FileBound
+from evaluator.engine.file_bound import FileBound, size_on_disk
 from evaluator.engine.idle import IdleWork
 from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import IDLE_SECONDS
@@ -56,7 +56,7 @@ class Evaluator(Bench):
         super().__init__(store, executor, kept=BlockCache(memory), files=self.files)
         assert self.blocks is not None
         self.bound = FileBound((folder,), most)
-        options = {"least_rows": 1, "quiet_seconds": 0.0, "share": 0.0, **kept}
+        options = {"least_rows": 1, "quiet_seconds": 0.0, "share": 0.0, "read_seconds": 1e6, **kept}
         self.idle = IdleWork(self.context, self.blocks, self.files, self.bound, **options)
 
     async def asked(self, expression: str, step: int = MINUTE, hours: int = 2) -> list[float | None]:
@@ -215,7 +215,7 @@ async def test_the_disk_bound_is_kept_and_the_oldest_hours_go_first(started: Eva
     whole = started()
     assert await whole.idle.look()
     _, late = whole.paths()
-    size = late.stat().st_blocks * 512
+    size = size_on_disk(late.stat())
 
     bounded = started(most=int(1.5 * size))
     assert await bounded.idle.look()
