@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ class SqliteReports:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._writing = threading.Lock()  # files are written aside first, under a name of the process's
 
     async def put(self, process: str, content: str) -> None:
         await asyncio.to_thread(self._put, self._path(process), content.encode())
@@ -46,7 +48,8 @@ class SqliteReports:
         try:
             if not self._directory.is_dir():  # the database's own directory, once gone, is never made anew
                 self._directory.mkdir(mode=files.DIRECTORY_MODE, exist_ok=True)
-            files.write(path, content)
+            with self._writing:
+                files.write(path, content)
         except OSError as error:
             raise Unavailable(
                 f"The file {self._directory.name}/{path.name} cannot be written ({error.strerror}): let this"
