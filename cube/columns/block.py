@@ -121,6 +121,13 @@ class Block:
         """The events' data, one decoded value a row."""
         return self._rows.data
 
+    @property
+    def known_ids(self) -> Sequence[EventId]:
+        """The ids; raises `ValueError` where the scan did not ask for them."""
+        if self.ids is None:
+            raise ValueError("Got a block without ids; accepted here is one of a scan that asked for them.")
+        return self.ids
+
     def named(self, name: str) -> list[Any] | None:
         """Return the property `name` of each row's data (`ABSENT` where there is none).
 

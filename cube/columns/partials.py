@@ -207,9 +207,8 @@ def values_of(reduction: Reduction, block: Block, segments: Segments) -> Floats:
 
 
 def _ids(block: Block, rows: Rows) -> list[EventId]:
-    if block.ids is None:
-        raise ValueError("the reduce needs a block with ids")
-    return [block.ids[row] for row in rows.tolist()]
+    ids = block.known_ids
+    return [ids[row] for row in rows.tolist()]
 
 
 def _of_numbers(reduce: Callable[[Floats, Segments], Sequence[Partial]]) -> _Fast:

@@ -160,19 +160,13 @@ def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P
 
 def _select(expression: EventExpression, block: Block) -> list[Found]:
     rows = np.flatnonzero(selected(expression, block)).tolist()
-    times, ids = block.times.tolist(), _ids(block)
+    times, ids = block.times.tolist(), block.known_ids
     data = block.data if rows else ()
     return [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
 
 
 def _count(expression: EventExpression, block: Block) -> int:
     return int(np.count_nonzero(selected(expression, block)))
-
-
-def _ids(block: Block) -> Sequence[EventId]:
-    if block.ids is None:
-        raise TypeError("a scan that was asked for ids gave a block without them")
-    return block.ids
 
 
 def _sorted(found: list[P], newest_first: bool) -> list[P]:

@@ -310,26 +310,21 @@ class SendQueue:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_due = False
+        self._waiting: deque[asyncio.Future[None]] = deque()  # while it is not empty, a call is due
 
     async def next(self) -> None:
         """Return in the pass that is this sender's."""
         waiting = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._call)
         self._waiting.append(waiting)
-        self._schedule()
         await waiting
 
-    def _schedule(self) -> None:
-        if self._waiting and not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._call)
-
     def _call(self) -> None:
-        self._is_due = False
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():  # its task was cancelled
                 waiting.set_result(None)
                 break
-        self._schedule()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._call)

@@ -92,10 +92,8 @@ def is_unbuilt(revisions: Revisions) -> bool:
 
 def select(expression: EventExpression, block: Block) -> list[Arrival]:
     """Return the events of a block, which has ids and whole data, that an expression selects."""
-    if block.ids is None:
-        raise ValueError("a stream needs a block with ids")
     rows = np.flatnonzero(selected(expression, block)).tolist()
-    times, ids, data = block.times.tolist(), block.ids, block.data
+    times, ids, data = block.times.tolist(), block.known_ids, block.data
     return [
         Arrival(
             times[row],

@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import bson
 import numpy as np
-import numpy.typing as npt
 from bson import DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.binary import Binary
 from bson.code import Code
@@ -166,17 +165,14 @@ class DocumentDecoder:
         usual = len(documents)
         if self._ids:
             usual += sum(document["_id"].__class__ is ObjectId for document in documents)
-        times = self._times(documents)
+        if not all(document["t"].__class__ is DatetimeMS for document in documents):
+            documents = [document for document in documents if isinstance(document["t"], DatetimeMS)]
+        times = np.array([int(document["t"]) for document in documents], dtype=np.int64)
         data = [_data(document) for document in documents]
         if self._odd > usual:
             data = [value if value is ABSENT else plain(value) for value in data]
         ids = [event_id(document["_id"]) for document in documents] if self._ids else None
         return Block(times, data, ids, size=len(batch))
-
-    def _times(self, documents: list[Document]) -> npt.NDArray[np.int64]:
-        if not all(document["t"].__class__ is DatetimeMS for document in documents):
-            documents[:] = [document for document in documents if isinstance(document["t"], DatetimeMS)]
-        return np.array([int(document["t"]) for document in documents], dtype=np.int64)
 
     def _count(self, value: Any) -> Any:
         self._odd += 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -13,7 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from cube.errors import CubeError, InvalidEvent, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import refuse_expired
-from cube.store.mongo import maintenance, revisions, session
+from cube.store.mongo import maintenance, revisions
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.faults import (
     OPERATION_SECONDS,
@@ -25,7 +26,8 @@ from cube.store.mongo.faults import (
 )
 from cube.store.mongo.layout import Layout
 from cube.store.mongo.notes import Notes, UnsettledCommits, sweep
-from cube.store.ports import UNBOUNDED, ReadOptions, ReadSession
+from cube.store.mongo.session import MongoSession
+from cube.store.ports import UNBOUNDED, ReadOptions
 
 CLOSE_SECONDS = 0.4
 """How long each part of a close waits for the server: it is the last of a stop's time."""
@@ -80,8 +82,21 @@ class MongoEvents:
         async with self._notes.held(type, commit.touched):
             await self._commit(commit)
 
-    def read(self, options: ReadOptions = UNBOUNDED) -> AbstractAsyncContextManager[ReadSession]:
-        return session.begin(self._layout, options)
+    @asynccontextmanager
+    async def read(self, options: ReadOptions = UNBOUNDED) -> AsyncIterator[MongoSession]:
+        layout, session = self._layout, None
+        if layout.server.sessions:
+            session = layout.client.start_session(causal_consistency=True)
+            if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
+                async with answered():
+                    session = await session
+        try:
+            if session is not None:
+                layout.server.advance(session)
+            yield MongoSession(layout, session, options)
+        finally:
+            if session is not None:
+                await session.end_session()
 
     def index_foreign(self) -> None:
         """See to the time index of each type that other tools write."""

@@ -39,9 +39,8 @@ async def read(
     type: str,
     tier: Tier,
     span: Span,
-    session: Any = None,
-    *,
-    max_time_ms: int | None = None,
+    session: Any,
+    max_time_ms: int | None,
 ) -> Revisions:
     """Read the state and the revisions of an aligned span in one find.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
@@ -19,7 +18,7 @@ from cube.store.mongo import revisions
 from cube.store.mongo.documents import MARK, TEXT_KINDS, DocumentDecoder, is_escaped, parts
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
-from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions
+from cube.store.ports import NO_TEXTS, ReadOptions, Revisions
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
@@ -41,7 +40,9 @@ class MongoSession:
     def __init__(self, layout: Layout, session: Any, options: ReadOptions) -> None:
         self._layout = layout
         self._session = session
-        self._options = options
+        self._time_slice = options.time_slice
+        seconds = options.seconds
+        self._milliseconds = None if seconds is None else max(1, round(seconds * 1000))
 
     async def types(self) -> list[str]:
         async with answered():
@@ -50,8 +51,7 @@ class MongoSession:
         return sorted(filter(is_type, types))
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
-        milliseconds = _milliseconds(self._options)
-        return await revisions.read(self._layout, type, tier, span, self._session, max_time_ms=milliseconds)
+        return await revisions.read(self._layout, type, tier, span, self._session, self._milliseconds)
 
     async def scan(
         self,
@@ -90,13 +90,13 @@ class MongoSession:
             batch_size=batch_events,
             allow_disk_use=True,
             session=self._session,
-            max_time_ms=_milliseconds(self._options),
+            max_time_ms=self._milliseconds,
         )
         decoder = DocumentDecoder(ids=ids)
         try:
             while (batch := await _next(cursor)) is not None:
                 for part in parts(batch, BLOCK_BYTES):
-                    async with self._options.time_slice():
+                    async with self._time_slice():
                         block = await run_in_thread(decoder.block, part)
                     if len(block):
                         yield block
@@ -104,23 +104,6 @@ class MongoSession:
             with suppress(Unavailable):  # the server forgets an untold cursor after ten minutes
                 async with answered(CLOSE_SECONDS):
                     await cursor.close()
-
-
-@asynccontextmanager
-async def begin(layout: Layout, options: ReadOptions = UNBOUNDED) -> AsyncIterator[MongoSession]:
-    """Begin a query, on its reader's options: what the server works on for longer it ends."""
-    if not layout.server.sessions:
-        yield MongoSession(layout, None, options)
-        return
-    session = layout.client.start_session(causal_consistency=True)
-    if inspect.isawaitable(session):  # Motor's is, PyMongo's is not
-        async with answered():
-            session = await session
-    try:
-        layout.server.advance(session)
-        yield MongoSession(layout, session, options)
-    finally:
-        await session.end_session()
 
 
 async def indexed(collection: Any, session: Any = None) -> frozenset[str]:
@@ -134,10 +117,6 @@ async def _next(cursor: Any) -> bytes | None:
     async with answered():
         batch: bytes | None = await anext(cursor, None)
     return batch
-
-
-def _milliseconds(options: ReadOptions) -> int | None:
-    return None if options.seconds is None else max(1, round(options.seconds * 1000))
 
 
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:

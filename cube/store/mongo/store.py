@@ -80,7 +80,9 @@ class MongoStore:
         async with answered(PING_SECONDS):
             hello = await layout.client.get_database("admin").command("hello")
         await self._check_format()
-        await self._unmark_foreign()
+        for name in layout.foreign:  # once they are that no longer their revisions are built
+            if (await revisions.state(layout, name)).complete:
+                await revisions.mark_complete(layout, name, complete=False)
         clustered = "setName" in hello or hello.get("msg") == "isdbgrid"
         layout.server.sessions = clustered and hello.get("logicalSessionTimeoutMinutes") is not None
         layout.server.known = True
@@ -96,12 +98,6 @@ class MongoStore:
                 f"The database {self._layout.database.name} was made by a later Cube (its format is"
                 f" {version}, this one reads up to {FORMAT}): install that one, or choose another database."
             )
-
-    async def _unmark_foreign(self) -> None:
-        """Take the marker away from foreign types: once they are that no longer their revisions are built."""
-        for name in self._layout.foreign:
-            if (await revisions.state(self._layout, name)).complete:
-                await revisions.mark_complete(self._layout, name, complete=False)
 
     async def close(self) -> None:
         """Finish what was begun and take the notes away; a client handed in is left open. Once is enough."""

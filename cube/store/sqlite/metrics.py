@@ -89,14 +89,11 @@ class SqliteMetrics:
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         if not self._watch.holds():
             return None  # the file at the path now may be the cache of other events
-        return self._file().run(work)
-
-    def _file(self) -> MetricsFile:
-        if not hasattr(self._local, "file"):
-            self._local.file = MetricsFile(self._path, self._identity, self._lock)
-            self._files.append(self._local.file)
-        file: MetricsFile = self._local.file
-        return file
+        file: MetricsFile | None = getattr(self._local, "file", None)
+        if file is None:
+            file = self._local.file = MetricsFile(self._path, self._identity, self._lock)
+            self._files.append(file)
+        return file.run(work)
 
 
 def _hash(key: CacheKey) -> bytes:
