@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,10 +30,14 @@ class DiskUse:
 
 @dataclass(frozen=True, slots=True)
 class FileBound:
-    """Bounds what the column files below some folders take, all together."""
+    """Bounds what the column files below some folders take, all together.
+
+    ``free_share``: while less of a disk is free no files are made: it belongs to the events.
+    """
 
     folders: tuple[Path, ...]
     bytes: int
+    free_share: float = 0.0
 
     def keep(self) -> DiskUse:
         """Remove what is too much, and what was left half written; return what is there then."""
@@ -50,13 +55,22 @@ class FileBound:
                 held -= size_on_disk(stat)
             else:
                 kept.append(used)
-        oldest = int(1000 * min(kept, default=time.time()))
-        return DiskUse(held, oldest if is_full else None)
+        now = time.time()
+        if not all(_is_free(folder, self.free_share) for folder in self.folders):
+            return DiskUse(held, int(1000 * now))
+        return DiskUse(held, int(1000 * min(kept, default=now)) if is_full else None)
 
 
 def size_on_disk(stat: os.stat_result) -> int:
     """Return about what a file takes: some file systems know that only once they have written it."""
     return -(-stat.st_size // _PAGE) * _PAGE
+
+
+def _is_free(folder: Path, share: float) -> bool:
+    """Tell whether so much of a folder's disk is free; of one that is not there yet, of where it will be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    usage = shutil.disk_usage(there)
+    return usage.free >= share * usage.total
 
 
 def _all(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -15,6 +15,9 @@ from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
 from evaluator.engine.segments import BlockCache
 
+FREE_SHARE = 0.05
+"""No column files are made while less of their disk is free."""
+
 
 class Keeping:
     """Makes the blocks of each store, and does their idle work from `start` until `close`."""
@@ -23,7 +26,7 @@ class Keeping:
         self._settings = settings.blocks
         self._cache = BlockCache(self._settings.memory_bytes)
         self._folders = column_folders(settings)
-        self._bound = FileBound(tuple(self._folders.values()), self._settings.disk_bytes)
+        self._bound = FileBound(tuple(self._folders.values()), self._settings.disk_bytes, FREE_SHARE)
         self._work: dict[str, IdleWork] = {}
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -22,6 +22,7 @@ import pytest_asyncio
 from cube.client import Emitter
 from cube.model.event import Event
 from cube.model.tier import Span
+from cube.store import mongo
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from evaluator.engine.column_files import ColumnFiles
@@ -31,7 +32,10 @@ from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import IDLE_SECONDS
 from tests.daemon import CHECKOUT, daemon
 from tests.evaluator_running import DAY, Bench, event
+from tests.mongo_server import MongoServer, mongo_server
 from tests.tools import LONG
+
+__all__ = ["mongo_server"]
 
 TEN, MINUTE, HOUR = 10_000, 60_000, 3_600_000
 ROWS = 720
@@ -233,6 +237,13 @@ async def test_without_room_for_one_file_there_is_none(started: Evaluators) -> N
     assert made.paths() == []
 
 
+async def test_while_the_disk_is_nearly_full_no_files_are_made(started: Evaluators) -> None:
+    made = started()
+    made.idle._bound = FileBound(made.bound.folders, made.bound.bytes, free_share=1.1)
+    await made.idle.look()
+    assert made.paths() == []
+
+
 async def test_deleted_files_are_made_again(started: Evaluators) -> None:
     made = started()
     assert await made.idle.look()
@@ -328,6 +339,23 @@ async def test_an_hour_of_more_events_than_a_segment_has_several_files(
     again = started()
     assert await again.asked("sum(test(v))") == SUMS
     assert again.seen.scans == []
+
+
+async def test_a_mongodb_has_files_too(tmp_path: Path, mongo_server: MongoServer) -> None:
+    name = mongo_server.database()
+    store = await mongo.open_store(mongo_server.url, name)
+    await store.events.save("test", [_event(number) for number in range(ROWS)])
+    with ThreadPoolExecutor(2) as executor:
+        first, again = (Evaluator(store, executor, tmp_path / "blocks") for _ in range(2))
+        assert await first.idle.look()
+        await store.events.save("test", [_event(60, 1000)])
+        expected = [*SUMS[:10], SUMS[10] + 940, *SUMS[11:]]
+        assert await again.asked("sum(test(v))") == expected
+        assert again.seen.scans == [Span(DAY + 10 * MINUTE, DAY + 10 * MINUTE + TEN)]
+        for evaluator in (first, again):
+            await evaluator.pyramid.close()
+    await store.close()
+    mongo_server.forget(name)
 
 
 def test_an_evaluator_that_keeps_no_files_never_imports_pyarrow() -> None:
