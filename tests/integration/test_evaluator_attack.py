@@ -32,7 +32,7 @@ BEGIN = 1_793_620_800_000 - (1_793_620_800_000 - 345_600_000) % WEEK - 2 * HOUR
 TYPES, FIELDS = ("aa", "bb"), ("x", "g", "n.p", "n.q[0]", "t", "t[0]", "x.z", "zz")
 LITERALS = ("1", "0", "-3.5", '"a"', "true", "null", "9007199254740993", "1e16")
 REDUCES = ["sum", "count", "min", "max", "mean", "variance", "median", "distinct", "first", "last"]
-STEPS = 1_000 if LONG else 50
+STEPS = 200 if LONG else 50
 
 
 class Attack:
@@ -166,8 +166,8 @@ def _compare(asked: Any, tier: Tier, span: Span, found: dict[str, Any], wanted: 
             )
 
 
-@pytest.mark.timeout(900 if LONG else 120)
-@pytest.mark.parametrize("seed", range(10 if LONG else 1))
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(2 if LONG else 1))
 async def test_no_answer_is_ever_another_than_the_plain_one(tmp_path: Path, seed: int) -> None:
     store = await open_store(tmp_path, "attack")
     with ThreadPoolExecutor(2) as threads:
