@@ -48,8 +48,9 @@ function filterAround(lexemes, place) {
     if (lexemes[i] === ")") depth += 1;
     else if (lexemes[i] === "(" && depth > 0) depth -= 1;
     else if (lexemes[i] === "(") {
-      const dot = before(lexemes, before(lexemes, i));
-      if (dot >= 0 && lexemes[dot] === ".") return [dot, end(lexemes, i)];
+      const word = before(lexemes, i);
+      const dot = before(lexemes, word);
+      if (dot >= 0 && lexemes[dot] === "." && !"()".includes(lexemes[word])) return [dot, end(lexemes, i)];
     }
   }
   return [0, 0];

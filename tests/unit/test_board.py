@@ -34,6 +34,13 @@ def test_variables_stand_for_their_values(text: str, values: dict[str, Any], exp
     assert substituted(text, values) == expected
 
 
+def test_a_text_full_of_variables_takes_no_longer_than_another_of_its_length() -> None:
+    many = 30_000  # in time that grows with the square of it, minutes
+    assert substituted("a.f($x)" * many + "($x" * many, {"x": None}) == "a" * many + "($x" * many
+    opened = "sum(a" + ".f(" * many
+    assert substituted(opened + "$x " * many, {"x": None}) == opened.removesuffix(".f(")
+
+
 def test_a_board_is_written_as_it_was_read() -> None:
     board = Board.parse(json.dumps(WHOLE))
     assert json.loads(board.text()) == WHOLE
