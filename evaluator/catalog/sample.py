@@ -43,6 +43,7 @@ class EventSample:
     """What was read: so many events, of ``[first, last]``, newest first.
 
     ``events``: those that passed the filters; ``looked_at``: all. ``is_whole``: there are no others.
+    ``bytes``: of the blocks that they are in, the last of which may not have been looked through.
     ``until``: when its time is over, by `time.monotonic`.
     """
 
@@ -89,7 +90,7 @@ async def sample(
         try:
             async with asyncio.timeout(bounds.seconds):
                 blocks = scan_all(session, expression, fields, newest_first=True)
-                made.is_whole = await _read(blocks, slices, bounds, reduce)
+                made.is_whole = await _read(made, blocks, slices, bounds, reduce)
         except TimeoutError:
             made.is_whole = False
     context.counters.read(made.looked_at)
@@ -113,19 +114,20 @@ def scan_all(
 
 
 async def _read(
+    made: EventSample,
     blocks: AsyncGenerator[Block, None],
     slices: Slices,
     bounds: SampleLimits,
     take: Callable[[Block], EventSample],
 ) -> bool:
-    """Tell whether all events were read."""
+    """Tell whether all events were read; ``made`` is added to."""
     async with aclosing(blocks):
         async for block in blocks:
+            made.bytes += block.size
             async with aclosing(slices.each(block, take)) as parts:
-                async for made in parts:
+                async for _ in parts:
                     if made.looked_at >= bounds.events or made.is_late:
                         return False
-            made.bytes += block.size
             if made.bytes >= bounds.bytes:
                 return False
     return True

@@ -33,6 +33,17 @@ async def test_a_sample_of_events_that_take_long_ends_between_two_of_them(tmp_pa
     assert not taken.is_whole
 
 
+async def test_a_sample_that_ends_amid_a_block_has_the_bytes_that_it_was_decoded_from(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.save(*(event(DAY - number, {"a": "b" * 1000}) for number in range(20)))
+        bounds = SampleLimits(events=10, bytes=10**9, seconds=60)
+        taken = await sample(
+            made.pyramid.context, EventExpression("test", None, ()), None, bounds, lambda _: None
+        )
+    assert taken.looked_at == 10
+    assert taken.bytes >= 10 * 1000
+
+
 class Reader:
     """Reads a sample, and counts how often."""
 
