@@ -61,6 +61,9 @@ ANY_REVISION: Final = -1
 FORGOTTEN_SECONDS: Final = 24 * 3600
 """What a process told of itself, and neither renewed nor removed, is forgotten after so long."""
 
+MOST_REPORTS: Final = 1_000
+"""So many of what processes told are read, the latest: those that end again and again may leave more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
@@ -303,7 +306,7 @@ class ReportStore(Protocol):
         """Keep what a process tells, in place of what it told before; ``process``: letters, digits and -."""
 
     async def all(self) -> list[StoredReport]:
-        """Return what the processes told that are neither removed nor `FORGOTTEN_SECONDS` old, by process."""
+        """Return the latest `MOST_REPORTS` not removed and not `FORGOTTEN_SECONDS` old, by process."""
 
     async def remove(self, process: str) -> None:
         """Forget a process; one that is not known is no error."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from cube.store.ports import Store
 
 from .databases import Database
@@ -35,6 +37,17 @@ async def test_a_report_ages_until_it_is_put_again(store: Store) -> None:
         await store.reports.put("a", "{}")
         while await age() >= 100:  # a machine that stood still meanwhile
             await store.reports.put("a", "{}")
+
+
+async def test_the_latest_reports_alone_are_told_of_where_processes_end_again_and_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("mongo", "sqlite"):
+        monkeypatch.setattr(f"cube.store.{kind}.reports.MOST_REPORTS", 3)
+    for number in range(5):
+        await store.reports.put(f"p{number}", "{}")
+        await asyncio.sleep(0.02)  # clocks of file systems have steps
+    assert list(await told(store)) == ["p2", "p3", "p4"]
 
 
 async def test_a_removed_process_is_forgotten_and_an_unknown_one_is_no_error(store: Store) -> None:

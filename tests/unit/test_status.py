@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from cube.model.environment import Key, Scope, make_key
 from cube.process.recent_counts import BUCKETS, MOST_NAMES, OTHER, STEP_MS, TOLD_NAMES, RecentCounts
 from cube.process.status import FORMAT
 from cube.store.ports import StoredReport
+from cube.store.sqlite import open_store
 from evaluator.api.reports import GRACE_MS, PERIODS, SHOWN, Viewer, summary
 from evaluator.context import KEPT_MS, SLOWEST, Question, QuestionLog
 from tests.evaluator_running import Clock
@@ -190,6 +193,20 @@ def test_a_process_lives_until_it_has_been_silent_for_some_periods(age_ms: int, 
 def test_reports_of_another_format_are_left_out() -> None:
     others = [StoredReport("a", 0, '{"format": 99}'), StoredReport("b", 0, "{"), StoredReport("c", 0, "[]")]
     assert [each["process"] for each in summary([*others, report("d")], Viewer(), NOW)["daemons"]] == ["d"]
+
+
+async def test_what_is_no_report_where_processes_tell_of_themselves_hides_none(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, "x")
+    try:
+        await store.reports.put("a", report("a").content)
+        folder = tmp_path / "x.daemons"
+        (folder / "damaged.json").write_bytes(b"\xff{")
+        (folder / "directory.json").mkdir()
+        os.utime(folder / "directory.json", (0, 0))
+        found = await store.reports.all()
+    finally:
+        await store.close()
+    assert [each["process"] for each in summary(found, Viewer(), NOW)["daemons"]] == ["a"]
 
 
 def refusal(*examples: tuple[str | None, str]) -> dict[str, Any]:

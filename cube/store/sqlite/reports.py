@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from cube import files
 from cube.errors import Unavailable
-from cube.store.ports import FORGOTTEN_SECONDS, StoredReport
+from cube.store.ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport
 
 _SUFFIX = ".json"
 
@@ -57,12 +58,22 @@ class SqliteReports:
             ) from error
 
     def _all(self) -> Iterator[StoredReport]:
+        """Read the latest `MOST_REPORTS`; one whose text is not UTF-8 is damaged, and hides no other."""
+        for age, path in sorted(self._ages())[:MOST_REPORTS]:
+            with suppress(FileNotFoundError):  # its process has ended just now
+                text = path.read_text(encoding="utf-8", errors="replace")
+                yield StoredReport(path.stem, round(age * 1000), text)
+
+    def _ages(self) -> Iterator[tuple[float, Path]]:
+        """Return the files that are not forgotten, and how old they are; delete the others."""
         now = time.time()
         for path in self._directory.glob("*"):
-            with suppress(FileNotFoundError):  # its process has ended just now
-                age = max(0.0, now - path.stat().st_mtime)
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                age = max(0.0, now - status.st_mtime)
+                if not stat.S_ISREG(status.st_mode):
+                    continue
                 if age >= FORGOTTEN_SECONDS:
                     path.unlink()
                 elif path.suffix == _SUFFIX:
-                    text = path.read_text(encoding="utf-8")
-                    yield StoredReport(path.stem, round(age * 1000), text)
+                    yield age, path
