@@ -42,6 +42,7 @@ JSON_TYPE = "application/json"
 
 _PREFLIGHT_SECONDS = "86400"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, 8.6: nor a length of it
 _EXPOSED = "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag\r\n"
 _PROCESS = os.urandom(5).hex()
 _NUMBERS = itertools.count(1)
@@ -214,7 +215,7 @@ def error_body(error: BaseException, request_id: str) -> dict[str, Any]:
 def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
     """Return all lines before the body; ``cors``, ``connection``: what the functions below make."""
     lines = [_STATUS_LINES[reply.status]]
-    if reply.status != HTTPStatus.NO_CONTENT:
+    if reply.status not in _WITHOUT_CONTENT:
         lines.append(f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n")
     lines += (f"X-Request-Id: {request.id}\r\nVary: Origin\r\n", cors)
     if not any(name == "Cache-Control" for name, _ in reply.headers):

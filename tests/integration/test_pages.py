@@ -48,6 +48,7 @@ async def test_a_file_that_a_client_has_is_not_sent_again(made: Running) -> None
         again = await client.ask("GET", "/", headers={"If-None-Match": page.headers["etag"]})
 
     assert (again.status, again.body) == (304, b"")
+    assert "content-length" not in again.headers  # it would be the length of what is not sent again
 
 
 async def test_files_are_packed_and_what_is_not_there_is_said(made: Running) -> None:
