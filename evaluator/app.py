@@ -60,7 +60,7 @@ class EvaluatorDaemon:
         self._requested = RequestEvents(authenticator, clock, lambda name, event: self._own[name].add(event))
         self._executor = ThreadPoolExecutor(SCAN_THREADS, thread_name_prefix="cube-scan")
         self._counters = QueryCounters(registry)
-        self._buckets = RecentCounts(clock)
+        self._buckets = {name: RecentCounts(clock) for name in stores}
         self._telemetry = Telemetry(registry)
         self._answers = self._telemetry.bound(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
@@ -80,10 +80,11 @@ class EvaluatorDaemon:
         return {"http": self._server.url}
 
     def told(self, environment: str) -> dict[str, Any]:
-        """Return what the daemon's status tells of an environment, and of the cache and queue of all."""
+        """Return what the daemon's status tells of an environment, and of the memory and queue of all."""
+        service = self._services[environment]
         return {
-            **self._services[environment].questions.told(),
-            "buckets": self._buckets.told_up_to(self._counters.buckets),
+            **service.questions.told(),
+            "buckets": self._buckets[environment].told_up_to(service.context.buckets),
             "kept_bytes": self._keeping.bytes + self._series.bytes,
             "waiting": {"computations": self._scheduler.waiting},
         }

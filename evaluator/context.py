@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -40,7 +40,8 @@ Clock: TypeAlias = Callable[[], int]
 class QueryContext:
     """What a query works with; ``executor``: the threads that reduce blocks.
 
-    All but ``store`` is shared by the process.
+    ``buckets``: those that queries needed and the cache had ("hit") or had not ("miss"). They and ``store``
+    are of one environment; all else is shared by the process.
     """
 
     store: Store
@@ -49,6 +50,7 @@ class QueryContext:
     counters: QueryCounters
     executor: Executor
     clock: Clock
+    buckets: dict[str, int] = field(default_factory=lambda: {"hit": 0, "miss": 0}, compare=False)
 
     @property
     def limits(self) -> EvaluatorLimits:
@@ -59,6 +61,12 @@ class QueryContext:
     def poll_seconds(self) -> float:
         """How often streams and live metrics look for changes."""
         return self.settings.stream.poll_ms / 1000
+
+    def looked_up(self, hits: int, misses: int) -> None:
+        """Count buckets that the cache had, and had not."""
+        self.buckets["hit"] += hits
+        self.buckets["miss"] += misses
+        self.counters.looked_up(hits, misses)
 
     @asynccontextmanager
     async def query(self) -> AsyncIterator[None]:
@@ -120,12 +128,10 @@ class QueryCounters:
     """Counts the work of all queries of a process, and those that were over a limit.
 
     ``scanned``: counts a scan that begins; ``read``: the events that one has read.
-    ``buckets``: those that the cache had ("hit") and had not ("miss").
     ``filed``: counts events that were taken from files; ``filed_bytes``: what these take on disk.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.buckets = {"hit": 0, "miss": 0}
         counter = partial(Counter, registry=registry)
         self._rejected = counter(
             "cube_queries_refused", "Queries that were over a bound, by which.", ["reason"]
@@ -152,8 +158,6 @@ class QueryCounters:
         """Count buckets that the cache had, and had not."""
         self._hits.inc(hits)
         self._misses.inc(misses)
-        self.buckets["hit"] += hits
-        self.buckets["miss"] += misses
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,14 +170,14 @@ class Pyramid:
         kept = cache.get(key)
         known = np.zeros(len(wanted), dtype=np.bool_) if kept is None else kept.known(span, wanted)
         if kept is not None and known.all():
-            self.context.counters.looked_up(len(numbers), 0)
+            self.context.looked_up(len(numbers), 0)
             return kept.part(span)
         rest = {
             bucket: numbers[bucket] for bucket in numbers if not known[(bucket - span.start) // tier.step]
         }
         contents: Encoded = {}
         if rest:
-            self.context.counters.looked_up(len(numbers) - len(rest), 0)
+            self.context.looked_up(len(numbers) - len(rest), 0)
             contents = await self._contents(job, rest, Span(min(rest), max(rest) + tier.step), cost)
         series = await self._read_series(job, rest, contents, span, cost)
         if kept is not None:
@@ -202,7 +202,7 @@ class Pyramid:
             found = await self.context.store.metrics.read(job.key(VALUE), job.tier, span)
             valid = job.believed(found, numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
-        self.context.counters.looked_up(len(valid), len(gaps))
+        self.context.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(
                 (job.text, job.reduction.type, job.tier.step, job.expired_before),

@@ -7,19 +7,25 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from collector.ingest.tally import IntakeTally
 from cube.daemon import now
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, make_key
 from cube.process.status import StatusReporter
+from cube.settings import EvaluatorSettings
+from cube.store.sqlite import open_store
 from cube.web import Authenticator, KeyRing
+from evaluator.app import EvaluatorDaemon
+from tests.authenticators import key
 from tests.daemon import Daemon, daemon
-from tests.evaluator_running import running
+from tests.evaluator_running import DAY, event, running
 from tests.mongo_server import mongo_server
 from tests.tools import LONG
 from tests.web_client import ask
@@ -134,6 +140,27 @@ async def test_a_key_sees_no_more_of_it_than_it_may(tmp_path: Path) -> None:
     assert [each["live"] for each in some["daemons"]] == [True]
     assert "pid" in everything["daemons"][0]
     assert "pid" not in some["daemons"][0]
+
+
+async def test_an_environment_is_told_nothing_of_what_another_was_asked(tmp_path: Path) -> None:
+    stores = {name: await open_store(tmp_path, name) for name in ("dev", "prod")}
+    keys = [replace(key(name, Scope.READ), environment=name) for name in stores]
+    access = Authenticator([Environment(name, name) for name in stores], KeyRing(keys))
+    settings = EvaluatorSettings(port=0)
+    evaluator = EvaluatorDaemon(stores, access, settings, CollectorRegistry(), lambda: DAY)
+    try:
+        await stores["prod"].events.save("test", [event(DAY - 1000)])
+        port = int(evaluator.addresses["http"].rpartition(":")[2])
+        path = f"/1.0/metric?expression=sum(test)&step=1000&start={DAY - 5000}&stop={DAY}"
+        assert (await ask(port, "GET", path, headers={"X-Api-Key": "prod"})).status == 200
+        told = {name: evaluator.told(name) for name in stores}
+    finally:
+        await evaluator.stop(5)
+        for store in stores.values():
+            await store.close()
+    for what in ("asked", "buckets"):
+        assert told["prod"][what]["total"] > 0
+        assert told["dev"][what]["total"] == 0
 
 
 WAITING = {"waiting": {"events": 0, "bytes": 0}}
