@@ -28,7 +28,8 @@ from evaluator.scheduling.scheduler import QueryCost
 
 _log = logging.getLogger(__name__)
 _MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
-_ETAG = re.compile('"?([0-9]{1,16})"?')
+# Proxies that compress mark it: nginx as weak, others with -gzip. It names one content all the same.
+_ETAG = re.compile('(?:W/)?"?([0-9]{1,16})(?:--?[a-z]{1,9})?"?')
 _BOARD: Final = {"type": "object", "description": "A board, as docs/reference.md describes it."}
 _ENTRY: Final = {
     "type": "object",
@@ -80,7 +81,8 @@ class Boards:
             caller.environment.name, stored, service.context.clock(), service.restriction
         )
         headers = (("ETag", f'"{stored.revision}"'),)
-        if f'"{stored.revision}"' in request.headers.get("If-None-Match", ""):
+        known = map(_ETAG.fullmatch, map(str.strip, request.headers.get("If-None-Match", "").split(",")))
+        if any(found is not None and int(found[1]) == stored.revision for found in known):
             return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)
         return Reply(json_text.encode(answer), headers=headers)
 

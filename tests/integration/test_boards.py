@@ -80,6 +80,18 @@ async def test_of_editors_who_save_at_once_one_succeeds_and_the_others_are_told(
                 assert (sorted(answer.status for answer in saved), [title]) == ([200, *[412] * 3], winners)
 
 
+@pytest.mark.parametrize("marked", ["W/{}", "{}-gzip", "W/{}--gzip"])
+async def test_an_etag_that_a_compressing_proxy_has_marked_is_known(tmp_path: Path, marked: str) -> None:
+    async with running(tmp_path) as made, connection(made.port) as client:
+        tag = (await client.ask("PUT", PATH, body(), headers={"If-None-Match": "*"})).headers["etag"]
+        weak, _, suffix = marked.partition("{}")
+        known = f'{weak}"{tag.strip(chr(34))}{suffix}"'
+        assert (await client.ask("GET", PATH, headers={"If-None-Match": known})).status == 304
+        saved = await client.ask("PUT", PATH, body(title="Mine"), headers={"If-Match": known})
+        late = await client.ask("PUT", PATH, body(title="Late"), headers={"If-Match": known})
+        assert (saved.status, late.status) == (200, 412)
+
+
 @pytest.mark.parametrize(
     ("path", "content", "headers"),
     [
