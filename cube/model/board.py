@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from cube import json_text
-from cube.errors import InvalidRequest, TooLarge, shown
+from cube.errors import LONGEST_SHOWN, InvalidRequest, TooLarge, shown
 
 MOST_BOARDS: Final = 200
 """Of one environment."""
@@ -82,7 +82,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             board = msgspec.convert(json_text.decode(text), cls)
         except msgspec.ValidationError as error:
             raise InvalidRequest(
-                f"Got a board that is not valid ({error}); accepted is what docs/reference.md describes."
+                f"Got a board that is not valid ({_cut(str(error))}); accepted is what docs/reference.md"
+                " describes."
             ) from None
         names = [variable.name for variable in board.variables]
         if len(set(names)) < len(names):
@@ -121,3 +122,10 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidRequest(f"Got the board name {shown(name)}; accepted is text that matches {NAME}.")
     return name
+
+
+def _cut(reason: str) -> str:
+    """Leave out the middle of a reason that holds a long name or value; it ends with the place."""
+    if len(reason) <= 4 * LONGEST_SHOWN:
+        return reason
+    return f"{reason[:LONGEST_SHOWN]}...{reason[-LONGEST_SHOWN:]}"

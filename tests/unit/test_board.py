@@ -71,6 +71,16 @@ def test_a_board_that_is_not_valid_is_refused_with_a_sentence(changes: dict[str,
         read(**changes)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"x" * 60_000: 1}, {"charts": [{"expressions": ["1"], "chart": "x" * 60_000}]}]
+)
+def test_a_refusal_is_short_whatever_was_sent_and_says_where(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read(**changes)
+    assert len(refused.value.message) < 500
+    assert ("$.charts[0].chart" in refused.value.message) is ("charts" in changes)
+
+
 def test_a_board_is_bounded_and_a_name_is_a_plain_one() -> None:
     with pytest.raises(TooLarge):
         read(title="a" * MOST_BYTES)
