@@ -33,13 +33,16 @@ FIRST_SECONDS: Final = 2.0
 """The first round begins about so long after the start: clients come first then."""
 
 MOST_VIEWS: Final = 8
-"""Filters of keys with which a board was opened lately, and is computed as well."""
+"""Keys with a filter with which a board was opened lately: what each makes of it is computed as well."""
 
 OPENED_MS: Final = 3_600_000
 """When a board was opened is stored this exactly: looking at one is not a write each time."""
 
 FAILED_MS: Final = 600_000
 """What was refused, or took too long, is asked again after so long."""
+
+MOST_TOLD: Final = 300
+"""Characters of an expression in the log."""
 
 _DAY_MS: Final = 86_400_000
 _log = logging.getLogger(__name__)
@@ -131,7 +134,7 @@ class BoardRefresher:
         self, environment: str, question: BoardQuestion, restriction: Restriction | None
     ) -> None:
         """Ask a question, unless it failed lately, and rest."""
-        key = (environment, question.expression, question.tier.step, restriction)
+        key = (environment, question.expression, question.tier.step, question.span.length, restriction)
         if key in self._failed:
             return
         pyramid, loop = self._pyramids[environment], asyncio.get_running_loop()
@@ -140,10 +143,14 @@ class BoardRefresher:
             await _ask(pyramid, question, restriction)
         except (Unavailable, QueueFull):
             raise
-        except CubeError as error:
+        except Exception as error:  # a fault of one question: the others are asked all the same
             self._failed[key] = pyramid.context.clock()
             self._refused.inc()
-            _log.debug("a question of a board of %s is refused: %s", environment, error.message)
+            if isinstance(error, CubeError):
+                _log.debug("a question of a board of %s is refused: %s", environment, error.message)
+            else:
+                told = (environment, question.expression[:MOST_TOLD])
+                _log.exception("a question of a board of %s met a fault: %s", *told)
         else:
             self._computed.inc()
         await asyncio.sleep((loop.time() - began) * (1 / BUSY_SHARE - 1))

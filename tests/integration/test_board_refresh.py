@@ -32,8 +32,8 @@ VARIABLE = {"name": "host", "type": "test", "field": "host", "value": "a"}
 CHART = {"expressions": [EXPRESSION], "step": 60_000}
 
 
-def stored(name: str, *charts: dict[str, Any], opened: int = DAY) -> StoredBoard:
-    text = json.dumps({"title": name, "variables": [VARIABLE], "charts": charts})
+def stored(name: str, *charts: dict[str, Any], opened: int = DAY, span: str = "1h") -> StoredBoard:
+    text = json.dumps({"title": name, "variables": [VARIABLE], "charts": charts, "span": span})
     return StoredBoard(name, 7, DAY, text, opened=opened)
 
 
@@ -124,6 +124,24 @@ async def test_what_a_filter_makes_of_a_board_is_computed_once_it_was_opened_so(
             rows = await rows_of_page(made, **{"X-Api-Key": name})
             assert sum(row["value"] for row in rows) == value
         assert await misses(made) == missed
+
+
+async def test_a_board_that_meets_a_fault_keeps_no_other_from_being_computed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def holds(span: Span) -> bool:
+        return span.start > DAY - HOUR or 1 / 0 > 0
+
+    async with running(tmp_path, boards=OFTEN) as made:
+        made.seen.holds = holds
+        await made.save(*(event(DAY - minutes * 60_000, {"host": "a"}) for minutes in (1, 100)))
+        await made.store.boards.save(stored("bad", CHART, opened=DAY + 1, span="2h"), NO_REVISION, 10)
+        await made.store.boards.save(stored("good", CHART), NO_REVISION, 10)
+        await refreshed(made, "computed")
+        await refreshed(made, "refused")
+        assert await outcomes(made, "refused") == 1
+    told = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert told == ['a question of a board of default met a fault: sum(test.eq(host, "a"))']
 
 
 async def test_a_chart_that_cannot_be_computed_keeps_nobody_and_is_left_alone(tmp_path: Path) -> None:
