@@ -10,13 +10,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from cube.errors import CubeError
+from cube.model.environment import Key
 from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
@@ -164,7 +165,7 @@ class QueryCounters:
 class Question:
     """What was asked: ``kind`` is "metric" or "event"; ``step`` None of events.
 
-    ``expression``: as it was written. ``key``: the id of the key that it was asked with.
+    ``expression``: as it was written. ``key``: what it was asked with.
     """
 
     kind: str
@@ -172,7 +173,7 @@ class Question:
     start: int
     stop: int
     step: int | None
-    key: str | None
+    key: Key | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +238,17 @@ class QuestionLog:
 
 
 def _told(answered: _Answered) -> dict[str, Any]:
-    text = answered.question.expression
+    question = answered.question
+    text, key = question.expression, question.key
     return {
-        **asdict(answered.question),
+        "kind": question.kind,
         "expression": text[:TEXT_CHARACTERS],
         "cut": len(text) > TEXT_CHARACTERS,
+        "start": question.start,
+        "stop": question.stop,
+        "step": question.step,
+        "key": None if key is None else key.id,
+        "restriction": "" if key is None else key.restriction_digest,
         "seconds": round(answered.seconds, 4),
         "time": answered.time,
         "error": answered.error,

@@ -146,6 +146,14 @@ class Key:
     filter: str = ""
     weak: bool = field(default=False, compare=False)
 
+    @property
+    def restriction_digest(self) -> str:
+        """A short text that keys have in common which show the same; "" of those that show all."""
+        if self.types is None and not self.filter:
+            return ""
+        types = None if self.types is None else sorted(self.types)
+        return hashlib.sha256(repr((types, self.filter)).encode()).hexdigest()[:16]
+
     def fits(self, secret_digest: bytes) -> bool:
         """Tell whether a secret's digest is this key's, in constant time."""
         return hmac.compare_digest(self.digest, secret_digest)

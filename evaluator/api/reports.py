@@ -37,11 +37,13 @@ _OF_PROCESS = ("host", "pid", "addresses", "memory_bytes", "cpu", "versions", "w
 class Viewer:
     """Who looks, and may see the counts and refusals of ``types`` and the questions of a ``key``; None: all.
 
+    ``restriction``: of the key, for another may have had its name, and have shown more.
     ``whole``: whether more may be seen of processes than that they live.
     """
 
     types: frozenset[str] | None = None
     key: str | None = None
+    restriction: str = ""
     whole: bool = True
 
     @classmethod
@@ -49,7 +51,12 @@ class Viewer:
         """Return what the holder of a key may see: with a filter no counts, which are of all events."""
         if key is None or (key.types is None and not key.filter):
             return cls()
-        return cls(frozenset() if key.filter else key.types, key.id, whole=False)
+        return cls(frozenset() if key.filter else key.types, key.id, key.restriction_digest, whole=False)
+
+    def sees_question(self, question: Mapping[str, Any]) -> bool:
+        """Tell whether a question may be seen: one that was asked with this key, or any."""
+        own = (self.key, self.restriction)
+        return self.key is None or (question["key"], question.get("restriction")) == own
 
     def sees(self, type: str | None) -> bool:
         """Tell whether what is of a type may be seen; None: of no known one."""
@@ -193,13 +200,13 @@ def _refusals(reports: Sequence[_Report], viewer: Viewer) -> list[dict[str, Any]
 def _slow(reports: Sequence[_Report], viewer: Viewer) -> list[dict[str, Any]]:
     slow = [
         {
-            **each,
+            **{name: value for name, value in each.items() if name != "restriction"},
             "start": instant.format(each["start"]),
             "stop": instant.format(each["stop"]),
             "time": report.time(each["time"]),
         }
         for report in reports
         for each in report.told.get("slow", ())
-        if viewer.key is None or each["key"] == viewer.key
+        if viewer.sees_question(each)
     ]
     return sorted(slow, key=lambda each: each["seconds"], reverse=True)[:SLOWEST]

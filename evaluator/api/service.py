@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cube.columns.key_filter import Restriction
-from cube.model.environment import Caller
+from cube.model.environment import Caller, Key
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import find
@@ -113,9 +113,8 @@ class QueryService:
         return names if self.restriction is None else self.restriction.types(names)
 
     @property
-    def _key(self) -> str | None:
-        key = None if self.restriction is None else self.restriction.caller.key
-        return None if key is None else key.id
+    def _key(self) -> Key | None:
+        return None if self.restriction is None else self.restriction.caller.key
 
     async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: bool) -> T:
         context, expression = self.context, raw.get("expression")

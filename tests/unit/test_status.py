@@ -89,7 +89,7 @@ def test_what_could_not_be_stored_is_told_with_its_reason() -> None:
     assert "internal" not in json.dumps(told)
 
 
-def question(number: int = 0, key: str | None = None) -> Question:
+def question(number: int = 0, key: Key | None = None) -> Question:
     return Question("metric", f"sum(a(n{number}))", NOW, NOW + 60_000, 10_000, key)
 
 
@@ -239,8 +239,8 @@ def slow_of(*asked: Question) -> list[dict[str, Any]]:
     return slow
 
 
-def key(types: frozenset[str] | None = None, filter: str = "") -> Key:
-    return Key("acme", b"", "default", frozenset({Scope.READ}), types, filter)
+def key(types: frozenset[str] | None = None, filter: str = "", name: str = "acme") -> Key:
+    return Key(name, b"", "default", frozenset({Scope.READ}), types, filter)
 
 
 def seen(viewed_by: Key | None) -> dict[str, Any]:
@@ -251,7 +251,9 @@ def seen(viewed_by: Key | None) -> dict[str, Any]:
             "invalid": refusal(("mine", "ours"), ("secret", "theirs"), (None, "unknown")),
             "denied": refusal(("mine", "the key accepts secret")),
         },
-        slow=slow_of(question(1, "acme"), question(2, "other"), question(3)),
+        slow=slow_of(
+            question(1, viewed_by), question(2, key(frozenset({"mine"}), name="other")), question(3)
+        ),
     )
     return summary([told], Viewer.of(viewed_by), NOW)
 
@@ -272,6 +274,13 @@ def test_a_key_with_a_filter_sees_no_counts() -> None:
     made = seen(key(frozenset({"mine"}), 'eq(customer, "acme")'))
     assert (made["types"], made["refusals"], made["restricted"]) == ([], [], True)
     assert [each["expression"] for each in made["slow"]] == ["sum(a(n1))"]
+
+
+def test_a_key_that_has_the_name_of_another_sees_none_of_its_questions() -> None:
+    before = [key(), key(frozenset({"a", "b"})), key(frozenset({"a"}), 'eq(customer, "other")')]
+    told = report("a", slow=slow_of(*(question(number, one) for number, one in enumerate(before))))
+    assert summary([told], Viewer.of(key(frozenset({"a"}))), NOW)["slow"] == []
+    assert "restriction" not in summary([told], Viewer(), NOW)["slow"][0]
 
 
 @pytest.mark.parametrize("viewed_by", [None, key()])
