@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -21,7 +21,10 @@ from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import InvalidRequest, NotFound
 from cube.model.board import Board, check_name
-from cube.model.environment import Environment, Key, Scope, digest, make_key
+from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, make_key
+
+if TYPE_CHECKING:  # the stores' ports need numpy, which takes its time to load
+    from cube.store.ports import StoredBoard
 
 _COLUMNS = ("name", "title", "charts", "revision", "saved", "by")
 
@@ -119,7 +122,8 @@ def link(
     home = place.environment(environment)
     needs_key = place.with_keys(lambda stored: stored.were_added()) or bool(place.keys)
     check_bounds(types, filter)
-    seen = frozenset(types) or asyncio.run(_types(place, home, check_name(name)))
+    found = asyncio.run(_stored(place, home, check_name(name)))
+    seen = frozenset(types) or _types(found)
     address = f"{url.rstrip('/')}/?view=board&board={name}"
     if not needs_key:
         if types or filter:
@@ -133,20 +137,29 @@ def link(
     secret, id = make_key(), f"link-{name[:26]}-{secrets.token_hex(4)}"
     key = Key(id, digest(secret), environment, frozenset({Scope.READ}), seen, filter)
     place.with_keys(lambda stored: stored.add(key))
-    click.echo(f"The key {id} may read {', '.join(sorted(seen))}; `cube keys revoke {id}` ends it.", err=True)
+    revoke = f"cube keys revoke {id}" + (f" --environment {environment}" if environment != DEFAULT else "")
+    click.echo(f"The key {id} may read {', '.join(sorted(seen))}; `{revoke}` ends it.", err=True)
     click.echo(f"{address}#key={secret}" if with_key else f"{address}&shared=1\n{secret}")
 
 
-async def _types(place: Place, environment: Environment, name: str) -> frozenset[str]:
-    """Return the types that a board asks about, which have to be some; raises `NotFound`."""
-    from cube.columns.board_types import types_of  # numpy and pyparsing take their time to load
+async def _stored(place: Place, environment: Environment, name: str) -> StoredBoard:
+    """Return a board; raises `NotFound`."""
     from cube.store.factory import opened
 
     async with opened(place.store, [environment], place.database) as databases:
         found = await databases.stores[environment.name].boards.find(name)
     if found is None:
         raise NotFound(f"There is no board {name}; `cube board list` shows all.")
+    return found
+
+
+def _types(found: StoredBoard) -> frozenset[str]:
+    """Return the types that a board asks about, which have to be some."""
+    from cube.columns.board_types import types_of  # numpy and pyparsing take their time to load
+
     types = types_of(Board.parse(found.content))
     if not types:
-        raise InvalidRequest(f"The board {name} asks about no type; accepted is one that does, or --type.")
+        raise InvalidRequest(
+            f"The board {found.name} asks about no type; accepted is one that does, or --type."
+        )
     return types

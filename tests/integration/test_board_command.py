@@ -15,6 +15,8 @@ from cube.cli.ask import show
 from cube.cli.main import main
 from cube.columns.board_types import types_of
 from cube.model.board import Board
+from cube.store.ports import NO_REVISION, StoredBoard
+from cube.store.sqlite import open_store
 from tests.daemon import Daemon, daemon
 from tests.web_client import ask
 
@@ -85,6 +87,10 @@ def check_links(evaluator: Daemon) -> None:
 
     asyncio.run(check_key(evaluator, secret, team))
     assert cube("board", "link", "other").exit_code == 2
+    known = cube("keys", "list").output
+    for missing in ("other", "we&b\t"):
+        assert cube("board", "link", missing, "--type", "request").exit_code == 2
+    assert cube("keys", "list").output == known
     assert cube("board", "link", "web", "--filter", "eq(").exit_code == 2
 
 
@@ -103,6 +109,25 @@ async def check_key(evaluator: Daemon, secret: str, team: str) -> None:
     page = await ask(evaluator.port, "GET", "/?view=board&board=web")
     whole = await ask(evaluator.port, "GET", path, headers={"X-Api-Key": team})
     assert [one.status for one in (put, other, page, whole)] == [403, 403, 200, 200]
+
+
+def test_the_command_that_ends_a_link_names_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "cube.toml"
+    config.write_text(f'store = "sqlite:{tmp_path}"\n[environments.prod]\n', encoding="utf-8")
+    monkeypatch.setenv("CUBE_CONFIG", str(config))
+    assert cube("keys", "add", "team", "--environment", "prod", "--create").exit_code == 0
+    asyncio.run(save_board(tmp_path))
+    made = cube("board", "link", "web", "--environment", "prod")
+    _, command, _ = made.stderr.split("`")
+    assert cube(*command.split()[1:]).output.endswith("is revoked.\n")
+
+
+async def save_board(directory: Path) -> None:
+    store = await open_store(directory, "cube_prod")
+    await store.boards.save(StoredBoard("web", 7, 0, json.dumps(BOARD)), NO_REVISION, 10)
+    await store.close()
 
 
 def test_a_board_is_about_the_types_that_it_names() -> None:
