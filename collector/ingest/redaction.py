@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cube import json_text
 from cube.errors import shown
-from cube.model.environment import MADE_KEY
+from cube.model.environment import KEY_PREFIX, MADE_KEY
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
 REMOVED: Final = "[removed]"
@@ -23,6 +23,7 @@ SECRETS: Final = frozenset(
 _MAX_DEPTH = 40  # leaves room for the levels around a payload
 _MAX_TEXT = 64 * 1024  # more than is kept of a payload, so what is cut off is never shown
 _SHORTEST_KEY = 4  # a shorter key would blot out ordinary text
+_CUT_KEY = re.compile(KEY_PREFIX + r"[A-Za-z0-9_-]{1,31}(?=\.\.\.|…)")  # as messages show long values
 _WORD = re.compile(r"""[^\s"'&,;:=(){}\[\]<>\\%]{4,}""")
 _UNWRITTEN = re.compile(r"[^a-z0-9]")
 _IN_TEXT = re.compile(
@@ -37,7 +38,8 @@ class Redaction:
     """Takes secrets out of one request's payloads.
 
     ``names``: properties whose values go, beside `SECRETS`. ``keys``: the request's own, which go
-    wherever they stand, in texts too, as does what has the form of a made key. ``is_key``: tells the keys
+    wherever they stand, in texts too, as does what has the form of a made key, or of the beginning of one
+    where a message cuts a value. ``is_key``: tells the keys
     of this server, which go as whole words: a damaged text may hold one where nothing names it.
     """
 
@@ -84,7 +86,7 @@ class Redaction:
         text = _IN_TEXT.sub(rf"\g<name>\g<between>{REMOVED}", text)
         for key in self._keys:
             text = text.replace(key, REMOVED)
-        text = MADE_KEY.sub(REMOVED, text)
+        text = _CUT_KEY.sub(REMOVED, MADE_KEY.sub(REMOVED, text))
         return _WORD.sub(lambda word: REMOVED if self._is_key(word[0]) else word[0], text)
 
 

@@ -68,3 +68,11 @@ def test_a_key_of_this_server_goes_wherever_it_stands_as_a_word() -> None:
 def test_what_has_the_form_of_a_made_key_goes_even_inside_a_word() -> None:
     assert Redaction().text(f"27{make_key()}") == f"27{REMOVED}"
     assert MADE_KEY.fullmatch(make_key())
+
+
+@pytest.mark.parametrize("end", ["...", "…"])
+def test_a_made_key_goes_that_a_message_has_cut(end: str) -> None:
+    assert Redaction().text(f'Got the time "x{make_key()[:-3]}{end}; accepted') == (
+        f'Got the time "x{REMOVED}{end}; accepted'
+    )
+    assert Redaction().text(f"cube_rejected is a type{end}") == f"cube_rejected is a type{end}"
