@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TAGS = "<b id=tag>bold</b>"
 PHONE = {"width": 390, "height": 844}
+RESTRICTED = Key("acme", b"", "default", types=frozenset({"request"}))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def everything(viewed_by: Key | None = None) -> dict[str, Any]:
     """Return a status in which each thing that may be said is said."""
     away = {"away": True, "events": 1200, "bytes": 5_000_000, "oldest": NOW - 90_000, "quarantined": 3}
     waiting, refused = {"events": 7, "bytes": 900}, {"invalid": refusal(("request", TAGS), (None, "no JSON"))}
-    long = question(1, "acme")
+    long = question(1, RESTRICTED)
     slow = slow_of(long)
     slow += [{**slow[0], "cut": True, "error": "The client went away.", "seconds": 7.5, "kind": "event"}]
     made = [
@@ -132,7 +133,7 @@ async def test_all_that_may_be_is_shown_to_anybody(browser: Browser, daemons: tu
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert await page.evaluate(violations) == []
 
-        answers["body"] = json.dumps(everything(Key("acme", b"", "default", types=frozenset({"request"}))))
+        answers["body"] = json.dumps(everything(RESTRICTED))
         await page.clock.fast_forward(5_000)
         await expect(page.get_by_text("Your key shows")).to_be_visible()
         await expect(page.get_by_text("web1")).to_have_count(0)
