@@ -23,7 +23,7 @@ from tests.fault.test_kills import asking, counted, sending, until_drained
 from tests.mongo_server import MongoServer
 from tests.tools import LONG
 
-EVENTS = {"set": 100_000, "cluster": 10_000} if LONG else {"set": 4_000, "cluster": 1_000}
+EVENTS = {"set": 100_000, "cluster": 10_000} if LONG else {"set": 4_000}
 ROUNDS = 3 if LONG else 1
 
 ROUTING = error(13388, "StaleConfig")
