@@ -72,9 +72,11 @@ class Completion {
     }
   }
 
-  /** Say the text in words; an error at the end of what is still being typed is not worth a mark. */
+  /** Say the text in words, as a metric where it is one: charts show these. An error at the end of what is still
+   * being typed is not worth a mark. */
   tell({readings, error}, unveil = String) {
-    const words = unveil(readings.map(({explanation}) => explanation).join("; or "));
+    const reading = readings.find(({kind}) => kind === "metric") ?? readings[0];
+    const words = unveil(reading?.explanation ?? "");
     const isBegun = error !== null && error.position !== null && error.position >= points(this.input.value);
     const isTyped = document.activeElement === this.input;
     this.say(error ? "" : words);

@@ -73,6 +73,9 @@ async def test_an_expression_is_written_by_choosing(tmp_path: Path) -> None:
             f'the median of ms over the request events where path is "{HARMLESS}", for each host'
         )
         assert await page.evaluate("document.getElementById('markup')") is None
+        # It could be read as an event of a type sum, too.
+        await page.evaluate(f"{BOX}.value = 'sum(request)', {BOX}.dispatchEvent(new Event('input'))")
+        await page.until(f"{WORDS} === 'the number of request events'")
         await page.press("Enter")
         await page.until("new URLSearchParams(location.search).get('e')?.startsWith('median(')")
 
