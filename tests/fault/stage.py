@@ -84,9 +84,9 @@ def until_drained(collector: Daemon) -> None:
     wait_until(lambda: figure(collector, "cube_spool_events") == 0, "the spool to be drained")
 
 
-def begin(collector: Daemon, first: dict[str, Any]) -> None:
-    """Send an event until it is stored: the very first save may take longer than the collector is patient."""
-    wait_until(lambda: put(collector, [first])[0] == 200, "the first event to be stored")
+def until_stored(collector: Daemon, *events: dict[str, Any]) -> None:
+    """Send events until they are stored: a save may take longer than the collector is patient."""
+    wait_until(lambda: put(collector, list(events)) == (200, {}), "the events to be stored")
 
 
 def check_spooling(collector: Daemon) -> None:
@@ -108,6 +108,6 @@ def check_drained(stage: Stage, collector: Daemon) -> None:
     until_drained(collector)
     assert stage.stored() == {0: "fourth", 1: None, 2: None, 3: None}
     assert stage.stored("other") == {0: None}
-    assert put(collector, [event(4)]) == (200, {})
+    until_stored(collector, event(4))
     assert exchange(collector, "GET", "/readyz")[0] == 200
     assert figure(collector, "cube_spool_oldest_seconds") == 0

@@ -9,7 +9,16 @@ import pytest
 
 from tests.fault.proxy import FaultyProxy, Mode
 from tests.fault.sending import Sender, put
-from tests.fault.stage import PATIENCE, Stage, check_drained, check_spooling, event, staged, until_drained
+from tests.fault.stage import (
+    PATIENCE,
+    Stage,
+    check_drained,
+    check_spooling,
+    event,
+    staged,
+    until_drained,
+    until_stored,
+)
 from tests.mongo_server import MongoServer
 
 
@@ -23,7 +32,7 @@ def test_events_are_spooled_meanwhile_and_drained_afterwards(
     stage: Stage, proxy: FaultyProxy, mode: Mode
 ) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(0, "first"), event(1)]) == (200, {})
+        until_stored(collector, event(0, "first"), event(1))
         proxy.set(mode)
         check_spooling(collector)
         stage.well()
@@ -49,7 +58,7 @@ def test_sigterm_while_it_is_silent_is_a_clean_stop_and_the_next_collector_drain
     stage: Stage, proxy: FaultyProxy
 ) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(1)])[0] == 200
+        until_stored(collector, event(1))
         proxy.set(Mode.HANG)
         assert put(collector, [event(2)])[0] == 202
         collector.process.terminate()

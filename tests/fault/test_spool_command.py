@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.end_to_end.serving import cube
 from tests.fault.sending import put
-from tests.fault.stage import Stage, event, stage
+from tests.fault.stage import Stage, event, stage, until_stored
 
 __all__ = ["stage"]
 
@@ -28,7 +28,7 @@ def drain(stage: Stage, *flags: str, store: str = "") -> str:
 
 def test_it_lists_and_drains_what_no_collector_owns(stage: Stage) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(1, "old")])[0] == 200
+        until_stored(collector, event(1, "old"))
         with stage.unreachable():
             assert put(collector, [event(1, "new"), event(2)])[0] == 202
             ((path, owner, events, size, oldest, aside),) = listed(stage)

@@ -16,12 +16,12 @@ from tests.fault.sending import Sender, exchange, figure, put
 from tests.fault.stage import (
     PATIENCE,
     Stage,
-    begin,
     check_drained,
     check_spooling,
     event,
     stage,
     until_drained,
+    until_stored,
 )
 from tests.tools import LONG
 
@@ -78,7 +78,7 @@ def drains(collector: Daemon) -> bool:
 @pytest.mark.parametrize("way", AWAY)
 def test_events_are_spooled_while_it_is_away_and_drained_when_it_is_back(stage: Stage, way: str) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(0, "first"), event(1)]) == (200, {})
+        until_stored(collector, event(0, "first"), event(1))
         with AWAY[way](stage):
             check_spooling(collector)
         check_drained(stage, collector)
@@ -146,7 +146,7 @@ def test_sigterm_while_it_is_away_is_a_clean_stop_and_the_next_collector_drains(
     stage: Stage, way: str
 ) -> None:
     with stage.collector() as collector:
-        assert put(collector, [event(1)])[0] == 200
+        until_stored(collector, event(1))
         with AWAY[way](stage):
             assert put(collector, [event(2)])[0] == 202
             collector.process.terminate()
@@ -186,7 +186,7 @@ def test_a_collector_killed_while_it_spools_and_drains_loses_nothing(stage: Stag
 def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
     """What was spooled before and after the start is drained in order, and keys count that were known."""
     with stage.collector() as collector:
-        begin(collector, event(1, "first"))
+        until_stored(collector, event(1, "first"))
         stage.refuse()
         assert put(collector, [event(1, "second"), event(2)])[0] == 202
         collector.process.kill()
@@ -196,7 +196,7 @@ def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
         assert exchange(collector, "GET", "/readyz")[0] == 503
         stage.well()
         until_drained(collector)
-        assert put(collector, [event(4)]) == (200, {})
+        until_stored(collector, event(4))
     assert stage.stored() == {1: "third", 2: None, 3: None, 4: None}
 
 
