@@ -173,6 +173,8 @@ class CommandProxy:
 
     async def _stop(self) -> None:
         await self._close()
+        await asyncio.sleep(0.05)  # what was just being accepted has begun now
+        self._cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

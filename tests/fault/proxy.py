@@ -94,6 +94,8 @@ class FaultyProxy:
 
     async def _stop(self) -> None:
         await self._refuse()
+        await asyncio.sleep(0.05)  # what was just being accepted has begun now
+        await self._refuse()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
