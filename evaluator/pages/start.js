@@ -3,6 +3,7 @@ import {get, now} from "./api.js";
 import {typeCard} from "./card.js";
 import {el, say} from "./dom.js";
 import {guide} from "./guide.js";
+import {LookingView} from "./looking.js";
 
 const WAIT_FOR_FIRST = 1_500;
 const WAIT = 10_000;
@@ -13,36 +14,25 @@ export function startView(main) {
   return view;
 }
 
-class Start {
+class Start extends LookingView {
   constructor(main) {
+    super();
     this.main = main;
     this.cards = new Map();
-    this.closing = new AbortController();
     this.list = null;
   }
 
-  update() {}
-
-  close() {
-    this.closing.abort();
-    clearTimeout(this.timer);
+  ask(signal) {
+    return get("/1.0/types", {details: true}, {signal});
   }
 
-  /** Look what is stored, show it, and look again after a while, as long as somebody sees the page. */
-  async look() {
-    const {signal} = this.closing;
-    if (document.hidden) return document.addEventListener("visibilitychange", () => this.look(), {once: true, signal});
-    try {
-      const types = await get("/1.0/types", {details: true}, {signal});
-      if (signal.aborted) return;
-      if (types.length) this.showCards(types);
-      else this.showGuide();
-    } catch (error) {
-      if (signal.aborted) return;
-      this.fail(error);
-      if (error.status === 401 || error.status === 403) return; // asked again, it would only be refused again
-    }
-    this.timer = setTimeout(() => this.look(), this.cards.size ? WAIT : WAIT_FOR_FIRST);
+  show(types) {
+    if (types.length) this.showCards(types);
+    else this.showGuide();
+  }
+
+  wait() {
+    return this.cards.size ? WAIT : WAIT_FOR_FIRST;
   }
 
   showGuide() {
@@ -84,10 +74,7 @@ class Start {
 
   fail(error) {
     this.problem ??= el("p", {className: "problem", role: "alert"});
-    this.problem.replaceChildren(error.message);
-    if (error.status === 401) {
-      this.problem.append(" ", el("button", {type: "button", textContent: "Give a key", onclick: () => this.look()}));
-    }
+    this.tell(this.problem, error);
     if (!this.problem.isConnected) this.main.prepend(this.problem);
   }
 }

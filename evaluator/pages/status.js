@@ -3,6 +3,7 @@ import {get, now} from "./api.js";
 import {ago} from "./card.js";
 import {el} from "./dom.js";
 import {bytes, number} from "./format.js";
+import {LookingView} from "./looking.js";
 import {daemonTable} from "./status-daemons.js";
 import {refusalList, slowTable, typeTable} from "./status-tables.js";
 
@@ -14,9 +15,9 @@ export function view(main) {
   return made;
 }
 
-class Status {
+class Status extends LookingView {
   constructor(main) {
-    this.closing = new AbortController();
+    super();
     this.problem = el("p", {className: "problem", role: "alert", hidden: true});
     this.when = el("p", {className: "quiet"});
     this.restricted = el("p", {className: "quiet", hidden: true, textContent: "Your key shows that daemons live, what is of its types, and the questions that were asked with it."});
@@ -26,27 +27,12 @@ class Status {
     main.append(el("div", {className: "status-head"}, el("h1", {textContent: "Status"}), this.when), this.problem, this.restricted, this.body);
   }
 
-  update() {}
-
-  close() {
-    this.closing.abort();
-    clearTimeout(this.timer);
+  ask(signal) {
+    return get("/1.0/status", {}, {signal});
   }
 
-  /** Look how things are, and again after a while, as long as somebody sees the page. */
-  async look() {
-    const {signal} = this.closing;
-    if (document.hidden) return document.addEventListener("visibilitychange", () => this.look(), {once: true, signal});
-    try {
-      const status = await get("/1.0/status", {}, {signal});
-      if (signal.aborted) return;
-      this.show(status);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.fail(error);
-      if (error.status === 401 || error.status === 403) return; // asked again, it would only be refused again
-    }
-    this.timer = setTimeout(() => this.look(), WAIT);
+  wait() {
+    return WAIT;
   }
 
   show(status) {
@@ -62,8 +48,7 @@ class Status {
 
   fail(error) {
     this.problem.hidden = false;
-    this.problem.replaceChildren(error.message ?? String(error));
-    if (error.status === 401) this.problem.append(" ", el("button", {type: "button", textContent: "Give a key", onclick: () => this.look()}));
+    this.tell(this.problem, error);
     if (this.shown) this.when.textContent = `Not live: this is how it was ${ago(now() - this.shown)}.`;
   }
 }
