@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.functions import FUNCTIONS
-from cube.expression.grammar import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.nodes import (
     And,
     Call,

@@ -9,8 +9,8 @@ import pytest
 
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
+from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.functions import FUNCTIONS
-from cube.expression.grammar import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.operators import OPERATORS
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
