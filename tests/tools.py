@@ -15,6 +15,9 @@ import pytest
 LONG = bool(os.environ.get("CUBE_TEST_LONG"))
 """Whether tests that take minutes run as long as they can; ``.ci/run`` has them do so."""
 
+SLOW = pytest.mark.slow
+"""What takes ten seconds or more, and is seen on the other store, or in a part, by tests that do not."""
+
 NODE = Path(__file__).resolve().parent / "node"
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 

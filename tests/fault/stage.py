@@ -32,12 +32,13 @@ class Stage:
     directory: Path
 
     @contextmanager
-    def collector(self, *flags: str) -> Iterator[Daemon]:
-        """Run a collector, the next one on the same spool."""
+    def collector(self, *flags: str, impatient: bool = False) -> Iterator[Daemon]:
+        """Run a collector, the next one on the same spool; an impatient one soon gives up."""
+        url = f"{self.proxy.url}/?serverSelectionTimeoutMS=1000" if impatient else self.proxy.url
         spool = ("--spool-directory", str(self.directory / "spool"))
         patience = ("--spool-patience-seconds", str(PATIENCE), "--stop-seconds", "5")
         with daemon(
-            "collector", self.proxy.url, self.directory, *spool, *patience, *flags, database=self.database
+            "collector", url, self.directory, *spool, *patience, *flags, database=self.database
         ) as running:
             yield running
 

@@ -188,7 +188,6 @@ async def test_revisions_that_may_not_be_built_leave_the_type_foreign(
     assert not found.foreign
 
 
-@pytest.mark.slow
 async def test_a_save_outlives_seconds_without_a_primary(store: MongoStore, commands: CommandProxy) -> None:
     await store.events.save("test", [event(T0, "before")])
     commands.step_down(12 if LONG else 5)

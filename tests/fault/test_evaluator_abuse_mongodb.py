@@ -16,6 +16,7 @@ from tests.evaluator_running import DAY, event
 from tests.fault.proxy import FaultyProxy, Mode
 from tests.fault.test_evaluator_abuse import ask
 from tests.mongo_server import MongoServer
+from tests.tools import SLOW
 from tests.unit.mongo_support import Commands, Database, database, sockets_dropped
 
 __all__ = ["database", "sockets_dropped"]
@@ -78,6 +79,7 @@ async def test_a_server_that_hangs_costs_a_query_no_more_than_its_time(
         assert answer.json[0]["value"] == sum(range(10))
 
 
+@SLOW
 async def test_a_query_over_many_events_is_given_up_and_others_are_served(
     mongo_server: MongoServer, name: str, tmp_path: Path
 ) -> None:

@@ -23,9 +23,9 @@ from tests.end_to_end.serving import wait_until
 from tests.fault.mortal import Mortal
 from tests.fault.senders import Ledger, http_emitter, plain_http, run_client, socket_emitter
 from tests.mongo_server import MongoServer
-from tests.tools import LONG
+from tests.tools import LONG, SLOW
 
-EVENTS, KILLS = (100_000, 20) if LONG else (8_000, 10)
+EVENTS, KILLS = (100_000, 20) if LONG else (3_000, 4)
 BATCH = 100
 SENDERS = (plain_http, plain_http, http_emitter, socket_emitter)
 BETWEEN = EVENTS // (2 * KILLS)
@@ -34,9 +34,8 @@ STUCK_SECONDS = 240.0
 """A batch of which much is stored already takes its time, on a busy machine."""
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["sqlite", "mongodb"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("mongodb", marks=SLOW)])
 async def test_no_kill_loses_an_acknowledged_event(kind: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(MongoServer()) if kind == "mongodb" else None

@@ -191,7 +191,7 @@ def test_a_collector_starts_while_it_is_away(stage: Stage) -> None:
         assert put(collector, [event(1, "second"), event(2)])[0] == 202
         collector.process.kill()
         collector.process.wait()
-    with stage.collector() as collector:
+    with stage.collector(impatient=True) as collector:
         assert put(collector, [event(1, "third"), event(3)]) == (202, {"spooled": 2})
         assert exchange(collector, "GET", "/readyz")[0] == 503
         stage.well()
@@ -206,7 +206,7 @@ def test_keys_count_at_a_start_without_the_store(stage: Stage) -> None:
     with stage.collector():
         pass
     stage.refuse()
-    with stage.collector() as collector:
+    with stage.collector(impatient=True) as collector:
         assert put(collector, [event(1)])[0] == 401
         bearer = {"Authorization": f"Bearer {made.stdout.strip()}"}
         assert exchange(collector, "POST", "/1.0/event", [event(1)], headers=bearer)[0] == 202

@@ -8,16 +8,15 @@ import pytest
 
 from tests.fuzz.campaign import random_seed, run, target
 from tests.mongo_server import MongoServer, mongo_server
-from tests.tools import LONG
+from tests.tools import LONG, SLOW
 
 __all__ = ["mongo_server"]
 
 INPUTS = 1_000 if LONG else 300
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)  # on a busy machine the making of requests takes its time
-@pytest.mark.parametrize("kind", ["sqlite", "mongodb"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("mongodb", marks=SLOW)])
 def test_whatever_is_sent_the_daemons_answer_and_give_nothing_away(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

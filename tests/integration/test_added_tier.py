@@ -21,6 +21,7 @@ from tests.added_tier import QUARTER
 from tests.daemon import CHECKOUT
 from tests.evaluator_running import DAY, bench_on, event
 from tests.mongo_server import MongoServer, mongo_server
+from tests.tools import SLOW
 
 __all__ = ["mongo_server"]
 
@@ -28,7 +29,7 @@ HOUR = 3_600_000
 EXPRESSION = "sum(test(n))"
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=SLOW)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of a store whose database ``test`` is empty, and a server of its own where it needs one."""
     if request.param == "sqlite":

@@ -27,7 +27,7 @@ from tests.authenticators import key
 from tests.daemon import Daemon, daemon
 from tests.evaluator_running import DAY, event, running
 from tests.mongo_server import mongo_server
-from tests.tools import LONG
+from tests.tools import LONG, SLOW
 from tests.web_client import ask
 
 __all__ = ["mongo_server"]
@@ -36,7 +36,7 @@ WAIT_SECONDS = 30.0
 FLAGS = ("--status-seconds", "0.2")
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=SLOW)])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Starts daemons on one store that tell of themselves every 0.2 s."""
     url, database = f"sqlite:{tmp_path}", "test"
