@@ -123,9 +123,9 @@ def _repaired(text: bytes | str) -> Any:
     text = text.removeprefix(_MARK)
     try:
         try:
-            return _DECODER.decode(text)
+            return LENIENT_DECODER.decode(text)
         except RecursionError:
-            return _DECODER.decode(_shallow(text))
+            return LENIENT_DECODER.decode(_shallow(text))
     except RecursionError:
         raise InvalidRequest("The JSON is nested too deeply to be read.") from None
     except json.JSONDecodeError as error:
@@ -194,4 +194,5 @@ def _text_of(value: Any) -> str:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_text_of)
 _ORDERED = msgspec.json.Encoder(enc_hook=_text_of, order="deterministic")
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, strict=False)
+LENIENT_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, strict=False)
+"""Reads what `decode_leniently` does of texts that are not strict, but for depth."""

@@ -140,6 +140,10 @@ class DialectSettings:
         True, "A resource's deployment.environment.name has to be the environment; false: it is data alone."
     )
     segment: bool = setting(True, "Take what Segment's clients send.")
+    lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")
+    lines_hashed_ids: bool = setting(
+        True, "A line that has a time is stored once, though its request be sent again."
+    )
     snowplow: bool = setting(True, "Take what Snowplow's trackers send.")
     snowplow_paths: tuple[str, ...] = setting(
         (),
