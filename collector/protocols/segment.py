@@ -1,4 +1,4 @@
-"""Segment's HTTP tracking API: ``/v1/batch``, the single calls, and the pixel.
+"""Segment's HTTP tracking API: ``/v1/batch``, the single calls by word and by letter, and the pixel.
 
 Source: Segment's HTTP API and pixel API documentation. Its clients drop what is answered by 400 or 401, so
 that a batch is refused only where nothing of it can be read; a message that is wrong costs only itself.
@@ -31,6 +31,8 @@ from cube.model.event import ABSENT
 from cube.web import Reply, Request, error_reply
 
 CALLS: Final = ("identify", "track", "page", "screen", "group", "alias")
+"""The calls; analytics.js names each by its first letter in the path."""
+
 MERGED_BYTES: Final = 16 * 2**20
 """What the context of a batch may take once it is in each of its messages."""
 
@@ -110,10 +112,12 @@ def refuse(error: CubeError, request: Request) -> Reply:
 def dialect() -> Dialect:
     """Return the dialect."""
     endpoints = (
-        Endpoint(("/v1/batch", "/v1/import"), {"POST": batch}, "Store Segment's messages of any call."),
+        Endpoint(
+            ("/v1/batch", "/v1/import", "/v1/b"), {"POST": batch}, "Store Segment's messages of any call."
+        ),
         *(
             Endpoint(
-                (f"/v1/{kind}",),
+                (f"/v1/{kind}", f"/v1/{kind[0]}"),
                 {"POST": partial(call, kind=kind)},
                 f"Store one message of Segment's {kind}.",
             )
