@@ -21,6 +21,7 @@ from cube.expression.nodes import (
     Number,
     Product,
     Reduction,
+    SeriesCall,
     Sum,
 )
 from cube.model.environment import Caller, Key
@@ -56,6 +57,8 @@ class Restriction:
                 return node
             case Negation(operand):
                 return Negation(self.metric(operand))
+            case SeriesCall(_, operand):
+                return replace(node, operand=self.metric(operand))
             case Sum(terms):
                 return Sum(tuple((sign, self.metric(term)) for sign, term in terms))
             case Product(factors):

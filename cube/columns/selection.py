@@ -20,6 +20,7 @@ from cube.expression.nodes import (
     Number,
     Product,
     Reduction,
+    SeriesCall,
     Sum,
 )
 from cube.expression.operators import OPERATORS, TextOperator
@@ -34,7 +35,7 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
             yield node
         case Number():
             return
-        case Negation(operand):
+        case Negation(operand) | SeriesCall(_, operand):
             yield from reductions(operand)
         case Sum(parts) | Product(parts):
             for _, part in parts:

@@ -27,11 +27,14 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    SeriesCall,
     Sum,
     Value,
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import Operand, print_expression, print_literal, print_number, quote
+from cube.expression.series_functions import SERIES_FUNCTIONS
+from cube.model import duration as durations
 from cube.model.reduce import REDUCES
 
 _SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -64,6 +67,8 @@ def _operand(node: Operand) -> str:
             return FUNCTIONS[function].words.format(*map(_bracketed, arguments))
         case Reduction():
             return _reduction(node)
+        case SeriesCall():
+            return _series_call(node)
         case Negation(operand):
             return f"minus {_bracketed(operand)}"
         case Sum(parts) | Product(parts):
@@ -79,7 +84,7 @@ def _chain(parts: Sequence[tuple[str, Operand]]) -> str:
 
 def _bracketed(node: Operand) -> str:
     """Return what is part of something larger: in brackets, where it could be read as more or less."""
-    is_long = isinstance(node, (Sum, Product, Call)) or (
+    is_long = isinstance(node, (Sum, Product, Call, SeriesCall)) or (
         isinstance(node, Reduction) and (bool(node.filters) or node.group is not None)
     )
     return f"({_operand(node)})" if is_long else _operand(node)
@@ -97,6 +102,11 @@ def _reduction(node: Reduction) -> str:
     otherwise = "" if node.otherwise is None else f" ({quote(node.otherwise)} where there is none)"
     group = "" if node.group is None else f", for each {_group(node.group)}{otherwise}"
     return f"{measured} {over}{node.type} events{_where(node.filters)}{group}"
+
+
+def _series_call(node: SeriesCall) -> str:
+    duration = None if node.duration is None else durations.format(node.duration)
+    return SERIES_FUNCTIONS[node.function].say(_bracketed(node.operand), duration, node.option)
 
 
 def _group(group: Value) -> str:

@@ -20,6 +20,7 @@ from cube.expression.arithmetic import bracketed, chain, constant, listed, pack
 from cube.expression.bounds import check_nodes, check_text
 from cube.expression.event_grammar import event_rule, field_rule, forget_field, value_rule
 from cube.expression.nodes import EventExpression, Filter, MetricExpression, Reduction, Value
+from cube.expression.series_grammar import series_call_rule
 from cube.expression.tokens import Source, build
 from cube.model.reduce import REDUCES
 
@@ -94,7 +95,8 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
 @cache
 def _metric_grammar() -> pp.ParserElement:
     metric = pp.Forward()
-    metric <<= chain(_reduction() | _reduction_with_probability() | constant() | bracketed(metric))
+    reduction = _reduction() | _reduction_with_probability()
+    metric <<= chain(reduction | series_call_rule(metric) | constant() | bracketed(metric))
     return _whole(metric)
 
 

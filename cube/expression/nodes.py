@@ -141,7 +141,25 @@ class Reduction:
     otherwise: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesCall:
+    """``shift(expression, 1w)``; ``function``: a key of `cube.expression.series_functions.SERIES_FUNCTIONS`.
+
+    ``duration``: milliseconds, where it takes one. ``option``: a word or a number, where it takes one.
+    """
+
+    function: str
+    operand: MetricExpression
+    duration: int | None = None
+    option: str | int | float | None = None
+
+
 MetricExpression: TypeAlias = (
-    Reduction | Number | Negation["MetricExpression"] | Sum["MetricExpression"] | Product["MetricExpression"]
+    Reduction
+    | Number
+    | SeriesCall
+    | Negation["MetricExpression"]
+    | Sum["MetricExpression"]
+    | Product["MetricExpression"]
 )
-"""Arithmetic over reductions and constants."""
+"""Arithmetic over reductions and constants, and functions of their series."""

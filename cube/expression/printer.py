@@ -29,9 +29,11 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    SeriesCall,
     Sum,
     Value,
 )
+from cube.model import duration as durations
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.model.property import is_identifier
 
@@ -129,8 +131,8 @@ def _arithmetic(node: Operand) -> str:
             return _field(node)
         case Call(function, arguments):
             return f"{function}({','.join(map(_arithmetic, arguments))})"
-        case Reduction():
-            return _reduction(node)
+        case Reduction() | SeriesCall():
+            return _reduction(node) if isinstance(node, Reduction) else _series_call(node)
         case Negation(operand):
             return f"-{_operand(operand, Sum, Product)}"
         case Sum(terms):
@@ -157,6 +159,15 @@ def _reduction(node: Reduction) -> str:
     otherwise = "" if node.otherwise is None else f",{quote(node.otherwise)}"
     group = "" if node.group is None else f".group({_arithmetic(node.group)}{otherwise})"
     return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
+
+
+def _series_call(node: SeriesCall) -> str:
+    option = node.option if isinstance(node.option, str) or node.option is None else print_number(node.option)
+    duration = None if node.duration is None else durations.format(node.duration)
+    parts = [_arithmetic(node.operand), duration, option]
+    if node.function == "per":
+        parts.reverse()
+    return f"{node.function}({','.join(part for part in parts if part is not None)})"
 
 
 def _event(type: str, selection: str, filters: tuple[Filter, ...]) -> str:

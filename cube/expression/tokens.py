@@ -9,11 +9,13 @@ from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
-from cube.errors import InvalidExpression
+from cube.errors import InvalidExpression, InvalidRequest
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
+from cube.expression.series_functions import SERIES_FUNCTIONS, SHORTEST
+from cube.model import duration as durations
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern
 from cube.model.reduce import REDUCES
@@ -48,10 +50,12 @@ class Source(str):
     The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
     place are what was expected. Carrying them on the text keeps concurrent parses apart.
     ``type``, ``field``: the last type that it named, and the last field before a literal; None before that.
+    ``calls``: the places of the calls of functions of series, by the ``id`` of their nodes.
     """
 
-    __slots__ = ("expected", "field", "furthest", "type")
+    __slots__ = ("calls", "expected", "field", "furthest", "type")
 
+    calls: dict[int, int]
     expected: dict[str, None]
     furthest: int
     type: str | None
@@ -60,7 +64,7 @@ class Source(str):
     def __new__(cls, text: str) -> Source:
         """Make the source of one parse."""
         source = super().__new__(cls, text)
-        source.expected, source.furthest = {}, 0
+        source.expected, source.furthest, source.calls = {}, 0, {}
         source.type = source.field = None
         return source
 
@@ -144,6 +148,22 @@ def mark(text: str, name: str | None = None) -> pp.ParserElement:
 def word(text: str) -> pp.ParserElement:
     """Make the token of a word."""
     return _word((text,), text)
+
+
+def keyword(*words: str, name: str | None = None) -> pp.ParserElement:
+    """Make the token of one of some words; ``name``: what an error calls them together."""
+    return _word(words, name or ", ".join(words))
+
+
+def series_name(*names: str) -> pp.ParserElement:
+    """Make the token of the name of a function of series; it leaves the name and its place."""
+    name = f"a function of series ({', '.join(SERIES_FUNCTIONS)})"
+    return _word(names, name, lambda _source, place, found: (found, place))
+
+
+def duration() -> pp.ParserElement:
+    """Make the token of a duration; it leaves its milliseconds."""
+    return token(r"[0-9]+[\w$]*", "a duration such as 15m or 7d", _duration)
 
 
 def operator(*texts: str) -> pp.ParserElement:
@@ -254,6 +274,16 @@ def _probability(source: Source, place: int, found: str) -> Any:
     if value > 1:
         raise source.expecting(place, _PROBABILITY)
     return value
+
+
+def _duration(source: Source, place: int, found: str) -> Any:
+    try:
+        length = durations.parse(found)
+    except InvalidRequest as error:
+        raise source.refusal(place, error.message.rstrip(".")) from None
+    if length % SHORTEST:
+        raise source.refusal(place, f"Got the duration {found}, accepted are whole seconds")
+    return length
 
 
 def _index(source: Source, place: int, found: str) -> Any:

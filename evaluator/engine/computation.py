@@ -21,6 +21,7 @@ from evaluator.engine.states import (
     States,
     decode,
     encode,
+    encode_partials,
     merge_states,
     partial_kind,
 )
@@ -77,6 +78,12 @@ class Computation:
             return values
         return await self._save(job, gaps, await self._states(job, gaps, eventful))
 
+    async def partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
+        """Compute some gaps, keep what was computed, and return their partials, however large."""
+        states = await self._states(job, gaps, eventful)
+        await self._save(job, gaps, states)
+        return await self._scan.run(encode_partials, job.reduction, states)
+
     def takes_values_alone(self, job: ReductionJob) -> bool:
         """Tell whether no partials are made and kept: they serve only to merge what has expired.
 
@@ -86,10 +93,13 @@ class Computation:
 
     async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
-        states = await self._scan.states(job, [span])
-        kept = {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
-        values, _ = await self._scan.run(encode, job.reduction, kept)
+        values, _ = await self._scan.run(encode, job.reduction, await self.foreign_states(job, span))
         return values
+
+    async def foreign_states(self, job: ReductionJob, span: Span) -> States:
+        """Return the states of a whole span of such a type, but of what has expired."""
+        states = await self._scan.states(job, [span])
+        return {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""

@@ -8,33 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from cube.columns import reductions
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext, within
+from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.computation import Computation, slices
+from evaluator.engine.frames import Frame
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.scan import Scan
-from evaluator.engine.series import (
-    THREAD_ROWS,
-    ReductionJob,
-    Series,
-    check_size,
-    compute,
-    read_series,
-)
+from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import VALUE, Encoded, check_memory
+from evaluator.engine.states import VALUE, Encoded, States, check_memory, decode, partial_kind, weight
+from evaluator.engine.time_functions import Leaf, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
 
 AT_ONCE = 2
@@ -65,20 +60,30 @@ class Pyramid:
         self._series = series
         self._builds: dict[str, asyncio.Task[None]] = {}
 
-    async def evaluate(self, expression: MetricExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
+    async def evaluate(
+        self,
+        expression: MetricExpression,
+        tier: Tier,
+        span: Span,
+        cost: QueryCost,
+        *,
+        origin: int | None = None,
+    ) -> Series:
         """Return the series of an expression over an aligned span, which may be empty.
 
-        Each of its reductions is measured once. Raises as `measure` does.
+        Each of its reductions is measured once in each frame. ``origin``: where what is cumulative begins;
+        None: with the span. Raises as `measure` does.
         """
-        limits, buckets = self.context.limits, len(tier.buckets(span))
-        wanted = {print_expression(reduction): reduction for reduction in reductions(expression)}
-        if not buckets:
+        limits, frame = self.context.limits, Frame(tier, span, span.start if origin is None else origin)
+        expression = lowered(expression)
+        wanted = dict(leaves(expression, frame))
+        if not frame.count:
             return Series(np.empty(0), {} if any(each.group for each in wanted.values()) else None)
-        check_size(limits, buckets, 0)
-        measured = await self._measure_all(wanted, tier, span, cost)
+        check_size(limits, max(leaf.frame.count for leaf in wanted) if wanted else frame.count, 0)
+        measured = await self._measure_all(wanted, cost)
         if any(series.groups is not None for series in measured.values()):
-            return await self.context.scheduler.run(cost, compute, expression, buckets, measured, limits)
-        return compute(expression, buckets, measured, limits)
+            return await self.context.scheduler.run(cost, computed, expression, frame, measured, limits)
+        return computed(expression, frame, measured, limits)
 
     async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
         """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
@@ -141,25 +146,59 @@ class Pyramid:
         if not build.cancelled():
             build.exception()  # who waits raises it; nobody may be left to
 
-    async def _measure_all(
-        self, wanted: dict[str, Reduction], tier: Tier, span: Span, cost: QueryCost
-    ) -> dict[str, Series]:
+    async def _measure_all(self, wanted: dict[Leaf, Reduction], cost: QueryCost) -> dict[Leaf, Series]:
         """Measure `AT_ONCE` at a time; the first error ends the others."""
         if len(wanted) == 1:  # the common case, without the cost of tasks
-            ((text, reduction),) = wanted.items()
-            return {text: await self.measure(reduction, tier, span, cost)}
+            ((leaf, reduction),) = wanted.items()
+            return {leaf: await self._measure_leaf(leaf, reduction, cost)}
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def measure(reduction: Reduction) -> Series:
+        async def measure(leaf: Leaf, reduction: Reduction) -> Series:
             async with places:
-                return await self.measure(reduction, tier, span, cost)
+                return await self._measure_leaf(leaf, reduction, cost)
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = {text: group.create_task(measure(reduction)) for text, reduction in wanted.items()}
+                tasks = {leaf: group.create_task(measure(leaf, each)) for leaf, each in wanted.items()}
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return {text: task.result() for text, task in tasks.items()}
+        return {leaf: task.result() for leaf, task in tasks.items()}
+
+    async def _measure_leaf(self, leaf: Leaf, reduction: Reduction, cost: QueryCost) -> Series:
+        span = leaf.frame.aligned()
+        if span is not None:
+            return await self.measure(reduction, leaf.frame.tier, span, cost)
+        limits, run = self.context.limits, self.context.scheduler.run
+        starts, stops = leaf.frame.intervals()
+        states: States = {}
+        for tier, buckets in (await run(cost, windows.parts, leaf.frame, limits.cells)).items():
+            states |= await self.states(reduction, tier, buckets, cost)
+            check_memory(limits, sum(weight(state) for state in states.values() if state))
+        return await run(cost, windows.series, reduction, starts, stops, states, limits)
+
+    async def states(
+        self, reduction: Reduction, tier: Tier, buckets: Sequence[int], cost: QueryCost
+    ) -> States:
+        """Return the states of ascending buckets that have samples; None of one that is lost.
+
+        They are as fresh as what `measure` returns, and raise as that does.
+        """
+        found: States = {}
+        wanted = set(buckets)
+        for span in windows.spans(buckets, tier):
+            revisions = await self.revisions(reduction.type, tier, span)
+            job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
+            numbers = {bucket: number for bucket, number in revisions.numbers.items() if bucket in wanted}
+            if revisions.foreign:
+                async with self._computation(cost) as computation:
+                    states = await computation.foreign_states(job, span)
+            else:
+                kind = partial_kind(reduction)
+                contents = await self._contents(job, numbers, span, cost, kind) if numbers else {}
+                lost = dict.fromkeys(job.lost(numbers, contents, span))
+                states = lost | await self.context.scheduler.run(cost, decode, reduction, contents)
+            found |= {bucket: state for bucket, state in states.items() if bucket in wanted}
+        return found
 
     async def _kept_series(
         self, cache: SeriesCache, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
@@ -195,26 +234,26 @@ class Pyramid:
         return await self.context.scheduler.run(cost, read_series, *arguments)
 
     async def _contents(
-        self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+        self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost, kind: str = VALUE
     ) -> Encoded:
         valid: Encoded = {}
         if job.tier.cached:
-            found = await self.context.store.metrics.read(job.key(VALUE), job.tier, span)
+            found = await self.context.store.metrics.read(job.key(kind), job.tier, span)
             valid = job.believed(found, numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
         self.context.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(
-                (job.text, job.reduction.type, job.tier.step, job.expired_before),
+                (job.text, job.reduction.type, job.tier.step, job.expired_before, kind),
                 gaps,
-                lambda some: self._compute(job, some, numbers, cost),
+                lambda some: self._compute(job, some, numbers, cost, kind),
                 cost,
             )
             check_memory(self.context.limits, sum(map(len, valid.values())))
         return valid
 
     async def _compute(
-        self, job: ReductionJob, gaps: Gaps, numbers: Mapping[int, int], cost: QueryCost
+        self, job: ReductionJob, gaps: Gaps, numbers: Mapping[int, int], cost: QueryCost, kind: str
     ) -> AsyncGenerator[FlightPart, None]:
         """Compute and save some buckets of the tier that is asked for, in a session of its own.
 
@@ -222,8 +261,10 @@ class Pyramid:
         """
         began, held = time.monotonic(), 0
         async with self._computation(cost) as computation:
-            for part in slices(gaps, job, values_alone=computation.takes_values_alone(job)):
-                contents = await computation.contents(job, part, numbers)
+            compute = computation.contents if kind == VALUE else computation.partials
+            alone = kind == VALUE and computation.takes_values_alone(job)
+            for part in slices(gaps, job, values_alone=alone):
+                contents = await compute(job, part, numbers)
                 held += sum(map(len, contents.values()))
                 check_memory(self.context.limits, held)
                 yield FlightPart(part, contents)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from cube.columns import SEMANTICS, GroupKey
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
-from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
+from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
 from cube.model.reduce import REDUCES
 from cube.model.tier import Group, Span, Tier, group_key
 from cube.settings import EvaluatorLimits
@@ -138,12 +138,12 @@ def read_series(
 def compute(
     node: MetricExpression, buckets: int, measured: Mapping[str, Series], limits: EvaluatorLimits
 ) -> Series:
-    """Evaluate an expression whose reductions have been measured, each over the same buckets.
+    """Evaluate an expression whose reductions and calls have been measured, each over the same buckets.
 
     ``measured``: by canonical text, since trees that differ can compare equal (1 and true).
     """
     match node:
-        case Reduction():
+        case Reduction() | SeriesCall():
             return measured[print_expression(node)]
         case Number(value):
             return Series(np.full(buckets, float(value)))

@@ -66,6 +66,13 @@ def encode(reduction: Reduction, states: States) -> tuple[Encoded, Encoded]:
     return values, {bucket: content for bucket, content in partials if content is not None}
 
 
+def encode_partials(reduction: Reduction, states: States) -> Encoded:
+    """Return the partials of the states that are not lost, however large they are."""
+    return {
+        bucket: _encode_partial(reduction, state) for bucket, state in states.items() if state is not None
+    }
+
+
 def encode_value(reduction: Reduction, state: State) -> bytes:
     """Finish a state and make it the "value" content of its bucket."""
     reduce = REDUCES[reduction.reduce]
@@ -96,11 +103,14 @@ def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
 
 def encode_partial(reduction: Reduction, state: State) -> bytes | None:
     """Make a state the "partial" content of its bucket; None where it is too large to keep."""
-    if reduction.group is None:
-        content = _ENCODER.encode(state[None]) if state else b""
-    else:
-        content = _ENCODER.encode([(key[1], partial) for key, partial in state.items() if key])
+    content = _encode_partial(reduction, state)
     return content if len(content) <= MAX_PARTIAL_BYTES else None
+
+
+def _encode_partial(reduction: Reduction, state: State) -> bytes:
+    if reduction.group is None:
+        return _ENCODER.encode(state[None]) if state else b""
+    return _ENCODER.encode([(key[1], partial) for key, partial in state.items() if key])
 
 
 def decode(reduction: Reduction, contents: Encoded) -> States:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import GroupKey, reductions
+from cube.columns import GroupKey
 from cube.columns.values import Floats
 from cube.errors import Overloaded, Unavailable
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_by_size
-from cube.store.ports import Revisions
 from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS, Series
 from evaluator.query.queries import MetricQuery
 from evaluator.scheduling.scheduler import QueryCost
-
-EXPIRED_MS = 60_000
-"""How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
+from evaluator.streams.watched import Snapshot, read_snapshot
 
 _Mask = npt.NDArray[np.bool_]
 _log = logging.getLogger(__name__)
@@ -47,7 +44,7 @@ class LiveMetric:
         now = context.clock()
         async with context.query():
             known = await self._read_revisions(query.span, now)
-            table = LiveTable(query.tier, query.span, await self._evaluate(query.span))
+            table = LiveTable(query.tier, query.span, await self._evaluate(query.span, query.span))
         series, tier = table.series, query.tier
         yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, tier, query.span)
         yield [{"live": True}]
@@ -60,7 +57,7 @@ class LiveMetric:
             try:
                 async with context.query():
                     revisions = await self._read_revisions(span, now)
-                    dirty = revisions.changed(known, query.tier, table.span, span)
+                    dirty = revisions.changed(known, query.tier)
                     fresh = await self._refresh(table, span, dirty)
             except (Unavailable, Overloaded) as error:
                 _log.warning("a live metric waits: %s", error.message)
@@ -77,55 +74,21 @@ class LiveMetric:
         if not dirty and span == table.span:
             return table
         if dirty != span:
-            part = await self._evaluate(dirty)
+            part = await self._evaluate(dirty, span)
             spliced = await run_by_size(table.series.rows, THREAD_ROWS, table.spliced, span, dirty, part)
             if spliced is not None:
                 return spliced
-        return LiveTable(query.tier, span, await self._evaluate(span))
+        return LiveTable(query.tier, span, await self._evaluate(span, span))
 
-    async def _evaluate(self, span: Span) -> Series:
-        query = self._query
-        return await self._pyramid.evaluate(query.expression, query.tier, span, QueryCost(span.length))
+    async def _evaluate(self, part: Span, span: Span) -> Series:
+        """Evaluate a part of a span, in which what is cumulative begins with the span."""
+        query, cost = self._query, QueryCost(part.length)
+        return await self._pyramid.evaluate(query.expression, query.tier, part, cost, origin=span.start)
 
-    async def _read_revisions(self, span: Span, now: int) -> _Snapshot:
+    async def _read_revisions(self, span: Span, now: int) -> Snapshot:
         """Read the revisions; always before the evaluation that they vouch for."""
-        types = dict.fromkeys(reduction.type for reduction in reductions(self._query.expression))
-        pyramid, tier = self._pyramid, self._query.tier
-        return _Snapshot({type: await pyramid.revisions(type, tier, span) for type in types}, now)
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """The revisions of a query's types, by type; ``looked``: when its expired buckets were looked at."""
-
-    types: Mapping[str, Revisions]
-    looked: int
-
-    def changed(self, before: _Snapshot, tier: Tier, known: Span, span: Span) -> Span:
-        """Return the span of the buckets that are new or may have changed; empty if there are none.
-
-        ``known``: the span of the snapshot ``before``.
-        """
-        new = set(tier.buckets(Span(span.start, min(span.stop, known.start))))
-        new.update(tier.buckets(Span(max(known.stop, span.start), span.stop)))
-        for type, revisions in self.types.items():
-            old = before.types[type]
-            if revisions.foreign or old.foreign:
-                return span
-            fresh = revisions.numbers
-            new.update(bucket for bucket, number in fresh.items() if old.numbers.get(bucket) != number)
-            new.update(bucket for bucket in old.numbers.keys() - fresh.keys() if bucket in span)
-            expired = revisions.expired_before
-            if expired is not None and (expired != old.expired_before or self._is_due(before)):
-                new.update(tier.buckets(Span(span.start, min(span.stop, tier.ceil(expired)))))
-        return Span(min(new), max(new) + tier.step) if new else Span(span.stop, span.stop)
-
-    def after(self, before: _Snapshot) -> _Snapshot:
-        """Return this as the snapshot that follows another."""
-        return self if self._is_due(before) else _Snapshot(self.types, before.looked)
-
-    def _is_due(self, before: _Snapshot) -> bool:
-        return abs(self.looked - before.looked) >= EXPIRED_MS
+        query = self._query
+        return await read_snapshot(self._pyramid, query.expression, query.tier, span, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, assert_never
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
-from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, Sum
+from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
+from cube.expression.series_functions import LOOK_BACK, UNITS
 from cube.model.event import Event, id_key
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import Span, Tier
@@ -16,6 +17,9 @@ from tests.property.columns_reference import group_keys, samples_of
 
 Table = dict[Any, Values]
 """The values of each group; under `ALL` those of an expression without groups, or of any other group."""
+
+Place: TypeAlias = "Callable[[int], Covered]"
+"""Tells what the bucket of a number covers; the first of a span is number 0."""
 
 ALL = object()
 
@@ -32,45 +36,138 @@ class Reference:
 
     def evaluate(self, node: MetricExpression, tier: Tier, span: Span) -> Table:
         """Return the values of each bucket of a span."""
+
+        def bucket(number: int) -> Covered:
+            start = span.start + number * tier.step
+            return Covered(start, start + tier.step, span.start)
+
+        return self._at(node, bucket, range(len(tier.buckets(span))))
+
+    def _at(self, node: MetricExpression, covered: Place, numbers: range, bare: bool = False) -> Table:
+        """Return the values in some buckets, each of which covers an interval."""
         match node:
             case Reduction():
-                return self._reduce(node, tier, span)
+                return self._reduce(node, covered, numbers, bare)
             case Number(value):
-                return {ALL: [float(value)] * len(tier.buckets(span))}
+                return {ALL: [float(value)] * len(numbers)}
             case Negation(operand):
-                table = self.evaluate(operand, tier, span)
-                return {key: [None if one is None else -one for one in table[key]] for key in table}
+                return _mapped(lambda one: -one, self._at(operand, covered, numbers, bare))
             case Sum(parts) | Product(parts):
-                total = self.evaluate(parts[0][1], tier, span)
+                total = self._at(parts[0][1], covered, numbers, bare)
                 for sign, part in parts[1:]:
-                    total = _join(sign, total, self.evaluate(part, tier, span))
+                    total = _join(sign, total, self._at(part, covered, numbers, bare))
                 return total
+            case SeriesCall():
+                return self._call(node, covered, numbers, bare)
             case _:
                 assert_never(node)
 
-    def _reduce(self, node: Reduction, tier: Tier, span: Span) -> Table:
+    def _call(self, node: SeriesCall, covered: Place, numbers: range, bare: bool) -> Table:
+        operand, duration, option = node.operand, node.duration, node.option
+        moved = _moved(node, covered)
+        if moved is not None:
+            return self._at(operand, moved, numbers, bare)
+        match node.function:
+            case "per":
+                return self._rate(operand, str(option), covered, numbers, bare)
+            case "change":
+                now = self._at(operand, covered, numbers, bare)
+                before = _shifted(covered, duration) if duration else (lambda number: covered(number - 1))
+                earlier = self._at(operand, before, numbers, bare)
+                change = _join("-", now, earlier)
+                if option is None:
+                    return change
+                base = _mapped(abs, earlier)
+                return _join("*", _join("/", change, base), {ALL: [100.0] * len(numbers)})
+            case _ if option == "none":
+                return self._at(operand, covered, numbers, True)
+            case _ if option == "previous":
+                wide = range(numbers.start - LOOK_BACK, numbers.stop)
+                table = self._at(operand, covered, wide, bare)
+                return {key: _carried(table[key])[LOOK_BACK:] for key in table}
+            case _:
+                table = self._at(operand, covered, numbers, bare)
+                stand_in = float(option)  # type: ignore[arg-type]  # a number
+                return {key: [stand_in if one is None else one for one in table[key]] for key in table}
+
+    def _rate(self, node: MetricExpression, unit: str, covered: Place, numbers: range, bare: bool) -> Table:
+        """Divide by the length of what the numbers are of."""
+        if isinstance(node, Sum):
+            return self._at(
+                Sum(tuple((sign, SeriesCall("per", term, option=unit)) for sign, term in node.terms)),
+                covered,
+                numbers,
+                bare,
+            )
+        moved = _moved(node, covered) if isinstance(node, SeriesCall) else None
+        if isinstance(node, SeriesCall) and moved is not None:
+            return self._rate(node.operand, unit, moved, numbers, bare)
+        if isinstance(node, Negation):
+            return _mapped(lambda one: -one, self._rate(node.operand, unit, covered, numbers, bare))
+        lengths: Values = [(covered(each).stop - covered(each).start) / UNITS[unit] for each in numbers]
+        return _join("/", self._at(node, covered, numbers, bare), {ALL: lengths})
+
+    def _reduce(self, node: Reduction, covered: Place, numbers: range, bare: bool) -> Table:
         reduce = REDUCES[node.reduce]
         rows = [
             (event.time, event.id, event.data)
             for event in self._events.values()
-            if event.type == node.type and event.time in span
+            if event.type == node.type and any(event.time in covered(each).span for each in numbers)
         ]
-        found: dict[Any, dict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+        found: dict[Any, list[Sample]] = defaultdict(list)
         for sample, data in samples_of(node, rows):  # type: ignore[arg-type]  # any id will do
             keys = [ALL] if node.group is None else [key[1] for key in group_keys(node, data)]
             for key in keys:
-                found[key][tier.floor(sample.time)].append(sample)
-        empty: Values = [reduce.empty] * len(tier.buckets(span))
-        table: Table = {
-            key: [
-                reduce.finish(reduce.partial(buckets[start]), node.argument)
-                if start in buckets
-                else reduce.empty
-                for start in tier.buckets(span)
-            ]
-            for key, buckets in found.items()
-        }
-        return {ALL: empty} | table
+                found[key].append(sample)
+        empty = None if bare else reduce.empty
+
+        def value(samples: list[Sample], span: Span) -> float | None:
+            inside = [sample for sample in samples if sample.time in span]
+            return reduce.finish(reduce.partial(inside), node.argument) if inside else empty
+
+        spans = [covered(each).span for each in numbers]
+        table: Table = {key: [value(samples, span) for span in spans] for key, samples in found.items()}
+        return {ALL: [empty] * len(numbers)} | table
+
+
+class Covered(NamedTuple):
+    """What a bucket covers, and where what is cumulative begins."""
+
+    start: int
+    stop: int
+    origin: int
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.stop)
+
+
+def _moved(node: SeriesCall, covered: Place) -> Place | None:
+    """Return what the buckets cover within a function that moves that; None where it does not."""
+    duration = node.duration or 0
+    if node.function == "shift":
+        return _shifted(covered, duration)
+    if node.function == "rolling":
+        return lambda number: covered(number)._replace(start=covered(number).stop - duration)
+    if node.function == "cumulative":
+        return lambda number: covered(number)._replace(start=min(covered(number)[1:]))
+    return None
+
+
+def _shifted(covered: Place, duration: int) -> Place:
+    return lambda number: Covered(*(time - duration for time in covered(number)))
+
+
+def _mapped(change: Callable[[float], float], table: Table) -> Table:
+    return {key: [None if one is None else change(one) for one in table[key]] for key in table}
+
+
+def _carried(values: Values) -> Values:
+    carried: Values = []
+    for place in range(len(values)):
+        recent = [one for one in values[max(0, place - LOOK_BACK) : place + 1] if one is not None]
+        carried.append(recent[-1] if recent else None)
+    return carried
 
 
 def _join(sign: str, left: Table, right: Table) -> Table:

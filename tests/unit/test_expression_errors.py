@@ -14,7 +14,10 @@ import pytest
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 
-REDUCE = "a reduce (sum, count, min, max, mean, variance, stddev, median, quantile, distinct, first, last)"
+REDUCE = (
+    "a reduce (sum, count, min, max, mean, variance, stddev, median, quantile, distinct, first, last),"
+    " a function of series (shift, rolling, cumulative, per, change, fill)"
+)
 FILTER = "a filter (eq, ne, gt, ge, lt, le, re, in, nin, exists, or, and, not)"
 TYPE = "a type ([a-z_][a-zA-Z0-9_]*)"
 METRIC = f'Expected "-", {REDUCE}, a number or "("'

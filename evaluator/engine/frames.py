@@ -1,0 +1,89 @@
+"""Frames: which interval of time each bucket of a series stands for, as functions of series move it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.expression.nodes import SeriesCall
+from cube.expression.series_functions import LOOK_BACK, NONE, PREVIOUS
+from cube.model.tier import Span, Tier
+
+Instants: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The buckets of an aligned span, and what moves their intervals, the outermost function first.
+
+    ``origin``: where what is cumulative begins: the start of the span that is asked for. ``moves``: names of
+    functions with their durations. ``is_bare``: whether a reduction without values has no value, instead of
+    its empty one.
+    """
+
+    tier: Tier
+    span: Span
+    origin: int
+    moves: tuple[tuple[str, int], ...] = ()
+    is_bare: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many buckets there are."""
+        return len(self.tier.buckets(self.span))
+
+    def widened(self, before: int) -> Frame:
+        """Return the frame with so many more buckets before its first."""
+        return replace(self, span=Span(self.span.start - before * self.tier.step, self.span.stop))
+
+    def moved(self, function: str, duration: int) -> Frame:
+        """Return the frame of what is within a function that moves intervals."""
+        return replace(self, moves=(*self.moves, (function, duration)))
+
+    def intervals(self) -> tuple[Instants, Instants]:
+        """Return the starts and the stops of the intervals; both ascend, and none stops before it starts."""
+        starts = np.array(self.tier.buckets(self.span), dtype=np.int64)
+        stops, origin = starts + self.tier.step, self.origin
+        for function, duration in self.moves:
+            match function:
+                case "shift":
+                    starts, stops, origin = starts - duration, stops - duration, origin - duration
+                case "rolling":
+                    starts = stops - duration
+                case _:  # cumulative
+                    starts = np.full(len(stops), origin)
+        return np.minimum(starts, stops), stops
+
+    def aligned(self) -> Span | None:
+        """Return the span of which the intervals are the buckets; None where they are not any."""
+        if any(function != "shift" for function, _ in self.moves):
+            return None
+        moved = sum(duration for _, duration in self.moves)
+        return None if moved % self.tier.step else Span(self.span.start - moved, self.span.stop - moved)
+
+    def hull(self) -> Span:
+        """Return the shortest span that holds all intervals."""
+        starts, stops = self.intervals()
+        return Span(int(starts[0]), int(stops[-1])) if len(starts) else Span(0, 0)
+
+
+def operand_frames(call: SeriesCall, frame: Frame) -> tuple[Frame, ...]:
+    """Return the frames in which a call's operand is evaluated, for `time_functions.apply`."""
+    match call.function, call.duration, call.option:
+        case ("shift" | "rolling") as function, int(duration), _:
+            return (frame.moved(function, duration),)
+        case "cumulative", _, _:
+            return (frame.moved("cumulative", 0),)
+        case "change", int(duration), _:
+            return (frame, frame.moved("shift", duration))
+        case "change", _, _:
+            return (frame.widened(1),)
+        case "fill", _, str(option) if option == PREVIOUS:
+            return (frame.widened(LOOK_BACK),)
+        case "fill", _, str(option) if option == NONE:
+            return (replace(frame, is_bare=True),)
+        case _:
+            return (frame,)

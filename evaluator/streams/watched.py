@@ -1,0 +1,129 @@
+"""What a live metric looks at: the revisions of all intervals that its buckets are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cube.expression.nodes import MetricExpression
+from cube.model.tier import Span, Tier
+from cube.store.ports import Revisions
+from evaluator.engine import windows
+from evaluator.engine.frames import Frame
+from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.time_functions import leaves, lowered
+
+EXPIRED_MS = 60_000
+"""How often expired buckets are looked at: no revision tells that a metric of theirs has been deleted."""
+
+
+class Watch(NamedTuple):
+    """Events of a type in what moves a frame's intervals; a bucket depends on ``before`` more before it."""
+
+    type: str
+    moves: tuple[tuple[str, int], ...]
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The revisions of a watch, by tier, as they were read for a frame."""
+
+    frame: Frame
+    before: int
+    tiers: Mapping[Tier, Revisions]
+
+    def changed(self, old: Watched, *, is_due: bool) -> Iterator[tuple[int, int]]:
+        """Yield, as ranges of places in the frame without ``before``, the buckets that may have changed.
+
+        ``is_due``: whether those of which something has expired are to be looked at.
+        """
+        starts, stops = self.frame.intervals()
+        if not len(starts):
+            return
+        for tier, revisions in self.tiers.items():
+            known = old.tiers.get(tier, _NOTHING)
+            if revisions.foreign or known.foreign:
+                yield 0, len(starts)
+                return
+            fresh, numbers = revisions.numbers, known.numbers
+            changed = [bucket for bucket, number in fresh.items() if numbers.get(bucket) != number]
+            inside = range(int(starts[0]) - tier.step + 1, int(stops[-1]))
+            changed += [bucket for bucket in numbers.keys() - fresh.keys() if bucket in inside]
+            if changed:
+                first = int(np.searchsorted(stops, min(changed), side="right"))
+                yield first - self.before, int(np.searchsorted(starts, max(changed) + tier.step))
+            expired = revisions.expired_before
+            if expired is not None and (is_due or expired != known.expired_before):
+                yield 0, int(np.searchsorted(starts, expired))
+
+
+_NOTHING = Revisions()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a live metric watches, at a moment; ``looked``: when its expired buckets were looked at."""
+
+    span: Span
+    watched: Mapping[Watch, Watched]
+    looked: int
+
+    def changed(self, before: Snapshot, tier: Tier) -> Span:
+        """Return the span of the buckets that are new or may have changed; empty if there are none."""
+        span, known = self.span, before.span
+        is_grown = any(move == "cumulative" for watch in self.watched for move, _ in watch.moves)
+        if is_grown and known.start != span.start:
+            return span
+        ranges = [
+            (place, place + 1) for place, bucket in enumerate(tier.buckets(span)) if bucket not in known
+        ]
+        for watch, watched in self.watched.items():
+            ranges += watched.changed(before.watched[watch], is_due=self._is_due(before))
+        count = len(tier.buckets(span))
+        places = [(max(0, first), min(count, last)) for first, last in ranges]
+        places = [(first, last) for first, last in places if first < last]
+        if not places:
+            return Span(span.stop, span.stop)
+        first, last = min(each for each, _ in places), max(each for _, each in places)
+        return Span(span.start + first * tier.step, span.start + last * tier.step)
+
+    def after(self, before: Snapshot) -> Snapshot:
+        """Return this as the snapshot that follows another."""
+        return self if self._is_due(before) else Snapshot(self.span, self.watched, before.looked)
+
+    def _is_due(self, before: Snapshot) -> bool:
+        return abs(self.looked - before.looked) >= EXPIRED_MS
+
+
+async def read_snapshot(
+    pyramid: Pyramid, expression: MetricExpression, tier: Tier, span: Span, now: int
+) -> Snapshot:
+    """Read the revisions of all that an expression's buckets are made of"""
+    frame = Frame(tier, span, span.start)
+    watched: dict[Watch, Watched] = {}
+    for leaf, reduction in leaves(lowered(expression), frame):
+        before = leaf.frame.count - frame.count
+        watch = Watch(reduction.type, leaf.frame.moves, before)
+        if watch not in watched:
+            watched[watch] = await _read(pyramid, watch, leaf.frame)
+    return Snapshot(span, watched, now)
+
+
+async def _read(pyramid: Pyramid, watch: Watch, frame: Frame) -> Watched:
+    aligned = frame.aligned()
+    if aligned is not None:
+        found = {frame.tier: await pyramid.revisions(watch.type, frame.tier, aligned)}
+        return Watched(frame, watch.before, found)
+    found = {}
+    for tier, buckets in windows.parts(frame, pyramid.context.limits.cells).items():
+        wanted = set(buckets)
+        read = [await pyramid.revisions(watch.type, tier, span) for span in windows.spans(buckets, tier)]
+        numbers = {
+            bucket: number for each in read for bucket, number in each.numbers.items() if bucket in wanted
+        }
+        found[tier] = replace(read[-1], numbers=numbers)
+    return Watched(frame, watch.before, found)
