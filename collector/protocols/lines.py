@@ -25,6 +25,7 @@ from collector.protocols.shared.dialect import (
     check_count,
     translate_each,
 )
+from collector.protocols.shared.paths import at
 from collector.protocols.shared.values import Occurrences, hashed
 from cube.errors import InvalidRequest, described
 from cube.json_lines import NotJson, values_of
@@ -76,7 +77,7 @@ class LineReading:
     def _time(self, record: Mapping[str, Any]) -> tuple[Any, str | None]:
         """Return the time, and the name of the record's property that is nothing but the time."""
         if self.time is not None:
-            given = _at(record, self.time)
+            given = at(record, self.time)
             return instant.parse_any_unit(given), self.time if self.time in record else None
         for name in TIMES:
             with suppress(InvalidRequest):  # a property of that name that is no time, as a duration is
@@ -85,7 +86,7 @@ class LineReading:
 
     def _id(self, record: Mapping[str, Any], time: Any) -> Any:
         if self.id is not None:
-            return _at(record, self.id)
+            return at(record, self.id)
         if self.seen is None or time is ABSENT:
             return ABSENT
         return self.seen.own(hashed(record))
@@ -172,15 +173,3 @@ def _plausible(given: Any) -> int:
     if time < instant.EARLIEST_PLAUSIBLE:
         raise InvalidRequest("before 1973")
     return time
-
-
-def _at(record: Mapping[str, Any], path: str) -> Any:
-    """Return what is at a property of that name, else at a path of names with dots between."""
-    if path in record:
-        return record[path]
-    value: Any = record
-    for name in path.split("."):
-        value = value.get(name, ABSENT) if isinstance(value, dict) else ABSENT
-    if value is ABSENT or value is None:
-        raise InvalidRequest(f"The record has no {path}; accepted are records with one.")
-    return value

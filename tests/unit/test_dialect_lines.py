@@ -86,7 +86,7 @@ def test_the_time_and_the_id_can_be_named_even_inside() -> None:
     assert (flat.time, flat.data) == (5_000, {"a": 1})
     translation = read(lines({"a": 1}, record), "time=meta.at")
     assert [each.reason for each in translation.rejections] == [
-        "The record has no meta.at; accepted are records with one."
+        "There is no meta.at; accepted is an object with one."
     ]
     assert len(translation.drafts) == 1
 
