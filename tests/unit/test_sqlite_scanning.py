@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from cube.columns.block import Block
-from cube.model.event import ABSENT, Event, make_id
+from cube.model.event import ABSENT, Event
 from cube.model.tier import MINUTE, TEN_SECONDS, Span
 from cube.store.sqlite import SqliteStore, open_store, scanning
 
@@ -52,7 +52,7 @@ def no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_rows")
 async def test_events_come_many_in_a_row(store: SqliteStore) -> None:
-    events = [Event("t", T0 + number // 3, make_id(), {"n": number}) for number in range(7_000)]
+    events = [Event("t", T0 + number // 3, number, {"n": number}) for number in range(7_000)]
     await store.events.save("t", events)
 
     blocks = await _blocks(store)
@@ -74,7 +74,7 @@ async def test_what_events_lack_stays_with_them(store: SqliteStore) -> None:
 @pytest.mark.usefixtures("no_rows")
 @pytest.mark.parametrize("data", [ABSENT, None])
 async def test_events_without_data_come_so_too(store: SqliteStore, data: Any) -> None:
-    await store.events.save("t", [Event("t", T0 + n, make_id(), data) for n in range(2_000)])
+    await store.events.save("t", [Event("t", T0 + n, n, data) for n in range(2_000)])
 
     assert [value for block in await _blocks(store) for value in block.data] == [data] * 2_000
 

@@ -7,6 +7,8 @@ table                    rows
 ``types``                number, name (exact case), known, complete, expired_before, forgotten_before,
                          tiers: the steps that ``complete`` is about, see `cube.model.tier`
 ``events_<number>``      time, id, data: JSON text; NULL is an event without data
+``packs_<number>``       many events of one second in a row, see `cube.store.sqlite.packs`
+``all_events_<number>``  a view of both: time, data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.store.sqlite.store`
 ``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.boards`
@@ -27,9 +29,10 @@ from typing import Final
 
 from cube.errors import Unavailable
 from cube.model.tier import are_cached_steps, cached_steps
+from cube.store.sqlite import packs
 from cube.store.sqlite.database import immediate
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Kept in ``user_version``; a file of a later one is refused."""
 
 CACHE_ID_BYTES = 16
@@ -48,6 +51,8 @@ _UPGRADES = (
 )
 """What makes of each version the next one, by its number; the first is made by `_SCHEMA`."""
 
+_FIRST_WITH_PACKS: Final = 4  # what earlier ones stored stays as it is
+
 
 @dataclass(frozen=True, slots=True)
 class TypeEntry:
@@ -64,6 +69,10 @@ class TypeEntry:
         return f"events_{self.number}"
 
     @property
+    def packs(self) -> str:
+        return f"packs_{self.number}"
+
+    @property
     def revisions(self) -> str:
         return f"revisions_{self.number}"
 
@@ -78,15 +87,21 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute("INSERT INTO facts VALUES ('cache', ?)", (os.urandom(CACHE_ID_BYTES),))
     if _version(connection) < VERSION:
         with immediate(connection):
-            version = _version(connection)
-            for statement in _UPGRADES[version:]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
+            _upgrade(connection, _version(connection))
     if (version := _version(connection)) > VERSION:
         raise Unavailable(
             f"The database {path.name} was made by a later Cube (its version is {version}, this one reads up"
             f" to {VERSION}): install that one, or choose another directory."
         )
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    for statement in _UPGRADES[version:]:
+        connection.execute(statement)
+    if version < _FIRST_WITH_PACKS:
+        for (number,) in connection.execute("SELECT number FROM types WHERE known").fetchall():
+            _make_packs(connection, TypeEntry(number, True, False, None, None))
+    connection.execute(f"PRAGMA user_version = {max(version, VERSION)}")
 
 
 def cache_id(connection: sqlite3.Connection) -> bytes:
@@ -122,7 +137,8 @@ def register(connection: sqlite3.Connection, type: str, entry: TypeEntry | None)
         return entry
     if entry is None or not entry.known:
         entry = _make_tables(connection, type)
-    if connection.execute(f"SELECT 1 FROM {entry.events} LIMIT 1").fetchone() is None:  # noqa: S608 - our number
+    some = f"SELECT 1 FROM {entry.events} UNION ALL SELECT 1 FROM {entry.packs} LIMIT 1"  # noqa: S608 - our number
+    if connection.execute(some).fetchone() is None:
         complete(connection, type)
     return entry
 
@@ -174,11 +190,17 @@ def _make_tables(connection: sqlite3.Connection, type: str) -> TypeEntry:
         f"CREATE TABLE {entry.events} (time INTEGER NOT NULL, id NOT NULL UNIQUE, data TEXT,"
         " PRIMARY KEY (time, id)) WITHOUT ROWID"
     )
+    _make_packs(connection, entry)
     connection.execute(
         f"CREATE TABLE {entry.revisions} (step INTEGER NOT NULL, bucket INTEGER NOT NULL,"
         " number INTEGER NOT NULL, PRIMARY KEY (step, bucket)) WITHOUT ROWID"
     )
     return entry
+
+
+def _make_packs(connection: sqlite3.Connection, entry: TypeEntry) -> None:
+    for statement in (*packs.SCHEMA, packs.VIEW):
+        connection.execute(statement.format(packs=entry.packs, events=entry.events))
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -12,12 +12,14 @@ from cube.model import instant
 from cube.model.event import Event
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions, TimeSlice
-from cube.store.sqlite import catalog, saving
+from cube.store.sqlite import catalog, packs, saving
+from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import Lease, ReaderPool
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
 from cube.store.sqlite.writer import Writer, in_slices
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
+SLICE_PACKS = 50
 _RAISED_TOGETHER = 5_000  # buckets raised in one transaction by `build`, between which savers get their turn
 
 
@@ -64,7 +66,9 @@ class SqliteEvents:
         if entry is None or not entry.known or entry.expired_before is None:
             return 0
         end = min(before, entry.expired_before)
-        return await self._delete(entry.events, "time, id", "time < ?", end)
+        await self._write(lambda connection: saving.unpack_before(connection, entry, end))
+        packed = await self._delete_packs(entry, end)
+        return packed + await self._delete(entry.events, "time, id", "time < ?", end)
 
     async def forget(self, type: str, before: int) -> None:
         await self._write(lambda connection: catalog.forget(connection, type, before))
@@ -87,6 +91,19 @@ class SqliteEvents:
 
     async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
         await self._writer.write(lambda: write)
+
+    async def _delete_packs(self, entry: catalog.TypeEntry, end: int) -> int:
+        """Delete the packs that end before a time; return how many events they had."""
+        events = 0
+
+        def delete(connection: sqlite3.Connection) -> int:
+            nonlocal events
+            deleted, count = packs.delete_some(connection, entry.packs, end, SLICE_PACKS)
+            events += count
+            return deleted
+
+        await in_slices(lambda: self._writer.write(lambda: delete, SLICE_ROWS), SLICE_PACKS)
+        return events
 
     async def _delete(self, table: str, key: str, which: str, *parameters: int) -> int:
         """Delete rows by their key, the first ones first; what they free the file uses again."""
@@ -130,9 +147,8 @@ class SqliteSession:
         entry = await self._lease.run(lambda connection: catalog.find(connection, type))
         if entry is None or not entry.known:
             return
-        query: BlockQuery | None = BlockQuery(
-            entry.events, span, fields, ids, newest_first, as_stored(texts.values())
-        )
+        rows = BlockQuery(entry.events, span, fields, ids, newest_first, as_stored(texts.values()))
+        query: MergedQuery | None = MergedQuery.of(rows, entry.packs)
         while query is not None:
             async with self._time_slice():
                 block, query = await self._lease.run(query.read)
@@ -162,6 +178,8 @@ def _finest_buckets(connection: sqlite3.Connection, entry: catalog.TypeEntry) ->
     floor = f"time - ((time - {origin}) % {step} + {step}) % {step}"  # % has the sign of the left side
     query = (
         f"SELECT {floor} FROM {entry.events} WHERE time >= :live"  # noqa: S608 - our names
+        f" UNION SELECT {floor} FROM"
+        f" (SELECT second AS time FROM {entry.packs} WHERE second > :live - {packs.PACK_MS})"
         f" UNION SELECT bucket FROM {entry.revisions} WHERE step = {step} AND bucket > :live - {step}"
     )
     live = instant.EARLIEST if entry.expired_before is None else entry.expired_before

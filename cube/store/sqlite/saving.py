@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from cube.model import instant
 from cube.model.event import ABSENT, Event, EventId
 from cube.model.horizon import refuse_expired
 from cube.model.tier import CACHED_TIERS
-from cube.store.sqlite import catalog
+from cube.store.sqlite import catalog, packs
 from cube.store.sqlite.catalog import TypeEntry
+from cube.store.sqlite.packs import Pack, Packed
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,23 +37,20 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 class SaveBatch:
     """The events of one save, made ready before the transaction begins.
 
-    ``times``: of all events, in the order given. ``latest``: id -> event; of equal ids the last.
-    ``values``: (time, id, data text) of those, flat.
+    ``latest``: of equal ids the last. ``packed``: those, as packs where that can be; an event that is stored
+    already, or whose type has an index on a field, becomes a row all the same.
     """
 
     type: str
     times: Sequence[int]
-    latest: Mapping[EventId, Event]
-    values: Sequence[Any]
+    latest: Sequence[Event]
+    packed: Packed
 
     @classmethod
     def of(cls, type: str, events: Sequence[Event]) -> SaveBatch:
         latest = {event.id: event for event in events}
-        values: list[Any] = []
-        for event in latest.values():
-            text = None if event.data is ABSENT else _encode(event.data).decode()
-            values += (event.time, event.id, text)
-        return cls(type, [event.time for event in events], latest, values)
+        differing = events if len(latest) == len(events) else list(latest.values())
+        return cls(type, [event.time for event in events], differing, Packed.of(differing))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Store the events and raise their buckets; call it in a write transaction.
@@ -62,23 +60,65 @@ class SaveBatch:
         found = catalog.find(connection, self.type)
         refuse_expired(self.type, self.times, None if found is None else found.expired_before)
         entry = catalog.register(connection, self.type, found)
-        inserted = _insert(connection, entry, self.values, "NOTHING")
+        new, rest = self.packed.packs, self.packed.rest
+        ids = (event.id for event in rest)
+        stored = unpack(connection, entry, packs.holding(connection, entry.packs, new, ids))
+        if new and (stored or _have_to_be_rows(connection, entry, new)):
+            new, rest = (), self.latest
+        packs.insert(connection, entry.packs, new)
         times: Iterable[int] = self.times
-        if inserted < len(self.latest):
-            times = {*times, *self._replace(connection, entry)}
+        values = _values(rest)
+        if _insert(connection, entry, values, "NOTHING") < len(rest):
+            times = {*times, *_replace(connection, entry, rest, values)}
         raise_buckets(connection, entry, buckets(times))
 
-    def _replace(self, connection: sqlite3.Connection, entry: TypeEntry) -> set[int]:
-        """Write every event over the one stored under its id; return the times that were stored."""
-        stored = _stored_times(connection, entry, list(self.latest))
-        values: list[Any] = []
-        live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
-        for position, event in enumerate(self.latest.values()):
-            # An expired event is as good as gone: it has no time to keep.
-            time = event.time if event.timed or stored[event.id] < live else stored[event.id]
-            values += (time, event.id, self.values[3 * position + 2])
-        _insert(connection, entry, values, "UPDATE SET time = excluded.time, data = excluded.data")
-        return set(stored.values())
+
+def unpack(connection: sqlite3.Connection, entry: TypeEntry, numbers: Collection[int]) -> int:
+    """Make rows of the events of some packs; return how many packs there were."""
+    rows = [value for row in packs.take(connection, entry.packs, numbers) for value in row]
+    _insert(connection, entry, rows, "NOTHING")
+    return len(numbers)
+
+
+def unpack_before(connection: sqlite3.Connection, entry: TypeEntry, end: int) -> None:
+    """Make rows of the events of packs that go on beyond a time."""
+    query = f"SELECT number FROM {entry.packs} WHERE second < ? AND second > ?"  # noqa: S608 - our table
+    unpack(connection, entry, [number for (number,) in connection.execute(query, (end, end - packs.PACK_MS))])
+
+
+def _values(events: Iterable[Event]) -> list[Any]:
+    """Return (time, id, data text) of each event, flat."""
+    values: list[Any] = []
+    for event in events:
+        values += (event.time, event.id, None if event.data is ABSENT else _encode(event.data).decode())
+    return values
+
+
+def _have_to_be_rows(connection: sqlite3.Connection, entry: TypeEntry, some: Iterable[Pack]) -> bool:
+    """Tell whether an index needs events of packs as rows, or they may be stored as such."""
+    indexed = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+        (entry.events,),
+    )
+    if indexed.fetchone() is not None:
+        return True
+    query = f"SELECT 1 FROM {entry.events} WHERE id >= ? AND id <= ? LIMIT 1"  # noqa: S608 - our table
+    return any(connection.execute(query, pack.edges).fetchone() is not None for pack in some)
+
+
+def _replace(
+    connection: sqlite3.Connection, entry: TypeEntry, events: Sequence[Event], values: Sequence[Any]
+) -> set[int]:
+    """Write every event over the one stored under its id; return the times that were stored."""
+    stored = _stored_times(connection, entry, [event.id for event in events])
+    replacing: list[Any] = []
+    live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
+    for position, event in enumerate(events):
+        # An expired event is as good as gone: it has no time to keep.
+        time = event.time if event.timed or stored[event.id] < live else stored[event.id]
+        replacing += (time, event.id, values[3 * position + 2])
+    _insert(connection, entry, replacing, "UPDATE SET time = excluded.time, data = excluded.data")
+    return set(stored.values())
 
 
 def buckets(times: Iterable[int]) -> list[tuple[int, int]]:

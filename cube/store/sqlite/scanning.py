@@ -62,7 +62,7 @@ class BlockQuery:
         start, stop = self._edges()
         edges = (start, stop if last is None else last[0] + 1)
         parameters = (*edges, *until, *(self.after or ()))
-        rows = f"SELECT time, {self._data} AS data {self._source(before)} ORDER BY time, id"
+        rows = f"SELECT time, {self.data} AS data {self._source(before)} ORDER BY time, id"
         try:
             with _texts_of_at_most(connection, _JOINED_BYTES):
                 count, present, times, data = connection.execute(_joined_row(rows), parameters).fetchone()
@@ -77,7 +77,7 @@ class BlockQuery:
     def _read_rows(self, connection: sqlite3.Connection) -> tuple[Block, BlockQuery | None]:
         order = "DESC" if self.newest_first else "ASC"
         rows = (
-            f"SELECT time, id, {self._data} {self._source()}"
+            f"SELECT time, id, {self.data} {self._source()}"
             f" ORDER BY time {order}, id {order} LIMIT {self.rows}"
         )
         cursor = connection.execute(rows, self._parameters())
@@ -97,8 +97,17 @@ class BlockQuery:
         return replace(self, rows=rows, after=last)
 
     @property
-    def _data(self) -> str:
-        return "data" if self.fields is None or self.fields else "NULL"
+    def reads_data(self) -> bool:
+        return self.fields is None or bool(self.fields)
+
+    @property
+    def data(self) -> str:
+        """The SQL of what is read of the data."""
+        return "data" if self.reads_data else "NULL"
+
+    def may_pass(self, text: str | None) -> bool:
+        """Tell whether the JSON of an event's data holds what it must hold."""
+        return not self.holding or (text is not None and all(held in text for held in self.holding))
 
     def _source(self, until: str = "") -> str:
         after = f"AND (time, id) {'<' if self.newest_first else '>'} (?, ?) " if self.after else ""

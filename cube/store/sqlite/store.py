@@ -130,6 +130,7 @@ def _read_latest(connection: sqlite3.Connection) -> None:
         entry = catalog.find(connection, type)
         if entry is not None:
             connection.execute(f"SELECT * FROM {entry.events} ORDER BY time DESC, id DESC LIMIT 1").fetchall()  # noqa: S608 - our table
+            connection.execute(f"SELECT * FROM {entry.packs} ORDER BY number DESC LIMIT 1").fetchall()  # noqa: S608 - our table
 
 
 def _write_probe(connection: sqlite3.Connection) -> None:

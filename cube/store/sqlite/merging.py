@@ -1,0 +1,176 @@
+"""A scan over what is stored in rows and in packs, in the one order of (time, id).
+
+The span is read section by section: seconds that have packs, with their rows, and what lies between, which
+has rows alone and is `scanning`'s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.block import Block
+from cube.model.event import EventId, id_key
+from cube.model.tier import Span
+from cube.store.sqlite.packs import COLUMNS, PACK_MS, Pack
+from cube.store.sqlite.scanning import BLOCK_BYTES, BLOCK_ROWS, BlockQuery
+
+_NOTHING = Block(np.array([], dtype=np.int64), [])
+
+Row: TypeAlias = "tuple[int, EventId, str | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class MergedQuery:
+    """Where the next block of a scan begins.
+
+    ``span``: what no section has been made of yet. ``section``: what is left of the rows between packs that
+    are being read. ``merged``: what is left of seconds with packs: rows in the order of the scan.
+    """
+
+    whole: BlockQuery
+    packs: str
+    span: Span
+    section: BlockQuery | None = None
+    merged: Sequence[Row] = ()
+
+    @classmethod
+    def of(cls, rows: BlockQuery, packs: str) -> MergedQuery:
+        """Begin a scan of what a query finds among rows, and of the same in packs."""
+        return cls(rows, packs, rows.span)
+
+    def read(self, connection: sqlite3.Connection) -> tuple[Block, MergedQuery | None]:
+        """Read one block, which may be empty; with it the query for the next one, None if there is none."""
+        if self.merged:
+            return self.part()
+        if self.section is not None:
+            block, section = self.section.read(connection)
+            return block, replace(self, section=section).or_end()
+        second = self._next_second(connection)
+        if second is None:
+            return self._rows(self.span.start, self.span.stop).read(connection)
+        start, stop = max(self.span.start, second), min(self.span.stop, second + PACK_MS)
+        if self.whole.newest_first and stop < self.span.stop:
+            return self._rows(stop, self.span.stop).read(connection)
+        if not self.whole.newest_first and start > self.span.start:
+            return self._rows(self.span.start, start).read(connection)
+        return self._seconds(connection, second)
+
+    def or_end(self) -> MergedQuery | None:
+        """Return this query, or None where nothing is left of it."""
+        is_over = self.section is None and not self.merged and self.span.start >= self.span.stop
+        return None if is_over else self
+
+    def _left(self, start: int, stop: int) -> Span:
+        """Return what is left of the span once a part at its beginning, in the scan's order, is read."""
+        if self.whole.newest_first:
+            return Span(self.span.start, max(self.span.start, start))
+        return Span(min(self.span.stop, stop), self.span.stop)
+
+    def _rows(self, start: int, stop: int) -> MergedQuery:
+        section = replace(self.whole, span=Span(start, stop))
+        return replace(self, span=self._left(start, stop), section=section)
+
+    def _next_second(self, connection: sqlite3.Connection) -> int | None:
+        """Return the first second of the span, in the scan's order, that has packs."""
+        order = "DESC" if self.whole.newest_first else "ASC"
+        within = "second > ? AND second < ?"
+        found = connection.execute(
+            f"SELECT second FROM {self.packs} WHERE {within} ORDER BY second {order} LIMIT 1",  # noqa: S608 - our table
+            (self.span.start - PACK_MS, self.span.stop),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _seconds(self, connection: sqlite3.Connection, second: int) -> tuple[Block, MergedQuery | None]:
+        """Read seconds with packs, from one on that has some, one after the other without a gap."""
+        packs = self._packs_from(connection, second)
+        first, last = min(packs[0].second, packs[-1].second), max(packs[0].second, packs[-1].second)
+        start, stop = max(first, self.span.start), min(last + PACK_MS, self.span.stop)
+        left = replace(self, span=self._left(start, stop))
+        rows = self._rows_within(connection, start, stop)
+        if not rows and (first, last + PACK_MS) == (start, stop):
+            block = self._as_they_are(packs)
+            if block is not None:
+                return block, left.or_end()
+        merged = self._merged(packs, rows, start, stop)
+        return replace(left, merged=merged).part() if merged else (_NOTHING, left.or_end())
+
+    def _packs_from(self, connection: sqlite3.Connection, second: int) -> list[Pack]:
+        """Return the packs of a second and of those that follow it, up to a block, always all of a second."""
+        newest_first = self.whole.newest_first
+        data = COLUMNS if self.whole.reads_data else COLUMNS.replace(" data", " '' AS data")
+        step, (beyond, order) = (-PACK_MS, ("<", "DESC")) if newest_first else (PACK_MS, (">", "ASC"))
+        cursor = connection.execute(
+            f"SELECT {data} FROM {self.packs} WHERE second {beyond}= ? ORDER BY second {order}, number",  # noqa: S608 - our table
+            (second,),
+        )
+        found: list[Pack] = []
+        count = size = 0
+        for row in cursor:
+            pack = Pack(*row)
+            if pack.second != second:
+                is_next = pack.second == second + step and self.span.start < pack.second + PACK_MS
+                if not is_next or pack.second >= self.span.stop or newest_first:
+                    break
+                if count + pack.events > BLOCK_ROWS or size > BLOCK_BYTES:
+                    break
+                second = pack.second
+            found.append(pack)
+            count += pack.events
+            size += len(pack.data)
+        cursor.close()
+        return found
+
+    def _rows_within(self, connection: sqlite3.Connection, start: int, stop: int) -> list[Row]:
+        whole = self.whole
+        return connection.execute(
+            f"SELECT time, id, {whole.data} FROM {whole.table} WHERE time >= ? AND time < ?",  # noqa: S608 - our table
+            (start, stop),
+        ).fetchall()
+
+    def _as_they_are(self, packs: Sequence[Pack]) -> Block | None:
+        """Return packs as one block where they are in order, and no more is asked for than they tell."""
+        whole = self.whole
+        if whole.ids or whole.newest_first or whole.holding or not whole.reads_data:
+            return None
+        times = np.array([time for pack in packs for time in pack.instants()], dtype=np.int64)
+        if len(times) > BLOCK_ROWS or not _ascend(times, packs):
+            return None
+        joined = ",".join(pack.data[1:-1] for pack in packs)
+        return Block.from_joined(times, joined, None, fields=whole.fields)
+
+    def _merged(self, packs: Sequence[Pack], rows: Sequence[Row], start: int, stop: int) -> Sequence[Row]:
+        """Return packs and rows in the order of the scan, without what a filter leaves out for sure."""
+        found: list[Row] = list(rows)
+        for pack in packs:
+            texts = pack.texts() if self.whole.reads_data else [None] * pack.events
+            found += zip(pack.instants(), pack.event_ids(), texts, strict=True)
+        kept = [row for row in found if start <= row[0] < stop and self.whole.may_pass(row[2])]
+        kept.sort(key=_place if rows else itemgetter(0, 1), reverse=self.whole.newest_first)
+        return kept
+
+    def part(self) -> tuple[Block, MergedQuery | None]:
+        """Return a block of what is merged, and what is left then."""
+        rows, whole = self.merged[:BLOCK_ROWS], self.whole
+        ids: Any = [row[1] for row in rows] if whole.ids else None
+        block = Block.from_json([row[0] for row in rows], [row[2] for row in rows], ids, fields=whole.fields)
+        return block, replace(self, merged=self.merged[BLOCK_ROWS:]).or_end()
+
+
+def _ascend(times: npt.NDArray[np.int64], packs: Sequence[Pack]) -> bool:
+    """Tell whether packs, one after the other, are in the order of (time, id)."""
+    steps = np.diff(times)
+    if (steps < 0).any():
+        return False
+    ends = np.cumsum([pack.events for pack in packs])[:-1] - 1  # steps from a pack to the next one
+    return not (steps[ends] == 0).any()  # within a pack equal times have their ids in order
+
+
+def _place(row: Row) -> tuple[int, Any]:
+    return row[0], id_key(row[1])

@@ -1,0 +1,236 @@
+"""Packs: many events of one second in one row, as they were saved together.
+
+An event's own row takes a place in two trees, which is most of what saving it costs, and a page of the
+log wherever its time lies between others. So `MIN_EVENTS` or more with made ids, whose times are within one
+second, are one row: times and data as JSON arrays, and of the ids what they differ in. Clients' ids are
+never packed, for events with them are replaced.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final, NamedTuple, TypeGuard, cast
+
+import msgspec
+
+from cube.model.event import ABSENT, Event, EventId
+
+PACK_MS: Final = 1_000
+"""The times of a pack are within so many milliseconds, aligned, as all buckets begin."""
+
+MIN_EVENTS: Final = 32
+MAX_BYTES: Final = 2**20
+"""Of the data of a pack, for it is read as a whole; longer events are rows."""
+
+ID_BYTES: Final = 12
+_PREFIX: Final = 9  # seconds and process: the same in all ids of a pack
+_COUNTER: Final = ID_BYTES - _PREFIX
+_LAST: Final = b"\xff" * _COUNTER
+
+COLUMNS: Final = "second, events, last_id, ids, times, data"
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS {packs} (number INTEGER PRIMARY KEY, second INTEGER NOT NULL,
+    events INTEGER NOT NULL, last_id BLOB NOT NULL, ids BLOB, times TEXT NOT NULL, data TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS {packs}_by_second ON {packs} (second)",
+    "CREATE INDEX IF NOT EXISTS {packs}_by_id ON {packs} (last_id)",
+)
+
+VIEW: Final = (
+    "CREATE VIEW IF NOT EXISTS all_{events} AS SELECT time, data FROM {events} UNION ALL"
+    " SELECT second + json_extract(times, '$[' || each.key || ']'), CASE"
+    " WHEN each.type IN ('object', 'array') THEN each.value WHEN each.type IN ('true', 'false', 'null')"
+    " THEN each.type ELSE json_quote(each.value) END FROM {packs}, json_each({packs}.data) AS each"
+)
+"""All events of a type, for `sqlite3` and its JSON functions."""
+
+_encode = msgspec.json.Encoder().encode
+_integers = msgspec.json.Decoder(list[int]).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Pack(NamedTuple):
+    """Events of one second, ordered by (time, id); a row of `COLUMNS`.
+
+    ``last_id``: the greatest id. ``ids``: the last three bytes of each, or None where they are consecutive.
+    ``times``: a JSON array of milliseconds within the second. ``data``: a JSON array.
+    """
+
+    second: int
+    events: int
+    last_id: bytes
+    ids: bytes | None
+    times: str
+    data: str
+
+    @classmethod
+    def of(cls, second: int, events: Sequence[Event]) -> Pack:
+        """Make a pack of events of a second whose ids have one prefix."""
+        ids = cast("list[bytes]", [event.id for event in events])
+        times = [event.time for event in events]
+        if times != sorted(times) or ids != sorted(ids):
+            events = sorted(events, key=_place)
+            ids = cast("list[bytes]", [event.id for event in events])
+            times = [event.time for event in events]
+        last = max(ids)
+        return cls(
+            second,
+            len(events),
+            last,
+            None if ids == ids_of(len(ids), last, None) else b"".join([id[_PREFIX:] for id in ids]),
+            _encode([time - second for time in times]).decode(),
+            _encode([event.data for event in events]).decode(),
+        )
+
+    def instants(self) -> list[int]:
+        """Return the times of its events."""
+        second = self.second
+        return [second + offset for offset in _integers(self.times)]
+
+    def event_ids(self) -> list[bytes]:
+        """Return the ids of its events."""
+        return ids_of(self.events, self.last_id, self.ids)
+
+    @property
+    def edges(self) -> tuple[bytes, bytes]:
+        """Its least and its greatest id."""
+        if self.ids is not None:
+            return min(self.event_ids()), self.last_id
+        number = int.from_bytes(self.last_id[_PREFIX:], "big") + 1 - self.events
+        return self.last_id[:_PREFIX] + number.to_bytes(_COUNTER, "big"), self.last_id
+
+    def texts(self) -> list[str]:
+        """Return the JSON text of the data of each of its events."""
+        return [bytes(raw).decode() for raw in _raws(self.data)]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What of a save is packed, and what is not."""
+
+    packs: Sequence[Pack]
+    rest: Sequence[Event]
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Packed:
+        """Pack events whose ids all differ."""
+        if len(events) < MIN_EVENTS:
+            return cls((), events)
+        packs: list[Pack] = []
+        rest: list[Event] = []
+        for second, some in _by_second(events):
+            if len(some) < MIN_EVENTS or not _are_packable(some):
+                rest += some
+                continue
+            for together in _by_prefix(some):
+                _pack(second, together, packs, rest)
+        return cls(packs, rest)
+
+
+def _pack(second: int, events: Sequence[Event], packs: list[Pack], rest: list[Event]) -> None:
+    """Add events of a second to packs that are short enough, or to the rest."""
+    if len(events) < MIN_EVENTS:
+        rest += events
+        return
+    pack = Pack.of(second, events)
+    if len(pack.data) <= MAX_BYTES:
+        packs.append(pack)
+        return
+    half = len(events) // 2
+    for part in (events[:half], events[half:]):
+        _pack(second, part, packs, rest)
+
+
+def ids_of(count: int, last_id: bytes, ids: bytes | None) -> list[bytes]:
+    """Return the ids of a pack's events, in their order."""
+    prefix = last_id[:_PREFIX]
+    if ids is not None:
+        return [prefix + ids[place : place + _COUNTER] for place in range(0, len(ids), _COUNTER)]
+    end = int.from_bytes(last_id[_PREFIX:], "big") + 1
+    return [prefix + number.to_bytes(_COUNTER, "big") for number in range(max(0, end - count), end)]
+
+
+def holding(
+    connection: sqlite3.Connection, table: str, packs: Iterable[Pack], ids: Iterable[EventId]
+) -> set[int]:
+    """Return the numbers of the stored packs that have an event of new packs, or with one of some ids.
+
+    Of what is new none is looked into: no pack of the same process and second ends as late.
+    """
+    found: set[int] = set()
+    for pack in packs:
+        found.update(_sharing(connection, table, pack.edges, pack.event_ids))
+    made = sorted(filter(_is_made, ids))
+    for _, group in groupby(made, key=lambda id: id[:_PREFIX]):
+        some = list(group)
+        found.update(_sharing(connection, table, (some[0], some[-1]), some.copy))
+    return found
+
+
+def _sharing(
+    connection: sqlite3.Connection, table: str, edges: tuple[bytes, bytes], ids: Callable[[], Sequence[bytes]]
+) -> Iterator[int]:
+    """Return the stored packs with one of some ids, whose first and last are ``edges``."""
+    first, last = edges
+    query = f"SELECT number, events, last_id, ids FROM {table} WHERE last_id >= ? AND last_id <= ?"  # noqa: S608 - our table
+    for number, *pack in connection.execute(query, (first, first[:_PREFIX] + _LAST)).fetchall():
+        stored = ids_of(*pack)
+        if min(stored) <= last and not set(stored).isdisjoint(ids()):
+            yield number
+
+
+def insert(connection: sqlite3.Connection, table: str, packs: Iterable[Pack]) -> None:
+    """Store packs of events that are not stored yet."""
+    connection.executemany(f"INSERT INTO {table} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", packs)  # noqa: S608 - our names
+
+
+def take(connection: sqlite3.Connection, table: str, numbers: Collection[int]) -> Iterator[Any]:
+    """Delete packs, and return their events as rows: (time, id, data text)."""
+    for number in numbers:
+        query = f"SELECT {COLUMNS} FROM {table} WHERE number = ?"  # noqa: S608 - our names
+        pack = Pack(*connection.execute(query, (number,)).fetchone())
+        connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608 - our table
+        yield from zip(pack.instants(), pack.event_ids(), pack.texts(), strict=True)
+
+
+def delete_some(connection: sqlite3.Connection, table: str, end: int, most: int) -> tuple[int, int]:
+    """Delete packs that end before a time, the first ones first; return how many, and how many events."""
+    query = f"SELECT number, events FROM {table} WHERE second <= ? ORDER BY second LIMIT {most}"  # noqa: S608 - our table
+    found = connection.execute(query, (end - PACK_MS,)).fetchall()
+    connection.executemany(f"DELETE FROM {table} WHERE number = ?", [(number,) for number, _ in found])  # noqa: S608 - our table
+    return len(found), sum(count for _, count in found)
+
+
+def _is_made(id: EventId) -> TypeGuard[bytes]:
+    return isinstance(id, bytes) and len(id) == ID_BYTES
+
+
+def _are_packable(events: Sequence[Event]) -> bool:
+    return all(_is_made(event.id) and event.data is not ABSENT for event in events)
+
+
+def _by_second(events: Sequence[Event]) -> Iterable[tuple[int, Sequence[Event]]]:
+    times = [event.time for event in events]
+    first = min(times) // PACK_MS
+    if max(times) // PACK_MS == first:
+        return [(first * PACK_MS, events)]
+    found: dict[int, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.time // PACK_MS, []).append(event)
+    return [(number * PACK_MS, some) for number, some in found.items()]
+
+
+def _by_prefix(events: Sequence[Event]) -> Iterable[Sequence[Event]]:
+    prefixes = [id[:_PREFIX] for id in cast("list[bytes]", [event.id for event in events])]
+    if prefixes.count(prefixes[0]) == len(prefixes):
+        return [events]
+    found: dict[bytes, list[Event]] = {}
+    for prefix, event in zip(prefixes, events, strict=True):
+        found.setdefault(prefix, []).append(event)
+    return found.values()
+
+
+def _place(event: Event) -> tuple[int, Any]:
+    return event.time, event.id
