@@ -13,6 +13,7 @@ from typing import Final
 
 from cube.expression.grammar import tried
 from cube.expression.nodes import Field
+from cube.expression.series_functions import NONE, PERCENT, PREVIOUS
 from cube.expression.tokens import Source
 
 _WORD = re.compile(r"[\w$]*\Z")
@@ -35,7 +36,12 @@ class ItemKind(StrEnum):
     REDUCE = "reduce"
     FILTER = "filter"
     FUNCTION = "function"
+    SERIES = "series"
     GROUP = "group"
+    UNIT = "unit"
+    DURATION = "duration"
+    PERCENT = "percent"
+    STAND_IN = "stand-in"
     VALUE = "value"
 
 
@@ -45,6 +51,11 @@ _NAMES: Final = {
     "a reduce": ItemKind.REDUCE,
     "a filter": ItemKind.FILTER,
     "a function": ItemKind.FUNCTION,
+    "a function of series": ItemKind.SERIES,
+    "a unit": ItemKind.UNIT,
+    "a duration such as 15m or 7d": ItemKind.DURATION,
+    PERCENT: ItemKind.PERCENT,
+    f"{PREVIOUS}, {NONE}": ItemKind.STAND_IN,
     "group": ItemKind.GROUP,
     "true, false, null": ItemKind.VALUE,
 }

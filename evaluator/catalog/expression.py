@@ -19,6 +19,7 @@ from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction, Value
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal
+from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 from evaluator.catalog.fields import FieldTally, Path, field_text
@@ -207,6 +208,17 @@ _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
     ],
     ItemKind.FILTER: _filters,
     ItemKind.FUNCTION: lambda: [_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS],
+    ItemKind.SERIES: lambda: [
+        _item(ItemKind.SERIES, f"{each.name}(", each.detail) for each in SERIES_FUNCTIONS.values()
+    ],
+    ItemKind.UNIT: lambda: [_item(ItemKind.UNIT, unit, "a rate per " + unit) for unit in UNITS],
+    ItemKind.DURATION: lambda: [_item(ItemKind.DURATION, text) for text in ("1w", "1d", "7d", "1h", "5m")],
+    ItemKind.PERCENT: lambda: [_item(ItemKind.PERCENT, PERCENT, "in percent of what was before")],
+    ItemKind.STAND_IN: lambda: [
+        _item(ItemKind.STAND_IN, PREVIOUS, "the last value before"),
+        _item(ItemKind.STAND_IN, "0", "zero, or another number"),
+        _item(ItemKind.STAND_IN, NONE, "nothing, also in place of zeros"),
+    ],
     ItemKind.GROUP: lambda: [_item(ItemKind.GROUP, "group(", "for each value of a field")],
 }
 """What the language itself has of some kinds."""

@@ -339,6 +339,29 @@ async def test_a_live_query_reads_only_what_has_changed(made: Running) -> None:
     assert [span.start for span in made.seen.scans] == [DAY + 5 * MINUTE]
 
 
+@pytest.mark.parametrize(
+    ("expression", "late", "values"),
+    [
+        ("shift(sum(test), 7d)", -7 * 24 * 60 * MINUTE, [1]),
+        ("rolling(sum(test), 2h)", -120 * MINUTE, [1, 1]),
+        ("rolling(sum(test), 2h)", -60 * MINUTE, [1, 1, 1]),
+        ("cumulative(sum(test))", -MINUTE, [1, 1]),
+        ("change(sum(test), 1d)", -24 * 60 * MINUTE, [-1]),
+        ("fill(max(test(v)), previous)", -30 * MINUTE, [1, 1, 1]),
+    ],
+)
+async def test_a_live_metric_shows_a_late_event_wherever_it_reaches(
+    made: Running, expression: str, late: int, values: list[int]
+) -> None:
+    await made.save(event(DAY - 40 * 24 * 60 * MINUTE))  # the type is there
+    made.clock.now = DAY + MINUTE - 1
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression=expression, step=MINUTE, start=DAY - 2 * MINUTE)
+    assert len(await until_live(socket)) == 3
+    await made.save(event(DAY + late, {"v": 1}))
+    assert [row["value"] for row in await socket.some(len(values))] == values
+
+
 async def test_stopping_ends_streams_and_says_goodbye(made: Running) -> None:
     socket = await streamed(made)
     live = await made.socket("/1.0/metric/get")

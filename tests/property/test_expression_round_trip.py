@@ -27,17 +27,28 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    SeriesCall,
     Sum,
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import normal
+from cube.expression.series_functions import (
+    NONE,
+    PERCENT,
+    PREVIOUS,
+    SERIES_FUNCTIONS,
+    UNITS,
+    refused_within,
+)
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 from tests.tools import examples
 
 quick = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-words = st.sampled_from([*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, "group", "true", "null"])
+words = st.sampled_from(
+    [*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, *SERIES_FUNCTIONS, "group", "true", "null"]
+)
 types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
 odd_names = st.sampled_from(
     ["user-agent", "id.orig_h", "@type", "$a", "+1", "0", "a b", "価格", "größe", "e\u0301"]
@@ -104,8 +115,26 @@ reductions = plain_reductions | st.builds(
     plain_reductions,
     texts,
 )
-metrics = arithmetic(reductions)
-metrics_without_otherwise = arithmetic(plain_reductions)
+lengths = st.integers(1, 366 * 86_400).map(lambda seconds: seconds * 1_000)
+
+
+def series_calls(
+    inner: st.SearchStrategy[Any], durations: st.SearchStrategy[int] = lengths
+) -> st.SearchStrategy[Any]:
+    """Calls of functions of series, but of those within others that are refused there."""
+    return st.one_of(
+        st.builds(SeriesCall, st.sampled_from(["shift", "rolling"]), inner, durations),
+        st.builds(SeriesCall, st.just("cumulative"), inner),
+        st.builds(SeriesCall, st.just("per"), inner, st.none(), st.sampled_from(sorted(UNITS))),
+        st.builds(
+            SeriesCall, st.just("change"), inner, st.none() | durations, st.sampled_from([None, PERCENT])
+        ),
+        st.builds(SeriesCall, st.just("fill"), inner, st.none(), st.sampled_from([PREVIOUS, NONE]) | numbers),
+    ).filter(lambda call: refused_within(call.function, call.operand) is None)
+
+
+metrics = arithmetic(reductions, series_calls)
+metrics_without_otherwise = arithmetic(plain_reductions, series_calls)
 
 
 @quick
@@ -152,6 +181,9 @@ pieces = st.sampled_from(
         *OPERATORS,
         *CONDITIONS,
         *FUNCTIONS,
+        *SERIES_FUNCTIONS,
+        "7d",
+        PREVIOUS,
         *"()[].,+-*/'\"\\ \n\t$_019ae",
         "group",
         "true",

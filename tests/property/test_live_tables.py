@@ -42,6 +42,8 @@ EXPRESSIONS = (
     "sum(test(v)).group(floor(v / 2))",
     'max(test(v).gt(v, 0)).group(log2(v - 1), "none")',
     "sum(test(v)).group(g) / sum(test) - median(test(v)).group(g)",
+    "rolling(distinct(test(v)).group(g), 7m) - shift(sum(test(v)).group(g), 1h)",
+    "change(cumulative(sum(test(v))), 3s) + fill(mean(test(v)), previous)",
 )
 
 

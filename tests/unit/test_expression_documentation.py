@@ -12,6 +12,7 @@ from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.functions import FUNCTIONS
 from cube.expression.operators import OPERATORS
+from cube.expression.series_functions import SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
 
@@ -31,7 +32,9 @@ def blocks(title: str) -> list[str]:
     return [line for block in found for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("text", [line for title in ("Metrics", "Groups") for line in blocks(title)])
+@pytest.mark.parametrize(
+    "text", [line for title in ("Metrics", "Groups", "Functions of series") for line in blocks(title)]
+)
 def test_every_metric_shown_parses(text: str) -> None:
     parse_metric(text)
 
@@ -54,12 +57,13 @@ def test_every_error_shown_is_the_one_given(text: str, message: str) -> None:
 
 
 def test_the_page_names_every_word_and_bound() -> None:
-    for word in (*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS):
+    for word in (*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, *SERIES_FUNCTIONS, *UNITS):
         assert re.search(rf"\b{word}\b", section("Grammar")), word
     for bound in (MAX_CHARACTERS, MAX_LEVELS, MAX_NODES):
         assert f"{bound:,}".replace(",", " ") in section("Errors")
 
 
 def test_the_examples_are_found() -> None:
-    assert len(rows("Canonical text")) == len(rows("Errors")) == 5
+    assert len(rows("Canonical text")) == 6
+    assert len(rows("Errors")) == 5
     assert len(blocks("Metrics")) == 4
