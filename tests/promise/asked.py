@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cube.expression import parse_metric
-from cube.expression.nodes import Reduction
+from cube.expression.nodes import MetricExpression, Reduction
+from cube.model import duration
 from cube.model.tier import TIERS, Span, Tier
+from tests.promise.model import Window
 
 MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
 OFFSETS = (0, 4_000, 10_000, 61_000, 3_600_000, 86_400_000, 8 * 86_400_000)
@@ -20,12 +23,16 @@ COMPUTED = parse_metric("sum(test(v)).group(floor(v / 2))")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question about ``after`` buckets from that of ``anchor`` on, and ``before`` ones before it."""
+    """A question about ``after`` buckets from that of ``anchor`` on, and ``before`` ones before it.
+
+    ``function``: "shift" or "rolling" has the buckets stand for other intervals, which need other buckets.
+    """
 
     step: int
     anchor: int
     before: int = 1
     after: int = 2
+    function: str = ""
 
     @property
     def tier(self) -> Tier:
@@ -43,3 +50,40 @@ class Asked:
     def span(self) -> Span:
         first = self.tier.floor(self.anchor)
         return Span(first - self.before * self.step, first + self.after * self.step)
+
+    @property
+    def moved(self) -> MetricExpression | None:
+        """The sums of other intervals; None where no function is called."""
+        if not self.function:
+            return None
+        return parse_metric(f"{self.function}(sum(test(v)),{duration.format(self._duration)})")
+
+    def check(self, window: Window, sums: Mapping[int, float | None], expired_before: int | None) -> None:
+        """Raise AssertionError unless the sums by bucket are what the promise allows."""
+        if not self.function:
+            window.check(sums, self.tier, expired_before)
+            return
+        for bucket, total in sums.items():
+            covered = self._covered(bucket)
+            window.check({covered.start: total}, Covered(covered), expired_before)
+
+    @property
+    def _duration(self) -> int:
+        return self.step + 4_000 if self.function == "shift" else 2 * self.step + 4_000
+
+    def _covered(self, bucket: int) -> Span:
+        stop = bucket + self.step
+        if self.function == "shift":
+            return Span(bucket - self._duration, stop - self._duration)
+        return Span(stop - self._duration, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """One interval, in the place of a tier of which it is a bucket."""
+
+    span: Span
+
+    def floor(self, time: int) -> int:
+        """Return the start of the interval, and something else for a time that is not in it."""
+        return self.span.start if time in self.span else self.span.start - 1

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-from cube.model.tier import Tier
+from typing import Protocol
 
 MAX_VERSIONS = 50  # their values sum to less than 2**53: floats hold every such sum
 
@@ -68,6 +67,12 @@ class Model:
                 self.doubtful.update(version for version in versions if version.time < before)
 
 
+class Buckets(Protocol):
+    """A tier, or whatever else has buckets."""
+
+    def floor(self, time: int) -> int: ...
+
+
 class Window:
     """What one query may see: fixed when it begins, widened by the saves that run beside it."""
 
@@ -83,7 +88,7 @@ class Window:
         for version in versions:
             self.possible[version.id].add(version)
 
-    def check(self, sums: Mapping[int, float | None], tier: Tier, expired_before: int | None) -> None:
+    def check(self, sums: Mapping[int, float | None], tier: Buckets, expired_before: int | None) -> None:
         """Raise AssertionError unless the sums by bucket are what the promise allows.
 
         Of an id that nobody is writing, exactly the acknowledged version is counted. Beside a write it
@@ -101,7 +106,7 @@ class Window:
                 assert len(counted) == 1, f"of {id}'s acknowledged {set(versions)}, {counted} are counted"
         self._check_nothing_else(known, tier)
 
-    def _check_nothing_else(self, known: Mapping[int, int], tier: Tier) -> None:
+    def _check_nothing_else(self, known: Mapping[int, int], tier: Buckets) -> None:
         allowed: defaultdict[int, int] = defaultdict(int)
         for versions in (*self.certain.values(), *self.possible.values(), *self.gone, self.doubtful):
             for version in versions:

@@ -18,14 +18,23 @@ from tests.promise.world import COLLECTORS, World
 STEPS_OF_A_WALK = 120
 
 
-def walk(make: Callable[[], Place], seed: int, steps: int = STEPS_OF_A_WALK, *, files: bool = False) -> None:
+def walk(
+    make: Callable[[], Place],
+    seed: int,
+    steps: int = STEPS_OF_A_WALK,
+    *,
+    files: bool = False,
+    windows: bool = False,
+) -> None:
     """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
 
-    ``files``: whether an evaluator keeps column files, and is restarted now and then.
+    ``files``: whether an evaluator keeps column files, and is restarted now and then. ``windows``: whether
+    functions of series are asked for.
     """
     world = World(make, files=files)
     try:
-        walker = (_FilesWalker if files else _Walker)(world, Random(seed))
+        kind = _WindowsWalker if windows else _FilesWalker if files else _Walker
+        walker = kind(world, Random(seed))
         for _ in range(steps):
             walker.step()
         walker.rest()
@@ -81,12 +90,12 @@ class _Walker:
 
     def _ask(self) -> None:
         step = self._steps[self._random.random() < 0.25]
-        asked = Asked(step, self._time(), self._random.randint(0, 1), self._random.randint(1, 3))
+        asked = self._asked(step, self._time(), self._random.randint(0, 1), self._random.randint(1, 3))
         self._world.begin_question(int(self._random.random() < 0.2), asked)
 
     def _overtake(self) -> None:
         """Save while a question is computed, and ask it again."""
-        asked = Asked(self._steps[0], self._near_times[1], 2, 3)
+        asked = self._asked(self._steps[0], self._near_times[1], 2, 3)
         first = self._world.begin_question(0, asked)
         if first is None:
             return
@@ -99,6 +108,9 @@ class _Walker:
         second = self._world.begin_question(0, asked)
         if second is not None:
             self._world.let_on(second.actor, 10)
+
+    def _asked(self, *asked: int) -> Asked:
+        return Asked(*asked)
 
     def _read_on(self) -> None:
         if self._world.readers:
@@ -129,6 +141,13 @@ class _FilesWalker(_Walker):
 
     def _restart(self) -> None:
         self._world.restart(self._random.choice((10**7, 2_000)))
+
+
+class _WindowsWalker(_Walker):
+    """The same about intervals that functions of series have moved."""
+
+    def _asked(self, *asked: int) -> Asked:
+        return Asked(*asked, function=self._random.choice(("shift", "rolling", "")))
 
 
 def _telling(times: Sequence[int]) -> list[int]:

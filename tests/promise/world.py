@@ -165,7 +165,7 @@ class World:
         for question in [question for question in self.questions if question.actor.done]:
             self.questions.remove(question)
             sums = question.actor.task.result()
-            question.window.check(sums, question.asked.tier, self.expired_before)
+            question.asked.check(question.window, sums, self.expired_before)
         for actor in [actor for actor in self.shredding if actor.done]:
             self.shredding.remove(actor)
             actor.task.result()
@@ -205,7 +205,7 @@ class World:
         if self._is_idle(evaluator):  # nobody comes between, so there is no need of gates
             window = Window(self.model)
             sums = self.runner.run(self._measure(self.pyramids[evaluator], asked))
-            window.check(sums, asked.tier, self.expired_before)
+            asked.check(window, sums, self.expired_before)
             return sums
         question = self.begin_question(evaluator, asked)
         return None if question is None else self.finish(question)
@@ -309,7 +309,10 @@ class World:
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
         """Ask for sums; those of groups are added up."""
-        series = await pyramid.measure(asked.reduction, asked.tier, asked.span, QueryCost())
+        if asked.moved is None:
+            series = await pyramid.measure(asked.reduction, asked.tier, asked.span, QueryCost())
+        else:
+            series = await pyramid.evaluate(asked.moved, asked.tier, asked.span, QueryCost())
         totals = sum((series.groups or {}).values(), start=series.default)
         values = (None if value != value else float(value) for value in totals)
         return dict(zip(asked.tier.buckets(asked.span), values, strict=True))

@@ -27,7 +27,14 @@ __all__ = ["mongo_server"]
 
 PICKS = st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(TIMES)), min_size=1, max_size=3)
 STEP = st.sampled_from(STEPS)
-ASKED = st.builds(Asked, STEP, st.sampled_from(TIMES), before=st.integers(0, 2), after=st.integers(1, 3))
+ASKED = st.builds(
+    Asked,
+    STEP,
+    st.sampled_from(TIMES),
+    before=st.integers(0, 2),
+    after=st.integers(1, 3),
+    function=st.sampled_from(("", "", "shift", "rolling")),
+)
 HOW_FAR = st.one_of(st.integers(1, 8), st.just(10_000))
 EVALUATOR = st.integers(0, EVALUATORS - 1)
 

@@ -66,6 +66,26 @@ def test_a_walk_with_column_files_finds_nothing(seed: int) -> None:
     walk(SqlitePlace, seed, files=True)
 
 
+@pytest.mark.parametrize("seed", range(8 if LONG else 2))
+def test_a_walk_with_windows_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, windows=True)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [mutations.values_are_believed_at_any_revision, mutations.flights_are_joined_at_any_revision],
+    ids=lambda mutate: mutate.__name__,
+)
+def test_a_broken_rule_is_found_by_windows(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in SEEDS:
+        try:
+            walk(SqlitePlace, seed, windows=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
+
+
 @pytest.mark.parametrize("mutate", WITH_FILES, ids=lambda mutate: mutate.__name__)
 def test_a_broken_rule_of_column_files_is_found(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)
