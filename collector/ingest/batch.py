@@ -159,12 +159,8 @@ def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
     """Read a batch that nothing is unusual about; None is any other, and one that is too large."""
     if text[:1] != b"[":
         return None  # for a lone event, the look at the text takes longer than the one at its values
-    found = decode_plain(text)
-    if found is None:
-        return None
-    try:
-        _check_sizes(found, text, limits)
-    except TooLarge:
+    found = decode_plain(text, limits.event_bytes)
+    if found is None or len(found) > limits.events:
         return None
     events = plain_events(found, now)
     return None if events is None else Batch(events, len(text), UnknownKeys())

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from cube.errors import InvalidRequest
 from cube.model import instant
@@ -22,31 +24,36 @@ _DEPTH: Final = min(16, MAX_DATA_DEPTH)
 """Levels of a text, its arrays and the events' own included, up to which it is looked into."""
 
 _EMPTY_NAME: Final = re.compile(rb'""[ \t\n\r]*:')
-_LONG_NUMBER: Final = b"0" * 19  # fewer digits are within 64 bits
-_AS_ZERO: Final = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else byte for byte in range(256))
+_LONG_DIGITS: Final = 19  # fewer are within 64 bits
 _AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_QUOTE: Final = ord('"')
+_ZERO: Final = np.uint8(ord("0"))
 _NEITHER: Final = bytes(byte for byte in range(256) if byte not in b'"[]{}')  # no quote, no bracket
 
 
 class RawEvent(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """An event as it came, unchecked; one with other keys is unusual."""
+    """An event as it came, unchecked; one with other keys, or without a type, is unusual."""
 
-    type: Any = ABSENT
+    type: str
     time: Any = ABSENT
     id: Any = ABSENT
     data: Any = ABSENT
 
 
 _decode_list = msgspec.json.Decoder(list[RawEvent]).decode
+_decode_texts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def decode_plain(text: bytes) -> list[RawEvent] | None:
-    """Decode an array of events; None where `Event.parse` has to look at every value."""
+def decode_plain(text: bytes, event_bytes: int) -> list[RawEvent] | None:
+    """Decode an array of events; None where `Event.parse` has to look at every value.
+
+    None as well where one of the events may have a text longer than ``event_bytes``.
+    """
     try:
         found = _decode_list(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    return found if _has_plain_values(text) else None
+    return found if _has_plain_values(text, len(found), event_bytes) else None
 
 
 def plain_events(found: Sequence[RawEvent], now: int) -> list[Event] | None:
@@ -57,8 +64,8 @@ def plain_events(found: Sequence[RawEvent], now: int) -> list[Event] | None:
     append = events.append
     for raw, made in zip(found, make_ids(len(found)), strict=True):
         type, time, id = raw.type, raw.time, raw.id
-        if type.__class__ is not str or type not in types:
-            if not isinstance(type, str) or not is_type(type):
+        if type not in types:
+            if not is_type(type):
                 return None
             types.add(type)
         if id is not ABSENT and not _is_plain_id(id):
@@ -86,20 +93,58 @@ def _is_plain_id(id: EventId) -> bool:
     return id.__class__ is int or (id.__class__ is str and 1 <= len(id) <= MAX_ID_LENGTH)
 
 
-def _has_plain_values(text: bytes) -> bool:
-    """Tell whether a valid text surely has no empty name, no integer beyond 64 bits, and few levels."""
-    if b'""' in text and _EMPTY_NAME.search(text):
+def _has_plain_values(text: bytes, events: int, event_bytes: int) -> bool:
+    """Tell whether a valid text surely has no empty name, no long integer, few levels and short events."""
+    signs = np.frombuffer(text, dtype=np.uint8)
+    quotes = signs == _QUOTE
+    if (quotes[1:] & quotes[:-1]).any() and _EMPTY_NAME.search(text):
         return False
-    return _LONG_NUMBER not in text.translate(_AS_ZERO) and _is_shallow(text)
+    if _has_run((signs - _ZERO) < 10, _LONG_DIGITS):  # bytes below "0" wrap around
+        return False
+    brackets = _brackets(text)
+    if brackets is None or not _is_shallow(brackets):
+        return False
+    return len(text) <= event_bytes or _are_short(text, brackets, events, event_bytes)
 
 
-def _is_shallow(text: bytes) -> bool:
-    """Tell whether a valid text surely has at most `_DEPTH` levels; not where a string has brackets."""
+def _are_short(text: bytes, brackets: bytes, events: int, event_bytes: int) -> bool:
+    """Tell whether no event of a valid text is longer; where data are flat, what parts events says it."""
+    if brackets == b"{%s}" % (b"{{}}" * events) and _has_all_within(text, b"},{", event_bytes):
+        return True
+    return all(len(memoryview(item)) <= event_bytes for item in _decode_texts(text))
+
+
+def _has_run(marks: npt.NDArray[np.bool_], length: int) -> bool:
+    """Tell whether so many marks stand one after the other."""
+    covered = 1
+    while covered < length and len(marks):
+        step = min(covered, length - covered)
+        marks = marks[step:] & marks[:-step]
+        covered += step
+    return bool(marks.any())
+
+
+def _has_all_within(text: bytes, mark: bytes, length: int) -> bool:
+    """Tell whether what marks separate is never longer."""
+    place = 0
+    while len(text) - place > length:
+        following = text.rfind(mark, place + 1, place + length)
+        if following < 0:
+            return False
+        place = following
+    return True
+
+
+def _brackets(text: bytes) -> bytes | None:
+    """Return the brackets of a valid text, all as braces; None where a string may have some."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # each quote now begins or ends a string
     brackets = text.translate(_AS_BRACES, _NEITHER).replace(b'""', b"")
-    if b'"' in brackets:
-        return False
+    return None if b'"' in brackets else brackets
+
+
+def _is_shallow(brackets: bytes) -> bool:
+    """Tell whether brackets have at most `_DEPTH` levels."""
     for _ in range(_DEPTH):
         brackets = brackets.replace(b"{}", b"")  # the innermost level
         if not brackets:

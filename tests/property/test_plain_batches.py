@@ -106,7 +106,29 @@ def test_brackets_in_strings_hide_no_level(levels: int, around: str) -> None:
     ],
 )
 def test_what_is_plain_takes_the_short_way(data: str) -> None:
-    found = decode_plain(('[{"type": "a", "time": 1700000000000, "data": ' + data + "}]").encode())
+    found = decode_plain(('[{"type": "a", "time": 1700000000000, "data": ' + data + "}]").encode(), 2_000)
 
     assert isinstance(found, list)
     assert plain_events(found, NOW) is not None
+
+
+@pytest.mark.parametrize("data", ['{"n": 1}', '{"n": [1, {"a": 2}]}', "[[{}]]", "7"])
+@pytest.mark.parametrize("separator", [",", " ,\n "])
+@pytest.mark.parametrize("place", [None, 0, 3, 9])
+def test_a_text_that_is_longer_than_an_event_may_be_is_looked_at_event_by_event(
+    data: str, separator: str, place: int | None
+) -> None:
+    events = [f'{{"type":"a","time":{NOW},"data":{data}}}' for _ in range(10)]
+    if place is not None:
+        events[place] = f'{{"type":"a","time":{NOW},"data":{{"long":"{"},{" * 20}{"x" * 80}"}}}}'
+    found = decode_plain(f"[{separator.join(events)}]".encode(), 110)
+
+    assert (found is None) == (place is not None)
+
+
+@pytest.mark.parametrize("digits", [18, 19, 20, 40])
+@pytest.mark.parametrize("before", ["", "x" * 7, "1" * 18 + " "])
+def test_long_numbers_take_the_usual_way_wherever_they_stand(digits: int, before: str) -> None:
+    text = f'[{{"type":"a","data":["{before}",{"1" * digits}]}}]'
+
+    assert (decode_plain(text.encode(), 2_000) is None) == (digits >= 19)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
+from operator import attrgetter, is_
 from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 import msgspec
@@ -67,7 +68,7 @@ class Pack(NamedTuple):
 
     @classmethod
     def of(cls, second: int, events: Sequence[Event]) -> Pack:
-        """Make a pack of events of a second whose ids have one prefix."""
+        """Make a pack of events of a second whose ids differ, and have one prefix."""
         ids = cast("list[bytes]", [event.id for event in events])
         times = [event.time for event in events]
         if times != sorted(times) or ids != sorted(ids):
@@ -79,7 +80,7 @@ class Pack(NamedTuple):
             second,
             len(events),
             last,
-            None if ids == ids_of(len(ids), last, None) else b"".join([id[_PREFIX:] for id in ids]),
+            None if _are_consecutive(ids) else b"".join([id[_PREFIX:] for id in ids]),
             _encode([time - second for time in times]).decode(),
             _encode([event.data for event in events]).decode(),
         )
@@ -208,7 +209,16 @@ def _is_made(id: EventId) -> TypeGuard[bytes]:
 
 
 def _are_packable(events: Sequence[Event]) -> bool:
-    return all(_is_made(event.id) and event.data is not ABSENT for event in events)
+    ids = [event.id for event in events]
+    if any(map(is_, [event.data for event in events], repeat(ABSENT))) or set(map(type, ids)) != {bytes}:
+        return False
+    return set(map(len, cast("list[bytes]", ids))) == {ID_BYTES}
+
+
+def _are_consecutive(ids: Sequence[bytes]) -> bool:
+    """Tell whether different ids with one prefix follow one another."""
+    first, last = (int.from_bytes(id[_PREFIX:], "big") for id in (ids[0], ids[-1]))
+    return last - first == len(ids) - 1 and ids == sorted(ids)
 
 
 def _by_second(events: Sequence[Event]) -> Iterable[tuple[int, Sequence[Event]]]:
@@ -223,14 +233,13 @@ def _by_second(events: Sequence[Event]) -> Iterable[tuple[int, Sequence[Event]]]
 
 
 def _by_prefix(events: Sequence[Event]) -> Iterable[Sequence[Event]]:
-    prefixes = [id[:_PREFIX] for id in cast("list[bytes]", [event.id for event in events])]
-    if prefixes.count(prefixes[0]) == len(prefixes):
+    ids = cast("list[bytes]", [event.id for event in events])
+    if min(ids)[:_PREFIX] == max(ids)[:_PREFIX]:
         return [events]
     found: dict[bytes, list[Event]] = {}
-    for prefix, event in zip(prefixes, events, strict=True):
-        found.setdefault(prefix, []).append(event)
+    for id, event in zip(ids, events, strict=True):
+        found.setdefault(id[:_PREFIX], []).append(event)
     return found.values()
 
 
-def _place(event: Event) -> tuple[int, Any]:
-    return event.time, event.id
+_place = attrgetter("time", "id")
