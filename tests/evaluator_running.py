@@ -19,7 +19,7 @@ from cube.expression import parse_metric
 from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.tier import TIERS, GroupKey, Span, Tier, group_of_key
 from cube.settings import BlockSettings, BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo
 from cube.store.ports import (
@@ -158,9 +158,15 @@ class Bench:
         self, expression: str, step: int, start: int, stop: int
     ) -> dict[Any, list[float | None]]:
         """The values of an expression by group."""
+        return {group_of_key(key): values for key, values in await self.keyed(expression, step, start, stop)}
+
+    async def keyed(
+        self, expression: str, step: int, start: int, stop: int
+    ) -> list[tuple[GroupKey, list[float | None]]]:
+        """The values of an expression by the key of the group, in order."""
         series = await self.series(expression, step, start, stop)
         assert series.groups is not None
-        return {key[1]: plain(values) for key, values in sorted(series.groups.items())}
+        return [(key, plain(values)) for key, values in sorted(series.groups.items())]
 
 
 def plain(values: Any) -> list[float | None]:

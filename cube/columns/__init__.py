@@ -8,7 +8,7 @@ from cube.columns.block import Block
 from cube.columns.finals import Finals, finals
 from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
-from cube.columns.partials import GroupKey, grouped_partials, partials, states
+from cube.columns.partials import grouped_partials, partials, states
 from cube.columns.selection import check, has_patterns, needed, paths, project, reductions, selected
 
 SEMANTICS = 2

@@ -29,7 +29,7 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 Key = TypeVar("Key", bound=Hashable)
 
 _NARROW = 2**12
-_SCALARS = frozenset((str, int, float, bool))
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 class Column:

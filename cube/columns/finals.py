@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.column import Rows, finite, keys, stored
-from cube.columns.partials import GroupKey, Segments, by_bucket, reduced, segmented, values_of
+from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Field, Reduction
 from cube.model.reduce import REDUCES, Partial
-from cube.model.tier import Tier
+from cube.model.tier import GroupKey, Tier
 
 _SHORT = 256
 """Segments of fewer rows, on average, are sorted all at once; longer ones are partitioned one by one."""
@@ -146,17 +146,14 @@ def _distincts(reduction: Reduction, block: Block, segments: Segments) -> Floats
 
 def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], int]:
     """Number the different values of some rows; return how many numbers there are."""
-    order = np.argsort(rows)
-    ascending = rows[order]
+    found, places = ascending(rows, len(block))
     value = reduction.value
     column = stored(block, value.path) if isinstance(value, Field) else None
-    if column is not None and column.is_uniform(ascending):
-        numbered, names = column.factorised(ascending, lambda value: value)
+    if column is not None and column.is_uniform(found):
+        numbered, names = column.factorised(found, lambda value: value)
     else:
-        numbered, names = keys(value, block, ascending)
-    codes = np.empty(len(rows), dtype=np.int64)
-    codes[order] = numbered
-    return codes, len(names)
+        numbered, names = keys(value, block, found)
+    return numbered[places], len(names)
 
 
 _FINISHES: dict[str, _Finish] = {

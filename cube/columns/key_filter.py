@@ -16,6 +16,7 @@ from cube.expression import parse_filters
 from cube.expression.nodes import (
     EventExpression,
     Filter,
+    Grouping,
     MetricExpression,
     Negation,
     Number,
@@ -52,7 +53,7 @@ class Restriction:
         match node:
             case Reduction():
                 self.caller.check_type(node.type)
-                return replace(node, filters=node.filters + self.filters)
+                return replace(node, filters=node.filters + self.filters, group=self._group(node.group))
             case Number():
                 return node
             case Negation(operand):
@@ -65,6 +66,12 @@ class Restriction:
                 return Product(tuple((scale, self.metric(factor)) for scale, factor in factors))
             case _:
                 assert_never(node)
+
+    def _group(self, group: Grouping | None) -> Grouping | None:
+        """Return a group whose ranking, too, goes by what may be seen."""
+        if group is None or group.ranking is None or group.ranking.by is None:
+            return group
+        return replace(group, ranking=replace(group.ranking, by=self.metric(group.ranking.by)))
 
     def types(self, names: Iterable[str]) -> list[str]:
         """Return the types that may be known of."""

@@ -16,17 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, keys, numbered, numbers, present, stored
+from cube.columns.column import Rows, keys, numbers, present
+from cube.columns.groups import grouped
 from cube.columns.masks import mask
 from cube.columns.sums import exact_sums
-from cube.columns.values import Floats, Kind, group_of
-from cube.expression.nodes import Field, Reduction, Value
+from cube.columns.values import Floats
+from cube.expression.nodes import Reduction
 from cube.model.event import EventId, id_key
 from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
-from cube.model.tier import Group, Tier, group_key
-
-GroupKey: TypeAlias = "tuple[int, Group]"
-"""What `cube.model.tier.group_key` returns."""
+from cube.model.tier import GroupKey, Tier
 
 Edge: TypeAlias = tuple[int, IdKey, float]
 
@@ -76,7 +74,10 @@ def by_bucket(
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """``rows`` of the block in order of segment; ``edges``: where in them each segment begins."""
+    """``rows`` of the block in order of segment; ``edges``: where in them each segment begins.
+
+    A row that is in several groups is in several segments.
+    """
 
     rows: Rows
     edges: Rows
@@ -111,7 +112,7 @@ def segmented(
     rows = _rows(reduction, block)
     codes, groups = np.zeros(0, dtype=np.int64), list[GroupKey]()
     if reduction.group is not None:
-        rows, codes, groups = _grouped(reduction.group, reduction.otherwise, block, rows)
+        rows, codes, groups = grouped(reduction.group, block, rows)
     if not len(rows):
         return None
     times = block.times[rows]
@@ -144,38 +145,6 @@ def _rows(reduction: Reduction, block: Block) -> Rows:
     else:
         taken = present(reduction.value, block)
     return np.flatnonzero(taken & mask(reduction.filters, block))
-
-
-def _grouped(
-    group: Value, otherwise: str | None, block: Block, rows: Rows
-) -> tuple[Rows, npt.NDArray[np.int64], list[GroupKey]]:
-    """Return the rows that have a group, as `values.group_at` defines it, and the number of each one's."""
-    told, codes, groups = _told(group, block, rows)
-    if otherwise is None or told.all():
-        return rows[told], codes, groups
-    key = group_key(otherwise)
-    if key not in groups:
-        groups = [*groups, key]
-    every = np.full(len(rows), groups.index(key), dtype=np.int64)
-    every[told] = codes
-    return rows, every, groups
-
-
-def _told(
-    group: Value, block: Block, rows: Rows
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], list[GroupKey]]:
-    """Tell which rows have a group of their own, and the number of each one's."""
-    if not isinstance(group, Field):
-        found = numbers(group, block)[rows]
-        told = ~np.isnan(found)
-        codes, different = numbered(found[told])
-        return told, codes, [group_key(group_of(number)) for number in different.tolist()]
-    column = stored(block, group.path)
-    kinds = column.kinds[rows]
-    number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
-    told = number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
-    codes, groups = column.factorised(rows[told], lambda value: group_key(group_of(value)))
-    return told, codes, groups
 
 
 def _edges(*labels: npt.NDArray[Any]) -> Rows:
@@ -260,10 +229,17 @@ def _keys(reduction: Reduction, block: Block, rows: Rows) -> list[bytes]:
 
 
 def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[list[int], list[bytes]]:
-    order = np.argsort(rows)
-    codes = np.empty(len(order), dtype=np.int64)
-    codes[order], names = keys(reduction.value, block, rows[order])
-    return codes.tolist(), names
+    found, places = ascending(rows, len(block))
+    codes, names = keys(reduction.value, block, found)
+    return codes[places].tolist(), names
+
+
+def ascending(rows: Rows, length: int) -> tuple[Rows, Rows]:
+    """Return some rows, of so many, in ascending order and each once, and where each of them is there."""
+    taken = np.zeros(length, dtype=np.bool_)
+    taken[rows] = True
+    found = np.flatnonzero(taken)
+    return found, (np.cumsum(taken) - 1)[rows]
 
 
 def _distinct(reduction: Reduction, block: Block, segments: Segments) -> list[set[bytes]]:

@@ -32,7 +32,7 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
     """Yield the reductions of an expression as they stand, repetitions included."""
     match node:
         case Reduction():
-            yield node
+            yield node  # what a ranking goes by is measured apart
         case Number():
             return
         case Negation(operand) | SeriesCall(_, operand):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cube.expression.nodes import Grouping, GroupPart
 from cube.expression.printer import walk
 from cube.expression.tokens import Source
 
@@ -51,6 +52,6 @@ def check_text(source: Source) -> None:
 
 def check_nodes(tree: object, source: Source) -> None:
     """Refuse a tree of too many nodes; the length of the text bounds literals. Raises `InvalidExpression`."""
-    nodes = sum(1 for _ in walk(tree))
+    nodes = sum(not isinstance(node, (Grouping, GroupPart)) for node in walk(tree))
     if nodes > MAX_NODES:
         raise source.refusal(0, f"Got {nodes} nodes, accepted are at most {MAX_NODES}; the expression begins")

@@ -37,7 +37,9 @@ class ItemKind(StrEnum):
     FILTER = "filter"
     FUNCTION = "function"
     SERIES = "series"
+    EACH = "each"
     GROUP = "group"
+    RANKING = "ranking"
     UNIT = "unit"
     DURATION = "duration"
     PERCENT = "percent"
@@ -56,7 +58,10 @@ _NAMES: Final = {
     "a duration such as 15m or 7d": ItemKind.DURATION,
     PERCENT: ItemKind.PERCENT,
     f"{PREVIOUS}, {NONE}": ItemKind.STAND_IN,
+    "each": ItemKind.EACH,
     "group": ItemKind.GROUP,
+    "top": ItemKind.RANKING,
+    "bottom": ItemKind.RANKING,
     "true, false, null": ItemKind.VALUE,
 }
 """What the grammar calls them, up to a bracket."""

@@ -20,6 +20,7 @@ from cube.expression.nodes import (
     Exists,
     Field,
     Filter,
+    GroupPart,
     MetricExpression,
     Negation,
     Not,
@@ -99,14 +100,30 @@ def _reduction(node: Reduction) -> str:
         measured = f"{measured.removesuffix(' of')} ({argument}) of"
     value = "1" if node.value is None else _bracketed(node.value)
     over = "" if node.value is None and reduce.of_events else f"{value} over the "
-    otherwise = "" if node.otherwise is None else f" ({quote(node.otherwise)} where there is none)"
-    group = "" if node.group is None else f", for each {_group(node.group)}{otherwise}"
+    group = "" if node.group is None else _grouping(node)
     return f"{measured} {over}{node.type} events{_where(node.filters)}{group}"
 
 
 def _series_call(node: SeriesCall) -> str:
     duration = None if node.duration is None else durations.format(node.duration)
     return SERIES_FUNCTIONS[node.function].say(_bracketed(node.operand), duration, node.option)
+
+
+def _grouping(node: Reduction) -> str:
+    group = node.group
+    if group is None:
+        return ""
+    each = f", for each {_listed([_part(part) for part in group.parts], 'and')}"
+    if group.ranking is None:
+        return each
+    extreme = "largest" if group.ranking.end == "top" else "smallest"
+    by = "" if group.ranking.by is None else f" by {_operand(group.ranking.by)}"
+    return f"{each}; of the whole time only the {group.ranking.count} {extreme}{by}, and the rest as one"
+
+
+def _part(part: GroupPart) -> str:
+    otherwise = "" if part.otherwise is None else f" ({quote(part.otherwise)} where there is none)"
+    return (f"element of {_operand(part.value)}" if part.each else _group(part.value)) + otherwise
 
 
 def _group(group: Value) -> str:

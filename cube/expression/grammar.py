@@ -2,7 +2,8 @@
 
 The rules of ``docs/language.md``, in pyparsing, one alternative per first token: after it a rule
 commits itself ("-" instead of "+"), so nothing is parsed twice and time is linear in the text.
-Of one event: `cube.expression.event_grammar`; operators: `cube.expression.arithmetic`.
+Of one event: `cube.expression.event_grammar`; of groups: `cube.expression.group_grammar`; operators:
+`cube.expression.arithmetic`.
 Few parser elements nest per bracket, so that 50 levels stay within Python's recursion limit.
 Length and levels are checked before the grammar runs, nodes after.
 """
@@ -18,8 +19,10 @@ from cube.errors import InvalidExpression
 from cube.expression import tokens
 from cube.expression.arithmetic import bracketed, chain, constant, listed, pack
 from cube.expression.bounds import check_nodes, check_text
-from cube.expression.event_grammar import event_rule, field_rule, forget_field, value_rule
-from cube.expression.nodes import EventExpression, Filter, MetricExpression, Reduction, Value
+from cube.expression.event_grammar import event_rule, field_rule, value_rule
+from cube.expression.group_grammar import group_rule
+from cube.expression.grouping import check_groups
+from cube.expression.nodes import EventExpression, Filter, Grouping, MetricExpression, Reduction
 from cube.expression.series_grammar import series_call_rule
 from cube.expression.tokens import Source, build
 from cube.model.reduce import REDUCES
@@ -89,15 +92,27 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
     except pp.ParseBaseException:
         raise source.unexpected() from None
     check_nodes(tree, source)
+    check_groups(tree, source)
     return tree
 
 
 @cache
 def _metric_grammar() -> pp.ParserElement:
+    ungrouped = pp.Empty().add_parse_action(lambda _source, _place, _found: [None])
+    compared = _metric(ungrouped, with_calls=False)
+    return _whole(_metric(group_rule(compared), with_calls=True))
+
+
+def _metric(group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
+    """Return the rule of arithmetic over reductions, after each of which may stand a group.
+
+    ``with_calls``: whether functions of series may be called.
+    """
     metric = pp.Forward()
-    reduction = _reduction() | _reduction_with_probability()
-    metric <<= chain(reduction | series_call_rule(metric) | constant() | bracketed(metric))
-    return _whole(metric)
+    reduction = _reduction(group) | _reduction_with_probability(group)
+    operand = reduction | series_call_rule(metric) if with_calls else reduction
+    metric <<= chain(operand | constant() | bracketed(metric))
+    return metric
 
 
 @cache
@@ -113,15 +128,15 @@ def _whole(expression: pp.ParserElement) -> pp.ParserElement:
     return (expression + tokens.token(r"\Z", "the end")).parse_with_tabs().streamline()
 
 
-def _reduction() -> pp.ParserElement:
+def _reduction(group: pp.ParserElement) -> pp.ParserElement:
     name = tokens.reduce_name(*(each.name for each in REDUCES.values() if not each.takes_probability))
-    return build(name - tokens.mark("(") - _measured() - tokens.mark(")") - _group(), _build_reduction)
+    return build(name - tokens.mark("(") - _measured() - tokens.mark(")") - group, _build_reduction)
 
 
-def _reduction_with_probability() -> pp.ParserElement:
+def _reduction_with_probability(group: pp.ParserElement) -> pp.ParserElement:
     name = tokens.reduce_name(*(each.name for each in REDUCES.values() if each.takes_probability))
     head = name - tokens.mark("(") - tokens.probability() - tokens.mark(",")
-    reduction = head - _measured() - tokens.mark(")") - _group()
+    reduction = head - _measured() - tokens.mark(")") - group
     return build(reduction, lambda reduce, q, event, group: _build_reduction(reduce, event, group, q))
 
 
@@ -131,17 +146,8 @@ def _measured() -> pp.ParserElement:
     return build(event, lambda name, value, *filters: (name, value, filters))
 
 
-def _group() -> pp.ParserElement:
-    """Leave (value, otherwise) or None."""
-    comma = tokens.mark(",").add_parse_action(forget_field)
-    inside = value_rule() + pp.Opt(comma - tokens.string(), default=None)
-    group = tokens.mark(".") - tokens.word("group") - bracketed(inside)
-    return pp.Opt(build(group, lambda _, value, otherwise: (value, otherwise)), default=None)
-
-
 def _build_reduction(
-    reduce: str, event: tuple[Any, ...], group: tuple[Value, str | None] | None, argument: float | None = None
+    reduce: str, event: tuple[Any, ...], group: Grouping | None, argument: float | None = None
 ) -> Reduction:
     name, value, filters = event
-    grouped, otherwise = group or (None, None)
-    return Reduction(reduce, name, value, filters, grouped, argument, otherwise)
+    return Reduction(reduce, name, value, filters, group, argument)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 from typing import Literal as Choice
 
+from cube.model.tier import Group
+
 T = TypeVar("T")
 
 Literal: TypeAlias = "str | int | float | bool | tuple[Literal, ...] | None"
@@ -123,22 +125,58 @@ class EventExpression:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupPart:
+    """One of the values that ``.group(…)`` names: a field, or what is computed of fields.
+
+    ``each``: written ``each(field)``: every element of the array that the field is, is a group.
+    ``otherwise``: the group of the events that have none; None leaves them out.
+    """
+
+    value: Value
+    otherwise: str | None = None
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """``.top(10)``, ``.bottom(10, by)``: which groups are shown, by their values over the whole span.
+
+    ``count``: of so many at most, from 1. ``by``: what is compared, of reductions without a group, which take
+    the one that is ranked; None: the reduction itself. The other groups are one, the rest.
+    """
+
+    end: Choice["top", "bottom"]
+    count: int
+    by: MetricExpression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """``.group(host, status)``: at least one part; with several a group is one value for each.
+
+    ``chosen``: the groups that a ranking has found, which no text says: all others are the rest.
+    """
+
+    parts: tuple[GroupPart, ...]
+    ranking: Ranking | None = None
+    chosen: tuple[Group, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reduction:
     """One reduce over the events of one type: the unit that is cached.
 
     ``reduce``: a key of `cube.model.reduce.REDUCES`. ``value``: None where the expression names only the
     type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
-    ``group``: what ``.group(…)`` names: a field, whose values are the groups, or what is computed of fields.
-    ``otherwise``: the group of the events that it puts into none; None leaves them out.
+    ``group``: what stands in ``.group(…)``, and after it.
     """
 
     reduce: str
     type: str
     value: Value | None
     filters: tuple[Filter, ...]
-    group: Value | None = None
+    group: Grouping | None = None
     argument: int | float | None = None
-    otherwise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from cube.expression.nodes import (
     Exists,
     Field,
     Filter,
+    Grouping,
+    GroupPart,
     Literal,
     MetricExpression,
     Negation,
@@ -156,8 +158,7 @@ def _operand(node: Operand, *bracketed: type[Operand]) -> str:
 def _reduction(node: Reduction) -> str:
     argument = "" if node.argument is None else f"{print_number(node.argument)},"
     selection = "" if node.value is None else _arithmetic(node.value)
-    otherwise = "" if node.otherwise is None else f",{quote(node.otherwise)}"
-    group = "" if node.group is None else f".group({_arithmetic(node.group)}{otherwise})"
+    group = "" if node.group is None else _grouping(node.group)
     return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
 
 
@@ -168,6 +169,23 @@ def _series_call(node: SeriesCall) -> str:
     if node.function == "per":
         parts.reverse()
     return f"{node.function}({','.join(part for part in parts if part is not None)})"
+
+
+def _grouping(node: Grouping) -> str:
+    text = f".group({','.join(map(print_part, node.parts))})"
+    if node.chosen is not None:
+        text += f".among({','.join(map(print_literal, node.chosen))})"
+    if node.ranking is None:
+        return text
+    by = "" if node.ranking.by is None else f",{_arithmetic(node.ranking.by)}"
+    return f"{text}.{node.ranking.end}({node.ranking.count}{by})"
+
+
+def print_part(part: GroupPart) -> str:
+    """Return the canonical text of one part of a group, as it stands in the brackets of ``.group(…)``."""
+    value = _arithmetic(part.value)
+    otherwise = "" if part.otherwise is None else f",{quote(part.otherwise)}"
+    return (f"each({value})" if part.each else value) + otherwise
 
 
 def _event(type: str, selection: str, filters: tuple[Filter, ...]) -> str:

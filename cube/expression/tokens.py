@@ -166,6 +166,11 @@ def duration() -> pp.ParserElement:
     return token(r"[0-9]+[\w$]*", "a duration such as 15m or 7d", _duration)
 
 
+def either_word(*texts: str) -> pp.ParserElement:
+    """Make the token of one of some words."""
+    return pp.MatchFirst([word(text) for text in texts])
+
+
 def operator(*texts: str) -> pp.ParserElement:
     """Make the token of one of some operators of a single character each."""
     return pp.MatchFirst([token(re.escape(text), f'"{text}"') for text in texts])
@@ -186,6 +191,11 @@ def function_name() -> pp.ParserElement:
     return token(rf"(?:{'|'.join(FUNCTIONS)})(?=[ \t\n\r]*\()", "a function")
 
 
+def each() -> pp.ParserElement:
+    """Make the token of the word that an array stands behind in brackets, else it is a field."""
+    return token(r"each(?=[ \t\n\r]*\()", "each")
+
+
 def type_name() -> pp.ParserElement:
     """Make the token of a type."""
     return token(r"[a-z_][a-zA-Z0-9_]*", "a type ([a-z_][a-zA-Z0-9_]*)", _check_type)
@@ -194,6 +204,19 @@ def type_name() -> pp.ParserElement:
 def number() -> pp.ParserElement:
     """Make the token of an unsigned number; it leaves an int or a float."""
     return token(_NUMBER, "a number", _number)
+
+
+def whole_number(most: int) -> pp.ParserElement:
+    """Make the token of a whole number from 1 to some bound; it leaves an int."""
+    name = f"a whole number from 1 to {most}"
+
+    def read(source: Source, place: int, found: str) -> int:
+        value = _parse_number(found)
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise source.expecting(place, name)
+        return value
+
+    return token(_NUMBER, name, read)
 
 
 def probability() -> pp.ParserElement:

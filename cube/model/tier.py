@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
-Group: TypeAlias = str | int | float | bool
+Scalar: TypeAlias = str | int | float | bool
+
+Group: TypeAlias = Scalar | tuple[Scalar, ...]
+"""What one group stands for: a value, or with several parts one for each."""
+
+GroupKey: TypeAlias = "tuple[int, Any]"
+"""What `group_key` returns, or the key of the rest: a rank, and what tells groups of that rank apart."""
 
 _RANKS = {int: 0, float: 0, str: 1, bool: 2}
+_SEVERAL: Final = 3
+_REST: Final = 4
 _FIRST_MONDAY = 345_600_000  # 1970-01-05T00:00Z
 
 
@@ -137,9 +145,36 @@ class Metric:
     group: Group | None = None
 
 
-def group_key(group: Group) -> tuple[int, Group]:
-    """Return the key by which groups are equal and ordered: numbers, strings, booleans.
+def group_key(group: Group) -> GroupKey:
+    """Return the key by which groups are equal and ordered: numbers, strings, booleans; several part by part.
 
     ``1`` and ``1.0`` are one group; ``1``, ``"1"`` and ``True`` are three.
     """
+    if isinstance(group, tuple):
+        return several_key(map(group_key, group))
     return (_RANKS[type(group)], group)
+
+
+def several_key(keys: Iterable[GroupKey]) -> GroupKey:
+    """Return the key of a group of several parts, each with a key of its own."""
+    return (_SEVERAL, tuple(keys))
+
+
+def part_keys(key: GroupKey) -> tuple[GroupKey, ...]:
+    """Return the keys of the parts of a group, which may be a single one."""
+    return key[1] if key[0] == _SEVERAL else (key,)
+
+
+def rest_key(name: str = "other") -> GroupKey:
+    """Return the key of all groups that a ranking leaves out, under some name; it comes after all others."""
+    return (_REST, name)
+
+
+def is_rest(key: GroupKey) -> bool:
+    """Tell whether a key is that of the rest, whatever its name."""
+    return key[0] == _REST
+
+
+def group_of_key(key: GroupKey) -> Group:
+    """Return the group of a key; of the rest its name."""
+    return tuple([part[1] for part in key[1]]) if key[0] == _SEVERAL else key[1]

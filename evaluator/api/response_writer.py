@@ -17,7 +17,7 @@ from cube import json_text
 from cube.columns.values import Floats
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.tier import Group, Span, Tier
+from cube.model.tier import GroupKey, Scalar, Span, Tier, group_of_key, is_rest
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series
@@ -189,9 +189,9 @@ def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
             yield [metric_row(time, value) for time, value in zip(times, values, strict=True)]
         else:
             table = np.array([series.groups[key][some] for key in keys]).T.tolist()
-            groups = [group_shown(key[1]) for key in keys]
+            groups = [group_shown(key) for key in keys]
             yield [
-                {**metric_row(time, value), "group": group}
+                {**metric_row(time, value), **group}
                 for time, values in zip(times, table, strict=True)
                 for value, group in zip(values, groups, strict=True)
             ]
@@ -205,7 +205,7 @@ def metric_texts(series: Series, tier: Tier, span: Span) -> Iterator[bytes]:
             yield _joined_rows(tier, part, (b"}",), series.default[some])
         else:
             table = np.array([series.groups[key][some] for key in keys]).T
-            ends = (b',"group":' + json_text.encode(group_shown(key[1])) + b"}" for key in keys)
+            ends = (b"," + json_text.encode(group_shown(key))[1:] for key in keys)
             yield _joined_rows(tier, part, tuple(ends), table.ravel())
 
 
@@ -284,8 +284,16 @@ def metric_row(time: str, value: float) -> Row:
     return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
 
 
-def group_shown(group: Group) -> Group:
-    """Return a group as rows show it: like values, integral numbers without a fraction."""
+def group_shown(key: GroupKey) -> Row:
+    """Return what rows have that are of a group: ``group``, and ``other`` where it is the rest."""
+    if is_rest(key):
+        return {"group": group_of_key(key), "other": True}
+    group = group_of_key(key)
+    return {"group": list(map(_part_shown, group)) if isinstance(group, tuple) else _part_shown(group)}
+
+
+def _part_shown(group: Scalar) -> Scalar:
+    """Return a value as rows show it: integral numbers without a fraction."""
     is_whole = isinstance(group, float) and group.is_integer() and -_EXACT < group < _EXACT
     return int(group) if is_whole else group
 

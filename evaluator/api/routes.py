@@ -51,7 +51,12 @@ _METRIC = _object(
     "time",
     time=_SHOWN_TIME,
     value={"type": "number", "description": "Absent where the bucket has no value."},
-    group={"type": ["string", "number", "boolean"], "description": "Only of an expression with groups."},
+    group={
+        "type": ["string", "number", "boolean", "array"],
+        "items": {"type": ["string", "number", "boolean"]},
+        "description": "Only of an expression with groups; of several parts an array.",
+    },
+    other={"type": "boolean", "description": "true: the group is all that a ranking leaves out."},
 )
 _SAMPLE = {
     **_object(events=_COUNT, first=_TIME, last=_TIME, whole={"type": "boolean"}),
@@ -106,6 +111,17 @@ _REDUCTION = _object(
         "type": ["object", "null"],
         "description": "Where groups are intervals of the value: g holds what is at least step * g and"
         " less than step * g + width; with a base, what is between its powers with these.",
+    },
+    groups={
+        **_array(
+            _object(text=_TEXT, field={"type": ["string", "null"]}, otherwise={"type": ["string", "null"]})
+        ),
+        "description": "Each part of the groups, with its bins where it has some.",
+    },
+    ranking={
+        **_object(end={"type": "string", "enum": ["top", "bottom"]}, count=_COUNT),
+        "type": ["object", "null"],
+        "description": "Which groups are shown; the rest are one, the other.",
     },
     events={"type": "string", "description": "The expression of the events, with all of their data."},
 )

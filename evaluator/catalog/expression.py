@@ -6,6 +6,7 @@ What may come at a place the grammar itself says; of types, fields and values it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from cube.columns import check, reductions
@@ -16,9 +17,17 @@ from cube.expression.bins import bins
 from cube.expression.completion import CompletionSpot, Expectation, ItemKind
 from cube.expression.explanation import explain
 from cube.expression.functions import FUNCTIONS
-from cube.expression.nodes import EventExpression, Field, MetricExpression, Reduction, Value
+from cube.expression.nodes import (
+    EventExpression,
+    Field,
+    Grouping,
+    GroupPart,
+    MetricExpression,
+    Reduction,
+    Value,
+)
 from cube.expression.operators import OPERATORS
-from cube.expression.printer import print_literal
+from cube.expression.printer import print_literal, print_part
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
@@ -68,10 +77,32 @@ def _reduction(reduction: Reduction) -> dict[str, Any]:
         "type": type,
         "value": None if value is None else print_expression(value),
         "filters": [print_expression(each) for each in filters],
-        "group": print_expression(group) if isinstance(group, Field) else None,
-        "otherwise": reduction.otherwise,
-        "bins": None if group is None else _bins(group),
+        **_grouped(group),
         "events": print_expression(EventExpression(type, None, filters)),
+    }
+
+
+def _grouped(group: Grouping | None) -> dict[str, Any]:
+    """Return what the groups are: of a single part what it is, and of each of them."""
+    parts = () if group is None else group.parts
+    shown = [_part(part) for part in parts]
+    single = shown[0] if len(shown) == 1 else {"field": None, "otherwise": None, "bins": None}
+    ranking = None if group is None or group.ranking is None else group.ranking
+    return {
+        "group": single["field"],
+        "otherwise": single["otherwise"],
+        "bins": single["bins"],
+        "groups": shown,
+        "ranking": None if ranking is None else {"end": ranking.end, "count": ranking.count},
+    }
+
+
+def _part(part: GroupPart) -> dict[str, Any]:
+    return {
+        "text": print_part(replace(part, otherwise=None)),
+        "field": print_expression(part.value) if isinstance(part.value, Field) and not part.each else None,
+        "otherwise": part.otherwise,
+        "bins": _bins(part.value),
     }
 
 
@@ -219,7 +250,12 @@ _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
         _item(ItemKind.STAND_IN, "0", "zero, or another number"),
         _item(ItemKind.STAND_IN, NONE, "nothing, also in place of zeros"),
     ],
+    ItemKind.EACH: lambda: [_item(ItemKind.EACH, "each(", "for each element of an array")],
     ItemKind.GROUP: lambda: [_item(ItemKind.GROUP, "group(", "for each value of a field")],
+    ItemKind.RANKING: lambda: [
+        _item(ItemKind.RANKING, "top(", "the largest groups, and the rest as one"),
+        _item(ItemKind.RANKING, "bottom(", "the smallest groups, and the rest as one"),
+    ],
 }
 """What the language itself has of some kinds."""
 

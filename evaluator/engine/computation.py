@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
 from cube.model.reduce import REDUCES
-from cube.model.tier import HOUR, Span
+from cube.model.tier import HOUR, Span, Tier
 from cube.store.ports import CachedBucket, Revisions
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.series import ReductionJob
@@ -22,6 +22,7 @@ from evaluator.engine.states import (
     decode,
     encode,
     encode_partials,
+    encode_value,
     merge_states,
     partial_kind,
 )
@@ -63,11 +64,15 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
 
 
 class Computation:
-    """Computes in the session and the time slices of a scan, within the limits of its context."""
+    """Computes in the session and the time slices of a scan, within its limits.
 
-    def __init__(self, scan: Scan) -> None:
+    ``most``: larger contents are not kept; None keeps all values.
+    """
+
+    def __init__(self, scan: Scan, most: int | None = None) -> None:
         self._metrics = scan.context.store.metrics
         self._scan = scan
+        self._most = most
         self._session = scan.session
 
     async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
@@ -90,6 +95,35 @@ class Computation:
         So it is below an hour, for a type of which nothing has expired, where blocks are kept.
         """
         return self._scan.keeps(job) and job.tier.step < HOUR.step and job.expired_before is None
+
+    async def encoded(self, job: ReductionJob, state: State) -> bytes:
+        """Return the "value" content of a state."""
+        return await self._scan.run(encode_value, job.reduction, state)
+
+    async def total(self, job: ReductionJob, gaps: Gaps, span: Span, *, foreign: bool) -> State:
+        """Return the state of all events of an aligned span together, whatever the number of groups.
+
+        ``gaps``: the span's buckets that may have events, with the revisions that were read. Of what has
+        expired there is what is kept of it.
+        """
+        whole = Tier("span", span.length, span.start, job.tier, cached=False)
+        fresh = {bucket: revision for bucket, revision in gaps.items() if not job.is_expired(bucket)}
+        accumulator = Accumulator(job.reduction, self._scan.limits)
+        if self._scan.keeps(job) and job.tier.step < HOUR.step and not foreign:
+            rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
+            await self._scan.kept_total(job, fresh, whole, accumulator)
+        elif foreign or not job.tier.cached:
+            rest = {}
+            if job.expired_before is not None:
+                span = span.intersect(Span(job.tier.ceil(job.expired_before), span.stop))
+            accumulator.add(await self._scan.states(replace(job, tier=whole), [span]))
+        else:
+            rest = dict(gaps)
+        async for states in self._parts(job, rest, rest):
+            known = {bucket: state for bucket, state in states.items() if state is not None}
+            await self._scan.run(_accumulate, accumulator, replace(job, tier=whole), known)
+        found = await self._scan.run(accumulator.states)
+        return next(iter(found.values()), {})
 
     async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
@@ -131,22 +165,32 @@ class Computation:
         numbers = {
             bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
         }
-        found = await self._metrics.read(finer.key(partial_kind(job.reduction)), finer.tier, span)
-        kept = finer.believed(found, numbers)
         accumulator = Accumulator(
-            job.reduction, self._scan.context.limits
+            job.reduction, self._scan.limits
         )  # merges as they come, so that few are held
-        for part in slices(numbers, finer):
+        async for states in self._parts(finer, numbers, revisions.numbers):
+            lost |= await self._scan.run(_accumulate, accumulator, job, states)
+        states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
+        return states | await self._scan.run(accumulator.states) | lost
+
+    async def _parts(
+        self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]
+    ) -> AsyncGenerator[States]:
+        """Yield the states of some gaps, part by part: from the cache where they are kept, else computed."""
+        kept: Encoded = {}
+        if job.tier.cached and gaps:
+            span = Span(min(gaps), max(gaps) + job.tier.step)
+            found = await self._metrics.read(job.key(partial_kind(job.reduction)), job.tier, span)
+            kept = job.believed(found, gaps)
+        for part in slices(gaps, job):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
             states = await self._scan.run(decode, job.reduction, some) if some else {}
             missing = {bucket: number for bucket, number in part.items() if bucket not in states}
             if missing:
-                fresh = await self._states(finer, missing, revisions.numbers)
-                await self._save(finer, missing, fresh)
+                fresh = await self._states(job, missing, eventful)
+                await self._save(job, missing, fresh)
                 states |= fresh
-            lost |= await self._scan.run(_accumulate, accumulator, job, states)
-        states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
-        return states | await self._scan.run(accumulator.states) | lost
+            yield states
 
     async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
@@ -160,7 +204,7 @@ class Computation:
         kept = {
             bucket: CachedBucket(gaps[bucket], content)
             for bucket, content in contents.items()
-            if not job.is_expired(bucket)
+            if not job.is_expired(bucket) and (self._most is None or len(content) <= self._most)
         }
         if job.tier.cached and kept:
             await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)

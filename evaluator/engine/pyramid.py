@@ -11,12 +11,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
+from cube.model.reduce import REDUCES
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext, within
@@ -24,11 +26,22 @@ from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.computation import Computation, slices
 from evaluator.engine.frames import Frame
+from evaluator.engine.group_codec import read_groups
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
+from evaluator.engine.ranking import named, unbounded, with_chosen
 from evaluator.engine.scan import Scan
 from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import VALUE, Encoded, States, check_memory, decode, partial_kind, weight
+from evaluator.engine.states import (
+    MAX_PARTIAL_BYTES,
+    VALUE,
+    Encoded,
+    States,
+    check_memory,
+    decode,
+    partial_kind,
+    weight,
+)
 from evaluator.engine.time_functions import Leaf, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
 
@@ -75,6 +88,9 @@ class Pyramid:
         None: with the span. Raises as `measure` does.
         """
         limits, frame = self.context.limits, Frame(tier, span, span.start if origin is None else origin)
+        if frame.count:
+            total = partial(self._total, tier=tier, span=span, cost=cost)
+            expression = await with_chosen(expression, total, limits)
         expression = lowered(expression)
         wanted = dict(leaves(expression, frame))
         if not frame.count:
@@ -82,7 +98,8 @@ class Pyramid:
         check_size(limits, max(leaf.frame.count for leaf in wanted) if wanted else frame.count, 0)
         measured = await self._measure_all(wanted, cost)
         if any(series.groups is not None for series in measured.values()):
-            return await self.context.scheduler.run(cost, computed, expression, frame, measured, limits)
+            run = self.context.scheduler.run
+            return named(await run(cost, computed, expression, frame, measured, limits))
         return computed(expression, frame, measured, limits)
 
     async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
@@ -107,6 +124,45 @@ class Pyramid:
             contents = await self._contents(job, revisions.numbers, span, cost)
             return await self._read_series(job, revisions.numbers, contents, span, cost)
         return await self._kept_series(self._series, job, revisions.numbers, span, cost)
+
+    async def _total(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
+        """Return what each group of a reduction comes to over a whole span, as a series of one bucket.
+
+        All groups are there, as many as memory has room for. Right, and kept, as `measure` is.
+        """
+        revisions = await self.revisions(reduction.type, tier, span)
+        job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
+        numbers = dense(revisions.numbers, tier, span)
+        key = (self.context.store, job.reduction.type, job.text, tier.step, "total")
+        is_kept = self._series is not None and tier.cached and not revisions.foreign
+        kept = self._series.get(key) if self._series is not None and is_kept else None
+        if kept is not None and kept.known(span, numbers).all():
+            return kept.series
+        series = await self._computed_total(job, revisions, span, cost)
+        if self._series is not None and is_kept and not job.is_expired(span.start):
+            self._series.put(key, KeptSeries(tier, span, numbers, series))
+        return series
+
+    async def _computed_total(
+        self, job: ReductionJob, revisions: Revisions, span: Span, cost: QueryCost
+    ) -> Series:
+        """Compute a total, together with all who need it at the same revisions."""
+
+        async def compute_total(gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
+            async with self._computation(cost, of_all_groups=True) as computation:
+                state = await computation.total(job, revisions.numbers, span, foreign=revisions.foreign)
+                yield FlightPart(gaps, {span.start: await computation.encoded(job, state)})
+
+        contents: Encoded = {}
+        if revisions.numbers or revisions.foreign or revisions.expired_before is not None:
+            numbers = frozenset(revisions.numbers.items())
+            key = (job.text, job.reduction.type, job.tier.step, job.expired_before, span, numbers)
+            contents = await self._flights.contents(key, {span.start: 0}, compute_total, cost)
+        whole = range(span.start, span.stop, span.length)
+        empty = REDUCES[job.reduction.reduce].empty
+        default = np.full(1, np.nan if empty is None else empty)
+        run = self.context.scheduler.run
+        return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
 
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
@@ -272,13 +328,17 @@ class Pyramid:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
 
     @asynccontextmanager
-    async def _computation(self, cost: QueryCost) -> AsyncIterator[Computation]:
+    async def _computation(
+        self, cost: QueryCost, *, of_all_groups: bool = False
+    ) -> AsyncIterator[Computation]:
         context = self.context
+        limits = unbounded(context.limits) if of_all_groups else context.limits
+        most = MAX_PARTIAL_BYTES if of_all_groups else None
         async with (
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
         ):
-            yield Computation(Scan(context, session, time_slice, self._blocks))
+            yield Computation(Scan(context, session, time_slice, self._blocks, limits), most)
 
 
 async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:

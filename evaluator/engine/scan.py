@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from cube.columns import Block, finals, has_patterns, needed, paths, states
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
+from cube.settings import EvaluatorLimits
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import StoreBlocks
@@ -30,13 +33,15 @@ class Scan:
     """Reads events in one session of a store and reduces them, bucket by bucket, in threads.
 
     What it computes is done in the time slices that ``time_slice`` gives. At most one block and the states
-    are held at a time; the event loop only waits. ``blocks``: those that are kept, if any are.
+    are held at a time; the event loop only waits. ``blocks``: those that are kept, if any are. ``limits``: of
+    what is computed.
     """
 
     context: QueryContext
     session: ReadSession
     time_slice: TimeSlice
     blocks: StoreBlocks | None
+    limits: EvaluatorLimits
 
     async def states(self, job: ReductionJob, spans: Sequence[Span]) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
@@ -45,7 +50,7 @@ class Scan:
         """
         reduction, counters = job.reduction, self.context.counters
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
-        accumulator = Accumulator(reduction, self.context.limits)
+        accumulator = Accumulator(reduction, self.limits)
         slices = self._slices(job, FIRST_ROWS)
         for span in spans:
             counters.scanned()
@@ -72,16 +77,31 @@ class Scan:
         ``gaps``: bucket -> its revision, read before the session's first read. There may be other buckets
         among the states. Raises as `states` does.
         """
-        accumulator = Accumulator(job.reduction, self.context.limits)
+        accumulator = Accumulator(job.reduction, self.limits)
         await self._each_kept(job, gaps, partial(_accumulate, accumulator, job))
         return await self.run(accumulator.states)
+
+    async def kept_total(
+        self, job: ReductionJob, gaps: Mapping[int, int], whole: Tier, accumulator: Accumulator
+    ) -> None:
+        """Accumulate the state of some buckets together, as of a bucket of another tier that holds them.
+
+        ``gaps``: as in `kept_states`, all of the span that may have events.
+        """
+        span = whole.cover(Span(min(gaps), max(gaps))) if gaps else Span(0, 0)
+
+        def take(block: Block) -> None:
+            start, stop = np.searchsorted(block.times, (span.start, span.stop)).tolist()
+            accumulator.add(states(job.reduction, whole, block.rows(start, stop)))
+
+        await self._each_kept(job, gaps, take)
 
     async def kept_values(self, job: ReductionJob, gaps: Mapping[int, int]) -> Encoded:
         """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
 
         Only of a bucket that lies in more than one block, or may, partials are made, and merged.
         """
-        limits, reduction = self.context.limits, job.reduction
+        limits, reduction = self.limits, job.reduction
         accumulator = Accumulator(reduction, limits)
         contents: Encoded = {}
         held = 0

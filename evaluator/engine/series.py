@@ -9,28 +9,28 @@ import math
 import struct
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial
 from typing import assert_never
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import SEMANTICS, GroupKey
+from cube.columns import SEMANTICS
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
+from cube.expression.grouping import Parts, grouped_by
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
 from cube.model.reduce import REDUCES
-from cube.model.tier import Group, Span, Tier, group_key
+from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey
+from evaluator.engine.group_codec import read_groups
 from evaluator.query.queries import LimitExceeded
 
 THREAD_ROWS = 2_000
 """Longer series are made, and written, in a thread."""
 
 _NO_VALUE = struct.pack("<d", math.nan)
-_decode_groups = msgspec.msgpack.Decoder(list[tuple[Group, float | None]]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,8 @@ def read_series(
     default = np.full(len(buckets), np.nan if empty is None else empty)
     default[_indexes(job.lost(numbers, contents, span), tier, span)] = np.nan
     if reduction.group is not None:
-        return Series(default, _read_groups(default, buckets, contents, limits))
+        check = partial(check_size, limits, len(buckets))
+        return Series(default, read_groups(default, buckets, contents, check))
     if contents:
         default[_indexes(contents, tier, span)] = decode_values(contents.values())
     return Series(default)
@@ -151,11 +152,14 @@ def compute(
             return _negate(compute(operand, buckets, measured, limits))
         case Sum(parts) | Product(parts):
             # The first sign is "+" and the first scale "*", so the first part stands as it is.
-            return reduce(
-                lambda total, part: _join(total, part, limits),
-                ((sign, compute(part, buckets, measured, limits)) for sign, part in parts[1:]),
-                compute(parts[0][1], buckets, measured, limits),
-            )
+            total, by = compute(parts[0][1], buckets, measured, limits), grouped_by(parts[0][1])
+            for sign, part in parts[1:]:
+                its, its_by = compute(part, buckets, measured, limits), grouped_by(part)
+                if by is not None and its_by is not None and len(by) != len(its_by):
+                    total, its = _spread(total, by, its, its_by)
+                total = _join(OPERATIONS[sign], total, its, limits)
+                by = max(by or (), its_by or (), key=len) or None
+            return total
         case _:
             assert_never(node)
 
@@ -165,39 +169,32 @@ def decode_values(contents: Iterable[bytes]) -> Floats:
     return np.frombuffer(b"".join(content or _NO_VALUE for content in contents), dtype="<f8")
 
 
-def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
-    """Read one "value" content with groups; NaN is "no value"."""
-    return [
-        (group_key(group), math.nan if value is None else value) for group, value in _decode_groups(content)
-    ]
-
-
 def _indexes(buckets: Collection[int], tier: Tier, span: Span) -> npt.NDArray[np.int64]:
     return (np.fromiter(buckets, np.int64, len(buckets)) - span.start) // tier.step
 
 
-def _read_groups(
-    default: Floats, buckets: range, contents: Mapping[int, bytes], limits: EvaluatorLimits
-) -> dict[GroupKey, Floats]:
-    """Read the values by group; over the bound of cells the groups are still counted, for the message."""
+def _spread(left: Series, by: Parts, right: Series, its_by: Parts) -> tuple[Series, Series]:
+    """Give the side whose groups have fewer parts the groups of the other, each with what it is part of."""
+    if len(by) > len(its_by):
+        return left, _spread_over(right, its_by, left, by)
+    return _spread_over(left, by, right, its_by), right
+
+
+def _spread_over(fewer: Series, by: Parts, more: Series, more_by: Parts) -> Series:
+    places, ours = [more_by.index(part) for part in by], fewer.groups or {}
     groups: dict[GroupKey, Floats] = {}
-    most, spare = limits.cells // max(1, len(buckets)), default.copy()
-    for bucket, content in contents.items():
-        index = (bucket - buckets.start) // buckets.step
-        for key, value in decode_groups(content):
-            values = groups.get(key)
-            if values is None:
-                check_size(limits, 0, len(groups) + 1)
-                values = groups[key] = default.copy() if len(groups) < most else spare
-            values[index] = value
-    check_size(limits, len(buckets), len(groups))
-    return groups
+    for key in more.groups or ():
+        parts = [part_keys(key)[place] for place in places]
+        its = ours.get(parts[0] if len(parts) == 1 else several_key(parts))
+        if its is not None:
+            groups[key] = its
+    return Series(fewer.default, groups)
 
 
-def _join(left: Series, signed: tuple[str, Series], limits: EvaluatorLimits) -> Series:
+def _join(
+    operation: Callable[[Floats, Floats], Floats], left: Series, right: Series, limits: EvaluatorLimits
+) -> Series:
     """Apply an operator; a group that one side lacks has that side's default."""
-    sign, right = signed
-    operation = OPERATIONS[sign]
     default = _apply(operation, left.default, right.default)
     if left.groups is None and right.groups is None:
         return Series(default)

@@ -3,12 +3,12 @@
 A bucket's *state* is a dict from group to partial; without a group its only key is None, and a
 bucket without samples has the empty state. Two kinds of content are made of it:
 
-=========  ============================================  =====================================
-kind       without group                                 with group
-=========  ============================================  =====================================
+=========  ============================================  =================================================
+kind       without group                                 with group (several parts: an array; nil: the rest)
+=========  ============================================  =================================================
 value      a little-endian float64; b"" for "no value"   msgpack of [[group, float | nil], …]
 partial    msgpack of the partial; b"" without samples   msgpack of [[group, partial], …]
-=========  ============================================  =====================================
+=========  ============================================  =================================================
 
 Where a reduce's value is its own partial (`Reduce.exact_value`), only values are kept.
 """
@@ -23,11 +23,12 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from cube.columns import Finals, GroupKey
+from cube.columns import Finals
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
-from cube.model.tier import Group, group_key
+from cube.model.tier import GroupKey, part_keys
 from cube.settings import EvaluatorLimits
+from evaluator.engine.group_codec import Written, key_of, written
 from evaluator.engine.series import check_size
 from evaluator.query.queries import LimitExceeded
 
@@ -80,7 +81,7 @@ def encode_value(reduction: Reduction, state: State) -> bytes:
         value = reduce.finish(state[None], reduction.argument) if state else reduce.empty
         return b"" if value is None else _FLOAT.pack(value)
     return _ENCODER.encode(
-        [(key[1], reduce.finish(partial, reduction.argument)) for key, partial in state.items() if key]
+        [(written(key), reduce.finish(partial, reduction.argument)) for key, partial in state.items() if key]
     )
 
 
@@ -93,11 +94,12 @@ def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
         for place in np.flatnonzero(np.isnan(found.values)).tolist():
             contents[found.buckets[place]] = b""
         return contents
-    values: dict[int, list[tuple[Group, float | None]]] = {}
+    shown = {key: written(key) for key in set(found.groups) if key is not None}
+    values: dict[int, list[tuple[object, float | None]]] = {}
     listed = found.values.tolist()
     for bucket, key, value in zip(found.buckets, found.groups, listed, strict=True):
         if key is not None:
-            values.setdefault(bucket, []).append((key[1], None if value != value else value))
+            values.setdefault(bucket, []).append((shown[key], None if value != value else value))
     return {bucket: _ENCODER.encode(pairs) for bucket, pairs in values.items()}
 
 
@@ -110,7 +112,7 @@ def encode_partial(reduction: Reduction, state: State) -> bytes | None:
 def _encode_partial(reduction: Reduction, state: State) -> bytes:
     if reduction.group is None:
         return _ENCODER.encode(state[None]) if state else b""
-    return _ENCODER.encode([(key[1], partial) for key, partial in state.items() if key])
+    return _ENCODER.encode([(written(key), partial) for key, partial in state.items() if key])
 
 
 def decode(reduction: Reduction, contents: Encoded) -> States:
@@ -123,9 +125,9 @@ def decode_state(reduction: Reduction, content: bytes) -> State:
     reduce = REDUCES[reduction.reduce]
     if reduction.group is not None and reduce.exact_value:
         # Values are floats, whatever the partial's form is: a count is an int.
-        return {group_key(group): reduce.form(value) for group, value in _decoder(float, True)(content)}
+        return {key_of(group): reduce.form(value) for group, value in _decoder(float, True)(content)}
     if reduction.group is not None:
-        return {group_key(group): partial for group, partial in _decoder(reduce.form, True)(content)}
+        return {key_of(group): partial for group, partial in _decoder(reduce.form, True)(content)}
     if not reduce.exact_value:
         return {None: _decoder(reduce.form, False)(content)} if content else {}
     value = _FLOAT.unpack(content)[0] if content else None
@@ -134,7 +136,7 @@ def decode_state(reduction: Reduction, content: bytes) -> State:
 
 @cache
 def _decoder(form: Any, is_grouped: bool) -> Callable[[bytes], Any]:
-    grouped: Any = list[tuple[Group, form]]
+    grouped: Any = list[tuple[Written, form]]
     return msgspec.msgpack.Decoder(grouped if is_grouped else form).decode
 
 
@@ -220,8 +222,8 @@ def weight(state: State) -> int:
     size = 0
     for key, partial in state.items():
         size += ENTRY_BYTES
-        if key is not None and isinstance(key[1], str):
-            size += len(key[1])
+        if key is not None:
+            size += sum(len(part[1]) for part in part_keys(key) if isinstance(part[1], str))
         if isinstance(partial, (dict, list, set, frozenset)):
             size += ENTRY_BYTES * len(partial)
         if isinstance(partial, (set, frozenset)):

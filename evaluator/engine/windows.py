@@ -12,11 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from cube.columns import GroupKey
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
-from cube.model.tier import CHUNK_BUCKETS, TIERS, Span, Tier
+from cube.model.tier import CHUNK_BUCKETS, TIERS, GroupKey, Span, Tier
 from cube.settings import EvaluatorLimits
 from evaluator.engine.frames import Frame, Instants
 from evaluator.engine.series import Series, check_size

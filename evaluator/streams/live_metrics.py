@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import GroupKey
 from cube.columns.values import Floats
 from cube.errors import Overloaded, Unavailable
-from cube.model.tier import Span, Tier
+from cube.expression.grouping import ranked
+from cube.model.tier import GroupKey, Span, Tier
 from cube.process.threads import run_by_size
 from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.engine.pyramid import Pyramid
@@ -73,7 +73,7 @@ class LiveMetric:
         query = self._query
         if not dirty and span == table.span:
             return table
-        if dirty != span:
+        if dirty != span and ranked(query.expression) is None:  # which groups are shown, all buckets tell
             part = await self._evaluate(dirty, span)
             spliced = await run_by_size(table.series.rows, THREAD_ROWS, table.spliced, span, dirty, part)
             if spliced is not None:
@@ -155,7 +155,7 @@ class LiveTable:
             if not there[bucket]:
                 row["removed"] = True
             if key is not None:
-                row["group"] = group_shown(key[1])
+                row |= group_shown(key)
             yield row
 
     def _values(self, key: GroupKey | None, span: Span) -> tuple[_Mask, Floats]:

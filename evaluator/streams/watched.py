@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cube.expression.grouping import compared, ranked, reductions_in
 from cube.expression.nodes import MetricExpression
 from cube.model.tier import Span, Tier
 from cube.store.ports import Revisions
@@ -110,6 +111,11 @@ async def read_snapshot(
         watch = Watch(reduction.type, leaf.frame.moves, before)
         if watch not in watched:
             watched[watch] = await _read(pyramid, watch, leaf.frame)
+    best = ranked(expression)
+    for reduction in () if best is None else reductions_in(compared(best)):
+        watch = Watch(reduction.type, (), 0)
+        if watch not in watched:
+            watched[watch] = await _read(pyramid, watch, frame)
     return Snapshot(span, watched, now)
 
 

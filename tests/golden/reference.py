@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
+from cube.expression.grouping import changed_reductions, compared, grouped_by, ranked, reductions_in
 from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
 from cube.expression.series_functions import LOOK_BACK, UNITS
 from cube.model.event import Event, id_key
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import Span, Tier
+from cube.model.tier import Span, Tier, group_of_key, part_keys, several_key
 from tests.golden.script import Values
 from tests.property.columns_reference import group_keys, samples_of
 
@@ -36,6 +38,9 @@ class Reference:
 
     def evaluate(self, node: MetricExpression, tier: Tier, span: Span) -> Table:
         """Return the values of each bucket of a span."""
+        best = ranked(node)
+        if best is not None:
+            node = self._ranked(node, best, span)
 
         def bucket(number: int) -> Covered:
             start = span.start + number * tier.step
@@ -53,14 +58,37 @@ class Reference:
             case Negation(operand):
                 return _mapped(lambda one: -one, self._at(operand, covered, numbers, bare))
             case Sum(parts) | Product(parts):
-                total = self._at(parts[0][1], covered, numbers, bare)
+                total, by = self._at(parts[0][1], covered, numbers, bare), grouped_by(parts[0][1]) or ()
                 for sign, part in parts[1:]:
-                    total = _join(sign, total, self._at(part, covered, numbers, bare))
+                    its, its_by = self._at(part, covered, numbers, bare), grouped_by(part) or ()
+                    more = max(by, its_by, key=len)
+                    total = _join(sign, _over(total, by, more, its), _over(its, its_by, more, total))
+                    by = more
                 return total
             case SeriesCall():
                 return self._call(node, covered, numbers, bare)
             case _:
                 assert_never(node)
+
+    def _ranked(self, node: MetricExpression, best: Reduction, span: Span) -> MetricExpression:
+        """Return an expression with the groups that its ranking leaves."""
+        assert best.group is not None
+        ranking = best.group.ranking
+        assert ranking is not None
+        whole = Tier("whole", span.length, span.start, None, cached=False)
+        all_groups = changed_reductions(node, lambda each: _grouped(each, ranking=None))
+        shown = [each for each in reductions_in(all_groups) if each.group]
+        seen = {key for each in shown for key in self.evaluate(each, whole, span)}
+        by = self.evaluate(compared(best), whole, span)
+        sign = -1 if ranking.end == "top" else 1
+
+        def rank(key: Any) -> tuple[bool, float, Any]:
+            (value,) = by.get(key, by[ALL])
+            return (value is None, sign * (value or 0), key)
+
+        chosen = sorted(seen - {ALL}, key=rank)[: ranking.count]
+        groups = tuple(map(group_of_key, sorted(chosen)))
+        return changed_reductions(all_groups, lambda each: _grouped(each, chosen=groups))
 
     def _call(self, node: SeriesCall, covered: Place, numbers: range, bare: bool) -> Table:
         operand, duration, option = node.operand, node.duration, node.option
@@ -116,8 +144,7 @@ class Reference:
         ]
         found: dict[Any, list[Sample]] = defaultdict(list)
         for sample, data in samples_of(node, rows):  # type: ignore[arg-type]  # any id will do
-            keys = [ALL] if node.group is None else [key[1] for key in group_keys(node, data)]
-            for key in keys:
+            for key in [ALL] if node.group is None else group_keys(node, data):
                 found[key].append(sample)
         empty = None if bare else reduce.empty
 
@@ -168,6 +195,23 @@ def _carried(values: Values) -> Values:
         recent = [one for one in values[max(0, place - LOOK_BACK) : place + 1] if one is not None]
         carried.append(recent[-1] if recent else None)
     return carried
+
+
+def _grouped(reduction: Reduction, **changes: Any) -> Reduction:
+    if reduction.group is None:
+        return reduction
+    return replace(reduction, group=replace(reduction.group, **changes))
+
+
+def _over(table: Table, by: tuple[str, ...], more: tuple[str, ...], other: Table) -> Table:
+    """Return a table of groups of some parts as one of groups of more, which are those of another table."""
+    if len(by) in (0, len(more)):
+        return table
+    spread: Table = {ALL: table[ALL]}
+    for key in other.keys() - {ALL}:
+        ordered = [part_keys(key)[more.index(name)] for name in by]
+        spread[key] = table.get(ordered[0] if len(by) == 1 else several_key(ordered), table[ALL])
+    return spread
 
 
 def _join(sign: str, left: Table, right: Table) -> Table:

@@ -10,6 +10,7 @@
         15 0 0                                  a value for each bucket; - is no value
     eval sum(request(ms)).group(host) at 1m from 12:00:00 to 12:02:00
         "a"  12 0                               a row for each group, as JSON
+        rest  3 0                               and for the rest, where there is one
     parse sum( request )                        the canonical text
         sum(request)
     parse sum(request                           or the error's place and beginning
@@ -30,7 +31,7 @@ import msgspec
 
 from cube.model import instant
 from cube.model.event import ABSENT, Event, make_id
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.tier import TIERS, Span, Tier, group_key, rest_key
 
 Values = list["float | None"]
 
@@ -137,8 +138,13 @@ def _eval(line: int, head: str, rows: list[str], day: str) -> Eval:
     groups = {}
     for row in rows:
         name, _, values = row.partition("  ")
-        groups[_decoder.decode(name)] = _values(values)
+        key = rest_key() if name == "rest" else group_key(_hashable(_decoder.decode(name)))
+        groups[key] = _values(values)
     return Eval(line, expression, tier, span, None, groups)
+
+
+def _hashable(group: Any) -> Any:
+    return tuple(group) if isinstance(group, list) else group
 
 
 def _values(text: str) -> Values:

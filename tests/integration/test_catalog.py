@@ -231,6 +231,8 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                             "group": None,
                             "otherwise": None,
                             "bins": None,
+                            "groups": [],
+                            "ranking": None,
                             "events": "request(*)",
                         }
                     ],

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cube.columns import GroupKey
+from cube.columns.groups import group_keys_of
 from cube.columns.matching import matches
-from cube.columns.values import canonical, compute, group_at, read
+from cube.columns.values import canonical, compute, read
 from cube.expression.nodes import Field, Reduction, Value
 from cube.model.event import ABSENT
 from cube.model.reduce import REDUCES, Partial, Sample
-from cube.model.tier import Tier, group_key
+from cube.model.tier import GroupKey, Tier
 
 Row = tuple[int, int, Any]
 """Time, id and data of one event."""
@@ -70,8 +70,6 @@ def sampled(value: Value | None, data: Any) -> Any:
 
 
 def group_keys(reduction: Reduction, data: Any) -> list[GroupKey]:
-    """Return the key of the one group that an event is in, or none."""
+    """Return the keys of the groups that an event is in."""
     assert reduction.group is not None
-    found = group_at(reduction.group, data)
-    found = reduction.otherwise if found is None else found
-    return [] if found is None else [group_key(found)]
+    return group_keys_of(reduction.group, data)

@@ -23,7 +23,7 @@ from cube.model.reduce import REDUCES, exact_sum
 from cube.model.tier import TEN_SECONDS, Tier
 from tests.property.columns_reference import Row
 from tests.property.columns_strategies import comparisons, compounds, fields, patterns, values
-from tests.property.test_columns_reductions import rows, tiers
+from tests.property.test_columns_reductions import groupings, rows, tiers
 from tests.tools import examples
 
 UNORDERED = sorted(name for name, reduce in REDUCES.items() if not reduce.ordered)
@@ -34,7 +34,7 @@ reductions = st.builds(
     type=st.just("t"),
     value=st.one_of(st.none(), fields, fields, values),
     filters=st.lists(compounds(st.one_of(comparisons, comparisons, patterns)), max_size=2).map(tuple),
-    group=st.one_of(st.none(), fields),
+    group=st.one_of(st.none(), groupings),
 )
 
 

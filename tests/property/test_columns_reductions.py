@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cube.columns import Block, grouped_partials, partials
 from cube.columns.partials import FAST
-from cube.expression.nodes import Field, Reduction
+from cube.expression.nodes import Field, Grouping, GroupPart, Reduction
 from cube.model.reduce import REDUCES, Partial
 from cube.model.tier import TIERS, Tier
 from tests.property.columns_reference import Row, plain_grouped_partials, plain_partials
@@ -37,14 +37,26 @@ reductions = st.builds(
     filters=filters,
     group=st.none(),
 )
+otherwise = st.sampled_from([None, None, "none", "", "a"])
+parts = st.one_of(
+    st.builds(GroupPart, st.one_of(simple, fields, values), otherwise),
+    st.builds(GroupPart, st.one_of(simple, fields), otherwise, each=st.just(True)),
+)
+groups = st.one_of(st.just("a"), st.just(1), st.just(True), st.just(""), st.just(("a", 1)), st.just((1, "a")))
+groupings = st.builds(
+    Grouping,
+    st.one_of(parts.map(lambda part: (part,)), st.lists(parts, min_size=2, max_size=3).map(tuple)),
+    chosen=st.none() | st.lists(groups, max_size=2, unique_by=repr).map(tuple),
+)
+"""Of every kind; chosen groups are among those that there may be."""
+
 grouped = st.builds(
     Reduction,
     reduce=st.sampled_from(sorted(REDUCES)),
     type=st.just("t"),
     value=st.one_of(st.none(), simple, fields),
     filters=filters,
-    group=st.one_of(simple, fields, values),
-    otherwise=st.sampled_from([None, None, "none", "", "a"]),
+    group=groupings,
 )
 
 

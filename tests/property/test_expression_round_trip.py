@@ -13,6 +13,7 @@ from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS
 from cube.expression.functions import FUNCTIONS
+from cube.expression.grouping import UnjoinableGroups, grouped_by, ranked
 from cube.expression.nodes import (
     And,
     Call,
@@ -20,12 +21,15 @@ from cube.expression.nodes import (
     EventExpression,
     Exists,
     Field,
+    Grouping,
+    GroupPart,
     MetricExpression,
     Negation,
     Not,
     Number,
     Or,
     Product,
+    Ranking,
     Reduction,
     SeriesCall,
     Sum,
@@ -47,7 +51,7 @@ from tests.tools import examples
 quick = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.sampled_from(
-    [*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, *SERIES_FUNCTIONS, "group", "true", "null"]
+    [*REDUCES, *OPERATORS, *CONDITIONS, *FUNCTIONS, *SERIES_FUNCTIONS, "group", "each", "top", "true", "null"]
 )
 types = words | st.from_regex(r"[a-z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
 odd_names = st.sampled_from(
@@ -68,6 +72,16 @@ arrays = st.recursive(
 )
 
 
+def named(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return a strategy with a short repr: one that is written out in many others takes hypothesis long."""
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Any:
+        return draw(strategy)
+
+    return drawn()
+
+
 def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy[Any]:
     """Trees that the parser makes: no minus before a number, no chain of one."""
 
@@ -78,14 +92,14 @@ def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy
 
         negations = inner.filter(lambda node: not isinstance(node, Number)).map(Negation)
         return st.one_of(
-            negations, chain(Sum, "+", "+-"), chain(Product, "*", "*/"), *(f(inner) for f in calls)
+            negations, chain(Sum, "+", "+-"), chain(Product, "*", "*/"), *(f(named(inner)) for f in calls)
         )
 
     return st.recursive(leaves | numbers.map(Number), grow, max_leaves=8)
 
 
-values = arithmetic(
-    fields, lambda inner: st.builds(Call, st.sampled_from(sorted(FUNCTIONS)), st.tuples(inner))
+values = named(
+    arithmetic(fields, lambda inner: st.builds(Call, st.sampled_from(sorted(FUNCTIONS)), st.tuples(inner)))
 )
 filters = st.recursive(
     st.one_of(
@@ -103,17 +117,28 @@ filters = st.recursive(
     ),
     max_leaves=6,
 )
-all_filters = st.lists(filters, max_size=3).map(tuple)
+all_filters = named(st.lists(filters, max_size=3).map(tuple))
 events = st.builds(EventExpression, types, st.none() | st.lists(fields, max_size=3).map(tuple), all_filters)
-measured = (types, st.none() | values, all_filters, st.none() | fields | values)
+measured = (types, st.none() | values, all_filters)
 plain_reduces = st.sampled_from([name for name in REDUCES if name != "quantile"])
 plain_reductions = st.builds(Reduction, plain_reduces, *measured) | st.builds(
-    Reduction, st.just("quantile"), *measured, st.floats(0, 1).map(normal)
+    Reduction, st.just("quantile"), *measured, argument=st.floats(0, 1).map(normal)
 )
-reductions = plain_reductions | st.builds(
-    lambda one, otherwise: replace(one, otherwise=None if one.group is None else otherwise),
-    plain_reductions,
-    texts,
+
+
+def joins(tree: MetricExpression) -> bool:
+    """Tell whether the groups of a tree can be joined."""
+    try:
+        grouped_by(tree)
+        ranked(tree)
+    except UnjoinableGroups:
+        return False
+    return True
+
+
+otherwise = st.none() | texts
+part = st.builds(GroupPart, fields | values, otherwise) | st.builds(
+    GroupPart, fields, otherwise, each=st.just(True)
 )
 lengths = st.integers(1, 366 * 86_400).map(lambda seconds: seconds * 1_000)
 
@@ -133,8 +158,29 @@ def series_calls(
     ).filter(lambda call: refused_within(call.function, call.operand) is None)
 
 
-metrics = arithmetic(reductions, series_calls)
-metrics_without_otherwise = arithmetic(plain_reductions, series_calls)
+by = named(arithmetic(named(plain_reductions)))
+rankings = st.builds(Ranking, st.sampled_from(["top", "bottom"]), st.integers(1, 10_000), st.none() | by)
+groupings = st.builds(
+    Grouping, st.lists(part, min_size=1, max_size=3).map(tuple), st.none() | st.none() | rankings
+)
+reductions = st.builds(lambda one, group: replace(one, group=group), plain_reductions, st.none() | groupings)
+trees = named(arithmetic(named(reductions), series_calls))
+
+
+@st.composite
+def joinable(draw: st.DrawFn) -> MetricExpression:
+    """Draw an expression whose groups go together."""
+    tree: MetricExpression = draw(trees)
+    assume(joins(tree))
+    return tree
+
+
+metrics = joinable()
+grouped = st.builds(lambda value: Grouping((GroupPart(value),)), fields | values)
+grouped_reductions = st.builds(
+    lambda one, group: replace(one, group=group), plain_reductions, st.none() | grouped
+)
+metrics_without_texts = named(arithmetic(named(grouped_reductions), series_calls))
 
 
 @quick
@@ -186,6 +232,8 @@ pieces = st.sampled_from(
         PREVIOUS,
         *"()[].,+-*/'\"\\ \n\t$_019ae",
         "group",
+        "each",
+        ".top(",
         "true",
         "null",
         "1e5",
@@ -223,7 +271,7 @@ def test_a_damaged_expression_is_refused_or_has_a_stable_canonical_text(text: st
 
 
 @quick
-@given(metrics_without_otherwise, st.sampled_from([" ", "\t", "\n", "\r", " \n "]))
+@given(metrics_without_texts, st.sampled_from([" ", "\t", "\n", "\r", " \n "]))
 def test_blanks_between_tokens_do_not_matter(tree: MetricExpression, blank: str) -> None:
     text = print_expression(tree)
     assume('"' not in text and len(text) < MAX_CHARACTERS / 5)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cube.expression import print_expression
-from cube.expression.nodes import Field, MetricExpression, Reduction
+from cube.expression.nodes import Field, Grouping, GroupPart, MetricExpression, Ranking, Reduction
 from cube.model.event import Event
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import TIERS, Span
@@ -26,13 +26,14 @@ from tests.tools import examples
 
 BEGIN = 1_767_571_200_000  # 2026-01-05T00:00Z, a Monday
 
+BY = (GroupPart(Field(("g",))),)
 reductions = st.builds(
     Reduction,
     reduce=st.sampled_from(sorted(REDUCES)),
     type=st.just("t"),
     value=st.none() | st.just(Field(("n",))),
     filters=st.just(()),
-    group=st.sampled_from([None, None, Field(("g",))]),
+    group=st.sampled_from([None, None, Grouping(BY), Grouping(BY, Ranking("top", 1))]),
 ).map(lambda each: replace(each, argument=0.3 if REDUCES[each.reduce].takes_probability else None))
 durations = st.sampled_from([1, 5, 10, 25, 60, 90, 3_600, 86_400]).map(lambda seconds: seconds * 1_000)
 expressions = series_calls(reductions, durations) | series_calls(
@@ -66,7 +67,7 @@ async def test_answers_are_those_of_the_plain_definitions(
                 for _ in range(2):
                     found = await made.series(text, step, span.start, span.stop)
                     assert plain(found.default) == approximately(expected[ALL])
-                    groups = {key[1]: plain(values) for key, values in (found.groups or {}).items()}
+                    groups = {key: plain(values) for key, values in (found.groups or {}).items()}
                     assert groups.keys() == expected.keys() - {ALL}
                     for key, values in groups.items():
                         assert values == approximately(expected[key]), key

@@ -11,7 +11,7 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import group_key
-from evaluator.engine import series, states
+from evaluator.engine import group_codec, series, states
 from evaluator.engine.states import State
 
 SAMPLES = [Sample(1, "a", 2.0), Sample(2, b"123456789012", 3.5), Sample(3, 7, 2.0)]
@@ -80,7 +80,7 @@ def test_values_read_back_with_no_value_between() -> None:
 def test_values_of_groups_read_back() -> None:
     asked = reduction("sum(test(v)).group(g)")
     content = states.encode_value(asked, {group_key("a"): (1.0, 0.0), group_key(True): (math.inf, 0.0)})
-    (first, second) = series.decode_groups(content)
+    (first, second) = group_codec.decode_groups(content)
     assert first == ((1, "a"), 1.0)
     assert second[0] == (2, True)
     assert math.isnan(second[1])

@@ -38,7 +38,7 @@ def group(text: str) -> Value:
     reduction = parse_metric(f"sum(request).group({text})")
     assert isinstance(reduction, Reduction)
     assert reduction.group is not None
-    return reduction.group
+    return reduction.group.parts[0].value
 
 
 @pytest.mark.parametrize(("text", "value", "base", "step", "width"), BINNED)

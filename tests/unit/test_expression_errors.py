@@ -22,6 +22,7 @@ FILTER = "a filter (eq, ne, gt, ge, lt, le, re, in, nin, exists, or, and, not)"
 TYPE = "a type ([a-z_][a-zA-Z0-9_]*)"
 METRIC = f'Expected "-", {REDUCE}, a number or "("'
 OPERATOR = '"+", "-", "*", "/"'
+VALUE = '"-", a function, a field, a number or "("'
 LITERAL = 'a string, a number, "-", true, false, null or an array'
 
 
@@ -73,9 +74,35 @@ METRICS = [
     ("sum(a(x.1))", 9, 'Expected a name, found "1"'),
     ("sum(a(x[-1]))", 9, 'Expected an index or a string, found "-"'),
     ("sum(a(x[9223372036854775808]))", 9, "Expected an index up to 9223372036854775807, found"),
-    ("sum(a).group(x).group(x)", 16, f'Expected {OPERATOR} or the end, found "."'),
+    ("sum(a).group(x).group(x)", 17, 'Expected top or bottom, found "group"'),
+    ("sum(a).group(x).top(0)", 21, 'Expected a whole number from 1 to 10000, found "0"'),
+    ("sum(a).group(x).top(2.5)", 21, 'Expected a whole number from 1 to 10000, found "2.5"'),
+    ("sum(a).group(x).top(3,sum(b).group(y))", 29, f'Expected {OPERATOR} or ")", found "."'),
+    ("sum(a).group(each(x + 1))", 21, 'Expected ".", "[" or ")", found "+"'),
+    (
+        "sum(a).group(x,y) / sum(b).group(z)",
+        27,
+        "Got groups by x, y joined with groups by z; accepted are as many parts on both sides, or",
+    ),
+    (
+        "sum(a).group(x,y) - sum(b) * sum(b).group( y , x )",
+        36,
+        "Got groups by x, y joined with groups by y, x; accepted is the same order in both; the second",
+    ),
+    (
+        'sum(a.eq(s,".group(")).group(x).top(3) / sum(b).group(x).top(3)',
+        48,
+        'Got two rankings, top(3,sum(a.eq(s,".group("))) and top(3,sum(b)); accepted is one, which holds',
+    ),
+    (
+        "sum(a).group(x,y).top(3) / sum(a).group(x)",
+        34,
+        "Got a ranking of groups beside groups of another number of parts; accepted are as many parts",
+    ),
     ("sum(a).grouped(x)", 8, 'Expected group, found "grouped"'),
-    ("sum(a).group(x,y)", 16, 'Expected a string, found "y"'),
+    ("sum(a).group(x,)", 16, f'Expected a string, each, {VALUE}, found ")"'),
+    ("sum(a).group(x,'y',2,)", 22, f'Expected a string, each, {VALUE}, found ")"'),
+    ("sum(a).group(x,'y','z')", 20, f"Expected each, {VALUE}, found \"'z'\""),
     ("sum(a.b)", 7, f'Expected {FILTER}, found "b"'),
     ("quantile(a)", 10, 'Expected a number from 0 to 1, found "a"'),
     ("quantile(1.5,a)", 10, 'Expected a number from 0 to 1, found "1.5"'),

@@ -16,18 +16,27 @@ from cube.expression.nodes import (
     EventExpression,
     Exists,
     Field,
+    Grouping,
+    GroupPart,
     Negation,
     Not,
     Number,
     Or,
     Product,
+    Ranking,
     Reduction,
     Sum,
+    Value,
 )
 from cube.model.reduce import REDUCES
 
 A, B, C = (Reduction("sum", name, None, ()) for name in "abc")
 X, Y = Field(("x",)), Field(("y",))
+
+
+def by(*values: Value) -> Grouping:
+    """Group by some values."""
+    return Grouping(tuple(GroupPart(value) for value in values))
 
 
 def strictly(tree: object) -> str:
@@ -42,22 +51,27 @@ METRICS: list[tuple[str, Any]] = [
     ("sum(foo)", Reduction("sum", "foo", None, ())),
     (
         "sum(sum(sum).eq(eq,1)).group(group)",
-        Reduction("sum", "sum", Field(("sum",)), (Comparison("eq", Field(("eq",)), 1),), Field(("group",))),
+        Reduction(
+            "sum", "sum", Field(("sum",)), (Comparison("eq", Field(("eq",)), 1),), by(Field(("group",)))
+        ),
     ),
     ("count(a)", Reduction("count", "a", None, ())),
     ("sum(quantile(x))", Reduction("sum", "quantile", X, ())),
     ("sum(test(i))", Reduction("sum", "test", Field(("i",)), ())),
-    ("sum(a(x)).group(y.z)", Reduction("sum", "a", X, (), Field(("y", "z")))),
-    ("sum(a) . group ( y )", Reduction("sum", "a", None, (), Y)),
+    ("sum(a(x)).group(y.z)", Reduction("sum", "a", X, (), by(Field(("y", "z"))))),
+    ("sum(a) . group ( y )", Reduction("sum", "a", None, (), by(Y))),
     ("quantile(0.95,a(x))", Reduction("quantile", "a", X, (), None, 0.95)),
-    ("quantile(.5,a).group(y)", Reduction("quantile", "a", None, (), Y, 0.5)),
+    ("quantile(.5,a).group(y)", Reduction("quantile", "a", None, (), by(Y), 0.5)),
     ("quantile(1.0,a)", Reduction("quantile", "a", None, (), None, 1)),
     ("quantile(0,a)", Reduction("quantile", "a", None, (), None, 0)),
     ('sum(a(["user-agent"]))', Reduction("sum", "a", Field(("user-agent",)), ())),
     ("sum(a(x[ 'b c' ][0].d))", Reduction("sum", "a", Field(("x", "b c", 0, "d")), ())),
     ('sum(a(["x"]["0"]))', Reduction("sum", "a", Field(("x", "0")), ())),
-    ('sum(a).group(x["User-Agent"])', Reduction("sum", "a", None, (), Field(("x", "User-Agent")))),
-    ("sum(a(価格.größe)).group(Цена)", Reduction("sum", "a", Field(("価格", "größe")), (), Field(("Цена",)))),
+    ('sum(a).group(x["User-Agent"])', Reduction("sum", "a", None, (), by(Field(("x", "User-Agent"))))),
+    (
+        "sum(a(価格.größe)).group(Цена)",
+        Reduction("sum", "a", Field(("価格", "größe")), (), by(Field(("Цена",)))),
+    ),
     ("sum(a(absß))", Reduction("sum", "a", Field(("absß",)), ())),
     (
         'sum(a.eq(["id.orig_h"],["x"]))',
@@ -79,7 +93,27 @@ METRICS: list[tuple[str, Any]] = [
     ("sum(a)+-1", Sum((("+", A), ("+", Number(-1))))),
     ("sum(a(-1*x))", Reduction("sum", "a", Product((("*", Number(-1)), ("*", X))), ())),
     ("sum(a(-x))", Reduction("sum", "a", Negation(X), ())),
-    ("sum(a).group(floor(x))", Reduction("sum", "a", None, (), Call("floor", (X,)))),
+    ("sum(a).group(x, y)", Reduction("sum", "a", None, (), by(X, Y))),
+    (
+        "sum(a).group(each(x), 'none', y)",
+        Reduction("sum", "a", None, (), Grouping((GroupPart(X, "none", each=True), GroupPart(Y)))),
+    ),
+    ("sum(a).group(each)", Reduction("sum", "a", None, (), by(Field(("each",))))),
+    (
+        "sum(a).group(x).top(3)",
+        Reduction("sum", "a", None, (), Grouping((GroupPart(X),), Ranking("top", 3))),
+    ),
+    (
+        "sum(a).group(x) . bottom ( 3 , sum(b) / sum(c) )",
+        Reduction(
+            "sum",
+            "a",
+            None,
+            (),
+            Grouping((GroupPart(X),), Ranking("bottom", 3, Product((("*", B), ("/", C))))),
+        ),
+    ),
+    ("sum(a).group(floor(x))", Reduction("sum", "a", None, (), by(Call("floor", (X,))))),
     ("sum(a(abs(x)))", Reduction("sum", "a", Call("abs", (X,)), ())),
     ("sum(a(log10 (x)))", Reduction("sum", "a", Call("log10", (X,)), ())),
     ("sum(a(abs))", Reduction("sum", "a", Field(("abs",)), ())),

@@ -1,0 +1,48 @@
+"""The grammar of groups: ``.group(host, each(tags), "none")`` and what may follow, ``.top(10, sum(hit))``."""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from cube.expression import tokens
+from cube.expression.arithmetic import bracketed
+from cube.expression.event_grammar import field_rule, forget_field, value_rule
+from cube.expression.nodes import Grouping, GroupPart, Ranking
+from cube.expression.tokens import build
+
+MAX_RANKED = 10_000
+
+
+def group_rule(compared: pp.ParserElement) -> pp.ParserElement:
+    """Return the rule that leaves a `Grouping`, or None where there is none.
+
+    ``compared``: the rule of what a ranking may go by, a metric without groups.
+    """
+    part = _part()
+    parts = part + pp.ZeroOrMore(_comma() + part)
+    found = tokens.mark(".") - tokens.word("group") - bracketed(build(parts, lambda *parts: parts))
+    group = build(
+        found + pp.Opt(_ranking(compared), default=None), lambda _, parts, rank: Grouping(parts, rank)
+    )
+    return pp.Opt(group, default=None)
+
+
+def _part() -> pp.ParserElement:
+    """Return the rule of a value with what an event without it is in; after it may come another part."""
+    otherwise = pp.Opt(_comma() + tokens.string(), default=None)
+    each = build(
+        tokens.each() - bracketed(field_rule()) + otherwise,
+        lambda _, field, otherwise: GroupPart(field, otherwise, each=True),
+    )
+    return each | build(value_rule() + otherwise, GroupPart)
+
+
+def _comma() -> pp.ParserElement:
+    return tokens.mark(",").add_parse_action(forget_field)
+
+
+def _ranking(compared: pp.ParserElement) -> pp.ParserElement:
+    count = tokens.whole_number(MAX_RANKED)
+    inside = build(count + pp.Opt(tokens.mark(",") - compared, default=None), lambda *arguments: arguments)
+    found = tokens.mark(".") - tokens.either_word("top", "bottom") - bracketed(inside)
+    return build(found, lambda end, arguments: Ranking(end, *arguments))
