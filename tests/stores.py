@@ -24,6 +24,7 @@ class StoreProxy:
         self.metrics = _PortProxy(self, "metrics", store.metrics)
         self.names = store.names
         self.boards = store.boards
+        self.definitions = store.definitions
         self.reports = store.reports
         self.ping, self.probe, self.close = store.ping, store.probe, store.close
 

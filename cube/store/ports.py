@@ -229,10 +229,10 @@ class Names(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBoard:
-    """A board as it is kept: ``content`` is the text of a `cube.model.board.Board`.
+class StoredText:
+    """A text that is kept under a name: ``content`` is that of a `cube.model.board.Board`, or an expression.
 
-    ``revision``: from 1 to 2**53 - 1; a random one for each save, so that a board that was deleted and made
+    ``revision``: from 1 to 2**53 - 1; a random one for each save, so that a text that was deleted and made
     anew never has one that it had before. ``saved``: when, and ``by`` the id of the key that did; "" without
     one. ``opened``: about when it was looked at last.
     """
@@ -245,43 +245,54 @@ class StoredBoard:
     opened: int = 0
 
 
-def board_conflict(name: str, present: StoredBoard | None) -> Conflict:
-    """Make the error of a board that is not at the revision that was expected of it."""
+StoredBoard: TypeAlias = StoredText
+
+StoredDefinition: TypeAlias = StoredText
+"""``content``: the expression as it was written."""
+
+
+def text_conflict(what: str, name: str, present: StoredText | None) -> Conflict:
+    """Make the error of a text that is not at the revision that was expected of it; ``what``: "board" …"""
     if present is None:
-        error = Conflict(f"The board {name} is not there: read the list again, or make it.")
+        error = Conflict(f"The {what} {name} is not there: read the list again, or make it.")
         error.details.update(revision=None, saved=None, by=None)
         return error
     saved = instant.format(present.saved)
     whose = f", saved at {saved}" + (f" with the key {present.by}" if present.by else "")
     error = Conflict(
-        f"The board {name} is at revision {present.revision} now{whose}: read it, and change that."
+        f"The {what} {name} is at revision {present.revision} now{whose}: read it, and change that."
     )
     error.details.update(revision=present.revision, saved=saved, by=present.by)
     return error
 
 
-class BoardStore(Protocol):
-    """The boards of an environment, each with a revision that whoever changes it has to know.
+class TextStore(Protocol):
+    """The boards, or the definitions, of an environment, each with a revision that a change has to know.
 
     ``expected``: the revision that the caller knows it by; `ANY_REVISION`: whatever it is, `NO_REVISION`: it
     must not be there. Where that is not so, `Conflict` is raised, which tells the present one (None: it is
     not there), and nothing is changed.
     """
 
-    async def all(self) -> list[StoredBoard]:
-        """Return all boards, by name."""
+    async def all(self) -> list[StoredText]:
+        """Return all of them, by name."""
 
-    async def find(self, name: str) -> StoredBoard | None:
-        """Return one board; None where there is none of that name."""
+    async def find(self, name: str) -> StoredText | None:
+        """Return one of them; None where there is none of that name."""
 
-    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
-        """Store a board durably; raises `InvalidRequest` for a new one where there are about ``most``."""
+    async def save(self, text: StoredText, expected: int, most: int) -> None:
+        """Store one durably; raises `InvalidRequest` for a new one where there are about ``most``."""
 
     async def delete(self, name: str, expected: int) -> None:
-        """Remove a board durably; one that is not there is a `Conflict`."""
+        """Remove one durably; what is not there is a `Conflict`."""
 
     async def note_opened(self, name: str, time: int) -> None:
-        """Note when a board was looked at, if it is there; its revision stays."""
+        """Note when one was looked at, if it is there; its revision stays."""
+
+
+BoardStore: TypeAlias = TextStore
+
+DefinitionStore: TypeAlias = TextStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +348,10 @@ class Store(Protocol):
     @property
     def boards(self) -> BoardStore:
         """The boards."""
+
+    @property
+    def definitions(self) -> DefinitionStore:
+        """The expressions that have names."""
 
     @property
     def reports(self) -> ReportStore:

@@ -101,3 +101,16 @@ async def test_of_processes_that_change_one_at_once_one_succeeds(database: Datab
         )
         assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 3 + ["NoneType"]
         await stores[0].boards.save(board(revision=100), ANY_REVISION, 10)
+
+
+async def test_definitions_are_kept_as_boards_are_and_apart_from_them(store: Store) -> None:
+    await store.boards.save(board(), NO_REVISION, 10)
+    assert await store.definitions.find("web") is None
+    definition = StoredBoard("web", 3, SAVED, "sum(request)", "team", SAVED)
+    await store.definitions.save(definition, NO_REVISION, 1)
+    with pytest.raises(InvalidRequest, match="There are 1 definitions already"):
+        await store.definitions.save(replace(definition, name="other"), NO_REVISION, 1)
+    with pytest.raises(Conflict, match="The definition web is at revision 3"):
+        await store.definitions.delete("web", 4)
+    await store.definitions.delete("web", 3)
+    assert await store.boards.all() == [board()]

@@ -14,7 +14,8 @@
                         ``{_id: "<process>:<type>:<hour>", process, type, hour}``
 ``cube_intents``        ``{_id, process, type, key, old, new}`` for each replacement in flight
 ``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.store`
-``cube_boards``         ``{_id: name, revision, saved, content, by, opened}``, see `cube.store.mongo.boards`
+``cube_boards``         ``{_id: name, revision, saved, content, by, opened}``, see `cube.store.mongo.records`
+``cube_definitions``    the same, of expressions that have names
 ``cube_daemons``        ``{_id: process, seen, content}``: what each daemon's process last told of itself;
                         removed by the server a day after ``seen``
 ``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`

@@ -1,4 +1,4 @@
-"""The small records that a database has beside its events: groups of names, boards and API keys.
+"""The small records that a database has beside its events: groups of names, boards, definitions and API keys.
 
 Their documents are those of `cube.store.mongo.layout`; those of ``cube_keys`` are made by `_key_document`.
 """
@@ -16,7 +16,7 @@ from cube.errors import InvalidRequest
 from cube.model.environment import Key, Scope
 from cube.store.mongo.faults import answered, fetched, upsert, written
 from cube.store.mongo.layout import DURABLE, Document, Layout
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 
 _KEYS = "cube_keys"
 
@@ -43,54 +43,55 @@ class MongoNames:
         return frozenset() if found is None else frozenset(found["names"])
 
 
-class MongoBoards:
-    """A `BoardStore` for any number of processes on one database.
+class MongoTexts:
+    """A `TextStore` for any number of processes on one database; ``what``: "board" or "definition".
 
     Each change is one write that names the revision in its filter, so no two processes make it at once.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self._boards = layout.own("boards")
+    def __init__(self, layout: Layout, what: str) -> None:
+        self._texts = layout.own(f"{what}s")
+        self._what = what
 
-    async def all(self) -> list[StoredBoard]:
-        found = await fetched(self._boards.find({}))
-        return sorted(map(_board, found), key=lambda board: board.name)
+    async def all(self) -> list[StoredText]:
+        found = await fetched(self._texts.find({}))
+        return sorted(map(_text, found), key=lambda text: text.name)
 
-    async def find(self, name: str) -> StoredBoard | None:
+    async def find(self, name: str) -> StoredText | None:
         async with answered():
-            found = await self._boards.find_one({"_id": name})
-        return None if found is None else _board(found)
+            found = await self._texts.find_one({"_id": name})
+        return None if found is None else _text(found)
 
-    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
+    async def save(self, text: StoredText, expected: int, most: int) -> None:
         if expected == NO_REVISION:
-            done = await self._insert(board, most)
+            done = await self._insert(text, most)
         else:
             async with written():
-                replaced = await self._boards.replace_one(
-                    _known(board.name, expected), _board_document(board)
-                )
+                replaced = await self._texts.replace_one(_known(text.name, expected), _text_document(text))
             done = replaced.matched_count == 1
         if not done:
-            await self._refuse(board.name, board.revision)
+            await self._refuse(text.name, text.revision)
 
     async def delete(self, name: str, expected: int) -> None:
         async with written():
-            removed = await self._boards.delete_one(_known(name, expected))
+            removed = await self._texts.delete_one(_known(name, expected))
         if removed.deleted_count == 0:
             await self._refuse(name)
 
     async def note_opened(self, name: str, time: int) -> None:
         async with written():
-            await self._boards.update_one({"_id": name}, {"$max": {"opened": time}})
+            await self._texts.update_one({"_id": name}, {"$max": {"opened": time}})
 
-    async def _insert(self, board: StoredBoard, most: int) -> bool:
+    async def _insert(self, text: StoredText, most: int) -> bool:
         async with answered():
-            count = await self._boards.count_documents({})
-        if count >= most and await self.find(board.name) is None:
-            raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
+            count = await self._texts.count_documents({})
+        if count >= most and await self.find(text.name) is None:
+            raise InvalidRequest(
+                f"There are {count} {self._what}s already; accepted are {most}: delete one first."
+            )
         try:
             async with written():
-                await self._boards.insert_one(_board_document(board))
+                await self._texts.insert_one(_text_document(text))
         except DuplicateKeyError:
             return False
         return True
@@ -99,7 +100,7 @@ class MongoBoards:
         """Raise a `Conflict`, unless what is there is our own first try, whose reply was lost."""
         found = await self.find(name)
         if found is None or found.revision != own:
-            raise board_conflict(name, found)
+            raise text_conflict(self._what, name, found)
 
 
 class MongoKeys:
@@ -139,21 +140,21 @@ def _known(name: str, expected: int) -> Document:
     return {"_id": name} if expected == ANY_REVISION else {"_id": name, "revision": expected}
 
 
-def _board_document(board: StoredBoard) -> Document:
+def _text_document(text: StoredText) -> Document:
     return {
-        "_id": board.name,
-        "revision": board.revision,
-        "saved": board.saved,
-        "content": board.content,
-        "by": board.by,
-        "opened": board.opened,
+        "_id": text.name,
+        "revision": text.revision,
+        "saved": text.saved,
+        "content": text.content,
+        "by": text.by,
+        "opened": text.opened,
     }
 
 
-def _board(document: dict[str, Any]) -> StoredBoard:
+def _text(document: dict[str, Any]) -> StoredText:
     # BSON's long is a subclass of int, which the JSON encoder refuses.
     revision, saved, opened = (int(document[name]) for name in ("revision", "saved", "opened"))
-    return StoredBoard(document["_id"], revision, saved, document["content"], document["by"], opened)
+    return StoredText(document["_id"], revision, saved, document["content"], document["by"], opened)
 
 
 def _key_document(key: Key) -> Document:

@@ -20,7 +20,7 @@ from cube.store.mongo.events import MongoEvents
 from cube.store.mongo.faults import answered, without_credentials
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
-from cube.store.mongo.records import MongoBoards, MongoNames
+from cube.store.mongo.records import MongoNames, MongoTexts
 from cube.store.mongo.reports import MongoReports
 
 Client: TypeAlias = AsyncMongoClient[Document]
@@ -49,7 +49,8 @@ class MongoStore:
         self.events = MongoEvents(layout, lease_seconds)
         self.metrics = MongoMetrics(layout)
         self.names = MongoNames(layout)
-        self.boards = MongoBoards(layout)
+        self.boards = MongoTexts(layout, "board")
+        self.definitions = MongoTexts(layout, "definition")
         self.reports = MongoReports(layout, self.handshake)
         self._layout = layout
         self._owned = owned

@@ -11,7 +11,8 @@ table                    rows
 ``all_events_<number>``  a view of both: time, data
 ``revisions_<number>``   step, bucket (its start), number
 ``names``                group, name: made on first use, see `cube.store.sqlite.store`
-``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.boards`
+``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.records`
+``definitions``          the same, of expressions that have names
 ``probe``                name, at, room: made on first use, see `cube.store.sqlite.store`
 =======================  ===================================================================
 

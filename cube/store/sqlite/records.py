@@ -1,6 +1,6 @@
-"""The small records that a store has beside its events: groups of names, boards and API keys.
+"""The small records that a store has beside its events: groups of names, boards, definitions and API keys.
 
-Names and boards are tables of the events file, made on first use; keys have a file of their own,
+Names, boards and definitions are tables of the events file, made on first use; keys have a file of their own,
 ``<database>.keys.db``.
 """
 
@@ -19,7 +19,7 @@ from typing import TypeVar
 from cube import files
 from cube.errors import InvalidRequest, Unavailable
 from cube.model.environment import Key, Scope
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredBoard, board_conflict
+from cube.store.ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 from cube.store.sqlite.catalog import has_table
 from cube.store.sqlite.database import answering, connect, immediate
 from cube.store.sqlite.readers import ReaderPool
@@ -31,8 +31,8 @@ _NAMES = (
     'CREATE TABLE IF NOT EXISTS names ("group" TEXT NOT NULL, name TEXT NOT NULL,'
     ' PRIMARY KEY ("group", name)) WITHOUT ROWID'
 )
-_BOARDS = (
-    "CREATE TABLE IF NOT EXISTS boards (name TEXT PRIMARY KEY, revision INTEGER NOT NULL,"
+_TEXTS = (
+    "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, revision INTEGER NOT NULL,"
     " saved INTEGER NOT NULL, content TEXT NOT NULL, saved_by TEXT NOT NULL, opened INTEGER NOT NULL)"
     " WITHOUT ROWID"
 )
@@ -58,30 +58,34 @@ class SqliteNames:
         )
 
 
-class SqliteBoards:
-    """A `BoardStore` on one file that several processes share."""
+class SqliteTexts:
+    """A `TextStore` on one file that several processes share; ``what``: "board" or "definition"."""
 
-    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
+    def __init__(self, writer: Writer, readers: ReaderPool, what: str) -> None:
         self._writer = writer
         self._readers = readers
+        self._table = _TextTable(what)
 
-    async def all(self) -> list[StoredBoard]:
-        return await self._readers.read(lambda connection: _read_boards(connection, "ORDER BY name"))
+    async def all(self) -> list[StoredText]:
+        return await self._readers.read(lambda connection: self._table.read(connection, "ORDER BY name"))
 
-    async def find(self, name: str) -> StoredBoard | None:
-        found = await self._readers.read(lambda connection: _read_boards(connection, "WHERE name = ?", name))
-        return found[0] if found else None
+    async def find(self, name: str) -> StoredText | None:
+        return await self._readers.read(lambda connection: self._table.find(connection, name))
 
-    async def save(self, board: StoredBoard, expected: int, most: int) -> None:
-        """Store a board in the transaction that looks at its revision."""
-        await self._writer.write(lambda: lambda connection: _save_board(connection, board, expected, most))
+    async def save(self, text: StoredText, expected: int, most: int) -> None:
+        """Store a text in the transaction that looks at its revision."""
+        await self._writer.write(
+            lambda: lambda connection: self._table.save(connection, text, expected, most)
+        )
 
     async def delete(self, name: str, expected: int) -> None:
-        await self._writer.write(lambda: lambda connection: _delete_board(connection, name, expected))
+        await self._writer.write(lambda: lambda connection: self._table.delete(connection, name, expected))
 
     async def note_opened(self, name: str, time: int) -> None:
         if await self.find(name) is not None:
-            await self._writer.write(lambda: lambda connection: _note_opened(connection, name, time))
+            await self._writer.write(
+                lambda: lambda connection: self._table.note_opened(connection, name, time)
+            )
 
 
 class SqliteKeys:
@@ -154,38 +158,50 @@ def _names(connection: sqlite3.Connection, group: str) -> frozenset[str]:
     return frozenset(name for (name,) in found)
 
 
-def _read_boards(connection: sqlite3.Connection, which: str, *arguments: str) -> list[StoredBoard]:
-    """Return the boards that the rest of a query asks for."""
-    if not has_table(connection, "boards"):
-        return []
-    query = f"SELECT name, revision, saved, content, saved_by, opened FROM boards {which}"  # noqa: S608 - ours
-    return [StoredBoard(*row) for row in connection.execute(query, arguments)]
+class _TextTable:
+    """The table of the texts of one kind, in a connection; made when the first of them is saved."""
 
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._name = f"{what}s"  # ours, so the queries below are as well
 
-def _save_board(connection: sqlite3.Connection, board: StoredBoard, expected: int, most: int) -> None:
-    _check_revision(connection, board.name, expected)
-    connection.execute(_BOARDS)
-    if expected == NO_REVISION:
-        (count,) = connection.execute("SELECT count(*) FROM boards").fetchone()
-        if count >= most:
-            raise InvalidRequest(f"There are {count} boards already; accepted are {most}: delete one first.")
-    connection.execute("INSERT OR REPLACE INTO boards VALUES (?, ?, ?, ?, ?, ?)", dataclasses.astuple(board))
+    def read(self, connection: sqlite3.Connection, which: str, *arguments: str) -> list[StoredText]:
+        """Return the texts that the rest of a query asks for."""
+        if not has_table(connection, self._name):
+            return []
+        columns = "name, revision, saved, content, saved_by, opened"
+        query = f"SELECT {columns} FROM {self._name} {which}"  # noqa: S608 - ours
+        return [StoredText(*row) for row in connection.execute(query, arguments)]
 
+    def find(self, connection: sqlite3.Connection, name: str) -> StoredText | None:
+        found = self.read(connection, "WHERE name = ?", name)
+        return found[0] if found else None
 
-def _delete_board(connection: sqlite3.Connection, name: str, expected: int) -> None:
-    _check_revision(connection, name, expected)
-    connection.execute("DELETE FROM boards WHERE name = ?", (name,))
+    def save(self, connection: sqlite3.Connection, text: StoredText, expected: int, most: int) -> None:
+        self._check_revision(connection, text.name, expected)
+        connection.execute(_TEXTS.format(self._name))
+        if expected == NO_REVISION:
+            (count,) = connection.execute(f"SELECT count(*) FROM {self._name}").fetchone()  # noqa: S608 - ours
+            if count >= most:
+                raise InvalidRequest(
+                    f"There are {count} {self._name} already; accepted are {most}: delete one first."
+                )
+        insert = f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
+        connection.execute(insert, dataclasses.astuple(text))
 
+    def delete(self, connection: sqlite3.Connection, name: str, expected: int) -> None:
+        self._check_revision(connection, name, expected)
+        connection.execute(f"DELETE FROM {self._name} WHERE name = ?", (name,))  # noqa: S608 - ours
 
-def _note_opened(connection: sqlite3.Connection, name: str, time: int) -> None:
-    connection.execute("UPDATE boards SET opened = max(opened, ?) WHERE name = ?", (time, name))
+    def note_opened(self, connection: sqlite3.Connection, name: str, time: int) -> None:
+        update = f"UPDATE {self._name} SET opened = max(opened, ?) WHERE name = ?"  # noqa: S608 - ours
+        connection.execute(update, (time, name))
 
-
-def _check_revision(connection: sqlite3.Connection, name: str, expected: int) -> None:
-    found = _read_boards(connection, "WHERE name = ?", name)
-    revision = found[0].revision if found else NO_REVISION
-    if revision != expected and not (expected == ANY_REVISION and found):
-        raise board_conflict(name, found[0] if found else None)
+    def _check_revision(self, connection: sqlite3.Connection, name: str, expected: int) -> None:
+        found = self.find(connection, name)
+        revision = NO_REVISION if found is None else found.revision
+        if revision != expected and not (expected == ANY_REVISION and found is not None):
+            raise text_conflict(self._what, name, found)
 
 
 def _add_key(connection: sqlite3.Connection, key: Key) -> None:

@@ -22,7 +22,7 @@ from cube.store.sqlite.database import (
 from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import ReaderPool
-from cube.store.sqlite.records import SqliteBoards, SqliteNames
+from cube.store.sqlite.records import SqliteNames, SqliteTexts
 from cube.store.sqlite.reports import SqliteReports
 from cube.store.sqlite.writer import Writer
 
@@ -56,7 +56,8 @@ class SqliteStore:
     events: SqliteEvents
     metrics: SqliteMetrics
     names: SqliteNames
-    boards: SqliteBoards
+    boards: SqliteTexts
+    definitions: SqliteTexts
     reports: SqliteReports
 
     def __init__(
@@ -71,7 +72,8 @@ class SqliteStore:
         self.events = SqliteEvents(writer, readers)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
-        self.boards = SqliteBoards(writer, readers)
+        self.boards = SqliteTexts(writer, readers, "board")
+        self.definitions = SqliteTexts(writer, readers, "definition")
         self.reports = reports
         self._writer = writer
         self._readers = readers
