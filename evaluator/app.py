@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -20,10 +21,11 @@ from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.context import Clock, QueryContext, QueryCounters, QuestionLog
+from evaluator.engine.deferred_metrics import DeferredMetrics
 from evaluator.engine.keeping import Keeping
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
-from evaluator.scheduling.scheduler import OVERRUNS, Scheduler
+from evaluator.scheduling.scheduler import OVERRUNS, QueryCost, Scheduler
 from evaluator.streams.poller import EventStreams
 
 SCAN_THREADS = 1 + OVERRUNS
@@ -67,6 +69,8 @@ class EvaluatorDaemon:
         self._keeping = Keeping(settings)
         self._series = SeriesCache(settings.blocks.series_bytes)
         self._counters.keeps(lambda: self._keeping.bytes + self._series.bytes)
+        saving = partial(self._scheduler.time_slice, QueryCost.background(0))
+        self._metrics = {name: DeferredMetrics(store.metrics, saving) for name, store in stores.items()}
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         pyramids = {name: service.pyramid for name, service in self._services.items()}
         self._refresher = BoardRefresher(pyramids, settings.boards, registry)
@@ -100,6 +104,8 @@ class EvaluatorDaemon:
         for service in self._services.values():
             await service.streams.close()
             await service.pyramid.close()
+        for metrics in self._metrics.values():
+            await metrics.close()
         for own in self._own.values():
             await own.close()
         self._executor.shutdown(cancel_futures=True)
@@ -114,6 +120,7 @@ class EvaluatorDaemon:
             self._keeping.blocks(name, context),
             on_computed=None if own is None else own.computed,
             series=self._series if self._settings.blocks.series_bytes else None,
+            metrics=self._metrics[name],
         )
         return QueryService(pyramid, EventStreams(pyramid), self._answers, QuestionLog(self._clock))
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -99,10 +99,19 @@ class QueryContext:
     @asynccontextmanager
     async def lookup(self) -> AsyncIterator[ReadSession]:
         """Begin to read revisions or names, which takes no time slice."""
-        options = ReadOptions(self.limits.query_seconds)
+        async with self.lookup_place(), self.lookup_session() as session:
+            yield session
+
+    @asynccontextmanager
+    async def lookup_place(self) -> AsyncIterator[None]:
+        """Wait for a place among those who look up at once, and have it in this block."""
         with self.scheduler.asking():
-            async with self.scheduler.lookups, self.store.events.read(options) as session:
-                yield session
+            async with self.scheduler.lookups:
+                yield
+
+    def lookup_session(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Begin to read, on such a place."""
+        return self.store.events.read(ReadOptions(self.limits.query_seconds))
 
     @asynccontextmanager
     async def idle_session(self) -> AsyncIterator[ReadSession]:

@@ -31,6 +31,9 @@ class StoreProxy:
     async def before(self, call: str, *arguments: Any) -> None:
         """Is awaited before each call of a port, such as "events.save" or "session.scan"."""
 
+    async def after(self, call: str) -> None:
+        """Is awaited after each of them but scans."""
+
     async def after_block(self, *arguments: Any) -> None:
         """Is awaited after each block of a scan, with the scan's arguments."""
 
@@ -46,7 +49,9 @@ class _PortProxy:
     def __getattr__(self, name: str) -> Any:
         async def call(*arguments: Any, **options: Any) -> Any:
             await self._proxy.before(f"{self._name}.{name}", *arguments)
-            return await getattr(self._port, name)(*arguments, **options)
+            found = await getattr(self._port, name)(*arguments, **options)
+            await self._proxy.after(f"{self._name}.{name}")
+            return found
 
         return call
 

@@ -107,6 +107,14 @@ class CacheKey:
     semantics: int
 
 
+class MetricSave(NamedTuple):
+    """Cached buckets of one key and tier that are to be kept."""
+
+    key: CacheKey
+    tier: Tier
+    buckets: Mapping[int, CachedBucket]
+
+
 class ReadSession(Protocol):
     """One query's view of the events: it sees all that was acknowledged before it began.
 
@@ -209,6 +217,12 @@ class MetricStore(Protocol):
         """Merge buckets into what is there; a chunk that would be over 1 MB is left as it was.
 
         A store that does so with this process's processor does it in a time slice.
+        """
+
+    async def save_all(self, saves: Sequence[MetricSave], time_slice: TimeSlice = nullcontext) -> None:
+        """Do several saves, each as `save` does, in one transaction, or in one write a type.
+
+        No key and tier comes twice.
         """
 
     async def delete(self, before: int) -> int:

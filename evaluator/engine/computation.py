@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
-from cube.store.ports import CachedBucket, Revisions
+from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
@@ -66,11 +66,12 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
 class Computation:
     """Computes in the session and the time slices of a scan, within its limits.
 
-    ``most``: larger contents are not kept; None keeps all values.
+    ``metrics``: the cache that it reads and saves to. ``most``: larger contents are not kept; None keeps all
+    values.
     """
 
-    def __init__(self, scan: Scan, most: int | None = None) -> None:
-        self._metrics = scan.context.store.metrics
+    def __init__(self, scan: Scan, metrics: MetricStore, most: int | None = None) -> None:
+        self._metrics = metrics
         self._scan = scan
         self._most = most
         self._session = scan.session

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -19,8 +18,8 @@ import numpy as np
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
-from cube.store.ports import ReadSession, Revisions
+from cube.model.tier import Span, Tier
+from cube.store.ports import MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
@@ -29,6 +28,7 @@ from evaluator.engine.frames import Frame
 from evaluator.engine.group_codec import read_groups
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.ranking import named, unbounded, with_chosen
+from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
@@ -54,7 +54,8 @@ class Pyramid:
 
     ``blocks``: those that are kept, if any are. ``on_computed`` is told the type, the reduction's text and
     the milliseconds of each computation. ``flights``: its computations under way. ``series``: keeps what was
-    answered, where it is given.
+    answered, where it is given. ``metrics``: the cache of metrics, where it is not the store's own.
+    ``reads``: its reads of revisions.
     """
 
     def __init__(
@@ -65,12 +66,16 @@ class Pyramid:
         on_computed: Callable[[str, str, float], None] | None = None,
         flights: SingleFlight | None = None,
         series: SeriesCache | None = None,
+        metrics: MetricStore | None = None,
+        reads: RevisionReads | None = None,
     ) -> None:
         self.context: Final = context
         self._blocks = blocks
         self._on_computed = on_computed
         self._flights = SingleFlight() if flights is None else flights
         self._series = series
+        self._metrics = context.store.metrics if metrics is None else metrics
+        self._reads = RevisionReads(context) if reads is None else reads
         self._builds: dict[str, asyncio.Task[None]] = {}
 
     async def evaluate(
@@ -170,8 +175,7 @@ class Pyramid:
         Those of a type that another tool has filled are built first.
         """
         while True:
-            async with self.context.lookup() as session:
-                revisions = await _read_revisions(session, type, tier, span)
+            revisions = await self._reads.read(type, tier, span)
             if revisions.complete or revisions.foreign or not revisions.known:
                 return revisions
             await self.build(type)
@@ -294,7 +298,7 @@ class Pyramid:
     ) -> Encoded:
         valid: Encoded = {}
         if job.tier.cached:
-            found = await self.context.store.metrics.read(job.key(kind), job.tier, span)
+            found = await self._metrics.read(job.key(kind), job.tier, span)
             valid = job.believed(found, numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
         self.context.looked_up(len(valid), len(gaps))
@@ -338,17 +342,5 @@ class Pyramid:
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
         ):
-            yield Computation(Scan(context, session, time_slice, self._blocks, limits), most)
-
-
-async def _read_revisions(session: ReadSession, type: str, tier: Tier, span: Span) -> Revisions:
-    if tier is not SECOND:
-        return await session.revisions(type, tier, span)
-    coarse = await session.revisions(type, TEN_SECONDS, TEN_SECONDS.cover(span))
-    numbers = {
-        second: number
-        for bucket, number in coarse.numbers.items()
-        for second in range(bucket, bucket + TEN_SECONDS.step, SECOND.step)
-        if second in span
-    }
-    return replace(coarse, numbers=numbers)
+            scan = Scan(context, session, time_slice, self._blocks, limits)
+            yield Computation(scan, self._metrics, most)

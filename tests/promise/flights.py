@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 
+from evaluator.context import QueryContext
 from evaluator.engine.blocks import TypeBlocks
+from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.single_flight import Compute, Flight, Gaps
 from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
@@ -49,6 +51,18 @@ class _Flight(Flight):
         actor = current()
         more = super().until_more(seen)
         await (more if actor is None else actor.block(more))
+
+
+class SharedReads(RevisionReads):
+    """Reads of revisions, for which an actor may wait that another one makes, as long as that takes."""
+
+    def __init__(self, context: QueryContext) -> None:
+        super().__init__(context, gather_seconds=1e6)
+
+    async def until_done(self, done: asyncio.Event) -> None:
+        actor = current()
+        ended = super().until_done(done)
+        await (ended if actor is None else actor.block(ended))
 
 
 class KeptBlocks(TypeBlocks):

@@ -14,10 +14,17 @@ GATED = frozenset((
 
 
 class GatedStore(StoreProxy):
-    """A `Store` with gates before these calls, and after each block of a scan."""
+    """A `Store` with gates before these calls, and after each block of a scan.
+
+    And after a read of revisions: what was found is on its way to whoever asked.
+    """
 
     async def before(self, call: str, *_: Any) -> None:
         if call in GATED:
+            await gate()
+
+    async def after(self, call: str) -> None:
+        if call == "session.revisions":
             await gate()
 
     async def after_block(self, *_: Any) -> None:

@@ -21,6 +21,7 @@ from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
 from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.segments import Segment
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.shredding import Shredded, Shredder
@@ -103,6 +104,17 @@ def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
         return known[name]
 
     patch.setattr(Pyramid, "revisions", _revisions)
+
+
+def reads_are_joined_after_they_began(patch: pytest.MonkeyPatch) -> None:
+    """Who asks while revisions are read takes what is found, as long as it is of the same buckets."""
+
+    def _begin(self: RevisionReads, key: tuple[str, int], read: Any) -> None:
+        span = read.span
+        read.take_in = lambda other: span.intersect(other) == other
+        self._latest[key] = read
+
+    patch.setattr(RevisionReads, "_begin", _begin)
 
 
 def flights_give_all_that_they_have(patch: pytest.MonkeyPatch) -> None:
@@ -241,6 +253,7 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     finer_revisions_are_read_before_the_coarse_ones,
     values_are_believed_at_any_revision,
     revisions_are_remembered,
+    reads_are_joined_after_they_began,
     flights_give_all_that_they_have,
     flights_are_joined_at_any_revision,
     connections_keep_their_snapshot,

@@ -56,7 +56,7 @@ class _Walker:
         self._near = random.randrange(len(TIMES) - 2)
         self._near_times = TIMES[self._near : self._near + 3]
         self._steps = [random.choice(_telling(self._near_times)), random.choice(STEPS)]
-        once = [self._save, self._write_on, self._ask, self._overtake, self._cancel]
+        once = [self._save, self._write_on, self._ask, self._overtake, self._cancel, world.flush]
         self._actions = [*once, self._ask, *[self._read_on] * 4]
         if isinstance(world.place, ClusterPlace):
             self._actions.append(world.place.split)
@@ -94,12 +94,12 @@ class _Walker:
         self._world.begin_question(int(self._random.random() < 0.2), asked)
 
     def _overtake(self) -> None:
-        """Save while a question is computed, and ask it again."""
+        """Save while a question reads revisions, or is computed, and ask it again."""
         asked = self._asked(self._steps[0], self._near_times[1], 2, 3)
         first = self._world.begin_question(0, asked)
         if first is None:
             return
-        self._world.let_on(first.actor, 10)
+        self._world.let_on(first.actor, self._random.choice((2, 10, 10)))
         for flight in list(self._world.flights[0].actors):
             self._world.let_on(flight, self._random.randint(2, 7))
         save = self._save(1)

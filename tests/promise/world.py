@@ -23,6 +23,7 @@ from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.deferred_metrics import DeferredMetrics
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.segments import BlockCache
@@ -31,7 +32,7 @@ from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, Asked
 from tests.promise.filing import Filing
-from tests.promise.flights import Flights, KeptBlocks
+from tests.promise.flights import Flights, KeptBlocks, SharedReads
 from tests.promise.model import MAX_VERSIONS, Model, Window
 from tests.promise.places import Place
 from tests.promise.under_way import Question, Save
@@ -175,6 +176,10 @@ class World:
         if self._filing is not None and len(self.shredding) < SHREDDING:
             self.shredding.append(self._begin(self._filing.make(HOUR.floor(time))))
 
+    def flush(self) -> None:
+        """Have the first evaluator write the metrics that it has computed; the other one does at once."""
+        self.runner.run(self._deferred.flush())
+
     def restart(self, kept_bytes: int) -> None:
         """Let the first evaluator die, with all that it does, and another begin with this much memory."""
         dying = [question for question in self.questions if question.evaluator == 0]
@@ -193,8 +198,8 @@ class World:
     def finish(self, question: Question) -> dict[int, float | None]:
         """Let a question on until it is answered, and whatever flights it waits for."""
         while not question.actor.done:
-            flights = self.flights[question.evaluator].actors
-            for actor in [question.actor] if question.actor.stands else flights:
+            others = [*self.flights[question.evaluator].actors, *(each.actor for each in self.questions)]
+            for actor in [question.actor] if question.actor.stands else others:
                 if actor.stands:
                     self.let_on(actor)
         sums: dict[int, float | None] = question.actor.task.result()
@@ -263,7 +268,17 @@ class World:
         elif kept_bytes is not None:
             blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
         series = None if kept_bytes is None else SeriesCache(kept_bytes)
-        return Pyramid(context, blocks, flights=SingleFlight(flights.make), series=series)
+        metrics = DeferredMetrics(store.metrics, delay_seconds=None)
+        if kept_bytes is not None:
+            self._deferred = metrics
+        return Pyramid(
+            context,
+            blocks,
+            flights=SingleFlight(flights.make),
+            series=series,
+            metrics=None if kept_bytes is None else metrics,
+            reads=SharedReads(context),
+        )
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:
         async def begin() -> Actor:

@@ -143,7 +143,11 @@ class PromiseMachine(RuleBasedStateMachine):
     def ask_at_once(self, evaluator: int, asked: Asked) -> None:
         self.world.ask(evaluator, asked)
 
-    # The first evaluator's column files.
+    # What the first evaluator saves in the background, and its column files.
+
+    @rule()
+    def save_what_was_computed(self) -> None:
+        self.world.flush()
 
     @rule(time=st.sampled_from(TIMES))
     def begin_to_make_files(self, time: int) -> None:

@@ -19,21 +19,22 @@ __all__ = ["mongo_server"]
 CLUSTER_STEPS = 40
 SEEDS = range(100)
 FINDING = {
-    "revisions_are_read_after_the_scan": 5,
-    "finer_revisions_are_read_before_the_coarse_ones": 5,
-    "values_are_believed_at_any_revision": 11,
-    "revisions_are_remembered": 5,
-    "flights_give_all_that_they_have": 11,
-    "flights_are_joined_at_any_revision": 11,
-    "connections_keep_their_snapshot": 8,
+    "revisions_are_read_after_the_scan": 6,
+    "finer_revisions_are_read_before_the_coarse_ones": 6,
+    "values_are_believed_at_any_revision": 6,
+    "revisions_are_remembered": 6,
+    "reads_are_joined_after_they_began": 15,
+    "flights_give_all_that_they_have": 38,
+    "flights_are_joined_at_any_revision": 9,
+    "connections_keep_their_snapshot": 6,
     "expired_buckets_are_scanned": 8,
-    "expired_buckets_without_a_value_are_empty": 11,
-    "forgotten_buckets_are_empty": 11,
-    "blocks_are_taken_at_any_revision": 3,
-    "blocks_are_vouched_for_at_any_revision": 0,
-    "blocks_keep_the_revisions_that_follow_their_events": 0,
-    "files_are_believed_at_any_revision": 0,
-    "files_keep_the_revisions_that_follow_their_events": 1,
+    "expired_buckets_without_a_value_are_empty": 8,
+    "forgotten_buckets_are_empty": 13,
+    "blocks_are_taken_at_any_revision": 6,
+    "blocks_are_vouched_for_at_any_revision": 6,
+    "blocks_keep_the_revisions_that_follow_their_events": 6,
+    "files_are_believed_at_any_revision": 10,
+    "files_keep_the_revisions_that_follow_their_events": 10,
 }
 """A seed that finds each mutation, to begin with: any other does too, but sometimes only one in ten."""
 
@@ -50,7 +51,7 @@ def test_on_a_cluster_with_two_primaries_of_a_shard_nothing_is_stale_for_good(
 ) -> None:
     """And a walk finds what was done until November 2026: reading without a majority."""
     monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
-    seeds = (2, 1, 8, 11, 0, 3, 5, 6)  # each has found it: one is enough
+    seeds = (2, 3, 5, 6, 8, 9, 11, 1)  # each has found it: one is enough
     walk(lambda: ClusterPlace(mongo_server), seeds[0], CLUSTER_STEPS)
     mutations.a_cluster_is_read_without_a_majority(monkeypatch)
     for seed in seeds:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from typing import NamedTuple
 
+from bson.datetime_ms import DatetimeMS
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -16,7 +18,7 @@ from cube.model.tier import Span, Tier
 from cube.store.mongo.faults import ThrottledLog, answered, fetched, only_duplicates, written
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks
 from cube.store.mongo.maintenance import delete_metrics, ensure
-from cube.store.ports import CachedBucket, CacheKey, TimeSlice
+from cube.store.ports import CachedBucket, CacheKey, MetricSave, TimeSlice
 
 CHUNK_BYTES = 1_000_000
 _BUCKET_BYTES = 20  # a bucket's share of a document beside its content: revision, name, types, lengths
@@ -36,7 +38,7 @@ class MongoMetrics:
     async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
         ids = {_id(key, tier, chunk): tier.chunk_start(chunk) for chunk in chunks(tier, span)}
         buckets: dict[int, CachedBucket] = {}
-        for document in await self._find(key, list(ids)):
+        for document in await self._find(key.type, dict.fromkeys(ids, _text(key))):
             start = ids[document["_id"]]
             for index, packed in document["c"].items():
                 bucket = start + int(index) * tier.step
@@ -56,30 +58,37 @@ class MongoMetrics:
         A server that refuses, or a user who only reads, is said in the log: the metrics are not cached.
         Two evaluators that merge at once may pass that bound, at most twice over; the server's is 16 MB.
         """
-        if not buckets:
-            return
-        try:
-            await self._save(key, tier, buckets)
-        except (Unavailable, PyMongoError) as error:
-            # What may not be kept, or cannot be now, was computed all the same.
-            self._errors.error(f"metrics of type {key.type} are not cached ({error.__class__.__name__})")
+        await self.save_all((MetricSave(key, tier, buckets),), time_slice)
 
-    async def _save(self, key: CacheKey, tier: Tier, buckets: Mapping[int, CachedBucket]) -> None:
-        await self.begin(key.type)
-        packed = _packed(key, tier, buckets)
-        there = {document["_id"]: document["c"] for document in await self._find(key, list(packed))}
-        ends = {_id(key, tier, chunk): chunk_end(tier, chunk) for chunk in {*map(tier.chunk, buckets)}}
+    async def save_all(self, saves: Sequence[MetricSave], time_slice: TimeSlice = nullcontext) -> None:
+        """Do several saves, those of one type with one find and one write."""
+        by_type: dict[str, list[MetricSave]] = {}
+        for save in saves:
+            if save.buckets:
+                by_type.setdefault(save.key.type, []).append(save)
+        for type, some in by_type.items():
+            try:
+                await self._save(type, some)
+            except (Unavailable, PyMongoError) as error:
+                # What may not be kept, or cannot be now, was computed all the same.
+                self._errors.error(f"metrics of type {type} are not cached ({error.__class__.__name__})")
+
+    async def _save(self, type: str, saves: Sequence[MetricSave]) -> None:
+        await self.begin(type)
+        packed = [chunk for save in saves for chunk in _packed(save)]
+        texts = {chunk.id: chunk.text for chunk in packed}
+        there = {document["_id"]: document["c"] for document in await self._find(type, texts)}
         updates = [
             UpdateOne(
-                {"_id": name, "k": _text(key)},
-                {"$set": {"e": ends[name], **{f"c.{index}": content for index, content in new.items()}}},
+                {"_id": chunk.id, "k": chunk.text},
+                {"$set": {"e": chunk.end, **{f"c.{place}": new for place, new in chunk.buckets.items()}}},
                 upsert=True,
             )
-            for name, new in packed.items()
-            if _size({**there.get(name, {}), **new}) + len(_text(key)) <= CHUNK_BYTES
+            for chunk in packed
+            if _size({**there.get(chunk.id, {}), **chunk.buckets}) + len(chunk.text) <= CHUNK_BYTES
         ]
         if updates:
-            await self._merge(key.type, updates)
+            await self._merge(type, updates)
 
     async def delete(self, before: int) -> int:
         """Delete all buckets that end before `before`, in slices."""
@@ -104,9 +113,11 @@ class MongoMetrics:
         await ensure(collection, "e")
         self._begun.add(type)
 
-    async def _find(self, key: CacheKey, ids: list[str]) -> list[Document]:
-        filter = {"_id": {"$in": ids}, "k": _text(key)}
-        return await fetched(self._layout.metrics(key.type).find(filter, {"c": 1}))
+    async def _find(self, type: str, texts: Mapping[str, str]) -> list[Document]:
+        """Find the documents of some ids that are of the right keys: ``_id`` -> its key's text."""
+        filter = {"_id": {"$in": list(texts)}, "k": {"$in": list(dict.fromkeys(texts.values()))}}
+        found = await fetched(self._layout.metrics(type).find(filter, {"k": 1, "c": 1}))
+        return [document for document in found if document["k"] == texts[document["_id"]]]
 
     async def _merge(self, type: str, updates: list[UpdateOne]) -> None:
         """Write. Where a first upsert collides with another's, or a hash with another key's, it is a miss."""
@@ -127,16 +138,25 @@ def _id(key: CacheKey, tier: Tier, chunk: int) -> str:
     return f"{digest}:{chunk_id(tier, chunk)}"
 
 
-def _packed(key: CacheKey, tier: Tier, buckets: Mapping[int, CachedBucket]) -> dict[str, dict[str, bytes]]:
-    """Sort buckets into their documents: ``_id`` -> place -> revision and content."""
-    packed: dict[str, dict[str, bytes]] = {}
-    ids: dict[int, str] = {}
+class _Chunk(NamedTuple):
+    """What is to be merged into one document: place -> revision and content."""
+
+    id: str
+    text: str
+    end: DatetimeMS
+    buckets: dict[str, bytes]
+
+
+def _packed(save: MetricSave) -> Iterator[_Chunk]:
+    """Sort buckets into their documents."""
+    key, tier, buckets = save
+    packed: dict[int, dict[str, bytes]] = {}
     for bucket, cached in buckets.items():
-        chunk, index = tier.place(bucket)
-        if chunk not in ids:
-            ids[chunk] = _id(key, tier, chunk)
-        packed.setdefault(ids[chunk], {})[str(index)] = _REVISION.pack(cached.revision) + cached.content
-    return packed
+        chunk, place = tier.place(bucket)
+        packed.setdefault(chunk, {})[str(place)] = _REVISION.pack(cached.revision) + cached.content
+    text = _text(key)
+    for chunk, some in packed.items():
+        yield _Chunk(_id(key, tier, chunk), text, chunk_end(tier, chunk), some)
 
 
 def _size(buckets: Mapping[str, bytes]) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -16,7 +16,7 @@ from typing import TypeVar
 from cube.errors import Unavailable
 from cube.files import FileWatch
 from cube.model.tier import CACHED_TIERS, Span, Tier
-from cube.store.ports import CachedBucket, CacheKey, TimeSlice
+from cube.store.ports import CachedBucket, CacheKey, MetricSave, TimeSlice
 from cube.store.sqlite.cache import MetricsFile, pack, unpack
 from cube.store.sqlite.database import immediate
 from cube.store.sqlite.writer import in_slices
@@ -58,9 +58,13 @@ class SqliteMetrics:
         time_slice: TimeSlice = nullcontext,
     ) -> None:
         """Merge buckets into what is there; a chunk that would be over `CHUNK_BYTES` is left as it was."""
-        if buckets:
+        await self.save_all((MetricSave(key, tier, buckets),), time_slice)
+
+    async def save_all(self, saves: Sequence[MetricSave], time_slice: TimeSlice = nullcontext) -> None:
+        """Do several saves in one transaction."""
+        if any(save.buckets for save in saves):
             async with time_slice():
-                await self._run(self._saver, lambda connection: _save(connection, _hash(key), tier, buckets))
+                await self._run(self._saver, lambda connection: _save(connection, saves))
 
     async def delete(self, before: int) -> int:
         """Delete all buckets that end before `before`, in transactions of few chunks."""
@@ -117,16 +121,19 @@ def _read(connection: sqlite3.Connection, key: bytes, tier: Tier, span: Span) ->
     return {bucket: cached for bucket, cached in found.items() if span.start <= bucket < span.stop}
 
 
-def _save(
-    connection: sqlite3.Connection, key: bytes, tier: Tier, buckets: Mapping[int, CachedBucket]
-) -> None:
-    by_chunk: dict[int, dict[int, CachedBucket]] = {}
-    for bucket, cached in buckets.items():
-        chunk, place = tier.place(bucket)
-        by_chunk.setdefault(chunk, {})[place] = cached
+def _save(connection: sqlite3.Connection, saves: Sequence[MetricSave]) -> None:
+    chunks = [(_hash(save.key), save.tier, *chunk) for save in saves for chunk in _by_chunk(save).items()]
     with immediate(connection):
-        for chunk, fresh in by_chunk.items():
+        for key, tier, chunk, fresh in chunks:
             _merge(connection, key, tier, chunk, fresh)
+
+
+def _by_chunk(save: MetricSave) -> dict[int, dict[int, CachedBucket]]:
+    by_chunk: dict[int, dict[int, CachedBucket]] = {}
+    for bucket, cached in save.buckets.items():
+        chunk, place = save.tier.place(bucket)
+        by_chunk.setdefault(chunk, {})[place] = cached
+    return by_chunk
 
 
 def _write(connection: sqlite3.Connection, delete: Callable[[sqlite3.Connection], int]) -> int:
