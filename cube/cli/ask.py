@@ -53,7 +53,8 @@ def metric(url: str, key: str | None, expression: str, **parameters: Any) -> Non
     A table on a terminal, JSON lines otherwise.
     """
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        show(map(_metric_row, evaluator.metrics(expression, **parameters)), ("time", "group", "value"))
+        rows = map(_metric_row, evaluator.metrics(expression, **parameters))
+        show(rows, ("time", "group", "value"), dimmed="other")
 
 
 @click.command()
@@ -72,11 +73,15 @@ def _event_row(found: FoundEvent) -> Row:
 
 def _metric_row(metric: Metric) -> Row:
     row = {"time": instant.format(metric.time), "value": metric.value, "group": metric.group}
+    row["other"] = metric.other or None
     return {key: value for key, value in row.items() if value is not None}
 
 
-def show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
-    """Print rows: a table on a terminal, JSON lines otherwise."""
+def show(rows: Iterable[Row], columns: tuple[str, ...], dimmed: str = "") -> None:
+    """Print rows: a table on a terminal, JSON lines otherwise.
+
+    ``dimmed``: what a row has that stands back in a table.
+    """
     console = Console()
     if not console.is_terminal:
         for row in rows:
@@ -89,8 +94,20 @@ def show(rows: Iterable[Row], columns: tuple[str, ...]) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for row in listed:
         values = (row.get(column, "") for column in shown)
-        table.add_row(*(Text(one if _is_plain(one) else msgspec.json.encode(one).decode()) for one in values))
+        style = "dim" if row.get(dimmed) else None
+        table.add_row(*map(_cell, values), style=style)
     console.print(table)
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, tuple) and all(map(_is_short, value)):
+        return Text(", ".join(map(str, value)))
+    return Text(value if _is_plain(value) else msgspec.json.encode(value).decode())
+
+
+def _is_short(value: Any) -> bool:
+    """Tell whether a part of a group may stand as it is, a comma after it."""
+    return (_is_plain(value) and "," not in value) or type(value) in (int, float)
 
 
 def _is_plain(value: Any) -> bool:

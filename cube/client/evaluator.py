@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from cube.client.connection import EVALUATOR_URL, HttpClient
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.tier import Metric
+from cube.model.tier import Group, Metric
 
 Instant: TypeAlias = "int | str | datetime"
 """Milliseconds since 1970, ISO 8601, or a datetime (without zone: UTC)."""
@@ -45,11 +45,13 @@ class Evaluator(HttpClient):
     ) -> list[Metric]:
         """Return the values of a metric expression, one for each bucket (and group), ascending.
 
+        A group of several parts is a tuple.
+
         ``step``: milliseconds, one of `cube.model.tier.TIERS`.
         """
         asked = _query(expression=expression, step=step, start=start, stop=stop, limit=limit)
         return [
-            Metric(instant.parse(row["time"]), row.get("value"), row.get("group"))
+            Metric(instant.parse(row["time"]), row.get("value"), _group(row), row.get("other", False))
             for row in self._request("GET", f"/1.0/metric?{asked}")
         ]
 
@@ -95,6 +97,11 @@ class Evaluator(HttpClient):
     def delete_board(self, name: str, revision: int | str) -> None:
         """Delete a board at a revision, "*" at any; raises `Conflict`."""
         self._send("DELETE", f"/1.0/boards/{quote(name, safe='')}", None, _at(revision))
+
+
+def _group(row: dict[str, Any]) -> Group | None:
+    group = row.get("group")
+    return tuple(group) if isinstance(group, list) else group
 
 
 def _at(revision: int | str) -> dict[str, str]:

@@ -137,12 +137,14 @@ class Metric:
     """One number for one bucket.
 
     ``time``: the bucket's start. ``value``: None is "no value". ``group``: None where the
-    expression has no group (a group itself is never null).
+    expression has no group (a group itself is never null). ``other``: whether it is all that a ranking
+    leaves out, under a name that no other group of the answer has.
     """
 
     time: int
     value: float | None
     group: Group | None = None
+    other: bool = False
 
 
 def group_key(group: Group) -> GroupKey:
