@@ -114,7 +114,13 @@ _REDUCTION = _object(
     },
     groups={
         **_array(
-            _object(text=_TEXT, field={"type": ["string", "null"]}, otherwise={"type": ["string", "null"]})
+            _object(
+                text=_TEXT,
+                field={"type": ["string", "null"], "description": "The field, if it is one, or an array's."},
+                each={"type": "boolean", "description": "Whether elements of the array are groups."},
+                otherwise={"type": ["string", "null"]},
+                bins={"type": ["object", "null"]},
+            )
         ),
         "description": "Each part of the groups, with its bins where it has some.",
     },

@@ -100,7 +100,8 @@ def _grouped(group: Grouping | None) -> dict[str, Any]:
 def _part(part: GroupPart) -> dict[str, Any]:
     return {
         "text": print_part(replace(part, otherwise=None)),
-        "field": print_expression(part.value) if isinstance(part.value, Field) and not part.each else None,
+        "field": print_expression(part.value) if isinstance(part.value, Field) else None,
+        "each": part.each,
         "otherwise": part.otherwise,
         "bins": _bins(part.value),
     }

@@ -18,7 +18,7 @@ export async function eventsBehind(set, index, series) {
   const found = new Map();
   for (const meant of groups) {
     for (const one of reductions.get(meant.letter)) {
-      const {words, filters} = narrowed(one, meant);
+      const {words, filters} = narrowed(one, meant, set);
       found.set(words, {words, href: eventsLink(one.type, filters, from, from + set.step)});
     }
   }
@@ -38,17 +38,33 @@ export async function openEvents(set, index, series, {x, y, event}, zone = "") {
 }
 
 /** A reduction's events of a group: as words, and as filters. Of groups by what is computed only bins of a field are
- * in a filter. */
-function narrowed({type, filters, group: field, otherwise, bins}, {group, bounds: own}) {
+ * in a filter, and of the rest only what is no group of a field that is shown. */
+function narrowed({type, filters, groups}, {letter, group, isRest, bounds: own}, set) {
   const all = [...filters];
-  if (otherwise !== null && group === otherwise) {
-    if (field !== null) all.push(`or(eq(${field},${literal(group)}),eq(${field},null))`); // a missing field is null
-  } else if (group !== undefined && field !== null) all.push(`eq(${field},${literal(group)})`);
-  else if (group !== undefined && bins?.is_field) {
-    const {low, high} = own ?? bounds(bins, group);
-    all.push(`ge(${bins.value},${low})`, `lt(${bins.value},${high})`);
+  const values = [group].flat();
+  if (isRest) all.push(...othersThan(groups, set.list.filter((one) => one.letter === letter && !one.isRest)));
+  else if (group !== undefined && values.length === groups.length) {
+    groups.forEach((part, i) => all.push(...partFilters(part, values[i], own)));
   }
   return {words: [type, ...all].join("."), filters: all};
+}
+
+/** The filters of one part of a group; own: the bounds of a row of several bins. */
+function partFilters({field, each: isEach, otherwise, bins}, value, own) {
+  if (otherwise !== null && value === otherwise) { // a missing field is null
+    const nothing = isEach ? `,eq(${field},[])` : "";
+    return field === null ? [] : [`or(eq(${field},${literal(value)}),eq(${field},null)${nothing})`];
+  }
+  if (field !== null) return [`eq(${field},${literal(value)})`];
+  if (!bins?.is_field) return [];
+  const {low, high} = own ?? bounds(bins, value);
+  return [`ge(${bins.value},${low})`, `lt(${bins.value},${high})`];
+}
+
+function othersThan(groups, shown) {
+  const [{field, each: isEach, otherwise}] = groups;
+  if (groups.length > 1 || field === null || isEach || otherwise !== null) return [];
+  return [`nin(${field},[${["null", ...shown.map(({group}) => literal(group))].join(",")}])`];
 }
 
 function greatest(set, index) {

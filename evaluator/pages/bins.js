@@ -5,15 +5,21 @@ const plain = new Intl.NumberFormat("en", {maximumSignificantDigits: 4});
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 4});
 
-/** What an expression's groups are: {bins, isAdditive}. bins: as GET /1.0/expression tells them, null where groups are
- * others; isAdditive: whether several groups together have the sum of their values, and no event is 0. */
+/** What an expression's groups are: {bins, parts, isAdditive}. bins: as GET /1.0/expression tells them, null where groups
+ * are others; parts: those of each part of them; isAdditive: whether several groups together have the sum of their
+ * values, and no event is 0. */
 export async function groupingOf(text) {
   const {readings} = await describe(text);
   const metric = readings.find(({kind}) => kind === "metric");
-  const [first, ...others] = metric?.reductions.filter(({group, bins}) => group || bins) ?? [];
+  const [first, ...others] = metric?.reductions.filter(({groups}) => groups.length) ?? [];
   const isOne = first?.bins && others.every(({bins}) => JSON.stringify(bins) === JSON.stringify(first.bins));
   const isAdditive = metric?.expression === first?.expression && ["sum", "count"].includes(first?.reduce);
-  return {bins: isOne ? first.bins : null, isAdditive};
+  const isSame = others.every(({groups}) => groups.length !== first.groups.length || sameBins(groups, first.groups));
+  return {bins: isOne ? first.bins : null, parts: first && isSame ? first.groups : [], isAdditive};
+}
+
+function sameBins(one, other) {
+  return JSON.stringify(one.map(({bins}) => bins)) === JSON.stringify(other.map(({bins}) => bins));
 }
 
 /** The number of the bin that a group is: neighbours differ by 1. */

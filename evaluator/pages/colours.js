@@ -47,13 +47,13 @@ function blend(stops) {
   });
 }
 
-/** The colour of the series with a number. */
+/** The colour of the series with a number; below 0 it stands back, grey. */
 export function colour(number) {
-  const {series} = theme();
-  return series[number % series.length];
+  const {series, quiet} = theme();
+  return number < 0 ? quiet : series[number % series.length];
 }
 
 /** The dashes of its line: series beyond the colours are told apart by them. */
 export function dashes(number) {
-  return DASHES[Math.floor(number / LIGHT.series.length) % DASHES.length];
+  return DASHES[Math.floor(Math.max(0, number) / LIGHT.series.length) % DASHES.length];
 }

@@ -1,14 +1,15 @@
 // Rows of /1.0/metric as series: for each expression and group the values of consecutive buckets, NaN where there is none.
 import {binName, bounds} from "./bins.js";
 
-const KINDS = ["number", "string", "boolean"]; // of groups, in their order
+const KINDS = ["number", "string", "boolean"]; // of groups, and of their parts, in their order
+const REST = -1; // the number of its colour
 const collator = new Intl.Collator("en", {numeric: true});
 
 /** One line of a chart. ``number`` is its colour's; ``values[i]`` belongs to the bucket at start + i × step. */
 class Series {
-  constructor(set, letter, group, values) {
-    Object.assign(this, {letter, group, values, hidden: false, number: 0, dirty: true});
-    this.key = group === undefined ? letter : `${letter}:${JSON.stringify(group)}`;
+  constructor(set, letter, {group, other: isRest = false}, values) {
+    Object.assign(this, {letter, group, isRest, values, hidden: false, number: 0, dirty: true});
+    this.key = keyOf(letter, {group, other: isRest});
     this.set = set;
     this.call();
   }
@@ -16,10 +17,10 @@ class Series {
   /** Name it by its group: a bin by its bounds. */
   call() {
     const {group, set, letter} = this;
-    const bins = set.groupings[letter]?.bins;
+    const parts = set.groupings[letter]?.parts ?? [];
     if (group === undefined) this.name = "";
-    else if (bins && typeof group === "number") this.name = binName(bounds(bins, group));
-    else this.name = typeof group === "string" ? group || "(empty)" : JSON.stringify(group);
+    else if (this.isRest) this.name = group;
+    else this.name = [group].flat().map((part, i) => partName(part, parts[i]?.bins)).join(" · ");
   }
 
   /** What it is called, beside others of one or of several expressions. */
@@ -71,7 +72,7 @@ export class SeriesSet {
         index = Math.round((Date.parse(text) + shift - this.start) / this.step);
       }
       if (index < 0 || index > this.count) continue;
-      const series = this.of(letter, row.group);
+      const series = this.of(letter, row);
       const value = row.value ?? NaN;
       if (Object.is(series.values[index], value)) continue;
       series.values[index] = value;
@@ -81,13 +82,13 @@ export class SeriesSet {
     return isNews || this.list.length > known;
   }
 
-  of(letter, group) {
-    const key = group === undefined ? letter : `${letter}:${JSON.stringify(group)}`;
+  of(letter, row) {
+    const key = keyOf(letter, row);
     let series = this.byKey.get(key);
     if (!series) {
-      series = new Series(this, letter, group, new Float64Array(this.count + 1).fill(NaN));
+      series = new Series(this, letter, row, new Float64Array(this.count + 1).fill(NaN));
       this.byKey.set(key, series);
-      series.number = this.list.length;
+      series.number = series.isRest ? REST : this.list.length;
       this.list = [...this.byKey.values()].sort(inOrder);
     }
     return series;
@@ -98,7 +99,9 @@ export class SeriesSet {
   settle() {
     for (const one of this.list) one.call();
     this.isGrouped = this.list.some(({name}) => name);
-    this.list.forEach((one, place) => { one.number = this.isGrouped ? place : one.letter.charCodeAt(0) - 65; });
+    this.list.forEach((one, place) => {
+      one.number = one.isRest ? REST : this.isGrouped ? place : one.letter.charCodeAt(0) - 65;
+    });
   }
 
   /** Take all rows of an expression anew: values and groups that are not among them are gone. */
@@ -137,9 +140,26 @@ export class SeriesSet {
   }
 }
 
+/** By what the series of a row is known; the rest of a ranking is no group of that name. */
+function keyOf(letter, {group, other}) {
+  if (group === undefined) return letter;
+  return other ? `${letter}:other` : `${letter}:${JSON.stringify(group)}`;
+}
+
+function partName(part, bins) {
+  if (bins && typeof part === "number") return binName(bounds(bins, part));
+  return typeof part === "string" ? part || "(empty)" : JSON.stringify(part);
+}
+
 function inOrder(a, b) {
   if (a.letter !== b.letter) return collator.compare(a.letter, b.letter);
-  const [first, second] = [a, b].map(({group}) => KINDS.indexOf(typeof group));
+  if (a.isRest !== b.isRest) return a.isRest - b.isRest; // the rest comes last
+  const [ours, theirs] = [[a.group].flat(), [b.group].flat()];
+  return ours.reduce((found, part, i) => found || partsInOrder(part, theirs[i]), 0);
+}
+
+function partsInOrder(a, b) {
+  const [first, second] = [a, b].map((part) => KINDS.indexOf(typeof part));
   if (first !== second) return first - second;
-  return typeof a.group === "number" ? a.group - b.group : collator.compare(a.name, b.name);
+  return typeof a === "number" ? a - b : collator.compare(a, b);
 }

@@ -168,3 +168,29 @@ async def test_expressions_of_other_units_that_are_far_apart_have_panes_of_their
     await click_last(page, ".plot", 0.24)  # of the first pane
     await shows_events(page, 5)
     assert await page.locator(".behind").count() == 0
+
+
+async def test_the_rest_of_a_ranking_comes_last_and_grey_with_the_events_behind_it(page: Page) -> None:
+    await explore(page, "line", "sum(request).group(host, status).top(1)")
+    names = page.locator(".legend tbody button span")
+    await expect(names).to_have_text([f"{HOSTS[0]} · 200", "other"])
+    colours = await page.locator(".legend tbody button i").evaluate_all(
+        "(marks) => marks.map((mark) => getComputedStyle(mark).backgroundColor)"
+    )
+    first, rest = ([int(part) for part in colour[4:-1].split(",")] for colour in colours)
+    assert max(rest) - min(rest) < 30 < max(first) - min(first)
+
+    await explore(page, "table", "sum(request).group(host).top(1)")
+    await expect(page.locator(".buckets thead th")).to_have_text(["Time", HOSTS[0], "other"])
+    await page.locator(".buckets tbody tr").first.locator("td").nth(1).click()
+    await shows_events(page, 1, f'nin(host,[null,"{HOSTS[0]}"])')
+
+
+async def test_the_events_of_a_group_of_several_parts_have_them_all(page: Page) -> None:
+    await explore(page, "table", "count(request).group(each(host), floor(ms / 25))")
+    heads = page.locator(".buckets thead th")
+    await expect(heads).to_have_text(
+        ["Time", *(f"{host} · {each}" for host in sorted(HOSTS) for each in ("0 – 25", "25 – 50"))]
+    )
+    await page.locator(".buckets tbody tr").first.locator("td").nth(2).click()
+    await shows_events(page, 4, f'eq(host,"{HOSTS[0]}")', "ge(ms,0)", "lt(ms,25)")
