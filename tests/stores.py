@@ -26,6 +26,7 @@ class StoreProxy:
         self.boards = store.boards
         self.definitions = store.definitions
         self.reports = store.reports
+        self.field_indexes = store.field_indexes
         self.ping, self.probe, self.close = store.ping, store.probe, store.close
 
     async def before(self, call: str, *arguments: Any) -> None:

@@ -22,6 +22,7 @@ from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, lo
 from cube.store.url import StoreUrl, refuse_foreign
 
 if TYPE_CHECKING:
+    from cube.store.equality import FieldIndexes
     from cube.store.ports import KeyStore
 
 T = TypeVar("T")
@@ -108,6 +109,23 @@ class Place:
         Raises `NotFound`.
         """
         return asyncio.run(self._with_keys(work, create))
+
+    def with_indexes(self, environment: str, work: Callable[[FieldIndexes], Awaitable[T]]) -> T:
+        """Do some work on the indexes of an environment; raises `NotFound` where it has no database yet."""
+        return asyncio.run(self._with_indexes(self.environment(environment), work))
+
+    async def _with_indexes(
+        self, environment: Environment, work: Callable[[FieldIndexes], Awaitable[T]]
+    ) -> T:
+        from cube.store.factory import is_there, opened
+
+        if not await is_there(self.store, self.database, [environment.database]):
+            raise NotFound(
+                f"There is no database {environment.database} in the store {StoreUrl.shown(self.store)};"
+                " accepted is one that a daemon has made."
+            )
+        async with opened(self.store, (environment,), self.database) as databases:
+            return await work(databases.stores[environment.name].field_indexes)
 
     async def _with_keys(self, work: Callable[[KeyStore], Awaitable[T]], create: bool) -> T:
         from cube.store.factory import is_there, opened_keys

@@ -12,10 +12,11 @@ import numpy as np
 
 from cube.columns import has_patterns, needed, project, selected
 from cube.columns.block import Block
-from cube.expression.nodes import Comparison, EventExpression, Field
+from cube.expression.nodes import EventExpression
 from cube.model.event import EventId, id_key
 from cube.model.tier import Span
 from cube.process.threads import Hold, Slices, hold_nothing
+from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession, TimeSlice
 
 
@@ -84,16 +85,15 @@ async def search(
     if limit is not None and limit < 1:
         return
     passed, stop = 0, None if limit is None else offset + limit
-    scan = session.scan(
-        expression.type, span, fields, ids=True, newest_first=newest_first, texts=texts(expression)
-    )
+    wanted = wanted_by(expression.filters)
+    scan = session.scan(expression.type, span, fields, ids=True, newest_first=newest_first, wanted=wanted)
     slices = Slices(time_slice, searched=has_patterns(expression), hold=hold)
     async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
         async for part in parts:
-            wanted = part[max(0, offset - passed) : None if stop is None else stop - passed]
+            asked = part[max(0, offset - passed) : None if stop is None else stop - passed]
             passed += len(part)
-            if wanted:
-                yield wanted
+            if asked:
+                yield asked
             if stop is not None and passed >= stop:
                 return
 
@@ -105,7 +105,7 @@ async def count(
     if expression.fields is None:  # it shows all data and demands none: only its filters' is read
         expression = replace(expression, fields=())
     total, slices = 0, Slices(time_slice, searched=has_patterns(expression))
-    scan = session.scan(expression.type, span, needed(expression), texts=texts(expression))
+    scan = session.scan(expression.type, span, needed(expression), wanted=wanted_by(expression.filters))
     async with aclosing(scan) as blocks:
         async for block in blocks:
             async with aclosing(slices.each(block, partial(_count, expression))) as counts:
@@ -139,18 +139,6 @@ async def _in_order(
                         waiting = _sorted(waiting, newest_first)[:most]
     if waiting:
         yield _sorted(waiting, newest_first)
-
-
-def texts(expression: EventExpression) -> dict[str, str]:
-    """Return the filters of an expression that a store may apply, too; see `ReadSession.scan`."""
-    found: dict[str, str] = {}
-    for each in expression.filters:
-        match each:
-            case Comparison("eq", Field((str(name),)), str(text)):
-                found.setdefault(name, text)
-            case _:
-                pass
-    return found
 
 
 def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P], int]:

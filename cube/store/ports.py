@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cube.columns.block import Block
@@ -27,10 +26,7 @@ from cube.model import instant
 from cube.model.environment import Key
 from cube.model.event import Event
 from cube.model.tier import Span, Tier
-
-NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
-"""Of a scan that looks for none."""
-
+from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
 
 TimeSlice: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 """Waits for a time slice of the processor. What takes it (decoding, selecting, reducing) is done in short
@@ -136,17 +132,20 @@ class ReadSession(Protocol):
         *,
         ids: bool = False,
         newest_first: bool = False,
-        texts: Mapping[str, str] = NO_TEXTS,
+        wanted: Wanted = NOTHING_WANTED,
     ) -> AsyncGenerator[Block, None]:
         """Read the events of a span as blocks of bounded size, none of them empty, ordered by time.
 
         ``fields``: the top-level names of the data that are needed; a store may leave out the
         others; None is the whole data, () leaves all of it out. ``ids``: whether the blocks carry ids.
         ``newest_first`` turns the order, of the blocks and of the rows in each.
-        ``texts``: top-level names of the data whose filter ``eq(name, text)`` the caller applies: a store
-        that is faster so may leave out events that do not pass it.
+        ``wanted``: what filters that the caller applies ask for: a store that is faster so may leave out
+        events that do not pass them.
         An unknown type has no blocks.
         """
+
+    async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
+        """Count the events of a span that an index finds for ``wanted``, up to ``most``; None without one."""
 
 
 class EventStore(Protocol):
@@ -370,6 +369,10 @@ class Store(Protocol):
     @property
     def reports(self) -> ReportStore:
         """What its daemons tell of themselves."""
+
+    @property
+    def field_indexes(self) -> FieldIndexes:
+        """The indexes on fields of its events."""
 
     async def ping(self) -> None:
         """Return if the store answers and can be read; raise `Unavailable` if not."""

@@ -18,7 +18,7 @@ from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.tier import Span
 from cube.process.threads import Slices
-from cube.store.find import texts
+from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
 from evaluator.context import QueryContext
 from evaluator.scheduling.scheduler import QueryCost
@@ -110,7 +110,8 @@ def scan_all(
     """
     needs = needed(replace(expression, fields=()))
     names = None if fields is None else tuple(sorted({*fields, *(needs or ())}))
-    return session.scan(expression.type, ALL_TIME, names, newest_first=newest_first, texts=texts(expression))
+    wanted = wanted_by(expression.filters)
+    return session.scan(expression.type, ALL_TIME, names, newest_first=newest_first, wanted=wanted)
 
 
 async def _read(

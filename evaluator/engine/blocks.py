@@ -99,6 +99,16 @@ class TypeBlocks:
                     yield part.block
             self._vouch(tier, piece, numbers)
 
+    def reaches_over(self, span: Span, paths: frozenset[Path]) -> bool:
+        """Tell whether some events of each hour of a span are in memory, with the columns at some paths."""
+        held = {
+            hour
+            for segment in self._segments.overlapping(span)
+            if paths <= segment.block.paths
+            for hour in HOUR.buckets(HOUR.cover(segment.span))
+        }
+        return held.issuperset(HOUR.buckets(HOUR.cover(span)))
+
     @property
     def wanted(self) -> frozenset[Path]:
         """The columns that were asked for last."""

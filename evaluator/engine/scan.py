@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cube.columns import Block, finals, has_patterns, needed, paths, states
+from cube.columns import Block, PackedBlock, finals, has_patterns, needed, paths, states
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
+from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.narrow import is_narrow, narrowed, span_of
 from evaluator.engine.reading import Reading
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
@@ -54,7 +56,10 @@ class Scan:
         slices = self._slices(job, FIRST_ROWS)
         for span in spans:
             counters.scanned()
-            async with aclosing(self.session.scan(reduction.type, span, fields, ids=ids)) as blocks:
+            scan = self.session.scan(
+                reduction.type, span, fields, ids=ids, wanted=wanted_by(reduction.filters)
+            )
+            async with aclosing(scan) as blocks:
                 async for block in blocks:
                     counters.read(len(block))
                     async for _ in slices.each(block, partial(_accumulate, accumulator, job)):
@@ -128,15 +133,25 @@ class Scan:
     async def _each_kept(
         self, job: ReductionJob, gaps: Mapping[int, int], take: Callable[[Block], None]
     ) -> None:
-        if self.blocks is None:
-            raise ValueError("no blocks are kept")
+        if not gaps:
+            return
         slices = self._slices(job, KEPT_ROWS)
-        reading = Reading(self.session, paths(job.reduction), self.time_slice)
-        kept = self.blocks.of(job.reduction.type).blocks(reading, job.tier, gaps)
-        async with aclosing(kept) as blocks:
+        async with aclosing(await self._source(job, gaps)) as blocks:
             async for block in blocks:
                 async for _ in slices.each(block, take):
                     continue
+
+    async def _source(
+        self, job: ReductionJob, gaps: Mapping[int, int]
+    ) -> AsyncGenerator[Block, None] | AsyncGenerator[PackedBlock, None]:
+        """Return what gives the events of some buckets: kept blocks, or few events that an index finds."""
+        if self.blocks is None:
+            raise ValueError("no blocks are kept")
+        reduction, kept = job.reduction, self.blocks.of(job.reduction.type)
+        span, needs = span_of(job.tier, gaps), paths(reduction)
+        if not kept.reaches_over(span, needs) and await is_narrow(self.session, reduction, span):
+            return narrowed(self.session, reduction, span, self.context.counters.read)
+        return kept.blocks(Reading(self.session, needs, self.time_slice), job.tier, gaps)
 
     def _slices(self, job: ReductionJob, rows: int) -> Slices:
         searched = has_patterns(job.reduction)

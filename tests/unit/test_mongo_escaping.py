@@ -104,7 +104,7 @@ async def test_a_filter_on_an_escaped_name_is_not_sent_to_the_server(database: D
         await database.raw.test_events.create_index([(indexed, 1)])
     for name, events in (("a.b", 3), ("c", 1)):
         async with store.events.read() as session:
-            scan = session.scan("test", WHOLE, (name,), texts={name: "w1"})
+            scan = session.scan("test", WHOLE, (name,), wanted={(name,): "w1"})
             assert sum([len(block) async for block in scan]) == events
     [whole, named] = [
         command["projection"]

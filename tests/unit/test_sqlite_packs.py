@@ -247,7 +247,7 @@ async def _compare(directory: Path, saves: list[Any], span: Span) -> None:
         assert await _read(store, part, newest_first=True) == rows[::-1]
         assert await _plain(store, part) == [(time, data) for time, _, data in rows]
         assert [row[:2] for row in await _read(store, part, ())] == [row[:2] for row in rows]
-        some = await _read(store, part, texts={"s": "x"})
+        some = await _read(store, part, wanted={("s",): "x"})
         assert [row for row in some if row[2]["s"] == "x"] == [
             row for row in rows if row[2] is not ABSENT and row[2]["s"] == "x"
         ]

@@ -19,9 +19,11 @@ __all__ = ["mongo_server"]
 EVENTS = [Event("a", i, i, {"who": f"w{i % 4}", "n": i}) for i in range(12)]
 
 
-async def scanned(store: Store, **texts: str) -> list[Any]:
+async def scanned(store: Store, **texts: str | int) -> list[Any]:
     async with store.events.read() as session:
-        blocks = session.scan("a", Span(0, 100), (), ids=True, texts=texts)
+        blocks = session.scan(
+            "a", Span(0, 100), (), ids=True, wanted={(name,): each for name, each in texts.items()}
+        )
         return [id for block in [block async for block in blocks] for id in block.ids or ()]
 
 

@@ -48,6 +48,9 @@ TEXT_KINDS: Final = [
 ]
 """The server's names of the kinds, beside strings, that `plain` makes text of."""
 
+NUMBER_KINDS: Final = ["decimal"]
+"""The same of kinds that `plain` makes floats of, which need not equal what the server compares."""
+
 MARK: Final = "escaped"
 """The field, beside ``d``, of documents with escaped names; its value is true."""
 

@@ -3,7 +3,7 @@
 ======================  ============================================================================
 ``<type>_events``       ``{_id, t, d}`` as in Square's Cube: ``_id`` an ObjectId (a made id) or the
                         client's; ``t`` the time as a date, indexed; ``d`` absent where the event
-                        has no data
+                        has no data; ``{"d.<field>": 1, t: 1}`` indexed where ``cube index`` was asked to
 ``<type>_revisions``    ``{_id: "state", complete, tiers, expired_before, forgotten_before}`` (see
                         `cube.model.tier.cached_steps`), and a document per tier and chunk:
                         ``{_id: "<step>:<chunk>", r: {"<place in it>": revision}}``
@@ -29,7 +29,7 @@ a query reads of events and revisions, on sets and clusters, a majority holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -135,6 +135,11 @@ class Layout:
             write_concern=concern,
             read_concern=_LOCAL if session is None else _MAJORITY,
         )
+
+
+def path_of(names: Sequence[str]) -> str:
+    """Return the path of a field of the data in documents; none of its names may have to be escaped."""
+    return ".".join(("d", *names))
 
 
 def chunk_id(tier: Tier, chunk: int) -> str:

@@ -102,8 +102,8 @@ async def raise_all(layout: Layout, type: str) -> None:
         await revisions.raise_times(layout, type, set(block.times.tolist()))
 
 
-async def ensure(collection: AsyncCollection[Any], field: str, *, expire_seconds: int | None = None) -> None:
-    """Make the ascending index on `field`, and the collection, unless they are there.
+async def ensure(collection: AsyncCollection[Any], *fields: str, expire_seconds: int | None = None) -> None:
+    """Make the ascending index on some fields, and the collection, unless they are there.
 
     ``expire_seconds``: the server deletes what is so much older than the date in the field.
     """
@@ -112,7 +112,7 @@ async def ensure(collection: AsyncCollection[Any], field: str, *, expire_seconds
         try:
             async with answered(BUILD_SECONDS):
                 with pymongo.timeout(BUILD_SECONDS):  # in place of the socket's own
-                    await collection.create_index([(field, 1)], **expiry)
+                    await collection.create_index([(field, 1) for field in fields], **expiry)
             return
         except OperationFailure as error:
             if error.code in _ANOTHER_LIKE_IT:

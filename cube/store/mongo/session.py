@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +14,12 @@ from cube.model import instant
 from cube.model.event import is_type
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
+from cube.store.equality import NOTHING_WANTED, FieldPath, Scalar, Wanted
 from cube.store.mongo import revisions
-from cube.store.mongo.documents import MARK, TEXT_KINDS, DocumentDecoder, is_escaped, parts
+from cube.store.mongo.documents import MARK, NUMBER_KINDS, TEXT_KINDS, DocumentDecoder, is_escaped, parts
 from cube.store.mongo.faults import answered
-from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout
-from cube.store.ports import NO_TEXTS, ReadOptions, Revisions
+from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout, path_of
+from cube.store.ports import ReadOptions, Revisions
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""
@@ -61,30 +62,19 @@ class MongoSession:
         *,
         ids: bool = False,
         newest_first: bool = False,
-        texts: Mapping[str, str] = NO_TEXTS,
+        wanted: Wanted = NOTHING_WANTED,
         batch_events: int = BLOCK_EVENTS,
     ) -> AsyncGenerator[Block, None]:
         """Read events as raw batches and decode each as blocks, in threads, in time slices.
 
         Named fields are projected as ``d.<field>``, which drops data that are not objects; those have
-        no fields, so filters and values find the same in them. ``texts`` whose field an index begins with
-        are part of the query, beside what is read as text and stored as something else; without an index
-        the server would look for long with nothing to give. Neither is done for a name that may be stored
-        escaped, nor the latter for text that stands for what is no UTF-8: all data are read for it.
+        no fields, so filters and values find the same in them; not for a name that may be stored escaped: all
+        data are read for it.
         """
         events = self._layout.events(type, self._session)
-        first = await indexed(events, self._session) if texts else frozenset()
-        plain = {f"d.{name}": text for name, text in texts.items() if not is_escaped(name)}
-        wanted: Document = {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}}
-        selective = [
-            {"$or": [{path: text}, {path: {"$type": TEXT_KINDS}}]}
-            for path, text in plain.items()
-            if path in first and "\ufffd" not in text
-        ]
-        if selective:
-            wanted["$and"] = selective
+        filter = await self._filter(events, span, wanted)
         cursor = events.find_raw_batches(
-            wanted,
+            filter,
             _projection(fields, ids),
             sort=[("t", -1 if newest_first else 1)],
             batch_size=batch_events,
@@ -104,6 +94,41 @@ class MongoSession:
             with suppress(Unavailable):  # the server forgets an untold cursor after ten minutes
                 async with answered(CLOSE_SECONDS):
                     await cursor.close()
+
+    async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
+        events = self._layout.events(type, self._session)
+        filter = await self._filter(events, span, wanted)
+        if "$and" not in filter:
+            return None
+        bounds = {} if self._milliseconds is None else {"maxTimeMS": self._milliseconds}
+        async with answered():
+            return int(await events.count_documents(filter, limit=most, session=self._session, **bounds))
+
+    async def _filter(self, events: Any, span: Span, wanted: Wanted) -> Document:
+        """Return the query for the events of a span.
+
+        Values whose field an index begins with are part of it, beside what is read as such and stored as
+        something else; without an index the server would look for long with nothing to give.
+        """
+        filter: Document = {"t": {"$gte": _date(span.start), "$lte": _date(span.stop - 1)}}
+        sent = {path_of(names): value for names, value in wanted.items() if _is_sent(names, value)}
+        first = await indexed(events, self._session) if sent else frozenset()
+        selective = [
+            {"$or": [{path: value}, {path: {"$type": _kinds(value)}}]}
+            for path, value in sent.items()
+            if path in first
+        ]
+        return filter | {"$and": selective} if selective else filter
+
+
+def _kinds(value: Scalar) -> list[str]:
+    """Return the server's names of the kinds that are read as one that a value may equal."""
+    return TEXT_KINDS if isinstance(value, str) else NUMBER_KINDS
+
+
+def _is_sent(names: FieldPath, value: Scalar) -> bool:
+    """Tell whether the server means the same: not by escaped names, nor by text that stands for no UTF-8."""
+    return not any(map(is_escaped, names)) and not any("\ufffd" in str(part) for part in (*names, value))
 
 
 async def indexed(collection: Any, session: Any = None) -> frozenset[str]:

@@ -18,6 +18,7 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
 from cube.store.mongo.events import MongoEvents
 from cube.store.mongo.faults import answered, without_credentials
+from cube.store.mongo.field_indexes import MongoFieldIndexes
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.records import MongoNames, MongoTexts
@@ -52,6 +53,7 @@ class MongoStore:
         self.boards = MongoTexts(layout, "board")
         self.definitions = MongoTexts(layout, "definition")
         self.reports = MongoReports(layout, self.handshake)
+        self.field_indexes = MongoFieldIndexes(layout)
         self._layout = layout
         self._owned = owned
         self._closed = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -11,8 +11,10 @@ from cube.columns.block import Block
 from cube.model import instant
 from cube.model.event import Event
 from cube.model.tier import CACHED_TIERS, Span, Tier
-from cube.store.ports import NO_TEXTS, UNBOUNDED, ReadOptions, Revisions, TimeSlice
-from cube.store.sqlite import catalog, packs, saving
+from cube.store.equality import NOTHING_WANTED, Wanted
+from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
+from cube.store.sqlite import catalog, field_index, packs, saving
+from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import Lease, ReaderPool
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
@@ -137,7 +139,7 @@ class SqliteSession:
         *,
         ids: bool = False,
         newest_first: bool = False,
-        texts: Mapping[str, str] = NO_TEXTS,
+        wanted: Wanted = NOTHING_WANTED,
     ) -> AsyncGenerator[Block, None]:
         """Read the events of a span in blocks of at most `BLOCK_ROWS` rows and about `BLOCK_BYTES`.
 
@@ -147,13 +149,28 @@ class SqliteSession:
         entry = await self._lease.run(lambda connection: catalog.find(connection, type))
         if entry is None or not entry.known:
             return
-        rows = BlockQuery(entry.events, span, fields, ids, newest_first, as_stored(texts.values()))
+        lookup = await self._lookup(entry, wanted)
+        rows = BlockQuery(entry.events, span, fields, ids, newest_first, as_stored(wanted), lookup)
         query: MergedQuery | None = MergedQuery.of(rows, entry.packs)
         while query is not None:
             async with self._time_slice():
                 block, query = await self._lease.run(query.read)
             if len(block):
                 yield block
+
+    async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
+        entry = await self._lease.run(lambda connection: catalog.find(connection, type))
+        lookup = None if entry is None or not entry.known else await self._lookup(entry, wanted)
+        if entry is None or lookup is None:
+            return None
+        return await self._lease.run(
+            lambda connection: field_index.count(connection, entry, lookup, span, most)
+        )
+
+    async def _lookup(self, entry: catalog.TypeEntry, wanted: Wanted) -> Lookup | None:
+        if not wanted:
+            return None
+        return await self._lease.run(lambda connection: field_index.find(connection, entry, wanted))
 
 
 def _revisions(connection: sqlite3.Connection, type: str, tier: Tier, span: Span) -> Revisions:

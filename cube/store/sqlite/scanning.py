@@ -7,7 +7,7 @@ thread: beside an event loop under load, 4 000 rows took seconds, and the same j
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from cube.columns.block import Block
 from cube.model.event import EventId
 from cube.model.tier import Span
+from cube.store.equality import Scalar, Wanted
+from cube.store.sqlite.field_index import Lookup
 
 FIRST_BLOCK_ROWS = 1_024  # a query for the latest few events reads few
 BLOCK_ROWS = 4_096  # a block is read and decoded in one time slice: some 10 ms
@@ -34,7 +36,7 @@ _integers = msgspec.json.Decoder(list[int]).decode
 class BlockQuery:
     """Where the next block of a scan begins: after the event (time, id), or at the span's edge.
 
-    ``holding``: what the JSON of the data must hold.
+    ``holding``: what the JSON of the data must hold. ``lookup``: the index that finds the events.
     """
 
     table: str
@@ -43,13 +45,14 @@ class BlockQuery:
     ids: bool
     newest_first: bool
     holding: tuple[str, ...] = ()
+    lookup: Lookup | None = None
     rows: int = FIRST_BLOCK_ROWS
     after: tuple[int, EventId] | None = None
 
     def read(self, connection: sqlite3.Connection) -> tuple[Block, BlockQuery | None]:
         """Read one block; with it the query for the one after it, None if there is none."""
-        if not (self.ids or self.newest_first or self.holding):
-            full = f"SELECT time, id {self._source()} ORDER BY time, id LIMIT 1 OFFSET {self.rows - 1}"
+        if not (self.ids or self.newest_first or (self.holding and self.lookup is None)):
+            full = f"{self._select('time, id')} ORDER BY time, id LIMIT 1 OFFSET {self.rows - 1}"
             last = connection.execute(full, self._parameters()).fetchone()  # of a full block
             block = self._joined(connection, last)
             if block is not None:
@@ -58,11 +61,12 @@ class BlockQuery:
 
     def _joined(self, connection: sqlite3.Connection, last: tuple[int, EventId] | None) -> Block | None:
         """Read the events up to one, or to the end, as one row; None where that is not possible."""
-        before, until = ("", ()) if last is None else ("AND (time, id) <= (?, ?) ", last)
-        start, stop = self._edges()
-        edges = (start, stop if last is None else last[0] + 1)
-        parameters = (*edges, *until, *(self.after or ()))
-        rows = f"SELECT time, {self.data} AS data {self._source(before)} ORDER BY time, id"
+        parameters = self._parameters()
+        until = ""
+        if last is not None:
+            until = "AND (time, id) <= (:last_time, :last_id) "
+            parameters |= {"stop": last[0] + 1, "last_time": last[0], "last_id": last[1]}
+        rows = f"{self._select(f'time, id, {self.data} AS data', until)} ORDER BY time, id"
         try:
             with _texts_of_at_most(connection, _JOINED_BYTES):
                 count, present, times, data = connection.execute(_joined_row(rows), parameters).fetchone()
@@ -76,10 +80,7 @@ class BlockQuery:
 
     def _read_rows(self, connection: sqlite3.Connection) -> tuple[Block, BlockQuery | None]:
         order = "DESC" if self.newest_first else "ASC"
-        rows = (
-            f"SELECT time, id, {self.data} {self._source()}"
-            f" ORDER BY time {order}, id {order} LIMIT {self.rows}"
-        )
+        rows = f"{self._select(f'time, id, {self.data}')} ORDER BY time {order}, id {order} LIMIT {self.rows}"
         cursor = connection.execute(rows, self._parameters())
         try:
             found = _bounded(cursor)
@@ -109,13 +110,26 @@ class BlockQuery:
         """Tell whether the JSON of an event's data holds what it must hold."""
         return not self.holding or (text is not None and all(held in text for held in self.holding))
 
-    def _source(self, until: str = "") -> str:
-        after = f"AND (time, id) {'<' if self.newest_first else '>'} (?, ?) " if self.after else ""
-        holding = "AND instr(data, ?) " * len(self.holding)
-        return f"FROM {self.table} WHERE time >= ? AND time < ? {holding}{until}{after}"
+    def _select(self, columns: str, until: str = "") -> str:
+        """Return the statement without its order; with an index two of them, both of which that orders."""
+        after = f"AND (time, id) {'<' if self.newest_first else '>'} (:time, :id) " if self.after else ""
+        holding = "".join(f"AND instr(data, :text{number}) " for number in range(len(self.holding)))
+        index = "" if self.lookup is None else self.lookup.source
+        select = (
+            f"SELECT {columns} FROM {self.table} {index} WHERE time >= :start AND time < :stop"  # noqa: S608 - our names
+            f" {holding}{until}{after}"
+        )
+        if self.lookup is None:
+            return select
+        return " UNION ALL ".join(f"{select}AND {condition}" for condition in self.lookup.conditions)
 
-    def _parameters(self) -> tuple[str | int | EventId, ...]:
-        return (*self._edges(), *self.holding, *(self.after or ()))
+    def _parameters(self) -> dict[str, Scalar | EventId]:
+        start, stop = self._edges()
+        parameters: dict[str, Scalar | EventId] = {"start": start, "stop": stop}
+        parameters |= {f"text{number}": text for number, text in enumerate(self.holding)}
+        if self.after is not None:
+            parameters |= {"time": self.after[0], "id": self.after[1]}
+        return parameters if self.lookup is None else parameters | {"wanted": self.lookup.value}
 
     def _edges(self) -> tuple[int, int]:
         """Return the span of what is left: SQLite does not see that ``after`` bounds the time as well."""
@@ -133,8 +147,9 @@ def _joined_row(rows: str) -> str:
     )
 
 
-def as_stored(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return texts as they stand in stored data, which is JSON of one encoder."""
+def as_stored(wanted: Wanted) -> tuple[str, ...]:
+    """Return wanted texts as they stand in stored data, which is JSON of one encoder."""
+    texts = (value for value in wanted.values() if isinstance(value, str))
     return tuple(msgspec.json.encode(text).decode() for text in texts)
 
 

@@ -20,6 +20,7 @@ from cube.store.sqlite.database import (
     watch_of,
 )
 from cube.store.sqlite.events import SqliteEvents
+from cube.store.sqlite.field_indexes import SqliteFieldIndexes
 from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.records import SqliteNames, SqliteTexts
@@ -59,6 +60,7 @@ class SqliteStore:
     boards: SqliteTexts
     definitions: SqliteTexts
     reports: SqliteReports
+    field_indexes: SqliteFieldIndexes
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class SqliteStore:
         self.boards = SqliteTexts(writer, readers, "board")
         self.definitions = SqliteTexts(writer, readers, "definition")
         self.reports = reports
+        self.field_indexes = SqliteFieldIndexes(writer, readers)
         self._writer = writer
         self._readers = readers
 
