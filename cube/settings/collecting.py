@@ -131,7 +131,7 @@ class DialectSettings:
     )
     tracardi: bool = setting(True, "Take what Tracardi's trackers and webhooks send.")
     cloudevents: bool = setting(True, "Take CloudEvents.")
-    otlp: bool = setting(True, "Take OpenTelemetry's logs (OTLP/HTTP).")
+    otlp: bool = setting(True, "Take OpenTelemetry's logs, traces and metrics (OTLP/HTTP).")
     otlp_hashed_ids: bool = setting(
         True,
         "A log record that has a time is stored once, though its request be sent again.",

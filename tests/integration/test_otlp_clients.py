@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -95,6 +96,35 @@ def test_a_record_keeps_all_that_its_exporter_says(cube: Running, language: str)
         "resource": first["resource"] | {"service.name": f"{language}-whole"},
         "scope": {"name": "shop", "version": "1.0"},
     }
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_spans_and_metrics_are_measured(cube: Running, language: str) -> None:
+    service = f"{language}-signals"
+    if language == "python":
+        run_python("send_otlp_signals.py", cube.collector, service)
+    else:
+        run_node("@opentelemetry", "send_otlp_signals.mjs", cube.collector, service)
+    mine = f'.eq(resource["service.name"], "{service}")'
+    assert cube.metric(f"sum(span(duration_ms){mine})") == 12 + 2
+    assert cube.metric(f'sum(span{mine}.eq(status, "error"))') == 1
+    assert cube.metric(f'sum(span{mine}.eq(events[0].attributes["exception.message"], "no rows"))') == 1
+    root, inner = (
+        cube.data(f"span(name, kind, span_id, attributes, status){mine}"),
+        cube.data(f"span(parent_span_id){mine}"),
+    )
+    assert root[0]["attributes"] == {"http.route": "/cart"}
+    assert inner[0]["parent_span_id"] == root[0]["span_id"]
+    found = cube.evaluator.events(f"metric(*){mine}", start="2020-01-01")
+    values: dict[str, list[Any]] = {}
+    for event in found:
+        values.setdefault(event.data["name"], []).append(event.data)
+    assert values.keys() == {"sold", "cart", "latency", "level"}
+    assert [each["value"] for each in values["sold"]][:2] == [3, 7]
+    assert values["sold"][1]["delta"] == 4
+    assert [each["value"] for each in values["cart"]][:2] == [-1.5, -3]
+    assert [each["value"] for each in values["level"]][:2] == [1.5, 2]
+    assert values["latency"][1]["delta"] == {"count": 1, "sum": 40}
 
 
 def test_what_is_no_otlp_is_told_in_the_encoding_of_the_request(cube: Running) -> None:

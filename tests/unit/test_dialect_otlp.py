@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from collector.protocols.otlp.http import MAX_RECORD_BYTES, credentials, dialect, refuse, translate
+from collector.protocols.otlp.encoding import MAX_RECORD_BYTES
+from collector.protocols.otlp.http import credentials, dialect, refuse, translate
 from collector.protocols.otlp.protobuf import MAX_FIELDS
 from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Rejection, Translation
 from cube.errors import InvalidRequest, Overloaded, TooLarge, Unavailable

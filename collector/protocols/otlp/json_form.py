@@ -1,92 +1,36 @@
 """OTLP's JSON: requests are parted first, and each resource, scope and record read on its own.
 
-Sources: the OTLP specification (lowerCamelCase, ids in hex, unknown fields ignored), and the "ProtoJSON
-Format" page of protobuf: integers of 64 bits are text, but numbers are accepted, exponents and zero
-fractions too (``3.0``, ``"1.76e18"``); doubles have the texts NaN and ±Infinity.
+Source: the OTLP specification, "JSON Protobuf Encoding".
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from collector.protocols.otlp.record import LogEncoding, LogRecord, RecordGroup, number
+from collector.protocols.otlp.encoding import METRICS, SIGNALS, Encoding, RecordGroup, Signal
+from collector.protocols.otlp.json_messages import (
+    JsonAnyValue,
+    JsonMetric,
+    JsonRecord,
+    JsonResource,
+    JsonScope,
+    JsonSpan,
+)
+from collector.protocols.otlp.json_numbers import double, enum, hexadecimal, integer, wide_integer
+from collector.protocols.otlp.record import LogRecord
 from cube.errors import InvalidRequest, described
 from cube.json_text import convert, convert_leniently, decode_leniently, encode
-from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
-Number: TypeAlias = int | float | str
-"""A number as it is given; an integer may be of any length."""
+_M = TypeVar("_M", bound=msgspec.Struct)
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
-_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
-_NOT_FINITE: Final = frozenset(("nan", "infinity", "-infinity", "inf", "-inf"))
 _SEVERITIES: Final = {
     f"SEVERITY_NUMBER_{name}{step or ''}": 4 * place + max(step, 1)
     for place, name in enumerate(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
     for step in (0, 2, 3, 4)
 } | {"SEVERITY_NUMBER_UNSPECIFIED": 0}
-
-
-def integer(given: Number, low: int, high: int) -> int:
-    """Read an integer from `low` to `high`. Raises `InvalidRequest`."""
-    value = _whole(given)
-    if not low <= value <= high:
-        raise InvalidRequest(f"Got the integer {described(given)}; accepted are those from {low} to {high}.")
-    return value
-
-
-def wide_integer(given: Number) -> int | float:
-    """Read an integer; one beyond 64 bits as a double, which is what it most likely was."""
-    value = _whole(given)
-    return value if MIN_INTEGER <= value <= MAX_INTEGER else float(value)
-
-
-def double(given: Number | None) -> float | str:
-    """Read a double; what is not finite as text. Null is NaN: so JavaScript writes it, as JSON."""
-    if given is None:
-        return number(math.nan)
-    if given.__class__ is float or (isinstance(given, str) and given.lower() in _NOT_FINITE):
-        return number(float(given))
-    return float(_decimal(given))
-
-
-def enum(given: Number) -> int:
-    """Read a severity, by its number or its name; an unknown one as its number."""
-    if isinstance(given, str) and given in _SEVERITIES:
-        return _SEVERITIES[given]
-    return integer(given, -(2**31), 2**31 - 1)
-
-
-def hexadecimal(given: str | None, digits: int) -> str:
-    """Return an id; one that is not valid counts as absent, as the protocol says."""
-    if given is None or len(given) != digits or not _HEX.fullmatch(given) or not given.strip("0"):
-        return ""
-    return given.lower()
-
-
-def _whole(given: Number) -> int:
-    if given.__class__ is int:
-        return given
-    value = _decimal(given)
-    if value != value.to_integral_value():
-        raise InvalidRequest(f"Got {described(given)}; accepted is an integer, as text or a number.")
-    return int(value)
-
-
-def _decimal(given: Number) -> Decimal:
-    """Read a number that a double can hold."""
-    text = given.strip() if isinstance(given, str) else repr(given)
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise InvalidRequest(f"Got {described(given)}; accepted is a number that a double can hold.")
-    return Decimal(text)
-
-
 _NOTHING: Final = msgspec.Raw(b"{}")
 _MAX_TIME: Final = 2**64 - 1
 _MAX_COUNT: Final = 2**32 - 1
@@ -94,101 +38,33 @@ _BESIDE_SCOPES: Final = frozenset(("resource", "schemaUrl"))
 _BESIDE_RECORDS: Final = frozenset(("scope", "schemaUrl"))
 
 
-_M = TypeVar("_M", bound=msgspec.Struct)
-
-
-class _Camel(msgspec.Struct, rename="camel", gc=False):
-    pass
-
-
-class _ScopeLogs(_Camel):
-    log_records: list[msgspec.Raw] | None
-    scope: msgspec.Raw = _NOTHING
-
-
-class _ResourceLogs(_Camel):
-    scope_logs: list[_ScopeLogs] | None
-    resource: msgspec.Raw = _NOTHING
-
-
-class _Request(_Camel):
-    resource_logs: list[_ResourceLogs] | None
-
-
-class _AnyValue(_Camel):
-    string_value: str | None = None
-    bool_value: bool | None = None
-    int_value: Number | None = None
-    double_value: Number | msgspec.UnsetType | None = msgspec.UNSET
-    bytes_value: str | None = None
-    array_value: _ArrayValue | None = None
-    kvlist_value: _KeyValueList | None = None
-
-
-class _ArrayValue(_Camel):
-    values: list[_AnyValue | None] | None = None
-
-
-class _KeyValue(_Camel):
-    key: str = ""
-    value: _AnyValue | None = None
-
-
-class _KeyValueList(_Camel):
-    values: list[_KeyValue] | None = None
-
-
-class _Resource(_Camel):
-    attributes: list[_KeyValue] | None = None
-
-
-class _InstrumentationScope(_Camel):
-    name: str | None = None
-    version: str | None = None
-    attributes: list[_KeyValue] | None = None
-
-
-class _Record(_Camel):
-    time_unix_nano: Number | None = None
-    observed_time_unix_nano: Number | None = None
-    severity_number: Number | None = None
-    severity_text: str | None = None
-    body: _AnyValue | None = None
-    attributes: list[_KeyValue] | None = None
-    dropped_attributes_count: Number | None = None
-    flags: Number | None = None
-    trace_id: str | None = None
-    span_id: str | None = None
-    event_name: str | None = None
-
-
-class JsonForm(LogEncoding):
+class JsonForm(Encoding):
     """The encoding ``application/json``. What is encoded is JSON text, or a value of one read leniently."""
 
     content_type = "application/json"
-    _resource_kind = _Resource
-    _scope_kind = _InstrumentationScope
+    _resource_kind = JsonResource
+    _scope_kind = JsonScope
 
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
         try:
-            request = msgspec.json.decode(body, type=_Request)
+            request = msgspec.json.decode(body, type=_PARTS[self.signal])
         except (msgspec.DecodeError, RecursionError, UnicodeError):
-            yield from _parted(decode_leniently(body))
+            yield from _parted(decode_leniently(body), self.signal)
             return
-        for resourced in request.resource_logs or ():
+        for resourced in request.resources or ():
             resource = bytes(resourced.resource)
-            for scoped in resourced.scope_logs or ():
-                records = [bytes(record) for record in scoped.log_records or ()]
+            for scoped in resourced.scopes or ():
+                records = [bytes(record) for record in scoped.records or ()]
                 yield RecordGroup(resource, bytes(scoped.scope), records)
 
     def record(self, encoded: Any) -> LogRecord:
-        record = self._read(_Record, encoded)
+        record = self._read(JsonRecord, encoded)
         if record == _EMPTY and (given := self.shown(encoded)) and _FIELDS.isdisjoint(given):
             raise InvalidRequest("Got an object without any field of a log record; accepted are log records.")
         return LogRecord(
             time=integer(record.time_unix_nano or 0, 0, _MAX_TIME),
             observed=integer(record.observed_time_unix_nano or 0, 0, _MAX_TIME),
-            severity_number=enum(record.severity_number or 0),
+            severity_number=enum(record.severity_number or 0, _SEVERITIES),
             severity_text=record.severity_text or "",
             body=self._value(record.body, 0),
             attributes=self._pairs(record.attributes, 0),
@@ -199,19 +75,43 @@ class JsonForm(LogEncoding):
             event_name=record.event_name or "",
         )
 
+    def message(self, encoded: Any) -> Any:
+        message = self._read(JsonMetric if self.signal is METRICS else JsonSpan, encoded)
+        if message == type(message)() and self.shown(encoded):
+            raise InvalidRequest(f"Got an object without any field; accepted are {self.signal.noun}.")
+        return message
+
+    def id_of(self, given: Any, size: int) -> str:
+        return hexadecimal(given, 2 * size)
+
+    def whole(self, given: Any) -> int:
+        return integer(given or 0, -_MAX_TIME, _MAX_TIME)
+
+    def double(self, given: Any) -> float | str:
+        return double(given)
+
+    def enum(self, given: Any, names: Mapping[str, int]) -> int:
+        return enum(given or 0, names)
+
+    def optional(self, message: Any, name: str) -> Any:
+        return getattr(message, name)
+
+    def either(self, message: Any, names: Sequence[str]) -> str | None:
+        return next((name for name in names if getattr(message, name) is not None), None)
+
     def shown(self, encoded: Any) -> Any:
         return decode_leniently(encoded) if isinstance(encoded, bytes) else encoded
 
     def response(self, rejected: int, message: str) -> bytes:
         if not rejected:
             return b"{}"
-        return encode({"partialSuccess": {"rejectedLogRecords": str(rejected), "errorMessage": message}})
+        return encode({"partialSuccess": {self.signal.rejected: str(rejected), "errorMessage": message}})
 
     def status(self, message: str) -> bytes:
         return encode({"message": message})
 
     def _read(self, kind: type[_M], encoded: Any) -> _M:
-        wanted: Any = kind if kind is _Record else kind | None
+        wanted: Any = kind | None if kind in (JsonResource, JsonScope) else kind
         try:
             if isinstance(encoded, bytes):
                 return convert_leniently(encoded, wanted) or kind()
@@ -219,7 +119,7 @@ class JsonForm(LogEncoding):
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"Got JSON that is not OTLP: {error}.") from None
 
-    def _value(self, given: _AnyValue | None, depth: int) -> Any:
+    def _value(self, given: JsonAnyValue | None, depth: int) -> Any:
         if given is None:
             return None
         if given.array_value is not None:
@@ -234,25 +134,49 @@ class JsonForm(LogEncoding):
         return None if given.double_value is msgspec.UNSET else double(given.double_value)
 
 
-_EMPTY: Final = _Record()
-_FIELDS: Final = frozenset(_Record.__struct_encode_fields__)
+_EMPTY: Final = JsonRecord()
+_FIELDS: Final = frozenset(JsonRecord.__struct_encode_fields__)
 
 
-def _parted(request: Any) -> Iterator[RecordGroup]:
+def _parts(signal: Signal) -> Any:
+    """Return the type that a request is parted by, whose records stay unread."""
+    scoped = msgspec.defstruct(
+        "Scoped",
+        [("records", list[msgspec.Raw] | None), ("scope", msgspec.Raw, _NOTHING)],
+        rename={"records": signal.records},
+        gc=False,
+    )
+    resourced = msgspec.defstruct(
+        "Resourced",
+        [("scopes", list[scoped] | None), ("resource", msgspec.Raw, _NOTHING)],  # type: ignore[valid-type]
+        rename={"scopes": signal.scopes},
+        gc=False,
+    )
+    return msgspec.defstruct(
+        "Request",
+        [("resources", list[resourced] | None)],  # type: ignore[valid-type]
+        rename={"resources": signal.resources},
+    )
+
+
+_PARTS: Final = {signal: _parts(signal) for signal in SIGNALS}
+
+
+def _parted(request: Any, signal: Signal) -> Iterator[RecordGroup]:
     """Part a request of which something is not as it should be: only that is refused."""
-    for resourced in _listed(request, "resourceLogs", frozenset()):
+    for resourced in _listed(request, signal.resources, frozenset()):
         try:
-            scopes = _listed(resourced, "scopeLogs", _BESIDE_SCOPES)
+            scopes = _listed(resourced, signal.scopes, _BESIDE_SCOPES)
         except InvalidRequest as error:
             yield RecordGroup({}, {}, [resourced], error.message)
             continue
         for scoped in scopes:
-            yield _group(resourced.get("resource"), scoped)
+            yield _group(resourced.get("resource"), scoped, signal)
 
 
-def _group(resource: Any, scoped: Any) -> RecordGroup:
+def _group(resource: Any, scoped: Any, signal: Signal) -> RecordGroup:
     try:
-        records = _listed(scoped, "logRecords", _BESIDE_RECORDS)
+        records = _listed(scoped, signal.records, _BESIDE_RECORDS)
     except InvalidRequest as error:
         return RecordGroup({}, {}, [scoped], error.message)
     return RecordGroup(resource, scoped.get("scope"), records)

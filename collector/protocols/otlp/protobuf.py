@@ -10,16 +10,19 @@ Source: protobuf's "Encoding" page: a field is a varint (number << 3 | wire type
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as service
 from opentelemetry.proto.common.v1 import common_pb2 as common
 from opentelemetry.proto.logs.v1 import logs_pb2 as logs
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.resource.v1 import resource_pb2 as resource
+from opentelemetry.proto.trace.v1 import trace_pb2 as trace
 
-from collector.protocols.otlp.record import LogEncoding, LogRecord, RecordGroup, number
+from collector.protocols.otlp.encoding import METRICS, Encoding, RecordGroup
+from collector.protocols.otlp.record import LogRecord, number
 from cube.errors import InvalidRequest, TooLarge
 from cube.json_text import storable
 
@@ -28,6 +31,7 @@ _M = TypeVar("_M", bound=Message)
 MAX_FIELDS: Final = 40_000
 """As many fields as one request may have at the levels parted here."""
 
+# Requests of all signals have the same numbers.
 _RESOURCE_LOGS = service.ExportLogsServiceRequest.RESOURCE_LOGS_FIELD_NUMBER
 _RESOURCE = logs.ResourceLogs.RESOURCE_FIELD_NUMBER
 _SCOPE_LOGS = logs.ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
@@ -39,7 +43,7 @@ _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _MAX_SHIFT = 63
 
 
-class Protobuf(LogEncoding):
+class Protobuf(Encoding):
     """The encoding ``application/x-protobuf``."""
 
     content_type = "application/x-protobuf"
@@ -51,7 +55,8 @@ class Protobuf(LogEncoding):
         wire = _Wire()
         found = list(_all(wire.submessages(body), _RESOURCE_LOGS))
         if body and not found:
-            raise InvalidRequest("Got a message without resource_logs; accepted is an OTLP request for logs.")
+            wanted = f"an OTLP request for {self.signal.noun}"
+            raise InvalidRequest(f"Got a message without {self.signal.resources}; accepted is {wanted}.")
         for resourced in found:
             fields = list(wire.submessages(resourced))
             described = b"".join(_all(fields, _RESOURCE))
@@ -76,6 +81,30 @@ class Protobuf(LogEncoding):
             span_id=_hex(record.span_id, 8),
             event_name=record.event_name,
         )
+
+    def message(self, encoded: bytes) -> Any:
+        message = self._read(metrics.Metric if self.signal is METRICS else trace.Span, encoded)
+        if encoded and not message.ListFields():
+            raise InvalidRequest(f"Got a message without any field; accepted are {self.signal.noun}.")
+        return message
+
+    def id_of(self, given: bytes, size: int) -> str:
+        return _hex(given, size)
+
+    def whole(self, given: int) -> int:
+        return given
+
+    def double(self, given: float) -> float | str:
+        return number(given)
+
+    def enum(self, given: int, names: Mapping[str, int]) -> int:
+        return given
+
+    def optional(self, message: Any, name: str) -> Any:
+        return getattr(message, name) if message.HasField(name) else None
+
+    def either(self, message: Any, names: Sequence[str]) -> str | None:
+        return next((name for name in names if message.HasField(name)), None)
 
     def shown(self, encoded: bytes) -> Any:
         """Return a record that cannot be read, in base64."""
