@@ -9,7 +9,17 @@ from cube.columns.finals import Finals, finals
 from cube.columns.masks import mask
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import grouped_partials, partials, states
-from cube.columns.selection import check, has_patterns, needed, paths, project, reductions, selected
+from cube.columns.selection import (
+    check,
+    has_patterns,
+    needed,
+    paths,
+    project,
+    reductions,
+    selected,
+    sequences,
+    types_read,
+)
 
 SEMANTICS = 2
 """The version of the rules in this package and in `cube.model.reduce`, part of every cache key.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cube.columns import reductions
+from cube.columns import types_read
 from cube.errors import InvalidRequest
 from cube.expression import parse_metric
 from cube.expression.variables import substituted
@@ -18,5 +18,5 @@ def types_of(board: Board) -> frozenset[str]:
             expression = parse_metric(substituted(text, everything))
         except InvalidRequest:
             continue
-        found |= {reduction.type for reduction in reductions(expression)}
+        found |= types_read(expression)
     return frozenset(found)

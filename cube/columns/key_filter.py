@@ -14,15 +14,19 @@ from cube.columns import check
 from cube.errors import AccessDenied, InvalidRequest, InvalidSettings, shown
 from cube.expression import parse_filters
 from cube.expression.nodes import (
+    Cohorts,
     EventExpression,
     Filter,
+    Funnel,
     Grouping,
     MetricExpression,
     Negation,
     Number,
     Product,
     Reduction,
+    SequenceExpression,
     SeriesCall,
+    SessionReduction,
     Sum,
 )
 from cube.model.environment import Caller, Key
@@ -49,11 +53,13 @@ class Restriction:
         return replace(expression, filters=expression.filters + self.filters)
 
     def metric(self, node: MetricExpression) -> MetricExpression:
-        """Return an expression with the filters added to each of its reductions; see `event`."""
+        """Return an expression with the filters added to all events that it is about; see `event`."""
         match node:
             case Reduction():
                 self.caller.check_type(node.type)
                 return replace(node, filters=node.filters + self.filters, group=self._group(node.group))
+            case Funnel() | Cohorts() | SessionReduction():
+                return self._sequence(node)
             case Number():
                 return node
             case Negation(operand):
@@ -72,6 +78,18 @@ class Restriction:
         if group is None or group.ranking is None or group.ranking.by is None:
             return group
         return replace(group, ranking=replace(group.ranking, by=self.metric(group.ranking.by)))
+
+    def _sequence(self, node: SequenceExpression) -> SequenceExpression:
+        match node:
+            case Funnel():
+                return replace(node, steps=tuple(map(self.event, node.steps)))
+            case Cohorts(first=first, returning=returning):
+                back = None if returning is None else self.event(returning)
+                return replace(node, first=self.event(first), returning=back)
+            case SessionReduction():
+                return replace(node, events=self.event(node.events))
+            case _:
+                assert_never(node)
 
     def types(self, names: Iterable[str]) -> list[str]:
         """Return the types that may be known of."""

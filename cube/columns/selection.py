@@ -12,15 +12,20 @@ from cube.columns.values import Kind, Path, read
 from cube.errors import InvalidQuery
 from cube.expression.literals import refused
 from cube.expression.nodes import (
+    SEQUENCES,
+    Cohorts,
     Comparison,
     EventExpression,
     Field,
+    Funnel,
     MetricExpression,
     Negation,
     Number,
     Product,
     Reduction,
+    SequenceExpression,
     SeriesCall,
+    SessionReduction,
     Sum,
 )
 from cube.expression.operators import OPERATORS, TextOperator
@@ -33,7 +38,7 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
     match node:
         case Reduction():
             yield node  # what a ranking goes by is measured apart
-        case Number():
+        case Number() | Funnel() | Cohorts() | SessionReduction():
             return
         case Negation(operand) | SeriesCall(_, operand):
             yield from reductions(operand)
@@ -42,6 +47,16 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
                 yield from reductions(part)
         case _:
             assert_never(node)
+
+
+def sequences(node: MetricExpression) -> list[SequenceExpression]:
+    """Return the funnels, retentions and reductions of sessions of an expression, repetitions included."""
+    return [each for each in walk(node) if isinstance(each, SEQUENCES)]
+
+
+def types_read(node: MetricExpression) -> frozenset[str]:
+    """Return the types of all events that an expression is about."""
+    return frozenset(each.type for each in walk(node) if isinstance(each, Reduction | EventExpression))
 
 
 def check(expression: MetricExpression | EventExpression, text: str | None = None) -> None:

@@ -40,6 +40,8 @@ class ItemKind(StrEnum):
     EACH = "each"
     GROUP = "group"
     RANKING = "ranking"
+    SEQUENCE = "sequence"
+    SESSION = "session"
     UNIT = "unit"
     DURATION = "duration"
     PERCENT = "percent"
@@ -62,6 +64,8 @@ _NAMES: Final = {
     "group": ItemKind.GROUP,
     "top": ItemKind.RANKING,
     "bottom": ItemKind.RANKING,
+    "a function of several events": ItemKind.SEQUENCE,
+    "session": ItemKind.SESSION,
     "true, false, null": ItemKind.VALUE,
 }
 """What the grammar calls them, up to a bracket."""

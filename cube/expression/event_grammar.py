@@ -16,8 +16,12 @@ from cube.expression.tokens import Source, build
 
 def event_rule(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
     """Return the rule that leaves the type, what was selected of it, and the filters."""
-    filters = pp.ZeroOrMore(tokens.mark(".") - _filter())
-    return tokens.type_name() + pp.Opt(selection, default=default) + filters
+    return tokens.type_name() + pp.Opt(selection, default=default) + filters_rule()
+
+
+def filters_rule() -> pp.ParserElement:
+    """Return the rule of any number of filters, each after a dot; something else may follow after a dot."""
+    return pp.ZeroOrMore(tokens.mark(".") + _filter())
 
 
 def _filter() -> pp.ParserElement:

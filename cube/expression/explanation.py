@@ -15,11 +15,13 @@ from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import (
     And,
     Call,
+    Cohorts,
     Comparison,
     EventExpression,
     Exists,
     Field,
     Filter,
+    Funnel,
     GroupPart,
     MetricExpression,
     Negation,
@@ -28,7 +30,9 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    SequenceExpression,
     SeriesCall,
+    SessionReduction,
     Sum,
     Value,
 )
@@ -66,14 +70,34 @@ def _operand(node: Operand) -> str:
             return print_expression(node)
         case Call(function, arguments):
             return FUNCTIONS[function].words.format(*map(_bracketed, arguments))
-        case Reduction():
-            return _reduction(node)
-        case SeriesCall():
-            return _series_call(node)
+        case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
+            return _measured(node)
         case Negation(operand):
             return f"minus {_bracketed(operand)}"
         case Sum(parts) | Product(parts):
             return _chain(parts)
+        case _:
+            assert_never(node)
+
+
+def _measured(node: Reduction | SequenceExpression | SeriesCall) -> str:
+    match node:
+        case Reduction():
+            return _reduction(node)
+        case SeriesCall():
+            return _series_call(node)
+        case Funnel(key, window, steps):
+            told = ", then ".join(map(_events, steps))
+            within = durations.format(window)
+            return f"how many values of {_operand(key)} have {told}, all within {within} of the first"
+        case Cohorts(key, period, periods, first, returning):
+            back = _events(first if returning is None else returning)
+            later = f"each of the {print_number(periods)} later periods of {durations.format(period)}"
+            begun = f"how many values of {_operand(key)} have their first {_events(first)}"
+            return f"{begun}, and how many of them have {back} in {later}"
+        case SessionReduction(key, gap, events, reduction):
+            joined = f"{_events(events)} of one {_operand(key)}, at most {durations.format(gap)} apart"
+            return _reduction(reduction, f"sessions ({joined})")
         case _:
             assert_never(node)
 
@@ -85,13 +109,19 @@ def _chain(parts: Sequence[tuple[str, Operand]]) -> str:
 
 def _bracketed(node: Operand) -> str:
     """Return what is part of something larger: in brackets, where it could be read as more or less."""
-    is_long = isinstance(node, (Sum, Product, Call, SeriesCall)) or (
+    is_long = isinstance(node, (Sum, Product, Call, SeriesCall, Funnel, Cohorts, SessionReduction)) or (
         isinstance(node, Reduction) and (bool(node.filters) or node.group is not None)
     )
     return f"({_operand(node)})" if is_long else _operand(node)
 
 
-def _reduction(node: Reduction) -> str:
+def _events(selection: EventExpression) -> str:
+    return f"{selection.type} events{_where(selection.filters)}"
+
+
+def _reduction(node: Reduction, what: str = "") -> str:
+    """Say a reduction; ``what``: of what, unless of events of its type."""
+    what = what or f"{node.type} events"
     reduce = REDUCES[node.reduce]
     argument = "" if node.argument is None else print_number(node.argument)
     words = reduce.words if node.value is not None or not reduce.of_events else reduce.of_events
@@ -101,7 +131,7 @@ def _reduction(node: Reduction) -> str:
     value = "1" if node.value is None else _bracketed(node.value)
     over = "" if node.value is None and reduce.of_events else f"{value} over the "
     group = "" if node.group is None else _grouping(node)
-    return f"{measured} {over}{node.type} events{_where(node.filters)}{group}"
+    return f"{measured} {over}{what}{_where(node.filters)}{group}"
 
 
 def _series_call(node: SeriesCall) -> str:

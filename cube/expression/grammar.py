@@ -22,7 +22,15 @@ from cube.expression.bounds import check_nodes, check_text
 from cube.expression.event_grammar import event_rule, field_rule, value_rule
 from cube.expression.group_grammar import group_rule
 from cube.expression.grouping import check_groups
-from cube.expression.nodes import EventExpression, Filter, Grouping, MetricExpression, Reduction
+from cube.expression.nodes import (
+    EventExpression,
+    Filter,
+    Grouping,
+    MetricExpression,
+    Reduction,
+    SessionReduction,
+)
+from cube.expression.sequence_grammar import SessionBuild, sequence_rule, session_rule
 from cube.expression.series_grammar import series_call_rule
 from cube.expression.tokens import Source, build
 from cube.model.reduce import REDUCES
@@ -98,19 +106,19 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
 
 @cache
 def _metric_grammar() -> pp.ParserElement:
-    ungrouped = pp.Empty().add_parse_action(lambda _source, _place, _found: [None])
-    compared = _metric(ungrouped, with_calls=False)
+    compared = _metric(_nothing(), with_calls=False)
     return _whole(_metric(group_rule(compared), with_calls=True))
 
 
 def _metric(group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
     """Return the rule of arithmetic over reductions, after each of which may stand a group.
 
-    ``with_calls``: whether functions of series may be called.
+    ``with_calls``: whether functions of series, and what looks at several events, may be called.
     """
     metric = pp.Forward()
-    reduction = _reduction(group) | _reduction_with_probability(group)
-    operand = reduction | series_call_rule(metric) if with_calls else reduction
+    measured = _measured(pp.Opt(session_rule(), default=None) if with_calls else _nothing())
+    reduction = _reduction(measured, group) | _reduction_with_probability(measured, group)
+    operand = reduction | sequence_rule() | series_call_rule(metric) if with_calls else reduction
     metric <<= chain(operand | constant() | bracketed(metric))
     return metric
 
@@ -128,26 +136,42 @@ def _whole(expression: pp.ParserElement) -> pp.ParserElement:
     return (expression + tokens.token(r"\Z", "the end")).parse_with_tabs().streamline()
 
 
-def _reduction(group: pp.ParserElement) -> pp.ParserElement:
+def _nothing() -> pp.ParserElement:
+    """Return the rule of what is not there; it leaves None."""
+    return pp.Empty().add_parse_action(lambda _source, _place, _found: [None])
+
+
+def _reduction(measured: pp.ParserElement, group: pp.ParserElement) -> pp.ParserElement:
     name = tokens.reduce_name(*(each.name for each in REDUCES.values() if not each.takes_probability))
-    return build(name - tokens.mark("(") - _measured() - tokens.mark(")") - group, _build_reduction)
+    return build(name - tokens.mark("(") - measured - tokens.mark(")") - group, _build_reduction)
 
 
-def _reduction_with_probability(group: pp.ParserElement) -> pp.ParserElement:
+def _reduction_with_probability(measured: pp.ParserElement, group: pp.ParserElement) -> pp.ParserElement:
     name = tokens.reduce_name(*(each.name for each in REDUCES.values() if each.takes_probability))
     head = name - tokens.mark("(") - tokens.probability() - tokens.mark(",")
-    reduction = head - _measured() - tokens.mark(")") - group
-    return build(reduction, lambda reduce, q, event, group: _build_reduction(reduce, event, group, q))
+    reduction = head - measured - tokens.mark(")") - group
+    return build(
+        reduction,
+        lambda reduce, q, event, session, group: _build_reduction(reduce, event, session, group, q),
+    )
 
 
-def _measured() -> pp.ParserElement:
-    """Leave (type, value or None, filters)."""
-    event = event_rule(bracketed(value_rule()), default=None)
-    return build(event, lambda name, value, *filters: (name, value, filters))
+def _measured(session: pp.ParserElement) -> pp.ParserElement:
+    """Leave (type, value or None, filters), and what makes a reduction of sessions of it or None."""
+    event = build(
+        event_rule(bracketed(value_rule()), default=None),
+        lambda name, value, *filters: (name, value, filters),
+    )
+    return event + session
 
 
 def _build_reduction(
-    reduce: str, event: tuple[Any, ...], group: Grouping | None, argument: float | None = None
-) -> Reduction:
+    reduce: str,
+    event: tuple[Any, ...],
+    session: SessionBuild | None,
+    group: Grouping | None,
+    argument: float | None = None,
+) -> Reduction | SessionReduction:
     name, value, filters = event
-    return Reduction(reduce, name, value, filters, group, argument)
+    reduction = Reduction(reduce, name, value, filters, group, argument)
+    return reduction if session is None else session(reduction)

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from cube.expression.nodes import Grouping, MetricExpression, Reduction
+from cube.expression.nodes import (
+    SEQUENCES,
+    Cohorts,
+    Funnel,
+    Grouping,
+    MetricExpression,
+    Reduction,
+    SessionReduction,
+)
 from cube.expression.printer import print_expression, print_part
 from cube.expression.tokens import STRING, Source
 
@@ -37,14 +45,14 @@ def check_groups(tree: object, source: Source) -> None:
         ranked(tree)
     except UnjoinableGroups as error:
         found = [each.start() for each in _GROUP.finditer(source) if each["group"]]
-        raise source.refusal(found[error.place], str(error)) from None
+        raise source.refusal(found[min(error.place, len(found) - 1)], str(error)) from None
 
 
 def reductions_in(tree: object) -> Iterator[Reduction]:
     """Yield the reductions of a tree as they stand; what a ranking goes by is not part of it."""
     if isinstance(tree, Reduction):
         yield tree
-    else:
+    elif not isinstance(tree, SEQUENCES):
         for part in _parts(tree):
             yield from reductions_in(part)
 
@@ -95,6 +103,8 @@ def changed_reductions(tree: Any, change: Callable[[Reduction], MetricExpression
     """Return a tree with what ``change`` makes of each of its reductions; the rest is as it was."""
     if isinstance(tree, Reduction):
         return change(tree)
+    if isinstance(tree, SEQUENCES):
+        return tree
     if isinstance(tree, tuple):
         return tuple(changed_reductions(part, change) for part in tree)
     if is_dataclass(tree) and not isinstance(tree, type):
@@ -118,6 +128,10 @@ def _grouped_by(tree: object, before: int) -> tuple[Parts | None, int]:
         if tree.group is None:
             return None, before
         return parts_of(tree.group), before + 1
+    if isinstance(tree, SessionReduction):
+        return _grouped_by(tree.reduction, before)
+    if isinstance(tree, Funnel | Cohorts):
+        return (print_expression(tree),), before
     found: Parts | None = None
     for part in _parts(tree):
         first = before

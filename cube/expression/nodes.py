@@ -8,7 +8,7 @@ meaning matters, compare the canonical text of `cube.expression.printer`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 from typing import Literal as Choice
 
 from cube.model.tier import Group
@@ -192,12 +192,62 @@ class SeriesCall:
     option: str | int | float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """``funnel(key, window, step, step, …)``: how many keys reach each step in order, within the window.
+
+    ``steps``: at least two, without fields; ``window``: milliseconds after the first one's event.
+    """
+
+    key: Value
+    window: int
+    steps: tuple[EventExpression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cohorts:
+    """``retention(key, period, periods, first, returning)``: which keys come back after their first event.
+
+    ``period``: milliseconds; ``periods``: how many later ones are looked at, at least one. ``first`` and
+    ``returning`` have no fields; without ``returning`` the events of ``first`` are those that count.
+    """
+
+    key: Value
+    period: int
+    periods: int
+    first: EventExpression
+    returning: EventExpression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReduction:
+    """``reduce(type.….session(key, gap, value).…).group(…)``: a reduce over sessions, not over events.
+
+    ``events``: those that are joined, without fields; ``gap``: milliseconds. ``reduction``: what becomes of
+    the sessions, whose fields its value, filters and group name; its type is that of the events.
+    """
+
+    key: Value
+    gap: int
+    events: EventExpression
+    reduction: Reduction
+
+
+SequenceExpression: TypeAlias = Funnel | Cohorts | SessionReduction
+"""What looks at the events of a key one after another: a bucket's value depends on events outside of it."""
+
+SEQUENCES: Final = (Funnel, Cohorts, SessionReduction)
+"""Their classes."""
+
 MetricExpression: TypeAlias = (
     Reduction
+    | Funnel
+    | Cohorts
+    | SessionReduction
     | Number
     | SeriesCall
     | Negation["MetricExpression"]
     | Sum["MetricExpression"]
     | Product["MetricExpression"]
 )
-"""Arithmetic over reductions and constants, and functions of their series."""
+"""Arithmetic over reductions, sequences and constants, and functions of their series."""

@@ -16,11 +16,13 @@ from typing import Any, TypeAlias, assert_never
 from cube.expression.nodes import (
     And,
     Call,
+    Cohorts,
     Comparison,
     EventExpression,
     Exists,
     Field,
     Filter,
+    Funnel,
     Grouping,
     GroupPart,
     Literal,
@@ -31,7 +33,9 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    SequenceExpression,
     SeriesCall,
+    SessionReduction,
     Sum,
     Value,
 )
@@ -133,8 +137,8 @@ def _arithmetic(node: Operand) -> str:
             return _field(node)
         case Call(function, arguments):
             return f"{function}({','.join(map(_arithmetic, arguments))})"
-        case Reduction() | SeriesCall():
-            return _reduction(node) if isinstance(node, Reduction) else _series_call(node)
+        case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
+            return _measured(node)
         case Negation(operand):
             return f"-{_operand(operand, Sum, Product)}"
         case Sum(terms):
@@ -155,11 +159,38 @@ def _operand(node: Operand, *bracketed: type[Operand]) -> str:
     return f"({text})" if isinstance(node, bracketed) else text
 
 
-def _reduction(node: Reduction) -> str:
+def _measured(node: Reduction | SequenceExpression | SeriesCall) -> str:
+    match node:
+        case SeriesCall():
+            return _series_call(node)
+        case Reduction():
+            return _reduction(node)
+        case Funnel(key, window, steps):
+            return _listed(
+                "funnel", _arithmetic(key), durations.format(window), *map(print_expression, steps)
+            )
+        case Cohorts(key, period, periods, first, returning):
+            events = [first] if returning is None else [first, returning]
+            length, count = durations.format(period), print_number(periods)
+            return _listed("retention", _arithmetic(key), length, count, *map(print_expression, events))
+        case SessionReduction(key, gap, events, reduction):
+            each = () if reduction.value is None else (_arithmetic(reduction.value),)
+            joined = _listed(".session", _arithmetic(key), durations.format(gap), *each)
+            return _reduction(reduction, _event(events.type, "", events.filters) + joined)
+        case _:
+            assert_never(node)
+
+
+def _listed(name: str, *parts: str) -> str:
+    return f"{name}({','.join(parts)})"
+
+
+def _reduction(node: Reduction, source: str = "") -> str:
+    """Return the text of a reduction; ``source``: that of what it reduces, unless its type and value tell."""
     argument = "" if node.argument is None else f"{print_number(node.argument)},"
-    selection = "" if node.value is None else _arithmetic(node.value)
+    selection = "" if node.value is None or source else _arithmetic(node.value)
     group = "" if node.group is None else _grouping(node.group)
-    return f"{node.reduce}({argument}{_event(node.type, selection, node.filters)}){group}"
+    return f"{node.reduce}({argument}{_event(source or node.type, selection, node.filters)}){group}"
 
 
 def _series_call(node: SeriesCall) -> str:

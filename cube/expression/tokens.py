@@ -161,9 +161,13 @@ def series_name(*names: str) -> pp.ParserElement:
     return _word(names, name, lambda _source, place, found: (found, place))
 
 
-def duration() -> pp.ParserElement:
-    """Make the token of a duration; it leaves its milliseconds."""
-    return token(r"[0-9]+[\w$]*", "a duration such as 15m or 7d", _duration)
+def duration(multiple_of: int = SHORTEST) -> pp.ParserElement:
+    """Make the token of a duration, a multiple of so many milliseconds; it leaves its milliseconds."""
+    return token(
+        r"[0-9]+[\w$]*",
+        "a duration such as 15m or 7d",
+        lambda source, place, found: _duration(source, place, found, multiple_of),
+    )
 
 
 def either_word(*texts: str) -> pp.ParserElement:
@@ -299,12 +303,12 @@ def _probability(source: Source, place: int, found: str) -> Any:
     return value
 
 
-def _duration(source: Source, place: int, found: str) -> Any:
+def _duration(source: Source, place: int, found: str, multiple_of: int) -> Any:
     try:
         length = durations.parse(found)
     except InvalidRequest as error:
         raise source.refusal(place, error.message.rstrip(".")) from None
-    if length % SHORTEST:
+    if length % multiple_of:
         raise source.refusal(place, f"Got the duration {found}, accepted are whole seconds")
     return length
 

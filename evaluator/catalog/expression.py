@@ -28,6 +28,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal, print_part
+from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
 from cube.model.reduce import REDUCES
@@ -257,6 +258,10 @@ _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
         _item(ItemKind.RANKING, "top(", "the largest groups, and the rest as one"),
         _item(ItemKind.RANKING, "bottom(", "the smallest groups, and the rest as one"),
     ],
+    ItemKind.SEQUENCE: lambda: [
+        _item(ItemKind.SEQUENCE, f"{each.name}(", each.detail) for each in (FUNNEL, RETENTION)
+    ],
+    ItemKind.SESSION: lambda: [_item(ItemKind.SESSION, f"{SESSION.name}(", SESSION.detail)],
 }
 """What the language itself has of some kinds."""
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from cube.expression import print_expression
-from cube.expression.nodes import MetricExpression, Reduction
+from cube.expression.nodes import MetricExpression, Reduction, SequenceExpression, SessionReduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.store.ports import MetricStore, Revisions
@@ -30,6 +30,7 @@ from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, 
 from evaluator.engine.ranking import named, unbounded, with_chosen
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
+from evaluator.engine.sequences import Sequences
 from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import (
@@ -42,7 +43,7 @@ from evaluator.engine.states import (
     partial_kind,
     weight,
 )
-from evaluator.engine.time_functions import Leaf, computed, leaves, lowered
+from evaluator.engine.time_functions import Leaf, Measured, aligned_span, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
 
 AT_ONCE = 2
@@ -77,6 +78,9 @@ class Pyramid:
         self._metrics = context.store.metrics if metrics is None else metrics
         self._reads = RevisionReads(context) if reads is None else reads
         self._builds: dict[str, asyncio.Task[None]] = {}
+        self._sequences = Sequences(
+            context, blocks, self._metrics, self._flights, self.revisions, on_computed
+        )
 
     async def evaluate(
         self,
@@ -89,8 +93,8 @@ class Pyramid:
     ) -> Series:
         """Return the series of an expression over an aligned span, which may be empty.
 
-        Each of its reductions is measured once in each frame. ``origin``: where what is cumulative begins;
-        None: with the span. Raises as `measure` does.
+        Each of its reductions and sequences is measured once in each frame. ``origin``: where what is
+        cumulative begins; None: with the span. Raises as `measure` does.
         """
         limits, frame = self.context.limits, Frame(tier, span, span.start if origin is None else origin)
         if frame.count:
@@ -99,7 +103,7 @@ class Pyramid:
         expression = lowered(expression)
         wanted = dict(leaves(expression, frame))
         if not frame.count:
-            return Series(np.empty(0), {} if any(each.group for each in wanted.values()) else None)
+            return Series(np.empty(0), {} if any(map(_is_grouped, wanted.values())) else None)
         check_size(limits, max(leaf.frame.count for leaf in wanted) if wanted else frame.count, 0)
         measured = await self._measure_all(wanted, cost)
         if any(series.groups is not None for series in measured.values()):
@@ -169,6 +173,13 @@ class Pyramid:
         run = self.context.scheduler.run
         return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
 
+    async def beyond(self, leaf: Leaf, sequence: SequenceExpression) -> int | None:
+        """Return what tells whether a sequence's series is as it was, though it depends on other buckets.
+
+        None where nothing tells that.
+        """
+        return await self._sequences.digest(sequence, leaf.frame.tier, aligned_span(leaf))
+
     async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
 
@@ -206,16 +217,16 @@ class Pyramid:
         if not build.cancelled():
             build.exception()  # who waits raises it; nobody may be left to
 
-    async def _measure_all(self, wanted: dict[Leaf, Reduction], cost: QueryCost) -> dict[Leaf, Series]:
+    async def _measure_all(self, wanted: dict[Leaf, Measured], cost: QueryCost) -> dict[Leaf, Series]:
         """Measure `AT_ONCE` at a time; the first error ends the others."""
         if len(wanted) == 1:  # the common case, without the cost of tasks
-            ((leaf, reduction),) = wanted.items()
-            return {leaf: await self._measure_leaf(leaf, reduction, cost)}
+            ((leaf, each),) = wanted.items()
+            return {leaf: await self._measure_leaf(leaf, each, cost)}
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def measure(leaf: Leaf, reduction: Reduction) -> Series:
+        async def measure(leaf: Leaf, each: Measured) -> Series:
             async with places:
-                return await self._measure_leaf(leaf, reduction, cost)
+                return await self._measure_leaf(leaf, each, cost)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -224,8 +235,11 @@ class Pyramid:
             raise errors.exceptions[0] from None
         return {leaf: task.result() for leaf, task in tasks.items()}
 
-    async def _measure_leaf(self, leaf: Leaf, reduction: Reduction, cost: QueryCost) -> Series:
+    async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
+        if not isinstance(measured, Reduction):
+            return await self._sequences.measure(measured, leaf.frame.tier, aligned_span(leaf), cost)
+        reduction = measured
         if span is not None:
             return await self.measure(reduction, leaf.frame.tier, span, cost)
         limits, run = self.context.limits, self.context.scheduler.run
@@ -344,3 +358,8 @@ class Pyramid:
         ):
             scan = Scan(context, session, time_slice, self._blocks, limits)
             yield Computation(scan, self._metrics, most)
+
+
+def _is_grouped(each: Measured) -> bool:
+    reduction = each.reduction if isinstance(each, SessionReduction) else each
+    return not isinstance(reduction, Reduction) or reduction.group is not None

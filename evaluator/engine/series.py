@@ -19,7 +19,18 @@ from cube.columns import SEMANTICS
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import print_expression
 from cube.expression.grouping import Parts, grouped_by
-from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
+from cube.expression.nodes import (
+    Cohorts,
+    Funnel,
+    MetricExpression,
+    Negation,
+    Number,
+    Product,
+    Reduction,
+    SeriesCall,
+    SessionReduction,
+    Sum,
+)
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
@@ -144,7 +155,7 @@ def compute(
     ``measured``: by canonical text, since trees that differ can compare equal (1 and true).
     """
     match node:
-        case Reduction() | SeriesCall():
+        case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
             return measured[print_expression(node)]
         case Number(value):
             return Series(np.full(buckets, float(value)))

@@ -7,28 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 import numpy as np
 
 from cube.columns.values import Floats
+from cube.errors import InvalidQuery
 from cube.expression import print_expression
-from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
+from cube.expression.nodes import (
+    Cohorts,
+    Funnel,
+    MetricExpression,
+    Negation,
+    Number,
+    Product,
+    Reduction,
+    SequenceExpression,
+    SeriesCall,
+    SessionReduction,
+    Sum,
+)
 from cube.expression.series_functions import LOOK_BACK, NONE, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.model.reduce import REDUCES
+from cube.model.tier import Span
 from cube.settings import EvaluatorLimits
 from evaluator.engine.frames import Frame, operand_frames
 from evaluator.engine.series import Series, compute
 
+Measured: TypeAlias = Reduction | SequenceExpression
+"""What is measured of an expression, before its arithmetic."""
+
 
 class Leaf(NamedTuple):
-    """A reduction as it is measured: by its canonical text, in a frame."""
+    """A reduction, or a sequence, as it is measured: by its canonical text, in a frame."""
 
     text: str
     frame: Frame
 
 
-def leaves(node: MetricExpression, frame: Frame) -> Iterator[tuple[Leaf, Reduction]]:
+def leaves(node: MetricExpression, frame: Frame) -> Iterator[tuple[Leaf, Measured]]:
     """Yield what `computed` needs to have measured for an expression, repetitions included."""
     for part in _outermost(node):
         if isinstance(part, SeriesCall):
@@ -36,7 +53,7 @@ def leaves(node: MetricExpression, frame: Frame) -> Iterator[tuple[Leaf, Reducti
                 yield from leaves(part.operand, inner)
         else:
             yield _leaf(part, frame), part
-            if frame.is_bare:
+            if frame.is_bare and isinstance(part, Reduction):
                 yield _leaf(_witness(part), frame), _witness(part)
 
 
@@ -54,7 +71,7 @@ def lowered(node: MetricExpression) -> MetricExpression:
     So they are over the length of the interval that a number is of.
     """
     match node:
-        case Reduction() | Number():
+        case Reduction() | Funnel() | Cohorts() | SessionReduction() | Number():
             return node
         case Negation(operand):
             return Negation(lowered(operand))
@@ -81,10 +98,10 @@ def _rate(call: SeriesCall, operand: MetricExpression) -> MetricExpression:
             return replace(call, operand=operand)
 
 
-def _outermost(node: MetricExpression) -> Iterator[Reduction | SeriesCall]:
-    """Yield the reductions and calls of an expression that are in no other call."""
+def _outermost(node: MetricExpression) -> Iterator[Measured | SeriesCall]:
+    """Yield the reductions, sequences and calls of an expression that are in no other call."""
     match node:
-        case Reduction() | SeriesCall():
+        case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
             yield node
         case Number():
             return
@@ -97,8 +114,24 @@ def _outermost(node: MetricExpression) -> Iterator[Reduction | SeriesCall]:
             assert_never(node)
 
 
-def _leaf(reduction: Reduction, frame: Frame) -> Leaf:
-    return Leaf(print_expression(reduction), replace(frame, is_bare=False))
+def aligned_span(leaf: Leaf) -> Span:
+    """Return the span over whose buckets a sequence is measured.
+
+    Raises `InvalidQuery` where a function of series moves it to what are no buckets: of a sequence there are
+    no partials to put that together of.
+    """
+    span = leaf.frame.aligned()
+    if span is None:
+        raise InvalidQuery(
+            f"Got {leaf.text} within rolling(…), cumulative(…) or a shift(…) that is not a multiple of"
+            " the step; accepted is shift(…) by a multiple of the step.",
+            field="expression",
+        )
+    return span
+
+
+def _leaf(measured: Measured, frame: Frame) -> Leaf:
+    return Leaf(print_expression(measured), replace(frame, is_bare=False))
 
 
 def _witness(reduction: Reduction) -> Reduction:
@@ -110,12 +143,15 @@ def _witness(reduction: Reduction) -> Reduction:
 
 
 def _part(
-    part: Reduction | SeriesCall, frame: Frame, measured: Mapping[Leaf, Series], limits: EvaluatorLimits
+    part: Measured | SeriesCall, frame: Frame, measured: Mapping[Leaf, Series], limits: EvaluatorLimits
 ) -> Series:
     if isinstance(part, SeriesCall):
         frames = operand_frames(part, frame)
         return apply(part, frame, [computed(part.operand, inner, measured, limits) for inner in frames])
-    series, empty = measured[_leaf(part, frame)], REDUCES[part.reduce].empty
+    series = measured[_leaf(part, frame)]
+    if not isinstance(part, Reduction):
+        return series  # of a funnel nobody is a number, and not nothing
+    empty = REDUCES[part.reduce].empty
     if not frame.is_bare or empty is None:
         return series
     witness = _witness(part)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from cube.expression.grouping import compared, ranked, reductions_in
-from cube.expression.nodes import MetricExpression
+from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.tier import Span, Tier
 from cube.store.ports import Revisions
 from evaluator.engine import windows
@@ -67,15 +67,21 @@ _NOTHING = Revisions()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a live metric watches, at a moment; ``looked``: when its expired buckets were looked at."""
+    """All that a live metric watches, at a moment; ``looked``: when its expired buckets were looked at.
+
+    ``beyond``: what tells of its sequences, of which an event of one bucket may change others.
+    """
 
     span: Span
     watched: Mapping[Watch, Watched]
     looked: int
+    beyond: Sequence[int | None] = ()
 
     def changed(self, before: Snapshot, tier: Tier) -> Span:
         """Return the span of the buckets that are new or may have changed; empty if there are none."""
         span, known = self.span, before.span
+        if self.beyond != before.beyond or None in self.beyond:
+            return span
         is_grown = any(move == "cumulative" for watch in self.watched for move, _ in watch.moves)
         if is_grown and known.start != span.start:
             return span
@@ -94,7 +100,7 @@ class Snapshot:
 
     def after(self, before: Snapshot) -> Snapshot:
         """Return this as the snapshot that follows another."""
-        return self if self._is_due(before) else Snapshot(self.span, self.watched, before.looked)
+        return self if self._is_due(before) else replace(self, looked=before.looked)
 
     def _is_due(self, before: Snapshot) -> bool:
         return abs(self.looked - before.looked) >= EXPIRED_MS
@@ -106,7 +112,11 @@ async def read_snapshot(
     """Read the revisions of all that an expression's buckets are made of"""
     frame = Frame(tier, span, span.start)
     watched: dict[Watch, Watched] = {}
+    beyond: list[int | None] = []
     for leaf, reduction in leaves(lowered(expression), frame):
+        if not isinstance(reduction, Reduction):
+            beyond.append(await pyramid.beyond(leaf, reduction))
+            continue
         before = leaf.frame.count - frame.count
         watch = Watch(reduction.type, leaf.frame.moves, before)
         if watch not in watched:
@@ -116,7 +126,7 @@ async def read_snapshot(
         watch = Watch(reduction.type, (), 0)
         if watch not in watched:
             watched[watch] = await _read(pyramid, watch, frame)
-    return Snapshot(span, watched, now)
+    return Snapshot(span, watched, now, beyond)
 
 
 async def _read(pyramid: Pyramid, watch: Watch, frame: Frame) -> Watched:

@@ -9,13 +9,26 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from cube.expression.grouping import changed_reductions, compared, grouped_by, ranked, reductions_in
-from cube.expression.nodes import MetricExpression, Negation, Number, Product, Reduction, SeriesCall, Sum
+from cube.expression.nodes import (
+    Cohorts,
+    Funnel,
+    MetricExpression,
+    Negation,
+    Number,
+    Product,
+    Reduction,
+    SequenceExpression,
+    SeriesCall,
+    SessionReduction,
+    Sum,
+)
 from cube.expression.series_functions import LOOK_BACK, UNITS
 from cube.model.event import Event, id_key
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import Span, Tier, group_of_key, part_keys, several_key
+from cube.model.tier import Span, Tier, group_key, group_of_key, part_keys, several_key
+from tests.golden import sequence_reference
 from tests.golden.script import Values
-from tests.property.columns_reference import group_keys, samples_of
+from tests.property.columns_reference import Row, group_keys, samples_of
 
 Table = dict[Any, Values]
 """The values of each group; under `ALL` those of an expression without groups, or of any other group."""
@@ -53,6 +66,8 @@ class Reference:
         match node:
             case Reduction():
                 return self._reduce(node, covered, numbers, bare)
+            case Funnel() | Cohorts() | SessionReduction():
+                return self._sequence(node, [covered(each).span for each in numbers])
             case Number(value):
                 return {ALL: [float(value)] * len(numbers)}
             case Negation(operand):
@@ -135,26 +150,43 @@ class Reference:
         lengths: Values = [(covered(each).stop - covered(each).start) / UNITS[unit] for each in numbers]
         return _join("/", self._at(node, covered, numbers, bare), {ALL: lengths})
 
+    def _sequence(self, node: SequenceExpression, spans: Sequence[Span]) -> Table:
+        events = self._events.values()
+        match node:
+            case Funnel():
+                table = sequence_reference.funnel(node, events, spans)
+            case Cohorts():
+                table = sequence_reference.retention(node, events, spans)
+            case SessionReduction():
+                return _reduced(node.reduction, sequence_reference.sessions(node, events), spans, bare=False)
+            case _:
+                assert_never(node)
+        return {ALL: [0.0] * len(spans)} | {group_key(number): values for number, values in table.items()}
+
     def _reduce(self, node: Reduction, covered: Place, numbers: range, bare: bool) -> Table:
-        reduce = REDUCES[node.reduce]
-        rows = [
-            (event.time, event.id, event.data)
+        rows: Sequence[Row] = [
+            (event.time, event.id, event.data)  # type: ignore[misc]  # any id will do
             for event in self._events.values()
-            if event.type == node.type and any(event.time in covered(each).span for each in numbers)
+            if event.type == node.type
         ]
-        found: dict[Any, list[Sample]] = defaultdict(list)
-        for sample, data in samples_of(node, rows):  # type: ignore[arg-type]  # any id will do
-            for key in [ALL] if node.group is None else group_keys(node, data):
-                found[key].append(sample)
-        empty = None if bare else reduce.empty
+        return _reduced(node, rows, [covered(each).span for each in numbers], bare=bare)
 
-        def value(samples: list[Sample], span: Span) -> float | None:
-            inside = [sample for sample in samples if sample.time in span]
-            return reduce.finish(reduce.partial(inside), node.argument) if inside else empty
 
-        spans = [covered(each).span for each in numbers]
-        table: Table = {key: [value(samples, span) for span in spans] for key, samples in found.items()}
-        return {ALL: [empty] * len(numbers)} | table
+def _reduced(node: Reduction, rows: Sequence[Row], spans: Sequence[Span], *, bare: bool) -> Table:
+    rows = [row for row in rows if any(row[0] in span for span in spans)]
+    reduce = REDUCES[node.reduce]
+    found: dict[Any, list[Sample]] = defaultdict(list)
+    for sample, data in samples_of(node, rows):
+        for key in [ALL] if node.group is None else group_keys(node, data):
+            found[key].append(sample)
+    empty = None if bare else reduce.empty
+
+    def value(samples: list[Sample], span: Span) -> float | None:
+        inside = [sample for sample in samples if sample.time in span]
+        return reduce.finish(reduce.partial(inside), node.argument) if inside else empty
+
+    table: Table = {key: [value(samples, span) for span in spans] for key, samples in found.items()}
+    return {ALL: [empty] * len(spans)} | table
 
 
 class Covered(NamedTuple):

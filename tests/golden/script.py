@@ -37,6 +37,7 @@ Values = list["float | None"]
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _EVAL = re.compile(r"eval (?P<expression>.+) at (?P<step>\w+) from (?P<start>\S+) to (?P<stop>\S+)")
+_GROUPED = re.compile(r"\.group\(|\bfunnel\(|\bretention\(")
 _decoder = msgspec.json.Decoder()
 
 
@@ -133,7 +134,7 @@ def _eval(line: int, head: str, rows: list[str], day: str) -> Eval:
     tier = TIERS[int(found["step"][:-1]) * _UNITS[found["step"][-1]]]
     span = tier.cover(Span(_time(found["start"], day), _time(found["stop"], day)))
     expression = found["expression"]
-    if ".group(" not in expression:
+    if not _GROUPED.search(expression):
         return Eval(line, expression, tier, span, _values(" ".join(rows)))
     groups = {}
     for row in rows:

@@ -17,10 +17,12 @@ from cube.expression.grouping import UnjoinableGroups, grouped_by, ranked
 from cube.expression.nodes import (
     And,
     Call,
+    Cohorts,
     Comparison,
     EventExpression,
     Exists,
     Field,
+    Funnel,
     Grouping,
     GroupPart,
     MetricExpression,
@@ -32,6 +34,7 @@ from cube.expression.nodes import (
     Ranking,
     Reduction,
     SeriesCall,
+    SessionReduction,
     Sum,
 )
 from cube.expression.operators import OPERATORS
@@ -164,7 +167,23 @@ groupings = st.builds(
     Grouping, st.lists(part, min_size=1, max_size=3).map(tuple), st.none() | st.none() | rankings
 )
 reductions = st.builds(lambda one, group: replace(one, group=group), plain_reductions, st.none() | groupings)
-trees = named(arithmetic(named(reductions), series_calls))
+selections = st.builds(EventExpression, types, st.just(()), all_filters)
+durations = st.integers(1, 366 * 86_400_000)
+session_fields = st.sampled_from([Field(("length",)), Field(("events",))])
+session_reductions = st.builds(
+    lambda reduce, *rest: SessionReduction(*rest[:2], rest[2], Reduction(reduce, rest[2].type, rest[3], ())),
+    st.sampled_from(["sum", "mean", "distinct"]),
+    values,
+    durations,
+    selections,
+    st.none() | arithmetic(session_fields),
+)
+sequences = st.one_of(
+    st.builds(Funnel, values, durations, st.lists(selections, min_size=2, max_size=4).map(tuple)),
+    st.builds(Cohorts, values, durations, st.integers(1, 366), selections, st.none() | selections),
+    session_reductions,
+)
+trees = named(arithmetic(named(reductions | sequences), series_calls))
 
 
 @st.composite

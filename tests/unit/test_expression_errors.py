@@ -16,6 +16,7 @@ from cube.expression import parse_event, parse_metric, print_expression
 
 REDUCE = (
     "a reduce (sum, count, min, max, mean, variance, stddev, median, quantile, distinct, first, last),"
+    " a function of several events (funnel, retention),"
     " a function of series (shift, rolling, cumulative, per, change, fill)"
 )
 FILTER = "a filter (eq, ne, gt, ge, lt, le, re, in, nin, exists, or, and, not)"
@@ -103,7 +104,7 @@ METRICS = [
     ("sum(a).group(x,)", 16, f'Expected a string, each, {VALUE}, found ")"'),
     ("sum(a).group(x,'y',2,)", 22, f'Expected a string, each, {VALUE}, found ")"'),
     ("sum(a).group(x,'y','z')", 20, f"Expected each, {VALUE}, found \"'z'\""),
-    ("sum(a.b)", 7, f'Expected {FILTER}, found "b"'),
+    ("sum(a.b)", 7, f'Expected {FILTER} or session, found "b"'),
     ("quantile(a)", 10, 'Expected a number from 0 to 1, found "a"'),
     ("quantile(1.5,a)", 10, 'Expected a number from 0 to 1, found "1.5"'),
     ("quantile(-0.5,a)", 10, 'Expected a number from 0 to 1, found "-"'),

@@ -1,0 +1,174 @@
+"""Reading and computing the buckets of a sequence in one session, from column blocks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, assert_never
+
+import numpy as np
+
+from cube.columns import Block, finals
+from cube.columns.funnels import Counts, funnel_counts
+from cube.columns.key_events import Codes, KeyEventList, key_paths
+from cube.columns.retentions import FirstEvents, Returns
+from cube.columns.sessions import sessions
+from cube.columns.values import Path
+from cube.expression.nodes import Cohorts, Funnel, Reduction, SequenceExpression, SessionReduction
+from cube.model import instant
+from cube.model.tier import HOUR, Span, Tier
+from cube.process.threads import Slices
+from evaluator.engine.reading import Reading
+from evaluator.engine.scan import KEPT_ROWS, Scan, runs
+from evaluator.engine.sequence_revisions import ReachRevisions, reaches
+from evaluator.engine.states import Encoded, encode_finals, encode_value
+from evaluator.query.queries import LimitExceeded
+
+_WINDOWS: Final = 8
+_SHARES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceScan:
+    """Computes buckets of a sequence; ``vouching``: the tier whose revisions are ``known``."""
+
+    scan: Scan
+    node: SequenceExpression
+    tier: Tier
+    vouching: Tier
+    known: Sequence[ReachRevisions]
+
+    async def contents(self, buckets: Sequence[int]) -> Encoded:
+        """Return the contents of some buckets, ascending, as `sequence_series` reads them.
+
+        Raises `LimitExceeded` where keys and events take too much memory, and what the store raises.
+        """
+        span = Span(buckets[0], buckets[-1] + self.tier.step)
+        edges = np.arange(span.start, span.stop + 1, self.tier.step, dtype=np.int64)
+        match self.node:
+            case Funnel(key, window, steps):
+                events = KeyEventList(key, steps)
+                await self._gather(events, span)
+                counts = await self.scan.run(_funnel, events, len(steps), window, edges)
+                return _rows(buckets, edges, counts)
+            case Cohorts():
+                return _rows(buckets, edges, await self._retention(self.node, span, edges))
+            case SessionReduction(key, gap, joined, reduction):
+                events = KeyEventList(key, (joined,))
+                await self._gather(events, span)
+                found = await self.scan.run(_sessions, events, gap, span, reduction, self.tier)
+                nothing = encode_value(reduction, {})
+                return {bucket: found.get(bucket, nothing) for bucket in buckets}
+            case _:
+                assert_never(self.node)
+
+    async def _gather(self, events: KeyEventList, span: Span) -> None:
+        for known in self.known:
+            inside = known.reach.span(span)
+            if inside is None:
+                raise ValueError("a reach without a beginning is not gathered")
+            take = partial(_add, events, known.reach.type, inside)
+            await self._each(known, span, take, lambda: events.bytes)
+
+    async def _retention(self, node: Cohorts, span: Span, edges: Codes) -> Counts:
+        first, back = self.known
+        firsts = FirstEvents(node.key, node.first)
+        await self._each(first, span, partial(firsts.add, stop=span.stop), lambda: firsts.bytes)
+        returns = await self.scan.run(Returns, firsts, node.period, node.periods, edges)
+        take = partial(returns.add, back.reach.selections[0])
+        await self._each(back, span, take, lambda: firsts.bytes + returns.bytes)
+        return await self.scan.run(returns.counts)
+
+    async def _each(
+        self, known: ReachRevisions, span: Span, take: Callable[[Block], None], held: Callable[[], int]
+    ) -> None:
+        """Have each block of a reach taken in, in time slices, and look at how much is held."""
+        limit = self.scan.context.limits.memory_bytes
+        slices = Slices(self.scan.time_slice, self.scan.context.executor, rows=KEPT_ROWS)
+        async with aclosing(self._blocks(known, span)) as blocks:
+            async for block in blocks:
+                async for _ in slices.each(block, take):
+                    if held() > limit:
+                        raise _too_much(limit)
+
+    async def _blocks(self, known: ReachRevisions, span: Span) -> AsyncGenerator[Block, None]:
+        """Yield the events of a reach, of whole buckets of the vouching tier."""
+        reach, scan = known.reach, self.scan
+        paths = key_paths(self.node.key, reach.selections, reach.type)
+        gaps = known.gaps(span)
+        if scan.blocks is not None and not known.revisions.foreign:
+            kept = scan.blocks.of(reach.type).blocks(
+                Reading(scan.session, paths, scan.time_slice), self.vouching, gaps
+            )
+            async with aclosing(kept) as packed_blocks:
+                async for packed in packed_blocks:
+                    yield packed
+            return
+        spans = runs(gaps, gaps, self.vouching)
+        if known.revisions.foreign:
+            everything = reach.span(span) or Span(instant.EARLIEST, span.stop)
+            spans = [self.vouching.cover(everything)]
+        async for block in self._scanned(reach.type, spans, paths):
+            yield block
+
+    async def _scanned(
+        self, type: str, spans: Sequence[Span], paths: frozenset[Path]
+    ) -> AsyncGenerator[Block, None]:
+        fields = sorted({str(path[0]) for path in paths})
+        for span in spans:
+            self.scan.context.counters.scanned()
+            async with aclosing(self.scan.session.scan(type, span, fields)) as blocks:
+                async for block in blocks:
+                    self.scan.context.counters.read(len(block))
+                    yield block
+
+
+def parts(node: SequenceExpression, buckets: Sequence[int], tier: Tier) -> Iterator[Sequence[int]]:
+    """Cut buckets into those that are computed at once: so that few events are read twice, or held.
+
+    Each part reads as far around as the sequence reaches; a retention reads all that came before, once.
+    """
+    if isinstance(node, Cohorts):
+        yield buckets
+        return
+    around = max((reach.before or 0) + reach.after for reach in reaches(node))
+    length = max(_WINDOWS * around, (buckets[-1] - buckets[0]) // _SHARES, HOUR.step)
+    part: list[int] = []
+    for bucket in buckets:
+        if part and bucket + tier.step - part[0] > length:
+            yield part
+            part = []
+        part.append(bucket)
+    yield part
+
+
+def _add(events: KeyEventList, type: str, span: Span, block: Block) -> None:
+    events.add(type, block, span)
+
+
+def _funnel(events: KeyEventList, steps: int, window: int, edges: Codes) -> Counts:
+    return funnel_counts(events.joined(), steps, window, edges)
+
+
+def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, tier: Tier) -> Encoded:
+    found = finals(reduction, tier, sessions(events.joined(), gap, span))
+    shared = {bucket: encode_value(reduction, state) for bucket, state in found.shared.items()}
+    return encode_finals(found, grouped=reduction.group is not None) | shared
+
+
+def _rows(buckets: Sequence[int], edges: Codes, counts: Counts) -> Encoded:
+    places = np.searchsorted(edges, np.array(buckets, dtype=np.int64)).tolist()
+    return {
+        bucket: counts[place].astype("<f8").tobytes() for bucket, place in zip(buckets, places, strict=True)
+    }
+
+
+def _too_much(limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"The query would hold more than {limit} bytes of keys and their events, which is the limit:"
+        " take a shorter span, a shorter window or gap, or filter the events.",
+        reason="memory",
+        field="expression",
+    )

@@ -1,0 +1,243 @@
+"""Funnels, retentions and sessions: their series, from the cache and from events.
+
+The promise is the pyramid's, with other revisions: of each bucket a digest of those of all the buckets that
+it depends on (`evaluator.engine.sequence_revisions`), read before any event. What was cached counts at that
+digest alone, so an event that comes late shows wherever it matters, however far that is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, assert_never
+
+import numpy as np
+
+from cube.columns import SEMANTICS
+from cube.columns.key_events import Codes
+from cube.expression import print_expression
+from cube.expression.nodes import Cohorts, Funnel, SequenceExpression, SessionReduction
+from cube.model import instant
+from cube.model.tier import WEEK, Span, Tier, group_key
+from cube.settings import EvaluatorLimits
+from cube.store.ports import CachedBucket, CacheKey, MetricStore, Revisions
+from evaluator.context import QueryContext, within
+from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.scan import Scan, runs
+from evaluator.engine.sequence_events import SequenceScan, parts
+from evaluator.engine.sequence_revisions import (
+    Reach,
+    ReachRevisions,
+    bucket_revisions,
+    reaches,
+    vouching_tier,
+)
+from evaluator.engine.series import ReductionJob, Series, check_size, read_series
+from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
+from evaluator.engine.states import VALUE, Encoded, check_memory
+from evaluator.scheduling.scheduler import QueryCost
+
+ReadRevisions: TypeAlias = Callable[[str, Tier, Span], Awaitable[Revisions]]
+
+_EVERYTHING: Final = Span(WEEK.ceil(instant.EARLIEST), WEEK.floor(instant.LATEST))
+_APART: Final = 52
+"""So many weeks without events are read as part of a longer span."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceJob:
+    """One sequence at a tier, and the revisions of all that it depends on."""
+
+    node: SequenceExpression
+    text: str
+    tier: Tier
+    vouching: Tier
+    known: Sequence[ReachRevisions]
+
+    @property
+    def type(self) -> str:
+        """The type whose events a bucket has: of the first step, of the cohort, or of the sessions."""
+        return self.known[0].reach.type
+
+    @property
+    def expired_before(self) -> int | None:
+        """Before which a bucket's own events are, or may be, gone."""
+        return self.known[0].revisions.expired_before
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether revisions say nothing of some of the events."""
+        return any(each.revisions.foreign for each in self.known)
+
+    @property
+    def key(self) -> CacheKey:
+        return CacheKey(self.type, self.text, VALUE, SEMANTICS)
+
+
+class Sequences:
+    """Measures sequences over one store.
+
+    ``metrics``: what was computed. ``read``: reads the revisions of a type, tier and span, and builds those
+    of a type that has none. ``on_computed`` is told the type, the text and the milliseconds it took.
+    """
+
+    def __init__(
+        self,
+        context: QueryContext,
+        blocks: StoreBlocks | None,
+        metrics: MetricStore,
+        flights: SingleFlight,
+        read: ReadRevisions,
+        on_computed: Callable[[str, str, float], None] | None = None,
+    ) -> None:
+        self._context = context
+        self._blocks = blocks
+        self._metrics = metrics
+        self._flights = flights
+        self._read = read
+        self._on_computed = on_computed
+
+    async def measure(self, node: SequenceExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
+        """Return the values of a sequence in each bucket of an aligned span.
+
+        They count every event that was acknowledged before the call. Raises as `Pyramid.measure` does.
+        """
+        check_size(self._context.limits, len(tier.buckets(span)), _groups(node))
+        job = await self._job(node, tier, span)
+        if job.is_foreign:
+            numbers = dict.fromkeys(tier.buckets(span), 1)
+            contents: Encoded = {}
+            async for part in self._compute(job, numbers, cost):
+                contents |= part.contents
+        else:
+            numbers = bucket_revisions(job.known, _edges(tier, span))
+            contents = await self._contents(job, numbers, span, cost)
+        return await self._context.scheduler.run(
+            cost, sequence_series, job, numbers, contents, span, self._context.limits
+        )
+
+    async def digest(self, node: SequenceExpression, tier: Tier, span: Span) -> int | None:
+        """Return what tells whether a sequence's series over a span is still the same; None: nothing does."""
+        job = await self._job(node, tier, span)
+        if job.is_foreign:
+            return None
+        whole = np.array([span.start, span.stop], dtype=np.int64)
+        return hash(tuple(int(each.digests(whole)[0]) for each in job.known))
+
+    async def _job(self, node: SequenceExpression, tier: Tier, span: Span) -> SequenceJob:
+        vouching = vouching_tier(node, tier)
+        known = [
+            ReachRevisions(reach, vouching, await self._revisions(reach, vouching, span))
+            for reach in reaches(node)
+        ]
+        return SequenceJob(node, print_expression(node), tier, vouching, known)
+
+    async def _revisions(self, reach: Reach, tier: Tier, span: Span) -> Revisions:
+        inside = reach.span(span)
+        if inside is not None:
+            return await self._read(reach.type, tier, tier.cover(inside))
+        weeks = await self._read(reach.type, WEEK, _EVERYTHING)
+        end = tier.cover(span).stop
+        numbers: dict[int, int] = {}
+        found = weeks
+        for run in runs(*_joined_weeks(weeks.numbers, end), WEEK, bridge=_APART):
+            found = await self._read(reach.type, tier, Span(run.start, min(run.stop, end)))
+            numbers |= found.numbers
+        return replace(found, numbers=numbers)
+
+    async def _contents(
+        self, job: SequenceJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+    ) -> Encoded:
+        valid: Encoded = {}
+        if job.tier.cached and numbers:
+            found = await self._metrics.read(job.key, job.tier, span)
+            valid = {
+                bucket: cached.content
+                for bucket, cached in found.items()
+                if numbers.get(bucket) == cached.revision
+            }
+        gaps = {bucket: number for bucket, number in numbers.items() if bucket not in valid}
+        self._context.looked_up(len(valid), len(gaps))
+        if gaps:
+            valid |= await self._flights.contents(
+                (job.text, job.type, job.tier.step, job.expired_before),
+                gaps,
+                lambda some: self._compute(job, some, cost),
+                cost,
+            )
+        return valid
+
+    async def _compute(
+        self, job: SequenceJob, gaps: Gaps, cost: QueryCost
+    ) -> AsyncGenerator[FlightPart, None]:
+        """Compute and save some buckets, part by part; what has expired has no content."""
+        context, began, held = self._context, time.monotonic(), 0
+        expired = job.expired_before
+        fresh = [bucket for bucket in sorted(gaps) if expired is None or bucket >= expired]
+        lost = {bucket: gaps[bucket] for bucket in gaps if expired is not None and bucket < expired}
+        if lost:
+            yield FlightPart(lost, {})
+        async with (
+            within(context.limits.query_seconds),
+            context.session(cost) as (session, time_slice),
+        ):
+            scan = Scan(context, session, time_slice, self._blocks, context.limits)
+            work = SequenceScan(scan, job.node, job.tier, job.vouching, job.known)
+            for part in parts(job.node, fresh, job.tier) if fresh else ():
+                contents = await work.contents(part)
+                held += sum(map(len, contents.values()))
+                check_memory(context.limits, held)
+                if job.tier.cached and not job.is_foreign:
+                    kept = {at: CachedBucket(gaps[at], content) for at, content in contents.items()}
+                    await self._metrics.save(job.key, job.tier, kept, time_slice)
+                yield FlightPart({bucket: gaps[bucket] for bucket in part}, contents)
+        if self._on_computed is not None:
+            self._on_computed(job.type, job.text, (time.monotonic() - began) * 1000)
+
+
+def sequence_series(
+    job: SequenceJob, numbers: Mapping[int, int], contents: Encoded, span: Span, limits: EvaluatorLimits
+) -> Series:
+    """Make the series of a sequence of its contents by bucket; those of other buckets are empty, or lost.
+
+    The groups of a funnel are its steps, from 1; those of a retention 0, the cohort, and the later periods.
+    """
+    plain = job.node.reduction if isinstance(job.node, SessionReduction) else None
+    if plain is not None:
+        reduction = ReductionJob(plain, job.text, job.tier, job.expired_before)
+        return read_series(reduction, numbers, contents, span, limits)
+    buckets = job.tier.buckets(span)
+    expired = job.expired_before
+    default, table = np.zeros(len(buckets)), np.zeros((len(buckets), _groups(job.node)))
+    for place, bucket in enumerate(buckets):
+        content = contents.get(bucket)
+        if content is not None:
+            table[place] = np.frombuffer(content, dtype="<f8")
+        elif bucket in numbers or (expired is not None and bucket < expired):
+            table[place] = default[place] = np.nan
+    first = 0 if isinstance(job.node, Cohorts) else 1
+    groups = {group_key(first + place): table[:, place].copy() for place in range(table.shape[1])}
+    return Series(default, groups)
+
+
+def _groups(node: SequenceExpression) -> int:
+    match node:
+        case Funnel(steps=steps):
+            return len(steps)
+        case Cohorts(periods=periods):
+            return periods + 1
+        case SessionReduction():
+            return 0
+        case _:
+            assert_never(node)
+
+
+def _edges(tier: Tier, span: Span) -> Codes:
+    return np.arange(span.start, span.stop + 1, tier.step, dtype=np.int64)
+
+
+def _joined_weeks(numbers: Mapping[int, int], stop: int) -> tuple[list[int], range]:
+    """Return the weeks that have events and begin before a time, and all between them."""
+    weeks = sorted(week for week in numbers if week < stop)
+    return weeks, range(weeks[0], weeks[-1] + 1, WEEK.step) if weeks else range(0)
