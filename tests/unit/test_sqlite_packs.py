@@ -18,6 +18,7 @@ from cube.model.event import ABSENT, Event, EventId, id_key, make_id, make_ids
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.sqlite import SqliteStore, catalog, open_store, packs
 from cube.store.sqlite.packs import MIN_EVENTS, Packed
+from cube.store.sqlite.scanning import BLOCK_BYTES
 
 T0 = 1_311_033_600_000
 WHOLE = Span(T0 - 10_000, T0 + 3_600_000)
@@ -135,12 +136,15 @@ async def test_a_new_event_looks_into_no_pack(store: SqliteStore, monkeypatch: p
     assert not opened
 
 
-async def test_long_events_make_no_long_packs(store: SqliteStore, tmp_path: Path) -> None:
-    events = _events(256, text="x" * 8_000)
-    await store.events.save("t", [*events, *_events(MANY, T0 + 5_000, text="x" * 60_000)])
+async def test_long_events_make_no_long_packs_and_no_long_blocks(store: SqliteStore, tmp_path: Path) -> None:
+    events = [*_events(4_000, text="x" * 900), *_events(MANY, T0 + 5_000, text="x" * 2_000)]
+    await store.events.save("t", events)
 
-    assert _sizes(tmp_path) == (MANY, 2)
-    assert len(await _read(store)) == 256 + MANY
+    assert _sizes(tmp_path) == (MANY, 4)
+    assert await _read(store) == _expected(events)
+    async with store.events.read() as session:
+        blocks = [block async for block in session.scan("t", WHOLE, None)]
+    assert max(block.size for block in blocks) <= BLOCK_BYTES
 
 
 async def test_what_has_expired_is_deleted_from_packs_to_the_millisecond(

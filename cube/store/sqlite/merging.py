@@ -140,7 +140,11 @@ class MergedQuery:
         if whole.ids or whole.newest_first or whole.holding or not whole.reads_data:
             return None
         times = np.array([time for pack in packs for time in pack.instants()], dtype=np.int64)
-        if len(times) > BLOCK_ROWS or not _ascend(times, packs):
+        if (
+            len(times) > BLOCK_ROWS
+            or sum(len(pack.data) for pack in packs) > BLOCK_BYTES
+            or not _ascend(times, packs)
+        ):
             return None
         joined = ",".join(pack.data[1:-1] for pack in packs)
         return Block.from_joined(times, joined, None, fields=whole.fields)
@@ -158,9 +162,12 @@ class MergedQuery:
     def part(self) -> tuple[Block, MergedQuery | None]:
         """Return a block of what is merged, and what is left then."""
         rows, whole = self.merged[:BLOCK_ROWS], self.whole
+        size = sum(len(row[2]) for row in rows if row[2] is not None)
+        if size > BLOCK_BYTES:
+            rows = rows[: max(1, len(rows) * BLOCK_BYTES // size)]
         ids: Any = [row[1] for row in rows] if whole.ids else None
         block = Block.from_json([row[0] for row in rows], [row[2] for row in rows], ids, fields=whole.fields)
-        return block, replace(self, merged=self.merged[BLOCK_ROWS:]).or_end()
+        return block, replace(self, merged=self.merged[len(rows) :]).or_end()
 
 
 def _ascend(times: npt.NDArray[np.int64], packs: Sequence[Pack]) -> bool:

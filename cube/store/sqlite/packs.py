@@ -24,7 +24,10 @@ PACK_MS: Final = 1_000
 
 MIN_EVENTS: Final = 32
 MAX_BYTES: Final = 2**20
-"""Of the data of a pack, for it is read as a whole; longer events are rows."""
+"""Of the data of a pack, for it is read as a whole."""
+
+MAX_EVENT_BYTES: Final = 1_024
+"""Events that are longer, on average, are rows: these cost no more then, and a second is read as a whole."""
 
 ID_BYTES: Final = 12
 _PREFIX: Final = 9  # seconds and process: the same in all ids of a pack
@@ -136,6 +139,9 @@ def _pack(second: int, events: Sequence[Event], packs: list[Pack], rest: list[Ev
         rest += events
         return
     pack = Pack.of(second, events)
+    if len(pack.data) > MAX_EVENT_BYTES * len(events):
+        rest += events
+        return
     if len(pack.data) <= MAX_BYTES:
         packs.append(pack)
         return
