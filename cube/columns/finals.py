@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
+from cube.columns.buckets import Buckets
 from cube.columns.column import Rows, finite, keys, stored
 from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Field, Reduction
 from cube.model.reduce import REDUCES, Partial
-from cube.model.tier import GroupKey, Tier
+from cube.model.tier import GroupKey
 
 _SHORT = 256
 """Segments of fewer rows, on average, are sorted all at once; longer ones are partitioned one by one."""
@@ -44,7 +45,7 @@ class Finals:
     shared: Mapping[int, dict[GroupKey | None, Partial]] = field(default_factory=dict)
 
 
-def finals(reduction: Reduction, tier: Tier, block: Block) -> Finals:
+def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     """Return the values of the buckets that have samples in a block; see `Finals`."""
     found = segmented(reduction, tier, block)
     if found is None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
+from cube.columns.buckets import Buckets, Cuts, bucket_numbers
 from cube.columns.column import Rows, keys, numbers, present
 from cube.columns.groups import grouped
 from cube.columns.masks import mask
@@ -24,12 +25,12 @@ from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.event import EventId, id_key
 from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
-from cube.model.tier import GroupKey, Tier
+from cube.model.tier import GroupKey
 
 Edge: TypeAlias = tuple[int, IdKey, float]
 
 
-def partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, Partial]:
+def partials(reduction: Reduction, tier: Buckets, block: Block) -> dict[int, Partial]:
     """Return the partial of each bucket that has samples, by the bucket's start, ascending.
 
     A group of the reduction is disregarded. `first` and `last` need a block with ids.
@@ -39,7 +40,7 @@ def partials(reduction: Reduction, tier: Tier, block: Block) -> dict[int, Partia
 
 
 def grouped_partials(
-    reduction: Reduction, tier: Tier, block: Block
+    reduction: Reduction, tier: Buckets, block: Block
 ) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return the partial of each group in each bucket that has samples, by the bucket's start.
 
@@ -51,7 +52,7 @@ def grouped_partials(
     return states(reduction, tier, block)
 
 
-def states(reduction: Reduction, tier: Tier, block: Block) -> dict[int, dict[GroupKey | None, Partial]]:
+def states(reduction: Reduction, tier: Buckets, block: Block) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return what `grouped_partials` does; of a reduction without a group the partials, under None."""
     found = segmented(reduction, tier, block)
     return {} if found is None else by_bucket(reduction, block, *found)
@@ -106,37 +107,34 @@ _Fast: TypeAlias = Callable[[Reduction, Block, Segments], Sequence[Partial]]
 
 
 def segmented(
-    reduction: Reduction, tier: Tier, block: Block
+    reduction: Reduction, tier: Buckets, block: Block
 ) -> tuple[Segments, npt.NDArray[np.int64], Sequence[GroupKey | None]] | None:
     """Return the segments of a block, and the bucket and the group of each; None where there is none."""
     rows = _rows(reduction, block)
+    if isinstance(tier, Cuts):
+        rows = rows[tier.holds(block.times[rows])]
     codes, groups = np.zeros(0, dtype=np.int64), list[GroupKey]()
     if reduction.group is not None:
         rows, codes, groups = grouped(reduction.group, block, rows)
     if not len(rows):
         return None
-    times = block.times[rows]
-    buckets = times - (times - tier.origin) % tier.step
+    numbers, starts_of = bucket_numbers(tier, block.times[rows])
     if reduction.group is None:
-        order = np.argsort(buckets, kind="stable")
-        segments = Segments(rows[order], _edges(buckets[order]))
-        starts = buckets[order][segments.edges]
-        return segments, starts, [None] * len(starts)
-    order = _order(buckets, codes, tier, len(groups))
-    segments = Segments(rows[order], _edges(buckets[order], codes[order]))
-    starts, numbers = (each[order][segments.edges] for each in (buckets, codes))
-    return segments, starts, [groups[number] for number in numbers.tolist()]
+        order = np.argsort(numbers, kind="stable")
+        segments = Segments(rows[order], _edges(numbers[order]))
+        buckets = starts_of(numbers[order][segments.edges])
+        return segments, buckets, [None] * len(buckets)
+    order = _order(numbers, codes, len(groups))
+    segments = Segments(rows[order], _edges(numbers[order], codes[order]))
+    buckets = starts_of(numbers[order][segments.edges])
+    return segments, buckets, [groups[code] for code in codes[order][segments.edges].tolist()]
 
 
-def _order(
-    buckets: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], tier: Tier, groups: int
-) -> npt.NDArray[np.intp]:
+def _order(numbers: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], groups: int) -> npt.NDArray[np.intp]:
     """Order rows by bucket and group: numbers of 16 bits sort many times as fast."""
-    first = int(buckets.min())
-    if (int(buckets.max()) - first + tier.step) // tier.step * groups > np.iinfo(np.uint16).max:
-        return np.lexsort((codes, buckets))
-    labels = (buckets - first) // tier.step * groups + codes
-    return np.argsort(labels.astype(np.uint16), kind="stable")
+    if (int(numbers.max()) + 1) * groups > np.iinfo(np.uint16).max:
+        return np.lexsort((codes, numbers))
+    return np.argsort((numbers * groups + codes).astype(np.uint16), kind="stable")
 
 
 def _rows(reduction: Reduction, block: Block) -> Rows:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from cube.model import duration
+
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
 Scalar: TypeAlias = str | int | float | bool
@@ -60,6 +62,16 @@ class Tier:
     finer: Tier | None
     cached: bool
 
+    @property
+    def text(self) -> str:
+        """What it is as a step: ``5m``."""
+        return duration.format(self.step)
+
+    @property
+    def shortest(self) -> int:
+        """No bucket is shorter."""
+        return self.step
+
     def floor(self, time: int) -> int:
         """Return the start of the bucket that holds `time`."""
         return time - (time - self.origin) % self.step
@@ -68,6 +80,14 @@ class Tier:
         """Return the first bucket start that is not before `time`."""
         return time + (self.origin - time) % self.step
 
+    def after(self, time: int) -> int:
+        """Return the first bucket start after `time`."""
+        return self.floor(time) + self.step
+
+    def back(self, stop: int, count: int) -> int:
+        """Return the start of the bucket so many before the one that begins at `stop`."""
+        return stop - count * self.step
+
     def cover(self, span: Span) -> Span:
         """Return the span ``[floor(start), ceil(stop))``."""
         return Span(self.floor(span.start), self.ceil(span.stop))
@@ -75,6 +95,10 @@ class Tier:
     def buckets(self, span: Span) -> range:
         """Return the starts of the buckets of an aligned span."""
         return range(span.start, span.stop, self.step)
+
+    def intervals(self, span: Span) -> list[Span]:
+        """Return the buckets of an aligned span as spans."""
+        return [Span(start, start + self.step) for start in self.buckets(span)]
 
     def places(self, part: Span, whole: Span) -> slice:
         """Return where in an array over the buckets of an aligned span those of a part of it are."""

@@ -1,0 +1,57 @@
+"""Which bucket each row of a block is in: of a tier by arithmetic, of any intervals by their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.model.tier import Span, Tier
+
+Times: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cuts:
+    """Intervals in order of time that do not overlap; what lies between them is in none."""
+
+    starts: Times
+    stops: Times
+
+    @classmethod
+    def of(cls, intervals: Sequence[Span]) -> Cuts:
+        edges = [(each.start, each.stop) for each in intervals]
+        starts, stops = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+        return cls(starts, stops)
+
+    def holds(self, times: Times) -> npt.NDArray[np.bool_]:
+        """Tell which times are in an interval."""
+        if not len(self.starts):
+            return np.zeros(len(times), dtype=np.bool_)
+        numbers = self.numbers(times)
+        held: npt.NDArray[np.bool_] = (numbers >= 0) & (times < self.stops[numbers])
+        return held
+
+    def numbers(self, times: Times) -> Times:
+        """Return the number of the interval of each time that is in one."""
+        return self.starts.searchsorted(times, side="right") - 1
+
+
+Buckets: TypeAlias = Tier | Cuts
+"""What divides the rows of a block."""
+
+
+def bucket_numbers(buckets: Buckets, times: Times) -> tuple[Times, Callable[[Times], Times]]:
+    """Return the number of each time's bucket, from 0 on in order of time, and what tells starts of numbers.
+
+    All times, of which there is at least one, are in buckets.
+    """
+    if isinstance(buckets, Cuts):
+        numbers, starts = buckets.numbers(times), buckets.starts
+        least = int(numbers.min())
+        return numbers - least, lambda some: starts[some + least]
+    first, step = buckets.floor(int(times.min())), buckets.step
+    return (times - first) // step, lambda some: first + some * step
