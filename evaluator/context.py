@@ -181,7 +181,7 @@ class Question:
     expression: str
     start: int
     stop: int
-    step: int | None
+    step: int | str | None
     key: Key | None
 
 

@@ -19,7 +19,8 @@ from cube.expression import parse_metric
 from cube.model import instant
 from cube.model.environment import DEFAULT
 from cube.model.event import ABSENT, Event, EventId, make_id
-from cube.model.tier import TIERS, GroupKey, Span, Tier, group_of_key
+from cube.model.grid import Grid, grid_of
+from cube.model.tier import GroupKey, Span, Tier, group_of_key
 from cube.settings import BlockSettings, BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo
 from cube.store.ports import (
@@ -145,23 +146,23 @@ class Bench:
         for type in {event.type for event in events}:
             await self.store.events.save(type, [event for event in events if event.type == type])
 
-    async def series(self, expression: str, step: int, start: int, stop: int) -> Series:
-        tier = TIERS[step]
-        span = tier.cover(Span(start, stop))
-        return await self.pyramid.evaluate(parse_metric(expression), tier, span, QueryCost())
+    async def series(self, expression: str, step: int | Grid, start: int, stop: int) -> Series:
+        grid = grid_of(step) if isinstance(step, int) else step
+        span = grid.cover(Span(start, stop))
+        return await self.pyramid.evaluate(parse_metric(expression), grid, span, QueryCost())
 
-    async def values(self, expression: str, step: int, start: int, stop: int) -> list[float | None]:
+    async def values(self, expression: str, step: int | Grid, start: int, stop: int) -> list[float | None]:
         """The values of an expression without groups."""
         return plain((await self.series(expression, step, start, stop)).default)
 
     async def groups(
-        self, expression: str, step: int, start: int, stop: int
+        self, expression: str, step: int | Grid, start: int, stop: int
     ) -> dict[Any, list[float | None]]:
         """The values of an expression by group."""
         return {group_of_key(key): values for key, values in await self.keyed(expression, step, start, stop)}
 
     async def keyed(
-        self, expression: str, step: int, start: int, stop: int
+        self, expression: str, step: int | Grid, start: int, stop: int
     ) -> list[tuple[GroupKey, list[float | None]]]:
         """The values of an expression by the key of the group, in order."""
         series = await self.series(expression, step, start, stop)

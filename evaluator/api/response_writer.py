@@ -17,7 +17,8 @@ from cube import json_text
 from cube.columns.values import Floats
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.tier import GroupKey, Scalar, Span, Tier, group_of_key, is_rest
+from cube.model.grid import Grid
+from cube.model.tier import GroupKey, Scalar, Span, group_of_key, is_rest
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reservation
 from evaluator.engine.series import Series
@@ -120,14 +121,14 @@ class ResponseWriter:
             self._take(json_text.encode(row))
         self._report()
 
-    def write_metrics(self, series: Series, tier: Tier, span: Span) -> Iterator[None]:
+    def write_metrics(self, series: Series, grid: Grid, span: Span) -> Iterator[None]:
         """Write the rows of a series, a part of them at each step; raises as `write` does."""
         if self._frame is not None:
-            for rows in metric_parts(series, tier, span):
+            for rows in metric_parts(series, grid, span):
                 self.write(rows)
                 yield
             return
-        for text in metric_texts(series, tier, span):
+        for text in metric_texts(series, grid, span):
             self._take(text)
             self._report()
             yield
@@ -174,16 +175,16 @@ def _expire(limit: asyncio.Timeout) -> None:
         limit.reschedule(asyncio.get_running_loop().time())
 
 
-def metric_rows(series: Series, tier: Tier, span: Span) -> list[Row]:
+def metric_rows(series: Series, grid: Grid, span: Span) -> list[Row]:
     """Return ``{time, value?, group?}`` for each bucket of a span, ordered by time, then by group."""
-    return list(chain.from_iterable(metric_parts(series, tier, span)))
+    return list(chain.from_iterable(metric_parts(series, grid, span)))
 
 
-def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
+def metric_parts(series: Series, grid: Grid, span: Span) -> Iterator[list[Row]]:
     """Yield what `metric_rows` returns, in lists of about `PART_ROWS`."""
     keys = None if series.groups is None else sorted(series.groups)
-    for part, some in _parts(series, tier, span, PART_ROWS):
-        times = bucket_times(tier, part)
+    for part, some in _parts(series, grid, span, PART_ROWS):
+        times = bucket_times(grid, part)
         if keys is None or series.groups is None:
             values = series.default[some].tolist()
             yield [metric_row(time, value) for time, value in zip(times, values, strict=True)]
@@ -197,34 +198,35 @@ def metric_parts(series: Series, tier: Tier, span: Span) -> Iterator[list[Row]]:
             ]
 
 
-def metric_texts(series: Series, tier: Tier, span: Span) -> Iterator[bytes]:
+def metric_texts(series: Series, grid: Grid, span: Span) -> Iterator[bytes]:
     """Yield the JSON of the rows that `metric_rows` returns, joined by commas, about `PART_TEXTS` at once."""
     keys = None if series.groups is None else sorted(series.groups)
-    for part, some in _parts(series, tier, span, PART_TEXTS):
+    for part, some in _parts(series, grid, span, PART_TEXTS):
         if keys is None or series.groups is None:
-            yield _joined_rows(tier, part, (b"}",), series.default[some])
+            yield _joined_rows(grid, part, (b"}",), series.default[some])
         else:
             table = np.array([series.groups[key][some] for key in keys]).T
             ends = (b"," + json_text.encode(group_shown(key))[1:] for key in keys)
-            yield _joined_rows(tier, part, tuple(ends), table.ravel())
+            yield _joined_rows(grid, part, tuple(ends), table.ravel())
 
 
-def _parts(series: Series, tier: Tier, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
+def _parts(series: Series, grid: Grid, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
     """Cut a span into parts of about so many rows of an answer; yield each, and where its numbers are."""
     groups = 1 if series.groups is None else len(series.groups)
     if groups:
-        step = max(1, rows // groups) * tier.step
-        for start in range(span.start, span.stop, step):
-            part = Span(start, min(start + step, span.stop))
-            yield part, tier.places(part, span)
+        count, buckets = max(1, rows // groups), grid.buckets(span)
+        for first in range(0, len(buckets), count):
+            some = slice(first, min(first + count, len(buckets)))
+            stop = buckets[some.stop] if some.stop < len(buckets) else span.stop
+            yield Span(buckets[first], stop), some
 
 
-def _joined_rows(tier: Tier, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
+def _joined_rows(grid: Grid, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
     """Write the rows of each bucket with each end, of so many values."""
     numbers = _NUMBERS.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
     if not np.isnan(values).any():
-        return _template(tier, span, ends) % tuple(numbers)
-    pairs = product(_row_starts(tier, span), ends)
+        return _template(grid, span, ends) % tuple(numbers)
+    pairs = product(_row_starts(grid, span), ends)
     return b",".join(
         [
             start + end if number == b"null" else start + b',"value":' + number + end
@@ -234,10 +236,10 @@ def _joined_rows(tier: Tier, span: Span, ends: tuple[bytes, ...], values: Floats
 
 
 @lru_cache(maxsize=8)
-def _template(tier: Tier, span: Span, ends: tuple[bytes, ...]) -> bytes:
+def _template(grid: Grid, span: Span, ends: tuple[bytes, ...]) -> bytes:
     """Write the rows of a span with a place for each value; many charts show the same."""
     escaped = [end.replace(b"%", b"%%") for end in ends]
-    pairs = product(_row_starts(tier, span), escaped)
+    pairs = product(_row_starts(grid, span), escaped)
     return b",".join([start + b',"value":%b' + end for start, end in pairs])
 
 
@@ -254,9 +256,9 @@ def _shown(values: Floats) -> list[float]:
 
 
 @lru_cache(maxsize=8)
-def _row_starts(tier: Tier, span: Span) -> Sequence[bytes]:
+def _row_starts(grid: Grid, span: Span) -> Sequence[bytes]:
     """Write how the rows of a span begin."""
-    return [f'{{"time":"{time}"'.encode() for time in bucket_times(tier, span)]
+    return [f'{{"time":"{time}"'.encode() for time in bucket_times(grid, span)]
 
 
 def event_rows(found: Iterable[Found]) -> Iterator[Row]:
@@ -271,9 +273,9 @@ def event_rows(found: Iterable[Found]) -> Iterator[Row]:
         yield row
 
 
-def bucket_times(tier: Tier, span: Span) -> list[str]:
+def bucket_times(grid: Grid, span: Span) -> list[str]:
     """Write the starts of a span's buckets in ISO 8601."""
-    times = np.arange(span.start, span.stop, tier.step, dtype=np.int64).astype("datetime64[ms]")
+    times = np.array(grid.buckets(span), dtype=np.int64).astype("datetime64[ms]")
     return [f"{text}Z" for text in np.datetime_as_string(times).tolist()]
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cube.columns.key_filter import Restriction
 from cube.model.environment import Caller, Key
+from cube.model.grid import step_of
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import find
@@ -70,16 +71,16 @@ class QueryService:
         where all answers are.
         """
         cost, span = QueryCost(query.span.length), query.span
-        asked = Question("metric", query.text, span.start, span.stop, query.tier.step, self._key)
+        asked = Question("metric", query.text, span.start, span.stop, step_of(query.grid), self._key)
         with self.questions.timed(asked):
             await self._write_metrics(query, cost, writer)
 
     async def _write_metrics(self, query: MetricQuery, cost: QueryCost, writer: ResponseWriter) -> None:
         async with self.context.query(), writer.writing():
-            series = await self.pyramid.evaluate(query.expression, query.tier, query.span, cost)
+            series = await self.pyramid.evaluate(query.expression, query.grid, query.span, cost)
             if not query.span:
                 return
-            steps = writer.write_metrics(series, query.tier, query.span)
+            steps = writer.write_metrics(series, query.grid, query.span)
             if series.rows <= THREAD_ROWS:
                 for _ in steps:
                     continue

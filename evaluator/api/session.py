@@ -199,7 +199,7 @@ class MetricSocket(SocketHandler):
         with service.writer(responder.framed) as writer:
             await service.write_metrics(query, writer)
             await responder.send_written(writer)
-        await responder.send({"time": instant.format(query.tier.ceil(query.span.stop))})
+        await responder.send({"time": instant.format(query.grid.ceil(query.span.stop))})
 
 
 class EventSocket(SocketHandler):

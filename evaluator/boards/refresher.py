@@ -162,7 +162,7 @@ async def _ask(pyramid: Pyramid, question: BoardQuestion, restriction: Restricti
     async with within(context.limits.query_seconds):
         query = await context.scheduler.run(cost, parse)
         expression = query.expression if restriction is None else restriction.metric(query.expression)
-        await pyramid.evaluate(expression, query.tier, query.span, cost)
+        await pyramid.evaluate(expression, query.grid, query.span, cost)
 
 
 def _questions(stored: StoredBoard, now: int) -> list[BoardQuestion]:

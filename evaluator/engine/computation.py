@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
-from evaluator.engine.scan import Scan, runs
+from evaluator.engine.grid_revisions import GridRevisions
+from evaluator.engine.scan import Held, Scan, runs
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
 from evaluator.engine.states import (
@@ -22,7 +24,6 @@ from evaluator.engine.states import (
     decode,
     encode,
     encode_partials,
-    encode_value,
     merge_states,
     partial_kind,
 )
@@ -76,15 +77,22 @@ class Computation:
         self._most = most
         self._session = scan.session
 
-    async def contents(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
-        """Compute some gaps, keep what was computed, and return their values."""
+    def slices(self, gaps: Gaps, job: ReductionJob, read: GridRevisions, kind: str) -> Iterator[Gaps]:
+        """Cut gaps into slices, each of which is computed at once, and kept when it is."""
+        return slices(gaps, job, values_alone=kind == VALUE and self.takes_values_alone(job))
+
+    async def contents(self, job: ReductionJob, gaps: Gaps, read: GridRevisions, kind: str) -> Encoded:
+        """Compute some gaps, keep what was computed, and return their values, or their partials."""
+        if kind != VALUE:
+            return await self._partials(job, gaps, read.revisions.numbers)
         if self.takes_values_alone(job):
-            values = await self._scan.kept_values(job, gaps)
+            held = Held(job.tier, gaps)
+            values = await self._scan.kept_values(job.reduction, job.tier, held, gaps)
             await self._save_contents(job, VALUE, gaps, values)
             return values
-        return await self._save(job, gaps, await self._states(job, gaps, eventful))
+        return await self._save(job, gaps, await self._states(job, gaps, read.revisions.numbers))
 
-    async def partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
+    async def _partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their partials, however large."""
         states = await self._states(job, gaps, eventful)
         await self._save(job, gaps, states)
@@ -95,34 +103,32 @@ class Computation:
 
         So it is below an hour, for a type of which nothing has expired, where blocks are kept.
         """
-        return self._scan.keeps(job) and job.tier.step < HOUR.step and job.expired_before is None
+        return self._keeps(job) and job.tier.step < HOUR.step and job.expired_before is None
 
-    async def encoded(self, job: ReductionJob, state: State) -> bytes:
-        """Return the "value" content of a state."""
-        return await self._scan.run(encode_value, job.reduction, state)
-
-    async def total(self, job: ReductionJob, gaps: Gaps, span: Span, *, foreign: bool) -> State:
+    async def total(self, job: ReductionJob, read: GridRevisions, span: Span) -> State:
         """Return the state of all events of an aligned span together, whatever the number of groups.
 
-        ``gaps``: the span's buckets that may have events, with the revisions that were read. Of what has
-        expired there is what is kept of it.
+        ``read``: of the span's buckets. Of what has expired there is what is kept of it.
         """
+        gaps, foreign = read.revisions.numbers, read.revisions.foreign
         whole = Tier("span", span.length, span.start, job.tier, cached=False)
         fresh = {bucket: revision for bucket, revision in gaps.items() if not job.is_expired(bucket)}
         accumulator = Accumulator(job.reduction, self._scan.limits)
-        if self._scan.keeps(job) and job.tier.step < HOUR.step and not foreign:
+        if self._keeps(job) and job.tier.step < HOUR.step and not foreign:
             rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
-            await self._scan.kept_total(job, fresh, whole, accumulator)
+            await self._scan.kept_total(job.reduction, Held(job.tier, fresh), whole, accumulator)
         elif foreign or not job.tier.cached:
             rest = {}
             if job.expired_before is not None:
                 span = span.intersect(Span(job.tier.ceil(job.expired_before), span.stop))
-            accumulator.add(await self._scan.states(replace(job, tier=whole), [span]))
+            accumulator.add(await self._scan.states(job.reduction, whole, [span]))
         else:
             rest = dict(gaps)
-        async for states in self._parts(job, rest, rest):
-            known = {bucket: state for bucket, state in states.items() if state is not None}
-            await self._scan.run(_accumulate, accumulator, replace(job, tier=whole), known)
+        spans = [Span(min(rest), max(rest) + job.tier.step)] if rest else []
+        async with aclosing(self.parts(job, rest, rest, spans)) as parts:
+            async for states in parts:
+                known = {bucket: state for bucket, state in states.items() if state is not None}
+                await self._scan.run(_accumulate, accumulator, replace(job, grid=whole), known)
         found = await self._scan.run(accumulator.states)
         return next(iter(found.values()), {})
 
@@ -133,17 +139,17 @@ class Computation:
 
     async def foreign_states(self, job: ReductionJob, span: Span) -> States:
         """Return the states of a whole span of such a type, but of what has expired."""
-        states = await self._scan.states(job, [span])
+        states = await self._scan.states(job.reduction, job.tier, [span])
         return {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
 
     async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
-        if self._scan.keeps(job):
+        if self._keeps(job):
             return await self._kept_states(job, gaps)
         if job.tier.finer is not None:
-            return await self._merge(job, replace(job, tier=job.tier.finer), gaps)
+            return await self._merge(job, replace(job, grid=job.tier.finer), gaps)
         fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
-        found = await self._scan.states(job, runs(fresh, eventful, job.tier))
+        found = await self._scan.states(job.reduction, job.tier, runs(fresh, eventful, job.tier))
         return dict.fromkeys(gaps) | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _kept_states(self, job: ReductionJob, gaps: Gaps) -> States:
@@ -152,8 +158,9 @@ class Computation:
         expired = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
         states: States = dict.fromkeys(expired)
         if expired and job.tier.finer is not None:
-            states = await self._merge(job, replace(job, tier=job.tier.finer), expired)
-        found = await self._scan.kept_states(job, fresh) if fresh else {}
+            states = await self._merge(job, replace(job, grid=job.tier.finer), expired)
+        held = Held(job.tier, fresh)
+        found = await self._scan.kept_states(job.reduction, job.tier, held) if fresh else {}
         return states | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
@@ -161,7 +168,7 @@ class Computation:
         span = Span(min(gaps), max(gaps) + job.tier.step)
         revisions = await self._session.revisions(job.reduction.type, finer.tier, span)
         finer = replace(finer, expired_before=revisions.expired_before)
-        lost: States = {bucket: None for bucket in gaps if _is_forgotten(bucket, revisions)}
+        lost: States = {bucket: None for bucket in gaps if is_forgotten(bucket, revisions)}
         gaps = {bucket: revision for bucket, revision in gaps.items() if bucket not in lost}
         numbers = {
             bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
@@ -169,20 +176,24 @@ class Computation:
         accumulator = Accumulator(
             job.reduction, self._scan.limits
         )  # merges as they come, so that few are held
-        async for states in self._parts(finer, numbers, revisions.numbers):
-            lost |= await self._scan.run(_accumulate, accumulator, job, states)
+        spans = [Span(min(numbers), max(numbers) + finer.tier.step)] if numbers else []
+        async with aclosing(self.parts(finer, numbers, revisions.numbers, spans)) as parts:
+            async for states in parts:
+                lost |= await self._scan.run(_accumulate, accumulator, job, states)
         states = {bucket: None if job.is_expired(bucket) else {} for bucket in gaps}
         return states | await self._scan.run(accumulator.states) | lost
 
-    async def _parts(
-        self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]
-    ) -> AsyncGenerator[States]:
-        """Yield the states of some gaps, part by part: from the cache where they are kept, else computed."""
+    async def parts(
+        self, job: ReductionJob, gaps: Gaps, eventful: Collection[int], spans: Iterable[Span]
+    ) -> AsyncGenerator[States, None]:
+        """Yield the states of some gaps, part by part: from the cache where they are kept, else computed.
+
+        ``spans``: where the gaps lie.
+        """
         kept: Encoded = {}
-        if job.tier.cached and gaps:
-            span = Span(min(gaps), max(gaps) + job.tier.step)
+        for span in spans if job.tier.cached else ():
             found = await self._metrics.read(job.key(partial_kind(job.reduction)), job.tier, span)
-            kept = job.believed(found, gaps)
+            kept |= job.believed(found, gaps)
         for part in slices(gaps, job):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
             states = await self._scan.run(decode, job.reduction, some) if some else {}
@@ -192,6 +203,10 @@ class Computation:
                 await self._save(job, missing, fresh)
                 states |= fresh
             yield states
+
+    def _keeps(self, job: ReductionJob) -> bool:
+        """Tell whether kept blocks serve a job: up to an hour."""
+        return self._scan.keeps(job.reduction) and job.tier.step <= HOUR.step
 
     async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
         """Keep what was computed with the revisions that were read before; return the values."""
@@ -226,6 +241,6 @@ def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> S
     return lost
 
 
-def _is_forgotten(bucket: int, revisions: Revisions) -> bool:
+def is_forgotten(bucket: int, revisions: Revisions) -> bool:
     """Tell whether finer buckets in a bucket may have had events and have no revision."""
     return revisions.forgotten_before is not None and bucket < revisions.forgotten_before

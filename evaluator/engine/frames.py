@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cube.expression.nodes import SeriesCall
 from cube.expression.series_functions import LOOK_BACK, NONE, PREVIOUS
+from cube.model.grid import FixedGrid, Grid
 from cube.model.tier import Span, Tier
 
 Instants: TypeAlias = npt.NDArray[np.int64]
@@ -24,7 +25,7 @@ class Frame:
     its empty one.
     """
 
-    tier: Tier
+    grid: Grid
     span: Span
     origin: int
     moves: tuple[tuple[str, int], ...] = ()
@@ -33,11 +34,11 @@ class Frame:
     @property
     def count(self) -> int:
         """How many buckets there are."""
-        return len(self.tier.buckets(self.span))
+        return len(self.grid.buckets(self.span))
 
     def widened(self, before: int) -> Frame:
         """Return the frame with so many more buckets before its first."""
-        return replace(self, span=Span(self.span.start - before * self.tier.step, self.span.stop))
+        return replace(self, span=Span(self.grid.back(self.span.start, before), self.span.stop))
 
     def moved(self, function: str, duration: int) -> Frame:
         """Return the frame of what is within a function that moves intervals."""
@@ -45,8 +46,8 @@ class Frame:
 
     def intervals(self) -> tuple[Instants, Instants]:
         """Return the starts and the stops of the intervals; both ascend, and none stops before it starts."""
-        starts = np.array(self.tier.buckets(self.span), dtype=np.int64)
-        stops, origin = starts + self.tier.step, self.origin
+        starts = np.array(self.grid.buckets(self.span), dtype=np.int64)
+        stops, origin = np.append(starts[1:], self.span.stop) if len(starts) else starts, self.origin
         for function, duration in self.moves:
             match function:
                 case "shift":
@@ -62,7 +63,9 @@ class Frame:
         if any(function != "shift" for function, _ in self.moves):
             return None
         moved = sum(duration for _, duration in self.moves)
-        return None if moved % self.tier.step else Span(self.span.start - moved, self.span.stop - moved)
+        if moved and (not isinstance(self.grid, (Tier, FixedGrid)) or moved % self.grid.step):
+            return None
+        return Span(self.span.start - moved, self.span.stop - moved)
 
     def hull(self) -> Span:
         """Return the shortest span that holds all intervals."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cube.columns.column import factorise
 from cube.columns.values import Floats
 from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, rest_key
+from evaluator.engine.places import places_of
 
 Written: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """A group in a content: several parts are an array, and the rest is nil."""
@@ -39,7 +40,7 @@ def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
 
 
 def read_groups(
-    default: Floats, buckets: range, contents: Mapping[int, bytes], check: Callable[[int], None]
+    default: Floats, buckets: Sequence[int], contents: Mapping[int, bytes], check: Callable[[int], None]
 ) -> dict[GroupKey, Floats]:
     """Read the "value" contents of some buckets; a group has ``default`` in those where it is not.
 
@@ -53,7 +54,7 @@ def read_groups(
     names, values = zip(*flat, strict=True)
     codes, keys = _factorised(names)
     check(len(keys))
-    places = (np.fromiter(contents, np.int64, len(contents)) - buckets.start) // buckets.step
+    places = places_of(contents, buckets)
     table = np.repeat(default[np.newaxis], len(keys), axis=0)
     table[codes, np.repeat(places, lengths)] = np.array(values, dtype=np.float64)  # None is NaN
     return dict(zip(keys, table, strict=True))

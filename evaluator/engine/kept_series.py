@@ -14,7 +14,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cube.model.tier import Span, Tier
+from cube.model.grid import Grid
+from cube.model.tier import Span
+from evaluator.engine.places import places_of
 from evaluator.engine.series import Series
 
 KEPT_BUCKETS = 10_000
@@ -29,9 +31,9 @@ Revisions: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class KeptSeries:
-    """The series of a reduction at a tier; ``revisions``: what each of its buckets was computed at."""
+    """The series of a reduction over a grid; ``revisions``: what each of its buckets was computed at."""
 
-    tier: Tier
+    grid: Grid
     span: Span
     revisions: Revisions
     series: Series
@@ -51,7 +53,7 @@ class KeptSeries:
         known = np.zeros(len(revisions), dtype=np.bool_)
         both = self.span.intersect(span)
         if both:
-            ours, theirs = self.tier.places(both, self.span), self.tier.places(both, span)
+            ours, theirs = self.grid.places(both, self.span), self.grid.places(both, span)
             known[theirs] = self.revisions[ours] == revisions[theirs]
         return known
 
@@ -59,7 +61,7 @@ class KeptSeries:
         """Return the series of a span within its own."""
         if span == self.span:
             return self.series
-        return Series(self.series.default[self.tier.places(span, self.span)])
+        return Series(self.series.default[self.grid.places(span, self.span)])
 
     def completed(self, span: Span, known: npt.NDArray[np.bool_], fresh: Series) -> Series:
         """Return the series of a span: its own numbers where they are known to count, else fresh ones."""
@@ -67,7 +69,7 @@ class KeptSeries:
             return fresh
         values = fresh.default.copy()
         both = self.span.intersect(span)
-        ours, theirs = self.tier.places(both, self.span), self.tier.places(both, span)
+        ours, theirs = self.grid.places(both, self.span), self.grid.places(both, span)
         values[theirs] = np.where(known[theirs], self.series.default[ours], values[theirs])
         return Series(values)
 
@@ -75,16 +77,14 @@ class KeptSeries:
         """Return a newer series with what this one has before and after it, if it is not too long."""
         span = Span(min(self.span.start, newer.span.start), max(self.span.stop, newer.span.stop))
         is_apart = self.span.stop < newer.span.start or newer.span.stop < self.span.start
-        if newer.series.groups is not None or is_apart or len(self.tier.buckets(span)) > KEPT_BUCKETS:
+        if newer.series.groups is not None or is_apart or len(self.grid.buckets(span)) > KEPT_BUCKETS:
             return newer
-        before, after = (
-            slice(0, max(0, (newer.span.start - self.span.start) // self.tier.step)),
-            slice(max(0, (newer.span.stop - self.span.start) // self.tier.step), None),
-        )
+        before = self.grid.places(Span(self.span.start, max(self.span.start, newer.span.start)), self.span)
+        after = self.grid.places(Span(min(self.span.stop, newer.span.stop), self.span.stop), self.span)
         ours, theirs = self.series.default, newer.series.default
         values = np.concatenate((ours[before], theirs, ours[after]))
         revisions = np.concatenate((self.revisions[before], newer.revisions, self.revisions[after]))
-        return KeptSeries(self.tier, span, revisions, Series(values))
+        return KeptSeries(self.grid, span, revisions, Series(values))
 
 
 class SeriesCache:
@@ -118,9 +118,9 @@ class SeriesCache:
             self.bytes -= oldest.bytes
 
 
-def dense(numbers: Mapping[int, int], tier: Tier, span: Span) -> Revisions:
+def dense(numbers: Mapping[int, int], grid: Grid, span: Span) -> Revisions:
     """Return the revisions of a span's buckets as an array."""
-    revisions = np.zeros(len(tier.buckets(span)), dtype=np.int64)
-    places = (np.fromiter(numbers.keys(), np.int64, len(numbers)) - span.start) // tier.step
-    revisions[places] = np.fromiter(numbers.values(), np.int64, len(numbers))
+    buckets = grid.buckets(span)
+    revisions = np.zeros(len(buckets), dtype=np.int64)
+    revisions[places_of(numbers, buckets)] = np.fromiter(numbers.values(), np.int64, len(numbers))
     return revisions

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -29,22 +28,22 @@ FEW: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PiecePlan:
     """``tiers``: what pieces are of, coarsest first. ``rest``: the tier whose revisions vouch for rests."""
 
     tiers: tuple[Tier, ...]
     rest: Tier
 
     @classmethod
-    def of(cls, grid: Grid) -> Plan:
+    def of(cls, grid: Grid) -> PiecePlan:
         """Return the plan of a grid: pieces are of an hour or more, below that events are reduced at once."""
         largest = max((tier for tier in CACHED_TIERS if _serves(tier, grid)), key=lambda tier: tier.step)
         return cls(_between(HOUR, largest), min(largest, HOUR, key=lambda tier: tier.step))
 
     @property
-    def expired(self) -> Plan:
+    def expired(self) -> PiecePlan:
         """The plan of what has expired: all that is kept of it is metrics, down to 10 seconds."""
-        return Plan(_between(TEN_SECONDS, self.tiers[0] if self.tiers else self.rest), TEN_SECONDS)
+        return PiecePlan(_between(TEN_SECONDS, self.tiers[0] if self.tiers else self.rest), TEN_SECONDS)
 
 
 def _serves(tier: Tier, grid: Grid) -> bool:
@@ -67,6 +66,11 @@ class Runs:
     starts: Times
     stops: Times
 
+    def covered(self, tier: Tier) -> Runs:
+        """Return the buckets of a tier that cover them."""
+        starts = _floor(tier, self.starts)
+        return Runs(starts, np.where(self.starts < self.stops, _ceil(tier, self.stops), starts))
+
     def spans(self, tier: Tier) -> list[Span]:
         """Return what to read of a tier to have all of them: spans that are far from each other."""
         held = self.starts < self.stops
@@ -76,15 +80,15 @@ class Runs:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pieces:
-    """Intervals, in order of their starts, cut up; ``runs``: of each tier, twice; ``rests``: twice, too."""
+    """Intervals that follow each other, cut up; ``runs``: of each tier, twice; ``rests``: twice, too."""
 
-    plan: Plan
+    plan: PiecePlan
     intervals: Sequence[Span]
     runs: Mapping[Tier, tuple[Runs, Runs]]
     rests: tuple[Runs, Runs]
 
     @classmethod
-    def of(cls, plan: Plan, intervals: Sequence[Span]) -> Pieces:
+    def of(cls, plan: PiecePlan, intervals: Sequence[Span]) -> Pieces:
         starts, stops = np.array([(each.start, each.stop) for each in intervals], np.int64).reshape(-1, 2).T
         left, right = stops, stops  # what is not in pieces yet: [starts, left) and [right, stops)
         is_cut = np.zeros(len(intervals), dtype=np.bool_)
@@ -117,27 +121,37 @@ class Pieces:
         for tier, each in self.runs.items():
             _add(total, held, tier, numbers.get(tier, {}), each)
         rest = self.plan.rest
-        covers = [Runs(_floor(rest, runs.starts), _ceil(rest, runs.stops)) for runs in self.rests]
-        is_some = [runs.starts < runs.stops for runs in self.rests]
-        covers = [
-            Runs(runs.starts, np.where(some, runs.stops, runs.starts))
-            for runs, some in zip(covers, is_some, strict=True)
-        ]
-        _add(total, held, rest, numbers.get(rest, {}), covers)
+        _add(total, held, rest, numbers.get(rest, {}), self.covers())
         for bounds in ([each.start for each in self.intervals], [each.stop for each in self.intervals]):
             total = _mixed(total ^ np.array(bounds, dtype=np.int64).view(np.uint64))
         found = np.maximum((total >> np.uint64(1)).astype(np.int64), 1)
         revisions: list[int] = np.where(held, found, 0).tolist()
         return revisions
 
+    def covers(self) -> tuple[Runs, Runs]:
+        """Return the buckets of the plan's ``rest`` that cover the rests."""
+        first, second = (runs.covered(self.plan.rest) for runs in self.rests)
+        return first, second
+
     def rest_spans(self) -> list[Span]:
-        """Return the rests, in order of time; they may overlap where intervals do."""
+        """Return the rests, in order of time; none overlaps another."""
         pairs = {
             pair
             for runs in self.rests
             for pair in zip(runs.starts.tolist(), runs.stops.tolist(), strict=True)
         }
         return [Span(*pair) for pair in sorted(pairs) if pair[0] < pair[1]]
+
+
+def chosen(numbers: Mapping[int, int], runs: Sequence[Runs]) -> dict[int, int]:
+    """Return the buckets that are in any of some runs, ascending, with their revisions."""
+    buckets = np.sort(np.fromiter(numbers, np.int64, len(numbers)))
+    changes = np.zeros(len(buckets) + 1, dtype=np.int64)
+    for each in runs:
+        first = buckets.searchsorted(each.starts)
+        np.add.at(changes, first, 1)
+        np.subtract.at(changes, np.maximum(buckets.searchsorted(each.stops), first), 1)
+    return {bucket: numbers[bucket] for bucket in buckets[np.cumsum(changes)[:-1] > 0].tolist()}
 
 
 def joined_spans(spans: Iterator[Span] | Sequence[Span], gap: int = 0) -> list[Span]:
@@ -148,21 +162,6 @@ def joined_spans(spans: Iterator[Span] | Sequence[Span], gap: int = 0) -> list[S
             found[-1] = Span(found[-1].start, max(found[-1].stop, span.stop))
         else:
             found.append(span)
-    return found
-
-
-def elementary(spans: Sequence[Span]) -> list[Span]:
-    """Cut spans, in order of their starts, at each other's edges: none of what is returned overlaps."""
-    edges = sorted({edge for span in spans for edge in (span.start, span.stop)})
-    starts = [span.start for span in spans]
-    found: list[Span] = []
-    reach, place = edges[0] if edges else 0, 0
-    for start, stop in pairwise(edges):
-        while place < len(starts) and starts[place] <= start:
-            reach = max(reach, spans[place].stop)
-            place += 1
-        if start < reach:
-            found.append(Span(start, stop))
     return found
 
 

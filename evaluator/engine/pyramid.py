@@ -17,16 +17,20 @@ import numpy as np
 
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction, SequenceExpression, SessionReduction
+from cube.model.grid import Grid, simplified
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
-from cube.store.ports import MetricStore, Revisions
+from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
-from evaluator.engine.computation import Computation, slices
+from evaluator.engine.computation import Computation
 from evaluator.engine.frames import Frame
+from evaluator.engine.grid_computation import GridComputation
+from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
 from evaluator.engine.group_codec import read_groups
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
+from evaluator.engine.places import places_of
 from evaluator.engine.ranking import named, unbounded, with_chosen
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
@@ -40,6 +44,7 @@ from evaluator.engine.states import (
     States,
     check_memory,
     decode,
+    encode_value,
     partial_kind,
     weight,
 )
@@ -85,20 +90,20 @@ class Pyramid:
     async def evaluate(
         self,
         expression: MetricExpression,
-        tier: Tier,
+        grid: Grid,
         span: Span,
         cost: QueryCost,
         *,
         origin: int | None = None,
     ) -> Series:
-        """Return the series of an expression over an aligned span, which may be empty.
+        """Return the series of an expression over the buckets of an aligned span, which may be empty.
 
         Each of its reductions and sequences is measured once in each frame. ``origin``: where what is
         cumulative begins; None: with the span. Raises as `measure` does.
         """
-        limits, frame = self.context.limits, Frame(tier, span, span.start if origin is None else origin)
+        limits, frame = self.context.limits, Frame(grid, span, span.start if origin is None else origin)
         if frame.count:
-            total = partial(self._total, tier=tier, span=span, cost=cost)
+            total = partial(self._total, grid=grid, span=span, cost=cost)
             expression = await with_chosen(expression, total, limits)
         expression = lowered(expression)
         wanted = dict(leaves(expression, frame))
@@ -111,7 +116,7 @@ class Pyramid:
             return named(await run(cost, computed, expression, frame, measured, limits))
         return computed(expression, frame, measured, limits)
 
-    async def measure(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
+    async def measure(self, reduction: Reduction, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
 
         They count every event that was acknowledged before the call. Warm, this takes one find, of
@@ -120,52 +125,56 @@ class Pyramid:
         Raises `LimitExceeded`, `DeadlineExceeded` or `QueueFull` over the limits, `Unavailable` where
         the store does not answer.
         """
-        revisions = await self.revisions(reduction.type, tier, span)
-        job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
+        grid = simplified(grid, span)
+        read = await self._read(reduction.type, grid, span)
+        revisions = read.revisions
+        job = ReductionJob(reduction, print_expression(reduction), grid, revisions.expired_before)
         if revisions.foreign:
-            async with self._computation(cost) as computation:
-                contents = await computation.foreign(job, span)
+            async with self._scan(cost) as scan:
+                contents = await self._computing(scan, job).foreign(job, span)
             return await self._read_series(job, revisions.numbers, contents, span, cost)
         if not revisions.numbers and revisions.expired_before is None:
             return await self._read_series(job, {}, {}, span, cost)
-        is_long = len(tier.buckets(span)) > KEPT_BUCKETS
-        if self._series is None or is_long or not tier.cached or job.is_expired(span.start):
-            contents = await self._contents(job, revisions.numbers, span, cost)
+        is_long = len(grid.buckets(span)) > KEPT_BUCKETS
+        if self._series is None or is_long or not grid.cached or job.is_expired(span.start):
+            contents = await self._contents(job, read, revisions.numbers, span, cost)
             return await self._read_series(job, revisions.numbers, contents, span, cost)
-        return await self._kept_series(self._series, job, revisions.numbers, span, cost)
+        return await self._kept_series(self._series, job, read, span, cost)
 
-    async def _total(self, reduction: Reduction, tier: Tier, span: Span, cost: QueryCost) -> Series:
+    async def _total(self, reduction: Reduction, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return what each group of a reduction comes to over a whole span, as a series of one bucket.
 
         All groups are there, as many as memory has room for. Right, and kept, as `measure` is.
         """
-        revisions = await self.revisions(reduction.type, tier, span)
-        job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
-        numbers = dense(revisions.numbers, tier, span)
-        key = (self.context.store, job.reduction.type, job.text, tier.step, "total")
-        is_kept = self._series is not None and tier.cached and not revisions.foreign
+        grid = simplified(grid, span)
+        read = await self._read(reduction.type, grid, span)
+        job = ReductionJob(reduction, print_expression(reduction), grid, read.revisions.expired_before)
+        numbers = dense(read.revisions.numbers, grid, span)
+        key = (self.context.store, job.reduction.type, job.text, grid.text, "total")
+        is_kept = self._series is not None and grid.cached and not read.revisions.foreign
         kept = self._series.get(key) if self._series is not None and is_kept else None
         if kept is not None and kept.known(span, numbers).all():
             return kept.series
-        series = await self._computed_total(job, revisions, span, cost)
+        series = await self._computed_total(job, read, span, cost)
         if self._series is not None and is_kept and not job.is_expired(span.start):
-            self._series.put(key, KeptSeries(tier, span, numbers, series))
+            self._series.put(key, KeptSeries(grid, span, numbers, series))
         return series
 
     async def _computed_total(
-        self, job: ReductionJob, revisions: Revisions, span: Span, cost: QueryCost
+        self, job: ReductionJob, read: GridRevisions, span: Span, cost: QueryCost
     ) -> Series:
         """Compute a total, together with all who need it at the same revisions."""
 
         async def compute_total(gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
-            async with self._computation(cost, of_all_groups=True) as computation:
-                state = await computation.total(job, revisions.numbers, span, foreign=revisions.foreign)
-                yield FlightPart(gaps, {span.start: await computation.encoded(job, state)})
+            async with self._scan(cost, of_all_groups=True) as scan:
+                state = await self._computing(scan, job, MAX_PARTIAL_BYTES).total(job, read, span)
+                yield FlightPart(gaps, {span.start: await scan.run(encode_value, job.reduction, state)})
 
         contents: Encoded = {}
+        revisions = read.revisions
         if revisions.numbers or revisions.foreign or revisions.expired_before is not None:
             numbers = frozenset(revisions.numbers.items())
-            key = (job.text, job.reduction.type, job.tier.step, job.expired_before, span, numbers)
+            key = (job.text, job.reduction.type, job.grid.text, job.expired_before, span, numbers)
             contents = await self._flights.contents(key, {span.start: 0}, compute_total, cost)
         whole = range(span.start, span.stop, span.length)
         empty = REDUCES[job.reduction.reduce].empty
@@ -178,17 +187,25 @@ class Pyramid:
 
         None where nothing tells that.
         """
-        return await self._sequences.digest(sequence, leaf.frame.tier, aligned_span(leaf))
+        return await self._sequences.digest(sequence, leaf.frame.grid, aligned_span(leaf))
 
-    async def revisions(self, type: str, tier: Tier, span: Span) -> Revisions:
+    async def revisions(self, type: str, grid: Grid, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
 
-        Those of a type that another tool has filled are built first.
+        Those of a type that another tool has filled are built first. Those of a grid that is not a tier are
+        made of several: each changes whenever one of these does.
         """
+        return (await self._read(type, simplified(grid, span), span)).revisions
+
+    async def _read(self, type: str, grid: Grid, span: Span) -> GridRevisions:
         while True:
-            revisions = await self._reads.read(type, tier, span)
+            if isinstance(grid, Tier):
+                read = GridRevisions(await self._reads.read(type, grid, span))
+            else:
+                read = await read_grid_revisions(partial(self._reads.read, type), grid, span)
+            revisions = read.revisions
             if revisions.complete or revisions.foreign or not revisions.known:
-                return revisions
+                return read
             await self.build(type)
 
     async def build(self, type: str) -> None:
@@ -238,10 +255,10 @@ class Pyramid:
     async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
         if not isinstance(measured, Reduction):
-            return await self._sequences.measure(measured, leaf.frame.tier, aligned_span(leaf), cost)
+            return await self._sequences.measure(measured, leaf.frame.grid, aligned_span(leaf), cost)
         reduction = measured
         if span is not None:
-            return await self.measure(reduction, leaf.frame.tier, span, cost)
+            return await self.measure(reduction, leaf.frame.grid, span, cost)
         limits, run = self.context.limits, self.context.scheduler.run
         starts, stops = leaf.frame.intervals()
         states: States = {}
@@ -260,43 +277,47 @@ class Pyramid:
         found: States = {}
         wanted = set(buckets)
         for span in windows.spans(buckets, tier):
-            revisions = await self.revisions(reduction.type, tier, span)
+            read = await self._read(reduction.type, tier, span)
+            revisions = read.revisions
             job = ReductionJob(reduction, print_expression(reduction), tier, revisions.expired_before)
             numbers = {bucket: number for bucket, number in revisions.numbers.items() if bucket in wanted}
             if revisions.foreign:
-                async with self._computation(cost) as computation:
-                    states = await computation.foreign_states(job, span)
+                async with self._scan(cost) as scan:
+                    states = await Computation(scan, self._metrics).foreign_states(job, span)
             else:
                 kind = partial_kind(reduction)
-                contents = await self._contents(job, numbers, span, cost, kind) if numbers else {}
+                contents = await self._contents(job, read, numbers, span, cost, kind) if numbers else {}
                 lost = dict.fromkeys(job.lost(numbers, contents, span))
                 states = lost | await self.context.scheduler.run(cost, decode, reduction, contents)
             found |= {bucket: state for bucket, state in states.items() if bucket in wanted}
         return found
 
     async def _kept_series(
-        self, cache: SeriesCache, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+        self, cache: SeriesCache, job: ReductionJob, read: GridRevisions, span: Span, cost: QueryCost
     ) -> Series:
         """Return the series of a job: from memory where the revisions are those that were read."""
-        tier, wanted = job.tier, dense(numbers, job.tier, span)
-        key = (self.context.store, job.reduction.type, job.text, tier.step)
+        grid, numbers = job.grid, read.revisions.numbers
+        wanted = dense(numbers, grid, span)
+        key = (self.context.store, job.reduction.type, job.text, grid.text)
         kept = cache.get(key)
         known = np.zeros(len(wanted), dtype=np.bool_) if kept is None else kept.known(span, wanted)
         if kept is not None and known.all():
             self.context.looked_up(len(numbers), 0)
             return kept.part(span)
+        places = places_of(numbers, grid.buckets(span)).tolist()
         rest = {
-            bucket: numbers[bucket] for bucket in numbers if not known[(bucket - span.start) // tier.step]
+            bucket: numbers[bucket] for bucket, place in zip(numbers, places, strict=True) if not known[place]
         }
         contents: Encoded = {}
         if rest:
             self.context.looked_up(len(numbers) - len(rest), 0)
-            contents = await self._contents(job, rest, Span(min(rest), max(rest) + tier.step), cost)
+            part = Span(min(rest), grid.after(max(rest)))
+            contents = await self._contents(job, read, rest, part, cost)
         series = await self._read_series(job, rest, contents, span, cost)
         if kept is not None:
             series = kept.completed(span, known, series)
         if contents.keys() >= rest.keys():  # else some are lost, since they expired meanwhile
-            cache.put(key, KeptSeries(tier, span, wanted, series))
+            cache.put(key, KeptSeries(grid, span, wanted, series))
         return series
 
     async def _read_series(
@@ -308,37 +329,52 @@ class Pyramid:
         return await self.context.scheduler.run(cost, read_series, *arguments)
 
     async def _contents(
-        self, job: ReductionJob, numbers: Mapping[int, int], span: Span, cost: QueryCost, kind: str = VALUE
+        self,
+        job: ReductionJob,
+        read: GridRevisions,
+        numbers: Mapping[int, int],
+        span: Span,
+        cost: QueryCost,
+        kind: str = VALUE,
     ) -> Encoded:
         valid: Encoded = {}
-        if job.tier.cached:
-            found = await self._metrics.read(job.key(kind), job.tier, span)
-            valid = job.believed(found, numbers)
+        if job.grid.cached:
+            valid = job.believed(await self._cached(job, numbers, span, kind), numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
         self.context.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(
-                (job.text, job.reduction.type, job.tier.step, job.expired_before, kind),
+                (job.text, job.reduction.type, job.grid.text, job.expired_before, kind),
                 gaps,
-                lambda some: self._compute(job, some, numbers, cost, kind),
+                lambda some: self._compute(job, some, read, cost, kind),
                 cost,
             )
             check_memory(self.context.limits, sum(map(len, valid.values())))
         return valid
 
+    async def _cached(
+        self, job: ReductionJob, numbers: Mapping[int, int], span: Span, kind: str
+    ) -> Mapping[int, CachedBucket]:
+        """Read what is cached of a span, at whatever revision; see `keeper`."""
+        tier = keeper(job.grid)
+        found = await self._metrics.read(job.key(kind), tier, tier.cover(span))
+        if tier is job.grid:
+            return found
+        places = ((bucket, tier.floor(bucket)) for bucket in numbers)
+        return {bucket: found[place] for bucket, place in places if place in found}
+
     async def _compute(
-        self, job: ReductionJob, gaps: Gaps, numbers: Mapping[int, int], cost: QueryCost, kind: str
+        self, job: ReductionJob, gaps: Gaps, read: GridRevisions, cost: QueryCost, kind: str
     ) -> AsyncGenerator[FlightPart, None]:
-        """Compute and save some buckets of the tier that is asked for, in a session of its own.
+        """Compute and save some buckets of the grid that is asked for, in a session of its own.
 
         Whole slices are kept, whatever comes after them; one that is cut leaves nothing.
         """
         began, held = time.monotonic(), 0
-        async with self._computation(cost) as computation:
-            compute = computation.contents if kind == VALUE else computation.partials
-            alone = kind == VALUE and computation.takes_values_alone(job)
-            for part in slices(gaps, job, values_alone=alone):
-                contents = await compute(job, part, numbers)
+        async with self._scan(cost) as scan:
+            computing = self._computing(scan, job)
+            for part in computing.slices(gaps, job, read, kind):
+                contents = await computing.contents(job, part, read, kind)
                 held += sum(map(len, contents.values()))
                 check_memory(self.context.limits, held)
                 yield FlightPart(part, contents)
@@ -346,18 +382,20 @@ class Pyramid:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
 
     @asynccontextmanager
-    async def _computation(
-        self, cost: QueryCost, *, of_all_groups: bool = False
-    ) -> AsyncIterator[Computation]:
+    async def _scan(self, cost: QueryCost, *, of_all_groups: bool = False) -> AsyncIterator[Scan]:
         context = self.context
         limits = unbounded(context.limits) if of_all_groups else context.limits
-        most = MAX_PARTIAL_BYTES if of_all_groups else None
         async with (
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
         ):
-            scan = Scan(context, session, time_slice, self._blocks, limits)
-            yield Computation(scan, self._metrics, most)
+            yield Scan(context, session, time_slice, self._blocks, limits)
+
+    def _computing(
+        self, scan: Scan, job: ReductionJob, most: int | None = None
+    ) -> Computation | GridComputation:
+        tiers = Computation(scan, self._metrics, most)
+        return tiers if isinstance(job.grid, Tier) else GridComputation(scan, self._metrics, tiers)
 
 
 def _is_grouped(each: Measured) -> bool:

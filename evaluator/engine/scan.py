@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from cube.columns import Block, PackedBlock, finals, has_patterns, needed, paths, states
+from cube.columns import Block, Buckets, PackedBlock, finals, has_patterns, needed, paths, states
+from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import HOUR, Span, Tier
+from cube.model.tier import Span, Tier
 from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.equality import wanted_by
@@ -21,13 +22,22 @@ from evaluator.context import QueryContext
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.narrow import is_narrow, narrowed, span_of
 from evaluator.engine.reading import Reading
-from evaluator.engine.series import ReductionJob
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
 
 T = TypeVar("T")
 
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
+
+
+class Held(NamedTuple):
+    """Which kept blocks to take: those of a tier's buckets, of an hour at most.
+
+    ``numbers``: bucket -> its revision, read before the session's first read of events.
+    """
+
+    tier: Tier
+    numbers: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +55,15 @@ class Scan:
     blocks: StoreBlocks | None
     limits: EvaluatorLimits
 
-    async def states(self, job: ReductionJob, spans: Sequence[Span]) -> dict[int, State]:
+    async def states(self, reduction: Reduction, buckets: Buckets, spans: Sequence[Span]) -> dict[int, State]:
         """Return the states of the buckets that have samples in some aligned spans, in order of time.
 
         Raises `LimitExceeded`, and what the store raises; then it has no result.
         """
-        reduction, counters = job.reduction, self.context.counters
+        counters = self.context.counters
         fields, ids = needed(reduction), REDUCES[reduction.reduce].ordered
         accumulator = Accumulator(reduction, self.limits)
-        slices = self._slices(job, FIRST_ROWS)
+        slices = self._slices(reduction, FIRST_ROWS)
         for span in spans:
             counters.scanned()
             scan = self.session.scan(
@@ -62,7 +72,7 @@ class Scan:
             async with aclosing(scan) as blocks:
                 async for block in blocks:
                     counters.read(len(block))
-                    async for _ in slices.each(block, partial(_accumulate, accumulator, job)):
+                    async for _ in slices.each(block, partial(_accumulate, accumulator, reduction, buckets)):
                         continue
         return await self.run(accumulator.states)
 
@@ -71,54 +81,55 @@ class Scan:
         async with self.time_slice():
             return await run_in_thread(work, *arguments, executor=self.context.executor)
 
-    def keeps(self, job: ReductionJob) -> bool:
-        """Tell whether `kept_states` serves: blocks that are kept have no ids, and are of an hour at most."""
-        is_ordered = REDUCES[job.reduction.reduce].ordered
-        return self.blocks is not None and not is_ordered and job.tier.step <= HOUR.step
+    def keeps(self, reduction: Reduction) -> bool:
+        """Tell whether `kept_states` serves: blocks that are kept have no ids."""
+        return self.blocks is not None and not REDUCES[reduction.reduce].ordered
 
-    async def kept_states(self, job: ReductionJob, gaps: Mapping[int, int]) -> dict[int, State]:
+    async def kept_states(self, reduction: Reduction, buckets: Buckets, held: Held) -> dict[int, State]:
         """Return the states of buckets that have samples, from events that may have been read before.
 
-        ``gaps``: bucket -> its revision, read before the session's first read. There may be other buckets
-        among the states. Raises as `states` does.
+        There may be other buckets of a tier among the states. Raises as `states` does.
         """
-        accumulator = Accumulator(job.reduction, self.limits)
-        await self._each_kept(job, gaps, partial(_accumulate, accumulator, job))
+        accumulator = Accumulator(reduction, self.limits)
+        await self._each_kept(reduction, held, partial(_accumulate, accumulator, reduction, buckets))
         return await self.run(accumulator.states)
 
     async def kept_total(
-        self, job: ReductionJob, gaps: Mapping[int, int], whole: Tier, accumulator: Accumulator
+        self, reduction: Reduction, held: Held, whole: Tier, accumulator: Accumulator
     ) -> None:
         """Accumulate the state of some buckets together, as of a bucket of another tier that holds them.
 
-        ``gaps``: as in `kept_states`, all of the span that may have events.
+        ``held``: as in `kept_states`, all of the span that may have events.
         """
+        gaps = held.numbers
         span = whole.cover(Span(min(gaps), max(gaps))) if gaps else Span(0, 0)
 
         def take(block: Block) -> None:
             start, stop = np.searchsorted(block.times, (span.start, span.stop)).tolist()
-            accumulator.add(states(job.reduction, whole, block.rows(start, stop)))
+            accumulator.add(states(reduction, whole, block.rows(start, stop)))
 
-        await self._each_kept(job, gaps, take)
+        await self._each_kept(reduction, held, take)
 
-    async def kept_values(self, job: ReductionJob, gaps: Mapping[int, int]) -> Encoded:
+    async def kept_values(
+        self, reduction: Reduction, buckets: Buckets, held: Held, gaps: Iterable[int]
+    ) -> Encoded:
         """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
 
         Only of a bucket that lies in more than one block, or may, partials are made, and merged.
         """
-        limits, reduction = self.limits, job.reduction
+        limits = self.limits
         accumulator = Accumulator(reduction, limits)
         contents: Encoded = {}
-        held = 0
+        size = 0
 
         def take(block: Block) -> None:
-            nonlocal held
-            found = finals(reduction, job.tier, block)
+            nonlocal size
+            found = finals(reduction, buckets, block)
             accumulator.count(found.groups)
             accumulator.add(found.shared)
             more = encode_finals(found, grouped=reduction.group is not None)
-            held += sum(map(len, more.values()))
-            check_memory(limits, held)
+            size += sum(map(len, more.values()))
+            check_memory(limits, size)
             contents.update(more)
 
         def finish() -> Encoded:
@@ -127,39 +138,37 @@ class Scan:
             found = dict.fromkeys(gaps, encode_value(reduction, {})) | contents | values
             return {bucket: found[bucket] for bucket in gaps}
 
-        await self._each_kept(job, gaps, take)
+        await self._each_kept(reduction, held, take)
         return await self.run(finish)
 
-    async def _each_kept(
-        self, job: ReductionJob, gaps: Mapping[int, int], take: Callable[[Block], None]
-    ) -> None:
-        if not gaps:
+    async def _each_kept(self, reduction: Reduction, held: Held, take: Callable[[Block], None]) -> None:
+        if not held.numbers:
             return
-        slices = self._slices(job, KEPT_ROWS)
-        async with aclosing(await self._source(job, gaps)) as blocks:
+        slices = self._slices(reduction, KEPT_ROWS)
+        async with aclosing(await self._source(reduction, held)) as blocks:
             async for block in blocks:
                 async for _ in slices.each(block, take):
                     continue
 
     async def _source(
-        self, job: ReductionJob, gaps: Mapping[int, int]
+        self, reduction: Reduction, held: Held
     ) -> AsyncGenerator[Block, None] | AsyncGenerator[PackedBlock, None]:
         """Return what gives the events of some buckets: kept blocks, or few events that an index finds."""
         if self.blocks is None:
             raise ValueError("no blocks are kept")
-        reduction, kept = job.reduction, self.blocks.of(job.reduction.type)
-        span, needs = span_of(job.tier, gaps), paths(reduction)
+        kept = self.blocks.of(reduction.type)
+        span, needs = span_of(held.tier, held.numbers), paths(reduction)
         if not kept.reaches_over(span, needs) and await is_narrow(self.session, reduction, span):
             return narrowed(self.session, reduction, span, self.context.counters.read)
-        return kept.blocks(Reading(self.session, needs, self.time_slice), job.tier, gaps)
+        return kept.blocks(Reading(self.session, needs, self.time_slice), held.tier, held.numbers)
 
-    def _slices(self, job: ReductionJob, rows: int) -> Slices:
-        searched = has_patterns(job.reduction)
+    def _slices(self, reduction: Reduction, rows: int) -> Slices:
+        searched = has_patterns(reduction)
         return Slices(self.time_slice, self.context.executor, searched=searched, rows=rows)
 
 
-def _accumulate(accumulator: Accumulator, job: ReductionJob, block: Block) -> None:
-    accumulator.add(states(job.reduction, job.tier, block))
+def _accumulate(accumulator: Accumulator, reduction: Reduction, buckets: Buckets, block: Block) -> None:
+    accumulator.add(states(reduction, buckets, block))
 
 
 def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int = 6) -> list[Span]:

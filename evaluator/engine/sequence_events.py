@@ -10,7 +10,7 @@ from typing import Final, assert_never
 
 import numpy as np
 
-from cube.columns import Block, finals
+from cube.columns import Block, Cuts, finals
 from cube.columns.funnels import Counts, funnel_counts
 from cube.columns.key_events import Codes, KeyEventList, key_paths
 from cube.columns.retentions import FirstEvents, Returns
@@ -18,6 +18,7 @@ from cube.columns.sessions import sessions
 from cube.columns.values import Path
 from cube.expression.nodes import Cohorts, Funnel, Reduction, SequenceExpression, SessionReduction
 from cube.model import instant
+from cube.model.grid import Grid
 from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import Slices
 from evaluator.engine.reading import Reading
@@ -36,7 +37,7 @@ class SequenceScan:
 
     scan: Scan
     node: SequenceExpression
-    tier: Tier
+    grid: Grid
     vouching: Tier
     known: Sequence[ReachRevisions]
 
@@ -45,8 +46,8 @@ class SequenceScan:
 
         Raises `LimitExceeded` where keys and events take too much memory, and what the store raises.
         """
-        span = Span(buckets[0], buckets[-1] + self.tier.step)
-        edges = np.arange(span.start, span.stop + 1, self.tier.step, dtype=np.int64)
+        span = Span(buckets[0], self.grid.after(buckets[-1]))
+        edges = bucket_edges(self.grid, span)
         match self.node:
             case Funnel(key, window, steps):
                 events = KeyEventList(key, steps)
@@ -58,7 +59,7 @@ class SequenceScan:
             case SessionReduction(key, gap, joined, reduction):
                 events = KeyEventList(key, (joined,))
                 await self._gather(events, span)
-                found = await self.scan.run(_sessions, events, gap, span, reduction, self.tier)
+                found = await self.scan.run(_sessions, events, gap, span, reduction, self.grid)
                 nothing = encode_value(reduction, {})
                 return {bucket: found.get(bucket, nothing) for bucket in buckets}
             case _:
@@ -125,7 +126,7 @@ class SequenceScan:
                     yield block
 
 
-def parts(node: SequenceExpression, buckets: Sequence[int], tier: Tier) -> Iterator[Sequence[int]]:
+def parts(node: SequenceExpression, buckets: Sequence[int], grid: Grid) -> Iterator[Sequence[int]]:
     """Cut buckets into those that are computed at once: so that few events are read twice, or held.
 
     Each part reads as far around as the sequence reaches; a retention reads all that came before, once.
@@ -137,11 +138,16 @@ def parts(node: SequenceExpression, buckets: Sequence[int], tier: Tier) -> Itera
     length = max(_WINDOWS * around, (buckets[-1] - buckets[0]) // _SHARES, HOUR.step)
     part: list[int] = []
     for bucket in buckets:
-        if part and bucket + tier.step - part[0] > length:
+        if part and grid.after(bucket) - part[0] > length:
             yield part
             part = []
         part.append(bucket)
     yield part
+
+
+def bucket_edges(grid: Grid, span: Span) -> Codes:
+    """Return the starts of an aligned span's buckets, and where the last one ends."""
+    return np.array([*grid.buckets(span), span.stop], dtype=np.int64)
 
 
 def _add(events: KeyEventList, type: str, span: Span, block: Block) -> None:
@@ -152,8 +158,9 @@ def _funnel(events: KeyEventList, steps: int, window: int, edges: Codes) -> Coun
     return funnel_counts(events.joined(), steps, window, edges)
 
 
-def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, tier: Tier) -> Encoded:
-    found = finals(reduction, tier, sessions(events.joined(), gap, span))
+def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, grid: Grid) -> Encoded:
+    buckets = grid if isinstance(grid, Tier) else Cuts.of(grid.intervals(span))
+    found = finals(reduction, buckets, sessions(events.joined(), gap, span))
     shared = {bucket: encode_value(reduction, state) for bucket, state in found.shared.items()}
     return encode_finals(found, grouped=reduction.group is not None) | shared
 

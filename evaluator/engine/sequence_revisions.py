@@ -17,6 +17,7 @@ import numpy.typing as npt
 from cube.columns.key_events import Codes
 from cube.columns.sessions import followed, needs_ends
 from cube.expression.nodes import Cohorts, EventExpression, Funnel, SequenceExpression, SessionReduction
+from cube.model.grid import Grid
 from cube.model.tier import HOUR, MINUTE, Span, Tier
 from cube.store.ports import Revisions
 
@@ -73,9 +74,9 @@ def _by_type(parts: Sequence[Reach]) -> list[Reach]:
     ]
 
 
-def vouching_tier(node: SequenceExpression, tier: Tier) -> Tier:
-    """Return the tier whose revisions are looked at: the same in every question at a tier."""
-    return HOUR if tier.step >= HOUR.step or isinstance(node, Cohorts) else MINUTE
+def vouching_tier(node: SequenceExpression, grid: Grid) -> Tier:
+    """Return the tier whose revisions are looked at: the same in every question over a grid."""
+    return HOUR if grid.shortest >= HOUR.step or isinstance(node, Cohorts) else MINUTE
 
 
 class ReachRevisions:

@@ -15,17 +15,18 @@ from typing import Final, TypeAlias, assert_never
 import numpy as np
 
 from cube.columns import SEMANTICS
-from cube.columns.key_events import Codes
 from cube.expression import print_expression
 from cube.expression.nodes import Cohorts, Funnel, SequenceExpression, SessionReduction
 from cube.model import instant
+from cube.model.grid import Grid, simplified
 from cube.model.tier import WEEK, Span, Tier, group_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.grid_revisions import keeper
 from evaluator.engine.scan import Scan, runs
-from evaluator.engine.sequence_events import SequenceScan, parts
+from evaluator.engine.sequence_events import SequenceScan, bucket_edges, parts
 from evaluator.engine.sequence_revisions import (
     Reach,
     ReachRevisions,
@@ -47,11 +48,11 @@ _APART: Final = 52
 
 @dataclass(frozen=True, slots=True)
 class SequenceJob:
-    """One sequence at a tier, and the revisions of all that it depends on."""
+    """One sequence over a grid, and the revisions of all that it depends on."""
 
     node: SequenceExpression
     text: str
-    tier: Tier
+    grid: Grid
     vouching: Tier
     known: Sequence[ReachRevisions]
 
@@ -72,7 +73,8 @@ class SequenceJob:
 
     @property
     def key(self) -> CacheKey:
-        return CacheKey(self.type, self.text, VALUE, SEMANTICS)
+        kind = VALUE if isinstance(self.grid, Tier) else f"{VALUE} {self.grid.text}"
+        return CacheKey(self.type, self.text, kind, SEMANTICS)
 
 
 class Sequences:
@@ -98,40 +100,41 @@ class Sequences:
         self._read = read
         self._on_computed = on_computed
 
-    async def measure(self, node: SequenceExpression, tier: Tier, span: Span, cost: QueryCost) -> Series:
+    async def measure(self, node: SequenceExpression, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return the values of a sequence in each bucket of an aligned span.
 
         They count every event that was acknowledged before the call. Raises as `Pyramid.measure` does.
         """
-        check_size(self._context.limits, len(tier.buckets(span)), _groups(node))
-        job = await self._job(node, tier, span)
+        check_size(self._context.limits, len(grid.buckets(span)), _groups(node))
+        grid = simplified(grid, span)
+        job = await self._job(node, grid, span)
         if job.is_foreign:
-            numbers = dict.fromkeys(tier.buckets(span), 1)
+            numbers = dict.fromkeys(grid.buckets(span), 1)
             contents: Encoded = {}
             async for part in self._compute(job, numbers, cost):
                 contents |= part.contents
         else:
-            numbers = bucket_revisions(job.known, _edges(tier, span))
+            numbers = bucket_revisions(job.known, bucket_edges(grid, span))
             contents = await self._contents(job, numbers, span, cost)
         return await self._context.scheduler.run(
             cost, sequence_series, job, numbers, contents, span, self._context.limits
         )
 
-    async def digest(self, node: SequenceExpression, tier: Tier, span: Span) -> int | None:
+    async def digest(self, node: SequenceExpression, grid: Grid, span: Span) -> int | None:
         """Return what tells whether a sequence's series over a span is still the same; None: nothing does."""
-        job = await self._job(node, tier, span)
+        job = await self._job(node, grid, span)
         if job.is_foreign:
             return None
         whole = np.array([span.start, span.stop], dtype=np.int64)
         return hash(tuple(int(each.digests(whole)[0]) for each in job.known))
 
-    async def _job(self, node: SequenceExpression, tier: Tier, span: Span) -> SequenceJob:
-        vouching = vouching_tier(node, tier)
+    async def _job(self, node: SequenceExpression, grid: Grid, span: Span) -> SequenceJob:
+        vouching = vouching_tier(node, grid)
         known = [
             ReachRevisions(reach, vouching, await self._revisions(reach, vouching, span))
             for reach in reaches(node)
         ]
-        return SequenceJob(node, print_expression(node), tier, vouching, known)
+        return SequenceJob(node, print_expression(node), grid, vouching, known)
 
     async def _revisions(self, reach: Reach, tier: Tier, span: Span) -> Revisions:
         inside = reach.span(span)
@@ -150,18 +153,16 @@ class Sequences:
         self, job: SequenceJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
     ) -> Encoded:
         valid: Encoded = {}
-        if job.tier.cached and numbers:
-            found = await self._metrics.read(job.key, job.tier, span)
-            valid = {
-                bucket: cached.content
-                for bucket, cached in found.items()
-                if numbers.get(bucket) == cached.revision
-            }
+        if job.grid.cached and numbers:
+            tier = keeper(job.grid)
+            found = await self._metrics.read(job.key, tier, tier.cover(span))
+            cached = ((bucket, found.get(tier.floor(bucket))) for bucket in numbers)
+            valid = {bucket: one.content for bucket, one in cached if one and one.revision == numbers[bucket]}
         gaps = {bucket: number for bucket, number in numbers.items() if bucket not in valid}
         self._context.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(
-                (job.text, job.type, job.tier.step, job.expired_before),
+                (job.text, job.type, job.grid.text, job.expired_before),
                 gaps,
                 lambda some: self._compute(job, some, cost),
                 cost,
@@ -183,14 +184,15 @@ class Sequences:
             context.session(cost) as (session, time_slice),
         ):
             scan = Scan(context, session, time_slice, self._blocks, context.limits)
-            work = SequenceScan(scan, job.node, job.tier, job.vouching, job.known)
-            for part in parts(job.node, fresh, job.tier) if fresh else ():
+            work = SequenceScan(scan, job.node, job.grid, job.vouching, job.known)
+            for part in parts(job.node, fresh, job.grid) if fresh else ():
                 contents = await work.contents(part)
                 held += sum(map(len, contents.values()))
                 check_memory(context.limits, held)
-                if job.tier.cached and not job.is_foreign:
-                    kept = {at: CachedBucket(gaps[at], content) for at, content in contents.items()}
-                    await self._metrics.save(job.key, job.tier, kept, time_slice)
+                if job.grid.cached and not job.is_foreign:
+                    tier = keeper(job.grid)
+                    kept = {tier.floor(at): CachedBucket(gaps[at], each) for at, each in contents.items()}
+                    await self._metrics.save(job.key, tier, kept, time_slice)
                 yield FlightPart({bucket: gaps[bucket] for bucket in part}, contents)
         if self._on_computed is not None:
             self._on_computed(job.type, job.text, (time.monotonic() - began) * 1000)
@@ -205,9 +207,9 @@ def sequence_series(
     """
     plain = job.node.reduction if isinstance(job.node, SessionReduction) else None
     if plain is not None:
-        reduction = ReductionJob(plain, job.text, job.tier, job.expired_before)
+        reduction = ReductionJob(plain, job.text, job.grid, job.expired_before)
         return read_series(reduction, numbers, contents, span, limits)
-    buckets = job.tier.buckets(span)
+    buckets = job.grid.buckets(span)
     expired = job.expired_before
     default, table = np.zeros(len(buckets)), np.zeros((len(buckets), _groups(job.node)))
     for place, bucket in enumerate(buckets):
@@ -231,10 +233,6 @@ def _groups(node: SequenceExpression) -> int:
             return 0
         case _:
             assert_never(node)
-
-
-def _edges(tier: Tier, span: Span) -> Codes:
-    return np.arange(span.start, span.stop + 1, tier.step, dtype=np.int64)
 
 
 def _joined_weeks(numbers: Mapping[int, int], stop: int) -> tuple[list[int], range]:

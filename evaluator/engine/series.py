@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from cube.columns import SEMANTICS
 from cube.columns.values import OPERATIONS, Floats
@@ -31,11 +30,13 @@ from cube.expression.nodes import (
     SessionReduction,
     Sum,
 )
+from cube.model.grid import Grid
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine.group_codec import read_groups
+from evaluator.engine.places import places_of
 from evaluator.query.queries import LimitExceeded
 
 THREAD_ROWS = 2_000
@@ -46,12 +47,19 @@ _NO_VALUE = struct.pack("<d", math.nan)
 
 @dataclass(frozen=True, slots=True)
 class ReductionJob:
-    """One reduction at one tier, and what is expired of its type; ``text``: the canonical one."""
+    """One reduction over one grid, and what is expired of its type; ``text``: the canonical one."""
 
     reduction: Reduction
     text: str
-    tier: Tier
+    grid: Grid
     expired_before: int | None
+
+    @property
+    def tier(self) -> Tier:
+        """The grid, where it is a tier; raises `TypeError`."""
+        if not isinstance(self.grid, Tier):
+            raise TypeError(f"{self.grid.text} is not a tier")
+        return self.grid
 
     def is_expired(self, bucket: int) -> bool:
         """Tell whether a bucket's events are, or may be, gone."""
@@ -60,14 +68,16 @@ class ReductionJob:
     def lost(self, numbers: Mapping[int, int], contents: Mapping[int, bytes], span: Span) -> set[int]:
         """Return the buckets that have no value, though they had, or may have had, events."""
         lost = numbers.keys() - contents.keys()
-        if self.expired_before is not None:
-            expired = span.intersect(Span(span.start, self.tier.ceil(self.expired_before)))
-            lost |= set(self.tier.buckets(expired)) - contents.keys()
+        if self.is_expired(span.start):
+            lost |= {
+                bucket for bucket in self.grid.buckets(span) if self.is_expired(bucket)
+            } - contents.keys()
         return lost
 
     def key(self, kind: str) -> CacheKey:
         """Return the key of what is cached of the job, of one kind."""
-        return CacheKey(self.reduction.type, self.text, kind, SEMANTICS)
+        of = kind if isinstance(self.grid, Tier) else f"{kind} {self.grid.text}"
+        return CacheKey(self.reduction.type, self.text, of, SEMANTICS)
 
     def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> dict[int, bytes]:
         """Return the contents that count: of the same revision, whether the bucket is expired or not."""
@@ -133,17 +143,17 @@ def read_series(
 
     ``numbers``: the revisions. Of the buckets without content some are lost; the others are empty.
     """
-    reduction, tier = job.reduction, job.tier
+    reduction = job.reduction
     empty = REDUCES[reduction.reduce].empty
-    buckets = tier.buckets(span)
+    buckets = job.grid.buckets(span)
     check_size(limits, len(buckets), 0)
     default = np.full(len(buckets), np.nan if empty is None else empty)
-    default[_indexes(job.lost(numbers, contents, span), tier, span)] = np.nan
+    default[places_of(job.lost(numbers, contents, span), buckets)] = np.nan
     if reduction.group is not None:
         check = partial(check_size, limits, len(buckets))
         return Series(default, read_groups(default, buckets, contents, check))
     if contents:
-        default[_indexes(contents, tier, span)] = decode_values(contents.values())
+        default[places_of(contents, buckets)] = decode_values(contents.values())
     return Series(default)
 
 
@@ -178,10 +188,6 @@ def compute(
 def decode_values(contents: Iterable[bytes]) -> Floats:
     """Read "value" contents without groups; NaN is "no value"."""
     return np.frombuffer(b"".join(content or _NO_VALUE for content in contents), dtype="<f8")
-
-
-def _indexes(buckets: Collection[int], tier: Tier, span: Span) -> npt.NDArray[np.int64]:
-    return (np.fromiter(buckets, np.int64, len(buckets)) - span.start) // tier.step
 
 
 def _spread(left: Series, by: Parts, right: Series, its_by: Parts) -> tuple[Series, Series]:

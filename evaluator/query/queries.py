@@ -17,7 +17,8 @@ from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
-from cube.model.tier import TEN_SECONDS, TIERS, Span, Tier
+from cube.model.grid import ACCEPTED, Grid, grid_of
+from cube.model.tier import TEN_SECONDS, Span
 from cube.settings import EvaluatorSettings
 
 E = TypeVar("E", EventExpression, MetricExpression)
@@ -32,7 +33,7 @@ are not parsed again. Some megabytes."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)", re.ASCII)
 _INFINITE = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
-_STEPS = ", ".join(f"{tier.step} ({tier.name})" for tier in TIERS.values())
+_WORDS = re.compile(r"[a-z0-9]*[a-z][a-z0-9]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class MetricQuery:
     """
 
     expression: MetricExpression
-    tier: Tier
+    grid: Grid
     span: Span
     limit: int
     live: bool
@@ -97,28 +98,28 @@ class MetricQuery:
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
         expression = _expression(raw, parse_metric)
-        tier, limit = _tier(raw), read_limit(raw, settings.limits.rows)
+        grid, limit = _grid(raw), read_limit(raw, settings.limits.rows)
         live = live and stop is None
         if stop is None:
-            stop = tier.floor(now) + tier.step if live else tier.floor(now)
-        span, text = _covered(tier, start, stop, limit), raw["expression"]
-        return cls(expression, tier, span, limit, live, start, text)
+            stop = grid.after(now) if live else grid.floor(now)
+        span, text = _covered(grid, start, stop, limit), raw["expression"]
+        return cls(expression, grid, span, limit, live, start, text)
 
     def span_at(self, now: int) -> Span:
         """Return the span that the query, which is live, has at another moment."""
-        return _covered(self.tier, self.start, self.tier.floor(now) + self.tier.step, self.limit)
+        return _covered(self.grid, self.start, self.grid.after(now), self.limit)
 
 
-def _covered(tier: Tier, start: int | None, stop: int, limit: int) -> Span:
+def _covered(grid: Grid, start: int | None, stop: int, limit: int) -> Span:
     if start is None:
-        start = stop - limit * tier.step
-    return Span(stop, stop) if start >= stop else latest(tier, Span(start, stop), limit)
+        start = grid.back(grid.ceil(stop), limit)
+    return Span(stop, stop) if start >= stop else latest(grid, Span(start, stop), limit)
 
 
-def latest(tier: Tier, span: Span, limit: int) -> Span:
+def latest(grid: Grid, span: Span, limit: int) -> Span:
     """Return the last ``limit`` buckets that a span covers; none begins before the year 1."""
-    covered = tier.cover(span)
-    first = max(covered.stop - limit * tier.step, tier.ceil(instant.EARLIEST))
+    covered = grid.cover(span)
+    first = max(grid.back(covered.stop, limit), grid.ceil(instant.EARLIEST))
     return Span(max(covered.start, first), covered.stop)
 
 
@@ -175,13 +176,26 @@ def _parsed(parse: Callable[[str], Any], text: str) -> Any:
 _remembered = lru_cache(maxsize=REMEMBERED)(_parsed)
 
 
-def _tier(raw: Mapping[str, Any]) -> Tier:
-    step = raw.get("step", TEN_SECONDS.step)
-    value = number(step)
-    tier = TIERS.get(int(value)) if value.is_integer() else None
-    if tier is None:
-        raise InvalidQuery(f"Got the step {shown(step)}; accepted are {_STEPS}.", field="step")
-    return tier
+def _grid(raw: Mapping[str, Any]) -> Grid:
+    step = _step(raw.get("step", TEN_SECONDS.step))
+    return grid_of(step, _word(raw, "timezone", "UTC"), _word(raw, "week_start", "monday"))
+
+
+def _step(given: object) -> int | str:
+    """Return a step as words, or in milliseconds: what is a number for JavaScript is one here."""
+    if isinstance(given, str) and _WORDS.fullmatch(given.strip()) and math.isnan(number(given)):
+        return given.strip()
+    value = number(given)
+    if not value.is_integer():
+        raise InvalidQuery(f"Got the step {shown(given)}; accepted are {ACCEPTED}.", field="step")
+    return int(value)
+
+
+def _word(raw: Mapping[str, Any], name: str, usual: str) -> str:
+    word = raw.get(name, usual)
+    if not isinstance(word, str):
+        raise InvalidQuery(f"Got the {name} {shown(word)}; accepted is text such as {usual}.", field=name)
+    return word
 
 
 def read_limit(raw: Mapping[str, Any], default: int, largest: int | None = None) -> int:

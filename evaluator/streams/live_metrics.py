@@ -13,7 +13,8 @@ import numpy.typing as npt
 from cube.columns.values import Floats
 from cube.errors import Overloaded, Unavailable
 from cube.expression.grouping import ranked
-from cube.model.tier import GroupKey, Span, Tier
+from cube.model.grid import Grid
+from cube.model.tier import GroupKey, Span
 from cube.process.threads import run_by_size
 from evaluator.api.response_writer import Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.engine.pyramid import Pyramid
@@ -44,9 +45,9 @@ class LiveMetric:
         now = context.clock()
         async with context.query():
             known = await self._read_revisions(query.span, now)
-            table = LiveTable(query.tier, query.span, await self._evaluate(query.span, query.span))
-        series, tier = table.series, query.tier
-        yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, tier, query.span)
+            table = LiveTable(query.grid, query.span, await self._evaluate(query.span, query.span))
+        series, grid = table.series, query.grid
+        yield await run_by_size(series.rows, THREAD_ROWS, metric_rows, series, grid, query.span)
         yield [{"live": True}]
         while True:
             # Until the next whole period, the same one for all, so that they share their work.
@@ -57,7 +58,7 @@ class LiveMetric:
             try:
                 async with context.query():
                     revisions = await self._read_revisions(span, now)
-                    dirty = revisions.changed(known, query.tier)
+                    dirty = revisions.changed(known, query.grid)
                     fresh = await self._refresh(table, span, dirty)
             except (Unavailable, Overloaded) as error:
                 _log.warning("a live metric waits: %s", error.message)
@@ -78,24 +79,24 @@ class LiveMetric:
             spliced = await run_by_size(table.series.rows, THREAD_ROWS, table.spliced, span, dirty, part)
             if spliced is not None:
                 return spliced
-        return LiveTable(query.tier, span, await self._evaluate(span, span))
+        return LiveTable(query.grid, span, await self._evaluate(span, span))
 
     async def _evaluate(self, part: Span, span: Span) -> Series:
         """Evaluate a part of a span, in which what is cumulative begins with the span."""
         query, cost = self._query, QueryCost(part.length)
-        return await self._pyramid.evaluate(query.expression, query.tier, part, cost, origin=span.start)
+        return await self._pyramid.evaluate(query.expression, query.grid, part, cost, origin=span.start)
 
     async def _read_revisions(self, span: Span, now: int) -> Snapshot:
         """Read the revisions; always before the evaluation that they vouch for."""
         query = self._query
-        return await read_snapshot(self._pyramid, query.expression, query.tier, span, now)
+        return await read_snapshot(self._pyramid, query.expression, query.grid, span, now)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTable:
     """The answer to a live query as its client has it: ``series``, over the buckets of ``span``."""
 
-    tier: Tier
+    grid: Grid
     span: Span
     series: Series
 
@@ -109,19 +110,19 @@ class LiveTable:
 
         def spliced(old: Floats, new: Floats) -> Floats:
             values = self._over(span, old)
-            values[self.tier.places(dirty, span)] = new
+            values[self.grid.places(dirty, span)] = new
             return values
 
         default = spliced(self.series.default, fresh.default)
         if fresh.groups is None or self.series.groups is None:
-            return LiveTable(self.tier, span, Series(default))
+            return LiveTable(self.grid, span, Series(default))
         groups: dict[GroupKey, Floats] = {}
         for key in self.series.groups.keys() | fresh.groups.keys():
             old = self.series.groups.get(key, self.series.default)
             groups[key] = spliced(old, fresh.groups.get(key, fresh.default))
             if key not in fresh.groups and not _differ(groups[key], default).any():
                 return None
-        return LiveTable(self.tier, span, Series(default, groups))
+        return LiveTable(self.grid, span, Series(default, groups))
 
     def changes(self, now: LiveTable) -> list[Row]:
         """Return what turns this table into ``now``: rows, ordered by time, then by group.
@@ -147,7 +148,7 @@ class LiveTable:
             (was != there) | (was & there & _differ(old, new))
             for (was, old), (there, new) in zip(known, fresh, strict=True)
         ]
-        times = bucket_times(self.tier, span)
+        times = bucket_times(self.grid, span)
         by_time = np.array(changed, dtype=bool).reshape(len(keys), len(times)).T
         for bucket, number in np.argwhere(by_time).tolist():
             (there, values), key = fresh[number], keys[number]
@@ -163,15 +164,15 @@ class LiveTable:
         groups = self.series.groups
         values = self.series.default if key is None or groups is None else groups.get(key)
         if values is None:
-            values = np.full(len(self.tier.buckets(span)), np.nan)
+            values = np.full(len(self.grid.buckets(span)), np.nan)
             return np.zeros(len(values), dtype=bool), values
         return self._over(span, np.zeros(len(values))) == 0, self._over(span, values)
 
     def _over(self, span: Span, values: Floats) -> Floats:
         """Return values of this table over another span: NaN in buckets that it has not."""
-        moved, both = np.full(len(self.tier.buckets(span)), np.nan), self.span.intersect(span)
+        moved, both = np.full(len(self.grid.buckets(span)), np.nan), self.span.intersect(span)
         if both:
-            moved[self.tier.places(both, span)] = values[self.tier.places(both, self.span)]
+            moved[self.grid.places(both, span)] = values[self.grid.places(both, self.span)]
         return moved
 
 

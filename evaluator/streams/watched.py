@@ -10,7 +10,8 @@ import numpy as np
 
 from cube.expression.grouping import compared, ranked, reductions_in
 from cube.expression.nodes import MetricExpression, Reduction
-from cube.model.tier import Span, Tier
+from cube.model.grid import Grid
+from cube.model.tier import Span
 from cube.store.ports import Revisions
 from evaluator.engine import windows
 from evaluator.engine.frames import Frame
@@ -31,11 +32,11 @@ class Watch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The revisions of a watch, by tier, as they were read for a frame."""
+    """The revisions of a watch, by tier or other grid, as they were read for a frame."""
 
     frame: Frame
     before: int
-    tiers: Mapping[Tier, Revisions]
+    grids: Mapping[Grid, Revisions]
 
     def changed(self, old: Watched, *, is_due: bool) -> Iterator[tuple[int, int]]:
         """Yield, as ranges of places in the frame without ``before``, the buckets that may have changed.
@@ -45,18 +46,18 @@ class Watched:
         starts, stops = self.frame.intervals()
         if not len(starts):
             return
-        for tier, revisions in self.tiers.items():
-            known = old.tiers.get(tier, _NOTHING)
+        for grid, revisions in self.grids.items():
+            known = old.grids.get(grid, _NOTHING)
             if revisions.foreign or known.foreign:
                 yield 0, len(starts)
                 return
             fresh, numbers = revisions.numbers, known.numbers
             changed = [bucket for bucket, number in fresh.items() if numbers.get(bucket) != number]
-            inside = range(int(starts[0]) - tier.step + 1, int(stops[-1]))
-            changed += [bucket for bucket in numbers.keys() - fresh.keys() if bucket in inside]
+            gone = [bucket for bucket in numbers.keys() - fresh.keys() if bucket < stops[-1]]
+            changed += [bucket for bucket in gone if grid.after(bucket) > starts[0]]
             if changed:
                 first = int(np.searchsorted(stops, min(changed), side="right"))
-                yield first - self.before, int(np.searchsorted(starts, max(changed) + tier.step))
+                yield first - self.before, int(np.searchsorted(starts, grid.after(max(changed))))
             expired = revisions.expired_before
             if expired is not None and (is_due or expired != known.expired_before):
                 yield 0, int(np.searchsorted(starts, expired))
@@ -77,7 +78,7 @@ class Snapshot:
     looked: int
     beyond: Sequence[int | None] = ()
 
-    def changed(self, before: Snapshot, tier: Tier) -> Span:
+    def changed(self, before: Snapshot, grid: Grid) -> Span:
         """Return the span of the buckets that are new or may have changed; empty if there are none."""
         span, known = self.span, before.span
         if self.beyond != before.beyond or None in self.beyond:
@@ -86,17 +87,18 @@ class Snapshot:
         if is_grown and known.start != span.start:
             return span
         ranges = [
-            (place, place + 1) for place, bucket in enumerate(tier.buckets(span)) if bucket not in known
+            (place, place + 1) for place, bucket in enumerate(grid.buckets(span)) if bucket not in known
         ]
         for watch, watched in self.watched.items():
             ranges += watched.changed(before.watched[watch], is_due=self._is_due(before))
-        count = len(tier.buckets(span))
+        edges = [*grid.buckets(span), span.stop]
+        count = len(edges) - 1
         places = [(max(0, first), min(count, last)) for first, last in ranges]
         places = [(first, last) for first, last in places if first < last]
         if not places:
             return Span(span.stop, span.stop)
         first, last = min(each for each, _ in places), max(each for _, each in places)
-        return Span(span.start + first * tier.step, span.start + last * tier.step)
+        return Span(edges[first], edges[last])
 
     def after(self, before: Snapshot) -> Snapshot:
         """Return this as the snapshot that follows another."""
@@ -107,10 +109,10 @@ class Snapshot:
 
 
 async def read_snapshot(
-    pyramid: Pyramid, expression: MetricExpression, tier: Tier, span: Span, now: int
+    pyramid: Pyramid, expression: MetricExpression, grid: Grid, span: Span, now: int
 ) -> Snapshot:
     """Read the revisions of all that an expression's buckets are made of"""
-    frame = Frame(tier, span, span.start)
+    frame = Frame(grid, span, span.start)
     watched: dict[Watch, Watched] = {}
     beyond: list[int | None] = []
     for leaf, reduction in leaves(lowered(expression), frame):
@@ -132,9 +134,9 @@ async def read_snapshot(
 async def _read(pyramid: Pyramid, watch: Watch, frame: Frame) -> Watched:
     aligned = frame.aligned()
     if aligned is not None:
-        found = {frame.tier: await pyramid.revisions(watch.type, frame.tier, aligned)}
-        return Watched(frame, watch.before, found)
-    found = {}
+        revisions = await pyramid.revisions(watch.type, frame.grid, aligned)
+        return Watched(frame, watch.before, {frame.grid: revisions})
+    found: dict[Grid, Revisions] = {}
     for tier, buckets in windows.parts(frame, pyramid.context.limits.cells).items():
         wanted = set(buckets)
         read = [await pyramid.revisions(watch.type, tier, span) for span in windows.spans(buckets, tier)]

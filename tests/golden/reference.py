@@ -24,6 +24,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.series_functions import LOOK_BACK, UNITS
 from cube.model.event import Event, id_key
+from cube.model.grid import Grid
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import Span, Tier, group_key, group_of_key, part_keys, several_key
 from tests.golden import sequence_reference
@@ -49,17 +50,20 @@ class Reference:
         """Keep events."""
         self._events.update(((event.type, id_key(event.id)), event) for event in events)
 
-    def evaluate(self, node: MetricExpression, tier: Tier, span: Span) -> Table:
+    def evaluate(self, node: MetricExpression, grid: Grid, span: Span) -> Table:
         """Return the values of each bucket of a span."""
         best = ranked(node)
         if best is not None:
             node = self._ranked(node, best, span)
 
-        def bucket(number: int) -> Covered:
-            start = span.start + number * tier.step
-            return Covered(start, start + tier.step, span.start)
+        first = grid.back(span.start, LOOK_BACK)
+        edges = [*grid.buckets(Span(first, span.stop)), span.stop]
+        begin = edges.index(span.start)
 
-        return self._at(node, bucket, range(len(tier.buckets(span))))
+        def bucket(number: int) -> Covered:
+            return Covered(edges[begin + number], edges[begin + number + 1], span.start)
+
+        return self._at(node, bucket, range(len(edges) - 1 - begin))
 
     def _at(self, node: MetricExpression, covered: Place, numbers: range, bare: bool = False) -> Table:
         """Return the values in some buckets, each of which covers an interval."""

@@ -8,6 +8,8 @@
         12:00:01.500  {"ms": 3}  "b"            and an id, as JSON; made otherwise
     eval sum(request(ms)) at 10s from 12:00:00 to 12:00:30
         15 0 0                                  a value for each bucket; - is no value
+    eval sum(request) at 1w/sunday in Europe/Berlin from 2026-01-05T00:00Z to 2026-02-05T00:00Z
+        1 2 3 4 5 6                             by the clocks of a zone, weeks from another day
     eval sum(request(ms)).group(host) at 1m from 12:00:00 to 12:02:00
         "a"  12 0                               a row for each group, as JSON
         rest  3 0                               and for the rest, where there is one
@@ -31,12 +33,15 @@ import msgspec
 
 from cube.model import instant
 from cube.model.event import ABSENT, Event, make_id
-from cube.model.tier import TIERS, Span, Tier, group_key, rest_key
+from cube.model.grid import Grid, grid_of
+from cube.model.tier import Span, group_key, rest_key
 
 Values = list["float | None"]
 
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_EVAL = re.compile(r"eval (?P<expression>.+) at (?P<step>\w+) from (?P<start>\S+) to (?P<stop>\S+)")
+_EVAL = re.compile(
+    r"eval (?P<expression>.+) at (?P<step>\w+)(?:/(?P<week_start>\w+))?(?: in (?P<zone>\S+))?"
+    r" from (?P<start>\S+) to (?P<stop>\S+)"
+)
 _GROUPED = re.compile(r"\.group\(|\bfunnel\(|\bretention\(")
 _decoder = msgspec.json.Decoder()
 
@@ -54,7 +59,7 @@ class Eval:
 
     line: int
     expression: str
-    tier: Tier
+    grid: Grid
     span: Span
     values: Values | None
     groups: dict[Any, Values] = field(default_factory=dict)
@@ -131,17 +136,17 @@ def _eval(line: int, head: str, rows: list[str], day: str) -> Eval:
     found = _EVAL.fullmatch(head)
     if found is None:
         raise ValueError("accepted is: eval EXPRESSION at STEP from TIME to TIME")
-    tier = TIERS[int(found["step"][:-1]) * _UNITS[found["step"][-1]]]
-    span = tier.cover(Span(_time(found["start"], day), _time(found["stop"], day)))
+    grid = grid_of(found["step"], found["zone"] or "UTC", found["week_start"] or "monday")
+    span = grid.cover(Span(_time(found["start"], day), _time(found["stop"], day)))
     expression = found["expression"]
     if not _GROUPED.search(expression):
-        return Eval(line, expression, tier, span, _values(" ".join(rows)))
+        return Eval(line, expression, grid, span, _values(" ".join(rows)))
     groups = {}
     for row in rows:
         name, _, values = row.partition("  ")
         key = rest_key() if name == "rest" else group_key(_hashable(_decoder.decode(name)))
         groups[key] = _values(values)
-    return Eval(line, expression, tier, span, None, groups)
+    return Eval(line, expression, grid, span, None, groups)
 
 
 def _hashable(group: Any) -> Any:

@@ -37,7 +37,7 @@ def test_a_script_holds_by_the_plain_definitions(script: Path) -> None:
             case Load(events):
                 reference.save(events)
             case Eval():
-                table = reference.evaluate(parse_metric(step.expression), step.tier, step.span)
+                table = reference.evaluate(parse_metric(step.expression), step.grid, step.span)
                 values = table.pop(ALL)
                 if step.values is None:
                     assert table == step.groups, _where(script, step)
@@ -60,7 +60,7 @@ async def test_a_script_holds_on_every_store(
             if not isinstance(step, Eval):
                 continue
             for _ in range(2):
-                asked = (step.expression, step.tier.step, step.span.start, step.span.stop)
+                asked = (step.expression, step.grid, step.span.start, step.span.stop)
                 found: Any = await (_groups(bench, *asked) if step.values is None else bench.values(*asked))
                 assert found == (step.groups if step.values is None else step.values), _where(script, step)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
@@ -20,6 +21,7 @@ from cube.store.sqlite.readers import Lease, ReaderPool
 from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
+from evaluator.engine.grid_revisions import GridRevisions
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.segments import Segment
@@ -54,19 +56,20 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
 
 def finer_revisions_are_read_before_the_coarse_ones(patch: pytest.MonkeyPatch) -> None:
     """A coarse bucket is merged from finer ones that are believed at revisions older than its own."""
-    revisions, merge = Pyramid.revisions, Computation._merge
+    read, merge = Pyramid._read, Computation._merge
 
-    async def _revisions(self: Pyramid, type: str, tier: Tier, span: Span) -> Revisions:
-        early = Revisions() if tier.finer is None else await revisions(self, type, tier.finer, span)
-        _EARLY.set((tier.finer, early))
-        return await revisions(self, type, tier, span)
+    async def _read(self: Pyramid, type: str, grid: Grid, span: Span) -> GridRevisions:
+        finer = grid.finer if isinstance(grid, Tier) else None
+        early = Revisions() if finer is None else (await read(self, type, finer, span)).revisions
+        _EARLY.set((finer, early))
+        return await read(self, type, grid, span)
 
     async def _merge(self: Computation, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         if not isinstance(self._session, _Early):
             self._session = _Early(self._session)
         return await merge(self, job, finer, gaps)
 
-    patch.setattr(Pyramid, "revisions", _revisions)
+    patch.setattr(Pyramid, "_read", _read)
     patch.setattr(Computation, "_merge", _merge)
 
 
@@ -94,16 +97,16 @@ def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
 
 def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
     """A question uses the revisions that another one has read."""
-    revisions = Pyramid.revisions
-    known: dict[tuple[object, ...], Revisions] = {}
+    read = Pyramid._read
+    known: dict[tuple[object, ...], GridRevisions] = {}
 
-    async def _revisions(self: Pyramid, type: str, tier: Tier, span: Span) -> Revisions:
-        name = (self, type, tier.step, span)
+    async def _read(self: Pyramid, type: str, grid: Grid, span: Span) -> GridRevisions:
+        name = (self, type, grid.text, span)
         if name not in known:
-            known[name] = await revisions(self, type, tier, span)
+            known[name] = await read(self, type, grid, span)
         return known[name]
 
-    patch.setattr(Pyramid, "revisions", _revisions)
+    patch.setattr(Pyramid, "_read", _read)
 
 
 def reads_are_joined_after_they_began(patch: pytest.MonkeyPatch) -> None:
@@ -183,7 +186,7 @@ def expired_buckets_without_a_value_are_empty(patch: pytest.MonkeyPatch) -> None
 
 def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:
     """A finer bucket whose revision was deleted had no events."""
-    patch.setattr(computation, "_is_forgotten", lambda bucket, revisions: False)
+    patch.setattr(computation, "is_forgotten", lambda bucket, revisions: False)
 
 
 def blocks_are_taken_at_any_revision(patch: pytest.MonkeyPatch) -> None:
