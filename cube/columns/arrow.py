@@ -33,6 +33,7 @@ from cube.columns.arrow_arrays import (
 )
 from cube.columns.packed import NO_NUMBER, Kept, PackedBlock, PackedColumn, Texts
 from cube.columns.values import Floats, Kind, Path
+from cube.expression.nodes import Element
 
 FORMAT: Final = 1
 """The version of the form, and of what kinds and numbers mean in it."""
@@ -48,9 +49,9 @@ class DamagedColumns(Exception):
 class ColumnHead(msgspec.Struct, frozen=True):
     """Where a packed column's parts are: ``fields`` are places in the batch, by the part's name."""
 
-    path: tuple[str | int, ...]
+    path: tuple[str | int | Element, ...]
     readings: tuple[str, ...]
-    rest: tuple[str | int, ...]
+    rest: tuple[str | int | Element, ...]
     whole: bool
     kind: int
     scale: int
@@ -215,7 +216,7 @@ def _head(metadata: Mapping[bytes, bytes], name: Sequence[str]) -> FileHead:
     return head
 
 
-def _content(head: FileHead, batch: Any, paths: frozenset[tuple[str | int, ...]]) -> Content:
+def _content(head: FileHead, batch: Any, paths: frozenset[Path]) -> Content:
     reading = _Reading(head, batch)
     times = reading.fixed(0).astype(np.int64) + (head.start - head.start % _DAY)
     columns = {}

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.values import (
-    OPERATIONS,
-    Floats,
-    Kind,
-    Path,
-    as_number,
-    canonical,
-    kind_of_class,
-    read,
-)
-from cube.expression.functions import FUNCTIONS
-from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
+from cube.columns.values import Floats, Kind, Path, as_number, element, kind_of_class, read
+from cube.expression.nodes import Element
 from cube.model.event import ABSENT
 
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -145,31 +135,6 @@ def numbered(floats: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
     return inverse.astype(np.int64), different
 
 
-def numbers(value: Value | None, block: Block) -> Floats:
-    """Evaluate a value for every row, as `values.compute` defines it; NaN for nothing, shape (n,)."""
-    if value is None:
-        return np.ones(len(block))
-    with np.errstate(all="ignore"):
-        return _numbers(value, block)
-
-
-def present(value: Value | None, block: Block) -> Booleans:
-    """Tell which rows have what "count" and "distinct" take: a field that is there and not null, or a number.
-
-    Without a value every row has.
-    """
-    if isinstance(value, Field):
-        return ~np.isin(stored(block, value.path).kinds, (Kind.MISSING, Kind.NULL))
-    return ~np.isnan(numbers(value, block))
-
-
-def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:
-    """Return the canonical keys of what "distinct" takes of some rows: codes, and the key of each code."""
-    if isinstance(value, Field):
-        return stored(block, value.path).factorised(rows, canonical)
-    return factorise(numbers(value, block)[rows].tolist(), canonical)
-
-
 def _made_once(block: Block, key: Hashable, make: Callable[[], Column]) -> Column:
     column = block.columns.get(key)
     if not isinstance(column, Column):
@@ -211,36 +176,29 @@ def _stored_values(block: Block, path: Path) -> Sequence[Any]:
 
 def _searched_column(block: Block, path: Path) -> Column:
     origin, rest = _start(block, path)
-    values, whole = origin, True
-    for part in map(str, rest):
+    values, whole, spread = origin, True, False
+    for part in rest:
         whole = not any(issubclass(each, list) for each in set(map(type, values)))
+        if isinstance(part, Element):
+            values = [_chosen(value, part, spread=spread) for value in values]
+            continue
+        spread = spread or not whole
+        name = str(part)
         values = [
-            value.get(part, ABSENT) if value.__class__ is dict else _searched_value(value, part)
+            value.get(name, ABSENT) if value.__class__ is dict else _searched_value(value, name)
             for value in values
         ]
     return Column(values, origin, rest, whole=whole)
+
+
+def _chosen(value: Any, part: Element, *, spread: bool) -> Any:
+    """Return an array's element; the array itself, which marks the row, where it may be one on the way."""
+    if not isinstance(value, list):
+        return ABSENT
+    return value if spread else element(value, part)
 
 
 def _searched_value(value: Any, part: str) -> Any:
     if isinstance(value, dict):
         return value.get(part, ABSENT)
     return value if isinstance(value, list) else ABSENT
-
-
-def _numbers(value: Value, block: Block) -> Floats:
-    match value:
-        case Field(path):
-            return stored(block, path).numbers
-        case Number(constant):
-            return np.full(len(block), float(constant))
-        case Call(function, arguments):
-            return finite(FUNCTIONS[function].columns(*(_numbers(each, block) for each in arguments)))
-        case Negation(operand):
-            return -_numbers(operand, block)
-        case Sum(parts) | Product(parts):
-            total = _numbers(parts[0][1], block)
-            for sign, part in parts[1:]:
-                total = finite(OPERATIONS[sign](total, _numbers(part, block)))
-            return total
-        case _:
-            assert_never(value)

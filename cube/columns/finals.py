@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets
-from cube.columns.column import Rows, finite, keys, stored
+from cube.columns.column import Rows, finite
+from cube.columns.evaluation import evaluated, keys
 from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
-from cube.expression.nodes import Field, Reduction
+from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
 from cube.model.tier import GroupKey
 
@@ -149,7 +150,7 @@ def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[
     """Number the different values of some rows; return how many numbers there are."""
     found, places = ascending(rows, len(block))
     value = reduction.value
-    column = stored(block, value.path) if isinstance(value, Field) else None
+    column = None if value is None else evaluated(value, block)
     if column is not None and column.is_uniform(found):
         numbered, names = column.factorised(found, lambda value: value)
     else:

@@ -6,6 +6,7 @@ or, of ``each(field)``, every different element.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
@@ -15,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, factorise, numbered, numbers, searched, stored
-from cube.columns.values import Kind, Path, as_number, group_at, group_of, kind_of, read
+from cube.columns.column import Rows, factorise, searched
+from cube.columns.definition import group_at
+from cube.columns.evaluation import evaluated
+from cube.columns.values import Kind, Path, as_number, group_of, kind_of, read
 from cube.expression.nodes import Field, Grouping, GroupPart, Value
 from cube.model.event import ABSENT
 from cube.model.tier import Group, GroupKey, group_key, rest_key, several_key
@@ -27,9 +30,12 @@ _TABLE_CELLS: Final = 2**20
 """So many combinations are numbered by a table; of more the different ones are sorted."""
 
 
-def group_keys_of(grouping: Grouping, data: Any) -> list[GroupKey]:
-    """Return the keys of the groups that an event is in, each once, by definition."""
-    parts = [_part_groups(part, data) for part in grouping.parts]
+def group_keys_of(grouping: Grouping, data: Any, time: float = math.nan) -> list[GroupKey]:
+    """Return the keys of the groups that an event is in, each once, by definition.
+
+    ``time``: the event's, in milliseconds.
+    """
+    parts = [_part_groups(part, data, time) for part in grouping.parts]
     keys = [group_key(one[0] if len(one) == 1 else one) for one in product(*parts)]
     if grouping.chosen is None:
         return list(dict.fromkeys(keys))
@@ -74,11 +80,11 @@ def is_group(value: Any) -> bool:
     return kind in (Kind.STRING, Kind.BOOL)
 
 
-def _part_groups(part: GroupPart, data: Any) -> list[Any]:
+def _part_groups(part: GroupPart, data: Any, time: float) -> list[Any]:
     if part.each and isinstance(part.value, Field):
         found = [group_of(each) for each in elements(data, part.value.path) if is_group(each)]
     else:
-        group = group_at(part.value, data)
+        group = group_at(part.value, data, time)
         found = [] if group is None else [group]
     return found if found or part.otherwise is None else [part.otherwise]
 
@@ -186,13 +192,8 @@ def _with_otherwise(key: GroupKey, part: _Part) -> _Part:
 
 
 def _told(value: Value, block: Block, rows: Rows) -> tuple[npt.NDArray[np.bool_], Codes, list[GroupKey]]:
-    """Tell which rows have a group, as `values.group_at` defines it, and the number of each one's."""
-    if not isinstance(value, Field):
-        found = numbers(value, block)[rows]
-        told = ~np.isnan(found)
-        codes, different = numbered(found[told])
-        return told, codes, [group_key(group_of(number)) for number in different.tolist()]
-    column = stored(block, value.path)
+    """Tell which rows have a group, as `definition.group_at` defines it, and the number of each one's."""
+    column = evaluated(value, block)
     kinds = column.kinds[rows]
     number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
     told = number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)

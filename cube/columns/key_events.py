@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import keys, present
-from cube.columns.masks import mask
+from cube.columns.evaluation import keys, mask, present
 from cube.columns.values import Path
 from cube.expression.nodes import EventExpression, Field, Value
 from cube.expression.printer import walk

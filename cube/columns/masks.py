@@ -1,4 +1,4 @@
-"""Filters over whole blocks: which rows pass.
+"""Operators of filters over whole columns: which rows pass.
 
 Numbers are compared as one array, text once for each different text, null and missing once, and the
 elements of arrays as one column. Rows whose path may meet an array on the way, and numbers that floats
@@ -7,24 +7,18 @@ cannot tell apart, go through the plain definition in `matching`, row by row.
 
 from __future__ import annotations
 
-import operator as operators
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable
 from itertools import chain
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 
-from cube.columns.block import Block
-from cube.columns.column import Booleans, Column, searched
+from cube.columns.column import Booleans, Column
 from cube.columns.matching import compares_one, passes_any, reached
-from cube.columns.values import Floats, Kind, kind_of
-from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
-from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
+from cube.columns.values import EXACT_BOUND, Floats, Kind, kind_of
+from cube.expression.nodes import Literal
+from cube.expression.operators import Operator, OrderOperator, TextOperator
 from cube.model.event import ABSENT
-
-EXACT_BOUND = 2.0**53
-"""Below it in magnitude every integer is a float of its own."""
 
 _EQUALITY = (False, True, False)
 _COMPARE: dict[tuple[bool, ...], Callable[[Floats, float], Booleans]] = {
@@ -42,40 +36,18 @@ _COMPARE: dict[tuple[bool, ...], Callable[[Floats, float], Booleans]] = {
 _LONE = ((Kind.MISSING, ABSENT), (Kind.NULL, None))
 
 
-def mask(filters: Sequence[Filter], block: Block) -> Booleans:
-    """Tell which rows pass all filters: booleans, shape (n,).
-
-    Raises `InvalidQuery` for a pattern that RE2 refuses.
-    """
-    passed = np.ones(len(block), dtype=np.bool_)
-    for each in filters:
-        passed &= _mask(each, block)
-    return passed
-
-
-def _mask(filter: Filter, block: Block) -> Booleans:
-    match filter:
-        case Comparison(operator, field, literal):
-            return _compared(searched(block, field.path), OPERATORS[operator], literal)
-        case Exists(field):
-            return _existing(searched(block, field.path))
-        case Or(filters):
-            return reduce(operators.or_, (_mask(each, block) for each in filters))
-        case And(filters):
-            return mask(filters, block)
-        case Not(inner):
-            return ~_mask(inner, block)
-        case _:
-            assert_never(filter)
-
-
-def _existing(column: Column) -> Booleans:
+def existing(column: Column) -> Booleans:
+    """Tell which rows of a column, as filters look at it, have something; null counts."""
     passed: Booleans = column.kinds != Kind.MISSING
     _judge_arrays(passed, column, lambda values: any(value is not ABSENT for value in values))
     return passed
 
 
-def _compared(column: Column, operator: Operator, literal: Literal) -> Booleans:
+def compared(column: Column, operator: Operator, literal: Literal) -> Booleans:
+    """Tell which rows of a column, as filters look at it, pass an operator.
+
+    Raises `InvalidQuery` for a pattern that RE2 refuses.
+    """
     passed = _compared_singly(column, operator, literal)
     if column.whole:
         _judge_whole_arrays(passed, column, operator, literal)

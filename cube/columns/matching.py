@@ -1,4 +1,4 @@
-"""What a filter means for one event, plainly: the definition that whole columns must agree with.
+"""What a filter on a field looks at in one event, and what passes its operator.
 
 A filter on ``f`` means what MongoDB's query operators mean on ``d.f``; only ``re`` is our own (RE2).
 What each operator passes is in `cube.expression.operators`; here is what holds for all of them.
@@ -10,30 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Any, assert_never
+from typing import Any
 
-from cube.columns.values import Kind, Path, kind_of
-from cube.expression.nodes import And, Comparison, Exists, Filter, Literal, Not, Or
-from cube.expression.operators import OPERATORS, Operator, OrderOperator, TextOperator
+from cube.columns.values import Kind, Path, element, kind_of
+from cube.expression.nodes import Element, Literal
+from cube.expression.operators import Operator, OrderOperator, TextOperator
 from cube.model.event import ABSENT
-
-
-def matches(filter: Filter, data: Any) -> bool:
-    """Tell whether an event with this data (`ABSENT` for none) passes a filter."""
-    match filter:
-        case Comparison(operator, field, literal):
-            its = OPERATORS[operator]
-            return its.negated != passes_any(its, reached(data, field.path), literal)
-        case Exists(field):
-            return any(value is not ABSENT for value in reached(data, field.path))
-        case Or(filters):
-            return any(matches(each, data) for each in filters)
-        case And(filters):
-            return all(matches(each, data) for each in filters)
-        case Not(inner):
-            return not matches(inner, data)
-        case _:
-            assert_never(filter)
 
 
 def reached(value: Any, path: Path) -> Iterator[Any]:
@@ -41,7 +23,8 @@ def reached(value: Any, path: Path) -> Iterator[Any]:
 
     Arrays on the way are spread: their objects are looked into, and a number in the path is also an
     index. An array at the end yields its elements and itself. Arrays directly in arrays are entered
-    by index only, and an element named by a final index is not spread again.
+    by index only, and an element named by a final index is not spread again. A key chooses of the array
+    that it stands after.
     """
     if not path:
         if isinstance(value, list):
@@ -49,13 +32,16 @@ def reached(value: Any, path: Path) -> Iterator[Any]:
         yield value
     elif isinstance(value, list):
         yield from _reached_in_array(value, path)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and not isinstance(path[0], Element):
         yield from reached(value.get(str(path[0]), ABSENT), path[1:])
     else:
         yield ABSENT
 
 
 def _reached_in_array(items: list[Any], path: Path) -> Iterator[Any]:
+    if isinstance(path[0], Element):
+        yield from reached(element(items, path[0]), path[1:])
+        return
     for index, item in enumerate(items):
         if isinstance(item, dict):
             yield from reached(item, path)

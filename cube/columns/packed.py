@@ -7,7 +7,7 @@ is kept as it is, by row. What is read of a packed column equals what is read of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, overload
 
@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.column import Column, Key, Rows, numbered, searched, stored
-from cube.columns.masks import EXACT_BOUND
-from cube.columns.values import Floats, Kind, Path
+from cube.columns.values import EXACT_BOUND, Floats, Kind, Path
 from cube.model.event import ABSENT
 
 Columns: TypeAlias = "Mapping[tuple[str, Path], PackedColumn]"
@@ -26,7 +25,8 @@ Columns: TypeAlias = "Mapping[tuple[str, Path], PackedColumn]"
 Kinds: TypeAlias = npt.NDArray[np.uint8]
 Codes: TypeAlias = npt.NDArray[np.int32]
 
-_TEXT_BYTES, _KEPT_BYTES = 60, 200  # about what one takes beside its content
+# About what one takes beside its content; a text also what two functions may have made of it.
+_TEXT_BYTES, _KEPT_BYTES = 76, 200
 NO_NUMBER = np.float64(np.nan)
 
 
@@ -196,7 +196,11 @@ class PackedColumn(Column):
 
 
 class Texts(tuple[str, ...]):
-    """Different texts, in the order of their codes."""
+    """Different texts, in the order of their codes; ``made``: what functions made of them, by function."""
+
+    @cached_property
+    def made(self) -> dict[Hashable, Any]:
+        return {}
 
     @cached_property
     def bytes(self) -> int:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts, bucket_numbers
-from cube.columns.column import Rows, keys, numbers, present
+from cube.columns.column import Rows
+from cube.columns.evaluation import keys, mask, numbers, present
 from cube.columns.groups import grouped
-from cube.columns.masks import mask
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction

@@ -7,14 +7,17 @@ from typing import Any, assert_never
 
 from cube.columns.block import Block
 from cube.columns.column import Booleans, stored
-from cube.columns.masks import mask
+from cube.columns.evaluation import mask
 from cube.columns.values import Kind, Path, read
 from cube.errors import InvalidQuery
+from cube.expression.functions import takes_pattern
 from cube.expression.literals import refused
 from cube.expression.nodes import (
     SEQUENCES,
+    Call,
     Cohorts,
     Comparison,
+    Element,
     EventExpression,
     Field,
     Funnel,
@@ -79,7 +82,8 @@ def check(expression: MetricExpression | EventExpression, text: str | None = Non
 
 def has_patterns(expression: MetricExpression | EventExpression) -> bool:
     """Tell whether an expression searches in texts, which may cost much for a single event."""
-    return any(True for _ in _searches(expression))
+    is_searched = any(True for _ in _searches(expression))
+    return is_searched or any(isinstance(each, Call) and takes_pattern(each) for each in walk(expression))
 
 
 def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
@@ -110,14 +114,16 @@ def project(fields: Sequence[Field] | None, data: Any) -> Any:
 
     ``fields``: as in `EventExpression`. Values stand nested as stored: before an element of an array
     stand nulls for the elements that were not asked for. Fields that are not there are left out.
+    An element chosen by key is shown behind the others, with its key.
     """
     if fields is None:
         return data
     shown: Any = ABSENT
+    chosen: dict[Path, int] = {}
     for path in _outermost(fields):
         value = read(data, path)
         if value is not ABSENT:
-            shown = _put(shown, path, value)
+            shown = _put(shown, path, value, chosen)
     return shown
 
 
@@ -134,19 +140,28 @@ def _searches(expression: MetricExpression | EventExpression) -> Iterator[tuple[
 
 
 def _outermost(fields: Sequence[Field]) -> list[Path]:
+    """Return the paths that no other one leads to, those that choose elements by key last."""
     paths = {tuple(field.path): None for field in fields}
-    return [path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))]
+    outermost = [path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))]
+    return sorted(outermost, key=lambda path: any(isinstance(part, Element) for part in path))
 
 
-def _put(shown: Any, path: Path, value: Any) -> Any:
+def _put(shown: Any, path: Path, value: Any, chosen: dict[Path, int], before: Path = ()) -> Any:
+    """Put a value at a path of what is shown; ``chosen``: where in its array each element stands."""
     if not path:
         return value
-    part, rest = path[0], path[1:]
+    part, rest, here = path[0], path[1:], (*before, path[0])
     if isinstance(part, str):
         shown = {} if shown is ABSENT else shown
-        shown[part] = _put(shown.get(part, ABSENT), rest, value)
+        shown[part] = _put(shown.get(part, ABSENT), rest, value, chosen, here)
         return shown
     shown = [] if shown is ABSENT else shown
-    shown += [None] * (part + 1 - len(shown))
-    shown[part] = _put(ABSENT if shown[part] is None else shown[part], rest, value)
+    if isinstance(part, Element):
+        place = chosen.setdefault(here, len(shown))
+        if place == len(shown):
+            shown.append(_put(ABSENT, part.key, part.literal, {}))
+    else:
+        place = part
+        shown += [None] * (place + 1 - len(shown))
+    shown[place] = _put(ABSENT if shown[place] is None else shown[place], rest, value, chosen, here)
     return shown

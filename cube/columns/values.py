@@ -1,25 +1,28 @@
-"""What a value means for one event, plainly: the definition that whole columns must agree with."""
+"""Stored values: their kinds, what is read of them, and what tells them apart."""
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 import numpy as np
 from msgspec import UnsetType
 
-from cube.expression.functions import FUNCTIONS, Function
-from cube.expression.functions import Floats as Floats
-from cube.expression.nodes import Call, Field, Negation, Number, Product, Sum, Value
+from cube.expression.logarithms import Floats as Floats
+from cube.expression.nodes import Element
 from cube.model.event import ABSENT
 from cube.model.tier import Group
 
-Path: TypeAlias = "Sequence[str | int]"
+Path: TypeAlias = "Sequence[str | int | Element]"
+
+Scalar: TypeAlias = "float | str | bool"
+
+EXACT_BOUND = 2.0**53
+"""Below it in magnitude every integer is a float of its own."""
 
 OPERATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "+": np.add,
@@ -28,14 +31,6 @@ OPERATIONS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "/": np.divide,
 }
 """What the signs and scales of arithmetic do to whole columns."""
-
-
-_STEPS: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": lambda total, number: total / number if number else math.nan,
-}
 
 
 class Kind(IntEnum):
@@ -86,12 +81,14 @@ def kind_of_class(kind: type) -> Kind:
 
 
 def read(data: Any, path: Path) -> Any:
-    """Return the value at a path, or `ABSENT`: names lead into objects, indexes into arrays."""
+    """Return the value at a path, or `ABSENT`: names lead into objects, indexes and keys into arrays."""
     for part in path:
         if isinstance(data, dict) and isinstance(part, str):
             data = data.get(part, ABSENT)
         elif isinstance(data, list) and isinstance(part, int):
             data = data[part] if part < len(data) else ABSENT
+        elif isinstance(data, list) and isinstance(part, Element):
+            data = element(data, part)
         else:
             return ABSENT
     return data
@@ -112,40 +109,30 @@ def as_number(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def compute(value: Value, data: Any) -> float:
-    """Evaluate a value for one event; NaN where an operand is not a number or a step is not finite."""
-    match value:
-        case Field(path):
-            return as_number(read(data, path))
-        case Number(constant):
-            return as_number(constant)
-        case Call(function, arguments):
-            return _call(FUNCTIONS[function], [compute(each, data) for each in arguments])
-        case Negation(operand):
-            return -compute(operand, data)
-        case Sum(parts) | Product(parts):
-            total = compute(parts[0][1], data)
-            for sign, part in parts[1:]:
-                total = as_number(_STEPS[sign](total, compute(part, data)))
-            return total
-        case _:
-            assert_never(value)
+def element(items: Sequence[Any], wanted: Element) -> Any:
+    """Return the first object in an array whose value at a path is what is wanted; else `ABSENT`."""
+    literal, key = wanted.literal, wanted.key
+    kind, last = kind_of(literal), key[-1]
+    for item in items:
+        found = item if len(key) == 1 else read(item, key[:-1])
+        value = found.get(last, ABSENT) if isinstance(found, dict) else ABSENT
+        if value == literal and kind_of(value) is kind:
+            return item
+    return ABSENT
 
 
-def group_at(group: Value, data: Any) -> Group | None:
-    """Return the group of one event; None for none.
+def scalar(value: Any) -> Scalar | UnsetType:
+    """Return what functions and conditions take of a stored value; `ABSENT` for nothing.
 
-    A field's value is a group where it is text, a number that a float can hold, or a boolean; what is
-    computed of fields is one where it is a number.
+    Text, true and false as they are, numbers as finite floats; null, arrays, objects and dates are nothing.
     """
-    if not isinstance(group, Field):
-        number = compute(group, data)
-        return None if math.isnan(number) else group_of(number)
-    value = read(data, group.path)
     kind = kind_of(value)
-    if kind is Kind.NUMBER:
-        return None if math.isnan(as_number(value)) else group_of(value)
-    return group_of(value) if kind in (Kind.STRING, Kind.BOOL) else None
+    if kind is Kind.STRING:
+        return str(value)
+    if kind is Kind.BOOL:
+        return bool(value)
+    number = as_number(value)
+    return ABSENT if math.isnan(number) else number
 
 
 def canonical(value: Any) -> bytes:
@@ -167,15 +154,6 @@ def group_of(value: Any) -> Group:
     if value == value // 1 and abs(value) < 2**63:
         return int(value)
     return float(value)
-
-
-def _call(function: Function, arguments: Sequence[float]) -> float:
-    if any(map(math.isnan, arguments)):
-        return math.nan
-    try:
-        return as_number(float(function.plain(*arguments)))
-    except (ArithmeticError, ValueError):
-        return math.nan
 
 
 def _number_text(value: float | Decimal) -> str:

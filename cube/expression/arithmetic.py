@@ -6,14 +6,14 @@ A chain is a flat list until `_build_arithmetic` gives it its form: few parser e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyparsing as pp
 
 from cube.expression import tokens
 from cube.expression.nodes import Negation, Number, Product, Sum
 from cube.expression.printer import normal
-from cube.expression.tokens import build
+from cube.expression.tokens import Source, build
 
 
 def constant() -> pp.ParserElement:
@@ -26,6 +26,28 @@ def chain(operand: pp.ParserElement) -> pp.ParserElement:
     minuses = pp.ZeroOrMore(tokens.operator("-"))
     found = minuses + operand + pp.ZeroOrMore(tokens.operator("+", "-", "*", "/") - minuses - operand)
     return build(found, lambda *parts: _build_arithmetic(parts))
+
+
+def arguments(operand: pp.ParserElement) -> pp.ParserElement:
+    """Return the rule of one or more chains with commas between them; it leaves their trees.
+
+    One rule, in which the comma is one more operator: nested lists of chains would be too deep.
+    """
+    minuses = pp.ZeroOrMore(tokens.operator("-"))
+    found = minuses + operand + pp.ZeroOrMore(tokens.operator("+", "-", "*", "/", ",") - minuses - operand)
+    return found.add_parse_action(_build_arguments)
+
+
+def _build_arguments(source: str, _place: int, found: pp.ParseResults) -> list[Any]:
+    noting = cast("Source", source)
+    parts: list[Any] = list(found)
+    commas = [place for place, part in enumerate(parts) if isinstance(part, str) and part == ","]
+    built = []
+    for start, stop in zip([-1, *commas], [*commas, len(parts)], strict=True):
+        chained = parts[start + 1 : stop]
+        first = next(part for part in chained if not isinstance(part, str))
+        built.append(noting.noted(_build_arithmetic(chained), noting.place_of(first)))
+    return built
 
 
 def bracketed(inside: pp.ParserElement) -> pp.ParserElement:

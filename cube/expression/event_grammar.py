@@ -1,58 +1,93 @@
-"""The grammar of what selects events and of what is taken of one: fields, values and filters."""
+"""The grammar of what selects events and of what is taken of one: fields, values and filters.
+
+Filters hold values, and values hold filters (``if``, or where they stand for true and false).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pyparsing as pp
 
 from cube.expression import tokens
-from cube.expression.arithmetic import bracketed, chain, constant, listed, pack
-from cube.expression.nodes import And, Call, Comparison, Exists, Field, Not, Or
+from cube.expression.arithmetic import arguments, chain, constant, listed, pack
+from cube.expression.functions import FUNCTIONS
+from cube.expression.nodes import And, Call, Comparison, Element, Exists, Field, Not, Number, Or, Text
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
-from cube.expression.printer import normal
+from cube.expression.printer import normal, print_literal
 from cube.expression.tokens import Source, build
 
 
-def event_rule(selection: pp.ParserElement, default: Any) -> pp.ParserElement:
-    """Return the rule that leaves the type, what was selected of it, and the filters."""
-    return tokens.type_name() + pp.Opt(selection, default=default) + filters_rule()
+class EventRules:
+    """The rules of one grammar; ``value``: of what is taken of one event.
+
+    They are flat, without an element more than needed between two brackets: 50 levels have to fit into
+    Python's stack.
+    """
+
+    def __init__(self) -> None:
+        self.value = pp.Forward()
+        self._compared = pp.Forward()
+        self._filter = pp.Forward()
+        self._literal, self._array = _literal_and_array()
+        operand = pp.Forward()
+        chained = chain(operand)
+        self.value <<= chained
+        self._compared <<= chained
+        self._compared.add_parse_action(_note_field)
+        self._filter <<= pp.MatchFirst(self._filters(tokens.filter_name))
+        operand <<= pp.MatchFirst(
+            [*self._calls(arguments(operand)), *self._filters(tokens.function_name), *self._plain()]
+        )
+
+    def event(self, selection: pp.ParserElement, default: Any) -> pp.ParserElement:
+        """Return the rule that leaves the type, what was selected of it, and the filters."""
+        return tokens.type_name() + pp.Opt(selection, default=default) + self.filters()
+
+    def filters(self) -> pp.ParserElement:
+        """Return the rule of any number of filters, each after a dot, after which others may come."""
+        return pp.ZeroOrMore(tokens.mark(".") + self._filter)
+
+    def _calls(self, given: pp.ParserElement) -> list[pp.ParserElement]:
+        name, opening, closing = tokens.function_name(*FUNCTIONS), tokens.mark("("), tokens.mark(")")
+        return [
+            build(tokens.empty_call("time"), lambda name: Call(name, ())),
+            build(name - opening - given - closing, lambda name, *values: Call(name, values)),
+        ]
+
+    def _plain(self) -> list[pp.ParserElement]:
+        text = build(tokens.string(), Text)
+        return [field_rule(), constant(), text, tokens.mark("(") - self.value - tokens.mark(")")]
+
+    def _filters(self, name: Callable[..., pp.ParserElement]) -> list[pp.ParserElement]:
+        """Return the rules of filters, of which ``name`` makes the token of a name."""
+        ordered = [each for each in OPERATORS.values() if isinstance(each, OrderOperator)]
+        searching = [each.name for each in OPERATORS.values() if isinstance(each, TextOperator)]
+        single = [each.name for each in ordered if not each.any_of]
+        several = [each.name for each in ordered if each.any_of]
+        opening, closing = tokens.mark("("), tokens.mark(")")
+        filters = self._filter + pp.ZeroOrMore(tokens.mark(",") - self._filter)
+        return [
+            build(name(*single) - self._pair(self._literal), Comparison),
+            build(name(*several) - self._pair(self._array), Comparison),
+            build(name(*searching) - self._pair(tokens.string()), Comparison),
+            build(name("exists") - opening - self._compared - closing, lambda _, value: Exists(value)),
+            build(name("or") - opening - filters - closing, lambda _, *filters: Or(filters)),
+            build(name("and") - opening - filters - closing, lambda _, *filters: And(filters)),
+            build(name("not") - opening - self._filter - closing, lambda _, negated: Not(negated)),
+        ]
+
+    def _pair(self, literal: pp.ParserElement) -> pp.ParserElement:
+        return tokens.mark("(") - self._compared - tokens.mark(",") - literal - tokens.mark(")")
 
 
-def filters_rule() -> pp.ParserElement:
-    """Return the rule of any number of filters, each after a dot; something else may follow after a dot."""
-    return pp.ZeroOrMore(tokens.mark(".") + _filter())
-
-
-def _filter() -> pp.ParserElement:
-    any_filter = pp.Forward()
-    literal, array = _literal_and_array()
-    ordered = [each for each in OPERATORS.values() if isinstance(each, OrderOperator)]
-    searching = [each.name for each in OPERATORS.values() if isinstance(each, TextOperator)]
-    comparison = tokens.filter_name(*(each.name for each in ordered if not each.any_of)) - _pair(literal)
-    membership = tokens.filter_name(*(each.name for each in ordered if each.any_of)) - _pair(array)
-    search = tokens.filter_name(*searching) - _pair(tokens.string())
-    existence = tokens.filter_name("exists") - bracketed(field_rule())
-    disjunction = tokens.filter_name("or") - bracketed(listed(any_filter))
-    conjunction = tokens.filter_name("and") - bracketed(listed(any_filter))
-    negation = tokens.filter_name("not") - bracketed(any_filter)
-    any_filter <<= (
-        build(comparison | membership | search, Comparison)
-        | build(existence, lambda _, field: Exists(field))
-        | build(disjunction, lambda _, *filters: Or(filters))
-        | build(conjunction, lambda _, *filters: And(filters))
-        | build(negation, lambda _, negated: Not(negated))
-    )
-    return any_filter
-
-
-def _pair(literal: pp.ParserElement) -> pp.ParserElement:
-    compared = field_rule().add_parse_action(_note_field)
-    return tokens.mark("(") - compared - tokens.mark(",") - literal - tokens.mark(")")
-
-
-def _note_field(source: str, _place: int, found: pp.ParseResults) -> None:
-    cast("Source", source).field = found[0]
+def _note_field(source: str, place: int, found: pp.ParseResults) -> None:
+    """Remember whose values may be compared with; refuse a constant, of which every event has the same."""
+    noting = cast("Source", source)
+    if isinstance(found[0], (Number, Text)):
+        raise noting.expecting(noting.place_of(found[0]), "a field")
+    noting.field = found[0] if isinstance(found[0], Field) else None
 
 
 def forget_field(source: str, _place: int, _found: pp.ParseResults) -> None:
@@ -64,23 +99,42 @@ def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:
     literal = pp.Forward()
     filled = tokens.mark("[", "an array") - listed(literal) - tokens.mark("]")
     array = tokens.empty_array() | build(filled, pack)
-    negative = build(tokens.mark("-") - tokens.number(), lambda number: normal(-number))
-    literal <<= tokens.string() | tokens.number() | negative | tokens.constant() | array
+    literal <<= tokens.string() | tokens.number() | _negative() | tokens.constant() | array
     return literal, array
 
 
-def value_rule() -> pp.ParserElement:
-    """Return the rule of what is taken of one event."""
-    value = pp.Forward()
-    call = build(tokens.function_name() - bracketed(value), lambda name, *values: Call(name, values))
-    value <<= chain(call | field_rule() | constant() | bracketed(value))
-    return value
+def _negative() -> pp.ParserElement:
+    return build(tokens.mark("-") - tokens.number(), lambda number: normal(-number))
 
 
 def field_rule() -> pp.ParserElement:
     """Return the rule of a path into an event's data."""
     member = tokens.mark(".") - tokens.identifier("a name")
-    element = tokens.mark("[") - (tokens.index() | tokens.property_name()) - tokens.mark("]")
+    inside = tokens.index() | _keyed() | _named()
+    element = tokens.mark("[") - inside - tokens.mark("]")
     quoted = tokens.mark("[", "a field") - tokens.property_name() - tokens.mark("]")
     first = tokens.identifier("a field") | quoted
     return build(first + pp.ZeroOrMore(member | element), lambda *path: Field(path))
+
+
+def _keyed() -> pp.ParserElement:
+    """Return the rule of what chooses an element of an array, ``key="x"``, where no string begins it."""
+    names = tokens.identifier("a name") + pp.ZeroOrMore(tokens.mark(".") - tokens.identifier("a name"))
+    return build(build(names, pack) - _wanted(), _element)
+
+
+def _named() -> pp.ParserElement:
+    """Return the rule of a name in quotes: a property, or with a literal what chooses an element."""
+    return build(
+        tokens.property_name() + pp.Opt(_wanted()),
+        lambda name, *literal: _element((name,), *literal) if literal else name,
+    )
+
+
+def _wanted() -> pp.ParserElement:
+    scalar = tokens.string() | tokens.number() | _negative() | tokens.truth()
+    return tokens.mark("=") - scalar
+
+
+def _element(key: tuple[str, ...], literal: str | int | float | bool) -> Element:
+    return Element(key, print_literal(literal))

@@ -8,7 +8,7 @@ least 500, for each host". How a reduce, an operator and a function are said sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, TypeGuard, assert_never
 
 from cube.expression.bins import bins
 from cube.expression.functions import FUNCTIONS
@@ -34,6 +34,7 @@ from cube.expression.nodes import (
     SeriesCall,
     SessionReduction,
     Sum,
+    Text,
     Value,
 )
 from cube.expression.operators import OPERATORS
@@ -41,6 +42,9 @@ from cube.expression.printer import Operand, print_expression, print_literal, pr
 from cube.expression.series_functions import SERIES_FUNCTIONS
 from cube.model import duration as durations
 from cube.model.reduce import REDUCES
+
+_LONG = (Sum, Product, Call, SeriesCall, Funnel, Cohorts, SessionReduction, Comparison, Exists, Or, And, Not)
+"""What stands in brackets where it is part of something larger."""
 
 _SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 
@@ -64,18 +68,16 @@ def explain(expression: MetricExpression | EventExpression) -> str:
 
 def _operand(node: Operand) -> str:
     match node:
-        case Number(value):
-            return print_number(value)
-        case Field():
+        case Number() | Field() | Text():
             return print_expression(node)
-        case Call(function, arguments):
-            return FUNCTIONS[function].words.format(*map(_bracketed, arguments))
+        case Call():
+            return _call(node)
         case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
             return _measured(node)
-        case Negation(operand):
-            return f"minus {_bracketed(operand)}"
-        case Sum(parts) | Product(parts):
-            return _chain(parts)
+        case Negation() | Sum() | Product():
+            return _chain(node)
+        case Comparison() | Exists() | Or() | And() | Not():
+            return f"whether {_filter(node)}"
         case _:
             assert_never(node)
 
@@ -102,14 +104,31 @@ def _measured(node: Reduction | SequenceExpression | SeriesCall) -> str:
             assert_never(node)
 
 
-def _chain(parts: Sequence[tuple[str, Operand]]) -> str:
-    _, first = parts[0]
-    return " ".join([_bracketed(first), *(f"{_SIGNS[sign]} {_bracketed(part)}" for sign, part in parts[1:])])
+def _call(node: Call) -> str:
+    function = FUNCTIONS[node.function]
+    if not node.arguments:
+        return "the time of the event"
+    told = [_filter(each) if _is_filter(each) else _bracketed(each) for each in node.arguments]
+    if function.repeats:
+        told = [", ".join(told)]
+    more = function.more if len(told) == len(function.parameters) else ""
+    return (function.words + more).format(*told)
+
+
+def _is_filter(value: Operand) -> TypeGuard[Filter]:
+    return isinstance(value, Comparison | Exists | Or | And | Not)
+
+
+def _chain(node: Negation[Any] | Sum[Any] | Product[Any]) -> str:
+    if isinstance(node, Negation):
+        return f"minus {_bracketed(node.operand)}"
+    (_, first), *parts = node.terms if isinstance(node, Sum) else node.factors
+    return " ".join([_bracketed(first), *(f"{_SIGNS[sign]} {_bracketed(part)}" for sign, part in parts)])
 
 
 def _bracketed(node: Operand) -> str:
     """Return what is part of something larger: in brackets, where it could be read as more or less."""
-    is_long = isinstance(node, (Sum, Product, Call, SeriesCall, Funnel, Cohorts, SessionReduction)) or (
+    is_long = isinstance(node, _LONG) or (
         isinstance(node, Reduction) and (bool(node.filters) or node.group is not None)
     )
     return f"({_operand(node)})" if is_long else _operand(node)
@@ -172,11 +191,11 @@ def _where(filters: Sequence[Filter]) -> str:
 
 def _filter(filter: Filter) -> str:
     match filter:
-        case Comparison(name, field, literal):
+        case Comparison(name, value, literal):
             words = OPERATORS[name].words.format(name=name.replace("_", " "))
-            return f"{print_expression(field)} {words} {print_literal(literal)}"
-        case Exists(field):
-            return f"{print_expression(field)} exists"
+            return f"{_bracketed(value)} {words} {print_literal(literal)}"
+        case Exists(value):
+            return f"{_bracketed(value)} exists"
         case Or(filters):
             return _listed([_filter(each) for each in filters], "or", bracketed=True)
         case And(filters):

@@ -19,7 +19,7 @@ from cube.errors import InvalidExpression
 from cube.expression import tokens
 from cube.expression.arithmetic import bracketed, chain, constant, listed, pack
 from cube.expression.bounds import check_nodes, check_text
-from cube.expression.event_grammar import event_rule, field_rule, value_rule
+from cube.expression.event_grammar import EventRules, field_rule
 from cube.expression.group_grammar import group_rule
 from cube.expression.grouping import check_groups
 from cube.expression.nodes import (
@@ -33,6 +33,7 @@ from cube.expression.nodes import (
 from cube.expression.sequence_grammar import SessionBuild, sequence_rule, session_rule
 from cube.expression.series_grammar import series_call_rule
 from cube.expression.tokens import Source, build
+from cube.expression.type_check import check_types
 from cube.model.reduce import REDUCES
 
 
@@ -100,25 +101,27 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
     except pp.ParseBaseException:
         raise source.unexpected() from None
     check_nodes(tree, source)
+    check_types(tree, source)
     check_groups(tree, source)
     return tree
 
 
 @cache
 def _metric_grammar() -> pp.ParserElement:
-    compared = _metric(_nothing(), with_calls=False)
-    return _whole(_metric(group_rule(compared), with_calls=True))
+    rules = EventRules()
+    compared = _metric(rules, _nothing(), with_calls=False)
+    return _whole(_metric(rules, group_rule(rules, compared), with_calls=True))
 
 
-def _metric(group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
+def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
     """Return the rule of arithmetic over reductions, after each of which may stand a group.
 
     ``with_calls``: whether functions of series, and what looks at several events, may be called.
     """
     metric = pp.Forward()
-    measured = _measured(pp.Opt(session_rule(), default=None) if with_calls else _nothing())
+    measured = _measured(rules, pp.Opt(session_rule(rules), default=None) if with_calls else _nothing())
     reduction = _reduction(measured, group) | _reduction_with_probability(measured, group)
-    operand = reduction | sequence_rule() | series_call_rule(metric) if with_calls else reduction
+    operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
     metric <<= chain(operand | constant() | bracketed(metric))
     return metric
 
@@ -127,7 +130,7 @@ def _metric(group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
 def _event_grammar() -> pp.ParserElement:
     everything = build(tokens.operator("*"), lambda _: None)
     fields = build(listed(field_rule()), pack)
-    event = event_rule(bracketed(everything | fields), default=())
+    event = EventRules().event(bracketed(everything | fields), default=())
     return _whole(build(event, lambda name, fields, *filters: EventExpression(name, fields, filters)))
 
 
@@ -156,10 +159,10 @@ def _reduction_with_probability(measured: pp.ParserElement, group: pp.ParserElem
     )
 
 
-def _measured(session: pp.ParserElement) -> pp.ParserElement:
+def _measured(rules: EventRules, session: pp.ParserElement) -> pp.ParserElement:
     """Leave (type, value or None, filters), and what makes a reduction of sessions of it or None."""
     event = build(
-        event_rule(bracketed(value_rule()), default=None),
+        rules.event(bracketed(rules.value), default=None),
         lambda name, value, *filters: (name, value, filters),
     )
     return event + session

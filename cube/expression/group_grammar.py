@@ -6,19 +6,19 @@ import pyparsing as pp
 
 from cube.expression import tokens
 from cube.expression.arithmetic import bracketed
-from cube.expression.event_grammar import field_rule, forget_field, value_rule
+from cube.expression.event_grammar import EventRules, field_rule, forget_field
 from cube.expression.nodes import Grouping, GroupPart, Ranking
 from cube.expression.tokens import build
 
 MAX_RANKED = 10_000
 
 
-def group_rule(compared: pp.ParserElement) -> pp.ParserElement:
+def group_rule(rules: EventRules, compared: pp.ParserElement) -> pp.ParserElement:
     """Return the rule that leaves a `Grouping`, or None where there is none.
 
     ``compared``: the rule of what a ranking may go by, a metric without groups.
     """
-    part = _part()
+    part = _part(rules)
     parts = part + pp.ZeroOrMore(_comma() + part)
     found = tokens.mark(".") - tokens.word("group") - bracketed(build(parts, lambda *parts: parts))
     group = build(
@@ -27,14 +27,14 @@ def group_rule(compared: pp.ParserElement) -> pp.ParserElement:
     return pp.Opt(group, default=None)
 
 
-def _part() -> pp.ParserElement:
+def _part(rules: EventRules) -> pp.ParserElement:
     """Return the rule of a value with what an event without it is in; after it may come another part."""
     otherwise = pp.Opt(_comma() + tokens.string(), default=None)
     each = build(
         tokens.each() - bracketed(field_rule()) + otherwise,
         lambda _, field, otherwise: GroupPart(field, otherwise, each=True),
     )
-    return each | build(value_rule() + otherwise, GroupPart)
+    return each | build(rules.value + otherwise, GroupPart)
 
 
 def _comma() -> pp.ParserElement:

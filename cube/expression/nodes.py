@@ -7,8 +7,10 @@ meaning matters, compare the canonical text of `cube.expression.printer`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from functools import lru_cache
+from typing import Final, Generic, TypeAlias, TypeVar, cast
 from typing import Literal as Choice
 
 from cube.model.tier import Group
@@ -23,10 +25,35 @@ Scale: TypeAlias = Choice["*", "/"]
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A path into an event's data: names, and indexes of arrays. ``a[0].b`` is ("a", 0, "b")."""
+class Element:
+    """A part of a path, ``[key="x"]``: of an array the first object whose value at a path is a literal.
 
-    path: tuple[str | int, ...]
+    ``key``: the names that lead to that value. ``text``: the literal's canonical text (a string, a number,
+    true, false): equal elements are those that mean the same, 1 and true are two.
+    """
+
+    key: tuple[str, ...]
+    text: str
+
+    @property
+    def literal(self) -> str | int | float | bool:
+        """What the value has to equal."""
+        return _read_literal(self.text)
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.key)}={self.text}"
+
+
+@lru_cache(maxsize=1_024)
+def _read_literal(text: str) -> str | int | float | bool:
+    return cast("str | int | float | bool", json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A path into an event's data: names, indexes and elements of arrays. ``a[0].b`` is ("a", 0, "b")."""
+
+    path: tuple[str | int | Element, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +61,13 @@ class Number:
     """A constant, of a value or of a metric expression; finite."""
 
     value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A constant text, of a value."""
+
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +93,30 @@ class Product(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``function(value, …)``; ``function`` is a key of `cube.expression.functions.FUNCTIONS`."""
+    """``function(value, …)``; ``function``: a key of `cube.expression.functions.FUNCTIONS`."""
 
     function: str
     arguments: tuple[Value, ...]
 
 
-Value: TypeAlias = Field | Number | Call | Negation["Value"] | Sum["Value"] | Product["Value"]
-"""What a reduction reduces: arithmetic over the fields of one event."""
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``operator(field, literal)``; ``operator``: a key of `cube.expression.operators.OPERATORS`.
+    """``operator(value, literal)``; ``operator``: a key of `cube.expression.operators.OPERATORS`.
 
+    ``value``: a field, of which the filter looks at all that it reaches, or what is computed of fields.
     The literal is what the operator takes: a tuple for "in" and "nin", text for "re".
     """
 
     operator: str
-    field: Field
+    value: Value
     literal: Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """``exists(field)``; true for null."""
+    """``exists(value)``; true for a field that is null, and where there is a result."""
 
-    field: Field
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +141,9 @@ class Not:
 
 
 Filter: TypeAlias = Comparison | Exists | Or | And | Not
+
+Value: TypeAlias = Field | Number | Text | Call | Filter | Negation["Value"] | Sum["Value"] | Product["Value"]
+"""What is taken of one event: a field, a constant, or what is computed; a filter is true or false."""
 
 
 @dataclass(frozen=True, slots=True)

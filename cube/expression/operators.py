@@ -30,7 +30,7 @@ def finds(pattern: str, text: str) -> bool:
 
 
 class Pattern:
-    """A compiled pattern; finds itself in texts that are not too long for it."""
+    """A compiled pattern; it is searched for in texts that are not too long for it."""
 
     __slots__ = ("_compiled", "_longest", "_text")
 
@@ -41,13 +41,25 @@ class Pattern:
 
     def finds(self, text: str) -> bool:
         """Tell whether it is found anywhere in a text; raises `InvalidQuery` for one that is too long."""
+        return self._found(text) is not None
+
+    def captured(self, text: str) -> str | None:
+        """Return what its first group captures in a text, or all that it finds; None for nothing.
+
+        Raises `InvalidQuery` for a text that is too long.
+        """
+        found = self._found(text)
+        captured = None if found is None else found.group(min(1, self._compiled.groups))
+        return None if captured is None else captured.decode("utf-8", "surrogatepass")
+
+    def _found(self, text: str) -> Any:
         if len(text) > self._longest:
             raise InvalidQuery(
                 f"The regular expression {shown(self._text)} meets a text of {len(text)} characters;"
                 f" accepted for it are {self._longest}: repeat less in it, or filter such events out.",
                 field="expression",
             )
-        return self._compiled.search(text.encode("utf-8", "surrogatepass")) is not None
+        return self._compiled.search(text.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from cube.expression.nodes import (
     Call,
     Cohorts,
     Comparison,
+    Element,
     EventExpression,
     Exists,
     Field,
@@ -37,6 +38,7 @@ from cube.expression.nodes import (
     SeriesCall,
     SessionReduction,
     Sum,
+    Text,
     Value,
 )
 from cube.model import duration as durations
@@ -44,7 +46,7 @@ from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.model.property import is_identifier
 
 Operand: TypeAlias = Value | MetricExpression
-Node: TypeAlias = Operand | EventExpression | Filter
+Node: TypeAlias = Operand | EventExpression
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -131,12 +133,6 @@ def quote_anything(text: str) -> str:
 
 def _arithmetic(node: Operand) -> str:
     match node:
-        case Number(value):
-            return print_number(value)
-        case Field():
-            return _field(node)
-        case Call(function, arguments):
-            return f"{function}({','.join(map(_arithmetic, arguments))})"
         case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
             return _measured(node)
         case Negation(operand):
@@ -145,6 +141,22 @@ def _arithmetic(node: Operand) -> str:
             return _chain([(sign, _operand(term, Sum)) for sign, term in terms])
         case Product(factors):
             return _chain([(scale, _operand(factor, Sum, Product)) for scale, factor in factors])
+        case Comparison() | Exists() | Or() | And() | Not():
+            return _filter(node)
+        case _:
+            return _value(node)
+
+
+def _value(node: Field | Number | Text | Call) -> str:
+    match node:
+        case Number(value):
+            return print_number(value)
+        case Field():
+            return _field(node)
+        case Text(text):
+            return quote(text)
+        case Call(function, arguments):
+            return f"{function}({','.join(map(_arithmetic, arguments))})"
         case _:
             assert_never(node)
 
@@ -226,10 +238,10 @@ def _event(type: str, selection: str, filters: tuple[Filter, ...]) -> str:
 
 def _filter(filter: Filter) -> str:
     match filter:
-        case Comparison(operator, field, literal):
-            return f"{operator}({_field(field)},{print_literal(literal)})"
-        case Exists(field):
-            return f"exists({_field(field)})"
+        case Comparison(operator, value, literal):
+            return f"{operator}({_arithmetic(value)},{print_literal(literal)})"
+        case Exists(value):
+            return f"exists({_arithmetic(value)})"
         case Or(filters):
             return f"or({','.join(map(_filter, filters))})"
         case And(filters):
@@ -244,9 +256,16 @@ def _field(field: Field) -> str:
     return "".join(map(_step, field.path)).removeprefix(".")
 
 
-def _step(part: str | int) -> str:
+def _step(part: str | int | Element) -> str:
     """Return how a path goes on: after a dot where a name may stand so, else in brackets."""
     if isinstance(part, int):
         return f"[{part}]"
-    is_plain = (part.isascii() and part.isidentifier()) or is_identifier(part)  # nearly all are
-    return f".{part}" if is_plain else f"[{quote(part)}]"
+    if isinstance(part, Element):
+        is_quoted = len(part.key) == 1 and not _is_plain(part.key[0])
+        key = quote(part.key[0]) if is_quoted else ".".join(part.key)
+        return f"[{key}={part.text}]"
+    return f".{part}" if _is_plain(part) else f"[{quote(part)}]"
+
+
+def _is_plain(name: str) -> bool:
+    return (name.isascii() and name.isidentifier()) or is_identifier(name)  # nearly all are the first

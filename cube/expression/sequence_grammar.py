@@ -10,7 +10,7 @@ import pyparsing as pp
 
 from cube.expression import tokens
 from cube.expression.arithmetic import bracketed
-from cube.expression.event_grammar import filters_rule, forget_field, value_rule
+from cube.expression.event_grammar import EventRules, forget_field
 from cube.expression.nodes import Cohorts, EventExpression, Field, Funnel, Reduction, SessionReduction
 from cube.expression.printer import print_expression, walk
 from cube.expression.tokens import Source, build
@@ -29,43 +29,43 @@ EVENTS: Final = "events"
 """The field of a session that tells how many events it has."""
 
 
-def sequence_rule() -> pp.ParserElement:
+def sequence_rule(rules: EventRules) -> pp.ParserElement:
     """Return the rule of a funnel or a retention."""
-    step = _selection()
-    funnel = _head("funnel") - step - tokens.mark(",") - step + pp.ZeroOrMore(tokens.mark(",") - step)
+    step = _selection(rules)
+    funnel = _head(rules, "funnel") - step - tokens.mark(",") - step + pp.ZeroOrMore(tokens.mark(",") - step)
     periods = tokens.token("[0-9]+", f"a number of periods from 1 to {MOST_PERIODS}", _periods)
     returning = pp.Opt(tokens.mark(",") - step, default=None)
-    retention = _head("retention") - periods - tokens.mark(",") - step - returning
+    retention = _head(rules, "retention") - periods - tokens.mark(",") - step - returning
     closing = tokens.mark(")")
     return build(funnel - closing, _build_funnel) | build(retention - closing, _build_retention)
 
 
-def session_rule() -> pp.ParserElement:
+def session_rule(rules: EventRules) -> pp.ParserElement:
     """Return the rule of ``.session(key, gap, value)`` and the filters after it.
 
     It leaves a function that makes the reduction of sessions of that of the events; raises as the grammar
     does.
     """
     comma = tokens.mark(",").add_parse_action(forget_field)
-    value = pp.Opt(tokens.mark(",") - value_rule(), default=None)
-    arguments = bracketed(value_rule() - comma - tokens.duration(multiple_of=1) - value)
+    value = pp.Opt(tokens.mark(",") - rules.value, default=None)
+    arguments = bracketed(rules.value - comma - tokens.duration(multiple_of=1) - value)
     session = tokens.mark(".") + tokens.token(r"session(?![\w$])", "session", _placed) - arguments
-    return build(session - filters_rule(), _build_session)
+    return build(session - rules.filters(), _build_session)
 
 
 SessionBuild = Callable[[Reduction], SessionReduction]
 
 
-def _head(name: str) -> pp.ParserElement:
+def _head(rules: EventRules, name: str) -> pp.ParserElement:
     """Return the rule of a name, a key and a length of time, up to the comma."""
     word = tokens.token(rf"{name}(?![\w$])", "a function of several events (funnel, retention)", _placed)
     comma = tokens.mark(",").add_parse_action(forget_field)
-    return word - tokens.mark("(") - value_rule() - comma - tokens.duration(multiple_of=1) - tokens.mark(",")
+    return word - tokens.mark("(") - rules.value - comma - tokens.duration(multiple_of=1) - tokens.mark(",")
 
 
-def _selection() -> pp.ParserElement:
+def _selection(rules: EventRules) -> pp.ParserElement:
     """Return the rule of events without fields."""
-    rule = tokens.type_name() + filters_rule()
+    rule = tokens.type_name() + rules.filters()
     return build(rule, lambda name, *filters: EventExpression(name, (), filters))
 
 

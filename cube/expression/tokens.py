@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import pyparsing as pp
 
 from cube.errors import InvalidExpression, InvalidRequest
-from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Field
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
@@ -22,6 +21,8 @@ from cube.model.reduce import REDUCES
 
 CONDITIONS = ("exists", "or", "and", "not")
 """The names of the filters that are not an operator of a field and a literal."""
+
+T = TypeVar("T")
 
 MAX_SHOWN = 20  # characters of the text that a message shows on either side of a place
 
@@ -50,23 +51,35 @@ class Source(str):
     The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
     place are what was expected. Carrying them on the text keeps concurrent parses apart.
     ``type``, ``field``: the last type that it named, and the last field before a literal; None before that.
-    ``calls``: the places of the calls of functions of series, by the ``id`` of their nodes.
+    ``calls``: the places of the calls of functions of series, by the ``id`` of their nodes. ``places``: where
+    what was made of the text begins, and what that was, by its ``id``.
     """
 
-    __slots__ = ("calls", "expected", "field", "furthest", "type")
+    __slots__ = ("calls", "expected", "field", "furthest", "places", "type")
 
     calls: dict[int, int]
     expected: dict[str, None]
     furthest: int
     type: str | None
     field: Field | None
+    places: dict[int, tuple[object, int]]
 
     def __new__(cls, text: str) -> Source:
         """Make the source of one parse."""
         source = super().__new__(cls, text)
         source.expected, source.furthest, source.calls = {}, 0, {}
         source.type = source.field = None
+        source.places = {}
         return source
+
+    def noted(self, made: T, place: int) -> T:
+        """Return what was made of the text from a place on, and remember the place."""
+        self.places.setdefault(id(made), (made, place))
+        return made
+
+    def place_of(self, made: object) -> int:
+        """Return where what was made begins; the beginning where that is not known."""
+        return self.places.get(id(made), (None, 0))[1]
 
     def miss(self, place: int, name: str) -> None:
         """Note that the token `name` was expected at `place`, an index into the text, and is not there."""
@@ -125,7 +138,9 @@ Action: TypeAlias = Callable[[Source, int, str], Any]
 
 def build(element: pp.ParserElement, make: Build) -> pp.ParserElement:
     """Let an element leave one result: what `make` returns of the results it had."""
-    return element.add_parse_action(lambda _source, _place, found: [make(*found)])
+    return element.add_parse_action(
+        lambda source, place, found: [cast("Source", source).noted(make(*found), place)]
+    )
 
 
 def token(pattern: str, name: str, action: Action | None = None) -> pp.ParserElement:
@@ -190,9 +205,17 @@ def filter_name(*names: str) -> pp.ParserElement:
     return _word(names, f"a filter ({', '.join((*OPERATORS, *CONDITIONS))})")
 
 
-def function_name() -> pp.ParserElement:
-    """Make the token of a function's name: a word that an open bracket follows, else it is a field."""
-    return token(rf"(?:{'|'.join(FUNCTIONS)})(?=[ \t\n\r]*\()", "a function")
+def function_name(*names: str) -> pp.ParserElement:
+    """Make the token of a function's name: a word that an open bracket follows, else it is a field.
+
+    Filters that stand where values do are functions, too.
+    """
+    return token(rf"(?:{'|'.join(names)})(?=[ \t\n\r]*\()", "a function")
+
+
+def empty_call(name: str) -> pp.ParserElement:
+    """Make the token of a function without arguments, in one piece; it leaves the name."""
+    return token(rf"{name}[ \t\n\r]*\([ \t\n\r]*\)", "a function", lambda _source, _place, _found: name)
 
 
 def each() -> pp.ParserElement:
@@ -252,6 +275,11 @@ def constant() -> pp.ParserElement:
     """Make the token of true, false or null; it leaves the Python value."""
     values = {"true": True, "false": False, "null": None}
     return _word(tuple(values), "true, false, null", lambda _source, _place, found: values[found])
+
+
+def truth() -> pp.ParserElement:
+    """Make the token of true or false; it leaves the Python value."""
+    return _word(("true", "false"), "true, false", lambda _source, _place, found: found == "true")
 
 
 def empty_array() -> pp.ParserElement:

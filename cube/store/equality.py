@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
 from cube.errors import InvalidRequest
-from cube.expression.nodes import Comparison, Field, Filter
+from cube.expression.nodes import Comparison, Element, Field, Filter
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.model.property import is_property, is_unicode, step
 
@@ -59,14 +59,14 @@ def wanted_by(filters: Sequence[Filter]) -> Wanted:
     """Return the values that some filters, all of which an event has to pass, ask for."""
     found: dict[FieldPath, Scalar] = {}
     for each in filters:
-        if isinstance(each, Comparison) and each.operator == "eq" and isinstance(each.field, Field):
-            path, literal = names_of(each.field.path), _scalar(each.literal)
+        if isinstance(each, Comparison) and each.operator == "eq" and isinstance(each.value, Field):
+            path, literal = names_of(each.value.path), _scalar(each.literal)
             if path is not None and literal is not None:
                 found.setdefault(path, literal)
     return found
 
 
-def names_of(path: Sequence[str | int]) -> FieldPath | None:
+def names_of(path: Sequence[str | int | Element]) -> FieldPath | None:
     """Return a path as names alone; None where it has an element of an array."""
     names = tuple(part for part in path if isinstance(part, str))
     return names if len(names) == len(path) else None
@@ -77,7 +77,7 @@ def text_of(path: FieldPath) -> str:
     return "".join(map(step, path)).removeprefix(".")
 
 
-def checked(path: Sequence[str | int]) -> FieldPath:
+def checked(path: Sequence[str | int | Element]) -> FieldPath:
     """Return a path to index; raises `InvalidRequest` for one that leads into an array."""
     names = names_of(path)
     if names is None or not names or not all(map(is_property, names)):
@@ -88,7 +88,7 @@ def checked(path: Sequence[str | int]) -> FieldPath:
     return names
 
 
-def _with_elements(path: Sequence[str | int]) -> str:
+def _with_elements(path: Sequence[str | int | Element]) -> str:
     parts = (step(part) if isinstance(part, str) else f"[{part}]" for part in path)
     return "".join(parts).removeprefix(".")
 

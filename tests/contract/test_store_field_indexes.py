@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.errors import InvalidRequest, NotFound
 from cube.expression.nodes import Comparison, EventExpression, Field
 from cube.model.event import ABSENT, Event

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
 from cube.model.event import ABSENT, Event
 from cube.model.tier import Span

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.columns.sessions import followed
 from cube.columns.values import canonical
 from cube.expression.nodes import Cohorts, EventExpression, Funnel, SessionReduction, Value
@@ -79,7 +79,7 @@ def by_key(key: Value, events: Iterable[Event]) -> dict[bytes, list[Event]]:
     """Return the events of each key."""
     found: dict[bytes, list[Event]] = defaultdict(list)
     for event in events:
-        value = sampled(key, event.data)
+        value = sampled(key, event.data, event.time)
         if value is not ABSENT:
             found[canonical(value)].append(event)
     return found
@@ -87,4 +87,6 @@ def by_key(key: Value, events: Iterable[Event]) -> dict[bytes, list[Event]]:
 
 def passes(selection: EventExpression, event: Event) -> bool:
     """Tell whether an event is of a selection's type and passes its filters."""
-    return event.type == selection.type and all(matches(each, event.data) for each in selection.filters)
+    return event.type == selection.type and all(
+        matches(each, event.data, event.time) for each in selection.filters
+    )

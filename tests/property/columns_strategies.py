@@ -13,6 +13,7 @@ from cube.expression.nodes import (
     And,
     Call,
     Comparison,
+    Element,
     Exists,
     Field,
     Filter,
@@ -22,6 +23,7 @@ from cube.expression.nodes import (
     Or,
     Product,
     Sum,
+    Text,
     Value,
 )
 from cube.model.event import ABSENT
@@ -63,6 +65,15 @@ data = st.one_of(objects, objects, objects, nested, st.just(ABSENT))
 """Any data of an event, mostly objects."""
 
 fields = st.sampled_from(PATHS).map(Field)
+keyed_fields = st.sampled_from(
+    (
+        Field(("a", Element(("b",), "1"))),
+        Field(("a", Element(("b",), '"a"'), "c")),
+        Field(("a", "b", Element(("c",), "true"), "a")),
+    )
+)
+"""Fields with an element chosen by key, which no store knows."""
+
 literals = st.one_of(
     literal_scalars,
     st.lists(literal_scalars, max_size=3).map(tuple),
@@ -93,11 +104,46 @@ def _floored_log(function: str, value: Value) -> Call:
     return Call("floor", (Call(function, (value,)),))
 
 
+constants = st.one_of(st.sampled_from((0, 1, -2.5, 3)).map(Number), st.sampled_from(TEXTS).map(Text))
+numbers_of_one = st.one_of(
+    st.builds(Call, st.sampled_from(("number", "length", "time")), st.tuples(fields)),
+    st.builds(lambda field: Call("time", (field, Text("us"))), fields),
+    st.just(Call("time", ())),
+    st.just(Call("hour", (Call("time", ()), Text("Europe/Berlin")))),
+    comparisons,
+)
+texts_of_one = st.one_of(
+    st.builds(Call, st.sampled_from(("lower", "upper")), st.tuples(fields)),
+    st.builds(lambda field: Call("prefix", (field, Number(1))), fields),
+    st.builds(lambda field: Call("match", (field, Text("([aé])?b?$"))), fields),
+)
+scalars_of_one = st.recursive(
+    st.one_of(fields, keyed_fields, constants, numbers_of_one, texts_of_one),
+    lambda inner: st.one_of(
+        st.builds(lambda *each: Call("if", each), comparisons, inner, inner),
+        st.builds(lambda *each: Call("if", each), comparisons, inner),
+        st.builds(lambda *each: Call("coalesce", each), inner, inner),
+    ),
+    max_leaves=4,
+)
+"""What is a number for one event, a text for another."""
+
+computed_comparisons = st.one_of(
+    st.builds(
+        Comparison, st.sampled_from(("eq", "ne", "gt", "ge", "lt", "le")), scalars_of_one, literal_scalars
+    ),
+    st.builds(Comparison, st.sampled_from(("in", "nin")), scalars_of_one, arrays),
+    st.builds(Comparison, st.just("re"), scalars_of_one, st.sampled_from(("a", "^b", ""))),
+    st.builds(Comparison, st.sampled_from(("eq", "ne", "le")), keyed_fields, literals),
+    st.builds(Exists, st.one_of(keyed_fields, scalars_of_one)),
+)
 values = st.recursive(
-    st.one_of(fields, fields, st.sampled_from((0, 1, -2.5, 3)).map(Number)),
+    st.one_of(fields, fields, st.sampled_from((0, 1, -2.5, 3)).map(Number), numbers_of_one),
     lambda inner: st.one_of(
         st.builds(Call, st.sampled_from(("abs", "ceil", "floor", "round", "sqrt")), st.tuples(inner)),
         st.builds(_floored_log, st.sampled_from(("log2", "log10")), inner),
+        st.builds(lambda *each: Call("max", each), inner, inner),
+        st.builds(lambda *each: Call("if", each), computed_comparisons, inner, inner),
         inner.map(Negation),
         st.tuples(inner, st.sampled_from("+-"), inner).map(lambda it: Sum((("+", it[0]), (it[1], it[2])))),
         st.tuples(inner, st.sampled_from("*/"), inner).map(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cube.columns import Block, mask, selected
 from cube.columns.column import factorise
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.columns.values import canonical, read
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
 from cube.model.event import ABSENT
@@ -23,6 +23,7 @@ from tests.property.columns_strategies import (
     block,
     comparisons,
     compounds,
+    computed_comparisons,
     data,
     fields,
     nested,
@@ -47,7 +48,7 @@ near_comparisons = st.one_of(
         st.lists(near_literals, max_size=4).map(tuple),
     ),
 )
-filters = compounds(st.one_of(comparisons, comparisons, comparisons, patterns))
+filters = compounds(st.one_of(comparisons, comparisons, computed_comparisons, patterns))
 
 
 @settings(max_examples=examples(300))
@@ -55,7 +56,9 @@ filters = compounds(st.one_of(comparisons, comparisons, comparisons, patterns))
 def test_a_mask_agrees_with_the_plain_definition(rows: list[Any], given: list[Filter]) -> None:
     made = block(rows)
     for each in given:
-        assert mask([each], made).tolist() == [matches(each, row) for row in rows]
+        assert mask([each], made).tolist() == [
+            matches(each, row, time) for row, time in zip(rows, made.times.tolist(), strict=True)
+        ]
 
 
 @settings(max_examples=examples(300))
@@ -75,8 +78,10 @@ def test_equal_keys_and_no_others_get_equal_codes(stored: list[Any]) -> None:
 
 @given(st.lists(data, max_size=15), st.lists(filters, max_size=3))
 def test_all_filters_apply_together(rows: list[Any], given: list[Filter]) -> None:
-    expected = [all(matches(each, row) for each in given) for row in rows]
-    assert mask(given, block(rows)).tolist() == expected
+    made = block(rows)
+    timed = zip(rows, made.times.tolist(), strict=True)
+    expected = [all(matches(each, row, time) for each in given) for row, time in timed]
+    assert mask(given, made).tolist() == expected
 
 
 @given(st.lists(data, max_size=15), st.lists(fields, max_size=2), st.lists(filters, max_size=1))
@@ -84,12 +89,13 @@ def test_an_event_expression_selects_events_that_have_its_fields(
     rows: list[Any], shown: list[Field], given: list[Filter]
 ) -> None:
     expression = EventExpression("t", tuple(shown), tuple(given))
+    made = block(rows)
     expected = [
-        all(matches(each, row) for each in given)
+        all(matches(each, row, time) for each in given)
         and all(read(row, field.path) is not ABSENT for field in shown)
-        for row in rows
+        for row, time in zip(rows, made.times.tolist(), strict=True)
     ]
-    assert selected(expression, block(rows)).tolist() == expected
+    assert selected(expression, made).tolist() == expected
 
 
 @given(st.lists(data, max_size=15), st.lists(filters, min_size=1, max_size=5))

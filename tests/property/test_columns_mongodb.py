@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pymongo.collection import Collection
 
 from cube.columns import mask
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.expression.nodes import Comparison, Exists, Field, Filter
 from tests.mongo_server import MongoServer
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
@@ -70,6 +70,6 @@ def _is_faulty(filter: Comparison | Exists, row: Any) -> bool:
     return (
         isinstance(filter, Comparison)
         and (filter.literal is None or (isinstance(filter.literal, tuple) and None in filter.literal))
-        and any(isinstance(part, int) for part in filter.field.path)
-        and meets_array(filter.field, row)
+        and any(isinstance(part, int) for part in filter.value.path)
+        and meets_array(filter.value, row)
     )

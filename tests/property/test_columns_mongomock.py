@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.columns import mask
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.expression.nodes import Comparison, Exists, Field, Filter, Literal
 from cube.model.event import ABSENT
 from tests.property.columns_mongodb import comparisons_of, document, meets_array, query
@@ -57,7 +57,7 @@ def _collection(rows: list[Any]) -> Any:
 
 
 def _is_faulty(filter: Comparison | Exists, row: Any) -> bool:
-    if any(isinstance(part, int) for part in filter.field.path) and meets_array(filter.field, row):
+    if any(isinstance(part, int) for part in filter.value.path) and meets_array(filter.value, row):
         return True
     if isinstance(filter, Exists):
         return False
@@ -65,8 +65,8 @@ def _is_faulty(filter: Comparison | Exists, row: Any) -> bool:
     return (
         _confuses_booleans(scalars, row)
         or (_is_range(filter) and (filter.literal is None or isinstance(filter.literal, tuple)))
-        or (None in scalars and _ends_at_scalar(filter.field, row))
-        or (() in (filter.literal, *_items(filter.literal)) and meets_array(filter.field, row))
+        or (None in scalars and _ends_at_scalar(filter.value, row))
+        or (() in (filter.literal, *_items(filter.literal)) and meets_array(filter.value, row))
     )
 
 

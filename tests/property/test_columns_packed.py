@@ -22,7 +22,15 @@ from cube.model.event import ABSENT
 from cube.model.reduce import REDUCES, exact_sum
 from cube.model.tier import TEN_SECONDS, Tier
 from tests.property.columns_reference import Row
-from tests.property.columns_strategies import comparisons, compounds, fields, patterns, values
+from tests.property.columns_strategies import (
+    comparisons,
+    compounds,
+    computed_comparisons,
+    fields,
+    patterns,
+    scalars_of_one,
+    values,
+)
 from tests.property.test_columns_reductions import groupings, rows, tiers
 from tests.tools import examples
 
@@ -32,8 +40,10 @@ reductions = st.builds(
     Reduction,
     reduce=st.sampled_from(UNORDERED),
     type=st.just("t"),
-    value=st.one_of(st.none(), fields, fields, values),
-    filters=st.lists(compounds(st.one_of(comparisons, comparisons, patterns)), max_size=2).map(tuple),
+    value=st.one_of(st.none(), fields, fields, values, scalars_of_one),
+    filters=st.lists(compounds(st.one_of(comparisons, computed_comparisons, patterns)), max_size=2).map(
+        tuple
+    ),
     group=st.one_of(st.none(), groupings),
 )
 

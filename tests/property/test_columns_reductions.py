@@ -16,7 +16,17 @@ from cube.expression.nodes import Field, Grouping, GroupPart, Reduction
 from cube.model.reduce import REDUCES, Partial
 from cube.model.tier import TIERS, Tier
 from tests.property.columns_reference import Row, plain_grouped_partials, plain_partials
-from tests.property.columns_strategies import comparisons, data, fields, objects, patterns, scalars, values
+from tests.property.columns_strategies import (
+    comparisons,
+    computed_comparisons,
+    data,
+    fields,
+    objects,
+    patterns,
+    scalars,
+    scalars_of_one,
+    values,
+)
 from tests.tools import examples
 
 flat = st.fixed_dictionaries({}, optional={"a": scalars, "b": scalars})
@@ -27,19 +37,19 @@ rows = st.lists(st.tuples(times, st.one_of(flat, flat, objects, data)), max_size
     ]
 )
 tiers = st.sampled_from([TIERS[1_000], TIERS[10_000], TIERS[604_800_000]])
-filters = st.lists(st.one_of(comparisons, patterns), max_size=1).map(tuple)
+filters = st.lists(st.one_of(comparisons, patterns, computed_comparisons), max_size=1).map(tuple)
 simple = st.sampled_from([Field(("a",)), Field(("b",))])
 reductions = st.builds(
     Reduction,
     reduce=st.sampled_from(sorted(REDUCES)),
     type=st.just("t"),
-    value=st.one_of(st.none(), simple, simple, fields, values),
+    value=st.one_of(st.none(), simple, simple, fields, values, scalars_of_one),
     filters=filters,
     group=st.none(),
 )
 otherwise = st.sampled_from([None, None, "none", "", "a"])
 parts = st.one_of(
-    st.builds(GroupPart, st.one_of(simple, fields, values), otherwise),
+    st.builds(GroupPart, st.one_of(simple, fields, values, scalars_of_one), otherwise),
     st.builds(GroupPart, st.one_of(simple, fields), otherwise, each=st.just(True)),
 )
 groups = st.one_of(st.just("a"), st.just(1), st.just(True), st.just(""), st.just(("a", 1)), st.just((1, "a")))
@@ -54,7 +64,7 @@ grouped = st.builds(
     Reduction,
     reduce=st.sampled_from(sorted(REDUCES)),
     type=st.just("t"),
-    value=st.one_of(st.none(), simple, fields),
+    value=st.one_of(st.none(), simple, fields, scalars_of_one),
     filters=filters,
     group=groupings,
 )

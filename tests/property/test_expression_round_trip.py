@@ -19,6 +19,7 @@ from cube.expression.nodes import (
     Call,
     Cohorts,
     Comparison,
+    Element,
     EventExpression,
     Exists,
     Field,
@@ -36,9 +37,10 @@ from cube.expression.nodes import (
     SeriesCall,
     SessionReduction,
     Sum,
+    Text,
 )
 from cube.expression.operators import OPERATORS
-from cube.expression.printer import normal
+from cube.expression.printer import normal, print_literal
 from cube.expression.series_functions import (
     NONE,
     PERCENT,
@@ -48,6 +50,7 @@ from cube.expression.series_functions import (
     refused_within,
 )
 from cube.expression.tokens import CONDITIONS
+from cube.expression.value_types import NUMBER
 from cube.model.reduce import REDUCES
 from tests.tools import examples
 
@@ -65,14 +68,10 @@ idents = words | st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_$]{0,9}", fullmatch=True) |
 finite = st.floats(allow_nan=False, allow_infinity=False)
 numbers = (st.integers(-(2**63), 2**63 - 1) | finite | st.integers(-9, 9)).map(normal)
 indexes = st.integers(0, 3) | st.integers(0, 2**63 - 1)
-fields = st.builds(lambda head, tail: Field((head, *tail)), idents, st.lists(idents | indexes, max_size=3))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-scalars = texts | numbers | st.booleans() | st.none()
-arrays = st.recursive(
-    st.lists(scalars, max_size=4).map(tuple),
-    lambda inner: st.lists(scalars | inner, max_size=3).map(tuple),
-    max_leaves=6,
-)
+plain_idents = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True)
+keys = idents.map(lambda name: (name,)) | st.lists(plain_idents, min_size=2, max_size=3).map(tuple)
+elements = st.builds(Element, keys, (texts | numbers | st.booleans()).map(print_literal))
 
 
 def named(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -83,6 +82,18 @@ def named(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return draw(strategy)
 
     return drawn()
+
+
+fields = st.builds(
+    lambda head, tail: Field((head, *tail)), idents, st.lists(idents | indexes | elements, max_size=3)
+)
+fields = named(fields)
+scalars = texts | numbers | st.booleans() | st.none()
+arrays = st.recursive(
+    st.lists(scalars, max_size=4).map(tuple),
+    lambda inner: st.lists(scalars | inner, max_size=3).map(tuple),
+    max_leaves=6,
+)
 
 
 def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy[Any]:
@@ -101,17 +112,49 @@ def arithmetic(leaves: st.SearchStrategy[Any], *calls: Any) -> st.SearchStrategy
     return st.recursive(leaves | numbers.map(Number), grow, max_leaves=8)
 
 
-values = named(
-    arithmetic(fields, lambda inner: st.builds(Call, st.sampled_from(sorted(FUNCTIONS)), st.tuples(inner)))
+NUMERIC = [name for name, each in FUNCTIONS.items() if each.parameters == (NUMBER,)]
+zones = st.sampled_from(["UTC", "Europe/Berlin"]).map(Text)
+units = st.sampled_from(["s", "ms", "us", "ns"]).map(Text)
+text_values = st.recursive(
+    fields | texts.map(Text),
+    lambda inner: st.one_of(
+        st.builds(Call, st.sampled_from(["lower", "upper"]), st.tuples(inner)),
+        st.builds(Call, st.just("prefix"), st.tuples(inner, st.integers(0, 9).map(Number))),
+        st.builds(Call, st.just("match"), st.tuples(inner, st.just(Text("^a(b)\\.")))),
+        st.builds(Call, st.just("coalesce"), st.lists(inner, min_size=2, max_size=3).map(tuple)),
+    ),
+    max_leaves=3,
+)
+numbers_of_one = st.one_of(
+    st.just(Call("time", ())),
+    st.builds(Call, st.just("number"), st.tuples(text_values)),
+    st.builds(Call, st.just("length"), st.tuples(text_values)),
+    st.builds(Call, st.just("time"), st.tuples(fields) | st.tuples(fields, units)),
+)
+field_comparisons = st.one_of(
+    st.builds(Comparison, st.sampled_from(["eq", "ne", "gt", "ge", "lt", "le"]), fields, scalars | arrays),
+    st.builds(Comparison, st.sampled_from(["in", "nin"]), fields, arrays),
+    st.builds(Comparison, st.just("re"), fields, texts),
+    st.builds(Exists, fields),
+)
+values = arithmetic(
+    fields | numbers_of_one,
+    lambda inner: st.builds(Call, st.sampled_from(NUMERIC), st.tuples(inner)),
+    lambda inner: st.builds(Call, st.sampled_from(["min", "max"]), st.tuples(inner, inner)),
+    lambda inner: st.builds(Call, st.just("hour"), st.tuples(inner, zones)),
+    lambda inner: st.builds(Call, st.just("if"), st.tuples(field_comparisons, inner, inner)),
 )
 filters = st.recursive(
     st.one_of(
+        field_comparisons,
+        st.builds(Exists, values.filter(lambda each: not isinstance(each, Number))),
         st.builds(
-            Comparison, st.sampled_from(["eq", "ne", "gt", "ge", "lt", "le"]), fields, scalars | arrays
+            Comparison,
+            st.sampled_from(["eq", "gt", "le"]),
+            values.filter(lambda each: not isinstance(each, Number)),
+            st.none() | numbers,
         ),
-        st.builds(Comparison, st.sampled_from(["in", "nin"]), fields, arrays),
-        st.builds(Comparison, st.just("re"), fields, texts),
-        st.builds(Exists, fields),
+        st.builds(Comparison, st.just("in"), numbers_of_one, st.lists(numbers, max_size=3).map(tuple)),
     ),
     lambda inner: st.one_of(
         st.builds(Or, st.lists(inner, min_size=1, max_size=3).map(tuple)),
@@ -120,6 +163,8 @@ filters = st.recursive(
     ),
     max_leaves=6,
 )
+values, filters, text_values = named(values), named(filters), named(text_values)
+groups = named(values | text_values.filter(lambda each: not isinstance(each, Text)) | field_comparisons)
 all_filters = named(st.lists(filters, max_size=3).map(tuple))
 events = st.builds(EventExpression, types, st.none() | st.lists(fields, max_size=3).map(tuple), all_filters)
 measured = (types, st.none() | values, all_filters)
@@ -140,7 +185,7 @@ def joins(tree: MetricExpression) -> bool:
 
 
 otherwise = st.none() | texts
-part = st.builds(GroupPart, fields | values, otherwise) | st.builds(
+part = st.builds(GroupPart, fields | groups, otherwise) | st.builds(
     GroupPart, fields, otherwise, each=st.just(True)
 )
 lengths = st.integers(1, 366 * 86_400).map(lambda seconds: seconds * 1_000)
@@ -249,7 +294,7 @@ pieces = st.sampled_from(
         *SERIES_FUNCTIONS,
         "7d",
         PREVIOUS,
-        *"()[].,+-*/'\"\\ \n\t$_019ae",
+        *"()[].,+-*/='\"\\ \n\t$_019ae",
         "group",
         "each",
         ".top(",

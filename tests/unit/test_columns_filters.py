@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cube.columns import Block, check, mask
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.model.event import ABSENT

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cube.columns.values import group_at
+from cube.columns.definition import group_at
 from cube.expression import parse_metric, print_expression
 from cube.expression.bins import bins
 from cube.expression.nodes import Reduction, Value

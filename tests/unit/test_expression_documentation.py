@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from cube.columns import Block, states
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.functions import FUNCTIONS
+from cube.expression.nodes import Reduction
 from cube.expression.operators import OPERATORS
+from cube.expression.printer import print_number
 from cube.expression.series_functions import SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
+from cube.expression.value_types import NUMBER
+from cube.model import instant
 from cube.model.reduce import REDUCES
+from cube.model.tier import DAY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text()
 
@@ -54,6 +61,29 @@ def test_every_error_shown_is_the_one_given(text: str, message: str) -> None:
     with pytest.raises(InvalidExpression) as caught:
         parse_metric(text)
     assert caught.value.message == message
+
+
+EVENTS = [line for line in blocks("Values") if line.startswith("{")]
+AT = instant.parse("2026-03-29T01:30:00Z")
+
+
+@pytest.mark.parametrize(("text", "expected"), rows("Values"))
+def test_every_example_of_values_is_what_it_gives(text: str, expected: str) -> None:
+    tree = parse_metric(text)
+    assert isinstance(tree, Reduction)
+    block = Block.from_json([AT] * len(EVENTS), EVENTS)
+    ((_, found),) = states(tree, DAY, block).items()
+    finish = REDUCES[tree.reduce].finish
+    values = {key: finish(partial, None) for key, partial in found.items()}
+    told = [f"{json.dumps(key[1])}: {print_number(value)}" for key, value in values.items() if key and value]
+    assert (", ".join(sorted(told)) or print_number(values[None] or 0)) == expected
+
+
+def test_every_function_has_its_row_and_its_example() -> None:
+    for function in FUNCTIONS:
+        assert f"`{function}(" in section("Values")
+        if FUNCTIONS[function].parameters != (NUMBER,):
+            assert any(f"{function}(" in text for text, _ in rows("Values")), function
 
 
 def test_the_page_names_every_word_and_bound() -> None:

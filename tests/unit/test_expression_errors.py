@@ -23,7 +23,8 @@ FILTER = "a filter (eq, ne, gt, ge, lt, le, re, in, nin, exists, or, and, not)"
 TYPE = "a type ([a-z_][a-zA-Z0-9_]*)"
 METRIC = f'Expected "-", {REDUCE}, a number or "("'
 OPERATOR = '"+", "-", "*", "/"'
-VALUE = '"-", a function, a field, a number or "("'
+VALUE = '"-", a function, a field, a number, a string or "("'
+BUT_TEXT = '"-", a function, a field, a number or "("'
 LITERAL = 'a string, a number, "-", true, false, null or an array'
 
 
@@ -56,7 +57,7 @@ METRICS = [
     ('sum(a(["\\ud800"]))', 9, "Got half a surrogate pair in the string"),
     ('sum(a(["b","c"]))', 11, 'Expected "]", found ","'),
     ('sum(a(b.["c"]))', 9, 'Expected a name, found "["'),
-    ("sum(a(@type))", 7, 'Expected a function, a field, a number or "(", found "@"'),
+    ("sum(a(@type))", 7, 'Expected a function, a field, a number, a string or "(", found "@"'),
     ("sum(a(m²))", 8, f'Expected ".", "[", {OPERATOR} or ")", found "²"'),
     (
         "sum(a(b.e\u0301))",
@@ -68,12 +69,12 @@ METRICS = [
     ("sum(" + "a" * 65 + ")", 5, f'Expected a type of at most 64 characters, found "{"a" * 20}"'),
     ("sum(a", 6, 'Expected "(", "." or ")", found the end'),
     ("sum(a$)", 6, 'Expected "(", "." or ")", found "$"'),
-    ("sum(a())", 7, 'Expected a function, a field, a number or "(", found ")"'),
-    ("sum(a(*))", 7, 'Expected "-", a function, a field, a number or "(", found "*"'),
+    ("sum(a())", 7, 'Expected a function, a field, a number, a string or "(", found ")"'),
+    ("sum(a(*))", 7, 'Expected "-", a function, a field, a number, a string or "(", found "*"'),
     ("sum(a(x,y))", 8, f'Expected ".", "[", {OPERATOR} or ")", found ","'),
     ("sum(a(foo(x)))", 10, f'Expected ".", "[", {OPERATOR} or ")", found "("'),
     ("sum(a(x.1))", 9, 'Expected a name, found "1"'),
-    ("sum(a(x[-1]))", 9, 'Expected an index or a string, found "-"'),
+    ("sum(a(x[-1]))", 9, 'Expected an index, a name or a string, found "-"'),
     ("sum(a(x[9223372036854775808]))", 9, "Expected an index up to 9223372036854775807, found"),
     ("sum(a).group(x).group(x)", 17, 'Expected top or bottom, found "group"'),
     ("sum(a).group(x).top(0)", 21, 'Expected a whole number from 1 to 10000, found "0"'),
@@ -101,9 +102,9 @@ METRICS = [
         "Got a ranking of groups beside groups of another number of parts; accepted are as many parts",
     ),
     ("sum(a).grouped(x)", 8, 'Expected group, found "grouped"'),
-    ("sum(a).group(x,)", 16, f'Expected a string, each, {VALUE}, found ")"'),
-    ("sum(a).group(x,'y',2,)", 22, f'Expected a string, each, {VALUE}, found ")"'),
-    ("sum(a).group(x,'y','z')", 20, f"Expected each, {VALUE}, found \"'z'\""),
+    ("sum(a).group(x,)", 16, f'Expected a string, each, {BUT_TEXT}, found ")"'),
+    ("sum(a).group(x,'y',2,)", 22, f'Expected a string, each, {BUT_TEXT}, found ")"'),
+    ("sum(a).group(x,'y','z')", 20, "Expected a field, found \"'z'\""),
     ("sum(a.b)", 7, f'Expected {FILTER} or session, found "b"'),
     ("quantile(a)", 10, 'Expected a number from 0 to 1, found "a"'),
     ("quantile(1.5,a)", 10, 'Expected a number from 0 to 1, found "1.5"'),
@@ -144,7 +145,7 @@ EVENTS = [
     ("a.eq(x,1", 9, 'Expected ")", found the end'),
     ("a.eq(x,1,2)", 9, 'Expected ")", found ","'),
     ("a.eq(1,x)", 6, 'Expected a field, found "1"'),
-    ("a.eq(x)", 7, 'Expected ".", "[" or ",", found ")"'),
+    ("a.eq(x)", 7, f'Expected ".", "[", {OPERATOR} or ",", found ")"'),
     ("a.eq(x,)", 8, f'Expected {LITERAL}, found ")"'),
     ("a.eq(x,nil)", 8, f'Expected {LITERAL}, found "nil"'),
     ("a.eq(x,trueish)", 8, f'Expected {LITERAL}, found "trueish"'),
@@ -156,7 +157,7 @@ EVENTS = [
     ("a.nin(x,'b')", 9, "Expected an array, found \"'b'\""),
     ("a.re(x,1)", 8, 'Expected a string, found "1"'),
     ("a.re(x,null)", 8, 'Expected a string, found "null"'),
-    ("a.exists(x,1)", 11, 'Expected ".", "[" or ")", found ","'),
+    ("a.exists(x,1)", 11, f'Expected ".", "[", {OPERATOR} or ")", found ","'),
     ("a.or()", 6, f'Expected {FILTER}, found ")"'),
     ("a.not(exists(x),exists(y))", 16, 'Expected ")", found ","'),
     ("a.or(x)", 6, f'Expected {FILTER}, found "x"'),
@@ -224,6 +225,9 @@ DEEP: list[tuple[int, Callable[[int], str]]] = [
     (47, lambda n: "sum(a." + "or(" * n + "eq(x[0],1)" + ")" * n + ")"),
     (48, lambda n: "sum(a.eq(x,'[[((--\\'\"[').eq(y,\"((\")." + "not(" * n + "eq(x,1)" + ")" * n + ")"),
     (48, lambda n: "sum(a.eq(x," + "[1," * n + "1" + "]" * n + "))"),
+    (48, lambda n: "sum(a(" + "1+max(1," * n + "x" + ")" * n + "))"),
+    (24, lambda n: "sum(a(" + "if(ge(" * n + "x" + ",1),1,0)" * n + "))"),
+    (47, lambda n: "sum(a(" + "if(ge(x,1),0,1*" * n + "x" + ")" * n + "))"),
 ]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cube.columns.definition import matches
 from cube.columns.key_filter import Restriction, read_filters
-from cube.columns.matching import matches
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.model.environment import Caller, Environment, Key
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube.columns.matching import matches
+from cube.columns.definition import matches
 from cube.errors import InvalidRequest
 from cube.expression.nodes import Comparison, Field
 from cube.model.event import Event
