@@ -63,8 +63,9 @@ def routes(
     decoded_bytes = context.settings.http.bodies_bytes // DECODING_SHARE
     requests = DecodingQuota(decoded_bytes, free=json_text.THREAD_BYTES)  # others are handed over at once
     batches = {"type": "array", "items": _EVENT_SCHEMA, "maxItems": context.limits.events}
+    events = PutEvents(context, requests)
     put = Operation(
-        PutEvents(context, requests),
+        events,
         "Store an array of events, or one event: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, batches]},
         replies={
@@ -74,6 +75,7 @@ def routes(
             " are stored once the store answers again.",
         },
         scope=Scope.WRITE,
+        begin=events.begin,
     )
     table = (
         Route("/1.0/event", {"POST": put, "PUT": put}),
@@ -106,7 +108,20 @@ class PutEvents:
             _check_types(batch, request.admitted, intake)
             stored, warnings = intake.offer(batch), batch.warnings
             del batch
-        spooled = await stored
+        return self._reply(warnings, await stored)
+
+    def begin(self, request: Request) -> tuple[asyncio.Future[int], Callable[[int], Reply]]:
+        """Do the same with a short body, without a task."""
+        intake = self._intakes[request.admitted.environment.name]
+        try:
+            batch = read_batch(request.body, self._limits, self._clock())
+        except CubeError as error:
+            intake.refused(error)
+            raise
+        _check_types(batch, request.admitted, intake)
+        return intake.offer(batch), partial(self._reply, batch.warnings)
+
+    def _reply(self, warnings: dict[str, list[str]], spooled: int) -> Reply:
         if spooled:
             return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
         return Reply.json(warnings) if warnings else _DONE

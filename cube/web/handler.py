@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import cast
 
@@ -41,9 +41,10 @@ from cube.web.message import (
     reply_head,
     with_owed_headers,
 )
+from cube.web.prompt import PromptRequests
 from cube.web.route import Operation, Route
 from cube.web.service import Service
-from cube.web.tornado_private import read_with
+from cube.web.tornado_private import Head, read_with
 from cube.web.websocket import SessionFactory
 
 LINGER_BYTES = 64 * 2**20
@@ -67,9 +68,16 @@ class Requests(HTTPServerConnectionDelegate):
         """Begin with the next request of a connection; Tornado calls it."""
         connection = cast("HTTP1Connection", request_conn)
         stream = cast("Stream", connection.stream)
+        prompt = stream.prompt or PromptRequests(self._service, stream)
+        stream.prompt = prompt
         parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
-        exchange = Exchange(self._service, connection, stream)
-        read_with(connection, parse, exchange.read_chunks)
+        exchange = Exchange(self._service, connection, stream, prompt)
+
+        def noted(own: Callable[[bytes], Head], head: bytes) -> Head:
+            prompt.head = head
+            return parse(own, head)
+
+        read_with(connection, noted, exchange.read_chunks, prompt.serve)
         stream.turn += 1
         stream.enter(Phase.HEAD)
         return exchange
@@ -91,8 +99,11 @@ class Requests(HTTPServerConnectionDelegate):
 class Exchange(HTTPMessageDelegate):
     """Reads one request, runs its operation and sends the reply."""
 
-    def __init__(self, service: Service, connection: HTTP1Connection, stream: Stream) -> None:
+    def __init__(
+        self, service: Service, connection: HTTP1Connection, stream: Stream, prompt: PromptRequests
+    ) -> None:
         self._service = service
+        self._prompt = prompt
         self._connection = connection
         self._stream = stream
         self._route: Route | None = None
@@ -160,6 +171,7 @@ class Exchange(HTTPMessageDelegate):
         elif self._is_refused:
             self._connection.finish()
         else:
+            self._prompt.learn(self.request, self._route, self._operation, self._version)
             self._connection.set_close_callback(self.on_connection_close)
             self._task = self._service.loop.create_task(self._run())
 
@@ -297,7 +309,7 @@ class Exchange(HTTPMessageDelegate):
             written = self._connection.write(body)
         else:
             written = self._connection.write(head + body)
-        self._count(reply.status)
+        self._service.answered(self.request, reply.status, time.monotonic() - self._began)
         if written.done():
             self._end()
             return
@@ -317,13 +329,3 @@ class Exchange(HTTPMessageDelegate):
             cors_lines(self._service.access, self.request, credentials=credentials),
             connection_line(self.request, self._version, last=last or self._service.leaving),
         )
-
-    def _count(self, status: int) -> None:
-        path = self.request.route
-        seconds = time.monotonic() - self._began
-        self._service.telemetry.answered(path, self.request.method, status, seconds)
-        if _log.isEnabledFor(logging.DEBUG):
-            text = "%s %s from %s was answered with %d in %.1f ms"
-            request = self.request
-            told = (request.method[:20], path or "(elsewhere)", request.remote, status, 1000 * seconds)
-            _log.debug(text, *told, extra={"request": request.id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from cube.web.message import Reply, Request
 from cube.web.websocket import SessionFactory
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
+Begin: TypeAlias = "Callable[[Request], tuple[asyncio.Future[Any], Callable[[Any], Reply]]]"
 
 _CAPTURE = re.compile(r"\{([a-z_]+)\}")
 _SLASHES = re.compile("/{2,}")
@@ -41,6 +43,8 @@ class Operation:
     its place, before the body is read; raises for who cannot be admitted whatever the body says.
     ``on_too_large``: answers in place of an error where a request is too large; its body may not be there.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
+    ``begin``: does what ``answer`` does for a request that is short, without a task: a promise, and what
+    makes a reply of what it is kept with.
     """
 
     answer: Answer
@@ -54,6 +58,7 @@ class Operation:
     admit: Callable[[Request], None] | None = None
     credentials: bool = False
     on_too_large: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
+    begin: Begin | None = None
 
 
 @dataclass(frozen=True, slots=True)

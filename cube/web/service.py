@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from cube.web.websocket import Sockets
 
 REQUEST: Final = "cube_request"
 """The type of the events that a daemon stores of what it is sent, where it stores its callers' own events."""
+
+_log = logging.getLogger(__name__)
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -145,6 +148,15 @@ class Service:
             self._on_request(request)
         if not self._running:
             self._ended.notify()
+
+    def answered(self, request: Request, status: int, seconds: float) -> None:
+        """Count and log an answer."""
+        self.telemetry.answered(request.route, request.method, status, seconds)
+        if _log.isEnabledFor(logging.DEBUG):
+            text = "%s %s from %s was answered with %d in %.1f ms"
+            path = request.route or "(elsewhere)"
+            told = (request.method[:20], path, request.remote, status, 1000 * seconds)
+            _log.debug(text, *told, extra={"request": request.id})
 
     def check_head(self, request: Request) -> None:
         """Raise `HttpRefusal` for a head over the bounds."""

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import Future, get_running_loop
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
@@ -29,11 +30,20 @@ def read_with(
     connection: HTTP1Connection,
     parse_head: Callable[[Callable[[bytes], Head], bytes], Head],
     read_chunks: Callable[[HTTPMessageDelegate], Coroutine[Any, Any, None]],
+    before: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     """Have a connection read its next request with other functions than its own.
 
-    ``parse_head`` takes Tornado's own parser and the bytes of a head; ``read_chunks`` reads a chunked body.
+    ``parse_head`` takes Tornado's own parser and the bytes of a head; ``read_chunks`` reads a chunked body;
+    ``before`` is waited for before anything is read.
     """
+    read = connection.read_response
+
+    async def read_response(delegate: HTTPMessageDelegate) -> bool:
+        await before()
+        return await read(delegate)
+
+    connection.read_response = read_response  # type: ignore[method-assign]  # see above
     connection._parse_headers = partial(parse_head, connection._parse_headers)  # type: ignore[method-assign]  # see above
     connection._read_chunked_body = read_chunks  # type: ignore[method-assign, assignment]  # see above
 
@@ -44,7 +54,41 @@ async def deliver(connection: HTTP1Connection, delegate: HTTPMessageDelegate, pa
 
 
 class BufferedStream(IOStream):
-    """A stream whose read buffer can be looked at and emptied."""
+    """A stream whose read buffer can be looked at, filled and emptied, and whose reading can be diverted."""
+
+    _readable: Callable[[], None] | None = None
+    _resumed: Future[None] | None = None
+
+    async def divert(self, readable: Callable[[], None]) -> None:
+        """Have something else read when there is something to read, until `resume`, or the end."""
+        self._resumed = get_running_loop().create_future()
+        self._readable = readable
+        self._add_io_state(IOLoop.READ)
+        try:
+            await self._resumed
+        finally:
+            self._readable = None
+
+    def resume(self, unread: bytes = b"") -> None:
+        """End `divert`, and put back what was read too much."""
+        if self._readable is not None and self._resumed is not None:
+            self._readable = None
+            self._read_buffer += unread
+            self._read_buffer_size += len(unread)
+            if not self._resumed.done():
+                self._resumed.set_result(None)
+
+    def rest(self) -> None:
+        """Be told of nothing to read until `resume`."""
+        if self._state is not None:
+            self._state = IOLoop.ERROR
+            self.io_loop.update_handler(self.fileno(), self._state)
+
+    def _handle_events(self, fd: Any, events: int) -> None:
+        if self._readable is not None and events & IOLoop.READ:
+            self._readable()
+        else:
+            super()._handle_events(fd, events)
 
     def unread(self, size: int) -> bytes:
         """Return so many bytes at most of what was read and not used."""

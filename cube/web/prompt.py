@@ -1,0 +1,214 @@
+"""Requests whose head is known, byte for byte, answered without reading it again.
+
+A client that keeps its connection sends the same head with every event; reading, checking and routing it
+takes several times as long as the event. So each connection remembers some heads that were read and checked
+in full, and what came of them. Who may call is asked anew each time. Whatever is not exactly so (another
+head, a body that is not all here, a request behind it) is left to Tornado, which finds it unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from cube.errors import CubeError
+from cube.process.logs import request_id
+from cube.web.connection import Phase, Stream
+from cube.web.message import (
+    Reply,
+    Request,
+    connection_line,
+    cors_lines,
+    error_reply,
+    make_request_id,
+    reply_head,
+)
+from cube.web.route import Begin, Operation, Route
+from cube.web.service import Service
+
+READ_BYTES: Final = 64 * 1024
+"""A request that is longer takes the usual way."""
+
+MAX_HEADS: Final = 8
+MAX_HEAD_BYTES: Final = 2_048
+
+_VERSION: Final = "HTTP/1.1"
+_OTHERWISE: Final = ("Transfer-Encoding", "Content-Encoding", "Expect", "Upgrade")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class KnownHead:
+    """What came of a head: the request without its body, what it is for, and how its usual reply begins.
+
+    ``length``: of the body. ``written``: a reply, and its head before and behind the request's id.
+    """
+
+    request: Request
+    route: Route
+    begin: Begin
+    length: int
+    has_own_id: bool
+    written: tuple[Reply, bytes, bytes] | None = field(default=None)
+
+    def again(self, body: bytes) -> Request:
+        """Return the request once more, with another body and another id, if that was not the client's."""
+        request = Request.__new__(Request)
+        request.__dict__.update(self.request.__dict__)
+        request.body = body
+        request.caller = None
+        if not self.has_own_id:
+            request.id = make_request_id()
+        return request
+
+
+class PromptRequests:
+    """What one connection knows of its client's heads; not of TLS, whose bytes are Tornado's to read."""
+
+    def __init__(self, service: Service, stream: Stream) -> None:
+        self._service = service
+        self._stream = stream
+        self._heads: dict[bytes, KnownHead] = {}
+        self._is_busy = False
+        self._has_more = False
+        self.head = b""
+        """The one that was read last."""
+
+    def learn(self, request: Request, route: Route | None, operation: Operation | None, version: str) -> None:
+        """Remember the last head, which was read and checked, where its like can be answered from here."""
+        headers = request.headers
+        if operation is None or operation.begin is None or route is None or version != _VERSION:
+            return
+        if headers.get("Connection", "keep-alive").lower() != "keep-alive":
+            return
+        if any(name in headers for name in _OTHERWISE) or type(self._stream) is not Stream:
+            return
+        length = int(headers.get("Content-Length", "0"))
+        if len(self.head) > MAX_HEAD_BYTES or not 0 < length <= READ_BYTES - len(self.head):
+            return
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
+        has_own_id = request.id == headers.get("X-Request-Id")
+        self._heads[self.head] = KnownHead(request, route, operation.begin, length, has_own_id)
+
+    async def serve(self) -> None:
+        """Answer while heads are known; return when something else is there to be read, or all is over."""
+        if self._heads and not self._stream.closed() and not self._stream.unread(1):
+            self._has_more = False
+            await self._stream.divert(self._read)
+
+    def _read(self) -> None:
+        """Take what has arrived; it is exactly one request, nearly always."""
+        if self._is_busy:  # the next request, or the end
+            self._has_more = True
+            self._stream.rest()
+            return
+        try:
+            data = self._stream.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._stream.close()
+            return
+        if not data:
+            self._stream.close()
+            return
+        self._stream.received += len(data)
+        end = data.find(b"\r\n\r\n") + 4
+        known = self._heads.get(data[:end])
+        if known is None or len(data) != end + known.length or self._service.leaving:
+            self._stream.resume(data)
+            return
+        self._begin(known, known.again(data[end:]))
+
+    def _begin(self, known: KnownHead, request: Request) -> None:
+        began = time.monotonic()
+        self._is_busy = True
+        self._stream.turn += 1
+        self._stream.enter(Phase.ANSWER)
+        self._service.began(request)
+        request_id.set(request.id)
+        answer = partial(self._answer, known, request, began)
+        try:
+            self._service.admitted_operation(request, known.route)
+            self._service.bodies.take(known.length)
+        except Exception as error:
+            answer(self._error(request, error), 0)
+            return
+        try:
+            outcome, reply = known.begin(request)
+        except Exception as error:
+            answer(self._error(request, error), known.length)
+            return
+        outcome.add_done_callback(partial(self._done, request, reply, answer, known.length))
+
+    def _done(
+        self,
+        request: Request,
+        reply: Callable[[Any], Reply],
+        answer: Callable[[Reply, int], None],
+        held: int,
+        outcome: asyncio.Future[Any],
+    ) -> None:
+        if outcome.cancelled():
+            answer(self._error(request, RuntimeError("what the request waited for was given up")), held)
+            return
+        error = outcome.exception()
+        answer(reply(outcome.result()) if error is None else self._error(request, error), held)
+
+    def _error(self, request: Request, error: BaseException) -> Reply:
+        if not isinstance(error, Exception):
+            raise error
+        if not isinstance(error, CubeError):
+            text = "request %s: a fault in %s %s"
+            _log.error(text, request.id, request.method, request.route, exc_info=error)
+        return error_reply(error, request.id)
+
+    def _answer(self, known: KnownHead, request: Request, began: float, reply: Reply, held: int) -> None:
+        """Send a reply, and be ready for the next request; what does not fit now Tornado sends."""
+        self._is_busy = False
+        last = self._service.leaving
+        if not self._stream.closed():
+            self._send(self._head(known, request, reply, last) + reply.body, last)
+        self._service.bodies.give_back(held)
+        self._service.answered(request, reply.status, time.monotonic() - began)
+        self._service.ended(request)
+
+    def _send(self, data: bytes, last: bool) -> None:
+        stream = self._stream
+        try:
+            sent = stream.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            stream.close()
+            return
+        stream.sent += sent
+        if sent < len(data):
+            stream.resume()
+            written = stream.write(data[sent:])
+            if last:
+                written.add_done_callback(lambda _: stream.close())
+        elif last:
+            stream.close()
+        else:
+            stream.enter(Phase.HEAD)
+            if self._has_more:
+                stream.resume()
+
+    def _head(self, known: KnownHead, request: Request, reply: Reply, last: bool) -> bytes:
+        """Return a reply's head; that of the usual one is made once, but for the request's id."""
+        if known.written is not None and known.written[0] is reply and not last:
+            return known.written[1] + request.id.encode() + known.written[2]
+        line = connection_line(request, _VERSION, last=last)
+        head = reply_head(reply, request, cors_lines(self._service.access, request, credentials=False), line)
+        if "Origin" not in request.headers and not last:
+            before, id, behind = head.partition(request.id.encode())
+            if id and known.written is None:
+                known.written = (reply, before, behind)
+        return head

@@ -1,0 +1,205 @@
+"""Requests whose head is known are answered as all others are, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cube.errors import Unauthenticated, Unavailable
+from cube.model.environment import Credentials, Scope
+from cube.web.message import Request
+from cube.web.prompt import KnownHead, PromptRequests
+from tests.collector_stage import NOW, Stage, staged
+from tests.web_client import Connection, connection, head
+
+BODY = b'{"type":"a","id":%d}'
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies of requests that were answered promptly."""
+    found: list[bytes] = []
+    begin = PromptRequests._begin
+
+    def noted(self: PromptRequests, known: KnownHead, request: Request) -> None:
+        found.append(request.body)
+        begin(self, known, request)
+
+    monkeypatch.setattr(PromptRequests, "_begin", noted)
+    return found
+
+
+def request(body: bytes, **headers: str) -> bytes:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return head("POST", "/1.0/event", {"Host": "localhost", **named, "Content-Length": str(len(body))}) + body
+
+
+async def ask(own: Connection, body: bytes, **headers: str) -> tuple[int, Any]:
+    own.send(request(body, **headers))
+    answer = await own.answer()
+    return answer.status, answer.json
+
+
+async def test_the_second_request_with_a_head_is_answered_as_the_first(
+    stage: Stage, taken: list[bytes]
+) -> None:
+    async with connection(stage.port) as own:
+        answers = []
+        for number in range(4):
+            own.send(request(BODY % number))
+            answers.append(await own.answer())
+
+    assert taken == [BODY % number for number in (1, 2, 3)]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 4
+    first, *others = [{**answer.headers, "x-request-id": ""} for answer in answers]
+    assert others == [first] * 3
+    assert [(answer.status, answer.json) for answer in answers] == [(200, {})] * 4
+    assert [row[:2] for row in await stage.stored("a")] == [(NOW, number) for number in range(4)]
+    counted = {"route": "/1.0/event", "method": "POST", "status": "200"}
+    assert stage.figure("cube_http_requests_total", **counted) == 4
+
+
+async def test_ids_that_clients_give_stay_theirs(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        for number in range(2):
+            own.send(request(BODY % number, X_Request_Id="mine"))
+            assert (await own.answer()).headers["x-request-id"] == "mine"
+    assert len(taken) == 1
+
+
+async def test_what_is_wrong_is_told_and_the_next_request_is_taken(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        assert await ask(own, b'{"type":"a","id":0}') == (200, {})
+        status, told = await ask(own, b'{"type":"A","id":0}')
+        assert (status, told["field"]) == (400, "type")
+        assert (await ask(own, b'{"type":"a","id":0,'))[0] == 400
+        assert await ask(own, b'{"type":"a","id":5}') == (200, {})
+    assert len(taken) == 3
+    assert stage.figure("cube_events_refused_total", reason="invalid") == 1
+    assert [row[1] for row in await stage.stored("a")] == [0, 5]
+
+
+async def test_requests_that_come_together_are_answered_in_order(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0, X_Request_Id="0")
+        await ask(own, BODY % 0, X_Request_Id="1")
+        for number in range(9):
+            own.send(request(BODY % number, X_Request_Id=str(number % 2)))
+        ids = [(await own.answer()).headers["x-request-id"] for _ in range(9)]
+    assert ids == [str(number % 2) for number in range(9)]
+    assert len(await stage.stored("a")) == 9
+
+
+async def test_a_request_that_comes_while_another_is_stored_waits(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        stage.store.gate.clear()
+        own.send(request(BODY % 1))
+        await _until(lambda: len(taken) == 1)
+        own.send(request(b"[]", X_Request_Id="behind"))
+        stage.store.gate.set()
+        assert (await own.answer()).headers["x-request-id"] != "behind"
+        assert (await own.answer()).headers["x-request-id"] == "behind"
+        assert await ask(own, BODY % 2) == (200, {})
+    assert taken == [BODY % 1, BODY % 2]
+
+
+@pytest.mark.parametrize("cut", [1, 30, -1, -10])
+async def test_a_request_in_two_parts_is_read_as_usual(stage: Stage, taken: list[bytes], cut: int) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        whole = request(BODY % 1)
+        own.send(whole[:cut])
+        await own.writer.drain()
+        await asyncio.sleep(0.02)  # it may come at once all the same; then less is tested
+        own.send(whole[cut:])
+        assert (await own.answer()).status == 200
+        assert await ask(own, BODY % 2) == (200, {})
+    assert taken[-1] == BODY % 2
+    assert len(await stage.stored("a")) == 3
+
+
+async def test_other_requests_on_the_connection_are_answered(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        assert (await own.ask("GET", "/healthz")).status == 200
+        assert await ask(own, BODY % 1) == (200, {})
+        packed = gzip.compress(BODY % 2, mtime=0)
+        for _ in range(2):
+            assert await ask(own, packed, Content_Encoding="gzip") == (200, {})
+        assert (await own.ask("POST", "/1.0/event", BODY % 3, {"Connection": "close"})).status == 200
+        assert await own.reader.read() == b""
+    assert taken == [BODY % 1]
+    assert len(await stage.stored("a")) == 4
+
+
+async def test_what_a_client_sent_that_goes_away_is_stored(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        stage.store.gate.clear()
+        own.send(request(BODY % 1))
+        await _until(lambda: len(taken) == 1)
+    stage.store.gate.set()
+    await stage.until_stored("a", 2)
+    await _until(lambda: stage.figure("cube_connections") == 0)
+
+
+async def test_a_store_that_fails_is_told(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        stage.store.error = Unavailable("It is away.")
+        status, told = await ask(own, BODY % 1)
+        assert (status, told["error"]) == (503, "It is away.")
+        stage.store.error = ValueError("a fault")
+        status, told = await ask(own, BODY % 1)
+        assert (status, told["error"]) == (500, "The server met a fault; its log says more.")
+        stage.store.error = None
+        assert await ask(own, BODY % 1) == (200, {})
+    assert len(taken) == 3
+
+
+async def test_who_may_not_call_any_more_is_refused(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(credentials: Credentials, scope: Scope) -> None:
+        raise Unauthenticated("The key is not known.")
+
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        monkeypatch.setattr(stage.collector.context.authenticator, "admit", refuse)
+        assert (await ask(own, BODY % 1))[0] == 401
+    assert len(taken) == 1
+    assert len(await stage.stored("a")) == 1
+
+
+async def test_a_server_that_leaves_answers_last_and_closes(stage: Stage, taken: list[bytes]) -> None:
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        stage.store.gate.clear()
+        own.send(request(BODY % 1))
+        await _until(lambda: len(taken) == 1)
+        stopping = asyncio.create_task(stage.collector.server.stop(10))
+        await _until(lambda: stage.collector.server.service.stopping)
+        stage.store.gate.set()
+        answer = await own.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await own.reader.read() == b""
+        assert await stopping
+    assert len(await stage.stored("a")) == 2
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
