@@ -18,6 +18,7 @@
     parse sum(request                           or the error's place and beginning
         error 1:12 Expected
 
+In a document the lines between ``` ```script ``` and the next fence are the script.
 An event whose id was loaded before takes its place. A line that begins with ``#`` is a comment.
 """
 
@@ -99,9 +100,19 @@ def read(path: Path) -> Iterator[Step]:
             raise ValueError(f"{path.name}:{line}: {error}") from error
 
 
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a script; of a document those that stand in a script, the others empty."""
+    inside = path.suffix != ".md"
+    for line in path.read_text().splitlines():
+        if path.suffix == ".md" and line.startswith("```"):
+            inside = line == "```script"
+            line = ""
+        yield line if inside else ""
+
+
 def _blocks(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     head, line, rows = "", 0, list[str]()
-    for number, text in enumerate(path.read_text().splitlines(), 1):
+    for number, text in enumerate(_lines(path), 1):
         if not text.strip() or text.lstrip().startswith("#"):
             continue
         if text[0] == " ":

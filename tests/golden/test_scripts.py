@@ -1,4 +1,4 @@
-"""Every script holds on SQLite, on MongoDB, and by the plain definitions."""
+"""Every script, those in the documents too, holds on SQLite, on MongoDB, and by the plain definitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.mongo_server import MongoServer, mongo_server
 __all__ = ["mongo_server"]
 
 HERE = Path(__file__).parent
-SCRIPTS = sorted(HERE.glob("*.test"))
+DOCUMENTED = (HERE.parents[1] / "docs/functions").glob("[a-z]*.md")
+SCRIPTS = sorted((*HERE.glob("*.test"), *DOCUMENTED))
 
 
 @pytest.fixture(params=SCRIPTS, ids=lambda path: path.stem)
