@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import collectd, lines, segment, webhook
+from collector.protocols import collectd, elasticsearch, lines, segment, webhook
 from collector.protocols.cloudevents import http as cloudevents
 from collector.protocols.eye import EYE
 from collector.protocols.otlp import http as otlp
@@ -35,6 +35,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.segment, segment.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),
         (settings.webhook, webhook.dialect),
+        (settings.elasticsearch, elasticsearch.dialect),
         (settings.snowplow, partial(snowplow.dialect, settings.snowplow_paths, **snowplow_options)),
     )
     return [make() for is_on, make in table if is_on]

@@ -141,6 +141,7 @@ class DialectSettings:
     )
     segment: bool = setting(True, "Take what Segment's clients send.")
     lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")
+    elasticsearch: bool = setting(True, "Take what is sent to Elasticsearch's _bulk.")
     webhook: bool = setting(True, "Take the webhooks of other services.")
     lines_hashed_ids: bool = setting(
         True, "A line that has a time is stored once, though its request be sent again."

@@ -1,0 +1,286 @@
+"""Elasticsearch's way in, ``_bulk`` and single documents, as log shippers and loggers use it.
+
+Source: Elasticsearch's reference of the bulk and index API, and what the clients that are named in
+``docs/dialects/elasticsearch.md`` make of its answers. A document is stored as an event; nothing is deleted,
+updated or searched here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from collector.protocols.shared.dialect import (
+    Dialect,
+    Draft,
+    Endpoint,
+    Rejection,
+    RequestContext,
+    Translation,
+    check_count,
+    translate_each,
+)
+from collector.protocols.shared.values import Occurrences, hashed
+from cube.errors import CubeError, InvalidRequest, Overloaded, Unavailable, described
+from cube.json_text import decode_leniently
+from cube.model import instant
+from cube.model.environment import Credentials
+from cube.model.event import ABSENT
+from cube.web import Reply, Request, error_reply
+
+PREFIX: Final = "/elastic"
+"""All paths are there with it, too: for clients that ask for the root, where the collector's page is."""
+
+TIMES: Final = ("@timestamp", "time", "timestamp", "timereported")
+
+_OPERATIONS: Final = ("index", "create", "update", "delete")
+_STORED: Final = ("index", "create")
+_LONGEST_ID: Final = 200
+_TRIES: Final = "attempts"  # a property that winston-elasticsearch puts beside an action
+_DATED: Final = re.compile(r"(.+?)[-_.]\d{4}[-.]\d{2}(?:[-.]\d{2})?", re.ASCII)
+_DATA_STREAM: Final = re.compile(r"\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}", re.ASCII)
+_GENERATION: Final = re.compile(r"(.+)-\d{6}", re.ASCII)
+_PRODUCT: Final = (("X-Elastic-Product", "Elasticsearch"),)
+_ROOT: Final = {
+    "name": "cube",
+    "cluster_name": "cube",
+    "version": {"number": "9.0.0", "build_flavor": "default"},
+    "tagline": "You Know, for Search",
+}
+_HEALTH: Final = {"cluster_name": "cube", "status": "green", "timed_out": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action of a request, and its document; ``wrong``: why they cannot be read."""
+
+    operation: str
+    index: str
+    id: str | None
+    document: Any = None
+    wrong: str = ""
+    source: Any = None
+    is_retried: bool = False
+
+    def draft(self, seen: Occurrences) -> Draft:
+        """Make the event of a document. Raises `InvalidRequest`."""
+        if self.wrong:
+            raise InvalidRequest(self.wrong)
+        if self.operation not in _STORED:
+            raise InvalidRequest(f"Got the action {self.operation}; accepted are {' and '.join(_STORED)}.")
+        if not isinstance(self.document, dict):
+            raise InvalidRequest(f"Got {described(self.document)} as a document; accepted is an object.")
+        time, used = _time(self.document)
+        data = {name: value for name, value in self.document.items() if name != used}
+        return Draft(base_name(self.index), time=time, id=self._id(time, seen), data=data, source=self.source)
+
+    def _id(self, time: Any, seen: Occurrences) -> Any:
+        if self.id is not None:
+            id = f"{self.index}/{self.id}"
+            return id if len(id) <= _LONGEST_ID else hashed([self.index, self.id])
+        return ABSENT if time is ABSENT else seen.own(hashed([self.index, self.document]))
+
+
+def base_name(index: str) -> str:
+    """Return an index's name without its date and generation: ``logs-2026.11.28`` is logs."""
+    for form in (_DATA_STREAM, _GENERATION, _DATED):
+        found = form.fullmatch(index)
+        if found is not None:
+            index = found[1]
+    return index
+
+
+def bulk(request: Request, _: RequestContext) -> Translation:
+    """Read ``_bulk``: a line with an action, a line with its document, and so on."""
+    return _translation(list(_actions(request)), _items)
+
+
+def single(request: Request, _: RequestContext, *, operation: str) -> Translation:
+    """Read one document, whose index and id stand in the path."""
+    index, id = request.captures["index"], request.captures.get("id")
+    try:
+        document = decode_leniently(request.body)
+    except InvalidRequest as error:
+        return _translation([Action(operation, index, id, None, error.message, _text(request.body))], _one)
+    return _translation([Action(operation, index, id, document, source=document)], _one)
+
+
+def told(_: Request, __: RequestContext, *, answer: Mapping[str, Any]) -> Translation:
+    """Answer what clients ask before they send."""
+    return Translation((), lambda _: _json(answer))
+
+
+def credentials(request: Request) -> Credentials:
+    """Find an API key: base64 of ``id:key``, or a key as it is (Basic and Bearer are found by all)."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "apikey" or not given.strip():
+        return Credentials()
+    key = given.strip()
+    with suppress(ValueError):
+        _, colon, secret = base64.b64decode(key, validate=True).decode().partition(":")
+        key = secret if colon and secret else key
+    return Credentials(keys=frozenset((key,)))
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error in Elasticsearch's form; that nothing can be stored now, item by item.
+
+    A whole request of status 429 is sent again by no library, and one of 503 at once; an item of 429 is, by
+    most, after a pause. Who names itself nothing (rsyslog) sends again only what is not answered in JSON.
+    """
+    reply = error_reply(error, request.id)
+    is_later = isinstance(error, Overloaded | Unavailable)
+    if is_later and "User-Agent" not in request.headers:
+        return Reply(error.message.encode(), 503, "text/plain; charset=utf-8", _PRODUCT)
+    if is_later and request.path.endswith("_bulk") and request.body:
+        failed = [
+            _item(each, 429, "es_rejected_execution_exception", error.message) for each in _actions(request)
+        ]
+        return _bulk_reply(failed)
+    kind = "security_exception" if reply.status in (401, 403) else "illegal_argument_exception"
+    return _json({"error": {"type": kind, "reason": error.message}, "status": reply.status}, reply.status)
+
+
+def dialect() -> Dialect:
+    """Return the dialect."""
+    write, one = {"POST": bulk, "PUT": bulk}, partial(single, operation="index")
+    table: Sequence[tuple[str, Mapping[str, Callable[..., Translation]], str]] = (
+        ("/_bulk", write, "Store documents as events."),
+        ("/{index}/_bulk", write, "Store documents as events of an index's type."),
+        ("/{index}/_doc", {"POST": one}, "Store a document as an event."),
+        ("/{index}/_doc/{id}", {"POST": one, "PUT": one}, "Store a document as the event of an id."),
+        (
+            "/{index}/_create/{id}",
+            dict.fromkeys(("POST", "PUT"), partial(single, operation="create")),
+            "Store a document as the event of an id.",
+        ),
+        ("/_cat/health", {"GET": partial(told, answer=_HEALTH)}, "Tell that the collector is there."),
+        ("/_cluster/health", {"GET": partial(told, answer=_HEALTH)}, "Tell that the collector is there."),
+        ("/_index_template/{name}", {"GET": partial(told, answer={})}, "Tell that a template is there."),
+    )
+    root = Endpoint((PREFIX,), {"GET": partial(told, answer=_ROOT)}, "Tell a version.", body=None)
+    endpoints = [
+        Endpoint((path, PREFIX + path), methods, summary, content_type="application/x-ndjson")
+        for path, methods, summary in table
+    ]
+    return Dialect("elasticsearch", (root, *endpoints), credentials, refuse)
+
+
+def _translation(actions: Sequence[Action], answer: Callable[..., Reply]) -> Translation:
+    check_count(len(actions))
+    seen = Occurrences()
+    return translate_each(
+        actions, lambda action: action.draft(seen), partial(answer, actions), payload=lambda one: one.source
+    )
+
+
+def _actions(request: Request) -> Iterator[Action]:
+    """Pair the lines of a body, without blank ones; one that cannot be read takes its document along."""
+    default = request.captures.get("index", "")
+    lines = (line for line in request.body.split(b"\n") if line.strip())
+    held: bytes | None = None
+    while True:
+        line = held if held is not None else next(lines, None)
+        held = None
+        if line is None:
+            return
+        operation, named = _action(line)
+        if operation == "delete":
+            yield _named(operation, named, default, source=_text(line))
+            continue
+        document = next(lines, None)
+        if not operation and document is not None and _action(document)[0]:
+            held, document = document, None
+        yield _paired(operation, named, default, line, document)
+
+
+def _action(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    """Return the operation of a line that is an action, and what it names; "" for another line."""
+    with suppress(InvalidRequest):
+        found = decode_leniently(line)
+        for operation in _OPERATIONS:
+            named = found.get(operation) if isinstance(found, dict) else None
+            if isinstance(named, dict) and set(found) <= {operation, _TRIES}:
+                return operation, {**named, **{name: found[name] for name in (_TRIES,) if name in found}}
+    return "", {}
+
+
+def _named(operation: str, named: Mapping[str, Any], default: str, **rest: Any) -> Action:
+    index, id = named.get("_index") or default, named.get("_id")
+    wrong = rest.pop("wrong", "")
+    if not wrong and not (isinstance(index, str) and index):
+        wrong = f"Got {described(index)} as the index of an action; accepted is a name."
+    text = None if id is None or id == "" else str(id)
+    return Action(operation, str(index), text, wrong=wrong, is_retried=_TRIES in named, **rest)
+
+
+def _paired(
+    operation: str, named: Mapping[str, Any], default: str, line: bytes, document: bytes | None
+) -> Action:
+    source = _text(line if document is None else b"%s\n%s" % (line, document))
+    if not operation:
+        wrong = f"Got a line that is no action; accepted are {', '.join(_OPERATIONS)}."
+        return _named("index", named, default or "unknown", wrong=wrong, source=source)
+    if document is None:
+        return _named(operation, named, default, wrong="The action has no document.", source=source)
+    try:
+        content = decode_leniently(document)
+    except InvalidRequest as error:
+        return _named(operation, named, default, wrong=error.message, source=source)
+    return _named(operation, named, default, document=content, source=content)
+
+
+def _time(document: Mapping[str, Any]) -> tuple[Any, str | None]:
+    for name in TIMES:
+        with suppress(InvalidRequest):  # a property of that name may be something else
+            time = instant.parse_any_unit(document.get(name))
+            if time >= instant.EARLIEST_PLAUSIBLE or name == TIMES[0]:
+                return time, name
+    return ABSENT, None
+
+
+def _items(actions: Sequence[Action], rejections: Sequence[Rejection]) -> Reply:
+    reasons = {id(rejection.payload): rejection.reason for rejection in rejections}
+    items = []
+    for action in actions:
+        reason = reasons.get(id(action.source))
+        if reason is None or action.is_retried:
+            items.append(_item(action, 201))
+        else:
+            kind = "action_request_validation_exception"
+            kind = "document_parsing_exception" if action.operation in _STORED else kind
+            items.append(_item(action, 400, kind, reason))
+    return _bulk_reply(items)
+
+
+def _one(actions: Sequence[Action], rejections: Sequence[Rejection]) -> Reply:
+    (action,) = actions
+    if rejections:
+        error = {"type": "document_parsing_exception", "reason": rejections[0].reason}
+        return _json({"error": error, "status": 400}, 400)
+    return _json(_item(action, 201)[action.operation], 201)
+
+
+def _item(action: Action, status: int, kind: str = "", reason: str = "") -> Mapping[str, Any]:
+    outcome = {"error": {"type": kind, "reason": reason}} if kind else {"result": "created"}
+    id = action.id if action.id is not None else hashed([action.index, str(action.source)])[:20]
+    return {action.operation: {"_index": action.index, "_id": id, "status": status, **outcome}}
+
+
+def _bulk_reply(items: Sequence[Mapping[str, Any]]) -> Reply:
+    errors = any("error" in outcome for item in items for outcome in item.values())
+    return _json({"took": 1, "errors": errors, "items": items})
+
+
+def _json(value: Mapping[str, Any], status: int = 200) -> Reply:
+    made = Reply.json(value, status)
+    return Reply(made.body, status, made.content_type, _PRODUCT)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")
