@@ -11,7 +11,6 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from cube.errors import Unavailable
-from cube.expression import grammar
 from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
@@ -25,6 +24,7 @@ from evaluator.engine.deferred_metrics import DeferredMetrics
 from evaluator.engine.keeping import Keeping
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
+from evaluator.rehearsal import Rehearsal, rehearse
 from evaluator.scheduling.scheduler import OVERRUNS, QueryCost, Scheduler
 from evaluator.streams.poller import EventStreams
 
@@ -74,10 +74,11 @@ class EvaluatorDaemon:
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         pyramids = {name: service.pyramid for name, service in self._services.items()}
         self._refresher = BoardRefresher(pyramids, settings.boards, registry)
-        grammar.prepare()
+        rehearse(files=self._keeping.has_files)
         self._server = self._serve()
         self._refresher.start()
         self._keeping.start()
+        self._rehearsal = Rehearsal([service.context for service in self._services.values()])
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -100,6 +101,7 @@ class EvaluatorDaemon:
         """Stop accepting, and answer what was accepted, within so many seconds."""
         await self._server.stop(seconds)
         await self._refresher.close()
+        await self._rehearsal.close()
         await self._keeping.close()
         for service in self._services.values():
             await service.streams.close()

@@ -11,6 +11,7 @@ import ssl
 from dataclasses import replace
 from typing import Any
 
+import tornado.platform.asyncio  # noqa: F401 - else the first connection waits for it
 from tornado.httpserver import HTTPServer
 
 from cube.errors import InvalidSettings

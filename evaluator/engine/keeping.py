@@ -35,6 +35,11 @@ class Keeping:
         """About what the blocks take."""
         return self._cache.bytes
 
+    @property
+    def has_files(self) -> bool:
+        """Whether there may be column files."""
+        return bool(self._folders)
+
     def blocks(self, name: str, context: QueryContext) -> StoreBlocks | None:
         """Return the blocks of an environment's store; None where nothing is kept."""
         if not self._settings.memory_bytes:

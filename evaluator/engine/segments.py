@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cube.columns import PackedBlock, joined
 from cube.model.tier import HOUR, TEN_SECONDS, Span
@@ -51,13 +52,11 @@ class Segment:
     def agreeing(self, span: Span, numbers: Numbers) -> list[Span]:
         """Return the runs of its buckets in a span that are at these revisions."""
         span = self.span.intersect(span)
-        runs: list[Span] = []
-        for bucket in TEN_SECONDS.buckets(span):
-            if self.numbers.get(bucket) != numbers.get(bucket):
-                continue
-            first = runs.pop().start if runs and runs[-1].stop == bucket else bucket
-            runs.append(Span(first, bucket + TEN_SECONDS.step))
-        return runs
+        ours, theirs = self.numbers.get, numbers.get
+        differing = [bucket for bucket in TEN_SECONDS.buckets(span) if ours(bucket) != theirs(bucket)]
+        edges = [span.start - TEN_SECONDS.step, *differing, span.stop]
+        runs = (Span(before + TEN_SECONDS.step, after) for before, after in pairwise(edges))
+        return [run for run in runs if run]
 
 
 class BlockCache:
