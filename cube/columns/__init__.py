@@ -7,7 +7,7 @@ the same to whole columns and is tested against them.
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts
 from cube.columns.evaluation import mask
-from cube.columns.finals import Finals, finals
+from cube.columns.finals import Finals, finals, finished, with_argument
 from cube.columns.packed import PackedBlock, joined
 from cube.columns.partials import grouped_partials, partials, states
 from cube.columns.selection import (

@@ -6,7 +6,7 @@ sets of keys that would be most of the work; they are sorted, or counted, as arr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
-from cube.model.tier import GroupKey
+from cube.model.tier import GroupKey, group_key, part_keys, several_key
 
 _SHORT = 256
 """Segments of fewer rows, on average, are sorted all at once; longer ones are partitioned one by one."""
@@ -62,15 +62,38 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     some = slice(first, stop)
     finish = _FINISHES.get(reduction.reduce, _finished)
     values = finish(reduction, block, segments.part(some))
-    return Finals(buckets[some].tolist(), groups[some], values, shared)
+    if reduction.arguments is None:
+        return Finals(buckets[some].tolist(), groups[some], values, shared)
+    every = np.repeat(buckets[some], len(reduction.arguments))
+    keys = [with_argument(key, each) for key in groups[some] for each in reduction.arguments]
+    return Finals(every.tolist(), keys, values, shared)
+
+
+def finished(
+    reduction: Reduction, state: Mapping[GroupKey | None, Partial]
+) -> Iterator[tuple[GroupKey | None, float | None]]:
+    """Yield the values of the partials of one bucket, each with its group; of several arguments each one."""
+    finish = REDUCES[reduction.reduce].finish
+    for key, partial in state.items():
+        if isinstance(reduction.argument, tuple):
+            for each in reduction.argument:
+                yield with_argument(key, each), finish(partial, each)
+        else:
+            yield key, finish(partial, reduction.argument)
+
+
+def with_argument(key: GroupKey | None, argument: float) -> GroupKey:
+    """Return the group of one of several arguments of a reduce: a part of its own, the last."""
+    own = group_key(argument)
+    return own if key is None else several_key((*part_keys(key), own))
 
 
 _Finish: TypeAlias = Callable[[Reduction, Block, Segments], Floats]
 
 
 def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
-    finish = REDUCES[reduction.reduce].finish
-    values = [finish(partial, reduction.argument) for partial in reduced(reduction, block, segments)]
+    partials = reduced(reduction, block, segments)
+    values = [value for partial in partials for _, value in finished(reduction, {None: partial})]
     return np.array(values, dtype=np.float64)  # None is NaN
 
 
@@ -95,21 +118,25 @@ def _extremes(extreme: np.ufunc) -> _Finish:
 
 
 def _quantiles(reduction: Reduction, block: Block, segments: Segments) -> Floats:
-    """Interpolate as `cube.model.reduce.quantile` does, among each segment's own values in order."""
+    """Interpolate as `cube.model.reduce.quantile` does, among each segment's own values in order.
+
+    Of several quantiles those of a segment follow each other; it is sorted once for all of them.
+    """
     values, lengths = values_of(reduction, block, segments), segments.lengths()
-    q = 0.5 if reduction.argument is None else reduction.argument
-    positions = (lengths - 1) * q
+    argument = 0.5 if reduction.argument is None else reduction.argument
+    wanted = np.array(argument if isinstance(argument, tuple) else (argument,), dtype=np.float64)
+    positions = (lengths[:, np.newaxis] - 1) * wanted
     below = np.floor(positions).astype(np.intp)
-    above = np.minimum(below + 1, lengths - 1)
+    above = np.minimum(below + 1, lengths[:, np.newaxis] - 1)
     if len(values) < _SHORT * len(lengths):
-        values = values[_sorted_within(values, lengths)]
-        low, high = values[segments.edges + below], values[segments.edges + above]
+        values, first = values[_sorted_within(values, lengths)], segments.edges[:, np.newaxis]
+        low, high = values[first + below], values[first + above]
     else:
         low, high = _ranked(values, segments, below, above)
     shares = positions - below
     with np.errstate(all="ignore"):
         found: Floats = np.where(shares == 0, low, low * (1 - shares) + high * shares)
-    return finite(found)
+    return finite(found.ravel())
 
 
 def _sorted_within(values: Floats, lengths: npt.NDArray[np.intp]) -> Rows:
@@ -124,10 +151,10 @@ def _sorted_within(values: Floats, lengths: npt.NDArray[np.intp]) -> Rows:
 def _ranked(
     values: Floats, segments: Segments, below: npt.NDArray[np.intp], above: npt.NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
-    pairs = np.empty((2, len(below)))
+    pairs = np.empty((2, *below.shape))
     for place, piece in enumerate(segments.slices()):
-        ranks = [int(below[place]), int(above[place])]
-        pairs[:, place] = np.partition(values[piece], ranks)[ranks]
+        ranks = np.stack((below[place], above[place]))
+        pairs[:, place] = np.partition(values[piece], np.unique(ranks))[ranks]
     return pairs[0], pairs[1]
 
 

@@ -20,7 +20,7 @@ from cube.expression.tokens import Source, build
 
 
 class EventRules:
-    """The rules of one grammar; ``value``: of what is taken of one event.
+    """The rules of one grammar; ``value``: of what is taken of one event, ``filter``: of one filter.
 
     They are flat, without an element more than needed between two brackets: 50 levels have to fit into
     Python's stack.
@@ -29,14 +29,14 @@ class EventRules:
     def __init__(self) -> None:
         self.value = pp.Forward()
         self._compared = pp.Forward()
-        self._filter = pp.Forward()
+        self.filter = pp.Forward()
         self._literal, self._array = _literal_and_array()
         operand = pp.Forward()
         chained = chain(operand)
         self.value <<= chained
         self._compared <<= chained
         self._compared.add_parse_action(_note_field)
-        self._filter <<= pp.MatchFirst(self._filters(tokens.filter_name))
+        self.filter <<= pp.MatchFirst(self._filters(tokens.filter_name))
         operand <<= pp.MatchFirst(
             [*self._calls(arguments(operand)), *self._filters(tokens.function_name), *self._plain()]
         )
@@ -47,7 +47,7 @@ class EventRules:
 
     def filters(self) -> pp.ParserElement:
         """Return the rule of any number of filters, each after a dot, after which others may come."""
-        return pp.ZeroOrMore(tokens.mark(".") + self._filter)
+        return pp.ZeroOrMore(tokens.mark(".") + self.filter)
 
     def _calls(self, given: pp.ParserElement) -> list[pp.ParserElement]:
         name, opening, closing = tokens.function_name(*FUNCTIONS), tokens.mark("("), tokens.mark(")")
@@ -67,7 +67,7 @@ class EventRules:
         single = [each.name for each in ordered if not each.any_of]
         several = [each.name for each in ordered if each.any_of]
         opening, closing = tokens.mark("("), tokens.mark(")")
-        filters = self._filter + pp.ZeroOrMore(tokens.mark(",") - self._filter)
+        filters = self.filter + pp.ZeroOrMore(tokens.mark(",") - self.filter)
         return [
             build(name(*single) - self._pair(self._literal), Comparison),
             build(name(*several) - self._pair(self._array), Comparison),
@@ -75,7 +75,7 @@ class EventRules:
             build(name("exists") - opening - self._compared - closing, lambda _, value: Exists(value)),
             build(name("or") - opening - filters - closing, lambda _, *filters: Or(filters)),
             build(name("and") - opening - filters - closing, lambda _, *filters: And(filters)),
-            build(name("not") - opening - self._filter - closing, lambda _, negated: Not(negated)),
+            build(name("not") - opening - self.filter - closing, lambda _, negated: Not(negated)),
         ]
 
     def _pair(self, literal: pp.ParserElement) -> pp.ParserElement:

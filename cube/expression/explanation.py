@@ -142,9 +142,11 @@ def _reduction(node: Reduction, what: str = "") -> str:
     """Say a reduction; ``what``: of what, unless of events of its type."""
     what = what or f"{node.type} events"
     reduce = REDUCES[node.reduce]
-    argument = "" if node.argument is None else print_number(node.argument)
+    given = node.arguments or (() if node.argument is None else (node.argument,))
+    argument = _listed([print_number(each) for each in given if not isinstance(each, tuple)], "and")
     words = reduce.words if node.value is not None or not reduce.of_events else reduce.of_events
-    measured = words.format(name=reduce.name.replace("_", " "), argument=argument)
+    name = reduce.name if node.arguments is None else f"{reduce.name}s"
+    measured = words.format(name=name.replace("_", " "), argument=argument)
     if argument and "{argument}" not in words:
         measured = f"{measured.removesuffix(' of')} ({argument}) of"
     value = "1" if node.value is None else _bracketed(node.value)

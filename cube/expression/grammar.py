@@ -25,16 +25,13 @@ from cube.expression.grouping import check_groups
 from cube.expression.nodes import (
     EventExpression,
     Filter,
-    Grouping,
     MetricExpression,
-    Reduction,
-    SessionReduction,
 )
-from cube.expression.sequence_grammar import SessionBuild, sequence_rule, session_rule
+from cube.expression.reduction_grammar import reduction_rule
+from cube.expression.sequence_grammar import sequence_rule, session_rule
 from cube.expression.series_grammar import series_call_rule
 from cube.expression.tokens import Source, build
 from cube.expression.type_check import check_types
-from cube.model.reduce import REDUCES
 
 
 def parse_metric(text: str) -> MetricExpression:
@@ -119,8 +116,8 @@ def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> 
     ``with_calls``: whether functions of series, and what looks at several events, may be called.
     """
     metric = pp.Forward()
-    measured = _measured(rules, pp.Opt(session_rule(rules), default=None) if with_calls else _nothing())
-    reduction = _reduction(measured, group) | _reduction_with_probability(measured, group)
+    session = pp.Opt(session_rule(rules), default=None) if with_calls else _nothing()
+    reduction = reduction_rule(rules, session, group)
     operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
     metric <<= chain(operand | constant() | bracketed(metric))
     return metric
@@ -142,39 +139,3 @@ def _whole(expression: pp.ParserElement) -> pp.ParserElement:
 def _nothing() -> pp.ParserElement:
     """Return the rule of what is not there; it leaves None."""
     return pp.Empty().add_parse_action(lambda _source, _place, _found: [None])
-
-
-def _reduction(measured: pp.ParserElement, group: pp.ParserElement) -> pp.ParserElement:
-    name = tokens.reduce_name(*(each.name for each in REDUCES.values() if not each.takes_probability))
-    return build(name - tokens.mark("(") - measured - tokens.mark(")") - group, _build_reduction)
-
-
-def _reduction_with_probability(measured: pp.ParserElement, group: pp.ParserElement) -> pp.ParserElement:
-    name = tokens.reduce_name(*(each.name for each in REDUCES.values() if each.takes_probability))
-    head = name - tokens.mark("(") - tokens.probability() - tokens.mark(",")
-    reduction = head - measured - tokens.mark(")") - group
-    return build(
-        reduction,
-        lambda reduce, q, event, session, group: _build_reduction(reduce, event, session, group, q),
-    )
-
-
-def _measured(rules: EventRules, session: pp.ParserElement) -> pp.ParserElement:
-    """Leave (type, value or None, filters), and what makes a reduction of sessions of it or None."""
-    event = build(
-        rules.event(bracketed(rules.value), default=None),
-        lambda name, value, *filters: (name, value, filters),
-    )
-    return event + session
-
-
-def _build_reduction(
-    reduce: str,
-    event: tuple[Any, ...],
-    session: SessionBuild | None,
-    group: Grouping | None,
-    argument: float | None = None,
-) -> Reduction | SessionReduction:
-    name, value, filters = event
-    reduction = Reduction(reduce, name, value, filters, group, argument)
-    return reduction if session is None else session(reduction)

@@ -30,6 +30,10 @@ Parts: TypeAlias = "tuple[str, ...]"
 _GROUP: Final = re.compile(rf"{STRING}|(?P<group>\.[ \t\n\r]*group[ \t\n\r]*\()", re.DOTALL)
 
 
+ARGUMENT: Final = "quantile"
+"""What the part of a group is called that is one of several arguments of a reduce."""
+
+
 class UnjoinableGroups(ValueError):
     """Groups that do not go together; ``place``: of which reduction with a group, counted from 0."""
 
@@ -125,9 +129,10 @@ def _ranking_text(reduction: Reduction) -> str:
 def _grouped_by(tree: object, before: int) -> tuple[Parts | None, int]:
     """Return the parts of a tree's groups, and how many reductions with groups it and those before have."""
     if isinstance(tree, Reduction):
-        if tree.group is None:
-            return None, before
-        return parts_of(tree.group), before + 1
+        parts = () if tree.group is None else parts_of(tree.group)
+        if tree.arguments is not None:
+            parts = (*parts, ARGUMENT)
+        return parts or None, before + (tree.group is not None)
     if isinstance(tree, SessionReduction):
         return _grouped_by(tree.reduction, before)
     if isinstance(tree, Funnel | Cohorts):

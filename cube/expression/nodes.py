@@ -201,7 +201,8 @@ class Reduction:
     """One reduce over the events of one type: the unit that is cached.
 
     ``reduce``: a key of `cube.model.reduce.REDUCES`. ``value``: None where the expression names only the
-    type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None.
+    type: 1 for every event. ``argument``: what the reduce takes, the q of quantile, else None; of
+    ``quantiles`` all of them: then the last part of a group is its q.
     ``group``: what stands in ``.group(…)``, and after it.
     """
 
@@ -210,7 +211,17 @@ class Reduction:
     value: Value | None
     filters: tuple[Filter, ...]
     group: Grouping | None = None
-    argument: int | float | None = None
+    argument: int | float | tuple[int | float, ...] | None = None
+
+    @property
+    def arguments(self) -> tuple[int | float, ...] | None:
+        """The arguments of a reduce that is given several; None where it has one, or none."""
+        return self.argument if isinstance(self.argument, tuple) else None
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its values come in groups: those of ``group``, or one for each of several arguments."""
+        return self.group is not None or self.arguments is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,10 +199,17 @@ def _listed(name: str, *parts: str) -> str:
 
 def _reduction(node: Reduction, source: str = "") -> str:
     """Return the text of a reduction; ``source``: that of what it reduces, unless its type and value tell."""
-    argument = "" if node.argument is None else f"{print_number(node.argument)},"
+    argument = "".join(f"{print_number(each)}," for each in _arguments(node))
+    name = node.reduce if node.arguments is None else f"{node.reduce}s"
     selection = "" if node.value is None or source else _arithmetic(node.value)
     group = "" if node.group is None else _grouping(node.group)
-    return f"{node.reduce}({argument}{_event(source or node.type, selection, node.filters)}){group}"
+    return f"{name}({argument}{_event(source or node.type, selection, node.filters)}){group}"
+
+
+def _arguments(node: Reduction) -> tuple[int | float, ...]:
+    if isinstance(node.argument, tuple):
+        return node.argument
+    return () if node.argument is None else (node.argument,)
 
 
 def _series_call(node: SeriesCall) -> str:

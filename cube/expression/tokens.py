@@ -197,7 +197,18 @@ def operator(*texts: str) -> pp.ParserElement:
 
 def reduce_name(*names: str) -> pp.ParserElement:
     """Make the token of the name of a reduce."""
-    return _word(names, f"a reduce ({', '.join(REDUCES)})")
+    return _word(names, f"a reduce ({', '.join(reduce_words())})")
+
+
+def reduce_words() -> list[str]:
+    """Return the words that a reduction begins with: the reduces, ``quantiles`` and ``share``."""
+    plural = [several(each.name) for each in REDUCES.values() if each.takes_probability]
+    return [*REDUCES, *plural, "share"]
+
+
+def several(name: str) -> str:
+    """Return what a reduce with an argument is called where it has several."""
+    return f"{name}s"
 
 
 def filter_name(*names: str) -> pp.ParserElement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from cube.errors import InvalidExpression, InvalidQuery
 from cube.expression.functions import FUNCTIONS
@@ -19,6 +19,7 @@ from cube.expression.nodes import (
     Number,
     Or,
     Product,
+    Ranking,
     Reduction,
     Sum,
     Text,
@@ -29,6 +30,9 @@ from cube.expression.printer import print_expression, print_literal, walk
 from cube.expression.tokens import MAX_SHOWN, Source
 from cube.expression.value_types import NUMBER, Accepted, ValueType
 from cube.model.reduce import REDUCES
+
+MOST_ARGUMENTS: Final = 32
+"""Quantiles of one reduction: each is a group of the answer."""
 
 
 def type_of(value: Value) -> ValueType:
@@ -67,6 +71,8 @@ def check_types(tree: object, source: Source) -> None:
                 _check_comparison(node, source)
             case Reduction():
                 _check_reduction(node, source)
+            case Ranking():
+                _check_ranking(tree, source)
             case Negation(operand):
                 _check_operands((operand,), source)
             case Sum(parts) | Product(parts):
@@ -76,9 +82,20 @@ def check_types(tree: object, source: Source) -> None:
 def _check_reduction(node: Reduction, source: Source) -> None:
     if node.value is not None and REDUCES[node.reduce].numeric:
         _check_argument(node.value, NUMBER, source)
+    arguments = node.arguments or ()
+    if len(set(arguments)) < len(arguments) or len(arguments) > MOST_ARGUMENTS:
+        problem = f"Got {len(arguments)} quantiles, accepted are at most {MOST_ARGUMENTS}, each once;"
+        raise source.refusal(source.place_of(node), f"{problem} they begin")
     for part in () if node.group is None else node.group.parts:
         if isinstance(part.value, Text):
             raise source.expecting(source.place_of(part.value), "a field")
+
+
+def _check_ranking(tree: object, source: Source) -> None:
+    for node in walk(tree):
+        if isinstance(node, Reduction) and node.arguments is not None:
+            problem = "Got several quantiles beside a ranking of groups; accepted is one quantile"
+            raise source.refusal(source.place_of(node), problem)
 
 
 def _check_operands(operands: Iterable[object], source: Source) -> None:

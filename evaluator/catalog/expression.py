@@ -30,7 +30,7 @@ from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal, print_part
 from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
-from cube.expression.tokens import CONDITIONS
+from cube.expression.tokens import CONDITIONS, several
 from cube.model.reduce import REDUCES
 from evaluator.catalog.fields import FieldTally, Path, field_text
 
@@ -74,7 +74,7 @@ def _reduction(reduction: Reduction) -> dict[str, Any]:
     type, value, filters, group = reduction.type, reduction.value, reduction.filters, reduction.group
     return {
         "expression": print_expression(reduction),
-        "reduce": reduction.reduce,
+        "reduce": reduction.reduce if reduction.arguments is None else several(reduction.reduce),
         "type": type,
         "value": None if value is None else print_expression(value),
         "filters": [print_expression(each) for each in filters],
@@ -235,10 +235,22 @@ def _filters() -> Iterator[dict[str, Any]]:
 
 
 _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
-    ItemKind.REDUCE: lambda: [
-        _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
-        for each in REDUCES.values()
-    ],
+    ItemKind.REDUCE: lambda: (
+        [
+            _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))
+            for each in REDUCES.values()
+        ]
+        + [
+            _item(
+                ItemKind.REDUCE,
+                f"{several(each.name)}(",
+                each.words.format(name=several(each.name), argument="several"),
+            )
+            for each in REDUCES.values()
+            if each.takes_probability
+        ]
+        + [_item(ItemKind.REDUCE, "share(", "the part of the events, or of a sum, that passes filters")]
+    ),
     ItemKind.FILTER: _filters,
     ItemKind.FUNCTION: lambda: [_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS],
     ItemKind.SERIES: lambda: [

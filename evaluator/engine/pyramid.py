@@ -324,7 +324,7 @@ class Pyramid:
         self, job: ReductionJob, numbers: Mapping[int, int], contents: Encoded, span: Span, cost: QueryCost
     ) -> Series:
         arguments = (job, numbers, contents, span, self.context.limits)
-        if len(contents) <= THREAD_ROWS and job.reduction.group is None:
+        if len(contents) <= THREAD_ROWS and not job.reduction.is_grouped:
             return read_series(*arguments)
         return await self.context.scheduler.run(cost, read_series, *arguments)
 
@@ -400,4 +400,4 @@ class Pyramid:
 
 def _is_grouped(each: Measured) -> bool:
     reduction = each.reduction if isinstance(each, SessionReduction) else each
-    return not isinstance(reduction, Reduction) or reduction.group is not None
+    return not isinstance(reduction, Reduction) or reduction.is_grouped

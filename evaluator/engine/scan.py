@@ -125,9 +125,10 @@ class Scan:
         def take(block: Block) -> None:
             nonlocal size
             found = finals(reduction, buckets, block)
-            accumulator.count(found.groups)
+            if reduction.arguments is None:  # else these are not the groups of the states
+                accumulator.count(found.groups)
             accumulator.add(found.shared)
-            more = encode_finals(found, grouped=reduction.group is not None)
+            more = encode_finals(found, grouped=reduction.is_grouped)
             size += sum(map(len, more.values()))
             check_memory(limits, size)
             contents.update(more)

@@ -162,7 +162,7 @@ def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, 
     buckets = grid if isinstance(grid, Tier) else Cuts.of(grid.intervals(span))
     found = finals(reduction, buckets, sessions(events.joined(), gap, span))
     shared = {bucket: encode_value(reduction, state) for bucket, state in found.shared.items()}
-    return encode_finals(found, grouped=reduction.group is not None) | shared
+    return encode_finals(found, grouped=reduction.is_grouped) | shared
 
 
 def _rows(buckets: Sequence[int], edges: Codes, counts: Counts) -> Encoded:

@@ -149,7 +149,7 @@ def read_series(
     check_size(limits, len(buckets), 0)
     default = np.full(len(buckets), np.nan if empty is None else empty)
     default[places_of(job.lost(numbers, contents, span), buckets)] = np.nan
-    if reduction.group is not None:
+    if reduction.is_grouped:
         check = partial(check_size, limits, len(buckets))
         return Series(default, read_groups(default, buckets, contents, check))
     if contents:

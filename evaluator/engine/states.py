@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from cube.columns import Finals
+from cube.columns import Finals, finished
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
 from cube.model.tier import GroupKey, part_keys
@@ -77,12 +77,11 @@ def encode_partials(reduction: Reduction, states: States) -> Encoded:
 def encode_value(reduction: Reduction, state: State) -> bytes:
     """Finish a state and make it the "value" content of its bucket."""
     reduce = REDUCES[reduction.reduce]
-    if reduction.group is None:
-        value = reduce.finish(state[None], reduction.argument) if state else reduce.empty
+    values = dict(finished(reduction, state))
+    if not reduction.is_grouped:
+        value = values.get(None, reduce.empty)
         return b"" if value is None else _FLOAT.pack(value)
-    return _ENCODER.encode(
-        [(written(key), reduce.finish(partial, reduction.argument)) for key, partial in state.items() if key]
-    )
+    return _ENCODER.encode([(written(key), value) for key, value in values.items() if key])
 
 
 def encode_finals(found: Finals, *, grouped: bool) -> Encoded:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from cube.columns import with_argument
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
@@ -69,15 +70,19 @@ def series(
     reduce = REDUCES[reduction.reduce]
     default = np.full(len(starts), math.nan if reduce.empty is None else reduce.empty)
     default[is_lost] = math.nan
-    check_size(limits, len(starts), len(samples) if reduction.group is not None else 0)
+    given = reduction.argument
+    arguments: Sequence[float | None] = given if isinstance(given, tuple) else (given,)
+    check_size(limits, len(starts), len(samples) * len(arguments) if reduction.is_grouped else 0)
     slid: dict[GroupKey | None, Floats] = {}
     for key, (places, partials) in samples.items():
         own = times[np.array(places, dtype=np.intp)]
         first, stop = np.searchsorted(own, starts), np.searchsorted(own, stops)
-        values = slide(reduce, reduction.argument, partials, first, stop)
-        values[is_lost] = math.nan
-        slid[key] = values
-    if reduction.group is None:
+        for argument in arguments:
+            values = slide(reduce, argument, partials, first, stop)
+            values[is_lost] = math.nan
+            is_one = not isinstance(given, tuple)
+            slid[key if is_one or argument is None else with_argument(key, argument)] = values
+    if not reduction.is_grouped:
         return Series(slid.get(None, default))
     return Series(default, {key: values for key, values in slid.items() if key is not None})
 

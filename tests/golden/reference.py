@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
+from cube.columns import with_argument
 from cube.expression.grouping import changed_reductions, compared, grouped_by, ranked, reductions_in
 from cube.expression.nodes import (
     Cohorts,
@@ -181,16 +182,23 @@ def _reduced(node: Reduction, rows: Sequence[Row], spans: Sequence[Span], *, bar
     reduce = REDUCES[node.reduce]
     found: dict[Any, list[Sample]] = defaultdict(list)
     for sample, data in samples_of(node, rows):
-        for key in [ALL] if node.group is None else group_keys(node, data):
+        for key in [ALL] if node.group is None else group_keys(node, data, sample.time):
             found[key].append(sample)
     empty = None if bare else reduce.empty
 
-    def value(samples: list[Sample], span: Span) -> float | None:
+    def value(samples: list[Sample], span: Span, argument: float | None) -> float | None:
         inside = [sample for sample in samples if sample.time in span]
-        return reduce.finish(reduce.partial(inside), node.argument) if inside else empty
+        return reduce.finish(reduce.partial(inside), argument) if inside else empty
 
-    table: Table = {key: [value(samples, span) for span in spans] for key, samples in found.items()}
-    return {ALL: [empty] * len(spans)} | table
+    table: Table = {ALL: [empty] * len(spans)}
+    for key, samples in found.items():
+        if isinstance(node.argument, tuple):
+            for each in node.argument:
+                own = with_argument(None if key is ALL else key, each)
+                table[own] = [value(samples, span, each) for span in spans]
+        else:
+            table[key] = [value(samples, span, node.argument) for span in spans]
+    return table
 
 
 class Covered(NamedTuple):

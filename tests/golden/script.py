@@ -43,7 +43,7 @@ _EVAL = re.compile(
     r"eval (?P<expression>.+) at (?P<step>\w+)(?:/(?P<week_start>\w+))?(?: in (?P<zone>\S+))?"
     r" from (?P<start>\S+) to (?P<stop>\S+)"
 )
-_GROUPED = re.compile(r"\.group\(|\bfunnel\(|\bretention\(")
+_GROUPED = re.compile(r"\.group\(|\bfunnel\(|\bretention\(|\bquantiles\(")
 _decoder = msgspec.json.Decoder()
 
 

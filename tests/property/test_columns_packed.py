@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.columns import Block, PackedBlock, finals, grouped_partials, joined, mask, partials, paths
+from cube.columns import Block, PackedBlock, finals, finished, grouped_partials, joined, mask, partials, paths
 from cube.columns.sums import exact_sums
 from cube.columns.values import Path
 from cube.expression import parse_metric
@@ -45,6 +46,10 @@ reductions = st.builds(
         tuple
     ),
     group=st.one_of(st.none(), groupings),
+).flatmap(
+    lambda one: st.sampled_from([None, 0.3, (0.5, 0, 0.9)] if one.reduce == "quantile" else [None]).map(
+        lambda argument: replace(one, argument=argument)
+    )
 )
 
 
@@ -108,12 +113,11 @@ def _check_finals(reduction: Reduction, tier: Tier, block: PackedBlock) -> None:
 
     assert found.shared == {bucket: states[bucket] for bucket in outer}
     assert list(found.buckets) == sorted(found.buckets)
-    finish = REDUCES[reduction.reduce].finish
     expected = {
-        (bucket, group): finish(partial, reduction.argument)
+        (bucket, group): value
         for bucket, state in states.items()
         if bucket not in outer
-        for group, partial in state.items()
+        for group, value in finished(reduction, state)
     }
     values = [None if math.isnan(value) else value for value in found.values.tolist()]
     pairs = zip(found.buckets, found.groups, strict=True)

@@ -172,6 +172,12 @@ plain_reduces = st.sampled_from([name for name in REDUCES if name != "quantile"]
 plain_reductions = st.builds(Reduction, plain_reduces, *measured) | st.builds(
     Reduction, st.just("quantile"), *measured, argument=st.floats(0, 1).map(normal)
 )
+with_several = st.builds(
+    Reduction,
+    st.just("quantile"),
+    *measured,
+    argument=st.lists(st.floats(0, 1).map(normal), min_size=1, max_size=3, unique=True).map(tuple),
+)
 
 
 def joins(tree: MetricExpression) -> bool:

@@ -15,7 +15,8 @@ from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 
 REDUCE = (
-    "a reduce (sum, count, min, max, mean, variance, stddev, median, quantile, distinct, first, last),"
+    "a reduce (sum, count, min, max, mean, variance, stddev, median, quantile, distinct, first, last,"
+    " quantiles, share),"
     " a function of several events (funnel, retention),"
     " a function of series (shift, rolling, cumulative, per, change, fill)"
 )
