@@ -7,7 +7,7 @@ values and reduces over blocks live in this package alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from operator import attrgetter
@@ -45,7 +45,7 @@ class Block:
         self.size = size
         self.ids = ids
         self.columns: dict[Hashable, Any] = {}
-        self._rows: _DecodedRows | _RecordRows = _DecodedRows(data)
+        self._rows: _DecodedRows | _RecordRows | _ColumnRows = _DecodedRows(data)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -89,6 +89,23 @@ class Block:
         return cls._of_joined(times, text, absent, None, fields, filled=True)
 
     @classmethod
+    def of_columns(
+        cls,
+        times: npt.NDArray[np.int64],
+        values: Mapping[str, Sequence[Any]],
+        others: Mapping[int, Any],
+        *,
+        size: int,
+    ) -> Block:
+        """Make a block of the properties that a scan named: by name a value each row, `ABSENT` for none.
+
+        ``others``: by row the data that are no object, and no array either.
+        """
+        block = cls(times, (), size=size)
+        block._rows = _ColumnRows(len(times), values, others)
+        return block
+
+    @classmethod
     def _of_joined(
         cls,
         times: npt.NDArray[np.int64],
@@ -128,7 +145,7 @@ class Block:
             raise ValueError("Got a block without ids; accepted here is one of a scan that asked for them.")
         return self.ids
 
-    def named(self, name: str) -> list[Any] | None:
+    def named(self, name: str) -> Sequence[Any] | None:
         """Return the property `name` of each row's data (`ABSENT` where there is none).
 
         None where that is not known to be all: some data may be arrays, which filters look into.
@@ -174,6 +191,32 @@ class _RecordRows:
 
     def _object(self, row: msgspec.Struct) -> dict[str, Any]:
         values = ((name, getattr(row, attribute)) for name, attribute in self.attributes.items())
+        return {name: value for name, value in values if value is not ABSENT}
+
+
+class _ColumnRows:
+    """Rows that came as columns of the wanted names."""
+
+    def __init__(self, count: int, values: Mapping[str, Sequence[Any]], others: Mapping[int, Any]) -> None:
+        self._count = count
+        self._values = values
+        self._others = others
+
+    def part(self, start: int, stop: int) -> _ColumnRows:
+        values = {name: column[start:stop] for name, column in self._values.items()}
+        others = {row - start: data for row, data in self._others.items() if start <= row < stop}
+        return _ColumnRows(len(range(self._count)[start:stop]), values, others)
+
+    def named(self, name: str) -> Sequence[Any]:
+        column = self._values.get(name)
+        return [ABSENT] * self._count if column is None else column
+
+    @cached_property
+    def data(self) -> list[Any]:
+        return [self._others[row] if row in self._others else self._object(row) for row in range(self._count)]
+
+    def _object(self, row: int) -> dict[str, Any]:
+        values = ((name, column[row]) for name, column in self._values.items())
         return {name: value for name, value in values if value is not ABSENT}
 
 

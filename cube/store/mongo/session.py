@@ -16,6 +16,7 @@ from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.equality import NOTHING_WANTED, FieldPath, Scalar, Wanted
 from cube.store.mongo import revisions
+from cube.store.mongo.column_decoder import ColumnDecoder
 from cube.store.mongo.documents import MARK, NUMBER_KINDS, TEXT_KINDS, DocumentDecoder, is_escaped, parts
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout, path_of
@@ -82,7 +83,8 @@ class MongoSession:
             session=self._session,
             max_time_ms=self._milliseconds,
         )
-        decoder = DocumentDecoder(ids=ids)
+        names = _named(fields)
+        decoder = DocumentDecoder(ids=ids) if ids or names is None else ColumnDecoder(names)
         try:
             while (batch := await _next(cursor)) is not None:
                 for part in parts(batch, BLOCK_BYTES):
@@ -144,10 +146,15 @@ async def _next(cursor: Any) -> bytes | None:
     return batch
 
 
+def _named(fields: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names that are projected; None where whole data are read."""
+    return None if fields is None or any(map(is_escaped, fields)) else fields
+
+
 def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
-    whole = fields is None or any(map(is_escaped, fields))
-    names = ["d"] if whole or fields is None else [f"d.{field}" for field in fields]
-    return {"_id": ids, "t": 1, MARK: 1, **dict.fromkeys(names, 1)}
+    names = _named(fields)
+    paths = ["d"] if names is None else [f"d.{name}" for name in names]
+    return {"_id": ids, "t": 1, MARK: 1, **dict.fromkeys(paths, 1)}
 
 
 def _date(time: int) -> DatetimeMS:
