@@ -94,7 +94,7 @@ class NotFound(InvalidRequest):
 
 
 class Conflict(InvalidRequest):
-    """Somebody else has changed it meanwhile; see `cube.store.ports.board_conflict`."""
+    """Somebody else has changed it meanwhile; see `cube.store.ports.text_conflict`."""
 
 
 class InvalidSettings(CubeError):

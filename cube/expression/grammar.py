@@ -22,25 +22,28 @@ from cube.expression.bounds import check_nodes, check_text
 from cube.expression.event_grammar import EventRules, field_rule
 from cube.expression.group_grammar import group_rule
 from cube.expression.grouping import check_groups
+from cube.expression.name_grammar import defined_name
 from cube.expression.nodes import (
     EventExpression,
     Filter,
     MetricExpression,
 )
+from cube.expression.printer import print_expression
 from cube.expression.reduction_grammar import reduction_rule
 from cube.expression.sequence_grammar import sequence_rule, session_rule
 from cube.expression.series_grammar import series_call_rule
-from cube.expression.tokens import Source, build
+from cube.expression.tokens import Named, Source, build
 from cube.expression.type_check import check_types
 
 
-def parse_metric(text: str) -> MetricExpression:
+def parse_metric(text: str, definitions: Named | None = None) -> MetricExpression:
     """Parse a metric expression, such as ``sum(request(ms).ge(status,500)) / 60``.
 
-    Bounds: those of `cube.expression.bounds`. Raises `InvalidExpression`, with the place and
-    what was expected there, for anything that is not valid.
+    ``definitions``: the names that may stand in it; the tree has what they stand for. Bounds, also of that:
+    those of `cube.expression.bounds`. Raises `InvalidExpression`, with the place and what was expected there,
+    for anything that is not valid.
     """
-    return cast("MetricExpression", _parse(_metric_grammar(), text))
+    return cast("MetricExpression", _parse(_metric_grammar(), text, definitions))
 
 
 def parse_event(text: str) -> EventExpression:
@@ -59,14 +62,14 @@ def parse_filters(text: str) -> tuple[Filter, ...]:
     return parse_event(f"any.{text}").filters
 
 
-def tried(text: str) -> list[Source]:
+def tried(text: str, definitions: Named | None = None) -> list[Source]:
     """Try both grammars on a text; return what each has noted, of a metric expression first.
 
     A text that is too long or deep, or has a token that is refused, is left out: nothing can continue it.
     """
     sources: list[Source] = []
     for grammar in (_metric_grammar(), _event_grammar()):
-        source = Source(text)
+        source = Source(text, definitions)
         try:
             check_text(source)
             grammar.parse_string(source)
@@ -90,8 +93,8 @@ def rebuild() -> None:
     _event_grammar.cache_clear()
 
 
-def _parse(grammar: pp.ParserElement, text: str) -> Any:
-    source = Source(text)
+def _parse(grammar: pp.ParserElement, text: str, definitions: Named | None = None) -> Any:
+    source = Source(text, definitions)
     check_text(source)
     try:
         tree = grammar.parse_string(source)[0]
@@ -99,6 +102,8 @@ def _parse(grammar: pp.ParserElement, text: str) -> Any:
         raise source.unexpected() from None
     check_nodes(tree, source)
     check_types(tree, source)
+    if source.used:
+        check_text(Source(print_expression(tree)))
     check_groups(tree, source)
     return tree
 
@@ -119,7 +124,8 @@ def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> 
     session = pp.Opt(session_rule(rules), default=None) if with_calls else _nothing()
     reduction = reduction_rule(rules, session, group)
     operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
-    metric <<= chain(operand | constant() | bracketed(metric))
+    others = constant() | bracketed(metric)
+    metric <<= chain(operand | others | defined_name() if with_calls else operand | others)
     return metric
 
 

@@ -49,7 +49,8 @@ def check_groups(tree: object, source: Source) -> None:
         ranked(tree)
     except UnjoinableGroups as error:
         found = [each.start() for each in _GROUP.finditer(source) if each["group"]]
-        raise source.refusal(found[min(error.place, len(found) - 1)], str(error)) from None
+        place = 0 if source.used or not found else found[min(error.place, len(found) - 1)]
+        raise source.refusal(place, str(error)) from None
 
 
 def reductions_in(tree: object) -> Iterator[Reduction]:

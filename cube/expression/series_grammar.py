@@ -64,5 +64,5 @@ def _check(call: SeriesCall, place: int, source: Source) -> None:
             else "reductions, arithmetic, shift(…) and per(…)"
         )
         problem = f"Got {refused.function}(…) within {call.function}(…), accepted: {accepted};"
-        raise source.refusal(source.calls[id(refused)], problem + " what is refused begins")
+        raise source.refusal(source.calls.get(id(refused), place), problem + " what is refused begins")
     source.calls[id(call)] = place

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import pyparsing as pp
 
 from cube.errors import InvalidExpression, InvalidRequest
-from cube.expression.nodes import Field
+from cube.expression.nodes import Field, MetricExpression
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import SURROGATE, normal, quote, quote_anything
 from cube.expression.series_functions import SERIES_FUNCTIONS, SHORTEST
@@ -45,29 +45,61 @@ _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
 STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
 
 
+class Named(Protocol):
+    """Expressions that have names; see `cube.expression.definitions.Definitions`."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    @property
+    def is_parsing(self) -> bool: ...
+
+    def tree(self, name: str) -> MetricExpression: ...
+
+
+class _Nothing:
+    """No names."""
+
+    is_parsing = False
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def tree(self, name: str) -> MetricExpression:
+        raise KeyError(name)
+
+
 class Source(str):
     """A text that remembers how far its parse got, and what would have continued it there.
 
     The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
     place are what was expected. Carrying them on the text keeps concurrent parses apart.
     ``type``, ``field``: the last type that it named, and the last field before a literal; None before that.
-    ``calls``: the places of the calls of functions of series, by the ``id`` of their nodes. ``places``: where
-    what was made of the text begins, and what that was, by its ``id``.
+    ``definitions``: the names that may be used, and ``used`` those that were. ``calls``: the places of the
+    calls of functions of series, by the ``id`` of their nodes. ``places``: where what was made of the text
+    begins, and what that was, by its ``id``.
     """
 
-    __slots__ = ("calls", "expected", "field", "furthest", "places", "type")
+    __slots__ = ("calls", "definitions", "expected", "field", "furthest", "places", "type", "used")
 
     calls: dict[int, int]
+    definitions: Named
+    used: list[str]
     expected: dict[str, None]
     furthest: int
     type: str | None
     field: Field | None
     places: dict[int, tuple[object, int]]
 
-    def __new__(cls, text: str) -> Source:
+    def __new__(cls, text: str, definitions: Named | None = None) -> Source:
         """Make the source of one parse."""
         source = super().__new__(cls, text)
         source.expected, source.furthest, source.calls = {}, 0, {}
+        source.definitions, source.used = _Nothing() if definitions is None else definitions, []
         source.type = source.field = None
         source.places = {}
         return source
