@@ -1,35 +1,38 @@
 """The routes of boards: all of an environment, and one, read, saved at a revision, and deleted.
 
-Who saves or deletes says in ``If-Match`` which revision that is a change of, or in ``If-None-Match: *`` that
-there is none yet; so of two who change a board at once, the second is told (412), and overwrites nothing.
+Changes are those of `evaluator.api.changes`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-import secrets
 from http import HTTPStatus
 from typing import Any, Final
 
 from cube import json_text
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, CubeError, InvalidQuery, NotFound, shown
+from cube.errors import CubeError, NotFound
 from cube.model import instant
 from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
-from cube.store.ports import ANY_REVISION, NO_REVISION, BoardStore, StoredBoard
+from cube.store.ports import NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
-from cube.web.message import HttpRefusal
+from evaluator.api.changes import (
+    CHANGED,
+    expected_revision,
+    is_known,
+    is_restricted,
+    may_write,
+    new_revision,
+    who,
+    writer,
+)
 from evaluator.api.service import QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.boards.visible import visible
 from evaluator.scheduling.scheduler import QueryCost
 
 _log = logging.getLogger(__name__)
-_MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
-# Proxies that compress mark it: nginx as weak, others with -gzip. It names one content all the same.
-_ETAG = re.compile('(?:W/)?"?([0-9]{1,16})(?:--?[a-z]{1,9})?"?')
 _BOARD: Final = {"type": "object", "description": "A board, as docs/reference.md describes it."}
 _ENTRY: Final = {
     "type": "object",
@@ -64,10 +67,10 @@ class Boards:
     async def list(self, request: Request) -> Reply:
         """Answer with the boards, by name; a key with types or a filter has to know a board's name."""
         caller = request.admitted
-        stored = [] if _is_restricted(caller) else await self._store(caller).all()
+        stored = [] if is_restricted(caller) else await self._store(caller).all()
         run = self._services.of(caller).context.scheduler.run
         entries = await run(QueryCost(), lambda: [_entry(one) for one in stored])
-        return Reply.json({"boards": entries, "writable": _may_write(caller)})
+        return Reply.json({"boards": entries, "writable": may_write(caller)})
 
     async def get(self, request: Request) -> Reply:
         """Answer with one board, as much of it as the key may see, and its revision as ``ETag``."""
@@ -81,35 +84,33 @@ class Boards:
             caller.environment.name, stored, service.context.clock(), service.restriction
         )
         headers = (("ETag", f'"{stored.revision}"'),)
-        known = map(_ETAG.fullmatch, map(str.strip, request.headers.get("If-None-Match", "").split(",")))
-        if any(found is not None and int(found[1]) == stored.revision for found in known):
+        if is_known(request, stored.revision):
             return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)
         return Reply(json_text.encode(answer), headers=headers)
 
     async def put(self, request: Request) -> Reply:
         """Save a board at a revision; answers with the new one."""
-        caller, name = _writer(request), check_name(request.captures["name"])
-        expected = _expected(request)
+        caller, name = writer(request, "boards"), check_name(request.captures["name"])
+        expected = expected_revision(request)
         board = Board.parse(request.body)
         saved = self._services.of(caller).context.clock()
         by = "" if caller.key is None else caller.key.id
-        stored = StoredBoard(name, 1 + secrets.randbelow(_MOST_REVISION), saved, board.text(), by, saved)
+        stored = StoredBoard(name, new_revision(), saved, board.text(), by, saved)
         await self._store(caller).save(stored, expected, MOST_BOARDS)
-        told = (_who(caller), name, caller.environment.name, stored.revision)
+        told = (who(caller), name, caller.environment.name, stored.revision)
         _log.info("%s saved the board %s of %s at revision %d", *told)
         status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
         headers = (("ETag", f'"{stored.revision}"'),)
         return Reply(json_text.encode(_entry(stored)), status, headers=headers)
 
     async def delete(self, request: Request) -> Reply:
-        caller, name = _writer(request), check_name(request.captures["name"])
-        await self._store(caller).delete(name, _expected(request))
-        _log.info("%s deleted the board %s of %s", _who(caller), name, caller.environment.name)
+        caller, name = writer(request, "boards"), check_name(request.captures["name"])
+        await self._store(caller).delete(name, expected_revision(request))
+        _log.info("%s deleted the board %s of %s", who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
         listed = {"type": "object", "properties": {"boards": {"type": "array", "items": _ENTRY}}}
-        changed = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
         scope = Scope.READ
         return (
             Route("/1.0/boards", {"GET": Operation(self.list, "List boards.", result=listed, scope=scope)}),
@@ -121,14 +122,14 @@ class Boards:
                         self.put,
                         "Save a board, at the revision of If-Match, or a new one with If-None-Match: *.",
                         body=_BOARD,
-                        replies={200: "It is saved.", 201: "It is made.", **changed},
+                        replies={200: "It is saved.", 201: "It is made.", **CHANGED},
                         result=_ENTRY,
                         scope=scope,
                     ),
                     "DELETE": Operation(
                         self.delete,
                         "Delete a board, at the revision of If-Match.",
-                        replies={204: "It is deleted.", **changed},
+                        replies={204: "It is deleted.", **CHANGED},
                         scope=scope,
                     ),
                 },
@@ -138,8 +139,8 @@ class Boards:
     async def _shown(self, caller: Caller, stored: StoredBoard) -> dict[str, Any] | None:
         """Return what a caller may see of a board; None where that is none of its charts."""
         service = self._services.of(caller)
-        answer = {**_entry(stored), "hidden": 0, "writable": _may_write(caller)}
-        if service.restriction is None or not _is_restricted(caller):
+        answer = {**_entry(stored), "hidden": 0, "writable": may_write(caller)}
+        if service.restriction is None or not is_restricted(caller):
             return {**answer, "board": json_text.decode(stored.content)}
         run = service.context.scheduler.run
         found = await run(QueryCost(), _visible, stored.content, service.restriction)
@@ -167,43 +168,6 @@ def _visible(content: str, restriction: Restriction) -> tuple[Board, int] | None
         return None
     seen = visible(board, restriction)
     return (seen, len(board.charts) - len(seen.charts)) if seen.charts else None
-
-
-def _who(caller: Caller) -> str:
-    return "somebody without a key" if caller.key is None else f"the key {caller.key.id}"
-
-
-def _is_restricted(caller: Caller) -> bool:
-    return caller.key is not None and (caller.key.types is not None or bool(caller.key.filter))
-
-
-def _may_write(caller: Caller) -> bool:
-    return caller.key is None or (Scope.WRITE in caller.key.scopes and not _is_restricted(caller))
-
-
-def _writer(request: Request) -> Caller:
-    """Return who may change boards: public pages have keys of scope write alone."""
-    if not _may_write(request.admitted):
-        raise AccessDenied(
-            "The key does not allow to change boards; accepted is one with the scopes read and write, for all"
-            " types and without a filter."
-        )
-    return request.admitted
-
-
-def _expected(request: Request) -> int:
-    match, none = (request.headers.get(name, "").strip() for name in ("If-Match", "If-None-Match"))
-    if none == "*" and not match:
-        return NO_REVISION
-    if match == "*" and not none:
-        return ANY_REVISION
-    found = _ETAG.fullmatch(match)
-    if found is not None and not none and 0 < int(found[1]) <= _MOST_REVISION:
-        return int(found[1])
-    told = "accepted are If-Match with the ETag that the board was read with, or *, and If-None-Match: *."
-    if match or none:
-        raise InvalidQuery(f"Got If-Match {shown(match)} and If-None-Match {shown(none)}; {told}")
-    raise HttpRefusal(428, f"Got a change without the revision that it is a change of; {told}")
 
 
 def _entry(stored: StoredBoard) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from cube.settings import EvaluatorLimits
 from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, with_standard_routes
 from evaluator.api.boards import Boards
 from evaluator.api.catalog import FIELDS, MOST_VALUES, SHOWN_VALUES, VALUES, Catalog
+from evaluator.api.definitions import DefinitionRoutes
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
@@ -203,6 +204,7 @@ def routes(
         *pair("types", _types(catalog), TypeSocket(services), "Answered with an array."),
         *_catalog_routes(catalog),
         *Boards(services, refresher).routes(),
+        *DefinitionRoutes(services).routes(),
         status_route(services),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)

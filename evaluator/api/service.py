@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cube.columns.key_filter import Restriction
+from cube.errors import InvalidExpression
+from cube.expression.definitions import Definitions
 from cube.model.environment import Caller, Key
 from cube.model.grid import step_of
 from cube.model.tier import Span
@@ -19,7 +21,7 @@ from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS
-from evaluator.query.queries import EventQuery, MetricQuery
+from evaluator.query.queries import EventQuery, MetricQuery, parse_named
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.poller import EventStreams
 
@@ -48,10 +50,31 @@ class QueryService:
 
     async def metric_query(self, raw: Mapping[str, Any], *, live: bool = False) -> MetricQuery:
         """Parse a question for metrics; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
-        query = await self._parse(MetricQuery.parse, raw, live=live)
+        try:
+            query = await self._parse(MetricQuery.parse, raw, live=live)
+        except InvalidExpression:  # it may have names in it, which the store is not asked for otherwise
+            definitions = await self.definitions()
+            if not definitions.texts:
+                raise
+            query = await self._parse(MetricQuery.parse, raw, live=live, definitions=definitions)
         if self.restriction is None:
             return query
         return replace(query, expression=self.restriction.metric(query.expression))
+
+    async def definitions(self) -> Definitions:
+        """Return the definitions as they are now; all that were acknowledged before are there."""
+        stored = await self.context.store.definitions.all()
+        return Definitions({each.name: each.content for each in stored})
+
+    async def redefined(self, query: MetricQuery) -> MetricQuery:
+        """Return a query with what the names in it stand for now; raises as `metric_query` does."""
+        if not query.has_names:
+            return query
+        expression = parse_named(query.text, await self.definitions())
+        return replace(
+            query,
+            expression=expression if self.restriction is None else self.restriction.metric(expression),
+        )
 
     async def event_query(self, raw: Mapping[str, Any], *, stream: bool = False) -> EventQuery:
         """Parse a question for events; raises `InvalidQuery`, `InvalidExpression` or `AccessDenied`."""
@@ -117,7 +140,7 @@ class QueryService:
     def _key(self) -> Key | None:
         return None if self.restriction is None else self.restriction.caller.key
 
-    async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: bool) -> T:
+    async def _parse(self, parse: Callable[..., T], raw: Mapping[str, Any], **options: Any) -> T:
         context, expression = self.context, raw.get("expression")
         work = partial(parse, raw, now=context.clock(), settings=context.settings, **options)
         if not isinstance(expression, str) or len(expression) <= _LONG_EXPRESSION:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from cube.columns import check
 from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
+from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant
 from cube.model.grid import ACCEPTED, Grid, grid_of
@@ -80,7 +81,8 @@ class MetricQuery:
     """An expression over the buckets of ``span``, which is aligned and has at most ``limit`` of them.
 
     ``live``: from then on; the span ends with the bucket that is open. ``start``: the one that was asked
-    for; None where the span begins ``limit`` buckets before its end. ``text``: the expression as written.
+    for; None where the span begins ``limit`` buckets before its end. ``text``: the expression as written;
+    ``has_names``: whether names stand in it, which ``expression`` has none of.
     """
 
     expression: MetricExpression
@@ -90,20 +92,30 @@ class MetricQuery:
     live: bool
     start: int | None = None
     text: str = field(default="", compare=False)
+    has_names: bool = False
 
     @classmethod
     def parse(
-        cls, raw: Mapping[str, Any], *, now: int, settings: EvaluatorSettings, live: bool = False
+        cls,
+        raw: Mapping[str, Any],
+        *,
+        now: int,
+        settings: EvaluatorSettings,
+        live: bool = False,
+        definitions: Definitions | None = None,
     ) -> MetricQuery:
         start, stop = _time(raw, "start"), _time(raw, "stop")
         _check_order(start, now if stop is None else stop)
-        expression = _expression(raw, parse_metric)
+        if definitions is None:
+            expression = _expression(raw, parse_metric)
+        else:
+            expression = parse_named(raw["expression"], definitions)
         grid, limit = _grid(raw), read_limit(raw, settings.limits.rows)
         live = live and stop is None
         if stop is None:
             stop = grid.after(now) if live else grid.floor(now)
         span, text = _covered(grid, start, stop, limit), raw["expression"]
-        return cls(expression, grid, span, limit, live, start, text)
+        return cls(expression, grid, span, limit, live, start, text, has_names=definitions is not None)
 
     def span_at(self, now: int) -> Span:
         """Return the span that the query, which is live, has at another moment."""
@@ -164,6 +176,13 @@ def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:
         raise InvalidQuery(f"Got the expression {shown(expression)}; accepted is text.", field="expression")
     parsed: E = (_remembered if len(expression) <= REMEMBERED_CHARACTERS else _parsed)(parse, expression)
     return parsed
+
+
+def parse_named(text: str, definitions: Definitions) -> MetricExpression:
+    """Parse a metric expression with names in it; raises `InvalidExpression` or `InvalidQuery`."""
+    expression = parse_metric(text, definitions)
+    check(expression)
+    return expression
 
 
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:

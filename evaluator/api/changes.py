@@ -1,0 +1,76 @@
+"""Changes of what is kept under names, boards and definitions: who may make them, and at which revision.
+
+Who saves or deletes says in ``If-Match`` which revision that is a change of, or in ``If-None-Match: *`` that
+there is none yet; so of two who change one at once, the second is told (412), and overwrites nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+from cube.errors import AccessDenied, InvalidQuery, shown
+from cube.model.environment import Caller, Scope
+from cube.store.ports import ANY_REVISION, NO_REVISION
+from cube.web import Request
+from cube.web.message import HttpRefusal
+
+CHANGED: Final = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
+"""What a change is refused with."""
+
+_MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
+# Proxies that compress mark it: nginx as weak, others with -gzip. It names one content all the same.
+_ETAG = re.compile('(?:W/)?"?([0-9]{1,16})(?:--?[a-z]{1,9})?"?')
+
+
+def new_revision() -> int:
+    """Return the revision of a save: a random one."""
+    return 1 + secrets.randbelow(_MOST_REVISION)
+
+
+def is_known(request: Request, revision: int) -> bool:
+    """Tell whether the client has what is at a revision already."""
+    known = map(_ETAG.fullmatch, map(str.strip, request.headers.get("If-None-Match", "").split(",")))
+    return any(found is not None and int(found[1]) == revision for found in known)
+
+
+def expected_revision(request: Request) -> int:
+    """Return the revision that a change is one of; raises `InvalidQuery`, or 428 where none is named."""
+    match, none = (request.headers.get(name, "").strip() for name in ("If-Match", "If-None-Match"))
+    if none == "*" and not match:
+        return NO_REVISION
+    if match == "*" and not none:
+        return ANY_REVISION
+    found = _ETAG.fullmatch(match)
+    if found is not None and not none and 0 < int(found[1]) <= _MOST_REVISION:
+        return int(found[1])
+    told = "accepted are If-Match with the ETag that it was read with, or *, and If-None-Match: *."
+    if match or none:
+        raise InvalidQuery(f"Got If-Match {shown(match)} and If-None-Match {shown(none)}; {told}")
+    raise HttpRefusal(428, f"Got a change without the revision that it is a change of; {told}")
+
+
+def writer(request: Request, what: str) -> Caller:
+    """Return who may change boards, or definitions: public pages have keys of scope write alone."""
+    if not may_write(request.admitted):
+        raise AccessDenied(
+            f"The key does not allow to change {what}; accepted is one with the scopes read and write, for"
+            " all types and without a filter."
+        )
+    return request.admitted
+
+
+def may_write(caller: Caller) -> bool:
+    """Tell whether a caller may change what all see."""
+    return caller.key is None or (Scope.WRITE in caller.key.scopes and not is_restricted(caller))
+
+
+def is_restricted(caller: Caller) -> bool:
+    """Tell whether a caller's key has types or a filter."""
+    return caller.key is not None and (caller.key.types is not None or bool(caller.key.filter))
+
+
+def who(caller: Caller) -> str:
+    """Return how a log line calls a caller."""
+    return "somebody without a key" if caller.key is None else f"the key {caller.key.id}"

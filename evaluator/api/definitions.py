@@ -1,0 +1,184 @@
+"""The routes of definitions: the expressions of an environment that have names, read, saved and deleted.
+
+Changes are those of `evaluator.api.changes`. Every question that begins after one was answered knows of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final
+
+from cube import json_text
+from cube.columns import check
+from cube.columns.key_filter import Restriction
+from cube.errors import AccessDenied, InvalidRequest, NotFound, described
+from cube.expression import parse_metric, print_expression
+from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
+from cube.expression.explanation import explain
+from cube.model import instant
+from cube.model.environment import Caller, Scope
+from cube.store.ports import NO_REVISION, DefinitionStore, StoredDefinition
+from cube.web import Operation, Reply, Request, Route
+from evaluator.api.changes import CHANGED, expected_revision, may_write, new_revision, who, writer
+from evaluator.api.service import QueryServices
+from evaluator.scheduling.scheduler import QueryCost
+
+_log = logging.getLogger(__name__)
+_BODY: Final = {
+    "type": "object",
+    "required": ["expression"],
+    "properties": {"expression": {"type": "string", "description": "A metric expression."}},
+}
+_ENTRY: Final = {
+    "type": "object",
+    "required": ["name", "expression", "revision", "saved", "by"],
+    "properties": {
+        "name": {"type": "string", "pattern": NAME},
+        "expression": {"type": "string", "description": "As it was written."},
+        "expanded": {"type": ["string", "null"], "description": "What it stands for; null: not valid."},
+        "explanation": {"type": ["string", "null"]},
+        "error": {"type": ["string", "null"], "description": "Why it stands for nothing."},
+        "revision": {"type": "integer"},
+        "saved": {"type": "string", "format": "date-time"},
+        "by": {"type": "string", "description": "The id of the key that saved it; empty without one."},
+    },
+}
+
+
+class DefinitionRoutes:
+    """Answers them; ``services``: of all environments."""
+
+    def __init__(self, services: QueryServices) -> None:
+        self._services = services
+
+    async def list(self, request: Request) -> Reply:
+        """Answer with the definitions, by name; of a key with types or a filter those that it may ask for."""
+        caller = request.admitted
+        entries = await self._entries(caller, await self._store(caller).all())
+        return Reply.json({"definitions": entries, "writable": may_write(caller)})
+
+    async def get(self, request: Request) -> Reply:
+        """Answer with one definition, and its revision as ``ETag``."""
+        caller, name = request.admitted, check_definition_name(request.captures["name"])
+        entries = await self._entries(caller, await self._store(caller).all())
+        for entry in entries:
+            if entry["name"] == name:
+                return Reply(json_text.encode(entry), headers=(("ETag", f'"{entry["revision"]}"'),))
+        raise NotFound(f"There is no definition {name}.")
+
+    async def put(self, request: Request) -> Reply:
+        """Save a definition at a revision; refused where it is not valid, or circular."""
+        caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
+        expected, text = expected_revision(request), _text(request.body)
+        service = self._services.of(caller)
+        others = await service.definitions()
+        await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
+        now, by = service.context.clock(), "" if caller.key is None else caller.key.id
+        stored = StoredDefinition(name, new_revision(), now, text, by, now)
+        await self._store(caller).save(stored, expected, MOST_DEFINITIONS)
+        told = (who(caller), name, caller.environment.name, stored.revision)
+        _log.info("%s defined %s of %s at revision %d", *told)
+        tree = await service.context.scheduler.run(QueryCost(), others.with_one(name, text).tree, name)
+        entry = _entry(stored, print_expression(tree), explain(tree), None)
+        status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
+        return Reply(json_text.encode(entry), status, headers=(("ETag", f'"{stored.revision}"'),))
+
+    async def delete(self, request: Request) -> Reply:
+        caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
+        await self._store(caller).delete(name, expected_revision(request))
+        _log.info("%s deleted the definition %s of %s", who(caller), name, caller.environment.name)
+        return Reply(b"", HTTPStatus.NO_CONTENT)
+
+    def routes(self) -> tuple[Route, ...]:
+        listed = {"type": "object", "properties": {"definitions": {"type": "array", "items": _ENTRY}}}
+        scope = Scope.READ
+        return (
+            Route(
+                "/1.0/definitions",
+                {
+                    "GET": Operation(
+                        self.list, "List expressions that have names.", result=listed, scope=scope
+                    )
+                },
+            ),
+            Route(
+                "/1.0/definitions/{name}",
+                {
+                    "GET": Operation(self.get, "Read a definition.", result=_ENTRY, scope=scope),
+                    "PUT": Operation(
+                        self.put,
+                        "Define a name, at the revision of If-Match, or a new one with If-None-Match: *.",
+                        body=_BODY,
+                        replies={200: "It is changed.", 201: "It is made.", **CHANGED},
+                        result=_ENTRY,
+                        scope=scope,
+                    ),
+                    "DELETE": Operation(
+                        self.delete,
+                        "Delete a definition, at the revision of If-Match.",
+                        replies={204: "It is deleted.", **CHANGED},
+                        scope=scope,
+                    ),
+                },
+            ),
+        )
+
+    async def _entries(self, caller: Caller, stored: Sequence[StoredDefinition]) -> Sequence[dict[str, Any]]:
+        service = self._services.of(caller)
+        run = service.context.scheduler.run
+        return await run(QueryCost(), _told, stored, service.restriction)
+
+    def _store(self, caller: Caller) -> DefinitionStore:
+        return self._services.of(caller).context.store.definitions
+
+
+def _text(body: bytes) -> str:
+    raw = json_text.decode(body)
+    text = raw.get("expression") if isinstance(raw, dict) else None
+    if not isinstance(text, str):
+        raise InvalidRequest(f'Got {described(raw)}; accepted is {{"expression": "sum(request)"}}.')
+    return text
+
+
+def _check(definitions: Definitions, name: str) -> None:
+    """Refuse a definition that is not valid where it stands, or that makes another one circular."""
+    text = definitions.texts[name]
+    check(parse_metric(text, definitions), None)
+    definitions.tree(name)
+
+
+def _told(stored: Sequence[StoredDefinition], restriction: Restriction | None) -> Sequence[dict[str, Any]]:
+    definitions = Definitions({each.name: each.content for each in stored})
+    entries: list[dict[str, Any]] = []
+    for each in stored:
+        try:
+            tree = definitions.tree(each.name)
+            if restriction is not None:
+                restriction.metric(tree)
+        except AccessDenied:
+            continue
+        except InvalidRequest as error:
+            if restriction is None:
+                entries.append(_entry(each, None, None, error.message))
+            continue
+        shown = each if restriction is None else replace(each, by="")
+        entries.append(_entry(shown, print_expression(tree), explain(tree), None))
+    return entries
+
+
+def _entry(
+    stored: StoredDefinition, expanded: str | None, explanation: str | None, error: str | None
+) -> dict[str, Any]:
+    return {
+        "name": stored.name,
+        "expression": stored.content,
+        "expanded": expanded,
+        "explanation": explanation,
+        "error": error,
+        "revision": stored.revision,
+        "saved": instant.format(stored.saved),
+        "by": stored.by,
+    }
