@@ -24,7 +24,7 @@ from cube.model.board import Board, check_name
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, make_key
 
 if TYPE_CHECKING:  # the stores' ports need numpy, which takes its time to load
-    from cube.store.ports import StoredBoard
+    from cube.store.ports import StoredBoard, StoredDefinition
 
 _COLUMNS = ("name", "title", "charts", "revision", "saved", "by")
 
@@ -122,8 +122,8 @@ def link(
     home = place.environment(environment)
     needs_key = place.with_keys(lambda stored: stored.were_added()) or bool(place.keys)
     check_bounds(types, filter)
-    found = asyncio.run(_stored(place, home, check_name(name)))
-    seen = frozenset(types) or _types(found)
+    found, definitions = asyncio.run(_stored(place, home, check_name(name)))
+    seen = frozenset(types) or _types(found, definitions)
     address = f"{url.rstrip('/')}/?view=board&board={name}"
     if not needs_key:
         if types or filter:
@@ -142,22 +142,25 @@ def link(
     click.echo(f"{address}#key={secret}" if with_key else f"{address}&shared=1\n{secret}")
 
 
-async def _stored(place: Place, environment: Environment, name: str) -> StoredBoard:
-    """Return a board; raises `NotFound`."""
+async def _stored(
+    place: Place, environment: Environment, name: str
+) -> tuple[StoredBoard, list[StoredDefinition]]:
+    """Return a board, and the definitions that it may use; raises `NotFound`."""
     from cube.store.factory import opened
 
     async with opened(place.store, [environment], place.database) as databases:
-        found = await databases.stores[environment.name].boards.find(name)
+        store = databases.stores[environment.name]
+        found, definitions = await store.boards.find(name), await store.definitions.all()
     if found is None:
         raise NotFound(f"There is no board {name}; `cube board list` shows all.")
-    return found
+    return found, definitions
 
 
-def _types(found: StoredBoard) -> frozenset[str]:
+def _types(found: StoredBoard, definitions: list[StoredDefinition]) -> frozenset[str]:
     """Return the types that a board asks about, which have to be some."""
     from cube.columns.board_types import types_of  # numpy and pyparsing take their time to load
 
-    types = types_of(Board.parse(found.content))
+    types = types_of(Board.parse(found.content), {each.name: each.content for each in definitions})
     if not types:
         raise InvalidRequest(
             f"The board {found.name} asks about no type; accepted is one that does, or --type."

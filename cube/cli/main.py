@@ -12,6 +12,7 @@ import click
 
 from cube.cli.ask import event, metric, types
 from cube.cli.board import board
+from cube.cli.define import define
 from cube.cli.demo import demo
 from cube.cli.index import index
 from cube.cli.keys import keys
@@ -43,7 +44,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, demo, put, event, metric, types, board, keys, index, spool, shard):
+for command in (serve, demo, put, event, metric, types, board, define, keys, index, spool, shard):
     main.add_command(command)
 
 

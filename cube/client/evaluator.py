@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
+from cube import json_text
 from cube.client.connection import EVALUATOR_URL, HttpClient
 from cube.model import instant
 from cube.model.event import ABSENT
@@ -97,6 +98,24 @@ class Evaluator(HttpClient):
     def delete_board(self, name: str, revision: int | str) -> None:
         """Delete a board at a revision, "*" at any; raises `Conflict`."""
         self._send("DELETE", f"/1.0/boards/{quote(name, safe='')}", None, _at(revision))
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Return the name, expression, revision and more of each definition."""
+        found: list[dict[str, Any]] = self._request("GET", "/1.0/definitions")["definitions"]
+        return found
+
+    def define(self, name: str, expression: str, revision: int | str | None = None) -> int:
+        """Give a metric expression a name, and return the definition's new revision.
+
+        ``revision``: the one that it is a change of, "*" for any; None: it must be new. Raises `Conflict`.
+        """
+        at = {"If-None-Match": "*"} if revision is None else _at(revision)
+        body = json_text.encode({"expression": expression})
+        return int(self._send("PUT", f"/1.0/definitions/{quote(name, safe='')}", body, at)["revision"])
+
+    def delete_definition(self, name: str, revision: int | str) -> None:
+        """Delete a definition at a revision, "*" at any; raises `Conflict`."""
+        self._send("DELETE", f"/1.0/definitions/{quote(name, safe='')}", None, _at(revision))
 
 
 def _group(row: dict[str, Any]) -> Group | None:

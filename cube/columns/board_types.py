@@ -5,17 +5,21 @@ from __future__ import annotations
 from cube.columns import types_read
 from cube.errors import InvalidRequest
 from cube.expression import parse_metric
+from cube.expression.definitions import Definitions
 from cube.expression.variables import substituted
 from cube.model.board import Board
 
 
-def types_of(board: Board) -> frozenset[str]:
-    """Return the types that its expressions and variables name; what cannot be read names none."""
+def types_of(board: Board, definitions: Definitions | None = None) -> frozenset[str]:
+    """Return the types that its expressions and variables name; what cannot be read names none.
+
+    ``definitions``: the names that may stand in the expressions.
+    """
     everything = dict.fromkeys(variable.name for variable in board.variables)
     found = {variable.type for variable in board.variables}
     for text in (text for chart in board.charts for text in chart.expressions):
         try:
-            expression = parse_metric(substituted(text, everything))
+            expression = parse_metric(substituted(text, everything), definitions)
         except InvalidRequest:
             continue
         found |= types_read(expression)

@@ -14,7 +14,7 @@ from typing import Final
 from cube.expression.grammar import tried
 from cube.expression.nodes import Field
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS
-from cube.expression.tokens import Source
+from cube.expression.tokens import Named, Source
 
 _WORD = re.compile(r"[\w$]*\Z")
 _PATH = re.compile(
@@ -36,6 +36,7 @@ class ItemKind(StrEnum):
     REDUCE = "reduce"
     FILTER = "filter"
     FUNCTION = "function"
+    NAME = "name"
     SERIES = "series"
     EACH = "each"
     GROUP = "group"
@@ -56,6 +57,7 @@ _NAMES: Final = {
     "a filter": ItemKind.FILTER,
     "a function": ItemKind.FUNCTION,
     "a function of series": ItemKind.SERIES,
+    "a name": ItemKind.NAME,
     "a unit": ItemKind.UNIT,
     "a duration such as 15m or 7d": ItemKind.DURATION,
     PERCENT: ItemKind.PERCENT,
@@ -93,7 +95,7 @@ class CompletionSpot:
     expectations: tuple[Expectation, ...]
 
 
-def places(text: str, at: int) -> Iterator[CompletionSpot]:
+def places(text: str, at: int, definitions: Named | None = None) -> Iterator[CompletionSpot]:
     """Yield what may be completed at a place, an index into the text: a path, a string and a word, in order.
 
     The first one for which there is something to offer is the one that is meant.
@@ -108,7 +110,7 @@ def places(text: str, at: int) -> Iterator[CompletionSpot]:
         if start is None or start in seen:
             continue
         seen.add(start)
-        expectations = tuple(filter(None, map(_expectation, tried(head[:start]))))
+        expectations = tuple(filter(None, map(_expectation, tried(head[:start], definitions))))
         if expectations:
             found = rest.match(text, at)
             yield CompletionSpot(start, at if found is None else found.end(), head[start:], expectations)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from cube import json_text
 from cube.columns.key_filter import Restriction
 from cube.errors import CubeError, NotFound
+from cube.expression.definitions import Definitions
 from cube.model import instant
 from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
@@ -143,7 +144,8 @@ class Boards:
         if service.restriction is None or not is_restricted(caller):
             return {**answer, "board": json_text.decode(stored.content)}
         run = service.context.scheduler.run
-        found = await run(QueryCost(), _visible, stored.content, service.restriction)
+        definitions = await service.definitions()
+        found = await run(QueryCost(), _visible, stored.content, service.restriction, definitions)
         if found is None:
             return None
         board, hidden = found
@@ -160,13 +162,13 @@ class Boards:
         return self._services.of(caller).context.store.boards
 
 
-def _visible(content: str, restriction: Restriction) -> tuple[Board, int] | None:
+def _visible(content: str, restriction: Restriction, definitions: Definitions) -> tuple[Board, int] | None:
     """Return what may be seen of a board, and how many charts may not; None where none may."""
     try:
         board = Board.parse(content)
     except CubeError:  # of a later version
         return None
-    seen = visible(board, restriction)
+    seen = visible(board, restriction, definitions)
     return (seen, len(board.charts) - len(seen.charts)) if seen.charts else None
 
 

@@ -11,13 +11,14 @@ from typing import Any, Final
 from cube.errors import InvalidExpression, InvalidQuery, shown
 from cube.expression import parse_event
 from cube.expression.completion import CompletionSpot, places
+from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Caller
 from cube.model.event import MAX_TYPE_LENGTH
 from cube.web import Reply, Request
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.catalog.details import detailed
-from evaluator.catalog.expression import completions, described
+from evaluator.catalog.expression import askable, completions, described
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
 from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
 from evaluator.catalog.sample import EventSample, SampleLimits, sample
@@ -103,10 +104,11 @@ class Catalog:
         at = _place(request.parameters(), text)
         run, cost = service.context.scheduler.run, QueryCost()
         async with service.context.query():
-            answer = await run(cost, described, text, service.restriction)
+            definitions = await service.definitions()
+            answer = await run(cost, described, text, service.restriction, definitions)
             if at is not None:
-                found: list[CompletionSpot] = await run(cost, lambda: list(places(text, at)))
-                known = _Known(service, request.admitted, self.kept)
+                found: list[CompletionSpot] = await run(cost, lambda: list(places(text, at, definitions)))
+                known = _Known(service, request.admitted, self.kept, definitions)
                 answer["completions"] = await completions(found, text, known)
         return Reply.json(answer)
 
@@ -118,7 +120,12 @@ class _Known:
     service: QueryService
     caller: Caller
     kept: KeptSamples
+    definitions: Definitions
     _names: list[str] | None = None
+
+    async def named(self) -> dict[str, str]:
+        run = self.service.context.scheduler.run
+        return await run(QueryCost(), askable, self.definitions, self.service.restriction)
 
     async def types(self) -> list[str]:
         if self._names is None:

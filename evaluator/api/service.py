@@ -21,6 +21,7 @@ from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS
+from evaluator.query.definitions import read_definitions
 from evaluator.query.queries import EventQuery, MetricQuery, parse_named
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.poller import EventStreams
@@ -63,8 +64,7 @@ class QueryService:
 
     async def definitions(self) -> Definitions:
         """Return the definitions as they are now; all that were acknowledged before are there."""
-        stored = await self.context.store.definitions.all()
-        return Definitions({each.name: each.content for each in stored})
+        return await read_definitions(self.context.store)
 
     async def redefined(self, query: MetricQuery) -> MetricQuery:
         """Return a query with what the names in it stand for now; raises as `metric_query` does."""

@@ -192,7 +192,7 @@ class MetricSocket(SocketHandler):
         """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
         query = await service.metric_query(raw, live=True)
         if query.live:
-            async with aclosing(LiveMetric(service.pyramid, query).rows()) as batches:
+            async with aclosing(LiveMetric(service.pyramid, query, service.redefined).rows()) as batches:
                 async for batch in batches:
                     await responder.send_all(batch)
             return

@@ -16,13 +16,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 
 from cube.columns.key_filter import Restriction
-from cube.errors import CubeError, Unavailable
+from cube.errors import CubeError, InvalidExpression, Unavailable
 from cube.model.board import Board
 from cube.settings import BoardSettings
 from cube.store.ports import StoredBoard
 from evaluator.boards.questions import BoardQuestion, questions
 from evaluator.context import within
 from evaluator.engine.pyramid import Pyramid
+from evaluator.query.definitions import read_definitions
 from evaluator.query.queries import MetricQuery, QueueFull
 from evaluator.scheduling.scheduler import QueryCost
 
@@ -160,7 +161,11 @@ async def _ask(pyramid: Pyramid, question: BoardQuestion, restriction: Restricti
     context, cost = pyramid.context, QueryCost.background(question.span.length)
     parse = partial(MetricQuery.parse, question.raw(), now=context.clock(), settings=context.settings)
     async with within(context.limits.query_seconds):
-        query = await context.scheduler.run(cost, parse)
+        try:
+            query = await context.scheduler.run(cost, parse)
+        except InvalidExpression:  # it may have names in it
+            definitions = await read_definitions(context.store)
+            query = await context.scheduler.run(cost, partial(parse, definitions=definitions))
         expression = query.expression if restriction is None else restriction.metric(query.expression)
         await pyramid.evaluate(expression, query.grid, query.span, cost)
 

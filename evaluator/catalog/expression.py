@@ -15,6 +15,7 @@ from cube.errors import AccessDenied, CubeError, InvalidExpression, InvalidReque
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bins import bins
 from cube.expression.completion import CompletionSpot, Expectation, ItemKind
+from cube.expression.definitions import Definitions
 from cube.expression.explanation import explain
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import (
@@ -37,8 +38,13 @@ from evaluator.catalog.fields import FieldTally, Path, field_text
 MOST: Final = 50
 """Completions of one answer."""
 
+MOST_TOLD: Final = 200
+"""Characters of what a name stands for."""
 
-def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
+
+def described(
+    text: str, restriction: Restriction | None, definitions: Definitions | None = None
+) -> dict[str, Any]:
     """Return what a text is, as an answer tells it; CPU-bound, some milliseconds for a long one.
 
     ``readings``: as a metric or an event expression, as both or as neither; the canonical text and the words
@@ -47,9 +53,13 @@ def described(text: str, restriction: Restriction | None) -> dict[str, Any]:
     """
     trees: dict[str, MetricExpression | EventExpression] = {}
     errors: list[InvalidExpression] = []
-    for kind, parse in _PARSERS.items():
+    parsers: dict[str, Callable[[], MetricExpression | EventExpression]] = {
+        "metric": lambda: parse_metric(text, definitions),
+        "event": lambda: parse_event(text),
+    }
+    for kind, parse in parsers.items():
         try:
-            trees[kind] = parse(text)
+            trees[kind] = parse()
         except InvalidExpression as error:
             errors.append(error)
     refusals = [refusal for tree in trees.values() if (refusal := _refusal(text, tree, restriction))]
@@ -146,14 +156,25 @@ def _told(text: str, error: CubeError) -> dict[str, Any]:
     return told
 
 
-_PARSERS: dict[str, Callable[[str], MetricExpression | EventExpression]] = {
-    "metric": parse_metric,
-    "event": parse_event,
-}
+def askable(definitions: Definitions, restriction: Restriction | None) -> dict[str, str]:
+    """Return the names that stand for something that one may ask for, each with what that is."""
+    found: dict[str, str] = {}
+    for name in definitions:
+        try:
+            tree = definitions.tree(name)
+            if restriction is not None:
+                restriction.metric(tree)
+        except (InvalidRequest, AccessDenied):
+            continue
+        found[name] = print_expression(tree)
+    return found
 
 
 class Known(Protocol):
     """What there is in the store, as far as the one who asks may know."""
+
+    async def named(self) -> dict[str, str]:
+        """Return the names of expressions, each with what it stands for."""
 
     async def types(self) -> list[str]:
         """Return the names of all types, sorted."""
@@ -213,6 +234,8 @@ async def _offered(kind: ItemKind, expectation: Expectation, known: Known) -> It
     """Return all that is of a kind where one is expected."""
     if kind in _LANGUAGE:
         return _LANGUAGE[kind]()
+    if kind is ItemKind.NAME:
+        return [_item(kind, name, words[:MOST_TOLD]) for name, words in (await known.named()).items()]
     if kind is ItemKind.TYPE:
         return [_item(kind, name) for name in await known.types()]
     if expectation.type is None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cube.columns import reductions
 from cube.columns.values import Floats
-from cube.errors import Overloaded, Unavailable
+from cube.errors import InvalidQuery, Overloaded, Unavailable
+from cube.expression import print_expression
 from cube.expression.grouping import ranked
 from cube.model.grid import Grid
 from cube.model.tier import GroupKey, Span
@@ -30,9 +32,15 @@ _log = logging.getLogger(__name__)
 class LiveMetric:
     """Follows one metric query; all poll at the same moments, so the pyramid shares their work."""
 
-    def __init__(self, pyramid: Pyramid, query: MetricQuery) -> None:
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        query: MetricQuery,
+        redefined: Callable[[MetricQuery], Awaitable[MetricQuery]] | None = None,
+    ) -> None:
         self._pyramid = pyramid
         self._query = query
+        self._redefined = redefined
 
     async def rows(self) -> AsyncGenerator[list[Row], None]:
         """Yield all rows up to the open bucket, then ``{"live": True}``, then what changes them.
@@ -57,8 +65,9 @@ class LiveMetric:
             span = query.span_at(now)
             try:
                 async with context.query():
+                    is_another = await self._redefine()
                     revisions = await self._read_revisions(span, now)
-                    dirty = revisions.changed(known, query.grid)
+                    dirty = span if is_another else revisions.changed(known, query.grid)
                     fresh = await self._refresh(table, span, dirty)
             except (Unavailable, Overloaded) as error:
                 _log.warning("a live metric waits: %s", error.message)
@@ -68,6 +77,18 @@ class LiveMetric:
                 if changed:
                     yield changed
             known, table = revisions.after(known), fresh
+
+    async def _redefine(self) -> bool:
+        """Take what the names in the expression stand for now; tell whether that is something else."""
+        if self._redefined is None or not self._query.has_names:
+            return False
+        old, new = self._query, await self._redefined(self._query)
+        if print_expression(old.expression) == print_expression(new.expression):
+            return False
+        if _is_grouped(old) != _is_grouped(new):
+            raise InvalidQuery("A name has been given another meaning, with other groups: ask again.")
+        self._query = new
+        return True
 
     async def _refresh(self, table: LiveTable, span: Span, dirty: Span) -> LiveTable:
         """Return the table over a span; only what may have changed is evaluated, where that tells all."""
@@ -90,6 +111,10 @@ class LiveMetric:
         """Read the revisions; always before the evaluation that they vouch for."""
         query = self._query
         return await read_snapshot(self._pyramid, query.expression, query.grid, span, now)
+
+
+def _is_grouped(query: MetricQuery) -> bool:
+    return any(reduction.group is not None for reduction in reductions(query.expression))
 
 
 @dataclass(frozen=True, slots=True)

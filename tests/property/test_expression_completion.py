@@ -31,6 +31,9 @@ class Anything:
         self._tallies = FieldTallies()
         self._tallies.add(DATA)
 
+    async def named(self) -> dict[str, str]:
+        return {}
+
     async def types(self) -> list[str]:
         return self._types
 

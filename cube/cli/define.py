@@ -1,0 +1,46 @@
+"""``cube define``: names for expressions."""
+
+from __future__ import annotations
+
+import click
+
+from cube.cli.ask import show
+from cube.cli.options import evaluator_options
+from cube.client.connection import NO_RETRIES
+from cube.client.evaluator import Evaluator
+from cube.errors import InvalidRequest
+
+_COLUMNS = ("name", "expression", "explanation", "error", "revision", "saved", "by")
+
+
+@click.command()
+@evaluator_options
+@click.option("--revision", type=click.IntRange(1), help="Which this is a change of; `cube define` shows it.")
+@click.option("--force", is_flag=True, help="Whatever the present revision is.")
+@click.option("--delete", "deleted", metavar="NAME", help="Delete a definition, at its --revision.")
+@click.argument("definition", nargs=-1)
+def define(
+    url: str,
+    key: str | None,
+    revision: int | None,
+    deleted: str | None,
+    definition: tuple[str, ...],
+    *,
+    force: bool,
+) -> None:
+    """Give an expression a name, as in `cube define error_rate = "sum(a) / sum(b)"`; list all without any."""
+    at = "*" if force else revision
+    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
+        if deleted is not None:
+            if definition or at is None:
+                raise InvalidRequest("Accepted beside --delete NAME is one of --revision and --force alone.")
+            evaluator.delete_definition(deleted, at)
+            click.echo(f"The definition {deleted} is deleted.")
+        elif definition:
+            name, equals, expression = " ".join(definition).partition("=")
+            if not equals:
+                raise InvalidRequest("Got no = in the definition; accepted is NAME = EXPRESSION.")
+            saved = evaluator.define(name.strip(), expression.strip(), at)
+            click.echo(f"{name.strip()} is defined at revision {saved}.")
+        else:
+            show(evaluator.definitions(), _COLUMNS)
