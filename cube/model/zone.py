@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -77,6 +77,24 @@ class Zone:
         for wall in walls:
             regime = regimes[bisect_right(reached, wall)]
             yield max(regime.start, wall - regime.offset)
+
+    def moved_back(self, times: Sequence[int], length: int) -> list[int]:
+        """Return when the clocks first showed what they show at ascending instants, less a length.
+
+        What they show a second time counts as the latest time that they have shown by then: so the results
+        ascend, and neighbouring intervals stay neighbours. What they skipped is when they were set forward.
+        """
+        if not times:
+            return []
+        regimes = self.regimes(times[0], times[-1] + 1)
+        starts, reached = [each.start for each in regimes], _reached(regimes)
+        walls: list[int] = []
+        for time in times:
+            place = bisect_right(starts, time) - 1
+            wall = time + regimes[place].offset
+            walls.append((max(wall, reached[place - 1]) if place else wall) - length)
+        clear = length + 3 * DAY
+        return list(self.first_shown(walls, times[0] - clear, times[-1] - length + 3 * DAY))
 
     def set_back(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Yield when the clocks are set back: the instant, and the wall times after and before that."""

@@ -12,6 +12,8 @@ from cube.expression.nodes import SeriesCall
 from cube.expression.series_functions import LOOK_BACK, NONE, PREVIOUS
 from cube.model.grid import FixedGrid, Grid
 from cube.model.tier import Span, Tier
+from cube.model.zone import DAY
+from cube.model.zoned_grid import ZonedGrid
 
 Instants: TypeAlias = npt.NDArray[np.int64]
 
@@ -51,9 +53,10 @@ class Frame:
         for function, duration in self.moves:
             match function:
                 case "shift":
-                    starts, stops, origin = starts - duration, stops - duration, origin - duration
+                    starts, stops = self._back(starts, duration), self._back(stops, duration)
+                    origin = int(self._back(np.array([origin]), duration)[0])
                 case "rolling":
-                    starts = stops - duration
+                    starts = self._back(stops, duration)
                 case _:  # cumulative
                     starts = np.full(len(stops), origin)
         return np.minimum(starts, stops), stops
@@ -63,9 +66,25 @@ class Frame:
         if any(function != "shift" for function, _ in self.moves):
             return None
         moved = sum(duration for _, duration in self.moves)
-        if moved and (not isinstance(self.grid, (Tier, FixedGrid)) or moved % self.grid.step):
+        if moved and isinstance(self.grid, (Tier, FixedGrid)):
+            is_whole = moved % self.grid.step == 0
+            return Span(self.span.start - moved, self.span.stop - moved) if is_whole else None
+        return self._span_of_buckets() if moved else self.span
+
+    def _span_of_buckets(self) -> Span | None:
+        starts, stops = self.intervals()
+        span = self.hull()
+        if self.grid.cover(span) != span:
             return None
-        return Span(self.span.start - moved, self.span.stop - moved)
+        buckets = np.array(self.grid.buckets(span), dtype=np.int64)
+        is_same = np.array_equal(buckets, starts) and np.array_equal(buckets[1:], stops[:-1])
+        return span if is_same else None
+
+    def _back(self, times: Instants, duration: int) -> Instants:
+        """Return instants so long before others: by the clocks of the grid's zone, if it is of whole days."""
+        if not isinstance(self.grid, ZonedGrid) or duration % DAY:
+            return times - duration
+        return np.array(self.grid.zone.moved_back(times.tolist(), duration), dtype=np.int64)
 
     def hull(self) -> Span:
         """Return the shortest span that holds all intervals."""
