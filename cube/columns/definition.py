@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from msgspec import UnsetType
 
+from cube.columns.combining import combined_text
 from cube.columns.matching import compares_one, passes_any, reached
 from cube.columns.values import Kind, Scalar, as_number, group_of, kind_of, read, scalar
 from cube.expression.functions import FUNCTIONS, Form, OfNumbers, OfOne
@@ -143,6 +144,10 @@ def _call(name: str, arguments: Sequence[Value], data: Any, time: float) -> Scal
         case Form.COALESCE:
             found = (evaluate(each, data, time) for each in arguments)
             return next((each for each in found if each is not ABSENT), ABSENT)
+        case Form.COMBINE:
+            values = [evaluate(each, data, time) for each in arguments]
+            told = [each for each in values if not isinstance(each, UnsetType)]
+            return combined_text(told) if len(told) == len(values) else ABSENT
         case _:
             raise ValueError(f"nothing says what {name} means")
 

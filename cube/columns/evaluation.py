@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.column import Booleans, Column, Rows, finite, searched, stored
+from cube.columns.combining import combined_codes
 from cube.columns.masks import compared, existing
 from cube.columns.packed import NO_NUMBER, Codes, Kept, PackedColumn, Texts
 from cube.columns.tables import made_of
@@ -182,8 +183,19 @@ def _called(name: str, arguments: Sequence[Value], block: Block) -> Column:
                     break
                 found = _chosen(is_there, found, _scalars(evaluated(each, block)))
             return found
+        case Form.COMBINE:
+            return _combined([_scalars(evaluated(each, block)) for each in arguments])
         case _:
             return _of_numbers(_called_number(name, arguments, block))
+
+
+def _combined(columns: Sequence[PackedColumn]) -> PackedColumn:
+    told = np.logical_and.reduce([column.kinds != Kind.MISSING for column in columns])
+    rows = np.flatnonzero(told)
+    codes = np.full(len(told), -1, dtype=np.int32)
+    codes[rows], texts = combined_codes(columns, rows)
+    kinds = np.where(told, np.uint8(Kind.STRING), np.uint8(Kind.MISSING))
+    return _column(kinds, None, codes, texts)
 
 
 def _made_of_one(

@@ -68,6 +68,7 @@ class Form(Enum):
 
     IF = "one of two values, by a condition"
     COALESCE = "the first value that there is"
+    COMBINE = "several values as one"
 
 
 Work: TypeAlias = OfNumbers | OfOne | Form
@@ -220,6 +221,15 @@ FUNCTIONS: Final[dict[str, Function]] = {
             Form.COALESCE,
             "the first value that there is of {0}",
             'distinct(request(coalesce(user, session, "none")))',
+            repeats=True,
+        ),
+        Function(
+            "combine",
+            (SCALAR, SCALAR),
+            ValueType.TEXT,
+            Form.COMBINE,
+            "{0} together",
+            "distinct(request(combine(host, path)))",
             repeats=True,
         ),
     )

@@ -123,6 +123,7 @@ scalars_of_one = st.recursive(
         st.builds(lambda *each: Call("if", each), comparisons, inner, inner),
         st.builds(lambda *each: Call("if", each), comparisons, inner),
         st.builds(lambda *each: Call("coalesce", each), inner, inner),
+        st.builds(lambda *each: Call("combine", each), inner, inner),
     ),
     max_leaves=4,
 )

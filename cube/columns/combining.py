@@ -1,0 +1,38 @@
+"""Several values as one: the text of a JSON array, such as ``["ann",3]``; ``combine(user, 3)``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns.column import Rows
+from cube.columns.packed import PackedColumn, Texts
+from cube.columns.values import Scalar, group_of
+
+
+def combined_text(values: Sequence[Scalar]) -> str:
+    """Return the text that stands for some values together; equal numbers have one, whatever their class."""
+    return _joined([_part(value) for value in values])
+
+
+def combined_codes(columns: Sequence[PackedColumn], rows: Rows) -> tuple[npt.NDArray[np.int64], Texts]:
+    """Return the texts of some rows, in which each column has a value: codes, and the text of each code."""
+    numbers = np.zeros(len(rows), dtype=np.int64)
+    told: list[list[str]] = [[]]
+    for column in columns:
+        codes, parts = column.factorised(rows, _part)
+        different, numbers = np.unique(numbers * max(1, len(parts)) + codes, return_inverse=True)
+        pairs = (divmod(each, max(1, len(parts))) for each in different.tolist())
+        told = [[*told[before], parts[code]] for before, code in pairs]
+    return numbers.astype(np.int64), Texts(map(_joined, told))
+
+
+def _part(value: Scalar) -> str:
+    return json.dumps(group_of(value), ensure_ascii=False)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return f"[{','.join(parts)}]"
