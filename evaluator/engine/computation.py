@@ -87,8 +87,15 @@ class Computation:
             return await self._partials(job, gaps, read.revisions.numbers)
         if self.takes_values_alone(job):
             held = Held(job.tier, gaps)
-            values = await self._scan.kept_values(job.reduction, job.tier, held, gaps)
-            await self._save_contents(job, VALUE, gaps, values)
+            kept: set[int] = set()
+
+            async def keep(some: Encoded) -> None:
+                await self._save_contents(job, VALUE, gaps, some)
+                kept.update(some)
+
+            values = await self._scan.kept_values(job.reduction, job.tier, held, gaps, keep)
+            rest = {bucket: values[bucket] for bucket in values if bucket not in kept}
+            await self._save_contents(job, VALUE, gaps, rest)
             return values
         return await self._save(job, gaps, await self._states(job, gaps, read.revisions.numbers))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
+
+KEEP_SECONDS = 1.0
+"""What an expensive reduction has computed is kept about so often."""
 
 
 class Held(NamedTuple):
@@ -111,11 +115,17 @@ class Scan:
         await self._each_kept(reduction, held, take)
 
     async def kept_values(
-        self, reduction: Reduction, buckets: Buckets, held: Held, gaps: Iterable[int]
+        self,
+        reduction: Reduction,
+        buckets: Buckets,
+        held: Held,
+        gaps: Collection[int],
+        keep: Callable[[Encoded], Awaitable[None]] | None = None,
     ) -> Encoded:
         """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
 
-        Only of a bucket that lies in more than one block, or may, partials are made, and merged.
+        Only of a bucket that lies in more than one block, or may, partials are made, and merged. ``keep``, of
+        a tier's buckets: is given what is complete, every `KEEP_SECONDS`, so that it outlives a deadline.
         """
         limits = self.limits
         accumulator = Accumulator(reduction, limits)
@@ -133,23 +143,47 @@ class Scan:
             check_memory(limits, size)
             contents.update(more)
 
-        def finish() -> Encoded:
+        def finish(some: Collection[int]) -> Encoded:
             shared = accumulator.states()
             values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
-            found = dict.fromkeys(gaps, encode_value(reduction, {})) | contents | values
-            return {bucket: found[bucket] for bucket in gaps}
+            found = dict.fromkeys(some, encode_value(reduction, {})) | contents | values
+            return {bucket: found[bucket] for bucket in some}
 
-        await self._each_kept(reduction, held, take)
-        return await self.run(finish)
+        began, stop = time.monotonic(), min(gaps, default=0)
 
-    async def _each_kept(self, reduction: Reduction, held: Held, take: Callable[[Block], None]) -> None:
+        async def reached(last: int) -> None:
+            nonlocal began, stop
+            if keep is None or time.monotonic() < began + KEEP_SECONDS:
+                return
+            first, stop = stop, held.tier.floor(last)  # whose own bucket may go on
+            if whole := [bucket for bucket in gaps if first <= bucket < stop]:
+                await keep(await self.run(finish, whole))
+            began = time.monotonic()
+
+        await self._each_kept(reduction, held, take, reached)
+        return await self.run(finish, gaps)
+
+    async def _each_kept(
+        self,
+        reduction: Reduction,
+        held: Held,
+        take: Callable[[Block], None],
+        reached: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take all kept blocks, slice by slice in order; ``reached`` is told the last time of each."""
         if not held.numbers:
             return
+
+        def taken(block: Block) -> int:
+            take(block)
+            return int(block.times[-1])
+
         slices = self._slices(reduction, KEPT_ROWS)
         async with aclosing(await self._source(reduction, held)) as blocks:
             async for block in blocks:
-                async for _ in slices.each(block, take):
-                    continue
+                async for last in slices.each(block, taken):
+                    if reached is not None:
+                        await reached(last)
 
     async def _source(
         self, reduction: Reduction, held: Held
