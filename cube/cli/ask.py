@@ -45,7 +45,9 @@ def event(url: str, key: str | None, expression: str, **parameters: Any) -> None
 @click.command()
 @evaluator_options
 @_span
-@click.option("--step", help="Milliseconds in a bucket; 10000 if not given.")
+@click.option("--week-start", help="The weekday on which weeks begin; monday if not given.")
+@click.option("--timezone", help="By whose clocks buckets begin: Europe/Berlin; UTC if not given.")
+@click.option("--step", help="A bucket: 15m, 2h, 1d, 1w, month, or milliseconds; 10s if not given.")
 @click.argument("expression")
 def metric(url: str, key: str | None, expression: str, **parameters: Any) -> None:
     """Show the values of EXPRESSION: sum(request(ms)) / sum(request)

@@ -43,14 +43,18 @@ class Evaluator(HttpClient):
         start: Instant | None = None,
         stop: Instant | None = None,
         limit: int | None = None,
+        timezone: str | None = None,
+        week_start: str | None = None,
     ) -> list[Metric]:
         """Return the values of a metric expression, one for each bucket (and group), ascending.
 
         A group of several parts is a tuple.
 
-        ``step``: milliseconds, one of `cube.model.tier.TIERS`.
+        ``step``: milliseconds, or words such as ``15m``, ``1d`` or ``month``; see `cube.model.grid`.
+        ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday.
         """
-        asked = _query(expression=expression, step=step, start=start, stop=stop, limit=limit)
+        zoned = {"timezone": timezone, "week_start": week_start}
+        asked = _query(expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned)
         return [
             Metric(instant.parse(row["time"]), row.get("value"), _group(row), row.get("other", False))
             for row in self._request("GET", f"/1.0/metric?{asked}")

@@ -19,6 +19,8 @@ import msgspec
 
 from cube import json_text
 from cube.errors import LONGEST_SHOWN, InvalidRequest, TooLarge, shown
+from cube.model.grid import grid_of
+from cube.model.tier import TEN_SECONDS
 
 MOST_BOARDS: Final = 200
 """Of one environment."""
@@ -51,8 +53,8 @@ class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One chart; ``width`` in columns of `COLUMNS`, ``height`` in rows.
 
-    ``step``: milliseconds; None is automatic. ``compare``: with the same span so long before. Charts
-    stand one after the other, in as many rows as they need.
+    ``step``: milliseconds, or words (see `cube.model.grid`); None is automatic. ``compare``: with the same
+    span so long before. Charts stand one after the other, in as many rows as they need.
     """
 
     expressions: Annotated[tuple[_Expression, ...], msgspec.Meta(min_length=1, max_length=12)]
@@ -61,16 +63,20 @@ class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     width: Annotated[int, msgspec.Meta(ge=2, le=COLUMNS)] = 6
     height: Annotated[int, msgspec.Meta(ge=2, le=12)] = 4
     compare: Literal["", "1d", "7d"] = ""
-    step: Literal[1000, 10_000, 60_000, 300_000, 3_600_000, 86_400_000, 604_800_000] | None = None
+    step: int | Annotated[str, msgspec.Meta(max_length=20)] | None = None
 
 
 class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A set of charts over the last ``span`` of time, which all of them show."""
+    """A set of charts over the last ``span`` of time, which all of them show.
+
+    ``timezone``: by whose clocks their buckets are, and times are told; "" leaves that to who looks.
+    """
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     charts: Annotated[tuple[Chart, ...], msgspec.Meta(max_length=MOST_CHARTS)] = ()
     variables: Annotated[tuple[Variable, ...], msgspec.Meta(max_length=10)] = ()
     span: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,4}[smhdw]\\Z")] = "1h"
+    timezone: Annotated[str, msgspec.Meta(max_length=64)] = ""
     version: Literal[1] = 1
 
     @classmethod
@@ -85,6 +91,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 f"Got a board that is not valid ({_cut(str(error))}); accepted is what docs/reference.md"
                 " describes."
             ) from None
+        for chart in board.charts:
+            grid_of(TEN_SECONDS.step if chart.step is None else chart.step, board.timezone or "UTC")
         names = [variable.name for variable in board.variables]
         if len(set(names)) < len(names):
             raise InvalidRequest(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from cube.model.environment import Scope
+from cube.model.grid import MONTHS, WEEKDAYS
 from cube.model.tier import TEN_SECONDS, TIERS
 from cube.settings import EvaluatorLimits
 from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, with_standard_routes
@@ -39,8 +40,18 @@ _TYPE = Parameter("type", "The type of events.", required=True)
 _EXPRESSION = Parameter("expression", "What is asked, in the expression language.", required=True)
 _STEP = Parameter(
     "step",
-    "The length of a bucket, in milliseconds.",
-    {"type": "number", "enum": [*TIERS], "default": TEN_SECONDS.step},
+    "The length of a bucket: whole seconds in milliseconds, or words such as 15m, 1d, month or year.",
+    {"type": ["number", "string"], "examples": [*TIERS, *MONTHS, "15m"], "default": TEN_SECONDS.step},
+)
+_ZONE = Parameter(
+    "timezone",
+    "By whose clocks buckets begin: a name of IANA's.",
+    {"type": "string", "examples": ["Europe/Berlin"], "default": "UTC"},
+)
+_WEEK_START = Parameter(
+    "week_start",
+    "The weekday on which weeks begin.",
+    {"type": "string", "enum": sorted(WEEKDAYS), "default": "monday"},
 )
 _EVENT = _object(
     "time",
@@ -194,6 +205,8 @@ def routes(
         ),
         Parameter("stop", "Before this time; the start of the open bucket unless given.", _ASKED_TIME),
         _STEP,
+        _ZONE,
+        _WEEK_START,
         _limit(f"The latest so many buckets; more than {limits.rows} counts as that.", limits.rows),
     )
     catalog = Catalog(services)

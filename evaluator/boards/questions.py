@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cube.expression.variables import substituted
 from cube.model.board import COLUMNS, Board, Chart, length
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.grid import grid_of
+from cube.model.tier import TIERS, Span
 
 PAGE_PIXELS: Final = 1200
 """About the width of a board on a screen."""
@@ -22,10 +23,14 @@ FEWEST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class BoardQuestion:
-    """An expression over an aligned span that ends with the last whole bucket."""
+    """An expression over an aligned span that ends with the last whole bucket.
+
+    ``step``, ``timezone``: as a question has them.
+    """
 
     expression: str
-    tier: Tier
+    step: int | str
+    timezone: str
     span: Span
 
     def raw(self) -> dict[str, Any]:
@@ -34,28 +39,30 @@ class BoardQuestion:
             "expression": self.expression,
             "start": self.span.start,
             "stop": self.span.stop,
-            "step": self.tier.step,
+            "step": self.step,
+            "timezone": self.timezone,
         }
 
 
 def questions(board: Board, now: int) -> Iterator[BoardQuestion]:
     """Return what is asked of a board at a moment, each variable at the value that it has at first."""
     values = {variable.name: variable.value for variable in board.variables}
-    covered = Span(now - length(board.span), now)
+    covered, zone = Span(now - length(board.span), now), board.timezone or "UTC"
     for chart in board.charts:
         shifts = [0, length(chart.compare)] if chart.compare else [0]
-        for tier in _tiers(chart, covered.length):
+        for step in _steps(chart, covered.length):
+            grid = grid_of(step, zone)
             for shift in shifts:
-                span = tier.cover(Span(covered.start - shift, tier.floor(now) - shift))
+                span = grid.cover(Span(covered.start - shift, grid.floor(now) - shift))
                 for text in chart.expressions:
-                    yield BoardQuestion(substituted(text, values), tier, span)
+                    yield BoardQuestion(substituted(text, values), step, zone, span)
 
 
-def _tiers(chart: Chart, milliseconds: int) -> list[Tier]:
-    """Return the chosen tier; else what fits a screen, and the next one, for a narrower window."""
+def _steps(chart: Chart, milliseconds: int) -> Sequence[int | str]:
+    """Return the chosen step; else what fits a screen, and the next one, for a narrower window."""
     if chart.step is not None:
-        return [TIERS[chart.step]]
+        return [chart.step]
     pixels = PAGE_PIXELS * chart.width / COLUMNS / PIXELS.get(chart.chart, 1)
-    tiers = list(TIERS.values())
-    fits = [tier for tier in tiers if milliseconds / tier.step <= max(FEWEST, pixels)]
-    return fits[:2] or tiers[-1:]
+    steps = list(TIERS)
+    fits = [step for step in steps if milliseconds / step <= max(FEWEST, pixels)]
+    return fits[:2] or steps[-1:]

@@ -135,7 +135,14 @@ class BoardRefresher:
         self, environment: str, question: BoardQuestion, restriction: Restriction | None
     ) -> None:
         """Ask a question, unless it failed lately, and rest."""
-        key = (environment, question.expression, question.tier.step, question.span.length, restriction)
+        key = (
+            environment,
+            question.expression,
+            question.step,
+            question.timezone,
+            question.span.length,
+            restriction,
+        )
         if key in self._failed:
             return
         pyramid, loop = self._pyramids[environment], asyncio.get_running_loop()
