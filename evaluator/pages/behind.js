@@ -13,13 +13,13 @@ const MOST_GROUPS = 12;
 export async function eventsBehind(set, index, series) {
   const letters = new Set((series ? [series] : set.shown).map(({letter}) => letter));
   const reductions = new Map(await Promise.all([...letters].map(async (name) => [name, await reductionsOf(set.expressions[name])])));
-  const from = set.start + index * set.step;
+  const from = set.edge(index);
   const groups = series ? [series] : [...[...letters].map((letter) => ({letter})), ...greatest(set, index)];
   const found = new Map();
   for (const meant of groups) {
     for (const one of reductions.get(meant.letter)) {
       const {words, filters} = narrowed(one, meant, set);
-      found.set(words, {words, href: eventsLink(one.type, filters, from, from + set.step)});
+      found.set(words, {words, href: eventsLink(one.type, filters, from, set.edge(index + 1))});
     }
   }
   return [...found.values()];
@@ -28,7 +28,7 @@ export async function eventsBehind(set, index, series) {
 /** Open the events behind a bucket, or offer those that there are where they are several, in a menu at a place of the
  * window {x, y, event}. A finger touches a chart to read it, too: then even one is only offered. */
 export async function openEvents(set, index, series, {x, y, event}, zone = "") {
-  const from = set.start + index * set.step;
+  const from = set.edge(index);
   const options = await eventsBehind(set, index, series).catch((error) => say(error.message));
   await new Promise((resolve) => setTimeout(resolve)); // the end of a click closes what is open
   if (!options) return;

@@ -3,6 +3,7 @@ import {added, charts, emptyBoard} from "./board-model.js";
 import {boardLink, changeBoard, listBoards, makeBoard} from "./board-store.js";
 import {ask, field} from "./dialog.js";
 import {choice, el} from "./dom.js";
+import {stepOf} from "./grid.js";
 import {read} from "./state.js";
 
 const NEW = "";
@@ -37,7 +38,7 @@ function chartOf(query, title) {
   if (title) chart.title = title;
   if (query.has("chart")) chart.chart = query.get("chart");
   if (["number"].includes(chart.chart)) Object.assign(chart, {width: 3, height: 3});
-  if (Number(query.get("step"))) chart.step = Number(query.get("step"));
+  if (stepOf(query.get("step")) !== null) chart.step = stepOf(query.get("step"));
   if (query.get("compare")) chart.compare = query.get("compare");
   return chart;
 }

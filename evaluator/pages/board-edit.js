@@ -6,8 +6,7 @@ import {completionOf} from "./board-variables.js";
 import {ask, field} from "./dialog.js";
 import {choice, el} from "./dom.js";
 import {Expressions} from "./expressions.js";
-import {length} from "./format.js";
-import {STEPS} from "./query.js";
+import {stepChoices, stepOf} from "./grid.js";
 
 /** Edit a chart of a board; answers with the changed one, or null. panels: what a Panel needs of its board. */
 export async function editChart(title, chart, board, panels) {
@@ -34,10 +33,9 @@ class Editor {
     });
     this.kinds = el("div", {className: "segments", role: "radiogroup", ariaLabel: "Kind of chart"}, ...KINDS.map((kind) => this.kind(kind)));
     const sizes = (from, unit) => Array.from({length: 12 - from + 1}, (_, i) => [String(from + i), `${from + i} ${unit}`]);
-    const steps = [["", "Automatic"], ...STEPS.map((step) => [String(step), length(step)])];
     const spans = [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]];
     this.choices = el("div", {className: "choices"},
-      choice("Step", steps, String(chart.step ?? ""), (step) => this.change({step: Number(step) || undefined})),
+      choice("Step", stepChoices(chart.step), String(stepOf(chart.step) ?? ""), (step) => this.change({step: stepOf(step) ?? undefined})),
       choice("Compare", spans, chart.compare ?? "", (compare) => this.change({compare: compare || undefined})),
       choice("Width", sizes(2, "of 12"), String(sizeOf(chart, "width")), (width) => this.change({width: Number(width)})),
       choice("Height", sizes(2, "rows"), String(sizeOf(chart, "height")), (height) => this.change({height: Number(height)})));

@@ -105,6 +105,7 @@ export function differences(old, later) {
   if (went.length) told.push(`no longer as before: ${went.join(", ")}`);
   if (!came.length && !went.length && !isSame(charts(old), charts(later))) told.push("the charts are in another order");
   if (!isSame(variables(old), variables(later))) told.push("the variables are others");
+  if ((old.timezone ?? "") !== (later.timezone ?? "")) told.push(`the clock is ${later.timezone || "that of who looks"}`);
   if ((old.span ?? "1h") !== (later.span ?? "1h")) told.push(`the span is ${later.span ?? "1h"}`);
   return told.length ? `${told.join("; ")}.` : "nothing that is shown.";
 }

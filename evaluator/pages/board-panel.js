@@ -107,14 +107,14 @@ export class Panel {
   hover(index) {
     const {set} = this.seen;
     this.legend.at(index);
-    if (set) this.board.hover(this, index === null ? null : set.start + (index + 0.5) * set.step);
+    if (set) this.board.hover(this, index === null ? null : (set.edge(index) + set.edge(index + 1)) / 2);
   }
 
   /** Show the crosshair at a time, as another chart has it; null: nowhere. */
   point(time) {
     const {set, chart} = this.seen;
     if (!set) return;
-    const index = time === null ? null : Math.floor((time - set.start) / set.step);
+    const index = time === null ? null : set.holding(time);
     const inside = index !== null && index >= 0 && index < set.count ? index : null;
     chart.point(inside);
     this.legend.at(inside);

@@ -7,7 +7,7 @@ import {choice, el} from "./dom.js";
 import {isPlain} from "./fields.js";
 import {length} from "./format.js";
 import {duration} from "./state.js";
-import {SPANS} from "./time-choices.js";
+import {SPANS, zoneChoices} from "./time-choices.js";
 
 const MOST_VARIABLES = 10;
 let lists = 0;
@@ -25,6 +25,7 @@ class Settings {
     this.board = board;
     this.title = el("input", {value: board.title, required: true, maxLength: 200});
     this.span = board.span ?? "1h";
+    this.timezone = board.timezone ?? "";
     const spans = SPANS.includes(this.span) ? SPANS : [this.span, ...SPANS];
     this.rows = [];
     this.list = el("div", {className: "variable-rows"});
@@ -32,6 +33,7 @@ class Settings {
     this.content = [
       field("Title", this.title),
       choice("Opens with", spans.map((span) => [span, `Last ${length(duration(span))}`]), this.span, (span) => { this.span = span; }),
+      choice("Clock", zoneChoices(this.timezone).filter(([zone]) => zone !== "utc"), this.timezone, (zone) => { this.timezone = zone; }),
       el("h3", {textContent: "Variables"}),
       el("p", {className: "quiet", textContent: "$name in an expression stands for the value that is chosen: sum(request.eq(host, $host)). For all values the filter that names it is left out."}),
       this.list, this.add,
@@ -112,6 +114,7 @@ class Settings {
     }));
     const board = {...this.board, title: this.title.value.trim() || this.board.title};
     if (this.span !== (this.board.span ?? "1h")) board.span = this.span;
+    if (this.timezone !== (this.board.timezone ?? "")) board.timezone = this.timezone;
     if (listed.length || this.board.variables) board.variables = listed;
     return board;
   }

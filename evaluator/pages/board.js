@@ -30,7 +30,7 @@ class BoardView {
     this.title = el("h1");
     this.problem = el("p", {className: "problem", role: "alert", hidden: true});
     this.variables = new Variables(signal);
-    this.times = new TimeChoices(() => this.draft?.board.span ?? "1h");
+    this.times = new TimeChoices(() => this.draft?.board.span ?? "1h", () => this.draft?.board.timezone ?? "");
     this.time = el("div", {className: "choices"});
     this.empty = el("p", {className: "empty", hidden: true});
     this.hidden = el("p", {className: "quiet", hidden: true});
@@ -63,11 +63,11 @@ class BoardView {
       query: () => {
         const query = read();
         const [from, to, live, zone] = ["from", "to", "live", "zone"].map((name) => query.get(name));
-        return {from: from ?? `-${this.draft.board.span ?? "1h"}`, to, live, zone};
+        return {from: from ?? `-${this.draft.board.span ?? "1h"}`, to, live, zone: zone ?? this.draft.board.timezone};
       },
       hover: (panel, time) => this.grid.point(panel, time),
       // Who sees one board alone has no view of events.
-      pick: (...point) => isShared() || openEvents(...point, read().get("zone") ?? ""),
+      pick: (...point) => isShared() || openEvents(...point, read().get("zone") ?? this.draft.board.timezone ?? ""),
       zoom: ({start, stop}) => write({from: new Date(start).toISOString(), to: new Date(stop).toISOString()}),
     };
   }

@@ -1,6 +1,6 @@
 // A canvas as sharp as the screen, and the axes around a plot.
 import {theme} from "./colours.js";
-import {number, timeTicks, valueTicks} from "./format.js";
+import {edgeTicks, number, timeTicks, valueTicks} from "./format.js";
 
 export const FONT = "12px system-ui, sans-serif";
 const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 24;
@@ -21,7 +21,7 @@ export function frame(set, width, height, [low, high]) {
   const plot = {left: LEFT, top: TOP, width: Math.max(1, width - LEFT - RIGHT), height: height - TOP - BOTTOM};
   const each = plot.width / set.count;
   return {
-    ...plot, each, low, high, start: set.start, stop: set.stop, step: set.step,
+    ...plot, each, low, high, start: set.start, stop: set.stop, step: set.step, edge: set.edge, times: set.times, count: set.count,
     x: (index) => plot.left + (index + 0.5) * each,
     y: (value) => plot.top + plot.height * (1 - (value - low) / (high - low)),
   };
@@ -59,8 +59,12 @@ export function timeAxis(context, at, zone, top, bottom, hasTimes = true) {
   context.font = FONT;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const [time, text, isDay] of timeTicks(at.start, at.stop, Math.max(2, at.width / 90), zone)) {
-    const x = Math.round(at.left + ((time - at.start) / (at.stop - at.start)) * at.width) + 0.5;
+  const most = Math.max(2, at.width / 90);
+  const share = (time) => (time - at.start) / (at.stop - at.start);
+  const ticks = at.times ? edgeTicks(at.times, at.count, at.step, most, zone)
+    : timeTicks(at.start, at.stop, most, zone).map(([time, ...rest]) => [share(time), ...rest]);
+  for (const [place, text, isDay] of ticks) {
+    const x = Math.round(at.left + place * at.width) + 0.5;
     rule(context, x, top, x, bottom, isDay ? colours.strong : colours.line);
     context.fillStyle = isDay ? colours.ink : colours.quiet;
     if (hasTimes && x > at.left + 14 && x < at.left + at.width - 14) context.fillText(text, x, bottom + 7);

@@ -30,8 +30,8 @@ export class HeatChart extends PlotChart {
     const high = (height - BOTTOM) / Math.max(1, panels.length);
     context.font = FONT;
     const left = margin(context, panels, width);
-    const {start, stop, step, count, expressions} = this.set;
-    const at = {left, width: Math.max(1, width - left - RIGHT), top: HEAD, height: height - BOTTOM - HEAD, start, stop, step};
+    const {start, stop, step, count, expressions, edge, times} = this.set;
+    const at = {left, width: Math.max(1, width - left - RIGHT), top: HEAD, height: height - BOTTOM - HEAD, start, stop, step, edge, times, count};
     timeAxis(context, at, this.options.zone, height - BOTTOM, height - BOTTOM + 4);
     panels.forEach((panel, i) => {
       Object.assign(panel, {top: i * high + HEAD, height: Math.max(1, high - HEAD - 2)});

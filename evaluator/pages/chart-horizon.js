@@ -22,7 +22,7 @@ export class HorizonChart {
     this.element.setAttribute("aria-label", "Horizon charts: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a row, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
-    const plot = () => this.set && ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step});
+    const plot = () => this.set && ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step, edge: this.set.edge});
     this.pointer = new Pointer(this.element, {
       plot, hover: (index) => this.hover(index), zoom, pick: (index, place) => this.pick(index, place), step: (by) => this.step(by),
     });
@@ -122,11 +122,11 @@ export class HorizonChart {
   /** Draw the axis of time, unless it is the same. */
   drawAxis() {
     const width = this.list.clientWidth;
-    const {start, stop, step} = this.set;
+    const {start, stop, step, times, count} = this.set;
     const axis = [width, start, stop, this.options.zone].join();
     if (!width || axis === this.drawn.axis) return;
     this.drawn = {axis, theme: theme()};
-    timeAxis(fit(this.axis, width, AXIS), {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
+    timeAxis(fit(this.axis, width, AXIS), {left: 0, width, start, stop, step, times, count}, this.options.zone, 0, 5);
   }
 
   /** Show the crosshair at a bucket, as another chart has it. */
@@ -161,7 +161,7 @@ export class HorizonChart {
     if (index === null) this.mark(null);
     this.when.hidden = index === null;
     if (index !== null) {
-      this.when.textContent = time(this.set.start + index * this.set.step, this.set.step, this.options.zone);
+      this.when.textContent = time(this.set.edge(index), this.set.step, this.options.zone);
       const room = this.element.clientWidth - this.when.offsetWidth;
       const x = ((index + 0.5) / this.set.count) * this.list.clientWidth - this.when.offsetWidth / 2;
       this.when.style.transform = `translateX(${Math.max(0, Math.min(room, x))}px)`;
@@ -189,9 +189,9 @@ export class HorizonChart {
       context.font = FONT;
       context.fillText(row.series.label, 8, i * (ROW + 1) + ROW / 2 + 4);
     });
-    const {start, stop, step} = this.set;
+    const {start, stop, step, times, count} = this.set;
     context.translate(0, this.rows.length * (ROW + 1));
-    timeAxis(context, {left: 0, width, start, stop, step}, this.options.zone, 0, 5);
+    timeAxis(context, {left: 0, width, start, stop, step, times, count}, this.options.zone, 0, 5);
     return copy;
   }
 

@@ -100,7 +100,7 @@ export class PlotChart {
     this.box.hidden = index === null || !this.set;
     if (index === null) this.marked = null;
     if (this.box.hidden) return;
-    const {step, start} = this.set;
+    const {step, edge} = this.set;
     const rows = this.rowsAt(index);
     const from = Math.max(0, rows.findIndex(({key}) => key === this.marked) - MOST_IN_BOX + 1);
     const lines = rows.slice(from, from + MOST_IN_BOX).map((series) => {
@@ -110,7 +110,7 @@ export class PlotChart {
     });
     const more = this.more(index);
     this.box.replaceChildren(
-      el("time", {textContent: time(start + index * step, step, this.options.zone)}), ...lines,
+      el("time", {textContent: time(edge(index), step, this.options.zone)}), ...lines,
       ...(rows.length ? [] : [el("span", {className: "quiet", textContent: "no value"})]),
       ...(more > 0 ? [el("span", {className: "quiet", textContent: `and ${more} more`})] : []));
     const x = this.at.left + (index + 0.5) * (this.at.width / this.set.count);

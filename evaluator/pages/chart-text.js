@@ -76,7 +76,7 @@ export class TableChart {
       ...series.map(({label}) => el("th", {scope: "col", textContent: label})));
     const rows = [];
     for (let i = set.count - 1; i >= 0 && rows.length < MOST_ROWS; i--) {
-      const opens = el("button", {type: "button", title: "The events of this bucket", textContent: time(set.start + i * set.step, set.step, zone)});
+      const opens = el("button", {type: "button", title: "The events of this bucket", textContent: time(set.edge(i), set.step, zone)});
       rows.push(el("tr", {}, el("th", {scope: "row"}, opens),
         ...series.map(({values}) => el("td", {textContent: number(values[i])}))));
     }

@@ -1,8 +1,7 @@
 // The controls above a chart: the kind of chart, the span of time, the step, the comparison, live or not.
 import {KINDS} from "./chart.js";
 import {choice, el} from "./dom.js";
-import {length} from "./format.js";
-import {STEPS} from "./query.js";
+import {stepChoices, stepOf} from "./grid.js";
 import {read, write} from "./state.js";
 import {TimeChoices} from "./time-choices.js";
 
@@ -23,7 +22,7 @@ export class Controls {
     this.reveal();
     this.time.replaceChildren(
       ...this.times.span(),
-      choice("Step", [["", "Automatic"], ...STEPS.map((step) => [String(step), length(step)])], query.get("step") ?? "",
+      choice("Step", stepChoices(query.get("step")), String(stepOf(query.get("step")) ?? ""),
         (step) => write({step})),
       choice("Compare", [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]], query.get("compare") ?? "",
         (compare) => write({compare})),

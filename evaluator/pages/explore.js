@@ -7,14 +7,14 @@ import {Controls} from "./controls.js";
 import {DistributionOffer} from "./distribution.js";
 import {el} from "./dom.js";
 import {Expressions} from "./expressions.js";
-import {length} from "./format.js";
+import {bucketWords, zoneOf} from "./grid.js";
 import {hide, Legend} from "./legend.js";
 import {ask} from "./query.js";
 import {shareMenu} from "./share.js";
 import {read, write} from "./state.js";
 
 const FRAMES_OF_LEGEND = 500; // milliseconds between two updates of the legend by live rows
-const QUESTION = ["e", "from", "to", "step", "compare", "live"];
+const QUESTION = ["e", "from", "to", "step", "compare", "live"]; // and the zone, where one is named
 
 export function exploreView(main) {
   const view = new Explore(main);
@@ -48,7 +48,7 @@ class Explore {
     const kind = query.get("chart") ?? "line";
     // The automatic step depends on how wide a chart's bucket is.
     const wide = ["bars", "heat"].includes(kind) ? kind : "";
-    const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), wide]);
+    const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), wide, zoneOf(query.get("zone"))]);
     if (kind !== this.kind) this.chartOf(kind);
     if (question !== this.question) this.ask(question);
     else this.redraw();
@@ -146,7 +146,7 @@ class Explore {
     if (!this.legend.element.hidden) this.legend.show(set);
     const count = set.list.length;
     const words = [
-      `${set.count.toLocaleString("en")} buckets of ${length(set.step)}`, `${count} series`, `${Math.round(this.took)} ms`,
+      `${set.count.toLocaleString("en")} buckets of ${bucketWords(query)}`, `${count} series`, `${Math.round(this.took)} ms`,
       ...(query.isLive ? ["live"] : []),
     ];
     this.status.textContent = words.join(" · ");

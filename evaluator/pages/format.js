@@ -44,7 +44,7 @@ export function bytes(count) {
 function clock(zone, options) {
   const name = zone + JSON.stringify(options);
   if (!formats.has(name)) {
-    const timeZone = zone === "utc" ? "UTC" : undefined;
+    const timeZone = zone === "utc" ? "UTC" : zone || undefined;
     formats.set(name, new Intl.DateTimeFormat("en-GB", {timeZone, hourCycle: "h23", ...options}));
   }
   return formats.get(name);
@@ -53,7 +53,8 @@ function clock(zone, options) {
 /** A bucket's time, as exact as its step: "Sat 28 Nov 2026, 14:05". */
 export function time(at, step, zone) {
   const day = {weekday: "short", day: "numeric", month: "short", year: "numeric"};
-  if (step >= DAY) return clock("utc", day).format(at);
+  const isNamed = zone && zone !== "utc";
+  if (step >= (isNamed ? 0.9 : 1) * DAY) return clock(isNamed ? zone : "utc", day).format(at);
   const second = step < MINUTE ? {second: "2-digit"} : {};
   return clock(zone, {...day, hour: "2-digit", minute: "2-digit", ...second}).format(at);
 }
@@ -61,13 +62,38 @@ export function time(at, step, zone) {
 /** Ticks of an axis of time: at most so many [time, text, whether it begins a day]. */
 export function timeTicks(start, stop, most, zone) {
   const step = TIME_STEPS.find((one) => (stop - start) / one <= most) ?? TIME_STEPS.at(-1);
-  const offset = zone === "utc" ? 0 : -new Date(start).getTimezoneOffset() * MINUTE;
+  const offset = offsetOf(start, zone);
   const ticks = [];
   for (let at = Math.ceil((start + offset) / step) * step - offset; at < stop; at += step) {
     const isDay = (at + offset) % DAY === 0;
     ticks.push([at, tickText(at, step, isDay, zone), isDay]);
   }
   return ticks;
+}
+
+/** Ticks at the starts of buckets that are not equally long: [share of the width, text, whether it is marked]. */
+export function edgeTicks(times, count, step, most, zone) {
+  const each = Math.max(1, Math.ceil(count / most));
+  const ticks = [];
+  for (let i = 0; i < count; i += each) {
+    const isDay = step >= 0.9 * DAY || midnight(times[i], zone);
+    ticks.push([i / count, tickText(times[i], step >= 27 * DAY ? 30 * DAY : step, isDay, zone), isDay && step < DAY / 2]);
+  }
+  return ticks;
+}
+
+function midnight(at, zone) {
+  return (at + offsetOf(at, zone)) % DAY === 0;
+}
+
+/** How far the clocks of a zone are ahead of UTC. */
+export function offsetOf(at, zone) {
+  if (zone === "utc") return 0;
+  if (!zone) return -new Date(at).getTimezoneOffset() * MINUTE;
+  const options = {year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric"};
+  const parts = Object.fromEntries(clock(zone, options).formatToParts(at).map(({type, value}) => [type, Number(value)]));
+  const {year, month, day, hour, minute, second} = parts;
+  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / 1e3) * 1e3;
 }
 
 function tickText(at, step, isDay, zone) {

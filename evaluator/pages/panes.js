@@ -60,8 +60,8 @@ export function drawPanes(canvas, width, height, kind, set, options) {
   const plots = panes.map((shown, i) => {
     const isLast = i === panes.length - 1;
     const drawn = document.createElement("canvas");
-    const {count, start, stop, step} = set;
-    const plot = drawLines(drawn, width, each - TITLE + TIMES, kind, {shown, count, start, stop, step}, {...options, hasTimes: isLast});
+    const {count, start, stop, step, edge, times} = set;
+    const plot = drawLines(drawn, width, each - TITLE + TIMES, kind, {shown, count, start, stop, step, edge, times}, {...options, hasTimes: isLast});
     context.drawImage(drawn, 0, i * each + TITLE, width, each - TITLE + TIMES);
     title(context, plot, i * each + TITLE / 2, shown);
     return plot;

@@ -3,7 +3,7 @@
 import {el} from "./dom.js";
 
 /** Follow pointer and keys over an element.
- * plot(): {left, width, start, stop, step} of the plot inside it, in CSS pixels and milliseconds; nothing until it is drawn.
+ * plot(): {left, width, start, stop, step, edge} of the plot inside it, in CSS pixels and milliseconds; nothing until it is drawn.
  * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen.
  * pick(index, place): a bucket was, at {x, y} of the window; place.event: by this click, null: by Enter.
  * step(by): the series before or after the present one is meant; called while there is a crosshair. */
@@ -73,9 +73,9 @@ export class Pointer {
   }
 
   choose(from, to) {
-    const {start, step} = this.plot();
+    const {edge} = this.plot();
     this.clear();
-    this.zoom({start: start + Math.min(from, to) * step, stop: start + (Math.max(from, to) + 1) * step});
+    this.zoom({start: edge(Math.min(from, to)), stop: edge(Math.max(from, to) + 1)});
   }
 
   key(event) {

@@ -1,29 +1,43 @@
 // From the address to series: which step, which buckets, asked once over HTTP or kept up over a WebSocket.
 import {get, live, now} from "./api.js";
 import {groupingOf} from "./bins.js";
+import {edgesOf, floor, gridParams, isEven, lengthOf, STEPS, stepOf, zoneOf} from "./grid.js";
 import {unitIn} from "./panes.js";
 import {reductionsOf} from "./readings.js";
 import {SeriesSet} from "./series.js";
 import {duration, read, span} from "./state.js";
 
-/** The steps at which the evaluator has metrics, in milliseconds. */
-export const STEPS = [1e3, 1e4, 6e4, 3e5, 36e5, 864e5, 6048e5];
 const PIXELS = {bars: 4, heat: 2}; // for a bucket, where the step is automatic
 const MOST_BUCKETS = 10_000;
 const EARLIER_WAIT = 10_000;
-const WEEKS_FROM = -259_200_000; // weeks begin on a Monday, as 1969-12-29 was
 
-/** What the address asks for: {expressions: {A: text}, start, step, count, isLive, …}, for a plot of some pixels. */
+/** What the address asks for: {expressions: {A: text}, start, step, count, isLive, …}, for a plot of some pixels.
+ * asked: the step as it is asked for, by the clocks of a zone. Where buckets are not even, step is about their length,
+ * and start and count are found by withEdges(). */
 export function wanted(width, coarser = 0, query = read()) {
   const texts = query.getAll("e").map((text) => text.trim());
   const expressions = Object.fromEntries(texts.map((text, i) => [letter(i), text]).filter(([, text]) => text));
   const chart = query.get("chart") ?? "line";
   const {start, stop} = span(now(), query);
-  const step = stepFor(stop - start, query.get("step"), width / (PIXELS[chart] ?? 1), coarser);
+  const asked = stepFor(stop - start, query.get("step"), width / (PIXELS[chart] ?? 1), coarser);
+  const zone = zoneOf(query.get("zone")), step = lengthOf(asked);
+  const isLive = query.get("live") !== "0" && (query.get("to") ?? "now") === "now";
+  const common = {expressions, asked, zone, step, isLive, before: duration(query.get("compare"))};
+  if (!isEven(asked, zone)) return {...common, start, stop, count: 0};
   const last = Math.min(floor(stop, step) === stop ? stop : floor(stop, step) + step, floor(now(), step));
   const first = Math.max(floor(start, step), last - MOST_BUCKETS * step);
-  const isLive = query.get("live") !== "0" && (query.get("to") ?? "now") === "now";
-  return {expressions, start: first, step, count: Math.max(1, Math.round((last - first) / step)), isLive, before: duration(query.get("compare"))};
+  return {...common, start: first, count: Math.max(1, Math.round((last - first) / step)), times: null};
+}
+
+/** What is wanted, with where its buckets begin: of those that are not even the evaluator tells it. */
+async function withEdges(query, signal) {
+  if (query.times !== undefined) return query;
+  const all = await edgesOf(query, query.start, query.stop, {signal});
+  const isWhole = (i) => i + 1 < all.length && all[i] < query.stop && all[i + 1] <= now();
+  let count = 0;
+  while (isWhole(count)) count += 1;
+  count = Math.max(1, count);
+  return {...query, times: all, count, start: all[0], step: (all[count] - all[0]) / count};
 }
 
 /** The letter of an expression by its place. */
@@ -31,14 +45,9 @@ export function letter(i) {
   return String.fromCharCode(65 + i);
 }
 
-/** The start of the bucket that holds a time. */
-export function floor(time, step) {
-  const from = step === 6048e5 ? WEEKS_FROM : 0;
-  return Math.floor((time - from) / step) * step + from;
-}
-
 function stepFor(length, chosen, pixels, coarser) {
-  if (STEPS.includes(Number(chosen))) return Number(chosen);
+  const step = stepOf(chosen);
+  if (step !== null) return step;
   const fits = STEPS.findIndex((step) => length / step <= Math.min(MOST_BUCKETS, Math.max(60, pixels)));
   const place = (fits < 0 ? STEPS.length - 1 : fits) + coarser;
   return STEPS[Math.min(STEPS.length - 1, place)];
@@ -56,7 +65,7 @@ export function ask(width, told, asked = read()) {
 }
 
 async function run(width, coarser, signal, told, params) {
-  const query = wanted(width, coarser, params);
+  const query = await withEdges(wanted(width, coarser, params), signal);
   const set = new SeriesSet(query);
   const before = Number.isNaN(query.before) ? null : new SeriesSet(query);
   const letters = Object.keys(query.expressions);
@@ -72,7 +81,7 @@ async function run(width, coarser, signal, told, params) {
   await Promise.all(known);
   if (signal.aborted) return;
   const failed = results.map(({reason}) => reason);
-  const isAutomatic = !STEPS.includes(Number(params.get("step")));
+  const isAutomatic = stepOf(params.get("step")) === null;
   if (isAutomatic && coarser < 3 && failed.some((error) => /values|buckets/.test(error?.message) && !error.column)) {
     return run(width, coarser + 1, signal, told, params);
   }
@@ -87,8 +96,8 @@ async function unit(text, signal) {
   return unitIn(text, await reductionsOf(text, {signal}).catch(() => []));
 }
 
-async function fill(set, name, {expressions, start, step, count}, ago, signal) {
-  const params = {expression: expressions[name], start: iso(start - ago), stop: iso(start + count * step - ago), step, limit: count};
+async function fill(set, name, query, ago, signal) {
+  const params = {expression: query.expressions[name], start: iso(set.edge(0) - ago), stop: iso(set.stop - ago), ...gridParams(query), limit: set.count};
   set.take(name, await get("/1.0/metric", params, {signal}), ago);
 }
 
@@ -96,7 +105,7 @@ async function fill(set, name, {expressions, start, step, count}, ago, signal) {
  * that is not in sight has no frames: rows are taken as they come, and only the telling waits. */
 function keepUp(set, before, letters, query, signal, told) {
   const {expressions, start, step, count} = query;
-  let pending = 0;
+  let pending = 0, isAsking = false;
   const earlier = before ? follow(before, letters, query, signal) : () => {};
   const tell = () => {
     pending = 0;
@@ -104,12 +113,19 @@ function keepUp(set, before, letters, query, signal, told) {
   };
   const schedule = () => { pending ||= requestAnimationFrame(tell); };
   const slide = () => {
-    if (!set.slide(floor(now(), step) - count * step)) return;
-    earlier(set.start);
+    if (!set.slideTo(now())) return;
+    if (set.isShort && !isAsking) more();
+    earlier();
     schedule();
   };
+  const more = async () => {
+    isAsking = true;
+    const edges = await edgesOf(query, set.start, set.stop, {signal}).catch(() => []);
+    for (const one of [set, before]) if (edges.length) one?.extend(edges);
+    isAsking = false;
+  };
   for (const name of letters) {
-    const request = {expression: expressions[name], start: iso(start), step, limit: count + 1};
+    const request = {expression: expressions[name], start: iso(start), ...gridParams(query), limit: count + 1};
     let again = null; // the rows that come again after the connection was lost, until they are all here
     const end = live("/1.0/metric/get", request, (row) => {
       if (row.restart) again = [];
@@ -133,12 +149,12 @@ function keepUp(set, before, letters, query, signal, told) {
 /** What is compared moves on as well: its new buckets are asked for, not more often than each ten seconds. */
 function follow(before, letters, query, signal) {
   let asked = now();
-  return (start) => {
-    before.slide(start);
+  return () => {
+    before.slideTo(now());
     if (now() < asked + EARLIER_WAIT) return;
     asked = now();
     for (const name of letters) {
-      fill(before, name, {...query, start}, query.before, signal).catch((error) => signal.aborted || console.warn(error.message));
+      fill(before, name, query, query.before, signal).catch((error) => signal.aborted || console.warn(error.message));
     }
   };
 }

@@ -1,5 +1,6 @@
 // Rows of /1.0/metric as series: for each expression and group the values of consecutive buckets, NaN where there is none.
 import {binName, bounds} from "./bins.js";
+import {floor} from "./grid.js";
 
 const KINDS = ["number", "string", "boolean"]; // of groups, and of their parts, in their order
 const REST = -1; // the number of its colour
@@ -50,16 +51,38 @@ class Series {
 /** The series of some expressions ({A: text, B: …}) over one span of buckets. The bucket that is still open is
  * kept beyond ``count``, and shown once it is whole. */
 export class SeriesSet {
-  constructor({start, step, count, expressions}) {
+  constructor({start, step, count, expressions, times = null}) {
     Object.assign(this, {start, step, count, expressions});
+    this.times = times; // where buckets begin, and some later ones, where these are not equally long
     this.byKey = new Map();
     this.list = [];
     this.groupings = {}; // what the groups of each expression are, as bins.js tells
     this.units = {}; // by letter, where there are several
   }
 
+  /** When a bucket begins. */
+  edge = (index) => this.times?.[index] ?? this.start + index * this.step;
+
   get stop() {
-    return this.start + this.count * this.step;
+    return this.edge(this.count);
+  }
+
+  /** The bucket that begins nearest to a time. */
+  place(time) {
+    if (!this.times) return Math.round((time - this.start) / this.step);
+    let low = 0, high = this.times.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.times[middle] + this.times[middle + 1]) / 2 < time) low = middle + 1;
+      else high = middle;
+    }
+    return time < this.times[0] - this.step / 2 ? -1 : low;
+  }
+
+  /** The bucket that holds a time. */
+  holding(time) {
+    if (!this.times) return Math.floor((time - this.start) / this.step);
+    return this.times.findLastIndex((edge) => edge <= time);
   }
 
   /** Take rows of an expression, shifted by some time; whether anything that is shown has changed. */
@@ -69,7 +92,7 @@ export class SeriesSet {
     for (const row of rows) {
       if (row.time !== text) {
         text = row.time;
-        index = Math.round((Date.parse(text) + shift - this.start) / this.step);
+        index = this.place(Date.parse(text) + shift);
       }
       if (index < 0 || index > this.count) continue;
       const series = this.of(letter, row);
@@ -120,18 +143,30 @@ export class SeriesSet {
     this.list = this.list.filter((series) => !gone.includes(series));
   }
 
-  /** Move on to a later start: what leaves the span is forgotten, groups that were only there, too. */
-  slide(start) {
-    const by = Math.round((start - this.start) / this.step);
+  /** Move on so that the last bucket is the last whole one at a time: what leaves the span is forgotten, groups that
+   * were only there, too. */
+  slideTo(now) {
+    const by = this.times ? this.holding(now) - this.count : Math.round((floor(now, this.step) - this.start) / this.step) - this.count;
     if (by <= 0) return false;
     for (const series of this.list) {
       series.values.copyWithin(0, by);
       series.values.fill(NaN, Math.max(0, this.count + 1 - by));
       series.dirty = true;
     }
-    this.start = start;
+    this.times = this.times?.slice(by) ?? null;
+    this.start = this.times?.[0] ?? this.start + by * this.step;
     this.drop();
     return true;
+  }
+
+  /** Whether more edges are to be asked for soon. */
+  get isShort() {
+    return this.times !== null && this.times.length < this.count + 10;
+  }
+
+  /** Take edges that come after those that are known. */
+  extend(edges) {
+    this.times = [...this.times, ...edges.filter((edge) => edge > this.times.at(-1))];
   }
 
   /** The series that are to be seen. */

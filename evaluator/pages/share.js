@@ -2,6 +2,7 @@
 import {address} from "./api.js";
 import {theme} from "./colours.js";
 import {el, say} from "./dom.js";
+import {gridParams} from "./grid.js";
 import {read} from "./state.js";
 
 /** A menu of what can be copied; seen(): {set, query, chart} of what is shown now. */
@@ -34,14 +35,18 @@ function link({query}, isFixed) {
   const wanted = read();
   if (isFixed) {
     wanted.set("from", new Date(query.start).toISOString());
-    wanted.set("to", new Date(query.start + query.count * query.step).toISOString());
+    wanted.set("to", new Date(stopOf(query)).toISOString());
   }
   return `${location.origin}/?${wanted}`;
 }
 
-function urls({query: {expressions, start, step, count}}) {
-  const [from, stop] = [start, start + count * step].map((time) => new Date(time).toISOString());
-  return Object.values(expressions).map((expression) => ({expression, start: from, stop, step, limit: count}));
+function stopOf({start, step, count, times}) {
+  return times?.[count] ?? start + count * step;
+}
+
+function urls({query}) {
+  const [start, stop] = [query.start, stopOf(query)].map((time) => new Date(time).toISOString());
+  return Object.values(query.expressions).map((expression) => ({expression, start, stop, ...gridParams(query), limit: query.count}));
 }
 
 function curl(seen) {
@@ -69,7 +74,7 @@ export function csv(set) {
   const lines = [["time", ...series.map(({label}) => label)].map(field).join(",")];
   for (let i = 0; i < set.count; i++) {
     const values = series.map(({values}) => (Number.isNaN(values[i]) ? "" : values[i]));
-    lines.push([new Date(set.start + i * set.step).toISOString(), ...values].join(","));
+    lines.push([new Date(set.edge(i)).toISOString(), ...values].join(","));
   }
   return `${lines.join("\r\n")}\r\n`;
 }

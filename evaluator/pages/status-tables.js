@@ -4,6 +4,7 @@ import {ago} from "./card.js";
 import {el} from "./dom.js";
 import {exploreLink} from "./fields.js";
 import {length, number, time} from "./format.js";
+import {lengthOf, stepOf} from "./grid.js";
 import {sparkline} from "./sparkline.js";
 import {keyed, part, table} from "./status-rows.js";
 
@@ -81,9 +82,9 @@ export function slowTable() {
     return {
       what: links.get(key),
       took,
-      covers: start > 0 ? [el("span", {textContent: length(stop - start)}), el("small", {textContent: `from ${time(start, asked.step ?? 6e4)}`})]
-        : [el("span", {textContent: "from the beginning"}), el("small", {textContent: `to ${time(stop, asked.step ?? 6e4)}`})],
-      step: asked.step ? length(asked.step) : "–",
+      covers: start > 0 ? [el("span", {textContent: length(stop - start)}), el("small", {textContent: `from ${time(start, stepLength(asked.step))}`})]
+        : [el("span", {textContent: "from the beginning"}), el("small", {textContent: `to ${time(stop, stepLength(asked.step))}`})],
+      step: typeof asked.step === "string" ? asked.step : asked.step ? length(asked.step) : "–",
       when: el("time", {dateTime: asked.time, title: asked.time, textContent: ago(now() - Date.parse(asked.time))}),
     };
   });
@@ -109,9 +110,19 @@ function question(asked) {
   return [link, ...notes];
 }
 
+/** The parameters of a step that the evaluator tells: of "1d Europe/Berlin" the step and the clock. */
+function gridOf(step) {
+  const words = String(step).split(" ");
+  return words.length > 1 ? {step: words[0], zone: words.at(-1) === "UTC" ? "utc" : words.at(-1)} : {step};
+}
+
+function stepLength(step) {
+  return lengthOf(stepOf(gridOf(step ?? 6e4).step)) ?? 6e4;
+}
+
 /** Where a question can be looked at again: metrics in Explore, events in Events. */
 function linkOf({kind, expression, start, stop, step}) {
-  if (kind === "metric") return `${exploreLink(expression, {from: start, to: stop})}&${new URLSearchParams({step})}`;
+  if (kind === "metric") return `${exploreLink(expression, {from: start, to: stop})}&${new URLSearchParams(gridOf(step))}`;
   const [head, ...filters] = links(expression);
   return `/?${new URLSearchParams([["view", "events"], ["type", /^\w*/.exec(head)[0]], ["from", start], ["to", stop], ...filters.map((filter) => ["f", filter])])}`;
 }

@@ -1,15 +1,24 @@
 // What is chosen of the time: the span, whether it moves on by itself, and by which clock it is told.
 import {now} from "./api.js";
 import {choice, el} from "./dom.js";
-import {length} from "./format.js";
+import {length, offsetOf} from "./format.js";
+import {zoneOf} from "./grid.js";
 import {duration, read, span, write} from "./state.js";
 
 export const SPANS = ["5m", "15m", "1h", "3h", "6h", "12h", "1d", "2d", "7d", "30d", "90d", "365d"];
 
-/** Controls of the address's time; usual(): the span where it names none, such as "1h". */
+/** What to choose a clock from: whoever looks has one, and each zone. */
+export function zoneChoices(chosen, local = "Local") {
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zones = [...new Set([chosen, own, ...Intl.supportedValuesOf("timeZone")])].filter((zone) => zoneOf(zone));
+  return [["", local], ["utc", "UTC"], ...zones.map((zone) => [zone, zone])];
+}
+
+/** Controls of the address's time; usual(): the span where it names none, such as "1h"; usualZone(): the clock. */
 export class TimeChoices {
-  constructor(usual = () => "1h") {
+  constructor(usual = () => "1h", usualZone = () => "") {
     this.usual = usual;
+    this.usualZone = usualZone;
   }
 
   /** The choice of a span, and fields for one that is none of the usual. */
@@ -26,9 +35,10 @@ export class TimeChoices {
     ];
   }
 
-  /** Whose times are shown. */
+  /** Whose times are shown; by the clocks of a zone that is named buckets begin, too. */
   clock() {
-    return choice("Clock", [["", "Local"], ["utc", "UTC"]], read().get("zone") ?? "", (zone) => write({zone}, {replace: true}));
+    const chosen = read().get("zone") ?? "";
+    return choice("Clock", zoneChoices(chosen, this.usualZone() || "Local"), chosen, (zone) => write({zone}, {replace: true}));
   }
 
   /** Earlier, later, and the double of the span. */
@@ -56,13 +66,17 @@ export class TimeChoices {
 
   /** Two fields for an absolute span, in the clock's zone. */
   fields() {
-    const isUtc = read().get("zone") === "utc";
+    const zone = read().get("zone") ?? this.usualZone();
     const {start, stop} = this.now();
-    const text = (time) => new Date(time - (isUtc ? 0 : new Date(time).getTimezoneOffset() * 6e4)).toISOString().slice(0, 19);
+    const text = (time) => new Date(time + offsetOf(time, zone)).toISOString().slice(0, 19);
+    const told = (value) => {
+      const wall = Date.parse(`${value}Z`);
+      return wall - offsetOf(wall - offsetOf(wall, zone), zone);
+    };
     const field = (label, time) => el("input", {type: "datetime-local", step: 1, ariaLabel: label, value: text(time), onchange: () => change()});
     const [from, to] = [field("From", start), field("To", stop)];
     const change = () => {
-      const [first, last] = [from, to].map(({value}) => Date.parse(isUtc ? `${value}Z` : value));
+      const [first, last] = [from, to].map(({value}) => told(value));
       if (first < last) write({from: new Date(first).toISOString(), to: new Date(last).toISOString()});
       to.setCustomValidity(first < last ? "" : "The end is not after the start.");
       to.reportValidity();
