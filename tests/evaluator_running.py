@@ -89,6 +89,8 @@ class Recorder(StoreProxy):
                 self._note(f"{key.kind}s of {tier.name}")
             case "metrics.save", (_, tier, buckets, *_):
                 self.saved.append((tier, sorted(buckets)))
+            case "metrics.save_all", (saves, *_):
+                self.saved += [(tier, sorted(buckets)) for _, tier, buckets in saves]
 
     async def after_block(self, _: str, span: Span, *__: Any) -> None:
         self.shut_after -= 1

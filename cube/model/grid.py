@@ -39,7 +39,7 @@ WEEKDAYS: Final = ("thursday", "friday", "saturday", "sunday", "monday", "tuesda
 
 ACCEPTED: Final = (
     "a whole number of seconds up to 366 days, in milliseconds or as words such as 10s, 15m, 2h, 1d or 1w,"
-    " and month, quarter, year"
+    " or month, quarter, year"
 )
 
 _UTC: Final = ("UTC", "Etc/UTC", "Z")
@@ -170,7 +170,7 @@ def _length(step: int | str) -> int:
     except InvalidRequest:
         length = 0
     if not 1_000 <= length <= LONGEST or length % 1_000:
-        raise InvalidQuery(f"Got the step {shown(step)}; accepted are {ACCEPTED}.", field="step")
+        raise InvalidQuery(f"Got the step {shown(step)}; accepted is {ACCEPTED}.", field="step")
     return length
 
 

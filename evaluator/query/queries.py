@@ -206,7 +206,7 @@ def _step(given: object) -> int | str:
         return given.strip()
     value = number(given)
     if not value.is_integer():
-        raise InvalidQuery(f"Got the step {shown(given)}; accepted are {ACCEPTED}.", field="step")
+        raise InvalidQuery(f"Got the step {shown(given)}; accepted is {ACCEPTED}.", field="step")
     return int(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cube.model import instant
 from cube.model.board import Board
 from cube.model.environment import Scope
 from cube.model.tier import TIERS, Span
@@ -97,7 +98,11 @@ async def test_only_boards_that_were_opened_lately_are_computed_and_opening_one_
         await made.store.boards.save(stored("old", CHART, opened=DAY - 8 * 24 * HOUR), NO_REVISION, 10)
         await made.store.boards.save(stored("new", CHART | {"step": 10_000}), NO_REVISION, 10)
         await refreshed(made, "computed", 3)
-        assert {tier.step for tier, _ in made.seen.saved} == {10_000}
+
+        async def is_one_saved() -> bool:
+            return {tier.step for tier, _ in made.seen.saved} == {10_000}
+
+        await until(is_one_saved)  # what is computed is saved after that
 
         assert (await ask(made.port, "GET", "/1.0/boards/old")).status == 200
 
@@ -193,17 +198,31 @@ def test_questions_are_those_that_the_page_asks(chart: dict[str, Any], span: str
     variable = {"name": "b", "type": "a", "field": "b"}
     board = Board.parse(json.dumps({"title": "t", "span": span, "charts": [made], "variables": [variable]}))
     found = list(questions(board, DAY + 1))
-    assert [one.tier.step for one in found] == [step for step in steps for _ in range(2)]
+    assert [one.step for one in found] == [step for step in steps for _ in range(2)]
     assert {one.expression for one in found} == {"sum(a)"}
-    assert all(one.span == one.tier.cover(one.span) for one in found)
+    assert all(one.span == TIERS[int(one.step)].cover(one.span) for one in found)
 
 
 def test_what_a_chart_is_compared_with_is_asked_as_well() -> None:
     chart = {"expressions": ["sum(a)"], "step": 3_600_000, "compare": "1d"}
     board = Board.parse(json.dumps({"title": "t", "span": "1h", "charts": [chart]}))
-    asked = [(one.tier, one.span) for one in questions(board, DAY)]
-    tier = TIERS[3_600_000]
+    asked = [(one.step, one.span) for one in questions(board, DAY)]
     assert asked == [
-        (tier, Span(DAY - HOUR, DAY)),
-        (tier, Span(DAY - 25 * HOUR, DAY - 24 * HOUR)),
+        (HOUR, Span(DAY - HOUR, DAY)),
+        (HOUR, Span(DAY - 25 * HOUR, DAY - 24 * HOUR)),
     ]
+
+
+def test_a_board_with_a_zone_asks_for_the_buckets_of_that() -> None:
+    board = Board.parse(
+        b'{"title": "A", "span": "30d", "timezone": "Europe/Berlin",'
+        b' "charts": [{"expressions": ["sum(a)"], "step": "1d"},'
+        b' {"expressions": ["sum(b)"], "step": "month"}]}'
+    )
+    day, month = questions(board, instant.parse("2026-11-15T12:00Z"))
+
+    assert (day.step, day.timezone, month.step) == ("1d", "Europe/Berlin", "month")
+    begin = instant.parse("2026-10-15T22:00Z")
+    assert day.span == Span(begin, instant.parse("2026-11-14T23:00Z"))
+    assert month.span == Span(instant.parse("2026-09-30T22:00Z"), instant.parse("2026-10-31T23:00Z"))
+    assert day.raw()["timezone"] == "Europe/Berlin"

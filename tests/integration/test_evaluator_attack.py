@@ -17,7 +17,7 @@ import pytest
 
 from cube.expression import parse_metric
 from cube.model.event import Event
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.tier import TIERS, Span, Tier, group_of_key
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from tests.evaluator_running import plain
@@ -102,8 +102,10 @@ class Attack:
         if series.groups is None:
             found, wanted = {"": plain(series.default)}, {"": expected[ALL]}
         else:
-            found = {json.dumps(key[1]): plain(values) for key, values in series.groups.items()}
-            wanted = {json.dumps(key): values for key, values in expected.items() if key is not ALL}
+            found = {json.dumps(group_of_key(key)): plain(values) for key, values in series.groups.items()}
+            wanted = {
+                json.dumps(group_of_key(key)): values for key, values in expected.items() if key is not ALL
+            }
         _compare((text, tier.name, span), tier, span, found, wanted)
 
     def _time(self) -> int:

@@ -143,7 +143,7 @@ def test_a_missing_expression_is_told() -> None:
     ("raw", "field", "told"),
     [
         ({"step": 1234}, "step", "whole number of seconds up to 366 days"),
-        ({"step": "fortnight"}, "step", "10s, 15m, 2h, 1d or 1w, and month, quarter, year"),
+        ({"step": "fortnight"}, "step", "10s, 15m, 2h, 1d or 1w, or month, quarter, year"),
         ({"step": "1y"}, "step", "up to 366 days"),
         ({"step": 367 * 86_400_000}, "step", "up to 366 days"),
         ({"step": 0}, "step", "up to 366 days"),
