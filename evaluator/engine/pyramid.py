@@ -18,20 +18,20 @@ import numpy as np
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction, SequenceExpression, SessionReduction
 from cube.model.grid import Grid, simplified
-from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.builds import Builds
 from evaluator.engine.computation import Computation
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
-from evaluator.engine.group_codec import read_groups
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.places import places_of
-from evaluator.engine.ranking import named, unbounded, with_chosen
+from evaluator.engine.ranker import Ranker
+from evaluator.engine.ranking import named, unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.sequences import Sequences
@@ -82,7 +82,8 @@ class Pyramid:
         self._series = series
         self._metrics = context.store.metrics if metrics is None else metrics
         self._reads = RevisionReads(context) if reads is None else reads
-        self._builds: dict[str, asyncio.Task[None]] = {}
+        self._ranker = Ranker(context, self._read, self._flights, self._total, keeps=series is not None)
+        self._builds = Builds(context.store.events)
         self._sequences = Sequences(
             context, blocks, self._metrics, self._flights, self.revisions, on_computed
         )
@@ -103,8 +104,7 @@ class Pyramid:
         """
         limits, frame = self.context.limits, Frame(grid, span, span.start if origin is None else origin)
         if frame.count:
-            total = partial(self._total, grid=grid, span=span, cost=cost)
-            expression = await with_chosen(expression, total, limits)
+            expression = await self._ranker.with_chosen(expression, grid, span, cost)
         expression = lowered(expression)
         wanted = dict(leaves(expression, frame))
         if not frame.count:
@@ -141,46 +141,11 @@ class Pyramid:
             return await self._read_series(job, revisions.numbers, contents, span, cost)
         return await self._kept_series(self._series, job, read, span, cost)
 
-    async def _total(self, reduction: Reduction, grid: Grid, span: Span, cost: QueryCost) -> Series:
-        """Return what each group of a reduction comes to over a whole span, as a series of one bucket.
-
-        All groups are there, as many as memory has room for. Right, and kept, as `measure` is.
-        """
-        grid = simplified(grid, span)
-        read = await self._read(reduction.type, grid, span)
-        job = ReductionJob(reduction, print_expression(reduction), grid, read.revisions.expired_before)
-        numbers = dense(read.revisions.numbers, grid, span)
-        key = (self.context.store, job.reduction.type, job.text, grid.text, "total")
-        is_kept = self._series is not None and grid.cached and not read.revisions.foreign
-        kept = self._series.get(key) if self._series is not None and is_kept else None
-        if kept is not None and kept.known(span, numbers).all():
-            return kept.series
-        series = await self._computed_total(job, read, span, cost)
-        if self._series is not None and is_kept and not job.is_expired(span.start):
-            self._series.put(key, KeptSeries(grid, span, numbers, series))
-        return series
-
-    async def _computed_total(
-        self, job: ReductionJob, read: GridRevisions, span: Span, cost: QueryCost
-    ) -> Series:
-        """Compute a total, together with all who need it at the same revisions."""
-
-        async def compute_total(gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
-            async with self._scan(cost, of_all_groups=True) as scan:
-                state = await self._computing(scan, job, MAX_PARTIAL_BYTES).total(job, read, span)
-                yield FlightPart(gaps, {span.start: await scan.run(encode_value, job.reduction, state)})
-
-        contents: Encoded = {}
-        revisions = read.revisions
-        if revisions.numbers or revisions.foreign or revisions.expired_before is not None:
-            numbers = frozenset(revisions.numbers.items())
-            key = (job.text, job.reduction.type, job.grid.text, job.expired_before, span, numbers)
-            contents = await self._flights.contents(key, {span.start: 0}, compute_total, cost)
-        whole = range(span.start, span.stop, span.length)
-        empty = REDUCES[job.reduction.reduce].empty
-        default = np.full(1, np.nan if empty is None else empty)
-        run = self.context.scheduler.run
-        return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
+    async def _total(self, job: ReductionJob, read: GridRevisions, span: Span, cost: QueryCost) -> bytes:
+        """Return the "value" content of all events of a span together, of any number of groups."""
+        async with self._scan(cost, of_all_groups=True) as scan:
+            state = await self._computing(scan, job, MAX_PARTIAL_BYTES).total(job, read, span)
+            return await scan.run(encode_value, job.reduction, state)
 
     async def beyond(self, leaf: Leaf, sequence: SequenceExpression) -> int | None:
         """Return what tells whether a sequence's series is as it was, though it depends on other buckets.
@@ -209,30 +174,13 @@ class Pyramid:
             await self.build(type)
 
     async def build(self, type: str) -> None:
-        """Build a type's revisions, together with all who need them.
-
-        It goes on when they have given up: the next who asks finds it done, or further.
-        """
-        build = self._builds.get(type)
-        if build is None:
-            build = self._builds[type] = asyncio.create_task(self.context.store.events.build(type))
-            build.add_done_callback(lambda ended: self._end_build(type, ended))
-        await asyncio.wait([build])
-        build.result()
+        """Build a type's revisions, together with all who need them."""
+        await self._builds.build(type)
 
     async def close(self) -> None:
         """Return when the work that nobody waits for any more has released the store."""
-        builds = set(self._builds.values())
-        for build in builds:
-            build.cancel()
-        if builds:
-            await asyncio.wait(builds)
+        await self._builds.close()
         await self._flights.close()
-
-    def _end_build(self, type: str, build: asyncio.Task[None]) -> None:
-        del self._builds[type]
-        if not build.cancelled():
-            build.exception()  # who waits raises it; nobody may be left to
 
     async def _measure_all(self, wanted: dict[Leaf, Measured], cost: QueryCost) -> dict[Leaf, Series]:
         """Measure `AT_ONCE` at a time; the first error ends the others."""

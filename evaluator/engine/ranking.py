@@ -6,8 +6,9 @@ rest as one, which is a group like any other: cached, merged, and believed by it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -21,25 +22,73 @@ from evaluator.engine.series import Series, compute
 
 _ANY: Final = 2**62
 
-Total: TypeAlias = Callable[[Reduction], Awaitable[Series]]
-"""Returns what each group of a reduction comes to over the span, as a series of one bucket."""
+MOST_CHOICES: Final = 256
+"""So many choices are kept, of as many groups each at most."""
+
+At: TypeAlias = Hashable
+"""The span that a choice is about, and all revisions in it."""
 
 
-async def with_chosen(
-    expression: MetricExpression, total: Total, limits: EvaluatorLimits
-) -> MetricExpression:
-    """Return an expression with the groups that its ranking chooses; without one it is as it was."""
-    reduction = ranked(expression)
-    if reduction is None or reduction.group is None or reduction.group.ranking is None:
-        return expression
-    by = compared(reduction)
-    shown = [unranked(each) for each in reductions_in(expression) if each.group is not None]
-    wanted = {print_expression(each): each for each in (*reductions_in(by), *shown)}
-    totals = {text: await total(each) for text, each in wanted.items()}
-    ranks = compute(by, 1, totals, unbounded(limits))
-    candidates = {key for each in shown for key in totals[print_expression(each)].groups or ()}
-    chosen = best(reduction.group.ranking, candidates, ranks)
-    return with_groups(expression, tuple(map(group_of_key, chosen)))
+@dataclass(frozen=True, slots=True)
+class RankingQuestion:
+    """What has to be known to choose groups: totals over the span, of all groups.
+
+    ``by``: what is compared. ``shown``: the reductions whose groups are shown. ``reductions``: all whose
+    totals are needed, by their canonical texts. ``text``: tells questions apart.
+    """
+
+    ranking: Ranking
+    by: MetricExpression
+    shown: tuple[Reduction, ...]
+    reductions: Mapping[str, Reduction]
+    text: str
+
+    @classmethod
+    def of(cls, expression: MetricExpression) -> RankingQuestion | None:
+        """Return the question that an expression's ranking is; None where it has none."""
+        reduction = ranked(expression)
+        if reduction is None or reduction.group is None or reduction.group.ranking is None:
+            return None
+        ranking, by = reduction.group.ranking, compared(reduction)
+        shown = tuple(unranked(each) for each in reductions_in(expression) if each.group is not None)
+        needed = {print_expression(each): each for each in (*reductions_in(by), *shown)}
+        text = "|".join(
+            [ranking.end, str(ranking.count), print_expression(by), *map(print_expression, shown)]
+        )
+        return cls(ranking, by, shown, needed, text)
+
+    @property
+    def types(self) -> list[str]:
+        """The types whose events it is about, each once."""
+        return list(dict.fromkeys(each.type for each in self.reductions.values()))
+
+    def choose(self, totals: Mapping[str, Series], limits: EvaluatorLimits) -> tuple[Group, ...]:
+        """Return the groups that are chosen; ``totals``: of the reductions, as series of one bucket."""
+        ranks = compute(self.by, 1, totals, unbounded(limits))
+        candidates = {key for each in self.shown for key in totals[print_expression(each)].groups or ()}
+        return tuple(map(group_of_key, best(self.ranking, candidates, ranks)))
+
+
+class Choices:
+    """The groups that were chosen last, each with the revisions of the span that they were chosen at."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[At, tuple[Group, ...]]] = OrderedDict()
+
+    def get(self, question: Hashable, at: At) -> tuple[Group, ...] | None:
+        """Return what was chosen at these very revisions."""
+        found = self._kept.get(question)
+        if found is None or found[0] != at:
+            return None
+        self._kept.move_to_end(question)
+        return found[1]
+
+    def put(self, question: Hashable, at: At, chosen: tuple[Group, ...]) -> None:
+        self._kept.pop(question, None)
+        if len(chosen) <= MOST_CHOICES:
+            self._kept[question] = at, chosen
+        while len(self._kept) > MOST_CHOICES:
+            self._kept.popitem(last=False)
 
 
 def best(ranking: Ranking, candidates: set[GroupKey], ranks: Series) -> list[GroupKey]:

@@ -101,15 +101,14 @@ class Scan:
     async def kept_total(
         self, reduction: Reduction, held: Held, whole: Tier, accumulator: Accumulator
     ) -> None:
-        """Accumulate the state of some buckets together, as of a bucket of another tier that holds them.
+        """Accumulate the state of some buckets together, as of the first bucket of another tier.
 
         ``held``: as in `kept_states`, all of the span that may have events.
         """
-        gaps = held.numbers
-        span = whole.cover(Span(min(gaps), max(gaps))) if gaps else Span(0, 0)
 
         def take(block: Block) -> None:
-            start, stop = np.searchsorted(block.times, (span.start, span.stop)).tolist()
+            edges = (whole.origin, whole.origin + whole.step)
+            start, stop = np.searchsorted(block.times, edges).tolist()
             accumulator.add(states(reduction, whole, block.rows(start, stop)))
 
         await self._each_kept(reduction, held, take)

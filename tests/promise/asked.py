@@ -19,13 +19,15 @@ IDS = ("a", "b", "c", "d")
 SUM = parse_metric("sum(test(v))")
 GROUPED = parse_metric("sum(test(v)).group(v)")
 COMPUTED = parse_metric("sum(test(v)).group(floor(v / 2))")
+RANKED = parse_metric("sum(test(v)).group(v, floor(v / 2)).top(1)")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A question about ``after`` buckets from that of ``anchor`` on, and ``before`` ones before it.
 
-    ``function``: "shift" or "rolling" has the buckets stand for other intervals, which need other buckets.
+    ``function``: "shift" or "rolling" has the buckets stand for other intervals, which need other buckets;
+    "top" sums up the largest group, of two parts, and the rest.
     """
 
     step: int
@@ -53,14 +55,16 @@ class Asked:
 
     @property
     def moved(self) -> MetricExpression | None:
-        """The sums of other intervals; None where no function is called."""
+        """What is evaluated, as the reduction cannot be measured alone; None where it can."""
         if not self.function:
             return None
+        if self.function == "top":
+            return RANKED
         return parse_metric(f"{self.function}(sum(test(v)),{duration.format(self._duration)})")
 
     def check(self, window: Window, sums: Mapping[int, float | None], expired_before: int | None) -> None:
         """Raise AssertionError unless the sums by bucket are what the promise allows."""
-        if not self.function:
+        if self.function in ("", "top"):
             window.check(sums, self.tier, expired_before)
             return
         for bucket, total in sums.items():

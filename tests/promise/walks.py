@@ -147,7 +147,7 @@ class _WindowsWalker(_Walker):
     """The same about intervals that functions of series have moved."""
 
     def _asked(self, *asked: int) -> Asked:
-        return Asked(*asked, function=self._random.choice(("shift", "rolling", "")))
+        return Asked(*asked, function=self._random.choice(("shift", "rolling", "top", "")))
 
 
 def _telling(times: Sequence[int]) -> list[int]:

@@ -33,7 +33,7 @@ ASKED = st.builds(
     st.sampled_from(TIMES),
     before=st.integers(0, 2),
     after=st.integers(1, 3),
-    function=st.sampled_from(("", "", "shift", "rolling")),
+    function=st.sampled_from(("", "", "shift", "rolling", "top", "top")),
 )
 HOW_FAR = st.one_of(st.integers(1, 8), st.just(10_000))
 EVALUATOR = st.integers(0, EVALUATORS - 1)

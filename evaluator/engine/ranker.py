@@ -1,0 +1,114 @@
+"""The ranker: chooses the groups of expressions with a ranking, by totals over the whole span.
+
+What was chosen is kept with all revisions of the span that were read before the totals; it counts while these
+are the present ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from cube.expression import print_expression
+from cube.expression.nodes import MetricExpression, Reduction
+from cube.model.grid import Grid, simplified
+from cube.model.reduce import REDUCES
+from cube.model.tier import Group, Span
+from cube.store.ports import Revisions
+from evaluator.context import QueryContext
+from evaluator.engine.grid_revisions import GridRevisions
+from evaluator.engine.group_codec import read_groups
+from evaluator.engine.kept_series import dense
+from evaluator.engine.ranking import Choices, RankingQuestion, with_groups
+from evaluator.engine.series import ReductionJob, Series
+from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
+from evaluator.engine.states import Encoded
+from evaluator.scheduling.scheduler import QueryCost
+
+Read: TypeAlias = Callable[[str, Grid, Span], Awaitable[GridRevisions]]
+"""Reads the revisions of a type in an aligned span."""
+
+Total: TypeAlias = Callable[[ReductionJob, GridRevisions, Span, QueryCost], Awaitable[bytes]]
+"""Computes the "value" content of all events of a span together."""
+
+
+class Ranker:
+    """Chooses groups; ``keeps``: whether it remembers what it chose."""
+
+    def __init__(
+        self, context: QueryContext, read: Read, flights: SingleFlight, total: Total, *, keeps: bool
+    ) -> None:
+        self._context = context
+        self._read = read
+        self._flights = flights
+        self._compute_total = total
+        self._choices = Choices() if keeps else None
+
+    async def with_chosen(
+        self, expression: MetricExpression, grid: Grid, span: Span, cost: QueryCost
+    ) -> MetricExpression:
+        """Return an expression with the groups that its ranking chooses; without one it is as it was.
+
+        All events that were acknowledged before the call are counted. Raises as `Pyramid.measure` does.
+        """
+        question = RankingQuestion.of(expression)
+        if question is None:
+            return expression
+        grid = simplified(grid, span)
+        read = {type: await self._read(type, grid, span) for type in question.types}
+        numbers = [each.revisions for each in read.values()]
+        choices = self._choices
+        if choices is None or not grid.cached or any(map(_is_unsure, numbers)):
+            return with_groups(expression, await self._chosen(question, read, grid, span, cost))
+        at = (span, *(dense(each.numbers, grid, span).tobytes() for each in numbers))
+        chosen = choices.get((question.text, grid.text), at)
+        if chosen is None:
+            chosen = await self._chosen(question, read, grid, span, cost)
+            choices.put((question.text, grid.text), at, chosen)
+        return with_groups(expression, chosen)
+
+    async def _chosen(
+        self,
+        question: RankingQuestion,
+        read: dict[str, GridRevisions],
+        grid: Grid,
+        span: Span,
+        cost: QueryCost,
+    ) -> tuple[Group, ...]:
+        totals = {
+            text: await self._total(each, read[each.type], grid, span, cost)
+            for text, each in question.reductions.items()
+        }
+        return await self._context.scheduler.run(cost, question.choose, totals, self._context.limits)
+
+    async def _total(
+        self, reduction: Reduction, read: GridRevisions, grid: Grid, span: Span, cost: QueryCost
+    ) -> Series:
+        """Return what each group of a reduction comes to over a whole span, as a series of one bucket.
+
+        All groups are there, as many as memory has room for. It is computed together with all who need it at
+        the same revisions.
+        """
+        revisions = read.revisions
+        job = ReductionJob(reduction, print_expression(reduction), grid, revisions.expired_before)
+
+        async def compute(gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
+            yield FlightPart(gaps, {span.start: await self._compute_total(job, read, span, cost)})
+
+        contents: Encoded = {}
+        if revisions.numbers or revisions.foreign or revisions.expired_before is not None:
+            numbers = frozenset(revisions.numbers.items())
+            key = ("total", job.text, reduction.type, grid.text, job.expired_before, span, numbers)
+            contents = await self._flights.contents(key, {span.start: 0}, compute, cost)
+        whole = range(span.start, span.stop, span.length)
+        empty = REDUCES[reduction.reduce].empty
+        default = np.full(1, np.nan if empty is None else empty)
+        run = self._context.scheduler.run
+        return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
+
+
+def _is_unsure(revisions: Revisions) -> bool:
+    """Tell whether a total may be another one though the revisions are the same."""
+    return revisions.foreign or revisions.expired_before is not None
