@@ -204,16 +204,15 @@ class Pyramid:
         span = leaf.frame.aligned()
         if not isinstance(measured, Reduction):
             return await self._sequences.measure(measured, leaf.frame.grid, aligned_span(leaf), cost)
-        reduction = measured
         if span is not None:
-            return await self.measure(reduction, leaf.frame.grid, span, cost)
+            return await self.measure(measured, leaf.frame.grid, span, cost)
         limits, run = self.context.limits, self.context.scheduler.run
         starts, stops = leaf.frame.intervals()
         states: States = {}
         for tier, buckets in (await run(cost, windows.parts, leaf.frame, limits.cells)).items():
-            states |= await self.states(reduction, tier, buckets, cost)
+            states |= await self.states(measured, tier, buckets, cost)
             check_memory(limits, sum(weight(state) for state in states.values() if state))
-        return await run(cost, windows.series, reduction, starts, stops, states, limits)
+        return await run(cost, windows.series, measured, starts, stops, states, limits)
 
     async def states(
         self, reduction: Reduction, tier: Tier, buckets: Sequence[int], cost: QueryCost
