@@ -57,6 +57,7 @@ MARK: Final = "escaped"
 _ODD = re.compile(r"\.|\0|\A\$|%(?=2E|24|00|25)")
 _ESCAPE = re.compile(r"%(2E|24|00|25)")
 _PLAIN: set[str] = set()  # names that were seen to need no escape; bounded below
+_NESTED: Final = frozenset((dict, list))
 _MAX_PLAIN = 4096
 _MAX_PLAIN_LENGTH = 64
 
@@ -66,12 +67,14 @@ def encode(event: Event) -> Document:
 
     Where names in the data had to be escaped, `MARK` says so beside them.
     """
-    if event.data is ABSENT:
-        return {"_id": stored_id(event.id), "t": DatetimeMS(event.time)}
-    data = escape(event.data)
-    if data is event.data:
-        return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data}
-    return {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": data, MARK: True}
+    document: Document = {"_id": stored_id(event.id), "t": DatetimeMS(event.time)}
+    data = event.data
+    if data is not ABSENT:
+        document["d"] = data
+        if _has_escaped(data):
+            document["d"] = escape(data)
+            document[MARK] = True
+    return document
 
 
 def stored_id(id: EventId) -> ObjectId | int | float | str:
@@ -227,7 +230,9 @@ def _has_escaped(value: Any) -> bool:
         value = value.values()
     elif value.__class__ is not list:
         return False
-    return any(_has_escaped(item) for item in value if item.__class__ is dict or item.__class__ is list)
+    if _NESTED.isdisjoint(map(type, value)):  # nearly always, and told in C
+        return False
+    return any(_has_escaped(item) for item in value if item.__class__ in _NESTED)
 
 
 def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
