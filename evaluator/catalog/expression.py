@@ -17,7 +17,7 @@ from cube.expression.bins import bins
 from cube.expression.completion import CompletionSpot, Expectation, ItemKind
 from cube.expression.definitions import Definitions
 from cube.expression.explanation import explain
-from cube.expression.functions import FUNCTIONS
+from cube.expression.functions import FUNCTIONS, Function
 from cube.expression.nodes import (
     EventExpression,
     Field,
@@ -257,6 +257,10 @@ def _filters() -> Iterator[dict[str, Any]]:
         yield _item(ItemKind.FILTER, f"{name}(")
 
 
+def _function(each: Function) -> dict[str, Any]:
+    return _item(ItemKind.FUNCTION, f"{each.name}(", each.words.format(*"abc"))
+
+
 _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
     ItemKind.REDUCE: lambda: (
         [
@@ -275,7 +279,7 @@ _LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
         + [_item(ItemKind.REDUCE, "share(", "the part of the events, or of a sum, that passes filters")]
     ),
     ItemKind.FILTER: _filters,
-    ItemKind.FUNCTION: lambda: [_item(ItemKind.FUNCTION, f"{name}(") for name in FUNCTIONS],
+    ItemKind.FUNCTION: lambda: [*map(_function, FUNCTIONS.values()), *_filters()],
     ItemKind.SERIES: lambda: [
         _item(ItemKind.SERIES, f"{each.name}(", each.detail) for each in SERIES_FUNCTIONS.values()
     ],

@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.benchmark.dataset import Event
@@ -17,11 +18,41 @@ Answer = dict[tuple[int, str], float]
 TYPE = "request"
 
 
+QUANTILES = (0.5, 0.95, 0.99)
+"""Of the reduce ``quantiles``, by which its values are grouped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedField:
+    """What is computed of an event, in place of a field: in Cube's language, in DuckDB's SQL, and plainly."""
+
+    cube: str
+    sql: str
+    plain: Callable[[Event], Any]
+
+
+COMPUTED = {
+    "page_number": ComputedField(
+        'number(match(path, "[0-9]+$"))',
+        "CAST(regexp_extract(path, '[0-9]+$') AS DOUBLE)",
+        lambda event: float(event.path.removeprefix("/page/")),
+    ),
+    "failed_ms": ComputedField(
+        "if(ge(status, 400), duration_ms, 1)",
+        "CASE WHEN status >= 400 THEN duration_ms ELSE 1 END",
+        lambda event: event.duration_ms if event.status >= 400 else 1,
+    ),
+    "upper_method": ComputedField("upper(method)", "upper(method)", lambda event: event.method.upper()),
+}
+"""By the name that stands for a field in a question."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A reduce of a field over events that pass all filters, in buckets of `step` ms, perhaps by group.
 
-    `by_powers`: not the values of the group's field are groups, but the powers of two below them.
+    In place of a field may stand a key of `COMPUTED`. `by_powers`: not the values of the group's field are
+    groups, but the powers of two below them.
     """
 
     reduce: str
@@ -35,11 +66,13 @@ class Question:
     def expression(self) -> str:
         """The question in Cube's language."""
         filters = "".join(
-            f".{name}({field}, {_literal(value, chr(34))})" for name, field, value in self.filters
+            f".{name}({_cube(field)}, {_literal(value, chr(34))})" for name, field, value in self.filters
         )
-        argument = f"{TYPE}({self.field}){filters}"
-        reduced = f"quantile(0.95, {argument})" if self.reduce == "p95" else f"{self.reduce}({argument})"
-        group = f"floor(log2({self.group}))" if self.by_powers else self.group
+        argument = f"{TYPE}({_cube(self.field)}){filters}"
+        several = f"quantiles({', '.join(map(str, QUANTILES))}, {argument})"
+        named = {"p95": f"quantile(0.95, {argument})", "quantiles": several}
+        reduced = named.get(self.reduce, f"{self.reduce}({argument})")
+        group = f"floor(log2({self.group}))" if self.by_powers else _cube(self.group)
         return reduced + (f".group({group})" if group else "")
 
     def path(self, start: int, stop: int) -> str:
@@ -50,16 +83,26 @@ class Question:
     def sql(self, reduces: Mapping[str, str], bucket: str) -> str:
         """Return the question in SQL, with a dialect's reduces and its way to cut ``t`` into buckets."""
         where = [
-            f'"{field}" {_OPERATORS[name]} {_literal(value, chr(39))}' for name, field, value in self.filters
+            f"{_sql(field)} {_OPERATORS[name]} {_literal(value, chr(39))}"
+            for name, field, value in self.filters
         ]
-        group = f'"{self.group}"' if self.group else "''"
+        group = _sql(self.group) if self.group else "''"
         group = f"CAST(floor(log2({group})) AS INTEGER)" if self.by_powers else group
-        return (
+        selected = (
             f"SELECT {bucket.format(step=self.step)} AS bucket, {group} AS grp, "
-            f"{reduces[self.reduce].format(field=chr(34) + self.field + chr(34))} AS value FROM request"
+            f"{reduces[self.reduce].format(field=_sql(self.field))} AS value FROM request"
             + (f" WHERE {' AND '.join(where)}" if where else "")
             + " GROUP BY 1, 2 ORDER BY 1, 2"
         )
+        if self.reduce != "quantiles":
+            return selected
+        return f"SELECT bucket, unnest({list(QUANTILES)}) AS grp, unnest(value) AS value FROM ({selected})"
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it is asked in DuckDB's SQL alone."""
+        fields = (self.field, self.group, *(field for _, field, _ in self.filters))
+        return self.reduce == "quantiles" or any(field in COMPUTED for field in fields)
 
     def never_asked(self, number: int) -> Question:
         """Return a question with the same answer and another text: each status is at least 200."""
@@ -67,15 +110,23 @@ class Question:
 
     def answer(self, events: Iterable[Event]) -> Answer:
         """Answer it plainly, from events."""
-        found: dict[tuple[int, str], list[float | str]] = defaultdict(list)
+        found: dict[tuple[int, str], list[Any]] = defaultdict(list)
         for event in events:
-            if all(_PASSES[name](getattr(event, field), value) for name, field, value in self.filters):
+            if all(_PASSES[name](_plain(event, field), value) for name, field, value in self.filters):
                 bucket = event.time // self.step * self.step
-                found[bucket, self._group_of(event)].append(getattr(event, self.field))
+                found[bucket, self._group_of(event)].append(_plain(event, self.field))
+        if self.reduce == "quantiles":
+            return meaningful(
+                {
+                    (bucket, str(q)): _quantile(sorted(values), q)
+                    for (bucket, _), values in found.items()
+                    for q in QUANTILES
+                }
+            )
         return meaningful({key: _REDUCES[self.reduce](values) for key, values in found.items()})
 
     def _group_of(self, event: Event) -> str:
-        value = getattr(event, self.group) if self.group else ""
+        value = _plain(event, self.group) if self.group else ""
         return str(math.frexp(value)[1] - 1 if self.by_powers else value)
 
 
@@ -135,6 +186,18 @@ def _quantile(ordered: list[float], q: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def _cube(field: str) -> str:
+    return COMPUTED[field].cube if field in COMPUTED else field
+
+
+def _sql(field: str) -> str:
+    return COMPUTED[field].sql if field in COMPUTED else f'"{field}"'
+
+
+def _plain(event: Event, field: str) -> Any:
+    return COMPUTED[field].plain(event) if field in COMPUTED else getattr(event, field)
 
 
 def _literal(value: str | float, quote: str) -> str:
