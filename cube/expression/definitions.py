@@ -26,11 +26,13 @@ _NAME = re.compile(NAME, re.ASCII)
 class Definitions:
     """The definitions of an environment at a moment, each parsed when it is used first; never changed.
 
-    ``texts``: the expressions by name, as they were written.
+    ``texts``: the expressions by name, as they were written. ``are_told``: whether errors say which there
+    are, and what is wrong in one; a restricted key may not know.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str], *, are_told: bool = True) -> None:
         self.texts: Final = dict(texts)
+        self.are_told: Final = are_told
         self._trees: dict[str, MetricExpression] = {}
         self._parsing: list[str] = []
 
@@ -57,7 +59,8 @@ class Definitions:
         try:
             tree = parse_metric(self.texts[name], self)
         except InvalidExpression as error:
-            raise InvalidRequest(f"The definition of {name} is not valid. {error.message}") from None
+            told = f" {error.message}" if self.are_told else ""
+            raise InvalidRequest(f"The definition of {name} is not valid.{told}") from None
         finally:
             self._parsing.pop()
         self._trees[name] = tree

@@ -39,6 +39,8 @@ def _defined(source: Source, place: int, found: str) -> Any:
 def _miss(source: Source, place: int) -> None:
     """Note that a name could stand at a place, where there are any."""
     names = sorted(source.definitions)
-    if names:
+    if names and not source.definitions.are_told:
+        source.miss(place, "a name")
+    elif names:
         more = ["…"] if len(names) > MOST_LISTED else []
         source.miss(place, f"a name ({', '.join([*names[:MOST_LISTED], *more])})")

@@ -53,6 +53,9 @@ class Named(Protocol):
     def __iter__(self) -> Iterator[str]: ...
 
     @property
+    def are_told(self) -> bool: ...
+
+    @property
     def is_parsing(self) -> bool: ...
 
     def tree(self, name: str) -> MetricExpression: ...
@@ -61,7 +64,7 @@ class Named(Protocol):
 class _Nothing:
     """No names."""
 
-    is_parsing = False
+    are_told = is_parsing = False
 
     def __contains__(self, name: object) -> bool:
         return False

@@ -64,6 +64,25 @@ def check_files() -> None:
     assert cube("board", "get", "../types").exit_code == 2
 
 
+def test_a_name_is_given_to_an_expression(evaluator: Daemon) -> None:
+    assert "Got no =" in cube("define", "failed").output
+    saved = cube("define", "failed", "=", "sum(request.ge(status, 500))")
+    assert (saved.exit_code, saved.output[:28]) == (0, "failed is defined at revisio"), saved.output
+    revision = saved.output.rpartition(" ")[2].strip(".\n")
+    listed = json.loads(cube("define").output)
+    assert (listed["name"], listed["expression"]) == ("failed", "sum(request.ge(status, 500))")
+    assert cube("define", "failed=sum(request)").exit_code == 2
+    assert cube("define", "failed=failed + 1", "--revision", revision).exit_code == 2
+    assert cube("define", "failed=sum(request)", "--revision", revision).exit_code == 0
+    assert cube("metric", "failed / 2").exit_code == 0
+    board = BOARD | {"charts": [{"expressions": ["failed / sum(visit)"]}], "variables": []}
+    assert cube("board", "put", "named", "-", stdin=board).exit_code == 0
+    assert cube("define", "--delete", "failed").exit_code == 2
+    assert cube("define", "--delete", "other", "--force").exit_code == 2
+    cube("keys", "add", "team")
+    assert "may read request, visit" in cube("board", "link", "named").stderr
+
+
 def check_links(evaluator: Daemon) -> None:
     """A link has a key that reads the types of the board, and changes nothing."""
     cube("board", "put", "web", "-", stdin=BOARD | {"charts": [{"expressions": ["sum(request)"]}]})

@@ -1,0 +1,110 @@
+"""Definitions over HTTP: names that every question, live metric and board has as soon as they are saved."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from cube.model.environment import Scope
+from tests.authenticators import key, with_keys
+from tests.evaluator_running import DAY, Running, Socket, Start, event, start
+from tests.mongo_server import mongo_server
+from tests.web_client import Connection, connection
+
+__all__ = ["mongo_server", "start"]
+
+MINUTE = 60_000
+NEW = {"If-None-Match": "*"}
+PATH = "/1.0/definitions/failed"
+
+
+def body(expression: str) -> bytes:
+    return json.dumps({"expression": expression}).encode()
+
+
+async def values(client: Connection, expression: str, **headers: str) -> Any:
+    asked = {"expression": expression, "start": DAY, "stop": DAY + MINUTE, "step": MINUTE}
+    answer = await client.ask("GET", f"/1.0/metric?{urlencode(asked)}", headers=headers)
+    return [row.get("value") for row in answer.json] if answer.status == 200 else answer.json["error"]
+
+
+async def save(made: Running) -> None:
+    await made.save(*(event(DAY + n, {"status": 200 + 100 * n, "customer": n}) for n in range(4)))
+
+
+async def test_a_definition_is_known_to_every_question_that_follows(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        await save(made)
+        assert 'found "failed"' in await values(client, "failed")
+        assert (await client.ask("PUT", PATH, body("sum(test)"))).status == 428
+        new = await client.ask("PUT", PATH, body("sum(test.ge(status, 500))"), headers=NEW)
+        assert (new.status, new.json["expanded"]) == (201, "sum(test.ge(status,500))")
+        assert (await client.ask("PUT", PATH, body("sum(test)"), headers=NEW)).status == 412
+        assert await values(client, "10 * failed + shift(failed, 1d)") == [10]
+
+        tag = {"If-Match": new.headers["etag"]}
+        changed = await client.ask("PUT", PATH, body("sum(test.ge(status, 400))"), headers=tag)
+        assert (changed.status, await values(client, "failed / sum(test)")) == (200, [0.5])
+        assert (await client.ask("DELETE", PATH, headers=tag)).status == 412
+        rate = "/1.0/definitions/rate"
+        assert (await client.ask("PUT", rate, body("failed / sum(test)"), headers=NEW)).status == 201
+        assert await values(client, "rate") == [0.5]
+
+        latest = {"If-Match": changed.headers["etag"]}
+        circular = await client.ask("PUT", PATH, body("1 - rate"), headers=latest)
+        assert (circular.status, "uses itself: " in circular.json["error"]) == (400, True)
+        assert (await client.ask("DELETE", PATH, headers=latest)).status == 204
+        listed = (await client.ask("GET", "/1.0/definitions")).json["definitions"]
+        assert [(each["name"], each["expanded"]) for each in listed] == [("rate", None)]
+        assert 'found \\"failed\\"' in json.dumps(listed[0]["error"])
+        assert "The definition of rate is not valid" in await values(client, "rate")
+
+
+async def test_a_live_metric_follows_what_a_name_stands_for(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        await save(made)
+        await client.ask("PUT", PATH, body("sum(test.ge(status, 500))"), headers=NEW)
+        socket = await made.socket("/1.0/metric/get")
+        await socket.ask(expression="2 * failed", step=MINUTE, start=DAY)
+        assert [await next_value(socket), await socket.next()] == [2, {"live": True}]
+        await client.ask("PUT", PATH, body("sum(test.ge(status, 400))"), headers={"If-Match": "*"})
+        assert await next_value(socket) == 4
+        await made.save(event(DAY + 9, {"status": 404}))
+        assert await next_value(socket) == 6
+        await client.ask("PUT", PATH, body("sum(test).group(status)"), headers={"If-Match": "*"})
+        assert "other groups" in (await socket.next())["error"]
+
+
+async def next_value(socket: Socket) -> Any:
+    return (await socket.next())["value"]
+
+
+async def test_a_keys_filter_holds_for_what_a_name_stands_for(start: Start) -> None:
+    access = with_keys(
+        key("team", Scope.READ, Scope.WRITE),
+        key("seen", Scope.READ, types=frozenset({"test"}), filter="eq(customer, 3)"),
+    )
+    async with start(access=access) as made, connection(made.port) as client:
+        await save(made)
+        mine = {"Authorization": "Bearer team"}
+        theirs = {"Authorization": "Bearer seen"}
+        for name, text in (("failed", "sum(test)"), ("other", "sum(secret)")):
+            put = await client.ask("PUT", f"/1.0/definitions/{name}", body(text), headers={**NEW, **mine})
+            assert put.status == 201
+        assert await values(client, "failed", **mine) == [4]
+        assert await values(client, "failed", **theirs) == [1]
+        assert "other" not in await values(client, "fail", **theirs)
+        assert "secret" not in json.dumps((await client.ask("GET", "/1.0/definitions", headers=theirs)).json)
+        assert (await client.ask("DELETE", PATH, headers={"If-Match": "*", **theirs})).status == 403
+
+
+async def test_names_are_completed_and_said(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        await save(made)
+        await client.ask("PUT", PATH, body("sum(test)"), headers=NEW)
+        asked = urlencode({"expression": "1 - fai", "at": 7})
+        told = (await client.ask("GET", f"/1.0/expression?{asked}")).json
+        assert told["completions"]["items"] == [{"text": "failed", "kind": "name", "detail": "sum(test)"}]
+        told = (await client.ask("GET", "/1.0/expression?expression=failed/2")).json
+        assert [each["expression"] for each in told["readings"]] == ["sum(test) / 2"]
