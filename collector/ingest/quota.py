@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cube.errors import Overloaded
@@ -92,17 +91,42 @@ class DecodingQuota:
         self._first = asyncio.Lock()  # fair: of those who wait, the first alone waits for room
         self._eased = Condition()
 
-    @asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[None]:
+    def of(self, size: int) -> _Decoding:
         """Decode a text of so many bytes in this block, and hand over what it holds."""
+        return _Decoding(self, size)
+
+    async def enter(self, size: int) -> None:
+        """Wait until so many bytes more may be decoded."""
         if size <= self._free:
-            yield
+            return
+        if not self._first.locked() and self._fits(size):
+            self.held += size
             return
         async with self._first:
-            await self._eased.wait_for(lambda: not self.held or self.held + size <= self._limit)
+            await self._eased.wait_for(lambda: self._fits(size))
             self.held += size
-        try:
-            yield
-        finally:
+
+    def leave(self, size: int) -> None:
+        """Note that so many bytes are handed over."""
+        if size > self._free:
             self.held -= size
             self._eased.notify()
+
+    def _fits(self, size: int) -> bool:
+        return not self.held or self.held + size <= self._limit
+
+
+class _Decoding:
+    """One text's block; a class, because the making of a generator for it takes as long as a small event."""
+
+    __slots__ = ("_quota", "_size")
+
+    def __init__(self, quota: DecodingQuota, size: int) -> None:
+        self._quota = quota
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        await self._quota.enter(self._size)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._quota.leave(self._size)
