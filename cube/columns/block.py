@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import cached_property, lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -29,9 +30,10 @@ class Block:
     ``size``: the bytes that it was decoded from.
     ``columns``: the columns made of this block so far, so that each is made once; a block and all
     that hangs on it never change otherwise.
+    ``computed``: what was computed of it, where that is kept: see `in_use`.
     """
 
-    __slots__ = ("_rows", "columns", "ids", "size", "times")
+    __slots__ = ("_rows", "columns", "computed", "ids", "size", "times")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Block:
         self.size = size
         self.ids = ids
         self.columns: dict[Hashable, Any] = {}
+        self.computed: dict[Hashable, Any] | None = None
         self._rows: _DecodedRows | _RecordRows | _ColumnRows = _DecodedRows(data)
 
     def __len__(self) -> int:
@@ -131,6 +134,12 @@ class Block:
             return self
         block = Block(self.times[start:stop], (), None if self.ids is None else self.ids[start:stop])
         block._rows = self._rows.part(start, stop)
+        return block
+
+    def in_use(self) -> Self:
+        """Return this block with room for what is computed of it, so that it is once in one piece of work."""
+        block = copy(self)
+        block.computed = {}
         return block
 
     @property

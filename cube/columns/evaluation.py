@@ -7,9 +7,9 @@ which functions of texts work, each different text once.
 from __future__ import annotations
 
 import operator as operators
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ from cube.expression.nodes import (
     Value,
 )
 from cube.expression.operators import OPERATORS
+from cube.expression.printer import print_expression
+
+T = TypeVar("T")
 
 _NOTHING_KEPT = Kept(np.zeros(0, dtype=np.intp), ())
 _SCALARS = (Kind.NUMBER, Kind.STRING, Kind.BOOL)
@@ -59,8 +62,10 @@ def numbers(value: Value | None, block: Block) -> Floats:
     """Evaluate a value for every row, as `definition.compute` defines it; NaN for nothing, shape (n,)."""
     if value is None:
         return np.ones(len(block))
+    if isinstance(value, Field):
+        return stored(block, value.path).numbers
     with np.errstate(all="ignore"):
-        return _numbers(value, block)
+        return _once(block, "numbers", value, lambda: _numbers(value, block))
 
 
 def evaluated(value: Value, block: Block) -> Column:
@@ -76,7 +81,7 @@ def evaluated(value: Value, block: Block) -> Column:
             return _column(np.full(len(block), Kind.BOOL, dtype=np.uint8), passed.astype(np.float64))
         case Call(name, arguments):
             with np.errstate(all="ignore"):
-                return _called(name, arguments, block)
+                return _once(block, "column", value, lambda: _called(name, arguments, block))
         case Number() | Negation() | Sum() | Product():
             return _of_numbers(numbers(value, block))
         case _:
@@ -97,6 +102,17 @@ def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.
     """Return the canonical keys of what "distinct" takes of some rows: codes, and the key of each code."""
     column = _of_numbers(np.ones(len(block))) if value is None else evaluated(value, block)
     return column.factorised(rows, canonical)
+
+
+def _once(block: Block, form: str, value: Value, make: Callable[[], T]) -> T:
+    """Compute what is asked for several times in one piece of work once, where the block has room for it."""
+    if block.computed is None:
+        return make()
+    key = (form, print_expression(value))
+    found: T | None = block.computed.get(key)
+    if found is None:
+        found = block.computed[key] = make()
+    return found
 
 
 def _mask(filter: Filter, block: Block) -> Booleans:
@@ -153,7 +169,7 @@ def _called_number(name: str, arguments: Sequence[Value], block: Block) -> Float
             otherwise = choices[1] if len(choices) > 1 else NO_NUMBER
             return np.where(_truths(condition, block), choices[0], otherwise)
         case _:
-            return _called(name, arguments, block).numbers
+            return evaluated(Call(name, tuple(arguments)), block).numbers
 
 
 def _truths(condition: Value, block: Block) -> Booleans:

@@ -48,6 +48,7 @@ class Finals:
 
 def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     """Return the values of the buckets that have samples in a block; see `Finals`."""
+    block = block.in_use()
     found = segmented(reduction, tier, block)
     if found is None:
         return Finals()

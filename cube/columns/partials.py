@@ -54,6 +54,7 @@ def grouped_partials(
 
 def states(reduction: Reduction, tier: Buckets, block: Block) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return what `grouped_partials` does; of a reduction without a group the partials, under None."""
+    block = block.in_use()
     found = segmented(reduction, tier, block)
     return {} if found is None else by_bucket(reduction, block, *found)
 
