@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
@@ -65,6 +65,15 @@ class Column:
         numbered = _Numbered()
         codes = np.fromiter(map(numbered.__getitem__, self.at(rows)), np.int64, len(rows))
         return codes, list(numbered)
+
+    def has_text_of(self, wanted: Collection[str]) -> Booleans:
+        """Tell which rows have one of some texts."""
+        found = np.zeros(len(self.values), dtype=np.bool_)
+        rows = np.flatnonzero(self.kinds == Kind.STRING)
+        if len(rows):
+            codes, texts = self.text_codes(rows)
+            found[rows] = np.array([text in wanted for text in texts], dtype=np.bool_)[codes]
+        return found
 
     def is_uniform(self, rows: Rows) -> bool:
         """Tell whether the values of some rows are known to be their own keys: all texts, or all numbers."""

@@ -119,19 +119,18 @@ def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal
 
 
 def _judge_strings(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
+    if _truths(operator) == _EQUALITY:
+        wanted = frozenset(each for each in _alternatives(operator, literal) if isinstance(each, str))
+        passed |= column.has_text_of(wanted)
+        return
     rows = np.flatnonzero(column.kinds == Kind.STRING)
     if not len(rows):
         return
     codes, texts = column.text_codes(rows)
-    if _truths(operator) == _EQUALITY:
-        wanted = frozenset(each for each in _alternatives(operator, literal) if isinstance(each, str))
-        judged = [text in wanted for text in texts]
-    else:
-        used = np.bincount(codes, minlength=len(texts)).tolist()
-        judged = [
-            bool(count) and compares_one(operator, text, literal)
-            for text, count in zip(texts, used, strict=True)
-        ]
+    used = np.bincount(codes, minlength=len(texts)).tolist()
+    judged = [
+        bool(count) and compares_one(operator, text, literal) for text, count in zip(texts, used, strict=True)
+    ]
     passed[rows] = np.array(judged, dtype=np.bool_)[codes]
 
 

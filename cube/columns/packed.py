@@ -7,7 +7,7 @@ is kept as it is, by row. What is read of a packed column equals what is read of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, overload
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Column, Key, Rows, numbered, searched, stored
+from cube.columns.column import Booleans, Column, Key, Rows, numbered, searched, stored
 from cube.columns.values import EXACT_BOUND, Floats, Kind, Path
 from cube.model.event import ABSENT
 
@@ -161,6 +161,17 @@ class PackedColumn(Column):
         if self.codes is None:
             return np.zeros(0, dtype=np.int64), ()
         return self.codes[rows].astype(np.int64), self.texts
+
+    def has_text_of(self, wanted: Collection[str]) -> Booleans:
+        """Tell which rows have one of some texts, from the codes alone."""
+        if self.codes is None:
+            return np.zeros(len(self.kinds), dtype=np.bool_)
+        judged = [text in wanted for text in self.texts]
+        if sum(judged) == 1:
+            found: Booleans = self.codes == judged.index(True)
+        else:
+            found = np.array([*judged, False])[self.codes]  # the last is that of no text, -1
+        return found
 
     def is_uniform(self, rows: Rows) -> bool:
         """Tell whether the values of some rows are all texts, or all numbers that floats tell apart."""

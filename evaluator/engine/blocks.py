@@ -17,17 +17,22 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from cube.columns import PackedBlock
+from cube.columns import PackedBlock, has_patterns, paths
 from cube.columns.values import Path
+from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
 from evaluator.engine.segments import BlockCache, Segment, SegmentMap
+from evaluator.engine.series import ReductionJob
 
 READINGS = 32
 """So many columns of a type, those asked for last, are made of all events that are read."""
+
+SPARED_ROWS, FEW_ROWS = 262_144, 65_536
+"""Of so many rows in memory values are computed rather than looked up; of fewer where they may be dear."""
 
 WORTH = 0.5
 """Who waits for another's read needs at least this share of it."""
@@ -57,6 +62,21 @@ class StoreBlocks:
         if found is None:
             found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read, self.files)
         return found
+
+    def spare_lookup(self, job: ReductionJob, numbers: Mapping[int, int]) -> bool:
+        """Tell whether values are computed as fast from what is in memory as they are looked up.
+
+        So it is of few rows, where no pattern is searched for.
+        """
+        tier, reduction = job.grid, job.reduction
+        if not isinstance(tier, Tier) or tier.step >= HOUR.step or job.expired_before is not None:
+            return False
+        reduce, found = REDUCES[reduction.reduce], self._types.get(reduction.type)
+        if found is None or reduce.ordered or has_patterns(reduction):
+            return False
+        rows = found.holds(tier, numbers, paths(reduction))
+        grows = reduce.grows or reduction.is_grouped
+        return rows is not None and rows <= (FEW_ROWS if grows else SPARED_ROWS)
 
 
 class TypeBlocks:
@@ -98,6 +118,34 @@ class TypeBlocks:
                     span = Span(part.span.stop, span.stop)
                     yield part.block
             self._vouch(tier, piece, numbers)
+
+    def holds(self, tier: Tier, gaps: Mapping[int, int], paths: frozenset[Path]) -> int | None:
+        """Return how many rows hold all of some buckets at their revisions; None where that is not known.
+
+        ``tier``: of less than an hour.
+        """
+        rows = 0
+        for piece in _hours(gaps):
+            spans = list(_runs(tier, piece))
+            is_told = tier in (SECOND, TEN_SECONDS)
+            numbers = {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+            if not is_told and not self._is_vouched(tier, piece, spans, paths):
+                return None
+            if is_told and not all(self._agrees(span, numbers, paths) for span in spans):
+                return None
+            rows += sum(len(each.block) for span in spans for each in self._segments.overlapping(span))
+        return rows
+
+    def _agrees(self, span: Span, numbers: Numbers, paths: frozenset[Path]) -> bool:
+        """Tell whether all of a span is in memory at these revisions."""
+        reached = span.start
+        for segment in self._segments.overlapping(span):
+            if segment.span.start > reached or not paths <= segment.block.paths:
+                return False
+            reached = segment.agrees(span, numbers)
+            if reached < min(segment.span.stop, span.stop):
+                return False
+        return reached >= span.stop
 
     def reaches_over(self, span: Span, paths: frozenset[Path]) -> bool:
         """Tell whether some events of each hour of a span are in memory, with the columns at some paths."""

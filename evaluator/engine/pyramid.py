@@ -285,7 +285,8 @@ class Pyramid:
         kind: str = VALUE,
     ) -> Encoded:
         valid: Encoded = {}
-        if job.grid.cached:
+        spares = kind == VALUE and self._blocks is not None and self._blocks.spare_lookup(job, numbers)
+        if job.grid.cached and not spares:
             valid = job.believed(await self._cached(job, numbers, span, kind), numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
         self.context.looked_up(len(valid), len(gaps))

@@ -30,6 +30,9 @@ T = TypeVar("T")
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
 
+FEW_BUCKETS = 400
+"""So many plain values are put together without a hop between threads."""
+
 KEEP_SECONDS = 1.0
 """What an expensive reduction has computed is kept about so often."""
 
@@ -160,6 +163,8 @@ class Scan:
             began = time.monotonic()
 
         await self._each_kept(reduction, held, take, reached)
+        if len(gaps) <= FEW_BUCKETS and not (reduction.is_grouped or REDUCES[reduction.reduce].grows):
+            return finish(gaps)
         return await self.run(finish, gaps)
 
     async def _each_kept(

@@ -138,3 +138,29 @@ async def test_a_cache_that_is_too_small_reads_again_and_stays_within_its_bound(
             assert 0 < cache.bytes <= 30_000
         await made.pyramid.close()
     await store.close()
+
+
+@pytest.mark.parametrize("step", [TEN, MINUTE])
+async def test_a_new_expression_over_few_rows_in_memory_is_computed_without_a_look_at_the_cache(
+    made: Bench, step: int
+) -> None:
+    await made.values("sum(test(v))", step, DAY, DAY + HOUR)
+    made.seen.clear()
+
+    assert await made.values("count(test(v))", step, DAY, DAY + HOUR) == [step // TEN] * (HOUR // step)
+    assert [find for find in made.seen.finds if "value" in find] == []
+
+    await made.values("count(test(w))", step, DAY, DAY + HOUR)  # that column has to be read
+    await made.values('count(test(v).re(w, "1"))', step, DAY, DAY + HOUR)  # dear, and perhaps known
+    await made.values("count(test(v))", step, DAY, DAY + 2 * HOUR)  # those of the second hour, too
+    assert len([find for find in made.seen.finds if "value" in find]) == 3
+
+
+async def test_what_has_changed_is_looked_up(made: Bench) -> None:
+    await made.values("sum(test(v))", TEN, DAY, DAY + HOUR)
+    await made.save(event(DAY + 30 * MINUTE + 1, {"v": 1000}))
+    made.seen.clear()
+
+    await made.values("count(test(v))", TEN, DAY, DAY + HOUR)
+
+    assert [find for find in made.seen.finds if "value" in find] == ["values of 10 seconds"]
