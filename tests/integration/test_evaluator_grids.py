@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +21,16 @@ from cube.model import instant
 from cube.model.event import Event
 from cube.model.grid import Grid, grid_of
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import Span, group_key
+from cube.model.tier import TIERS, Span, group_key
+from cube.store import mongo
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import QueryCost
+from tests import tools
 from tests.evaluator_running import Bench, bench_on, event, plain
-from tests.mongo_server import mongo_server
-from tests.tools import examples
+from tests.mongo_server import MongoServer, mongo_server
 
 __all__ = ["mongo_server"]
 
@@ -136,12 +138,12 @@ async def follow(made: Bench, saves: list[list[Event]], asked: list[tuple[str, b
             await check(made, question(reduce, is_grouped), list(stored.values()), grid)
 
 
-_saves = st.lists(_events, min_size=2, max_size=4)
-_questions = st.lists(_asked, min_size=3, max_size=8)
+_saves = st.lists(_events, min_size=2, max_size=3)
+_questions = st.lists(_asked, min_size=3, max_size=5)
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=60 if tools.LONG else 6, deadline=None)
 @given(saves=_saves, asked=_questions)
 def test_any_grid_is_the_plain_definition(
     keeps: bool, saves: list[list[Event]], asked: list[tuple[str, bool, Grid]]
@@ -153,3 +155,65 @@ def test_any_grid_is_the_plain_definition(
                 await follow(made, saves, asked)
 
     asyncio.run(run())
+
+
+ASKED = [grid_of("15m"), grid_of("2h"), grid_of("1d", "Europe/Berlin"), grid_of("1d", "Asia/Kathmandu")]
+ASKED += [grid_of("month", "Europe/Berlin"), grid_of("1w", "Europe/Berlin", "sunday")]
+TWO_DAYS = [event(BEGIN + i * 7 * 60_000, {"v": i % 5, "g": "a"}) for i in range(2 * 24 * 60 // 7)]
+
+
+@asynccontextmanager
+async def stored(kind: str, directory: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if kind == "sqlite":
+        store = await open_store(directory, "test")
+    else:
+        server: MongoServer = request.getfixturevalue("mongo_server")
+        store = await mongo.open_store(server.url, server.database())
+    await store.events.save("test", TWO_DAYS)
+    yield store
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mongo"])
+async def test_what_was_asked_once_is_warm_and_an_event_makes_its_bucket_alone_be_computed_again(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Also for another evaluator, and one that keeps nothing in its memory."""
+    async with stored(kind, tmp_path, request) as store, keeping(store) as made:
+        asked = {
+            grid.text: (await made.values("median(test(v))", grid, BEGIN, BEGIN + DAY)) for grid in ASKED
+        }
+        with ThreadPoolExecutor(1) as executor:
+            other = Bench(store, executor)
+            for again in (made, other):
+                again.seen.clear()
+                for grid in ASKED:
+                    assert await again.values("median(test(v))", grid, BEGIN, BEGIN + DAY) == asked[grid.text]
+                assert again.seen.scans == []
+                assert again.seen.saved == []
+            await made.save(event(BEGIN + 60_000, {"v": 1e6}))
+            hours = await other.values("max(test(v))", ASKED[0], BEGIN, BEGIN + HOUR)
+            await other.values("max(test(v))", ASKED[0], BEGIN, BEGIN + HOUR)
+            await made.save(event(BEGIN + 61_000, {"v": 2e6}))
+            other.seen.clear()
+            assert await other.values("max(test(v))", ASKED[0], BEGIN, BEGIN + HOUR) == [2e6, *hours[1:]]
+            assert [len(buckets) for _, buckets in other.seen.saved] == [1]
+            await other.pyramid.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mongo"])
+async def test_of_what_has_expired_there_is_what_was_asked_or_is_kept_of_tiers_and_never_a_part(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    berlin, before = grid_of("1d", "Europe/Berlin"), BEGIN + 36 * HOUR
+    async with stored(kind, tmp_path, request) as store, keeping(store) as made:
+        kept = await made.values("sum(test(v))", berlin, BEGIN, BEGIN + 2 * DAY)
+        sums = await made.values("mean(test(v))", TIERS[HOUR], BEGIN, BEGIN + 2 * DAY)
+        await store.events.expire("test", before)
+        await store.events.delete_events("test", before)
+
+        assert await made.values("sum(test(v))", berlin, BEGIN, BEGIN + 2 * DAY) == kept
+        halves = await made.values("mean(test(v))", grid_of("12h"), BEGIN, BEGIN + DAY)
+        assert None not in halves
+        assert min(sums[:12]) <= halves[0] <= max(sums[:12])  # type: ignore[operator,type-var]  # no None
+        assert await made.values("mean(test(v))", grid_of("25m"), BEGIN, BEGIN + HOUR) == [None] * 3
+        assert await made.values("count(test(v))", berlin, BEGIN, BEGIN + DAY) == [None] * 2

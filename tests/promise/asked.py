@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from cube.expression import parse_metric
 from cube.expression.nodes import MetricExpression, Reduction
 from cube.model import duration
-from cube.model.tier import TIERS, Span, Tier
+from cube.model.grid import Grid, grid_of
+from cube.model.tier import TIERS, Span
 from tests.promise.model import Window
 
 MONDAY = 1_704_067_200_000  # 2024-01-01T00:00Z
 OFFSETS = (0, 4_000, 10_000, 61_000, 3_600_000, 86_400_000, 8 * 86_400_000)
 TIMES = tuple(MONDAY + offset for offset in OFFSETS)
 STEPS = tuple(sorted(TIERS))
+GRIDS = tuple(grid_of(step) for step in ("7s", "25s", "15m", "2h", "3d", "month"))
+GRIDS += tuple(grid_of("1d", zone) for zone in ("Asia/Kathmandu", "Europe/Berlin"))
+"""Others: below an hour all is read from events, above it pieces are merged, and the edges read."""
+
 IDS = ("a", "b", "c", "d")
 SUM = parse_metric("sum(test(v))")
 GROUPED = parse_metric("sum(test(v)).group(v)")
@@ -27,7 +32,8 @@ class Asked:
     """A question about ``after`` buckets from that of ``anchor`` on, and ``before`` ones before it.
 
     ``function``: "shift" or "rolling" has the buckets stand for other intervals, which need other buckets;
-    "top" sums up the largest group, of two parts, and the rest.
+    "top" sums up the largest group, of two parts, and the rest. ``grid``: of which the buckets are, not
+    the tier of ``step``.
     """
 
     step: int
@@ -35,10 +41,11 @@ class Asked:
     before: int = 1
     after: int = 2
     function: str = ""
+    grid: Grid | None = None
 
     @property
-    def tier(self) -> Tier:
-        return TIERS[self.step]
+    def tier(self) -> Grid:
+        return TIERS[self.step] if self.grid is None else self.grid
 
     @property
     def reduction(self) -> Reduction:
@@ -50,8 +57,10 @@ class Asked:
 
     @property
     def span(self) -> Span:
-        first = self.tier.floor(self.anchor)
-        return Span(first - self.before * self.step, first + self.after * self.step)
+        first = stop = self.tier.floor(self.anchor)
+        for _ in range(self.after):
+            stop = self.tier.after(stop)
+        return Span(self.tier.back(first, self.before), stop)
 
     @property
     def moved(self) -> MetricExpression | None:

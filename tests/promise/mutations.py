@@ -22,6 +22,7 @@ from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
 from evaluator.engine.grid_revisions import GridRevisions
+from evaluator.engine.pieces import Numbers, Pieces, Runs
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.segments import Segment
@@ -250,6 +251,32 @@ def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
     """Events are read from whatever takes itself for the primary, as they were until November 2026."""
     patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
 
+
+def rests_are_vouched_for_by_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Of a bucket that is merged of pieces, what is read at its edges is taken for what it was."""
+
+    def covers(self: Pieces) -> tuple[Runs, Runs]:
+        nothing = Runs(self.rests[0].starts, self.rests[0].starts)
+        return nothing, nothing
+
+    revisions = Pieces.revisions
+
+    def _revisions(self: Pieces, numbers: Numbers) -> list[int]:
+        exact = revisions(self, numbers)
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Pieces, "covers", covers)
+            some = revisions(self, numbers)
+        return [one or int(other > 0) for one, other in zip(some, exact, strict=True)]
+
+    patch.setattr(Pieces, "revisions", _revisions)
+
+
+OF_GRIDS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    rests_are_vouched_for_by_nothing,
+    values_are_believed_at_any_revision,
+    revisions_are_remembered,
+)
+"""Those that walks over grids find."""
 
 MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     revisions_are_read_after_the_scan,

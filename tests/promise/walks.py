@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
 
-from tests.promise.asked import IDS, STEPS, TIMES, Asked
+from tests.promise.asked import GRIDS, IDS, STEPS, TIMES, Asked
 from tests.promise.places import ClusterPlace, Place
 from tests.promise.under_way import Save
 from tests.promise.world import COLLECTORS, World
@@ -25,15 +25,16 @@ def walk(
     *,
     files: bool = False,
     windows: bool = False,
+    grids: bool = False,
 ) -> None:
     """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
 
     ``files``: whether an evaluator keeps column files, and is restarted now and then. ``windows``: whether
-    functions of series are asked for.
+    functions of series are asked for. ``grids``: whether buckets are of grids that are not tiers.
     """
     world = World(make, files=files)
     try:
-        kind = _WindowsWalker if windows else _FilesWalker if files else _Walker
+        kind = _GridsWalker if grids else _WindowsWalker if windows else _FilesWalker if files else _Walker
         walker = kind(world, Random(seed))
         for _ in range(steps):
             walker.step()
@@ -148,6 +149,17 @@ class _WindowsWalker(_Walker):
 
     def _asked(self, *asked: int) -> Asked:
         return Asked(*asked, function=self._random.choice(("shift", "rolling", "top", "")))
+
+
+class _GridsWalker(_Walker):
+    """The same about buckets of two grids, mostly of one."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        self._grids = random.sample(GRIDS, 2)
+
+    def _asked(self, *asked: int) -> Asked:
+        return Asked(*asked, grid=self._grids[self._random.random() < 0.25])
 
 
 def _telling(times: Sequence[int]) -> list[int]:

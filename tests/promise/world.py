@@ -340,7 +340,7 @@ class World:
             expected[asked.tier.floor(time)] += value
         for bucket, total in sums.items():
             if self.expired_before is None or bucket >= self.expired_before:
-                assert int(total or 0) == expected[bucket], (asked.tier.name, bucket)
+                assert int(total or 0) == expected[bucket], (asked.tier.text, bucket)
 
     async def _stored(self, span: Span) -> list[tuple[int, int]]:
         async with self.sweeper.events.read() as session:

@@ -9,7 +9,7 @@ import pytest
 from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
-from tests.promise.mutations import MUTATIONS, WITH_FILES
+from tests.promise.mutations import MUTATIONS, OF_GRIDS, WITH_FILES
 from tests.promise.places import ClusterPlace, SqlitePlace
 from tests.promise.walks import walk
 from tests.tools import LONG
@@ -82,6 +82,22 @@ def test_a_broken_rule_is_found_by_windows(mutate: Mutation, monkeypatch: pytest
     for seed in SEEDS:
         try:
             walk(SqlitePlace, seed, windows=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
+
+
+@pytest.mark.parametrize("seed", range(12 if LONG else 3))
+def test_a_walk_over_grids_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, grids=True)
+
+
+@pytest.mark.parametrize("mutate", OF_GRIDS, ids=lambda mutate: mutate.__name__)
+def test_a_broken_rule_is_found_by_grids(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in SEEDS:
+        try:
+            walk(SqlitePlace, seed, grids=True)
         except AssertionError:
             return
     pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
