@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from math import ldexp
 
 import numpy as np
 
@@ -82,9 +83,9 @@ def _limbs(values: Floats) -> list[tuple[Floats, int]] | None:
     limbs: list[tuple[Floats, int]] = []
     rest = values
     while len(limbs) < _MOST_LIMBS:
-        limb: Floats = np.rint(np.ldexp(rest, -exponent))
+        limb: Floats = np.rint(rest * ldexp(1.0, -exponent))  # products with powers of two are exact
         limbs.append((limb, exponent))
-        rest = rest - np.ldexp(limb, exponent)
+        rest = rest - limb * ldexp(1.0, exponent)
         if not rest.any():
             return limbs
         exponent -= _LIMB_BITS

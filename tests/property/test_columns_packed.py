@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -159,3 +161,29 @@ def test_quantiles_of_few_and_of_many_values_are_those_of_tallies(
     reduction = Reduction("quantile", "t", field, (), argument=q)
     block = PackedBlock.of(Block(np.array([time for time, _ in rows]), [data for _, data in rows]), [("v",)])
     _check_finals(reduction, TEN_SECONDS, block)
+
+
+@pytest.mark.parametrize("padded", [0, 4, 10**6])
+@pytest.mark.parametrize("cells", [0, 2**20])
+@pytest.mark.parametrize("lengths", [[5] * 9, [1, 40, 2, 7, 1, 1, 3], [300, 301, 300, 299, 300], [1, 600, 2]])
+@pytest.mark.parametrize("reduce", ["median", "distinct"])
+def test_values_are_the_same_however_segments_are_sorted(
+    monkeypatch: pytest.MonkeyPatch, reduce: str, lengths: list[int], cells: int, padded: int
+) -> None:
+    """As rows of a table, all at once, or one by one."""
+    module = sys.modules["cube.columns.finals"]  # the package has the function under this name
+    monkeypatch.setattr(module, "_PADDED_CELLS", padded)
+    monkeypatch.setattr(module, "_TABLE_CELLS", cells)
+    random = Random(reduce)
+    times = [1_000 * TEN_SECONDS.step + n for n in range(3)]
+    for number, length in enumerate(lengths, start=1_001):
+        times += [number * TEN_SECONDS.step + n for n in range(length)]
+    times.append(2_000 * TEN_SECONDS.step)
+    rows = [
+        {"v": random.choice([random.randrange(9), random.random()]), "s": str(n % 99)}
+        for n in range(len(times))
+    ]
+    random.shuffle(rows)
+    block = PackedBlock.of(Block(np.array(times), rows), [("v",), ("s",)])
+    for name in ("v", "s") if reduce == "distinct" else ("v",):
+        _check_finals(Reduction(reduce, "t", Field((name,)), ()), TEN_SECONDS, block)
