@@ -27,6 +27,9 @@ from cube.model.event import EventId, id_key
 from cube.model.reduce import REDUCES, Deviations, IdKey, Partial, Sample
 from cube.model.tier import GroupKey
 
+_LONG = 256
+"""Segments of so many rows, on average, are sorted one by one; shorter ones all at once."""
+
 Edge: TypeAlias = tuple[int, IdKey, float]
 
 
@@ -212,8 +215,12 @@ def _variances(values: Floats, segments: Segments) -> list[Deviations]:
 
 def _tallies(values: Floats, segments: Segments) -> list[dict[float, int]]:
     owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
-    order = np.lexsort((values, owners))
-    owners, values = owners[order], values[order] + 0.0  # + 0.0: -0.0 is 0
+    values = values + 0.0  # -0.0 is 0
+    if len(values) < _LONG * len(segments.edges):
+        values = values[np.lexsort((values, owners))]
+    else:
+        for piece in segments.slices():
+            values[piece].sort()
     edges = _edges(values, owners)
     counts = np.diff(edges, append=len(values)).tolist()
     distinct = values[edges].tolist()
