@@ -17,6 +17,7 @@ from cube.columns.block import Block
 from cube.columns.buckets import Buckets
 from cube.columns.column import Rows, finite
 from cube.columns.evaluation import evaluated, keys
+from cube.columns.groups import Labels
 from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats, Kind
@@ -47,7 +48,7 @@ class Finals:
     """
 
     buckets: Sequence[int] = ()
-    groups: Sequence[GroupKey | None] = ()
+    groups: Labels = field(default_factory=lambda: Labels.of(()))
     values: Floats = field(default_factory=lambda: np.zeros(0))
     shared: Mapping[int, dict[GroupKey | None, Partial]] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
         return Finals(buckets[some].tolist(), groups[some], values, shared)
     every = np.repeat(buckets[some], len(reduction.arguments))
     keys = [with_argument(key, each) for key in groups[some] for each in reduction.arguments]
-    return Finals(every.tolist(), keys, values, shared)
+    return Finals(every.tolist(), Labels.of(keys), values, shared)
 
 
 def finished(

@@ -7,10 +7,10 @@ or, of ``each(field)``, every different element.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,42 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 
 _TABLE_CELLS: Final = 2**20
 """So many combinations are numbered by a table; of more the different ones are sorted."""
+
+
+class Labels(Sequence["GroupKey | None"]):
+    """A group for each of some segments: ``keys[code]`` for each of the ``codes``; keys may be unused."""
+
+    __slots__ = ("codes", "keys")
+
+    def __init__(self, codes: Codes, keys: Sequence[GroupKey | None]) -> None:
+        self.codes = codes
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, place: int) -> GroupKey | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> Labels: ...
+    def __getitem__(self, place: int | slice) -> GroupKey | Labels | None:
+        if isinstance(place, slice):
+            return Labels(self.codes[place], self.keys)
+        return self.keys[int(self.codes[place])]
+
+    def __iter__(self) -> Iterator[GroupKey | None]:
+        return map(self.keys.__getitem__, self.codes.tolist())
+
+    def different(self) -> list[GroupKey | None]:
+        """Return the groups that there are, each once."""
+        return [self.keys[code] for code in np.flatnonzero(np.bincount(self.codes)).tolist()]
+
+    @classmethod
+    def of(cls, groups: Iterable[GroupKey | None]) -> Labels:
+        """Number some groups."""
+        numbers: dict[GroupKey | None, int] = {}
+        codes = [numbers.setdefault(group, len(numbers)) for group in groups]
+        return cls(np.array(codes, dtype=np.int64), list(numbers))
 
 
 def group_keys_of(grouping: Grouping, data: Any, time: float = math.nan) -> list[GroupKey]:

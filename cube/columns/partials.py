@@ -19,7 +19,7 @@ from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts, bucket_numbers
 from cube.columns.column import Rows
 from cube.columns.evaluation import keys, mask, numbers, present
-from cube.columns.groups import grouped
+from cube.columns.groups import Labels, grouped
 from cube.columns.sums import exact_sums
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
@@ -67,7 +67,7 @@ def by_bucket(
     block: Block,
     segments: Segments,
     buckets: npt.NDArray[np.int64],
-    groups: Sequence[GroupKey | None],
+    groups: Labels,
 ) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return the partial of each of some segments, by the start of its bucket and by its group."""
     found: dict[int, dict[GroupKey | None, Partial]] = {}
@@ -112,7 +112,7 @@ _Fast: TypeAlias = Callable[[Reduction, Block, Segments], Sequence[Partial]]
 
 def segmented(
     reduction: Reduction, tier: Buckets, block: Block
-) -> tuple[Segments, npt.NDArray[np.int64], Sequence[GroupKey | None]] | None:
+) -> tuple[Segments, npt.NDArray[np.int64], Labels] | None:
     """Return the segments of a block, and the bucket and the group of each; None where there is none."""
     rows = _rows(reduction, block)
     if isinstance(tier, Cuts):
@@ -127,11 +127,11 @@ def segmented(
         order = np.argsort(numbers, kind="stable")
         segments = Segments(rows[order], _edges(numbers[order]))
         buckets = starts_of(numbers[order][segments.edges])
-        return segments, buckets, [None] * len(buckets)
+        return segments, buckets, Labels(np.zeros(len(buckets), dtype=np.int64), (None,))
     order = _order(numbers, codes, len(groups))
     segments = Segments(rows[order], _edges(numbers[order], codes[order]))
     buckets = starts_of(numbers[order][segments.edges])
-    return segments, buckets, [groups[code] for code in codes[order][segments.edges].tolist()]
+    return segments, buckets, Labels(codes[order][segments.edges], groups)
 
 
 def _order(numbers: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], groups: int) -> npt.NDArray[np.intp]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -51,7 +52,7 @@ def read_groups(
     flat = list(chain.from_iterable(read))
     if not flat:
         return {}
-    names, values = zip(*flat, strict=True)
+    names, values = (list(map(itemgetter(place), flat)) for place in range(2))
     codes, keys = _factorised(names)
     check(len(keys))
     places = places_of(contents, buckets)
@@ -62,9 +63,9 @@ def read_groups(
 
 def _factorised(groups: Sequence[Written]) -> tuple[npt.NDArray[np.int64], list[GroupKey]]:
     """Number different groups, as `factorise` does of scalars."""
-    several = [group for group in groups if isinstance(group, tuple)]
-    if not several:
+    if tuple not in set(map(type, groups)):
         return factorise(groups, key_of)
+    several = [group for group in groups if isinstance(group, tuple)]
     labels: Sequence[Any] = groups
     if bool in set(map(type, chain.from_iterable(several))):  # 1 and true would be equal
         labels = list(map(key_of, groups))

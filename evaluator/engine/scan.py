@@ -138,7 +138,7 @@ class Scan:
             nonlocal size
             found = finals(reduction, buckets, block)
             if reduction.arguments is None:  # else these are not the groups of the states
-                accumulator.count(found.groups)
+                accumulator.count(found.groups.different())
             accumulator.add(found.shared)
             more = encode_finals(found, grouped=reduction.is_grouped)
             size += sum(map(len, more.values()))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -93,13 +94,18 @@ def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
         for place in np.flatnonzero(np.isnan(found.values)).tolist():
             contents[found.buckets[place]] = b""
         return contents
-    shown = {key: written(key) for key in set(found.groups) if key is not None}
-    values: dict[int, list[tuple[object, float | None]]] = {}
-    listed = found.values.tolist()
-    for bucket, key, value in zip(found.buckets, found.groups, listed, strict=True):
-        if key is not None:
-            values.setdefault(bucket, []).append((shown[key], None if value != value else value))
-    return {bucket: _ENCODER.encode(pairs) for bucket, pairs in values.items()}
+    names = [None if key is None else written(key) for key in found.groups.keys]
+    values: list[float | None] = found.values.tolist()
+    for place in np.flatnonzero(np.isnan(found.values)).tolist():
+        values[place] = None
+    pairs = list(zip(map(names.__getitem__, found.groups.codes.tolist()), values, strict=True))
+    buckets = np.asarray(found.buckets, dtype=np.int64)
+    edges = [0, *(np.flatnonzero(buckets[1:] != buckets[:-1]) + 1).tolist(), len(pairs)]
+    starts = buckets[edges[:-1]].tolist() if pairs else []
+    return {
+        bucket: _ENCODER.encode(pairs[start:stop])
+        for bucket, (start, stop) in zip(starts, pairwise(edges), strict=False)
+    }
 
 
 def encode_partial(reduction: Reduction, state: State) -> bytes | None:
