@@ -30,7 +30,7 @@ class Explore {
     this.host = el("div", {className: "chart"});
     this.status = el("p", {className: "status", role: "status"});
     this.seen = {set: null, before: null, query: null, chart: null};
-    this.head = el("div", {className: "head"}, this.status, this.adding(), shareMenu(() => this.seen));
+    this.head = el("div", {className: "head"}, this.status, this.adding(), this.naming(), shareMenu(() => this.seen));
     this.said = el("p", {className: "quiet", role: "status"});
     this.hints = el("p", {className: "hints", hidden: true});
     this.offer = new DistributionOffer();
@@ -127,6 +127,16 @@ class Explore {
       if (text) this.said.replaceChildren(`${text} `, ...(link ? [el("a", {href: link, textContent: "Open it"})] : []));
     };
     return el("button", {type: "button", className: "adds", textContent: "Add to a board", onclick: add});
+  }
+
+  /** The names of expressions, and a name for one; loaded when it is first wanted. */
+  naming() {
+    const show = async () => {
+      const {manageNames} = await import("./names.js");
+      const text = await manageNames().catch((error) => error.message);
+      if (text) this.said.replaceChildren(text);
+    };
+    return el("button", {type: "button", className: "naming", textContent: "Names", onclick: show});
   }
 
   redraw(isLive = false) {

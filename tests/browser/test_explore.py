@@ -284,3 +284,25 @@ async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
         await shows(page, "4 series")
         assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
         assert said == []
+
+
+async def test_an_expression_is_given_a_name_which_others_use(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    _, evaluator = daemons
+    async with opened(browser) as (page, said):
+        await page.goto(f"{evaluator.http}/?view=explore&from=-3h&e=mean(request(ms))")
+        await shows(page, "1 series")
+        await page.get_by_role("button", name="Names", exact=True).click()
+        await expect(page.get_by_text("No expression has a name yet.")).to_be_visible()
+        await page.get_by_placeholder("error_rate").fill("wait_ms")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("wait_ms stands for mean(request(ms)) now.")).to_be_visible()
+
+        await page.goto(f"{evaluator.http}/?view=explore&from=-3h&e=wait_ms - shift(wait_ms, 1h)")
+        await shows(page, "1 series")
+        await page.get_by_role("button", name="Names", exact=True).click()
+        await expect(page.get_by_role("link", name="wait_ms")).to_be_visible()
+        await page.get_by_role("button", name="Delete wait_ms").click()
+        await expect(page.get_by_role("link", name="wait_ms")).to_have_count(0)
+        assert said == []
