@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.benchmark.dataset import Event
+from cube.expression import parse_metric
+from cube.model.event import Event as Stored
+from cube.model.grid import grid_of
+from cube.model.tier import Span, group_of_key
+from tests.benchmark.dataset import FIRST, Event, stop
+from tests.golden.reference import ALL, Reference
 
 Answer = dict[tuple[int, str], float]
 """The value of every bucket (its start in ms) and group ("" without groups) that has one other than 0."""
@@ -53,18 +58,25 @@ class Question:
 
     In place of a field may stand a key of `COMPUTED`. `by_powers`: not the values of the group's field are
     groups, but the powers of two below them.
+    `written`: the question in Cube's language, and `statement` in DuckDB's SQL, of one that these words do
+    not say; in both ``{n}`` stands for a status that none is below. Its plain answer is `tests.golden`'s.
     """
 
-    reduce: str
-    field: str
-    step: int
+    reduce: str = ""
+    field: str = ""
+    step: int = 60_000
     filters: tuple[tuple[str, str, str | int | float], ...] = ()
     group: str = ""
     by_powers: bool = False
+    written: str = ""
+    statement: str = ""
+    least: int = 1
 
     @property
     def expression(self) -> str:
         """The question in Cube's language."""
+        if self.written:
+            return self.written.replace("{n}", str(self.least))
         filters = "".join(
             f".{name}({_cube(field)}, {_literal(value, chr(34))})" for name, field, value in self.filters
         )
@@ -82,6 +94,8 @@ class Question:
 
     def sql(self, reduces: Mapping[str, str], bucket: str) -> str:
         """Return the question in SQL, with a dialect's reduces and its way to cut ``t`` into buckets."""
+        if self.statement:
+            return self.statement.replace("{n}", str(self.least)).replace("{step}", str(self.step))
         where = [
             f"{_sql(field)} {_OPERATORS[name]} {_literal(value, chr(39))}"
             for name, field, value in self.filters
@@ -106,10 +120,14 @@ class Question:
 
     def never_asked(self, number: int) -> Question:
         """Return a question with the same answer and another text: each status is at least 200."""
+        if self.written:
+            return replace(self, least=1 + number % 199)
         return replace(self, filters=(*self.filters, ("ge", "status", 1 + number % 199)))
 
     def answer(self, events: Iterable[Event]) -> Answer:
         """Answer it plainly, from events."""
+        if self.written:
+            return _answered_by_definition(self.expression, self.step, list(events))
         found: dict[tuple[int, str], list[Any]] = defaultdict(list)
         for event in events:
             if all(_PASSES[name](_plain(event, field), value) for name, field, value in self.filters):
@@ -128,6 +146,24 @@ class Question:
     def _group_of(self, event: Event) -> str:
         value = _plain(event, self.group) if self.group else ""
         return str(math.frexp(value)[1] - 1 if self.by_powers else value)
+
+
+def _answered_by_definition(expression: str, step: int, events: Sequence[Event]) -> Answer:
+    reference = Reference()
+    reference.save([Stored(TYPE, each.time, number, each.data()) for number, each in enumerate(events)])
+    grid = grid_of(step)
+    span = Span(FIRST, stop(len(events)))
+    table = reference.evaluate(parse_metric(expression), grid, span)
+    default = table.pop(ALL)
+    found: Answer = {}
+    for group, values in table.items() or [("", default)]:
+        name = str(group_of_key(group)) if group else ""
+        found |= {
+            (bucket, name): value
+            for bucket, value in zip(grid.buckets(span), values, strict=True)
+            if value is not None
+        }
+    return meaningful(found)
 
 
 def meaningful(answer: Answer) -> Answer:

@@ -69,6 +69,8 @@ class SqlPeer:
         return float(self._tell(ask=self._sql(question))["ms"])
 
     def _sql(self, question: Question) -> str:
+        if question.statement and self.name == "duckdb":
+            return question.sql({}, "")
         if question.reduce not in _REDUCES[self.name]:
             raise Unsupported(f"{self.name} has no {question.reduce}")
         if question.is_computed and self.name != "duckdb":
