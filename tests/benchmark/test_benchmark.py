@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.benchmark import builds, dataset, plot, report
+from tests.benchmark.compared import __main__ as compared
 from tests.benchmark.questions import Question, difference
 from tests.benchmark.reading import Figures
 from tests.benchmark.running import KINDS, Measured, Rivals
 from tests.benchmark.stores import Subject
 from tests.benchmark.workloads import Case, chosen, read
-from tests.tools import tool
+from tests.tools import SLOW, tool
 
 EVENTS = 300
 
@@ -107,3 +108,14 @@ def _measured(name: str, ours: float) -> Measured:
         "duckdb": [{figure: 4.0}],
     }
     return Measured(case, samples, {})
+
+
+@SLOW
+def test_what_we_answer_at_the_edges_is_on_the_page(tmp_path: Path) -> None:
+    page = compared.PAGE.read_text()
+    for number, edge in enumerate(compared.EDGES):
+        if "many" in edge:
+            continue
+        place = tmp_path / str(number)
+        place.mkdir()
+        assert compared.table(edge, compared.ours(edge, place)) in page

@@ -99,7 +99,17 @@ def in_process(name: str, folder: Path) -> Iterator[SqlPeer]:
 
 @contextmanager
 def postgresql(name: str, folder: Path) -> Iterator[SqlPeer]:
-    """Run a PostgreSQL server on a socket in a new folder, as another user where we are root: it insists."""
+    """Run a PostgreSQL server, and talk to it."""
+    with postgresql_server(folder) as place, _talking(name, place, folder) as peer:
+        yield peer
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[str]:
+    """Run a PostgreSQL server on a socket in a new folder, as another user where we are root: it insists.
+
+    Yields how to connect to it.
+    """
     programs = environment.postgresql_programs()
     data, user = folder / "postgresql", "nobody" if os.geteuid() == 0 else None
     data.mkdir()
@@ -117,8 +127,7 @@ def postgresql(name: str, folder: Path) -> Iterator[SqlPeer]:
     command = [str(programs / "postgres"), "-D", str(data / "db"), "-k", str(data), "-h", "", "-c", "jit=off"]
     with running(command, folder / "postgresql.log", data, user=user) as server:
         wait_until((data / ".s.PGSQL.5432").exists, server, folder / "postgresql.log")
-        with _talking(name, f"host={data} user=bench dbname=postgres", folder) as peer:
-            yield peer
+        yield f"host={data} user=bench dbname=postgres"
 
 
 @contextmanager
