@@ -303,6 +303,23 @@ async def test_a_group_whose_only_event_moves_to_another_one_is_removed(made: Ru
     ]
 
 
+async def test_a_late_event_of_another_type_changes_which_groups_a_live_ranking_shows(made: Running) -> None:
+    await made.save(event(DAY + 1, {"g": "a"}), event(DAY + 2, {"g": "b"}), event(DAY + 3, {"g": "b"}))
+    await made.save(event(DAY, {"g": "a"}, type="paid"))
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="sum(test).group(g).top(1, sum(paid))", step=MINUTE, start=DAY)
+    first, rest = await until_live(socket)
+    time = {"time": "2011-07-18T00:00:00.000Z"}
+    assert first == {**time, "value": 1, "group": "a"}
+    assert rest == {**time, "value": 2, "group": "other", "other": True}
+    await made.save(*(event(DAY + 5, {"g": "b"}, type="paid") for _ in range(2)))
+    assert await socket.some(3) == [
+        {**time, "group": "a", "removed": True},
+        {**time, "value": 2, "group": "b"},
+        {**time, "value": 1, "group": "other", "other": True},
+    ]
+
+
 async def test_a_new_bucket_comes_with_all_groups(made: Running) -> None:
     await made.save(event(DAY + 1, {"g": "a"}), event(DAY + 2, {"g": "b"}))
     socket = await made.socket("/1.0/metric/get")

@@ -8,6 +8,7 @@ import pytest
 
 from cube.columns.definition import matches
 from cube.columns.key_filter import Restriction, read_filters
+from cube.errors import AccessDenied
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.model.environment import Caller, Environment, Key
 
@@ -38,3 +39,15 @@ def test_what_it_adds_is_a_part_of_the_question() -> None:
     metric = restriction(FILTER).metric(parse_metric('sum(request(["a b"])) / count(request)'))
     assert print_expression(metric) == f'sum(request(["a b"]){added}) / count(request{added})'
     assert print_expression(restriction(FILTER).event(parse_event("request(*)"))) == f"request(*){added}"
+
+
+def test_a_ranking_goes_by_what_its_holder_may_see() -> None:
+    asked = parse_metric("sum(a).group(x).top(2, sum(b.eq(y, 1)) / sum(b))")
+    metric = restriction('eq(c,"acme")').metric(asked)
+    added = '.eq(c,"acme")'
+    assert print_expression(metric) == (
+        f"sum(a{added}).group(x).top(2,sum(b.eq(y,1){added}) / sum(b{added}))"
+    )
+    only = Key("k", b"digest", "default", types=frozenset("a"))
+    with pytest.raises(AccessDenied, match="b"):
+        Restriction.of(Caller(Environment("default", "test"), only)).metric(asked)
