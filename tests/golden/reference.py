@@ -6,7 +6,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias, assert_never
+from zoneinfo import ZoneInfo
 
 from cube.columns import with_argument
 from cube.expression.grouping import changed_reductions, compared, grouped_by, ranked, reductions_in
@@ -28,12 +30,15 @@ from cube.model.event import Event, id_key
 from cube.model.grid import Grid
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import Span, Tier, group_key, group_of_key, part_keys, several_key
+from cube.model.zoned_grid import ZonedGrid
 from tests.golden import sequence_reference
 from tests.golden.script import Values
 from tests.property.columns_reference import Row, group_keys, samples_of
 
 Table = dict[Any, Values]
 """The values of each group; under `ALL` those of an expression without groups, or of any other group."""
+
+DAY, QUARTER = 86_400_000, 900_000
 
 Place: TypeAlias = "Callable[[int], Covered]"
 """Tells what the bucket of a number covers; the first of a span is number 0."""
@@ -57,12 +62,13 @@ class Reference:
         if best is not None:
             node = self._ranked(node, best, span)
 
+        zone = grid.zone.name if isinstance(grid, ZonedGrid) else "UTC"
         first = grid.back(span.start, LOOK_BACK)
         edges = [*grid.buckets(Span(first, span.stop)), span.stop]
         begin = edges.index(span.start)
 
         def bucket(number: int) -> Covered:
-            return Covered(edges[begin + number], edges[begin + number + 1], span.start)
+            return Covered(edges[begin + number], edges[begin + number + 1], span.start, zone)
 
         return self._at(node, bucket, range(len(edges) - 1 - begin))
 
@@ -207,10 +213,26 @@ class Covered(NamedTuple):
     start: int
     stop: int
     origin: int
+    zone: str = "UTC"
 
     @property
     def span(self) -> Span:
         return Span(self.start, self.stop)
+
+    def before(self, place: int, duration: int) -> int:
+        """Return the instant so long before one of its own: of whole days, by the clocks of the zone.
+
+        Clocks are looked at every quarter of an hour: when they have first shown as late a time as by then.
+        """
+        time = int(self[place])
+        if self.zone == "UTC" or duration % DAY:
+            return time - duration
+        wall = max(self._wall(each) for each in range(time - DAY, time + 1, QUARTER)) - duration
+        return next(each for each in range(time - duration - DAY, time, QUARTER) if self._wall(each) >= wall)
+
+    def _wall(self, time: int) -> int:
+        moment = datetime.fromtimestamp(time // 1000, ZoneInfo(self.zone))
+        return int(moment.replace(tzinfo=UTC).timestamp()) * 1000
 
 
 def _moved(node: SeriesCall, covered: Place) -> Place | None:
@@ -219,14 +241,18 @@ def _moved(node: SeriesCall, covered: Place) -> Place | None:
     if node.function == "shift":
         return _shifted(covered, duration)
     if node.function == "rolling":
-        return lambda number: covered(number)._replace(start=covered(number).stop - duration)
+        return lambda number: covered(number)._replace(start=covered(number).before(1, duration))
     if node.function == "cumulative":
-        return lambda number: covered(number)._replace(start=min(covered(number)[1:]))
+        return lambda number: covered(number)._replace(start=min(covered(number)[1:3]))
     return None
 
 
 def _shifted(covered: Place, duration: int) -> Place:
-    return lambda number: Covered(*(time - duration for time in covered(number)))
+    def shifted(number: int) -> Covered:
+        start, stop, origin = (covered(number).before(place, duration) for place in range(3))
+        return Covered(start, stop, origin, covered(number).zone)
+
+    return shifted
 
 
 def _mapped(change: Callable[[float], float], table: Table) -> Table:
