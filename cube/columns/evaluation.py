@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator as operators
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import TypeVar, assert_never
 
 import numpy as np
@@ -223,7 +223,7 @@ def _made_of_one(
     rows = np.flatnonzero(kinds == Kind.STRING)
     if len(rows):
         places, different = column.text_codes(rows)
-        table = made_of(different, places, key, lambda text: work.of_text(text, *constants))
+        table = made_of(different, places, key, partial(_of_texts, work, constants))
         made[rows] = table[0][places]
         if table[1] is not None:
             codes, texts = np.full(len(kinds), -1, dtype=np.int32), table[2]
@@ -238,6 +238,17 @@ def _made_of_one(
         others = np.flatnonzero((kinds == Kind.ARRAY) | (kinds == Kind.DATE))
         made[others] = [work.of_others(each, *constants) for each in column.at(others)]
     return _of_numbers(finite(made), codes, texts)
+
+
+def _of_texts(work: OfOne, constants: Sequence[object], texts: Sequence[str]) -> Sequence[float | str | None]:
+    """Return what a function makes of each of some texts."""
+    if work.of_many is None:
+        return [work.of_text(text, *constants) for text in texts]
+    found = work.of_many(texts)
+    known: list[float | str | None] = list(found.tolist())
+    for place in np.flatnonzero(np.isnan(found)).tolist():
+        known[place] = work.of_text(texts[place], *constants)
+    return known
 
 
 def _of_numbers(floats: Floats, codes: Codes | None = None, texts: Texts | None = None) -> PackedColumn:

@@ -17,6 +17,9 @@ from cube.expression.nodes import Value
 Made: TypeAlias = "tuple[Floats, Codes | None, Texts]"
 """By text: the number (NaN is none), the code of the text (-1 is none), and the texts of these codes."""
 
+OfTexts: TypeAlias = Callable[[Sequence[str]], "Sequence[float | str | None]"]
+"""A function of one text, of many: a number, a text, NaN or None for each."""
+
 REMEMBERED: Final = 2
 """So many functions of a column's texts are remembered, each in 8 bytes a text at most."""
 
@@ -27,31 +30,29 @@ def made_of(
     texts: Sequence[str],
     codes: npt.NDArray[np.int64],
     key: tuple[str, tuple[Value, ...]],
-    of_text: Callable[[str], float | str | None],
+    of_texts: OfTexts,
 ) -> Made:
     """Return what a function makes of texts, of which those with some codes count.
 
     ``key``: the function and its constants. Raises what the function raises for one of the texts that count.
     """
     if not isinstance(texts, Texts) or texts.made.get(key, ()) is None:
-        return _of_some(texts, codes, of_text)
+        return _of_some(texts, codes, of_texts)
     known = texts.made.get(key)
     if known is None:
         try:
-            known = _of_all(texts, of_text)
+            known = _of_all(texts, of_texts)
         except InvalidQuery:  # a text that is too long for a pattern, which may be another event's
-            return _of_some(texts, codes, of_text)
+            return _of_some(texts, codes, of_texts)
         while len(texts.made) >= REMEMBERED:
             texts.made.pop(next(iter(texts.made)), None)
         texts.made[key] = known if _size(known) <= _BYTES * len(texts) else None
     return known
 
 
-def _of_some(
-    texts: Sequence[str], codes: npt.NDArray[np.int64], of_text: Callable[[str], float | str | None]
-) -> Made:
+def _of_some(texts: Sequence[str], codes: npt.NDArray[np.int64], of_texts: OfTexts) -> Made:
     used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
-    numbers, found, different = _of_all([texts[code] for code in used.tolist()], of_text)
+    numbers, found, different = _of_all([texts[code] for code in used.tolist()], of_texts)
     every = np.full(len(texts), np.nan)
     every[used] = numbers
     if found is None:
@@ -61,8 +62,8 @@ def _of_some(
     return every, places, different
 
 
-def _of_all(texts: Sequence[str], of_text: Callable[[str], float | str | None]) -> Made:
-    results = list(map(of_text, texts))
+def _of_all(texts: Sequence[str], of_texts: OfTexts) -> Made:
+    results = of_texts(texts)
     if not any(isinstance(each, str) for each in results):
         numbers = np.array([math.nan if each is None else each for each in results], dtype=np.float64)
         return numbers, None, Texts()

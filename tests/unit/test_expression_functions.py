@@ -20,6 +20,8 @@ from cube.expression import parse_event, parse_metric
 from cube.expression.calendar_functions import hours, weekdays
 from cube.expression.functions import FUNCTIONS, OfNumbers
 from cube.expression.nodes import Reduction, Value
+from cube.expression.text_functions import read_time
+from cube.expression.time_texts import read_times
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import DAY
@@ -273,6 +275,18 @@ def test_hours_and_weekdays_are_those_of_each_time_in_its_zone(zone: str) -> Non
         )
     moment = datetime(2026, 3, 29, 3, 0, tzinfo=ZoneInfo("Europe/Berlin")) - timedelta(milliseconds=1)
     assert compute(value_of("hour(time(), 'Europe/Berlin')"), {}, instant.from_datetime(moment)) in (1, 3)
+
+
+@pytest.mark.parametrize("fraction", ["", ".", ".1", ".123456", ".1234567", ".9999999999999"])
+def test_many_times_are_read_as_each_of_them(fraction: str) -> None:
+    days = ["0001-01-01", "1900-02-29", "1969-12-31", "2000-02-29", "2026-13-01", "2026-04-31", "2255-06-06"]
+    clocks = ["T00:00:00", "T23:59:59", " 12:30:00", "T24:00:00", "T23:60:00", "T23:59:60", "T1a:00:00"]
+    texts = [f"{day}{at}{fraction}{zone}" for day in days for at in clocks for zone in ("Z", "", "+02:00")]
+    texts += ["", "x" * 20, "２026-01-01T00:00:00Z"]
+    found = read_times(texts).tolist()
+    for text, many in zip(texts, found, strict=True):
+        assert math.isnan(many) or many == read_time(text), text
+    assert fraction == "." or sum(many == many for many in found) == 4
 
 
 def test_texts_that_differ_and_become_one_are_one_group() -> None:
