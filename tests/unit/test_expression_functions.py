@@ -286,7 +286,8 @@ def test_many_times_are_read_as_each_of_them(fraction: str) -> None:
     found = read_times(texts).tolist()
     for text, many in zip(texts, found, strict=True):
         assert math.isnan(many) or many == read_time(text), text
-    assert fraction == "." or sum(many == many for many in found) == 4
+    is_common = fraction != "." and len(fraction) <= 13
+    assert sum(many == many for many in found) == (4 if is_common else 0)
 
 
 def test_texts_that_differ_and_become_one_are_one_group() -> None:
