@@ -27,7 +27,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS, TextOperator
 from cube.expression.printer import print_expression, print_literal, walk
-from cube.expression.tokens import MAX_SHOWN, Source
+from cube.expression.source import MAX_SHOWN, Source
 from cube.expression.value_types import NUMBER, Accepted, ValueType
 from cube.model.reduce import REDUCES
 
