@@ -15,24 +15,21 @@ from cube.columns.values import Scalar, group_of
 
 def combined_text(values: Sequence[Scalar]) -> str:
     """Return the text that stands for some values together; equal numbers have one, whatever their class."""
-    return _joined([_part(value) for value in values])
+    return f"[{','.join(map(_part, values))}]"
 
 
 def combined_codes(columns: Sequence[PackedColumn], rows: Rows) -> tuple[npt.NDArray[np.int64], Texts]:
     """Return the texts of some rows, in which each column has a value: codes, and the text of each code."""
     numbers = np.zeros(len(rows), dtype=np.int64)
-    told: list[list[str]] = [[]]
+    told = np.array([""], dtype=object)  # whole arrays of texts are joined at once
     for column in columns:
         codes, parts = column.factorised(rows, _part)
-        different, numbers = np.unique(numbers * max(1, len(parts)) + codes, return_inverse=True)
-        pairs = (divmod(each, max(1, len(parts))) for each in different.tolist())
-        told = [[*told[before], parts[code]] for before, code in pairs]
-    return numbers.astype(np.int64), Texts(map(_joined, told))
+        width = max(1, len(parts))
+        different, numbers = np.unique(numbers * width + codes, return_inverse=True)
+        before, code = np.divmod(different, width)
+        told = told[before] + np.array([f",{part}" for part in parts], dtype=object)[code]
+    return numbers.astype(np.int64), Texts(f"[{text[1:]}]" for text in told.tolist())
 
 
 def _part(value: Scalar) -> str:
     return json.dumps(group_of(value), ensure_ascii=False)
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return f"[{','.join(parts)}]"
