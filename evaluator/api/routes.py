@@ -19,6 +19,7 @@ from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
 from evaluator.api.status import status_route
 from evaluator.boards.refresher import BoardRefresher
+from evaluator.prometheus.api import Prometheus
 from evaluator.scheduling.scheduler import SendQueue
 
 
@@ -219,6 +220,7 @@ def routes(
         *Boards(services, refresher).routes(),
         *DefinitionRoutes(services).routes(),
         status_route(services),
+        *Prometheus(services).routes(),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

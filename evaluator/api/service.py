@@ -20,7 +20,7 @@ from cube.web import MemoryBudget, Reply, Request
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
-from evaluator.engine.series import THREAD_ROWS
+from evaluator.engine.series import THREAD_ROWS, Series
 from evaluator.query.definitions import read_definitions
 from evaluator.query.queries import EventQuery, MetricQuery, parse_named
 from evaluator.scheduling.scheduler import QueryCost
@@ -97,6 +97,13 @@ class QueryService:
         asked = Question("metric", query.text, span.start, span.stop, step_of(query.grid), self._key)
         with self.questions.timed(asked):
             await self._write_metrics(query, cost, writer)
+
+    async def evaluate(self, query: MetricQuery) -> Series:
+        """Return the series of a metric query. Raises as `Pyramid.evaluate` does."""
+        span = query.span
+        asked = Question("metric", query.text, span.start, span.stop, step_of(query.grid), self._key)
+        with self.questions.timed(asked):
+            return await self.pyramid.evaluate(query.expression, query.grid, span, QueryCost(span.length))
 
     async def _write_metrics(self, query: MetricQuery, cost: QueryCost, writer: ResponseWriter) -> None:
         async with self.context.query(), writer.writing():

@@ -1,0 +1,1 @@
+"""The HTTP API of Prometheus: what Grafana, promtool and client libraries ask, answered from metrics."""

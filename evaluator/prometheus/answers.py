@@ -1,0 +1,123 @@
+"""Series as Prometheus answers them: labels that are text, values that are text, times in seconds.
+
+A point's time is its bucket's **end**: the point at t has the events of [t - step, t), as Prometheus'
+``increase(x[step])`` has there, so that it lies where panels of that lie, and never before its cause.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from cube.columns.values import Floats
+from cube.expression.nodes import Grouping, MetricExpression
+from cube.expression.printer import print_part, walk
+from cube.model.tier import GroupKey, Scalar, group_of_key, is_rest
+from evaluator.engine.series import Series
+
+Labels: TypeAlias = dict[str, str]
+
+_OTHER = re.compile(r"[^a-zA-Z0-9_]", re.ASCII)
+_DIGIT = re.compile(r"[0-9]", re.ASCII)
+_WHOLE: Final = 2**53
+
+
+def label_of(text: str) -> str:
+    """Return the label that stands for a field: ``user.id`` is user_id, ``["user-agent"]`` user_agent.
+
+    No label begins with a digit, or with the two ``_`` of Prometheus' own.
+    """
+    label = _OTHER.sub("_", text.replace('["', ".").replace('"]', "").lstrip("."))
+    return f"_{label}" if not label or _DIGIT.match(label) else re.sub("^_{2,}", "_", label)
+
+
+def label_names(expression: MetricExpression) -> list[str]:
+    """Return the label of each part of an expression's groups, as its reduction of most parts has them."""
+    groupings = [node for node in walk(expression) if isinstance(node, Grouping)]
+    parts = max((grouping.parts for grouping in groupings), key=len, default=())
+    names: list[str] = []
+    for part in parts:
+        name, count = label_of(print_part(part).partition(",")[0]), 1
+        while name in names:
+            count += 1
+            name = f"{label_of(print_part(part).partition(',')[0])}_{count}"
+        names.append(name)
+    return names
+
+
+def labels(key: GroupKey, names: Sequence[str]) -> Labels:
+    """Return the labels of a group; of one that is the rest a further one that says so.
+
+    1 and "1" are two groups and would be one label: what is no text has its kind beside it.
+    """
+    group = group_of_key(key)
+    parts: tuple[Scalar, ...] = group if isinstance(group, tuple) else (group,)
+    if is_rest(key):
+        return {names[0] if names else "group": str(group), "group_kind": "rest"}
+    named = dict(zip(names or ("group",), parts, strict=False))
+    found = {name: label_value(value) for name, value in named.items()}
+    kinds = {f"{name}_kind": _kind(value) for name, value in named.items() if not isinstance(value, str)}
+    return found | kinds
+
+
+def label_value(value: Scalar) -> str:
+    """Write a group's value as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else number_text(float(value))
+
+
+def _kind(value: Scalar) -> str:
+    return "boolean" if isinstance(value, bool) else "number"
+
+
+def number_text(value: float) -> str:
+    """Write a finite number: whole ones without a fraction."""
+    return str(int(value)) if value.is_integer() and abs(value) < _WHOLE else repr(value)
+
+
+def seconds(time: int) -> int | float:
+    """Write a time in milliseconds as seconds."""
+    return time // 1000 if time % 1000 == 0 else time / 1000
+
+
+def all_series(
+    series: Series, names: Sequence[str], metric: Mapping[str, str]
+) -> list[tuple[Labels, Floats]]:
+    """Return each series with its labels, in the order of these."""
+    if series.groups is None:
+        return [(dict(metric), series.default)]
+    found = [({**metric, **labels(key, names)}, values) for key, values in series.groups.items()]
+    return sorted(found, key=lambda one: sorted(one[0].items()))
+
+
+def matrix(found: Sequence[tuple[Labels, Floats]], times: Sequence[int]) -> dict[str, Any]:
+    """Return the result of a range: of each series the points that have a value, and no series without."""
+    shown = [seconds(time) for time in times]
+    result = []
+    for metric, values in found:
+        points = [
+            [time, number_text(value)]
+            for time, value in zip(shown, values.tolist(), strict=True)
+            if math.isfinite(value)
+        ]
+        if points:
+            result.append({"metric": metric, "values": points})
+    return {"resultType": "matrix", "result": result}
+
+
+def vector(found: Sequence[tuple[Labels, Floats]], time: int) -> dict[str, Any]:
+    """Return the result of a moment, of arrays with one value."""
+    result = [
+        {"metric": metric, "value": [seconds(time), number_text(values.tolist()[0])]}
+        for metric, values in found
+        if math.isfinite(values.tolist()[0])
+    ]
+    return {"resultType": "vector", "result": result}
+
+
+def scalar(value: float, time: int) -> dict[str, Any]:
+    """Return the result of an expression without events."""
+    return {"resultType": "scalar", "result": [seconds(time), number_text(value)]}

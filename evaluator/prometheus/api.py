@@ -1,0 +1,249 @@
+"""The routes of Prometheus' HTTP API under ``/prometheus``; answers and errors in its envelope.
+
+Source: the HTTP API page of Prometheus' documentation, the real server's answers (version 2.42), and what
+Grafana's data source asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Final
+
+from cube import json_text
+from cube.columns.values import Floats
+from cube.errors import CubeError, InvalidQuery, NotFound
+from cube.expression import print_expression
+from cube.expression.nodes import Cohorts, Funnel, Reduction, SessionReduction
+from cube.expression.printer import walk
+from cube.model.environment import Scope
+from cube.process.threads import run_in_thread
+from cube.web import Operation, Parameter, Reply, Request, Route, error_reply
+from evaluator.api.service import QueryService, QueryServices
+from evaluator.prometheus import answers
+from evaluator.prometheus.federation import EXPOSITION_TYPE, exposition
+from evaluator.prometheus.lookups import Lookups
+from evaluator.prometheus.parameters import Parameters, first, limit, read_parameters
+from evaluator.prometheus.questions import Points, asked, instant_times, query_text, range_times
+from evaluator.prometheus.selectors import NAME, Selector, whole_selector, windowed
+from evaluator.query.queries import LimitExceeded
+
+PREFIX: Final = "/prometheus"
+
+VERSION: Final = "2.42.0"
+"""What clients are told: that whose answers these are."""
+
+_ERRORS: Final = {
+    HTTPStatus.BAD_REQUEST: "bad_data",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "execution",
+    HTTPStatus.SERVICE_UNAVAILABLE: "timeout",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
+    HTTPStatus.NOT_FOUND: "not_found",
+}
+
+_OF_EVENTS: Final = (Reduction, Funnel, Cohorts, SessionReduction)
+
+Answer = Callable[[QueryService, Parameters, Request], Awaitable[Any]]
+
+
+class Prometheus:
+    """Answers it; ``services``: of all environments."""
+
+    def __init__(self, services: QueryServices) -> None:
+        self._services = services
+
+    async def query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with the value at a moment: of what has happened in the time before it."""
+        text, window = windowed(query_text(parameters))
+        times = instant_times(parameters, window, service.context.clock())
+        points = await asked(service, parameters, times, text)
+        found = await _evaluated(service, points)
+        if window is not None:
+            return await run_in_thread(answers.matrix, found, points.times)
+        if found and not any(isinstance(node, _OF_EVENTS) for node in walk(points.query.expression)):
+            return answers.scalar(found[0][1].tolist()[0], times.start)
+        return answers.vector(found, times.start)
+
+    async def query_range(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with the values at many moments, a step apart."""
+        times = range_times(parameters)
+        points = await asked(service, parameters, times, query_text(parameters))
+        return await run_in_thread(answers.matrix, await _evaluated(service, points), points.times)
+
+    async def labels(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with the labels of the types that match."""
+        lookups, found = Lookups(service), {NAME}
+        for type in await lookups.types(_selectors(parameters)):
+            found |= (await lookups.labels(type)).keys()
+        return _cut(sorted(found), parameters)
+
+    async def values(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
+        """Answer with the values of a label."""
+        lookups, name = Lookups(service), request.captures["name"]
+        types = await lookups.types(_selectors(parameters))
+        return _cut(await lookups.values(types, name), parameters)
+
+    async def series(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with the series that match: one for each type, and each value of a label that is named."""
+        selectors = _selectors(parameters)
+        if not selectors:
+            raise InvalidQuery("no match[] parameter provided", field="match[]")
+        lookups, found = Lookups(service), list[Mapping[str, str]]()
+        for selector in selectors:
+            named = [matcher.label for matcher in selector.matchers if matcher.label != NAME]
+            for type in selector.names(await service.types()):
+                found += await _series(lookups, type, selector, named)
+        return _cut(found, parameters)
+
+    async def metadata(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with what each type is."""
+        wanted, most = first(parameters, "metric"), limit(parameters)
+        types = [type for type in await service.types() if wanted in ("", type)]
+        told = {"type": "gauge", "help": "events of this type, counted", "unit": ""}
+        return {type: [told] for type in types[:most]}
+
+    async def format_query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+        """Answer with a query's canonical text."""
+        text = query_text(parameters)
+        return print_expression(
+            (await asked(service, parameters, range(0, 1, 60_000), text)).query.expression
+        )
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return all of them; each under the prefix."""
+        both, get = ("GET", "POST"), ("GET",)
+        table: tuple[tuple[str, tuple[str, ...], Answer, str], ...] = (
+            ("query", both, self.query, "A value at a moment."),
+            ("query_range", both, self.query_range, "Values at many moments."),
+            ("labels", both, self.labels, "Names of labels."),
+            ("label/{name}/values", get, self.values, "Values of a label."),
+            ("series", both, self.series, "Series that match."),
+            ("metadata", get, self.metadata, "What each type is."),
+            ("format_query", both, self.format_query, "A query's canonical text."),
+            ("query_exemplars", both, _constant([]), "Nothing: there are no exemplars."),
+            ("rules", get, _constant({"groups": []}), "Nothing: there are no rules."),
+            ("alerts", get, _constant({"alerts": []}), "Nothing: there are no alerts."),
+            (
+                "targets",
+                get,
+                _constant({"activeTargets": [], "droppedTargets": []}),
+                "Nothing: nothing is scraped.",
+            ),
+            ("status/buildinfo", get, _constant(_build()), "Which version this speaks for."),
+            ("status/flags", get, _constant({}), "Nothing: there are no flags."),
+            ("status/config", get, _constant({"yaml": ""}), "Nothing: there is no such configuration."),
+        )
+        routes = [
+            Route(
+                f"{PREFIX}/api/v1/{path}",
+                {
+                    method: Operation(partial(self._answer, answer), summary, scope=Scope.READ)
+                    for method in methods
+                },
+                refuse=refuse,
+                foreign=True,
+            )
+            for path, methods, answer, summary in table
+        ]
+        federate = Operation(
+            self._federate,
+            "Newest values of metrics, for Prometheus to scrape.",
+            (
+                Parameter("expression", "A metric; may be repeated.", required=True),
+                Parameter("name", "The name of each, in order."),
+                Parameter("step", "The length of the bucket that is told of: the last that is over."),
+            ),
+            content_type=EXPOSITION_TYPE,
+            scope=Scope.READ,
+        )
+        nothing = {method: Operation(_nothing, "Nothing.", scope=Scope.READ) for method in both}
+        texts = (("", "Cube"), ("/-/healthy", "Cube is Healthy."), ("/-/ready", "Cube is Ready."))
+        return (
+            *routes,
+            Route(f"{PREFIX}/api/v1/{{path}}", nothing, refuse=refuse, foreign=True),
+            Route(f"{PREFIX}/federate", {"GET": federate}),
+            *(Route(PREFIX + path, {"GET": Operation(partial(_text, text), text)}) for path, text in texts),
+        )
+
+    async def _answer(self, answer: Answer, request: Request) -> Reply:
+        service = self._services.of(request.admitted)
+        async with service.context.query():
+            data = await answer(service, read_parameters(request), request)
+        return Reply(json_text.encode({"status": "success", "data": data}))
+
+    async def _federate(self, request: Request) -> Reply:
+        service = self._services.of(request.admitted)
+        async with service.context.query():
+            text = await exposition(service, read_parameters(request))
+        return Reply(text.encode(), content_type=EXPOSITION_TYPE)
+
+
+def refuse(error: CubeError, request: Request) -> Reply:
+    """Tell an error in the envelope."""
+    reply = error_reply(error, request.id)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, LimitExceeded) else HTTPStatus(reply.status)
+    told = {"status": "error", "errorType": _ERRORS.get(status, "bad_data"), "error": error.message}
+    return Reply(json_text.encode(told), status)
+
+
+async def _evaluated(service: QueryService, points: Points) -> list[tuple[answers.Labels, Floats]]:
+    if not points.times:
+        return []
+    series = await service.evaluate(points.query)
+    names = answers.label_names(points.query.expression)
+    return answers.all_series(series, names, points.metric)
+
+
+async def _series(
+    lookups: Lookups, type: str, selector: Selector, named: list[str]
+) -> list[Mapping[str, str]]:
+    found: list[Mapping[str, str]] = [{NAME: type}]
+    for label in dict.fromkeys(named):
+        conditions = [matcher for matcher in selector.matchers if matcher.label == label]
+        values = [
+            value
+            for value in await lookups.values((type,), label)
+            if all(condition.passes(value) for condition in conditions)
+        ]
+        found = [{**one, label: value} for one in found for value in values]
+    return found
+
+
+def _selectors(parameters: Parameters) -> list[Selector]:
+    selectors = []
+    for text in parameters.get("match[]", ()):
+        selector = whole_selector(text)
+        if selector is None:
+            raise InvalidQuery(
+                f'invalid parameter "match[]": Got {text[:200]}; accepted is a selector such as'
+                ' request{host="a"}.',
+                field="match[]",
+            )
+        selectors.append(selector)
+    return selectors
+
+
+def _cut(found: list[Any], parameters: Parameters) -> list[Any]:
+    return found[: limit(parameters)]
+
+
+def _constant(data: Any) -> Answer:
+    async def answer(_: QueryService, __: Parameters, ___: Request) -> Any:
+        return data
+
+    return answer
+
+
+def _build() -> dict[str, str]:
+    names = ("branch", "buildUser", "buildDate", "goVersion")
+    return {"version": VERSION, "revision": f"cube {version('cube-events')}", **dict.fromkeys(names, "")}
+
+
+async def _nothing(request: Request) -> Reply:
+    raise NotFound(f"There is nothing at {request.path[:200]}.")
+
+
+async def _text(text: str, _: Request) -> Reply:
+    return Reply(f"{text}\n".encode(), content_type="text/plain; charset=utf-8")

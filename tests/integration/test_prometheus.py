@@ -1,0 +1,268 @@
+"""Prometheus' HTTP API: its own client, another's, and what Grafana asks, as its source has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.evaluator_running import DAY, Running, event, running
+from tests.foreign_client import run_node
+from tests.tools import tool
+from tests.web_client import Answer, connection
+
+MINUTE = 60_000
+NOW = DAY + 10 * MINUTE
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest_asyncio.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path, now=NOW + 500) as running_:
+        rows = [("a", 500, 1), ("a", 200, 2), ("b", "500", 4), ("b", True, 8)]
+        for minute in range(4):
+            data = [
+                {"host": host, "status": status, "ms": ms, "user agent": "x"} for host, status, ms in rows
+            ]
+            moments = [DAY + minute * MINUTE + number for number in range(4)]
+            await running_.save(
+                *(event(at, each, type="request") for at, each in zip(moments, data, strict=True))
+            )
+        await running_.save(event(DAY, {"v": 1}, type="deploy"))
+        yield running_
+
+
+async def ask(made: Running, path: str, *, post: bool = False, **parameters: Any) -> Answer:
+    text = urlencode(parameters, doseq=True)
+    async with connection(made.port) as client:
+        if post:
+            return await client.ask("POST", f"/prometheus{path}", text.encode(), headers=FORM)
+        return await client.ask("GET", f"/prometheus{path}?{text}")
+
+
+async def data(made: Running, path: str, **parameters: Any) -> Any:
+    answer = await ask(made, f"/api/v1/{path}", **parameters)
+    assert answer.status == 200, answer.body
+    assert answer.json["status"] == "success"
+    return answer.json["data"]
+
+
+def at(minutes: float) -> str:
+    return str((DAY + int(minutes * MINUTE)) / 1000)
+
+
+async def test_a_point_has_what_happened_in_the_step_before_it(made: Running) -> None:
+    found = await data(made, "query_range", query="sum(request(ms))", start=at(0), end=at(12), step="60")
+    (series,) = found["result"]
+    assert series["metric"] == {}
+    times = [DAY // 1000 + 60 * minute for minute in range(11)]  # those after now are left out
+    sums = ["0", "15", "15", "15", "15", "0", "0", "0", "0", "0", "0"]
+    assert series["values"] == [list(pair) for pair in zip(times, sums, strict=True)]
+
+
+@pytest.mark.parametrize(("step", "phase"), [("7", 0), ("90s", 13), ("2m30s", 7.5), ("1h", 30)])
+async def test_any_step_in_any_phase_is_exact(made: Running, step: str, phase: float) -> None:
+    length = {"7": 7, "90s": 90, "2m30s": 150, "1h": 3600}[step]
+    start = DAY // 1000 + phase
+    found = await data(
+        made, "query_range", query="sum(request)", start=start, end=start + 4 * length, step=step
+    )
+    for time, value in found["result"][0]["values"]:
+        assert (time - start) % length == 0
+        edge = int(time) * 1000
+        moments = [DAY + minute * MINUTE + number for minute in range(4) for number in range(4)]
+        assert int(value) == sum(edge - length * 1000 <= moment < edge for moment in moments)
+
+
+async def test_groups_are_labels_and_a_series_without_points_is_left_out(made: Running) -> None:
+    query = {"query": "mean(request(ms)).group(host, status)", "start": at(1), "end": at(6), "step": "1m"}
+    found = (await data(made, "query_range", **query))["result"]
+    assert [series["metric"] for series in found] == [
+        {"host": "a", "status": "200", "status_kind": "number"},
+        {"host": "a", "status": "500", "status_kind": "number"},
+        {"host": "b", "status": "500"},
+        {"host": "b", "status": "true", "status_kind": "boolean"},
+    ]
+    assert found[0]["values"] == [[DAY // 1000 + 60 * minute, "2"] for minute in range(1, 5)]
+    named = await data(made, "query", query='sum(request).group(["user agent"])', time=at(1))
+    assert named["result"][0]["metric"] == {"user_agent": "x"}
+    nothing = await data(made, "query_range", query="mean(none(ms))", start=at(1), end=at(2), step="1m")
+    assert nothing == {"resultType": "matrix", "result": []}
+
+
+async def test_a_moment_is_of_five_minutes_or_of_a_window(made: Running) -> None:
+    assert await data(made, "query", query="1+1", time="4") == {"resultType": "scalar", "result": [4, "2"]}
+    found = await data(made, "query", query="request", time=at(4.5))
+    assert found["result"] == [{"metric": {"__name__": "request"}, "value": [DAY / 1000 + 270, "16"]}]
+    found = await data(made, "query", query="sum(request)", time=at(4), lookback_delta="60")
+    assert found["result"][0]["value"] == [DAY // 1000 + 240, "4"]
+    window = await data(made, "query", query='request{host="a"}[120s]', time=at(4))
+    assert (window["resultType"], len(window["result"][0]["values"])) == ("matrix", 120)
+    assert sum(int(value) for _, value in window["result"][0]["values"]) == 4
+    assert (await data(made, "query", query="sum(request)"))["result"][0]["value"][0] == (NOW + 500) / 1000
+
+
+@pytest.mark.parametrize(
+    ("selector", "count"),
+    [
+        ("request{}", 16),
+        ('request{host="a"}', 8),
+        ("request{host='a', }", 8),
+        ('request{host!="a"}', 8),
+        ('request{status="500"}', 8),
+        ('request{status=~"200|500"}', 12),
+        ('request{status=~"(200|true)"}', 8),
+        ('request{host=~"[a-z]"}', 16),
+        ('request{host!~"b.*"}', 8),
+        ('request{status="true"}', 4),
+        ('request{nothing=""}', 16),
+        ('request{host!=""}', 16),
+        ('request{host="a",status!="500"}', 4),
+        ('{__name__="request",host="b"}', 8),
+        ('sum(request{host="b"}) + 0', 8),
+        ('count(request{user_agent="x"})', 16),
+    ],
+)
+async def test_selectors_of_promql_are_read(made: Running, selector: str, count: int) -> None:
+    found = await data(made, "query", query=selector, time=at(5))
+    assert found["result"][0]["value"][1] == str(count)
+
+
+async def test_names_labels_values_and_series_are_those_of_the_types(made: Running) -> None:
+    labels = ["__name__", "host", "ms", "status", "user_agent"]
+    assert await data(made, "labels", **{"match[]": "request"}) == labels
+    assert await data(made, "labels", post=True) == sorted([*labels, "v"])
+    assert await data(made, "label/__name__/values", limit=40_000) == ["deploy", "request"]
+    assert await data(made, "label/host/values") == ["a", "b"]
+    assert await data(made, "label/status/values") == ["200", "500", "true"]
+    assert await data(made, "label/nothing/values") == []
+    named = {"match[]": ['request{host!=""}', '{__name__=~"dep.*"}']}
+    assert await data(made, "series", **named) == [
+        {"__name__": "request", "host": "a"},
+        {"__name__": "request", "host": "b"},
+        {"__name__": "deploy"},
+    ]
+    assert list(await data(made, "metadata")) == ["deploy", "request"]
+    assert await data(made, "metadata", metric="request") == {
+        "request": [{"type": "gauge", "help": "events of this type, counted", "unit": ""}]
+    }
+
+
+async def test_what_grafana_asks_before_its_first_panel_succeeds(made: Running) -> None:
+    """Its test, its rules, its look for exemplars (in milliseconds), its editor."""
+    assert (await data(made, "query", post=True, query="1+1", time=4))["result"] == [4, "2"]
+    build = await data(made, "status/buildinfo")
+    assert build["version"] == "2.42.0"
+    assert "features" not in build
+    assert await data(made, "rules") == {"groups": []}
+    exemplars = {"query": "test", "start": NOW - 1000, "end": NOW}
+    assert await data(made, "query_exemplars", post=True, **exemplars) == []
+    assert await data(made, "format_query", query="sum( request )") == "sum(request)"
+    for path, status in (("", 200), ("/-/healthy", 200), ("/-/ready", 200)):
+        assert (await ask(made, path)).status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "status", "kind", "sentence"),
+    [
+        ("query", {}, 400, "bad_data", "no expression found"),
+        ("query", {"query": "sum("}, 400, "bad_data", "1:5: parse error: Expected"),
+        ("query", {"query": 'median{host="a"})'}, 400, "bad_data", "braces are for a type"),
+        ("query", {"query": 'request{host="a"'}, 400, "bad_data", "1:9: parse error: Expected a matcher"),
+        ("query", {"query": "request{host=a}"}, 400, "bad_data", "Expected a matcher"),
+        ("query", {"query": "1", "time": "now"}, 400, "bad_data", 'invalid parameter "time"'),
+        ("query", {"query": "1", "time": "NaN"}, 400, "bad_data", 'invalid parameter "time"'),
+        ("query_range", {"query": "1", "start": 0, "end": 1}, 400, "bad_data", 'parameter "step"'),
+        ("query_range", {"query": "1", "start": 2, "end": 1, "step": 1}, 400, "bad_data", "before start"),
+        ("query_range", {"query": "1", "start": 0, "end": 1, "step": 0}, 400, "bad_data", "zero or negative"),
+        ("query_range", {"query": "1", "start": 0, "end": 1, "step": 1.5}, 400, "bad_data", "whole seconds"),
+        (
+            "query_range",
+            {"query": "1", "start": 0, "end": 11_001, "step": 1},
+            400,
+            "bad_data",
+            "11,000 points",
+        ),
+        ("series", {}, 400, "bad_data", "no match[] parameter"),
+        ("labels", {"match[]": "sum(x)"}, 400, "bad_data", 'parameter "match[]"'),
+        ("metadata", {"limit": "x"}, 400, "bad_data", 'parameter "limit"'),
+        ("nothing", {}, 404, "not_found", "nothing at"),
+    ],
+)
+async def test_errors_are_told_in_the_envelope(
+    made: Running, path: str, parameters: dict[str, Any], status: int, kind: str, sentence: str
+) -> None:
+    answer = await ask(made, f"/api/v1/{path}", **parameters)
+    assert answer.status == status
+    assert answer.json["status"] == "error"
+    assert answer.json["errorType"] == kind
+    assert sentence in answer.json["error"]
+
+
+async def test_what_only_the_data_shows_to_be_too_much_is_an_execution_error(tmp_path: Path) -> None:
+    async with running(tmp_path, now=NOW, groups=2) as made:
+        await made.save(*(event(DAY, {"n": number}, type="request") for number in range(3)))
+        answer = await ask(made, "/api/v1/query", query="sum(request).group(n)", time=at(1))
+        assert (answer.status, answer.json["errorType"]) == (422, "execution")
+
+
+async def test_promtool_reads_the_answers(made: Running) -> None:
+    url, promtool = f"http://127.0.0.1:{made.port}/prometheus", tool("promtool")
+
+    async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(
+            subprocess.run,
+            [promtool, "query", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    time = f"--time={at(5)}"
+    grouped = await run("instant", time, url, "sum(request(ms)).group(host)")
+    assert (
+        grouped.stdout
+        == f'{{host="a"}} => 12 @[{DAY // 1000 + 300}]\n{{host="b"}} => 48 @[{DAY // 1000 + 300}]\n'
+    )
+    ranged = await run("range", f"--start={at(1)}", f"--end={at(2)}", "--step=60s", url, "request")
+    assert ranged.stdout.count("4 @[") == 2
+    assert (await run("labels", url, "host")).stdout == "a\nb\n"
+    assert '__name__="request", host="a"' in (await run("series", '--match=request{host="a"}', url)).stdout
+    wrong = await run("instant", url, "sum(")
+    assert (wrong.returncode, "1:5: parse error" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_the_javascript_client_reads_the_answers(made: Running, method: str) -> None:
+    url = f"http://127.0.0.1:{made.port}/prometheus"
+    arguments = (url, method, str(DAY + MINUTE), str(DAY + 4 * MINUTE))
+    said = json.loads(await asyncio.to_thread(run_node, "prometheus-query", "ask_prometheus.mjs", *arguments))
+    assert [(name, labels, value["value"]) for name, labels, value in said["instant"]] == [("request", {}, 4)]
+    assert [(labels, [each["value"] for each in values]) for _, labels, values in said["range"]] == [
+        ({"host": "a"}, [3, 3, 3, 3]),
+        ({"host": "b"}, [12, 12, 12, 12]),
+    ]
+    assert said["values"] == ["a", "b"]
+    assert said["series"] == [{"host": "a"}, {"host": "b"}]
+    assert "parse error" in said["error"]
+
+
+async def test_prometheus_may_scrape_metrics(made: Running) -> None:
+    parameters = {"expression": ["sum(request(ms)).group(host)", "max(deploy(v))"], "name": ["ms_sum", "v"]}
+    answer = await ask(made, "/federate", **parameters, step="10m")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {one.name: one for one in text_string_to_metric_families(answer.body.decode())}
+    assert {name: one.type for name, one in families.items()} == {"ms_sum": "gauge", "v": "gauge"}
+    samples = [(each.labels, each.value, each.timestamp) for each in families["ms_sum"].samples]
+    assert samples == [({"host": "a"}, 12.0, None), ({"host": "b"}, 48.0, None)]
+    assert (await ask(made, "/federate")).status == 400
+    assert (await ask(made, "/federate", expression=["1", "2"], name=["a", "a"])).status == 400
