@@ -82,8 +82,10 @@ class Prometheus:
     async def values(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the values of a label."""
         lookups, name = Lookups(service), request.captures["name"]
-        types = await lookups.types(_selectors(parameters))
-        return _cut(await lookups.values(types, name), parameters)
+        selectors = _selectors(parameters)
+        types = await lookups.types(selectors)
+        names = [*types, *(await lookups.saved())] if name == NAME and not selectors else types
+        return _cut(await lookups.values(names, name), parameters)
 
     async def series(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with the series that match: one for each type, and each value of a label that is named."""
@@ -100,9 +102,10 @@ class Prometheus:
     async def metadata(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with what each type is."""
         wanted, most = first(parameters, "metric"), limit(parameters)
-        types = [type for type in await service.types() if wanted in ("", type)]
-        told = {"type": "gauge", "help": "events of this type, counted", "unit": ""}
-        return {type: [told] for type in types[:most]}
+        helps = dict.fromkeys(await service.types(), "events of this type, counted")
+        helps |= await Lookups(service).saved()
+        names = sorted(name for name in helps if wanted in ("", name))[:most]
+        return {name: [{"type": "gauge", "help": helps[name], "unit": ""}] for name in names}
 
     async def format_query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with a query's canonical text."""

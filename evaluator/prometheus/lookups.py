@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cube.expression.nodes import EventExpression
 from evaluator.api.catalog import FIELDS, MOST_VALUES, VALUES
@@ -44,6 +44,10 @@ class Lookups:
                 found[label] = path
             self._fields[type] = found
         return self._fields[type]
+
+    async def saved(self) -> Mapping[str, str]:
+        """Return the texts of the saved names, where these may be seen."""
+        return (await self._service.definitions()).texts if self._service.restriction is None else {}
 
     async def values(self, types: Iterable[str], label: str) -> list[str]:
         """Return the values of a label in some types, sorted as text."""

@@ -13,7 +13,7 @@ from cube.model.tier import TIERS, Span
 from evaluator.api.service import QueryService
 from evaluator.prometheus.lookups import Lookups, field_of
 from evaluator.prometheus.parameters import SECOND, Parameters, first, length, time
-from evaluator.prometheus.selectors import NAME, rewritten, whole_selector
+from evaluator.prometheus.selectors import NAME, Selector, rewritten, whole_selector
 from evaluator.query.queries import MetricQuery
 
 LOOK_BACK: Final = 300 * SECOND
@@ -76,25 +76,35 @@ async def asked(service: QueryService, parameters: Parameters, times: range, tex
 
     Raises `InvalidQuery` with the line and column in its message, and `AccessDenied`.
     """
-    selector = whole_selector(text)
     known = await Lookups(service).fields_of(text) if "{" in text else {}
     metric: Mapping[str, str] = {}
+    selector = whole_selector(text)
     if selector is None:
         expression = rewritten(text, partial(field_of, known))
     else:
-        names = selector.names(await service.types()) if selector.name == "" else [selector.name]
-        if len(names) != 1:
-            raise InvalidQuery(
-                f"1:1: parse error: The selector is about {len(names)} types; accepted is one.", field="query"
-            )
-        metric = {NAME: names[0]}
-        expression = f"sum({selector.text(names[0], partial(field_of, known))})"
+        name = await _name(service, selector)
+        metric, is_saved = {NAME: name}, name in (await service.definitions()).texts
+        expression = name if is_saved else f"sum({selector.text(name, partial(field_of, known))})"
     query = await _parsed(service, expression, has_braces="{" in text)
     edge = service.context.clock() // SECOND * SECOND
     whole = range(times.start, min(times.stop, edge + times.start % SECOND + 1), times.step)
     first_bucket = times.start // SECOND * SECOND - times.step
     span = Span(first_bucket, first_bucket + len(whole) * times.step)
     return Points(replace(query, grid=_grid(times.step, first_bucket), span=span), whole, metric)
+
+
+async def _name(service: QueryService, selector: Selector) -> str:
+    """Return the type, or the saved name, that a selector is about."""
+    names = [selector.name] if selector.name else selector.names(await service.types())
+    if len(names) != 1:
+        raise InvalidQuery(
+            f"1:1: parse error: The selector is about {len(names)} types; accepted is one.", field="query"
+        )
+    if selector.matchers and names[0] in (await service.definitions()).texts:
+        raise InvalidQuery(
+            f"1:1: parse error: {names[0]} is a saved name; accepted is it alone.", field="query"
+        )
+    return names[0]
 
 
 def query_text(parameters: Parameters) -> str:

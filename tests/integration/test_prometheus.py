@@ -156,6 +156,23 @@ async def test_names_labels_values_and_series_are_those_of_the_types(made: Runni
     }
 
 
+async def test_saved_names_are_metrics(made: Running) -> None:
+    async with connection(made.port) as client:
+        saved = await client.ask(
+            "PUT",
+            "/1.0/definitions/slow_share",
+            b'{"expression": "sum(request.ge(ms, 4)) / sum(request)"}',
+            headers={"If-None-Match": "*", "Content-Type": "application/json"},
+        )
+    assert saved.status == 201, saved.body
+    found = await data(made, "query", query="slow_share", time=at(5))
+    assert found["result"][0] == {"metric": {"__name__": "slow_share"}, "value": [DAY // 1000 + 300, "0.5"]}
+    assert "slow_share" in await data(made, "label/__name__/values")
+    assert (await data(made, "metadata", metric="slow_share"))["slow_share"][0]["help"].startswith("sum(")
+    refused = await ask(made, "/api/v1/query", query='slow_share{host="a"}')
+    assert (refused.status, "is a saved name" in refused.json["error"]) == (400, True)
+
+
 async def test_what_grafana_asks_before_its_first_panel_succeeds(made: Running) -> None:
     """Its test, its rules, its look for exemplars (in milliseconds), its editor."""
     assert (await data(made, "query", post=True, query="1+1", time=4))["result"] == [4, "2"]
