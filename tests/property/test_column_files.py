@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.columns import Block, PackedBlock, arrow, grouped_partials, partials, paths
-from cube.expression.nodes import Reduction
+from cube.expression.nodes import Element, Reduction
 from cube.model.event import ABSENT
 from cube.model.tier import Tier
 from tests.property.columns_reference import Row
 from tests.property.test_columns_packed import reductions, rows, tiers
 from tests.tools import LONG, examples
 
-PATHS = [("a",), ("a", 0), ("a", 1, "b"), ("b",), ("b", "c")]
+PATHS = [("a",), ("a", 0), ("a", 1, "b"), ("a", Element(("b",), "255"), "b"), ("b",), ("b", "c")]
 START, HOUR = 1_793_620_800_000, 3_600_000
 NAME = ("store", "type", "file")
 

@@ -211,6 +211,18 @@ def test_an_event_expression_needs_the_top_level_names_it_uses(
         ("t(a[0].b, a[0].c)", {"a": [{"b": 1, "c": 2, "d": 0}]}, {"a": [{"b": 1, "c": 2}]}),
         ("t(a[2], a[0])", {"a": [1, 2, 3]}, {"a": [1, None, 3]}),
         ("t(a)", 5, ABSENT),
+        (
+            't(a[k="y"].v)',
+            {"a": [{"k": "x", "v": 1}, {"k": "y", "v": 2, "w": 3}]},
+            {"a": [{"k": "y", "v": 2}]},
+        ),
+        (
+            't(a[k="y"].v, a[k="x"].v, a[0].w, a[k="y"].w, a[k="z"].v)',
+            {"a": [{"k": "x", "v": 1, "w": 5}, {"k": "y", "v": 2, "w": 3}]},
+            {"a": [{"w": 5}, {"k": "y", "v": 2, "w": 3}, {"k": "x", "v": 1}]},
+        ),
+        ("t(a[b.c=1])", {"a": [{"b": {"c": 2}}, {"b": {"c": 1}, "d": 4}]}, {"a": [{"b": {"c": 1}, "d": 4}]}),
+        ('t(a[k="y"].v)', {"a": {"k": "y", "v": 2}}, ABSENT),
     ],
 )
 def test_a_projection_shows_the_fields_nested_as_stored(text: str, row: Any, expected: Any) -> None:

@@ -41,6 +41,16 @@ def test_what_it_adds_is_a_part_of_the_question() -> None:
     assert print_expression(restriction(FILTER).event(parse_event("request(*)"))) == f"request(*){added}"
 
 
+def test_a_filter_may_be_of_what_is_computed() -> None:
+    filter = 'eq(lower(customer),"acme").ge(number(level),2)'
+    passed = read_filters(filter)
+    assert all(matches(each, {"customer": "ACME", "level": "3"}) for each in passed)
+    assert not all(matches(each, {"customer": "ACME", "level": "x"}) for each in passed)
+    added = f".{filter}"
+    metric = restriction(filter).metric(parse_metric("share(request.ge(status,500))"))
+    assert print_expression(metric) == f"sum(request.ge(status,500){added}) / sum(request{added})"
+
+
 def test_a_ranking_goes_by_what_its_holder_may_see() -> None:
     asked = parse_metric("sum(a).group(x).top(2, sum(b.eq(y, 1)) / sum(b))")
     metric = restriction('eq(c,"acme")').metric(asked)
