@@ -66,7 +66,8 @@ class BlockQuery:
         if last is not None:
             until = "AND (time, id) <= (:last_time, :last_id) "
             parameters |= {"stop": last[0] + 1, "last_time": last[0], "last_id": last[1]}
-        rows = f"{self._select(f'time, id, {self.data} AS data', until)} ORDER BY time, id"
+        key = "time" if self.lookup is None else "time, id"  # what is merged shows what it is ordered by
+        rows = f"{self._select(f'{key}, {self.data} AS data', until)} ORDER BY time, id"
         try:
             with _texts_of_at_most(connection, _JOINED_BYTES):
                 count, present, times, data = connection.execute(_joined_row(rows), parameters).fetchone()
