@@ -285,7 +285,7 @@ async def test_an_expression_tells_where_the_bins_of_its_groups_begin_and_end(tm
 @pytest.mark.parametrize(
     ("text", "replaced", "wanted"),
     [
-        ("re", (0, 2), ["request"]),
+        ("re", (0, 2), ["retention(", "request"]),
         ("sum(req", (4, 7), ["request"]),
         ("sum(request(user.", (12, 17), ["user.name"]),
         ('request(["us', (8, 12), ['["user-agent"]']),
