@@ -21,8 +21,10 @@ from cube.model import instant
 
 DAY: Final = 86_400_000
 
-_BLOCK: Final = 512 * DAY
-_SETTLED: Final = 8 * DAY  # no zone has set its clocks back by more than a day, or twice within three
+_APART: Final = 3 * DAY  # no zone has been set twice within so long
+_BLOCK: Final = 171 * _APART
+_RULES_FROM: Final = -5_364_662_400_000  # 1800: no zone has a rule that is older
+_SETTLED: Final = 8 * DAY  # no zone has set its clocks back by more than a day
 _FIRST, _LAST = instant.EARLIEST + 2 * DAY, instant.LATEST - 2 * DAY
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII)
 _NOT_ZONES = ("right/", "posix/")  # other forms of the same data, with leap seconds and without
@@ -61,8 +63,10 @@ class Zone:
     def regimes(self, start: int, stop: int) -> list[Regime]:
         """Return what is in force from `start` to `stop`, and for some days before."""
         first = start - _SETTLED
+        if self == UTC_ZONE:
+            return [Regime(first, 0)]
         found = [Regime(first, self.offset(first))]
-        for block in range(first // _BLOCK, stop // _BLOCK + 1):
+        for block in range(max(first, _RULES_FROM) // _BLOCK, stop // _BLOCK + 1):
             found += [each for each in _changes(self.name, block) if first < each.start < stop]
         return found
 
@@ -119,12 +123,12 @@ def _reached(regimes: list[Regime]) -> list[int]:
 
 @lru_cache(maxsize=4_096)
 def _changes(name: str, block: int) -> tuple[Regime, ...]:
-    """Return when the offset changes within a block of days; a day has one change at most."""
+    """Return when the offset changes within a block of days, looked at some days apart."""
     zone, start = ZoneInfo(name), block * _BLOCK
     changes: list[Regime] = []
     before = _offset(zone, start - 1)
-    for low in range(start - 1, start + _BLOCK - 1, DAY):
-        high = min(low + DAY, start + _BLOCK - 1)
+    for low in range(start - 1, start + _BLOCK - 1, _APART):
+        high = min(low + _APART, start + _BLOCK - 1)
         after = _offset(zone, high)
         if after != before:
             changes.append(_change(zone, low, high, after))

@@ -131,8 +131,10 @@ def _covered(grid: Grid, start: int | None, stop: int, limit: int) -> Span:
 def latest(grid: Grid, span: Span, limit: int) -> Span:
     """Return the last ``limit`` buckets that a span covers; none begins before the year 1."""
     covered = grid.cover(span)
-    first = max(grid.back(covered.stop, limit), grid.ceil(instant.EARLIEST))
-    return Span(max(covered.start, first), covered.stop)
+    first = max(covered.start, grid.ceil(instant.EARLIEST))
+    if 2 * (covered.stop - first) >= limit * grid.shortest:  # else there are fewer, clocks that are set aside
+        first = max(first, grid.back(covered.stop, limit))
+    return Span(first, covered.stop)
 
 
 def number(value: object) -> float:

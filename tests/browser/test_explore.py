@@ -213,6 +213,29 @@ async def test_new_events_move_the_chart(browser: Browser, daemons: tuple[Daemon
         assert said == []
 
 
+async def test_days_are_those_of_the_zone_that_is_chosen(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    """The day on which clocks were set back in Berlin: whoever looks is elsewhere."""
+    collector, evaluator = daemons
+    days = ("2024-10-26T21:59:59Z", "2024-10-26T22:00:00Z", "2024-10-27T22:59:59Z", "2024-10-27T23:00:00Z")
+    with Emitter(collector.http) as emitter:
+        emitter.send({"type": "visit", "time": at} for at in days)
+    span = "from=2024-10-25T22:00Z&to=2024-10-28T23:00Z"
+    async with opened(browser, timezone_id="America/New_York") as (page, said):
+        await page.goto(f"{evaluator.http}/?view=explore&e=sum(visit)&chart=table&{span}")
+        await page.get_by_label("Clock", exact=True).select_option("Europe/Berlin")
+        await page.get_by_label("Step", exact=True).select_option("86400000")
+        await expect(page.locator(".status")).to_contain_text("3 buckets of 1 day in Europe/Berlin")
+        rows = page.locator("table.buckets tbody tr")
+        await expect(rows).to_have_text(["Mon, 28 Oct 20241", "Sun, 27 Oct 20242", "Sat, 26 Oct 20241"])
+        assert query(page)["zone"] == ["Europe/Berlin"]
+
+        await page.get_by_label("Step", exact=True).select_option("month")
+        await expect(rows).to_have_text(["Tue, 1 Oct 20244"])
+        assert said == []
+
+
 async def test_a_year_of_hours_takes_some_strokes_a_pixel_and_gaps_stay_gaps(
     browser: Browser,
     daemons: tuple[Daemon, Daemon],

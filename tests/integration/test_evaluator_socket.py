@@ -278,6 +278,34 @@ async def test_live_metrics_begin_with_all_buckets_up_to_the_open_one(made: Runn
     assert await socket.next() == {"id": 1, "end": True}
 
 
+async def test_days_of_a_zone_are_live_as_any_step_is(made: Running) -> None:
+    """Midnight in Kathmandu is at 18:15 UTC."""
+    midnight = DAY + (18 * 60 + 15) * MINUTE
+    await made.save(event(midnight - 1), event(midnight))
+    made.clock.now = midnight + MINUTE
+    socket = await made.socket("/1.0/metric/get")
+    await socket.ask(expression="sum(test)", step="1d", timezone="Asia/Kathmandu", start=DAY)
+    assert await until_live(socket) == [
+        {"time": "2011-07-17T18:15:00.000Z", "value": 1},
+        {"time": "2011-07-18T18:15:00.000Z", "value": 1},
+    ]
+    await made.save(event(midnight + 2))
+    assert await socket.next() == {"time": "2011-07-18T18:15:00.000Z", "value": 2}
+    made.clock.now = midnight + 24 * 60 * MINUTE
+    assert await socket.next() == {"time": "2011-07-19T18:15:00.000Z", "value": 0}
+
+
+async def test_a_question_with_a_zone_ends_with_the_start_of_the_next_bucket(made: Running) -> None:
+    await made.save(event(DAY))
+    socket = await made.socket("/1.0/metric/get")
+    month = {"step": "month", "timezone": "Europe/Berlin", "start": DAY, "stop": DAY + 1}
+    await socket.ask(expression="sum(test)", **month)
+    assert await socket.some(2) == [
+        {"time": "2011-06-30T22:00:00.000Z", "value": 1},
+        {"time": "2011-07-31T22:00:00.000Z"},
+    ]
+
+
 async def test_a_new_group_comes_with_all_its_buckets(made: Running) -> None:
     await made.save(event(DAY + 1, {"g": "a"}))
     made.clock.now = DAY + MINUTE + 5

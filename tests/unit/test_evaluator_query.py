@@ -11,6 +11,7 @@ from cube.errors import InvalidExpression, InvalidQuery, InvalidRequest
 from cube.expression import parse_event, parse_metric
 from cube.model import instant
 from cube.model.tier import DAY, HOUR, MINUTE, TEN_SECONDS, TIERS, WEEK, Span
+from cube.model.zone import Regime, Zone
 from cube.settings import EvaluatorSettings
 from evaluator.query.queries import LONGEST_WAIT_MS, EventQuery, MetricQuery, latest, number
 
@@ -218,3 +219,18 @@ def test_a_pattern_that_re2_refuses_is_refused_before_the_step(stream: bool) -> 
         assert caught.value.details["field"] == "expression"
         with pytest.raises(InvalidExpression, match="accepted is RE2's syntax"):
             events(stream, expression=f"test.{filter}", limit=0)
+
+
+def test_of_a_short_span_no_long_time_of_a_zone_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of ten thousand months would reach back to the middle ages."""
+    looked, regimes = [], Zone.regimes
+
+    def _regimes(self: Zone, start: int, stop: int) -> list[Regime]:
+        looked.append(stop - start)
+        return regimes(self, start, stop)
+
+    monkeypatch.setattr(Zone, "regimes", _regimes)
+    query = metric(step="month", timezone="America/Anchorage", start=NOW - DAY.step, stop=NOW)
+
+    assert len(query.grid.buckets(query.span)) in (1, 2)
+    assert max(looked) < 400 * DAY.step
