@@ -175,7 +175,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
     refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
     return {
         **{
-            str(status): {"description": text, "content": content}
+            str(status): _refusal(status, text)
+            if status >= 400
+            else {"description": text, "content": content}
             for status, text in operation.replies.items()
         },
         **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},

@@ -211,6 +211,9 @@ async def test_the_description_names_every_route(made: Running) -> None:
         "/1.0/types/get",
     } <= set(paths)
     assert (await ask(made, "/healthz")).status == (await ask(made, "/readyz")).status == 200
+    put = paths["/1.0/boards/{name}"]["put"]["responses"]
+    forms = {status: put[status]["content"]["application/json"]["schema"] for status in ("200", "412", "428")}
+    assert forms["412"] == forms["428"] == {"$ref": "#/components/schemas/Error"} != forms["200"]
 
 
 async def test_the_description_has_the_defaults_and_the_statuses_that_are_served(tmp_path: Path) -> None:
