@@ -114,7 +114,7 @@ def _means(_: Reduce, __: float | None, partials: Sequence[Any], first: Places, 
 
 
 def _exact_sums(parts: Floats, first: Places, stop: Places) -> Floats:
-    """Return the sums of rows of parts, each the float next to the exact one; NaN where none can hold it.
+    """Return the sums of rows of parts, exact but for the last rounding; NaN where no float can hold one.
 
     Whole numbers are added up in floats, as long as these hold them; others as fractions over one power of
     two, so that what is taken out again leaves nothing behind.
@@ -139,11 +139,18 @@ def _exact_sums(parts: Floats, first: Places, stop: Places) -> Floats:
 
 
 def _scaled(number: int, exponent: int) -> float:
-    """Return the float next to ``number * 2 ** exponent``."""
+    """Return ``number * 2 ** exponent`` as a sum's value is: two floats that hold it, added up.
+
+    So a window of one bucket has that bucket's value, to the last digit.
+    """
+    unit, number = (1 << -exponent, number) if exponent < 0 else (1, number << exponent)
     try:
-        return number / (1 << -exponent) if exponent < 0 else float(number << exponent)
+        high = number / unit
     except OverflowError:
         return math.nan
+    whole, parts = high.as_integer_ratio()
+    rest = number - whole * unit // parts
+    return high + rest / unit if rest else high
 
 
 def _plain_sum(parts: Floats) -> float:
