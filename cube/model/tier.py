@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from cube.model import duration
-
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
 Scalar: TypeAlias = str | int | float | bool
@@ -64,8 +62,8 @@ class Tier:
 
     @property
     def text(self) -> str:
-        """What it is as a step: ``5m``."""
-        return duration.format(self.step)
+        """What it is among grids: its name."""
+        return self.name
 
     @property
     def shortest(self) -> int:

@@ -171,7 +171,8 @@ class Exchange(HTTPMessageDelegate):
         elif self._is_refused:
             self._connection.finish()
         else:
-            self._prompt.learn(self.request, self._route, self._operation, self._version)
+            if self._operation is not None and self._operation.begin is not None:
+                self._prompt.learn(self.request, self._route, self._operation, self._version)
             self._connection.set_close_callback(self.on_connection_close)
             self._task = self._service.loop.create_task(self._run())
 

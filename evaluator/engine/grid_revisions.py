@@ -11,6 +11,8 @@ from cube.model.tier import CACHED_TIERS, TEN_SECONDS, Span, Tier
 from cube.store.ports import Revisions
 from evaluator.engine.pieces import Numbers, PiecePlan, Pieces
 
+_NO_PLAN = PiecePlan((), TEN_SECONDS)
+
 
 @dataclass(frozen=True, slots=True)
 class GridRevisions:
@@ -20,7 +22,7 @@ class GridRevisions:
     """
 
     revisions: Revisions
-    plan: PiecePlan = field(default_factory=lambda: PiecePlan((), TEN_SECONDS))
+    plan: PiecePlan = _NO_PLAN
     numbers: Numbers = field(default_factory=dict)
     intervals: Mapping[int, Span] = field(default_factory=dict)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
+from cube.columns import reductions
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction, SequenceExpression, SessionReduction
 from cube.model.grid import Grid, simplified
@@ -30,12 +31,13 @@ from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
 from evaluator.engine.places import places_of
+from evaluator.engine.plain import is_plain
 from evaluator.engine.ranker import Ranker
 from evaluator.engine.ranking import named, unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.sequences import Sequences
-from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
+from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, compute, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import (
     MAX_PARTIAL_BYTES,
@@ -50,6 +52,8 @@ from evaluator.engine.states import (
 )
 from evaluator.engine.time_functions import Leaf, Measured, aligned_span, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
+
+K = TypeVar("K")
 
 AT_ONCE = 2
 """So many reductions of one expression are measured at once: one computes while the other waits."""
@@ -102,6 +106,8 @@ class Pyramid:
         Each of its reductions and sequences is measured once in each frame. ``origin``: where what is
         cumulative begins; None: with the span. Raises as `measure` does.
         """
+        if is_plain(expression):
+            return await self._evaluate_plain(expression, grid, span, cost)
         limits, frame = self.context.limits, Frame(grid, span, span.start if origin is None else origin)
         if frame.count:
             expression = await self._ranker.with_chosen(expression, grid, span, cost)
@@ -110,11 +116,29 @@ class Pyramid:
         if not frame.count:
             return Series(np.empty(0), {} if any(map(_is_grouped, wanted.values())) else None)
         check_size(limits, max(leaf.frame.count for leaf in wanted) if wanted else frame.count, 0)
-        measured = await self._measure_all(wanted, cost)
+        measured = await self._all(
+            {leaf: partial(self._measure_leaf, leaf, each, cost) for leaf, each in wanted.items()}
+        )
         if any(series.groups is not None for series in measured.values()):
             run = self.context.scheduler.run
             return named(await run(cost, computed, expression, frame, measured, limits))
         return computed(expression, frame, measured, limits)
+
+    async def _evaluate_plain(
+        self, expression: MetricExpression, grid: Grid, span: Span, cost: QueryCost
+    ) -> Series:
+        """Do what `evaluate` does for the common case: the numbers of each bucket are its own."""
+        limits, buckets = self.context.limits, len(grid.buckets(span))
+        wanted = {print_expression(each): each for each in reductions(expression)}
+        if not buckets:
+            return Series(np.empty(0), {} if any(each.is_grouped for each in wanted.values()) else None)
+        check_size(limits, buckets, 0)
+        measured = await self._all(
+            {text: partial(self.measure, each, grid, span, cost) for text, each in wanted.items()}
+        )
+        if any(series.groups is not None for series in measured.values()):
+            return await self.context.scheduler.run(cost, compute, expression, buckets, measured, limits)
+        return compute(expression, buckets, measured, limits)
 
     async def measure(self, reduction: Reduction, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
@@ -182,23 +206,23 @@ class Pyramid:
         await self._builds.close()
         await self._flights.close()
 
-    async def _measure_all(self, wanted: dict[Leaf, Measured], cost: QueryCost) -> dict[Leaf, Series]:
+    async def _all(self, wanted: Mapping[K, Callable[[], Coroutine[None, None, Series]]]) -> dict[K, Series]:
         """Measure `AT_ONCE` at a time; the first error ends the others."""
         if len(wanted) == 1:  # the common case, without the cost of tasks
-            ((leaf, each),) = wanted.items()
-            return {leaf: await self._measure_leaf(leaf, each, cost)}
+            ((key, measure),) = wanted.items()
+            return {key: await measure()}
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def measure(leaf: Leaf, each: Measured) -> Series:
+        async def placed(measure: Callable[[], Coroutine[None, None, Series]]) -> Series:
             async with places:
-                return await self._measure_leaf(leaf, each, cost)
+                return await measure()
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = {leaf: group.create_task(measure(leaf, each)) for leaf, each in wanted.items()}
+                tasks = {key: group.create_task(placed(measure)) for key, measure in wanted.items()}
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return {leaf: task.result() for leaf, task in tasks.items()}
+        return {key: task.result() for key, task in tasks.items()}
 
     async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
