@@ -125,7 +125,8 @@ def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> 
     reduction = reduction_rule(rules, session, group)
     operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
     others = constant() | bracketed(metric)
-    metric <<= chain(operand | others | defined_name() if with_calls else operand | others)
+    # What may stand in thousands comes first: each alternative before it is tried in vain.
+    metric <<= chain(others | operand | defined_name() if with_calls else others | operand)
     return metric
 
 

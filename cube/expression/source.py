@@ -22,6 +22,7 @@ _LEXEME = re.compile(
 )
 _ODD_START = re.compile(r"""[^ \t\n\r()\[\].,+*/"'-]""")
 _NAMED = frozenset(("a field", "a name"))
+_AFTER_REDUCES = {"a number": 1, '"("': 2, "a name": 3}
 _OPERAND_START = re.compile(r"[\w(\[]")
 
 
@@ -105,7 +106,7 @@ class Source(str):
 
     def unexpected(self) -> InvalidExpression:
         """Make the error for a text that breaks the grammar at the furthest place."""
-        return self.expecting(self.furthest, _alternatives(list(self.expected)), self._hint())
+        return self.expecting(self.furthest, _alternatives(_in_order(self.expected)), self._hint())
 
     def expecting(self, place: int, expected: str, hint: str = "") -> InvalidExpression:
         """Make the error that `expected` was wanted at `place`, and says what is there."""
@@ -144,6 +145,14 @@ class Source(str):
             and _OPERAND_START.match(self, place)
         )
         return ' (in a URL, a "+" is written %2B)' if is_lost_plus else ""
+
+
+def _in_order(names: dict[str, None]) -> list[str]:
+    """Return what was expected as a message tells it: where a metric may stand, reduces before numbers."""
+    told = list(names)
+    if any(name.startswith("a reduce") for name in told):
+        told.sort(key=lambda name: _AFTER_REDUCES.get(name.partition(" (")[0], 0))
+    return told
 
 
 def _alternatives(names: list[str]) -> str:
