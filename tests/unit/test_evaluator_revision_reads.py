@@ -33,6 +33,7 @@ class Held(StoreProxy):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.spans: list[Span] = []
+        self.made = 0
         self._read = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -41,16 +42,18 @@ class Held(StoreProxy):
     async def before(self, call: str, *arguments: Any) -> None:
         if call == "session.revisions":
             self.spans.append(arguments[2])
-            self._read.set()
 
     async def after(self, call: str) -> None:
         if call == "session.revisions":
+            self.made += 1
+            self._read.set()
             await self.gate.wait()
             if self.error is not None:
                 raise self.error
 
     async def until_reads(self, count: int) -> None:
-        while len(self.spans) < count:
+        """Return when so many reads have been made, whether or not they are answered."""
+        while self.made < count:
             self._read.clear()
             await self._read.wait()
 
