@@ -6,12 +6,11 @@ revisions are read before what they vouch for is scanned, and a coarse tier's be
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from cube.model.tier import Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine import windows
+from evaluator.engine.at_once import all_of
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.builds import Builds
 from evaluator.engine.computation import Computation
@@ -52,11 +52,6 @@ from evaluator.engine.states import (
 )
 from evaluator.engine.time_functions import Leaf, Measured, aligned_span, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
-
-K = TypeVar("K")
-
-AT_ONCE = 2
-"""So many reductions of one expression are measured at once: one computes while the other waits."""
 
 
 class Pyramid:
@@ -116,7 +111,7 @@ class Pyramid:
         if not frame.count:
             return Series(np.empty(0), {} if any(map(_is_grouped, wanted.values())) else None)
         check_size(limits, max(leaf.frame.count for leaf in wanted) if wanted else frame.count, 0)
-        measured = await self._all(
+        measured = await all_of(
             {leaf: partial(self._measure_leaf, leaf, each, cost) for leaf, each in wanted.items()}
         )
         if any(series.groups is not None for series in measured.values()):
@@ -133,7 +128,7 @@ class Pyramid:
         if not buckets:
             return Series(np.empty(0), {} if any(each.is_grouped for each in wanted.values()) else None)
         check_size(limits, buckets, 0)
-        measured = await self._all(
+        measured = await all_of(
             {text: partial(self.measure, each, grid, span, cost) for text, each in wanted.items()}
         )
         if any(series.groups is not None for series in measured.values()):
@@ -205,24 +200,6 @@ class Pyramid:
         """Return when the work that nobody waits for any more has released the store."""
         await self._builds.close()
         await self._flights.close()
-
-    async def _all(self, wanted: Mapping[K, Callable[[], Coroutine[None, None, Series]]]) -> dict[K, Series]:
-        """Measure `AT_ONCE` at a time; the first error ends the others."""
-        if len(wanted) == 1:  # the common case, without the cost of tasks
-            ((key, measure),) = wanted.items()
-            return {key: await measure()}
-        places = asyncio.Semaphore(AT_ONCE)
-
-        async def placed(measure: Callable[[], Coroutine[None, None, Series]]) -> Series:
-            async with places:
-                return await measure()
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {key: group.create_task(placed(measure)) for key, measure in wanted.items()}
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return {key: task.result() for key, task in tasks.items()}
 
     async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
