@@ -7,6 +7,7 @@ follow a calendar (months, days of a time zone) are `cube.model.grid`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from cube.errors import InvalidRequest, shown
@@ -55,6 +56,7 @@ def parse(text: str, longest: int = LONGEST) -> int:
     return total
 
 
+@lru_cache(maxsize=100)  # of tiers for every question
 def format(milliseconds: int) -> str:
     """Write a duration in the longest unit of which it is a whole number: ``90s``, ``15m``, ``1w``."""
     for unit, length in UNITS.items():

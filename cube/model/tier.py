@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from cube.model import duration
+
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
 Scalar: TypeAlias = str | int | float | bool
@@ -62,8 +64,8 @@ class Tier:
 
     @property
     def text(self) -> str:
-        """What it is among grids: its name."""
-        return self.name
+        """What it is as a step: ``5m``."""
+        return duration.format(self.step)
 
     @property
     def shortest(self) -> int:
