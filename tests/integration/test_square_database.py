@@ -17,6 +17,7 @@ from pymongo.database import Database
 from cube.client import Emitter, Evaluator
 from cube.model.tier import CACHED_TIERS, TIERS
 from tests.daemon import Daemon, daemon
+from tests.end_to_end.serving import wait_until
 from tests.evaluator_running import DAY
 from tests.mongo_server import MongoServer, mongo_server
 
@@ -94,7 +95,10 @@ def test_it_is_answered_written_to_and_answered_again(
         assert data == {"i": 3, **{name: said for name, (_, said) in KINDS.items()}}
         assert shown(evaluator, "test(*)")[3][1] == 5
         assert sums(evaluator) == sums(evaluator) == [3, 3]
-        assert "capped" not in filled.test_metrics.options()
+        wait_until(
+            lambda: "capped" not in filled.test_metrics.options(),
+            "a collection for metrics, which are saved last",
+        )
 
         with Emitter(collector.http) as emitter:
             emitter.send([{"type": "test", "time": DAY + 2000, "id": "new", "data": {"i": 10}}])
