@@ -35,6 +35,9 @@ PREFIX: Final = "/prometheus"
 VERSION: Final = "2.42.0"
 """What clients are told: that whose answers these are."""
 
+MOST_SERIES: Final = 10_000
+"""So many series of a type are told of."""
+
 _ERRORS: Final = {
     HTTPStatus.BAD_REQUEST: "bad_data",
     HTTPStatus.UNPROCESSABLE_ENTITY: "execution",
@@ -210,6 +213,12 @@ async def _series(
             for value in await lookups.values((type,), label)
             if all(condition.passes(value) for condition in conditions)
         ]
+        if len(found) * len(values) > MOST_SERIES:
+            raise LimitExceeded(
+                f"The labels {', '.join(dict.fromkeys(named))[:200]} have more than {MOST_SERIES} combinations of"
+                " values, which is the limit: name fewer labels, or their values.",
+                reason="groups",
+            )
         found = [{**one, label: value} for one in found for value in values]
     return found
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from cube.errors import InvalidExpression, InvalidQuery
+from cube.expression.bounds import MAX_CHARACTERS
 from cube.model.grid import FixedGrid, Grid, grid_of
 from cube.model.tier import TIERS, Span
 from evaluator.api.service import QueryService
@@ -76,6 +77,10 @@ async def asked(service: QueryService, parameters: Parameters, times: range, tex
 
     Raises `InvalidQuery` with the line and column in its message, and `AccessDenied`.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidQuery(
+            f"Got a query of {len(text)} characters; accepted are at most {MAX_CHARACTERS}.", field="query"
+        )
     known = await Lookups(service).fields_of(text) if "{" in text else {}
     metric: Mapping[str, str] = {}
     selector = whole_selector(text)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from cube.errors import InvalidQuery
+from cube.errors import InvalidQuery, shown
 from cube.expression.printer import quote
 from cube.model import duration
+from cube.model.property import is_unicode
 
 NAME: Final = "__name__"
 
@@ -22,11 +23,12 @@ FieldOf: TypeAlias = Callable[[str, str], str]
 
 _IDENTIFIER = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _TOKEN = re.compile(
-    r"""(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<open>(?:"""
-    + _IDENTIFIER
-    + r""")?\s*\{)|(?P<other>.)""",
+    r"""(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)"""
+    rf"""|(?P<open>(?:{_IDENTIFIER})?\s*\{{)|(?P<other>{_IDENTIFIER}|\s+|[^"'`])""",
     re.DOTALL,
 )
+"""Names and blanks are read as a whole, and no string begins that has no end: so a text is read once."""
+
 _MATCHER = re.compile(
     rf"""\s*(?P<label>{_IDENTIFIER})\s*(?P<operator>=~|!~|!=|=)\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(?P<end>,|\})""",
@@ -132,10 +134,12 @@ def rewritten(query: str, field_of: FieldOf) -> str:
 
 
 def types_within(query: str) -> Iterator[str]:
-    """Yield the names before the braces of a query."""
-    for token in _TOKEN.finditer(query):
+    """Yield the names before the braces of a query, up to a string that does not end."""
+    token = _TOKEN.match(query)
+    while token is not None:
         if token["open"] is not None:
             yield token["open"].rstrip("{").strip()
+        token = _TOKEN.match(query, token.end())
 
 
 def _rewritten(query: str, field_of: FieldOf) -> Iterator[str]:
@@ -192,9 +196,10 @@ def _is_number(text: str) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    if text[0] == "`":
-        return text[1:-1]
-    return _ESCAPED.sub(_character, text[1:-1])
+    value = text[1:-1] if text[0] == "`" else _ESCAPED.sub(_character, text[1:-1])
+    if not is_unicode(value):
+        raise InvalidQuery(f"parse error: Got half a surrogate pair in {shown(value)}.", field="query")
+    return value
 
 
 def _character(found: re.Match[str]) -> str:

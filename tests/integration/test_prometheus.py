@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from evaluator.prometheus.lookups import Lookups
 from tests.evaluator_running import DAY, Running, event, running
 from tests.foreign_client import run_node
 from tests.tools import tool
@@ -211,6 +212,10 @@ async def test_what_grafana_asks_before_its_first_panel_succeeds(made: Running) 
         ("series", {}, 400, "bad_data", "no match[] parameter"),
         ("labels", {"match[]": "sum(x)"}, 400, "bad_data", 'parameter "match[]"'),
         ("metadata", {"limit": "x"}, 400, "bad_data", 'parameter "limit"'),
+        ("query", {"query": 'sum(request{host="a)'}, 400, "bad_data", "Expected a matcher"),
+        ("query", {"query": 'sum(request) + "{'}, 400, "bad_data", "Expected a string that ends"),
+        ("query", {"query": 'request{host="\\ud800"}'}, 400, "bad_data", "half a surrogate pair"),
+        ("series", {"match[]": 'request{host="\\ud800"}'}, 400, "bad_data", "half a surrogate pair"),
         ("nothing", {}, 404, "not_found", "nothing at"),
     ],
 )
@@ -229,6 +234,28 @@ async def test_what_only_the_data_shows_to_be_too_much_is_an_execution_error(tmp
         await made.save(*(event(DAY, {"n": number}, type="request") for number in range(3)))
         answer = await ask(made, "/api/v1/query", query="sum(request).group(n)", time=at(1))
         assert (answer.status, answer.json["errorType"]) == (422, "execution")
+
+
+async def test_series_of_more_values_than_can_be_told_are_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, now=NOW) as made:
+        labels = ("a", "b", "c")
+        rows = ({label: f"{label}{number}" for label in labels} for number in range(25))
+        await made.save(*(event(DAY, row, type="request") for row in rows))
+        every = [f'{label}=~".+"' for label in labels]
+        found = await data(made, "series", **{"match[]": f"request{{{','.join(every[:2])}}}"})
+        assert len(found) == 25**2
+        answer = await ask(made, "/api/v1/series", **{"match[]": f"request{{{','.join(every)}}}"})
+        assert (answer.status, answer.json["errorType"]) == (422, "execution")
+
+
+@pytest.mark.parametrize("part", ["a", " ", '\\"', "'\\'", "`", "_{"])
+async def test_a_query_that_is_long_is_refused_unread(
+    made: Running, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lookups, "fields_of", None)  # what looks into the text comes after
+    answer = await ask(made, "/api/v1/query", post=True, query='{"' + part * 20_000)
+    assert (answer.status, answer.json["errorType"]) == (400, "bad_data")
+    assert "accepted are at most 10000" in answer.json["error"]
 
 
 async def test_promtool_reads_the_answers(made: Running) -> None:
