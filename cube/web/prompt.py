@@ -94,7 +94,9 @@ class PromptRequests:
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         has_own_id = request.id == headers.get("X-Request-Id")
-        self._heads[self.head] = KnownHead(request, route, operation.begin, length, has_own_id)
+        known = KnownHead(request, route, operation.begin, length, has_own_id)
+        known.request = known.again(b"")  # the first one's body comes, and would be held as long as this
+        self._heads[self.head] = known
 
     async def serve(self) -> None:
         """Answer while heads are known; return when something else is there to be read, or all is over."""
@@ -190,6 +192,8 @@ class PromptRequests:
             return
         stream.sent += sent
         if sent < len(data):
+            if not last:
+                stream.enter(Phase.HEAD)  # the next request is read meanwhile
             stream.resume()
             written = stream.write(data[sent:])
             if last:

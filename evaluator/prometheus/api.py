@@ -215,8 +215,8 @@ async def _series(
         ]
         if len(found) * len(values) > MOST_SERIES:
             raise LimitExceeded(
-                f"The labels {', '.join(dict.fromkeys(named))[:200]} have more than {MOST_SERIES} combinations of"
-                " values, which is the limit: name fewer labels, or their values.",
+                f"The labels {', '.join(dict.fromkeys(named))[:200]} have over {MOST_SERIES} combinations"
+                " of values, which is the limit: name fewer labels, or their values.",
                 reason="groups",
             )
         found = [{**one, label: value} for one in found for value in values]

@@ -12,6 +12,7 @@ import pytest
 
 from cube.errors import Unauthenticated, Unavailable
 from cube.model.environment import Credentials, Scope
+from cube.web.connection import Phase
 from cube.web.message import Request
 from cube.web.prompt import KnownHead, PromptRequests
 from tests.collector_stage import NOW, Stage, staged
@@ -197,6 +198,62 @@ async def test_a_server_that_leaves_answers_last_and_closes(stage: Stage, taken:
         assert await own.reader.read() == b""
         assert await stopping
     assert len(await stage.stored("a")) == 2
+
+
+async def test_bodies_are_not_held_once_they_are_stored(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[KnownHead] = []
+    begin = PromptRequests._begin
+
+    def noted(self: PromptRequests, known: KnownHead, request: Request) -> None:
+        heads.append(known)
+        begin(self, known, request)
+
+    monkeypatch.setattr(PromptRequests, "_begin", noted)
+    async with connection(stage.port) as own:
+        for _ in range(2):
+            assert await ask(own, BODY % 1) == (200, {})
+        assert [known.request.body for known in heads] == [b""]
+
+
+async def test_a_connection_whose_reply_did_not_fit_is_watched_as_any_other(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        """A socket that takes nothing at first."""
+
+        def __init__(self, socket: Any) -> None:
+            self._socket = socket
+            self._is_full = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._socket, name)
+
+        def send(self, content: Any) -> int:
+            if self._is_full:
+                self._is_full = False
+                raise BlockingIOError
+            sent: int = self._socket.send(content)
+            return sent
+
+    streams: list[Any] = []
+    send = PromptRequests._send
+
+    def into_full(self: PromptRequests, content: bytes, last: bool) -> None:
+        self._stream.socket = Full(self._stream.socket)
+        streams.append(self._stream)
+        send(self, content, last)
+
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        monkeypatch.setattr(PromptRequests, "_send", into_full)
+        assert await ask(own, BODY % 1) == (200, {})
+        await _until(lambda: not streams[0].writing())
+        assert streams[0].phase is Phase.HEAD
+        assert await ask(own, BODY % 2) == (200, {})
+    assert taken == [BODY % 1]
+    assert len(await stage.stored("a")) == 3
 
 
 async def _until(condition: Any) -> None:
