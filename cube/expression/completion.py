@@ -57,7 +57,7 @@ _NAMES: Final = {
     "a filter": ItemKind.FILTER,
     "a function": ItemKind.FUNCTION,
     "a function of series": ItemKind.SERIES,
-    "a name": ItemKind.NAME,
+    "a saved name": ItemKind.NAME,
     "a unit": ItemKind.UNIT,
     "a duration such as 15m or 7d": ItemKind.DURATION,
     PERCENT: ItemKind.PERCENT,
@@ -75,11 +75,15 @@ _NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one grammar expects: ``type``: whose fields and values; ``field``: whose values are meant."""
+    """What one grammar expects: ``type``: whose fields and values; ``field``: whose values are meant.
+
+    ``of_sessions``: whether the fields are those of sessions of the type.
+    """
 
     kinds: frozenset[ItemKind]
     type: str | None
     field: Field | None
+    of_sessions: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def _expectation(source: Source) -> Expectation | None:
         return None
     kinds = {_NAMES.get(name.partition(" (")[0]) for name in source.expected}
     found = frozenset(kind for kind in kinds if kind is not None)
-    return Expectation(found, source.type, source.field) if found else None
+    return Expectation(found, source.type, source.field, source.of_sessions) if found else None
 
 
 def _word(head: str) -> int:

@@ -13,8 +13,9 @@ from typing import Final
 from cube.errors import InvalidExpression, InvalidRequest, shown
 from cube.expression.grammar import parse_metric
 from cube.expression.nodes import MetricExpression
+from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.expression.series_functions import SERIES_FUNCTIONS
-from cube.model.reduce import REDUCES
+from cube.expression.tokens import reduce_words
 
 MOST_DEFINITIONS: Final = 500
 """Of one environment."""
@@ -73,7 +74,8 @@ class Definitions:
 
 def check_definition_name(name: str) -> str:
     """Return a name that may be given to an expression; raises `InvalidRequest` for any other."""
-    if not _NAME.fullmatch(name) or name in REDUCES or name in SERIES_FUNCTIONS:
+    taken = {*reduce_words(), *SERIES_FUNCTIONS, *SEQUENCE_FUNCTIONS}
+    if not _NAME.fullmatch(name) or name in taken:
         raise InvalidRequest(
             f"Got the name {shown(name)}; accepted are letters, digits and _, 64 at most, a small letter or _"
             " first, and not the name of a reduce or of a function."

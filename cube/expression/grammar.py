@@ -22,7 +22,7 @@ from cube.expression.bounds import check_nodes, check_text
 from cube.expression.event_grammar import EventRules, field_rule
 from cube.expression.group_grammar import group_rule
 from cube.expression.grouping import check_groups
-from cube.expression.name_grammar import defined_name
+from cube.expression.name_grammar import defined_name, plain_name
 from cube.expression.nodes import (
     EventExpression,
     Filter,
@@ -124,9 +124,10 @@ def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> 
     session = pp.Opt(session_rule(rules), default=None) if with_calls else _nothing()
     reduction = reduction_rule(rules, session, group)
     operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
+    name = defined_name() if with_calls else plain_name()
     others = constant() | bracketed(metric)
     # What may stand in thousands comes first: each alternative before it is tried in vain.
-    metric <<= chain(others | operand | defined_name() if with_calls else others | operand)
+    metric <<= chain(others | operand | name)
     return metric
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final, cast
 import pyparsing as pp
 
 from cube.errors import InvalidRequest
+from cube.expression.nodes import SEQUENCES, Grouping, SeriesCall
+from cube.expression.printer import print_expression, walk
 from cube.expression.tokens import Source
 
 MOST_LISTED: Final = 10
@@ -15,11 +17,23 @@ MOST_LISTED: Final = 10
 
 def defined_name() -> pp.ParserElement:
     """Return the rule of the name of an expression, no bracket behind it; it leaves the expression's tree."""
-    element = pp.Regex(r"[a-z_][a-zA-Z0-9_]*(?![\w$])(?![ \t\n\r]*\()").set_name("a name")
+    element = pp.Regex(r"[a-z_][a-zA-Z0-9_]*(?![\w$])(?![ \t\n\r]*\()").set_name("a saved name")
     element.set_fail_action(lambda source, place, _element, _error: _miss(cast("Source", source), place))
     return element.set_parse_action(
         lambda source, place, found: [_defined(cast("Source", source), place, found[0])]
     )
+
+
+def plain_name() -> pp.ParserElement:
+    """Return the rule of the name of reductions without groups and what is computed of them."""
+
+    def act(source: Any, place: int, found: pp.ParseResults) -> None:
+        for node in walk(found[0]):
+            if isinstance(node, (SeriesCall, Grouping, *SEQUENCES)):
+                problem = "accepted by what groups are ranked are reductions without groups, and arithmetic"
+                raise source.refusal(place, f"Got a name of {print_expression(found[0])}; {problem}")
+
+    return defined_name().add_parse_action(act)
 
 
 def _defined(source: Source, place: int, found: str) -> Any:
@@ -40,7 +54,7 @@ def _miss(source: Source, place: int) -> None:
     """Note that a name could stand at a place, where there are any."""
     names = sorted(source.definitions)
     if names and not source.definitions.are_told:
-        source.miss(place, "a name")
+        source.miss(place, "a saved name")
     elif names:
         more = ["…"] if len(names) > MOST_LISTED else []
-        source.miss(place, f"a name ({', '.join([*names[:MOST_LISTED], *more])})")
+        source.miss(place, f"a saved name ({', '.join([*names[:MOST_LISTED], *more])})")

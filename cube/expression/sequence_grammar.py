@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pyparsing as pp
 
@@ -48,9 +48,15 @@ def session_rule(rules: EventRules) -> pp.ParserElement:
     """
     comma = tokens.mark(",").add_parse_action(forget_field)
     value = pp.Opt(tokens.mark(",") - rules.value, default=None)
-    arguments = bracketed(rules.value - comma - tokens.duration(multiple_of=1) - value)
+    gap = tokens.duration(multiple_of=1).add_parse_action(_note_sessions)
+    arguments = bracketed(rules.value - comma - gap - value)
     session = tokens.mark(".") + tokens.token(r"session(?![\w$])", "session", _placed) - arguments
     return build(session - rules.filters(), _build_session)
+
+
+def _note_sessions(source: str, _place: int, _found: pp.ParseResults) -> None:
+    """Note that the fields that come are those of sessions."""
+    cast("Source", source).of_sessions = True
 
 
 SessionBuild = Callable[[Reduction], SessionReduction]

@@ -22,7 +22,7 @@ _LEXEME = re.compile(
 )
 _ODD_START = re.compile(r"""[^ \t\n\r()\[\].,+*/"'-]""")
 _NAMED = frozenset(("a field", "a name"))
-_AFTER_REDUCES = {"a number": 1, '"("': 2, "a name": 3}
+_AFTER_REDUCES = {"a number": 1, '"("': 2, "a saved name": 3}
 _OPERAND_START = re.compile(r"[\w(\[]")
 
 
@@ -63,18 +63,30 @@ class Source(str):
     The grammar notes every token that it tried in vain, with `miss`; the misses at the furthest
     place are what was expected. Carrying them on the text keeps concurrent parses apart.
     ``type``, ``field``: the last type that it named, and the last field before a literal; None before that.
+    ``of_sessions``: whether sessions of that type were named since.
     ``definitions``: the names that may be used, and ``used`` those that were. ``calls``: the places of the
     calls of functions of series, by the ``id`` of their nodes. ``places``: where what was made of the text
     begins, and what that was, by its ``id``.
     """
 
-    __slots__ = ("calls", "definitions", "expected", "field", "furthest", "places", "type", "used")
+    __slots__ = (
+        "calls",
+        "definitions",
+        "expected",
+        "field",
+        "furthest",
+        "of_sessions",
+        "places",
+        "type",
+        "used",
+    )
 
     calls: dict[int, int]
     definitions: Named
     used: list[str]
     expected: dict[str, None]
     furthest: int
+    of_sessions: bool
     type: str | None
     field: Field | None
     places: dict[int, tuple[object, int]]
@@ -85,6 +97,7 @@ class Source(str):
         source.expected, source.furthest, source.calls = {}, 0, {}
         source.definitions, source.used = _Nothing() if definitions is None else definitions, []
         source.type = source.field = None
+        source.of_sessions = False
         source.places = {}
         return source
 

@@ -212,7 +212,7 @@ def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp
 def _check_type(source: Source, place: int, found: str) -> Any:
     if len(found) > MAX_TYPE_LENGTH:
         raise source.expecting(place, f"a type of at most {MAX_TYPE_LENGTH} characters")
-    source.type = found
+    source.type, source.of_sessions = found, False
     return found
 
 

@@ -30,6 +30,7 @@ from cube.expression.nodes import (
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal, print_part
 from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
+from cube.expression.sequence_grammar import EVENTS, LENGTH
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS, several
 from cube.model.reduce import REDUCES
@@ -238,6 +239,8 @@ async def _offered(kind: ItemKind, expectation: Expectation, known: Known) -> It
         return [_item(kind, name, words[:MOST_TOLD]) for name, words in (await known.named()).items()]
     if kind is ItemKind.TYPE:
         return [_item(kind, name) for name in await known.types()]
+    if expectation.of_sessions:
+        return _SESSION_FIELDS if kind is ItemKind.FIELD else []
     if expectation.type is None:
         return []
     if kind is ItemKind.FIELD:
@@ -248,6 +251,12 @@ async def _offered(kind: ItemKind, expectation: Expectation, known: Known) -> It
     tally = None if path is None else await known.values(expectation.type, path)
     values = [] if tally is None else tally.literals()
     return [_item(kind, print_literal(value), f"{events} events") for value, events in values]
+
+
+_SESSION_FIELDS: Final = (
+    _item(ItemKind.FIELD, LENGTH, "milliseconds from its first event to its last"),
+    _item(ItemKind.FIELD, EVENTS, "how many it has"),
+)
 
 
 def _filters() -> Iterator[dict[str, Any]]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from cube.columns.values import Floats
+from cube.expression.grouping import ARGUMENT, grouped_by, parts_of
 from cube.expression.nodes import Grouping, MetricExpression
-from cube.expression.printer import print_part, walk
+from cube.expression.printer import walk
 from cube.model.tier import GroupKey, Scalar, group_of_key, is_rest
 from evaluator.engine.series import Series
 
@@ -34,15 +35,19 @@ def label_of(text: str) -> str:
 
 
 def label_names(expression: MetricExpression) -> list[str]:
-    """Return the label of each part of an expression's groups, as its reduction of most parts has them."""
+    """Return the label of each part of an expression's groups, those of its reduction of most parts.
+
+    A quantile of several is one part more; the steps of a funnel and the periods of a retention are a group.
+    """
     groupings = [node for node in walk(expression) if isinstance(node, Grouping)]
-    parts = max((grouping.parts for grouping in groupings), key=len, default=())
+    known = {ARGUMENT, *(part for grouping in groupings for part in parts_of(grouping))}
     names: list[str] = []
-    for part in parts:
-        name, count = label_of(print_part(part).partition(",")[0]), 1
+    for part in grouped_by(expression) or ():
+        label = label_of(part.partition(",")[0]) if part in known else "group"
+        name, count = label, 1
         while name in names:
             count += 1
-            name = f"{label_of(print_part(part).partition(',')[0])}_{count}"
+            name = f"{label}_{count}"
         names.append(name)
     return names
 

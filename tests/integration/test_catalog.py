@@ -296,6 +296,8 @@ async def test_an_expression_tells_where_the_bins_of_its_groups_begin_and_end(tm
         ("sum(request.eq(path,/b", None, []),
         ("sum(request(sq", (12, 14), ["sqrt("]),
         ("me", (0, 2), ["mean(", "median("]),
+        ("sum(request.session(user.name,30m,", (34, 34), ["length"]),
+        ("sum(request.session(user.name,30m).ge(e", (38, 39), ["events", "exp("]),
         ("sum(none(", (9, 9), ["abs("]),
         ("sum(request)x", None, []),
     ],

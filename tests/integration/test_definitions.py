@@ -106,5 +106,8 @@ async def test_names_are_completed_and_said(start: Start) -> None:
         asked = urlencode({"expression": "1 - fai", "at": 7})
         told = (await client.ask("GET", f"/1.0/expression?{asked}")).json
         assert told["completions"]["items"] == [{"text": "failed", "kind": "name", "detail": "sum(test)"}]
+        for field in ("sum(test(user.", "sum(test(list["):
+            asked = urlencode({"expression": field, "at": len(field)})
+            assert not (await client.ask("GET", f"/1.0/expression?{asked}")).json["completions"]["items"]
         told = (await client.ask("GET", "/1.0/expression?expression=failed/2")).json
         assert [each["expression"] for each in told["readings"]] == ["sum(test) / 2"]

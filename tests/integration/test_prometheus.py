@@ -157,6 +157,20 @@ async def test_names_labels_values_and_series_are_those_of_the_types(made: Runni
     }
 
 
+async def test_each_of_several_quantiles_has_a_label(made: Running) -> None:
+    """Without one, a Prometheus that scrapes them would refuse all series of a group but one."""
+    query = "quantiles(0, 1, request(ms)).group(host) / sum(request).group(host)"
+    found = await data(made, "query", query=query, time=at(5))
+    labels = [
+        {"host": host, "quantile": quantile, "quantile_kind": "number"}
+        for host in ("a", "b")
+        for quantile in ("0", "1")
+    ]
+    assert [each["metric"] for each in found["result"]] == labels
+    answer = await ask(made, "/federate", expression="quantiles(0.5, request(ms))", name="q", step=600)
+    assert 'q{quantile="0.5",quantile_kind="number"} 3' in answer.body.decode()
+
+
 async def test_saved_names_are_metrics(made: Running) -> None:
     async with connection(made.port) as client:
         saved = await client.ask(

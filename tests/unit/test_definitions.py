@@ -74,11 +74,22 @@ def test_a_name_that_stands_for_nothing_is_refused_where_it_is_used(
 
 
 def test_names_are_told_where_one_is_expected_and_only_where_there_are_any() -> None:
-    with pytest.raises(InvalidExpression, match=r'or a name \(one, two\), found "three"'):
+    with pytest.raises(InvalidExpression, match=r'or a saved name \(one, two\), found "three"'):
         parse_metric("three", Definitions({"two": "2", "one": "1"}))
     with pytest.raises(InvalidExpression) as refused:
         parse_metric("three", Definitions({}))
-    assert "a name" not in refused.value.message
+    assert "a saved name" not in refused.value.message
+
+
+def test_a_name_of_plain_reductions_may_rank_groups() -> None:
+    found = parse_metric("sum(hit).group(host).top(2, 2 * error_rate)", Definitions(TEXTS))
+    ranking = "2 * (sum(request.ge(status,500)) / sum(request))"
+    assert print_expression(found) == f"sum(hit).group(host).top(2,{ranking})"
+    for refused in ("weekly", "grouped", "steps"):
+        texts = {**TEXTS, "grouped": "sum(hit).group(path)", "steps": "funnel(user, 1h, hit, hit)"}
+        with pytest.raises(InvalidExpression, match="without groups") as error:
+            parse_metric(f"sum(hit).group(host).top(2, {refused})", Definitions(texts))
+        assert error.value.column == 29
 
 
 def test_bounds_are_those_of_what_names_stand_for() -> None:
@@ -95,7 +106,10 @@ def test_a_window_in_a_name_is_refused_within_another() -> None:
         parse_metric("rolling(r, 1d)", Definitions({"r": "rolling(sum(a), 1h)"}))
 
 
-@pytest.mark.parametrize("name", ["", "A", "1a", "a-b", "sum", "shift", "a" * 65, "ä", "a\n"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "1a", "a-b", "sum", "shift", "share", "quantiles", "funnel", "session", "a" * 65, "ä", "a\n"],
+)
 def test_a_name_that_would_be_mistaken_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
         check_definition_name(name)
