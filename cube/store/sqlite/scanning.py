@@ -117,12 +117,22 @@ class BlockQuery:
         holding = "".join(f"AND instr(data, :text{number}) " for number in range(len(self.holding)))
         index = "" if self.lookup is None else self.lookup.source
         select = (
-            f"SELECT {columns} FROM {self.table} {index} WHERE time >= :start AND time < :stop"  # noqa: S608 - our names
-            f" {holding}{until}{after}"
+            f"SELECT {columns} FROM {self.table} {index} WHERE TRUE {self._within(until)}"  # noqa: S608 - our names
+            f"{holding}{until}{after}"
         )
         if self.lookup is None:
             return select
         return " UNION ALL ".join(f"{select}AND {condition}" for condition in self.lookup.conditions)
+
+    def _within(self, until: str) -> str:
+        """Return the span as conditions: SQLite looks for one bound of a kind, so beside (time, id) none of time.
+
+        Else each block of events of one time would begin with a look at all before it.
+        """
+        is_bounded = self.after is not None and self.lookup is None
+        lower = "" if is_bounded and not self.newest_first else "AND time >= :start "
+        is_bounded = (is_bounded and self.newest_first) or (bool(until) and self.lookup is None)
+        return lower + ("" if is_bounded else "AND time < :stop ")
 
     def _parameters(self) -> dict[str, Scalar | EventId]:
         start, stop = self._edges()
