@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from cube.model.event import ABSENT, Event, EventId, id_key, make_id, make_ids
 from cube.model.tier import TEN_SECONDS, Span
-from cube.store.sqlite import SqliteStore, catalog, open_store, packs
+from cube.store.sqlite import SqliteStore, catalog, open_store, packs, saving
 from cube.store.sqlite.packs import MIN_EVENTS, Packed
-from cube.store.sqlite.scanning import BLOCK_BYTES
+from cube.store.sqlite.scanning import BLOCK_BYTES, BLOCK_ROWS
 
 T0 = 1_311_033_600_000
 WHOLE = Span(T0 - 10_000, T0 + 3_600_000)
@@ -145,6 +145,40 @@ async def test_long_events_make_no_long_packs_and_no_long_blocks(store: SqliteSt
     async with store.events.read() as session:
         blocks = [block async for block in session.scan("t", WHOLE, None)]
     assert max(block.size for block in blocks) <= BLOCK_BYTES
+
+
+@pytest.mark.parametrize("together", [1, 3])
+async def test_a_second_of_very_many_events_is_rows_which_are_read_in_parts(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(packs, "MOST_EVENTS", 40 * MANY)
+    monkeypatch.setattr(saving, "MOST_ROWS", 20 * MANY)
+    events = [event for _ in range(60 * together) for event in _events()]
+    for start in range(0, len(events), together * MANY):
+        await store.events.save("t", events[start : start + together * MANY])
+    others = _events(time=T0 + 1_000)
+    await store.events.save("t", others)
+
+    rows, packed = _sizes(tmp_path)
+    assert (rows, packed) == (len(events), 1)
+    assert await _read(store) == _expected([*events, *others])
+    async with store.events.read() as session:
+        blocks = [block async for block in session.scan("t", WHOLE, None, newest_first=True)]
+    assert max(map(len, blocks)) <= BLOCK_ROWS
+    await store.events.save("t", events[-MANY:])
+    assert _sizes(tmp_path) == (rows, packed)
+
+
+async def test_packs_beside_very_many_rows_become_rows(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving, "MOST_ROWS", MANY)
+    packed, rows, new = _events(), [Event("t", T0 + n % 9, f"id{n}", n) for n in range(MANY + 1)], _events()
+    for some in (packed, rows, new):
+        await store.events.save("t", some)
+
+    assert _sizes(tmp_path) == (3 * MANY + 1, 0)
+    assert await _read(store) == _expected([*packed, *rows, *new])
 
 
 async def test_what_has_expired_is_deleted_from_packs_to_the_millisecond(

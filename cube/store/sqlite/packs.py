@@ -29,6 +29,11 @@ MAX_BYTES: Final = 2**20
 MAX_EVENT_BYTES: Final = 1_024
 """Events that are longer, on average, are rows: these cost no more then, and a second is read as a whole."""
 
+MOST_EVENTS: Final = 131_072
+"""Of the packs of a second, about: more become rows, which are read block by block."""
+
+_LOOK: Final = 16  # packs of a second between two looks at how many events they have
+
 ID_BYTES: Final = 12
 _PREFIX: Final = 9  # seconds and process: the same in all ids of a pack
 _COUNTER: Final = ID_BYTES - _PREFIX
@@ -186,6 +191,22 @@ def _sharing(
         stored = ids_of(*pack)
         if min(stored) <= last and not set(stored).isdisjoint(ids()):
             yield number
+
+
+def are_many(connection: sqlite3.Connection, table: str, second: int, added: int) -> bool:
+    """Tell whether a second has `MOST_EVENTS` in packs; looks at some of those who add packs to it."""
+    within = f"FROM {table} WHERE second = ?"
+    (count,) = connection.execute(f"SELECT count(*) {within}", (second,)).fetchone()
+    if count // _LOOK == (count + added) // _LOOK:
+        return False
+    (events,) = connection.execute(f"SELECT coalesce(sum(events), 0) {within}", (second,)).fetchone()
+    return int(events) >= MOST_EVENTS
+
+
+def numbers_of(connection: sqlite3.Connection, table: str, second: int) -> list[int]:
+    """Return the numbers of the packs of a second."""
+    query = f"SELECT number FROM {table} WHERE second = ?"  # noqa: S608 - our table
+    return [number for (number,) in connection.execute(query, (second,))]
 
 
 def insert(connection: sqlite3.Connection, table: str, packs: Iterable[Pack]) -> None:

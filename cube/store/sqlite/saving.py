@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ _encode = msgspec.json.Encoder().encode
 _RAISED = "(number & 4611686018427387903) + excluded.number"  # 62 bits and up to 2**32: no overflow, never 0
 _INCREMENT = "1 + (random() & 4294967295)"
 _LOOKUP_IDS = 500
+
+MOST_ROWS = 16_384
+"""A second that has more gets no packs: to look takes a millisecond then."""
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """How many rows a statement may have: few, so that prepared ones are used again."""
@@ -63,6 +67,7 @@ class SaveBatch:
         new, rest = self.packed.packs, self.packed.rest
         ids = (event.id for event in rest)
         stored = unpack(connection, entry, packs.holding(connection, entry.packs, new, ids))
+        stored += _unpack_crowded(connection, entry, new)
         if new and (stored or _have_to_be_rows(connection, entry, new)):
             new, rest = (), self.latest
         packs.insert(connection, entry.packs, new)
@@ -84,6 +89,26 @@ def unpack_before(connection: sqlite3.Connection, entry: TypeEntry, end: int) ->
     """Make rows of the events of packs that go on beyond a time."""
     query = f"SELECT number FROM {entry.packs} WHERE second < ? AND second > ?"  # noqa: S608 - our table
     unpack(connection, entry, [number for (number,) in connection.execute(query, (end, end - packs.PACK_MS))])
+
+
+def _unpack_crowded(connection: sqlite3.Connection, entry: TypeEntry, new: Iterable[Pack]) -> int:
+    """Make rows of the packs of each second that has too many events for more; return how many seconds.
+
+    Where times are days, millions may have the same one, and a second with packs is read as a whole.
+    """
+    crowded = [
+        second
+        for second, added in Counter(pack.second for pack in new).items()
+        if _has_many_rows(connection, entry, second) or packs.are_many(connection, entry.packs, second, added)
+    ]
+    for second in crowded:
+        unpack(connection, entry, packs.numbers_of(connection, entry.packs, second))
+    return len(crowded)
+
+
+def _has_many_rows(connection: sqlite3.Connection, entry: TypeEntry, second: int) -> bool:
+    query = f"SELECT 1 FROM {entry.events} WHERE time >= ? AND time < ? LIMIT 1 OFFSET {MOST_ROWS}"  # noqa: S608 - our table
+    return connection.execute(query, (second, second + packs.PACK_MS)).fetchone() is not None
 
 
 def _values(events: Iterable[Event]) -> list[Any]:

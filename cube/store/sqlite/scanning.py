@@ -125,9 +125,9 @@ class BlockQuery:
         return " UNION ALL ".join(f"{select}AND {condition}" for condition in self.lookup.conditions)
 
     def _within(self, until: str) -> str:
-        """Return the span as conditions: SQLite looks for one bound of a kind, so beside (time, id) none of time.
+        """Return the span as conditions; where (time, id) has such a bound, without that of the time.
 
-        Else each block of events of one time would begin with a look at all before it.
+        SQLite uses one of both: then each block of events of one time would look at all before it.
         """
         is_bounded = self.after is not None and self.lookup is None
         lower = "" if is_bounded and not self.newest_first else "AND time >= :start "
