@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cube import json_text
+from cube.expression.operators import OPERATORS
+from cube.expression.tokens import CONDITIONS
+
+ALWAYS = "exists(time())"
+"""A condition that every event passes."""
 
 _LEXEME = re.compile(r'"(?:[^"\\]|\\.)*"?|\'(?:[^\'\\]|\\.)*\'?|[\w$]+|.', re.DOTALL)
 
@@ -18,29 +23,30 @@ def substituted(text: str, values: Mapping[str, Any]) -> str:
     """Put the values of variables, by their names without ``$``, in their places as literals.
 
     Where a value is None, which is all values, the whole filter that names it is left out:
-    ``sum(request.eq(host, $host))`` becomes ``sum(request)``. Names that are not given, and what stands in
-    quotes, stay as they are. The time that it takes grows with the length of the text alone.
+    ``sum(request.eq(host, $host))`` becomes ``sum(request)``. What is a condition, as in
+    ``if(eq(host, $host), ms)``, or may be the only one of a share, becomes `ALWAYS`. Names that are not
+    given, and what stands in quotes, stay as they are. The time that it takes grows with the length of the
+    text alone.
     """
     lexemes = _LEXEME.findall(text)
     ends = _ends(lexemes)
     kept: list[str] = []
-    around: list[_Call | None] = []  # for each open bracket the innermost call around what follows
+    around: list[_Bracket] = []  # those that are open
     place = 0
     while place < len(lexemes):
         lexeme = lexemes[place]
         name = lexeme.removeprefix("$")
         if name != lexeme and name in values:
-            call = around[-1] if around else None
+            call = around[-1].filter if around else None
             if values[name] is None and call is not None:
                 del kept[call.begin :], around[call.depth :]
+                kept += [call.instead] if call.instead else []
                 place = call.end
                 continue
             if values[name] is not None:
                 lexeme = json_text.encode(values[name]).decode()
         elif lexeme == "(":
-            begin, end = _begin(kept), ends.get(place, len(lexemes))
-            outer = around[-1] if around else None
-            around.append(outer if begin is None else _Call(begin, end, len(around)))
+            around.append(_opened(kept, around, ends.get(place, len(lexemes))))
         elif lexeme == ")" and around:
             around.pop()
         kept.append(lexeme)
@@ -48,12 +54,24 @@ def substituted(text: str, values: Mapping[str, Any]) -> str:
     return "".join(kept)
 
 
-class _Call(NamedTuple):
-    """A ``.name(…)``: begins in what is kept, ends in the lexemes; ``depth``: brackets around it."""
+class _Filter(NamedTuple):
+    """A filter that stands in no other: begins in what is kept, ends in the lexemes.
+
+    ``depth``: brackets around it. ``instead``: what stands there where it is left out.
+    """
 
     begin: int
     end: int
     depth: int
+    instead: str
+
+
+class _Bracket(NamedTuple):
+    """``name``: of what is called, "" where nothing is; ``filter``: which one it is in or of."""
+
+    name: str
+    filter: _Filter | None
+    is_filter: bool
 
 
 def _ends(lexemes: list[str]) -> dict[int, int]:
@@ -68,11 +86,21 @@ def _ends(lexemes: list[str]) -> dict[int, int]:
     return ends
 
 
-def _begin(kept: list[str]) -> int | None:
-    """Return the place of the dot where ``.name`` is what was kept last, blanks aside."""
+def _opened(kept: list[str], around: list[_Bracket], end: int) -> _Bracket:
+    """Return the bracket that is opened behind what was kept last."""
+    outer = around[-1] if around else _Bracket("", None, is_filter=False)
     word = _before(kept, len(kept))
+    name = kept[word] if word >= 0 and kept[word][0].isalpha() else ""
+    if name not in OPERATORS and name not in CONDITIONS:
+        return _Bracket(name or outer.name, outer.filter, not name and outer.is_filter)
+    if outer.is_filter:
+        return _Bracket(name, outer.filter, is_filter=True)
     dot = _before(kept, word)
-    return dot if dot >= 0 and kept[dot] == "." and kept[word] not in ("(", ")") else None
+    if dot >= 0 and kept[dot] == ".":
+        found = _Filter(dot, end, len(around), f".{ALWAYS}" if outer.name == "share" else "")
+    else:
+        found = _Filter(word, end, len(around), ALWAYS)
+    return _Bracket(name, found, is_filter=True)
 
 
 def _before(lexemes: list[str], place: int) -> int:

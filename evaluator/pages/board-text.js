@@ -3,15 +3,21 @@
 
 const LEXEME = /"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[\p{L}\p{N}_$]+|./gsu;
 
+const FILTERS = ["eq", "ne", "gt", "ge", "lt", "le", "re", "in", "nin", "exists", "or", "and", "not"];
+
+/** A condition that every event passes. */
+const ALWAYS = "exists(time())";
+
 /** Put the values of variables ({name: value}) in their places as literals. Where a value is null, which is all of
- * them, the whole filter that names it is left out: sum(request.eq(host, $host)) becomes sum(request). */
+ * them, the whole filter that names it is left out: sum(request.eq(host, $host)) becomes sum(request); what is a
+ * condition, as in if(eq(host, $host), ms), or may be the only one of a share, becomes one that every event passes. */
 export function substituted(text, values) {
   const lexemes = text.match(LEXEME) ?? [];
   for (let place = 0; place < lexemes.length; place++) {
     const value = valueOf(lexemes[place], values);
     if (value === undefined) continue;
     if (value !== null) lexemes[place] = JSON.stringify(value);
-    else lexemes.fill("", ...filterAround(lexemes, place));
+    else leaveOut(lexemes, place);
   }
   return lexemes.join("");
 }
@@ -41,19 +47,37 @@ function valueOf(lexeme, values) {
   return Object.hasOwn(values, name) ? values[name] : undefined;
 }
 
-/** Where the innermost `.name(…)` around a place begins and ends; nowhere ([0, 0]) where there is none. */
-function filterAround(lexemes, place) {
+/** Leave out the innermost filter around a place, with those that it is directly in; nothing where there is none. */
+function leaveOut(lexemes, place) {
+  let found = null;
+  for (const {word, opening} of callsAround(lexemes, place)) {
+    const name = lexemes[word];
+    if (FILTERS.includes(name)) found = {word, opening};
+    else if (found) return replace(lexemes, found, name);
+  }
+  if (found) replace(lexemes, found, "");
+}
+
+function replace(lexemes, {word, opening}, outer) {
+  const dot = before(lexemes, word);
+  const isDotted = dot >= 0 && lexemes[dot] === ".";
+  const begin = isDotted ? dot : word;
+  lexemes.fill("", begin, end(lexemes, opening));
+  if (!isDotted) lexemes[begin] = ALWAYS;
+  else if (outer === "share") lexemes[begin] = `.${ALWAYS}`;
+}
+
+/** The calls around a place, from the innermost on: where the name of each stands, and its bracket. */
+function* callsAround(lexemes, place) {
   let depth = 0;
   for (let i = place - 1; i >= 0; i--) {
     if (lexemes[i] === ")") depth += 1;
     else if (lexemes[i] === "(" && depth > 0) depth -= 1;
     else if (lexemes[i] === "(") {
       const word = before(lexemes, i);
-      const dot = before(lexemes, word);
-      if (dot >= 0 && lexemes[dot] === "." && !"()".includes(lexemes[word])) return [dot, end(lexemes, i)];
+      if (word >= 0 && /^[\p{L}]/u.test(lexemes[word])) yield {word, opening: i};
     }
   }
-  return [0, 0];
 }
 
 /** The place of what stands before another one, past blanks; -1 where nothing does. */

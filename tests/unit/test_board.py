@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import evaluator
 from cube.errors import InvalidRequest, TooLarge
+from cube.expression.operators import OPERATORS
+from cube.expression.tokens import CONDITIONS
 from cube.expression.variables import substituted
 from cube.model.board import MOST_BYTES, Board, check_name
 
@@ -34,11 +38,17 @@ def test_variables_stand_for_their_values(text: str, values: dict[str, Any], exp
     assert substituted(text, values) == expected
 
 
+def test_the_page_knows_the_same_filters() -> None:
+    text = (Path(evaluator.__file__).parent / "pages/board-text.js").read_text()
+    (listed,) = re.findall(r"^const FILTERS = (\[.*?\]);$", text, re.MULTILINE)
+    assert set(json.loads(listed)) == {*OPERATORS, *CONDITIONS}
+
+
 def test_a_text_full_of_variables_takes_no_longer_than_another_of_its_length() -> None:
     many = 30_000  # in time that grows with the square of it, minutes
-    assert substituted("a.f($x)" * many + "($x" * many, {"x": None}) == "a" * many + "($x" * many
-    opened = "sum(a" + ".f(" * many
-    assert substituted(opened + "$x " * many, {"x": None}) == opened.removesuffix(".f(")
+    assert substituted("a.eq($x)" * many + "($x" * many, {"x": None}) == "a" * many + "($x" * many
+    opened = "sum(a" + ".f(.eq(" * many
+    assert substituted(opened + "$x " * many, {"x": None}) == opened.removesuffix(".eq(")
 
 
 def test_a_board_is_written_as_it_was_read() -> None:
