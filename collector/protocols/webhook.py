@@ -28,6 +28,7 @@ from cube.json_text import decode_leniently
 from cube.model import instant
 from cube.model.environment import Credentials
 from cube.model.event import ABSENT, is_type
+from cube.model.property import is_unicode
 from cube.web import MAX_PARAMETERS, Parameter, Reply, Request, error_reply, media_type
 
 HEADERS: Final = "http_headers"
@@ -79,8 +80,9 @@ def translate(request: Request, _: RequestContext) -> Translation:
             f"Got the type {described(type)}; accepted are letters, digits and _, a small letter or _ first."
         )
     body = _body(request)
-    if isinstance(body, dict) and body.get("type") == _CHALLENGE and isinstance(body.get("challenge"), str):
-        return Translation((), lambda _: Reply(body["challenge"].encode(), content_type="text/plain"))
+    challenge = body.get("challenge") if isinstance(body, dict) and body.get("type") == _CHALLENGE else None
+    if isinstance(challenge, str) and is_unicode(challenge):
+        return Translation((), lambda _: Reply(challenge.encode(), content_type="text/plain"))
     return translate_each((body,), lambda one: _draft(one, type, request), partial(_answer, request.id))
 
 

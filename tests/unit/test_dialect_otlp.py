@@ -222,6 +222,8 @@ def test_ids_that_are_not_valid_are_absent() -> None:
         {"body": {"intValue": "1e-5"}},
         {"body": {"intValue": "1_000"}},
         {"body": {"intValue": "9" * 5000}},
+        {"body": {"intValue": 10**309}},
+        {"body": {"intValue": -(10**400)}},
         {"body": {"doubleValue": "x"}},
         {"timeUnixNano": "-1"},
         {"severityText": 5},

@@ -93,6 +93,12 @@ def test_slack_is_answered_its_challenge_and_nothing_is_stored() -> None:
     assert (reply.body, reply.content_type) == (b"c1", "text/plain")
 
 
+def test_a_challenge_that_is_not_unicode_is_a_delivery_as_any_other() -> None:
+    translation = deliver({"type": "url_verification", "challenge": "\ud800"})
+    translation.reply(translation.rejections)
+    assert len(translation.drafts) == 1
+
+
 def test_what_is_no_object_and_what_has_our_property_is_kept() -> None:
     assert only(deliver([1, 2])).data == {"body": [1, 2]}
     assert only(deliver({"http_headers": 1}, **GITHUB)).data == {"http_headers": 1}

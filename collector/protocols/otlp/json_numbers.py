@@ -36,7 +36,7 @@ def integer(given: Number, low: int, high: int) -> int:
 def wide_integer(given: Number) -> int | float:
     """Read an integer; one beyond 64 bits as a double, which is what it most likely was."""
     value = _whole(given)
-    return value if MIN_INTEGER <= value <= MAX_INTEGER else float(value)
+    return value if MIN_INTEGER <= value <= MAX_INTEGER else float(_decimal(given))
 
 
 def double(given: Number | None) -> float | str:
