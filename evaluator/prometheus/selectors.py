@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from cube.errors import InvalidQuery, shown
+from cube.expression.operators import compile_pattern, finds
 from cube.expression.printer import quote
 from cube.model import duration
 from cube.model.property import is_unicode
@@ -53,15 +54,10 @@ class Matcher:
     value: str
 
     def passes(self, name: str) -> bool:
-        """Tell whether a text passes, by Python's expressions: for names of types alone."""
+        """Tell whether a text passes. Raises `InvalidQuery` for what is not a regular expression."""
         if self.operator in ("=", "!="):
             return (self.value == name) is (self.operator == "=")
-        import re2
-
-        try:
-            found = re2.fullmatch(self.value, name) is not None
-        except re2.error as error:
-            raise InvalidQuery(f"parse error: Got an expression that is none: {error}.") from None
+        found = finds(_whole(self.value), name)
         return found is (self.operator == "=~")
 
 
@@ -179,7 +175,13 @@ def _positive(matcher: Matcher, field: str) -> str:
     listed = _LISTED.fullmatch(value)
     if listed is not None:
         return _among([_QUOTED.sub(r"\1", each) for each in listed[1].split("|")], field)
-    return f"re({field},{quote(f'^(?:{value})$')})"
+    return f"re({field},{quote(_whole(value))})"
+
+
+def _whole(pattern: str) -> str:
+    """Return a pattern that finds only whole texts. Raises `InvalidQuery` for what is not one."""
+    compile_pattern(pattern)  # by itself: "a)|(b" would be one in parentheses
+    return f"^(?:{pattern})$"
 
 
 def _among(values: Sequence[str], field: str) -> str:

@@ -14,7 +14,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from cube.errors import InvalidQuery
 from evaluator.prometheus.lookups import Lookups
+from evaluator.prometheus.selectors import Matcher
 from tests.evaluator_running import DAY, Running, event, running
 from tests.foreign_client import run_node
 from tests.tools import tool
@@ -229,6 +231,9 @@ async def test_what_grafana_asks_before_its_first_panel_succeeds(made: Running) 
         ("query", {"query": 'sum(request{host="a)'}, 400, "bad_data", "Expected a matcher"),
         ("query", {"query": 'sum(request) + "{'}, 400, "bad_data", "Expected a string that ends"),
         ("query", {"query": 'request{host="\\ud800"}'}, 400, "bad_data", "half a surrogate pair"),
+        ("query", {"query": 'request{host=~"x)|(b"}'}, 400, "bad_data", "unexpected ): x)|(b"),
+        ("series", {"match[]": 'request{host=~"x)|(b"}'}, 400, "bad_data", "unexpected ): x)|(b"),
+        ("labels", {"match[]": '{__name__=~"("}'}, 400, "bad_data", "missing ): ("),
         ("series", {"match[]": 'request{host="\\ud800"}'}, 400, "bad_data", "half a surrogate pair"),
         ("nothing", {}, 404, "not_found", "nothing at"),
     ],
@@ -248,6 +253,13 @@ async def test_what_only_the_data_shows_to_be_too_much_is_an_execution_error(tmp
         await made.save(*(event(DAY, {"n": number}, type="request") for number in range(3)))
         answer = await ask(made, "/api/v1/query", query="sum(request).group(n)", time=at(1))
         assert (answer.status, answer.json["errorType"]) == (422, "execution")
+
+
+def test_what_is_wrong_with_a_pattern_is_told_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    for pattern in ("(", "x)|(b"):
+        with pytest.raises(InvalidQuery, match="regular expression"):
+            Matcher("host", "=~", pattern).passes("x")
+    assert capfd.readouterr().err == ""
 
 
 async def test_series_of_more_values_than_can_be_told_are_refused(tmp_path: Path) -> None:
