@@ -47,6 +47,11 @@ class Restriction:
         """
         return cls(caller, filters_of(caller))
 
+    @property
+    def hides(self) -> bool:
+        """Whether there is anything that it does not let see."""
+        return self.caller.key is not None and bool(self.caller.key.restriction_digest)
+
     def event(self, expression: EventExpression) -> EventExpression:
         """Return an expression with the filters added; raises `AccessDenied` for a type not allowed."""
         self.caller.check_type(expression.type)

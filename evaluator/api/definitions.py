@@ -14,7 +14,7 @@ from typing import Any, Final
 from cube import json_text
 from cube.columns import check
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidRequest, NotFound, described
+from cube.errors import AccessDenied, InvalidRequest, NotFound, described, shown
 from cube.expression import parse_metric, print_expression
 from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
 from cube.expression.explanation import explain
@@ -62,12 +62,12 @@ class DefinitionRoutes:
 
     async def get(self, request: Request) -> Reply:
         """Answer with one definition, and its revision as ``ETag``."""
-        caller, name = request.admitted, check_definition_name(request.captures["name"])
+        caller, name = request.admitted, request.captures["name"]
         entries = await self._entries(caller, await self._store(caller).all())
         for entry in entries:
             if entry["name"] == name:
                 return Reply(json_text.encode(entry), headers=(("ETag", f'"{entry["revision"]}"'),))
-        raise NotFound(f"There is no definition {name}.")
+        raise NotFound(f"There is no definition {shown(name)}.")
 
     async def put(self, request: Request) -> Reply:
         """Save a definition at a revision; refused where it is not valid, or circular."""
@@ -87,7 +87,7 @@ class DefinitionRoutes:
         return Reply(json_text.encode(entry), status, headers=(("ETag", f'"{stored.revision}"'),))
 
     async def delete(self, request: Request) -> Reply:
-        caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
+        caller, name = writer(request, "definitions"), request.captures["name"]
         await self._store(caller).delete(name, expected_revision(request))
         _log.info("%s deleted the definition %s of %s", who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
@@ -153,6 +153,7 @@ def _check(definitions: Definitions, name: str) -> None:
 def _told(stored: Sequence[StoredDefinition], restriction: Restriction | None) -> Sequence[dict[str, Any]]:
     definitions = Definitions({each.name: each.content for each in stored})
     entries: list[dict[str, Any]] = []
+    hides = restriction is not None and restriction.hides
     for each in stored:
         try:
             tree = definitions.tree(each.name)
@@ -161,11 +162,11 @@ def _told(stored: Sequence[StoredDefinition], restriction: Restriction | None) -
         except AccessDenied:
             continue
         except InvalidRequest as error:
-            if restriction is None:
+            if not hides:
                 entries.append(_entry(each, None, None, error.message))
             continue
-        shown = each if restriction is None else replace(each, by="")
-        entries.append(_entry(shown, print_expression(tree), explain(tree), None))
+        visible = replace(each, by="") if hides else each
+        entries.append(_entry(visible, print_expression(tree), explain(tree), None))
     return entries
 
 

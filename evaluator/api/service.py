@@ -64,7 +64,8 @@ class QueryService:
 
     async def definitions(self) -> Definitions:
         """Return the definitions as they are now; all that were acknowledged before are there."""
-        return await read_definitions(self.context.store, are_told=self.restriction is None)
+        hides = self.restriction is not None and self.restriction.hides
+        return await read_definitions(self.context.store, are_told=not hides)
 
     async def redefined(self, query: MetricQuery) -> MetricQuery:
         """Return a query with what the names in it stand for now; raises as `metric_query` does."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from cube.expression.nodes import EventExpression
 from evaluator.api.catalog import FIELDS, MOST_VALUES, VALUES
 from evaluator.api.service import QueryService
+from evaluator.catalog.expression import askable
 from evaluator.catalog.fields import FieldTallies, Path, field_text
 from evaluator.catalog.sample import SampleLimits, sample
 from evaluator.prometheus.answers import label_of, label_value
 from evaluator.prometheus.selectors import NAME, Selector, types_within
+from evaluator.scheduling.scheduler import QueryCost
 
 MOST_TYPES = 50
 """Of so many types the fields are looked at for one answer; there are names of all."""
@@ -46,8 +48,13 @@ class Lookups:
         return self._fields[type]
 
     async def saved(self) -> Mapping[str, str]:
-        """Return the texts of the saved names, where these may be seen."""
-        return (await self._service.definitions()).texts if self._service.restriction is None else {}
+        """Return the texts of the saved names that one may ask for."""
+        definitions = await self._service.definitions()
+        run, restriction = self._service.context.scheduler.run, self._service.restriction
+        return {
+            name: definitions.texts[name]
+            for name in await run(QueryCost(), askable, definitions, restriction)
+        }
 
     async def values(self, types: Iterable[str], label: str) -> list[str]:
         """Return the values of a label in some types, sorted as text."""

@@ -97,6 +97,22 @@ async def test_a_keys_filter_holds_for_what_a_name_stands_for(start: Start) -> N
         assert "other" not in await values(client, "fail", **theirs)
         assert "secret" not in json.dumps((await client.ask("GET", "/1.0/definitions", headers=theirs)).json)
         assert (await client.ask("DELETE", PATH, headers={"If-Match": "*", **theirs})).status == 403
+        for headers, names in ((mine, ["failed", "other", "test"]), (theirs, ["failed", "test"])):
+            labels = await client.ask("GET", "/prometheus/api/v1/label/__name__/values", headers=headers)
+            assert labels.json["data"] == names
+
+
+async def test_a_key_that_may_see_everything_sees_what_is_wrong(start: Start) -> None:
+    async with start(access=with_keys(key("team", *Scope))) as made, connection(made.port) as client:
+        await made.save(event(DAY, {}))
+        mine = {"Authorization": "Bearer team"}
+        for name, text in (("failed", "sum(test)"), ("rate", "failed / 2")):
+            await client.ask("PUT", f"/1.0/definitions/{name}", body(text), headers={**NEW, **mine})
+        await client.ask("DELETE", PATH, headers={"If-Match": "*", **mine})
+        (rate,) = (await client.ask("GET", "/1.0/definitions", headers=mine)).json["definitions"]
+        assert (rate["name"], rate["by"]) == ("rate", "team")
+        assert 'found "failed"' in rate["error"]
+        assert "a saved name (rate)" in await values(client, "failed", **mine)
 
 
 async def test_names_are_completed_and_said(start: Start) -> None:
