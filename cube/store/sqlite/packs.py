@@ -193,13 +193,17 @@ def _sharing(
             yield number
 
 
-def are_many(connection: sqlite3.Connection, table: str, second: int, added: int) -> bool:
-    """Tell whether a second has `MOST_EVENTS` in packs; looks at some of those who add packs to it."""
-    within = f"FROM {table} WHERE second = ?"
-    (count,) = connection.execute(f"SELECT count(*) {within}", (second,)).fetchone()
-    if count // _LOOK == (count + added) // _LOOK:
-        return False
-    (events,) = connection.execute(f"SELECT coalesce(sum(events), 0) {within}", (second,)).fetchone()
+def is_time_to_look(connection: sqlite3.Connection, table: str, second: int, added: int) -> bool:
+    """Tell whether to look at how many events a second has: before its first pack, and now and then."""
+    query = f"SELECT count(*) FROM {table} WHERE second = ?"  # noqa: S608 - our table
+    (count,) = connection.execute(query, (second,)).fetchone()
+    return not count or int(count) // _LOOK != (int(count) + added) // _LOOK
+
+
+def are_many(connection: sqlite3.Connection, table: str, second: int) -> bool:
+    """Tell whether a second has `MOST_EVENTS` in packs."""
+    query = f"SELECT coalesce(sum(events), 0) FROM {table} WHERE second = ?"  # noqa: S608 - our table
+    (events,) = connection.execute(query, (second,)).fetchone()
     return int(events) >= MOST_EVENTS
 
 

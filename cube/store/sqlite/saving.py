@@ -99,7 +99,8 @@ def _unpack_crowded(connection: sqlite3.Connection, entry: TypeEntry, new: Itera
     crowded = [
         second
         for second, added in Counter(pack.second for pack in new).items()
-        if _has_many_rows(connection, entry, second) or packs.are_many(connection, entry.packs, second, added)
+        if packs.is_time_to_look(connection, entry.packs, second, added)
+        and (_has_many_rows(connection, entry, second) or packs.are_many(connection, entry.packs, second))
     ]
     for second in crowded:
         unpack(connection, entry, packs.numbers_of(connection, entry.packs, second))
