@@ -145,7 +145,7 @@ _REDUCTION = _object(
     events={"type": "string", "description": "The expression of the events, with all of their data."},
 )
 _READINGS = _object(
-    "readings error",
+    "readings error has_names",
     readings=_array(
         _object(
             "kind expression explanation",
@@ -159,6 +159,7 @@ _READINGS = _object(
         **_object("error", error=_TEXT, line=_PLACE, column=_PLACE, position=_PLACE),
         "type": ["object", "null"],
     },
+    has_names={"type": "boolean", "description": "Whether saved names are in it."},
     completions=_object(
         start=_PLACE, stop=_PLACE, items=_array(_object(text=_TEXT, kind=_TEXT, detail=_TEXT))
     ),

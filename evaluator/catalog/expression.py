@@ -50,7 +50,8 @@ def described(
 
     ``readings``: as a metric or an event expression, as both or as neither; the canonical text and the words
     of each, and the reductions of a metric. ``error``: of a text that is neither, of the reading that got
-    further; or why it cannot be evaluated.
+    further; or why it cannot be evaluated. ``has_names``: whether saved names are in it, so that all of
+    this may change.
     """
     trees: dict[str, MetricExpression | EventExpression] = {}
     errors: list[InvalidExpression] = []
@@ -70,7 +71,22 @@ def described(
     elif len(refusals) == len(trees):
         refused = refusals[0]
     readings = [_reading(kind, tree) for kind, tree in trees.items()]
-    return {"readings": readings, "error": None if refused is None else _told(text, refused)}
+    told = None if refused is None else _told(text, refused)
+    return {
+        "readings": readings,
+        "error": told,
+        "has_names": "metric" in trees and _has_names(text, definitions),
+    }
+
+
+def _has_names(text: str, definitions: Definitions | None) -> bool:
+    if definitions is None or not definitions.texts:
+        return False
+    try:
+        parse_metric(text)
+    except InvalidExpression:
+        return True
+    return False
 
 
 def _reading(kind: str, tree: MetricExpression | EventExpression) -> dict[str, Any]:

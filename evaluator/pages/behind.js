@@ -18,7 +18,7 @@ export async function eventsBehind(set, index, series) {
   const found = new Map();
   for (const meant of groups) {
     for (const one of reductions.get(meant.letter)) {
-      const {words, filters} = narrowed(one, meant, set);
+      const {words, filters} = narrowed(one, meant, set, widest(reductions.get(meant.letter)));
       found.set(words, {words, href: eventsLink(one.type, filters, from, set.edge(index + 1))});
     }
   }
@@ -32,21 +32,27 @@ export async function openEvents(set, index, series, {x, y, event}, zone = "") {
   const options = await eventsBehind(set, index, series).catch((error) => say(error.message));
   await new Promise((resolve) => setTimeout(resolve)); // the end of a click closes what is open
   if (!options) return;
-  if (!options.length) say("There are no events behind this: the expression is a constant.");
+  if (!options.length) say("There is no list of events for this: the expression is a constant, or looks at several events of a key.");
   else if (options.length === 1 && event?.pointerType !== "touch") follow(options[0].href);
   else menu(`Events of ${time(from, set.step, zone)}`, options, x, y);
 }
 
 /** A reduction's events of a group: as words, and as filters. Of groups by what is computed only bins of a field are
  * in a filter, and of the rest only what is no group of a field that is shown. */
-function narrowed({type, filters, groups}, {letter, group, isRest, bounds: own}, set) {
+function narrowed({type, filters, groups}, {letter, group, isRest, bounds: own}, set, parts) {
   const all = [...filters];
   const values = [group].flat();
   if (isRest) all.push(...othersThan(groups, set.list.filter((one) => one.letter === letter && !one.isRest)));
-  else if (group !== undefined && values.length === groups.length) {
-    groups.forEach((part, i) => all.push(...partFilters(part, values[i], own)));
+  else if (group !== undefined) {
+    const places = groups.map(({text}, i) => groups.length === parts.length ? i : parts.findIndex((part) => part.text === text));
+    groups.forEach((part, i) => all.push(...partFilters(part, values[places[i]], own)));
   }
   return {words: [type, ...all].join("."), filters: all};
+}
+
+/** The parts of an answer's groups: of the reduction that has most. Which of several quantiles it is comes after them. */
+function widest(reductions) {
+  return reductions.reduce((most, {groups}) => groups.length > most.length ? groups : most, []);
 }
 
 /** The filters of one part of a group; own: the bounds of a row of several bins. */

@@ -1,4 +1,4 @@
-// What expressions are, by GET /1.0/expression; what was told of a text is kept, as it does not change.
+// What expressions are, by GET /1.0/expression; what was told of a metric without saved names is kept: it does not change.
 import {get} from "./api.js";
 
 const MOST = 100;
@@ -17,6 +17,7 @@ export async function reductionsOf(text, {signal} = {}) {
 }
 
 function keep(text, answer) {
+  if (answer.has_names || !answer.readings.some(({kind}) => kind === "metric")) return answer;
   known.set(text, answer);
   if (known.size > MOST) known.delete(known.keys().next().value);
   return answer;

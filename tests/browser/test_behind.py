@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,6 +14,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.playwright_page import launched, opened
 from tests.evaluator_running import DAY, Running, event, running
+from tests.web_client import connection
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -194,3 +197,36 @@ async def test_the_events_of_a_group_of_several_parts_have_them_all(page: Page) 
     )
     await page.locator(".buckets tbody tr").first.locator("td").nth(2).click()
     await shows_events(page, 4, f'eq(host,"{HOSTS[0]}")', "ge(ms,0)", "lt(ms,25)")
+
+
+async def test_each_side_has_the_group_in_its_filters(page: Page) -> None:
+    for expression in (
+        "quantiles(0.5, request(ms)).group(host)",
+        "sum(request).group(status, host) / sum(request).group(host)",
+    ):
+        await explore(page, "table", expression)
+        group = re.compile(r"bold</b>( · 0\.5)?$")
+        column = page.locator(".buckets thead th").filter(has_text=group)
+        place = await column.first.evaluate("(head) => head.cellIndex - 1")
+        await page.locator(".buckets tbody tr").first.locator("td").nth(place).click()
+        if "status" in expression:
+            offered = page.locator(".behind a")
+            await expect(offered).to_have_text([f"request.eq(status,500).{TAGGED}", f"request.{TAGGED}"])
+            await offered.last.click()
+        await shows_events(page, 1, TAGGED)
+
+
+async def test_what_a_name_stood_for_is_not_kept(page: Page, evaluator: Running) -> None:
+    async with connection(evaluator.port) as client:
+        for filters in ((), ("ge(status,500)",)):
+            text = ".".join(("request", *filters))
+            body = json.dumps({"expression": f"sum({text})"}).encode()
+            await client.ask(
+                "PUT",
+                "/1.0/definitions/asked",
+                body,
+                headers={"If-Match": "*"} if filters else {"If-None-Match": "*"},
+            )
+            await explore(page, "table", "asked")
+            await page.locator(".buckets tbody tr").first.locator("td").first.click()
+            await shows_events(page, 1 if filters else 5, *filters)

@@ -239,6 +239,7 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                 }
             ],
             "error": None,
+            "has_names": False,
         }
         both = (await ask(made, "expression", expression="sum(foo)"))["readings"]
         assert [each["kind"] for each in both] == ["metric", "event"]

@@ -127,3 +127,5 @@ async def test_names_are_completed_and_said(start: Start) -> None:
             assert not (await client.ask("GET", f"/1.0/expression?{asked}")).json["completions"]["items"]
         told = (await client.ask("GET", "/1.0/expression?expression=failed/2")).json
         assert [each["expression"] for each in told["readings"]] == ["sum(test) / 2"]
+        assert told["has_names"]
+        assert not (await client.ask("GET", "/1.0/expression?expression=sum(failed)")).json["has_names"]
