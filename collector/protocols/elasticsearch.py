@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
+from itertools import islice
 from typing import Any, Final
 
 from collector.protocols.shared.dialect import (
+    MAX_ITEMS,
     Dialect,
     Draft,
     Endpoint,
@@ -97,7 +100,7 @@ def base_name(index: str) -> str:
 
 def bulk(request: Request, _: RequestContext) -> Translation:
     """Read ``_bulk``: a line with an action, a line with its document, and so on."""
-    return _translation(list(_actions(request)), _items)
+    return _translation(list(islice(_actions(request), MAX_ITEMS + 1)), _items)
 
 
 def single(request: Request, _: RequestContext, *, operation: str) -> Translation:
@@ -138,10 +141,10 @@ def refuse(error: CubeError, request: Request) -> Reply:
     if is_later and "User-Agent" not in request.headers:
         return Reply(error.message.encode(), 503, "text/plain; charset=utf-8", _PRODUCT)
     if is_later and request.path.endswith("_bulk") and request.body:
-        failed = [
-            _item(each, 429, "es_rejected_execution_exception", error.message) for each in _actions(request)
-        ]
-        return _bulk_reply(failed)
+        actions = list(islice(_actions(request, reads_documents=False), MAX_ITEMS + 1))
+        if len(actions) <= MAX_ITEMS:
+            kind = "es_rejected_execution_exception"
+            return _bulk_reply([_item(each, 429, kind, error.message) for each in actions])
     kind = "security_exception" if reply.status in (401, 403) else "illegal_argument_exception"
     return _json({"error": {"type": kind, "reason": error.message}, "status": reply.status}, reply.status)
 
@@ -179,10 +182,10 @@ def _translation(actions: Sequence[Action], answer: Callable[..., Reply]) -> Tra
     )
 
 
-def _actions(request: Request) -> Iterator[Action]:
+def _actions(request: Request, *, reads_documents: bool = True) -> Iterator[Action]:
     """Pair the lines of a body, without blank ones; one that cannot be read takes its document along."""
     default = request.captures.get("index", "")
-    lines = (line for line in request.body.split(b"\n") if line.strip())
+    lines = (line.rstrip(b"\n") for line in BytesIO(request.body) if line.strip())
     held: bytes | None = None
     while True:
         line = held if held is not None else next(lines, None)
@@ -196,7 +199,7 @@ def _actions(request: Request) -> Iterator[Action]:
         document = next(lines, None)
         if not operation and document is not None and _action(document)[0]:
             held, document = document, None
-        yield _paired(operation, named, default, line, document)
+        yield _paired(operation, named, default, line, document, reads_documents=reads_documents)
 
 
 def _action(line: bytes) -> tuple[str, Mapping[str, Any]]:
@@ -220,7 +223,13 @@ def _named(operation: str, named: Mapping[str, Any], default: str, **rest: Any) 
 
 
 def _paired(
-    operation: str, named: Mapping[str, Any], default: str, line: bytes, document: bytes | None
+    operation: str,
+    named: Mapping[str, Any],
+    default: str,
+    line: bytes,
+    document: bytes | None,
+    *,
+    reads_documents: bool,
 ) -> Action:
     source = _text(line if document is None else b"%s\n%s" % (line, document))
     if not operation:
@@ -228,6 +237,8 @@ def _paired(
         return _named("index", named, default or "unknown", wrong=wrong, source=source)
     if document is None:
         return _named(operation, named, default, wrong="The action has no document.", source=source)
+    if not reads_documents:
+        return _named(operation, named, default, source=source)
     try:
         content = decode_leniently(document)
     except InvalidRequest as error:

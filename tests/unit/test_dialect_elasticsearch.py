@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from collector.protocols import elasticsearch
 from collector.protocols.elasticsearch import base_name, bulk, credentials, dialect, refuse
 from collector.protocols.shared.dialect import Draft, Translation
 from cube.errors import Overloaded, Unauthenticated
@@ -143,6 +144,26 @@ def test_an_overload_is_told_item_by_item_and_in_text_to_who_has_no_name() -> No
     assert json.loads(unread.body)["error"]["reason"] == "Too much."
     denied = refuse(Unauthenticated("No key."), request(body, {"User-Agent": "x"}, "/_bulk"))
     assert (denied.status, json.loads(denied.body)["error"]["type"]) == (401, "security_exception")
+
+
+def test_no_more_of_a_body_is_read_than_may_be_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bytes] = []
+
+    def noted(line: bytes) -> Any:
+        looked.append(line)
+        return json.loads(line)
+
+    monkeypatch.setattr(elasticsearch, "decode_leniently", noted)
+    monkeypatch.setattr(elasticsearch, "MAX_ITEMS", 10)
+    many = request(b"{}\n" * 1_000, {"User-Agent": "x"}, "/_bulk")
+    bulk(many, context())
+    assert len(looked) < 30
+    reply = refuse(Overloaded("Too much.", retry_after_seconds=1), many)
+    assert (reply.status, len(looked) < 60) == (503, True)
+    looked.clear()
+    few = request(lines(INDEX, {"n": 1}), {"User-Agent": "x"}, "/_bulk")
+    assert refuse(Overloaded("Too much.", retry_after_seconds=1), few).status == 200
+    assert [json.loads(line) for line in looked] == [INDEX]  # the answer needs no document
 
 
 def test_a_single_document_is_told_alone() -> None:
