@@ -39,7 +39,7 @@ MAX_HEAD_BYTES: Final = 2_048
 
 _VERSION: Final = "HTTP/1.1"
 _OTHERWISE: Final = ("Transfer-Encoding", "Content-Encoding", "Expect", "Upgrade")
-_log = logging.getLogger("cube.web.handler")  # answers have one, whichever way they take
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)

@@ -121,7 +121,7 @@ async def test_no_key_query_or_event_reaches_the_log_even_at_debug(tmp_path: Pat
         assert base64.b64encode(KEY.encode()).decode()[:20] not in text
         lines = entries(tmp_path / f"{name}.log")
         assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
-        answers = [line for line in lines if line["logger"] == "cube.web.handler"]
+        answers = [line for line in lines if line["logger"].startswith("cube.web.") and "request" in line]
         assert len(answers) >= 6
         assert all(line["request"] for line in answers)
     assert any(line.get("request") == "last" for line in entries(tmp_path / "collector.log"))
