@@ -93,7 +93,14 @@ def show(rows: Iterable[Row], columns: tuple[str, ...], dimmed: str = "") -> Non
     table = Table(box=None)
     shown = [column for column in columns if any(column in row for row in listed)]
     for column in shown:
-        table.add_column(column, justify="right" if column == "value" else "left")
+        # A revision is given back to a command, so it is whole at any width.
+        table.add_column(
+            column,
+            justify="right" if column == "value" else "left",
+            no_wrap=column == "revision",
+            min_width=16 if column == "revision" else None,
+            overflow="fold",
+        )
     for row in listed:
         values = (row.get(column, "") for column in shown)
         style = "dim" if row.get(dimmed) else None

@@ -10,7 +10,7 @@ from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import InvalidRequest
 
-_COLUMNS = ("name", "expression", "explanation", "error", "revision", "saved", "by")
+_COLUMNS = ("name", "expression", "error", "revision", "saved", "by")
 
 
 @click.command()
