@@ -24,15 +24,17 @@ export function percent(change) {
   return change > 0 ? `▲ ${text}` : change < 0 ? `▼ ${text}` : `± ${text}`;
 }
 
-/** A step or a length of time in words: 300000 is "5 min". */
+const UNITS = [[7 * DAY, "week"], [DAY, "day"], [HOUR, "h"], [MINUTE, "min"], [1e3, "s"]];
+const MOST_OF_A_UNIT = 999;
+
+/** A step or a length of time in words, whole where it can be: 300000 is "5 min", 25 hours "25 h", 30 days "30 days". */
 export function length(milliseconds) {
-  for (const [size, unit] of [[7 * DAY, "week"], [DAY, "day"], [HOUR, "h"], [MINUTE, "min"], [1e3, "s"]]) {
-    if (milliseconds >= size) {
-      const count = milliseconds / size;
-      return `${plain.format(count)} ${unit}${unit.length > 3 && count !== 1 ? "s" : ""}`;
-    }
-  }
-  return `${milliseconds} ms`;
+  const isWhole = ([size]) => milliseconds % size === 0 && milliseconds / size <= MOST_OF_A_UNIT;
+  const fitting = UNITS.filter(([size]) => milliseconds >= size);
+  if (!fitting.length) return `${milliseconds} ms`;
+  const [size, unit] = fitting.find(isWhole) ?? fitting[0];
+  const count = milliseconds / size;
+  return `${plain.format(count)} ${unit}${["week", "day"].includes(unit) && count !== 1 ? "s" : ""}`;
 }
 
 /** So many bytes: "63.5 MB". */

@@ -242,6 +242,10 @@ async def test_a_year_of_hours_takes_some_strokes_a_pixel_and_gaps_stay_gaps(
 ) -> None:
     async with opened(browser) as (page, said):
         await page.goto(f"{daemons[1].http}/?view=explore")
+        spans = await page.get_by_label("Time", exact=True).locator("option").all_inner_texts()
+        assert spans[-6:-1] == [
+            f"Last {each}" for each in ("2 days", "1 week", "30 days", "90 days", "365 days")
+        ]
         assert 1200 <= await page.evaluate(DRAW_A_YEAR) <= 4 * 1200
         gaps = await page.evaluate(GAPS)
         assert said == []
