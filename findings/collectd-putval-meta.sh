@@ -19,14 +19,14 @@ daemon=
 trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
 cd "$work"
 apt-get -o APT::Sandbox::User=root download -qq collectd-core=5.12.0-14 >/dev/null
-dpkg-deb -x collectd-core_*.deb root
+dpkg-deb -x collectd-core_*.deb tree
 printf 'gauge value:GAUGE:U:U\n' > types.db
 cat > collectd.conf <<EOF
 Hostname "h"
 FQDNLookup false
 BaseDir "$work"
 PIDFile "$work/pid"
-PluginDir "$work/root/usr/lib/collectd"
+PluginDir "$work/tree/usr/lib/collectd"
 TypesDB "$work/types.db"
 LoadPlugin unixsock
 <Plugin unixsock>
@@ -37,7 +37,7 @@ LoadPlugin csv
   DataDir "$work/csv"
 </Plugin>
 EOF
-root/usr/sbin/collectd -f -C collectd.conf 2>log &
+tree/usr/sbin/collectd -f -C collectd.conf 2>log &
 daemon=$!
 python3 - "$work" <<'EOF'
 import pathlib, socket, sys, time
