@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import (
     MAX_ITEMS,
@@ -26,12 +25,12 @@ from collector.protocols.shared.dialect import (
     translate_each,
 )
 from collector.protocols.shared.paths import at
-from collector.protocols.shared.values import Occurrences, hashed
+from collector.protocols.shared.values import Occurrences, checked_type, fields_of, hashed
 from cube.errors import InvalidRequest, described
 from cube.json_lines import NotJson, values_of
 from cube.model import instant
 from cube.model.event import ABSENT, is_type
-from cube.web import MAX_PARAMETERS, Parameter, Reply, Request, media_type
+from cube.web import Parameter, Reply, Request, media_type
 
 TIMES: Final = ("time", "timestamp", "@timestamp", "ts", "created", "ISODATE")
 """Where a record's time is looked for, in this order, where the request does not say."""
@@ -96,7 +95,7 @@ def translate(request: Request, _: RequestContext, *, hashed_ids: bool) -> Trans
     """Read ``POST`` and ``PUT``: values one after the other, an array, ``{"logs": […]}``, or a form."""
     query = request.parameters()
     if media_type(request) == _FORM and request.body.lstrip()[:1] not in (b"{", b"["):
-        records: Iterable[Any] = (_fields(request.body.decode(errors="replace")),)
+        records: Iterable[Any] = (fields_of(request.body),)
     else:
         records = _unwrapped(values_of(request.body))
     return _translation(records, request, query, hashed_ids)
@@ -126,11 +125,8 @@ def dialect(*, hashed_ids: bool) -> Dialect:
 def _translation(
     records: Iterable[Any], request: Request, query: Mapping[str, str], hashed_ids: bool
 ) -> Translation:
-    type = request.captures.get("type") or query.get("type")
-    if type is not None and not is_type(type):
-        raise InvalidRequest(
-            f"Got the type {described(type)}; accepted are letters, digits and _, a small letter or _ first."
-        )
+    named = request.captures.get("type") or query.get("type")
+    type = None if named is None else checked_type(named)
     items = list(islice(records, MAX_ITEMS + 1))
     check_count(len(items))
     reading = LineReading(type, query.get("time"), query.get("id"), Occurrences() if hashed_ids else None)
@@ -153,13 +149,6 @@ def _unwrapped(values: Iterator[Any]) -> Iterator[Any]:
             yield from inner
         else:
             yield value
-
-
-def _fields(form: str) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
-    except ValueError:
-        raise InvalidRequest(f"Got more than {MAX_PARAMETERS} fields in a form.") from None
 
 
 def _type_of(record: Mapping[str, Any]) -> tuple[str, bool]:

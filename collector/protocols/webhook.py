@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -23,13 +22,14 @@ from collector.protocols.shared.dialect import (
     translate_each,
 )
 from collector.protocols.shared.paths import at
-from cube.errors import InvalidRequest, described
+from collector.protocols.shared.values import checked_type, fields_of
+from cube.errors import InvalidRequest
 from cube.json_text import decode_leniently
 from cube.model import instant
 from cube.model.environment import Credentials
-from cube.model.event import ABSENT, is_type
+from cube.model.event import ABSENT
 from cube.model.property import is_unicode
-from cube.web import MAX_PARAMETERS, Parameter, Reply, Request, error_reply, media_type
+from cube.web import Parameter, Reply, Request, error_reply, media_type
 
 HEADERS: Final = "http_headers"
 """The property that the headers which are kept stand in."""
@@ -74,11 +74,7 @@ _PARAMETERS = (
 
 def translate(request: Request, _: RequestContext) -> Translation:
     """Read one delivery: JSON, or a form with JSON as its ``payload``."""
-    type = request.captures["type"]
-    if not is_type(type):
-        raise InvalidRequest(
-            f"Got the type {described(type)}; accepted are letters, digits and _, a small letter or _ first."
-        )
+    type = checked_type(request.captures["type"])
     body = _body(request)
     challenge = body.get("challenge") if isinstance(body, dict) and body.get("type") == _CHALLENGE else None
     if isinstance(challenge, str) and is_unicode(challenge):
@@ -102,10 +98,7 @@ def dialect() -> Dialect:
 def _body(request: Request) -> Any:
     if media_type(request) != _FORM:
         return decode_leniently(request.body)
-    try:
-        fields = dict(parse_qsl(request.body.decode(errors="replace"), True, max_num_fields=MAX_PARAMETERS))
-    except ValueError:
-        raise InvalidRequest(f"Got more than {MAX_PARAMETERS} fields in a form.") from None
+    fields = fields_of(request.body)
     return decode_leniently(fields["payload"]) if "payload" in fields else fields
 
 

@@ -9,10 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from cube import json_text
-from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER
-from cube.web import Reply
+from cube.errors import InvalidRequest, described
+from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER, is_type
+from cube.web import MAX_PARAMETERS, Reply
 
 PIXEL: Final = Reply(
     base64.b64decode("R0lGODlhAQABAPAAAP///wAAACH5BAUAAAAALAAAAAABAAEAAAICRAEAOw=="),
@@ -39,6 +41,26 @@ def decimal(text: str) -> int | float:
     if not math.isfinite(number):
         raise ValueError
     return number
+
+
+def checked_type(type: str) -> str:
+    """Return a type that stands in a path or a query as it is. Raises `InvalidRequest` where it is none."""
+    if not is_type(type):
+        raise InvalidRequest(
+            f"Got the type {described(type)}; accepted are letters, digits and _, a small letter or _ first."
+        )
+    return type
+
+
+def fields_of(form: bytes) -> dict[str, str]:
+    """Read a form; of a name that comes again the last counts. Raises `InvalidRequest` for too many."""
+    try:
+        pairs = parse_qsl(
+            form.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS
+        )
+    except ValueError:
+        raise InvalidRequest(f"Got more than {MAX_PARAMETERS} fields in a form.") from None
+    return dict(pairs)
 
 
 def unpacked(text: str) -> bytes:
