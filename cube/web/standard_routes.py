@@ -9,6 +9,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
 from cube.errors import CubeError
 from cube.web.access import KEY_PARAMETER
 from cube.web.message import Reply, Request
@@ -71,7 +73,7 @@ def with_standard_routes(
         *routes,
         _get("/healthz", healthz, "Whether the process lives."),
         _get("/readyz", Readiness(ready).answer, "Whether the daemon can do its work: 503 if not."),
-        _get("/metrics", telemetry.expose, "Metrics in the format of Prometheus.", "text/plain"),
+        _get("/metrics", telemetry.expose, "Metrics in the format of Prometheus.", CONTENT_TYPE_LATEST),
         _get("/openapi.json", openapi, "This description."),
     )
     description = Reply.json(describe(title, table))
@@ -135,8 +137,7 @@ def _get(
     summary: str,
     content_type: str = "application/json",
 ) -> Route:
-    result = {"type": "object" if content_type == "application/json" else "string"}
-    return Route(path, {"GET": Operation(answer, summary, content_type=content_type, result=result)})
+    return Route(path, {"GET": Operation(answer, summary, content_type=content_type)})
 
 
 def _path(route: Route) -> dict[str, Any]:
@@ -171,7 +172,8 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    content = {operation.content_type: {"schema": operation.result}}
+    loose = {"type": "object" if operation.content_type == "application/json" else "string"}
+    content = {operation.content_type: {"schema": operation.result or loose}}
     refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
     return {
         **{

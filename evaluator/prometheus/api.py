@@ -46,6 +46,8 @@ _ERRORS: Final = {
     HTTPStatus.NOT_FOUND: "not_found",
 }
 
+_PLAIN: Final = "text/plain; charset=utf-8"
+
 _OF_EVENTS: Final = (Reduction, Funnel, Cohorts, SessionReduction)
 
 Answer = Callable[[QueryService, Parameters, Request], Awaitable[Any]]
@@ -170,7 +172,10 @@ class Prometheus:
             *routes,
             Route(f"{PREFIX}/api/v1/{{path}}", nothing, refuse=refuse, foreign=True),
             Route(f"{PREFIX}/federate", {"GET": federate}),
-            *(Route(PREFIX + path, {"GET": Operation(partial(_text, text), text)}) for path, text in texts),
+            *(
+                Route(PREFIX + path, {"GET": Operation(partial(_text, text), text, content_type=_PLAIN)})
+                for path, text in texts
+            ),
         )
 
     async def _answer(self, answer: Answer, request: Request) -> Reply:
@@ -258,4 +263,4 @@ async def _nothing(request: Request) -> Reply:
 
 
 async def _text(text: str, _: Request) -> Reply:
-    return Reply(f"{text}\n".encode(), content_type="text/plain; charset=utf-8")
+    return Reply(f"{text}\n".encode(), content_type=_PLAIN)
