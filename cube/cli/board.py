@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 import msgspec
 
-from cube.cli.ask import show
 from cube.cli.keys import check_bounds
 from cube.cli.options import (
     Place,
@@ -17,6 +16,7 @@ from cube.cli.options import (
     evaluator_options,
     settings_options,
 )
+from cube.cli.output import REVISION, json_option, show
 from cube.client.connection import EVALUATOR_URL, NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import InvalidRequest, NotFound
@@ -26,7 +26,7 @@ from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, mak
 if TYPE_CHECKING:  # the stores' ports need numpy, which takes its time to load
     from cube.store.ports import StoredBoard, StoredDefinition
 
-_COLUMNS = ("name", "title", "charts", "revision", "saved", "by")
+_COLUMNS = ("name", "title", "charts", REVISION, "saved", "by")
 
 
 @click.group()
@@ -43,10 +43,11 @@ def _revision(command: Any) -> Any:
 
 @board.command(name="list")
 @evaluator_options
-def list_(url: str, key: str | None) -> None:
+@json_option
+def list_(url: str, key: str | None, *, as_json: bool) -> None:
     """List the boards: a table on a terminal, JSON lines otherwise."""
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        show(evaluator.boards(), _COLUMNS)
+        show(evaluator.boards(), _COLUMNS, as_json=as_json)
 
 
 @board.command()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import click
 
-from cube.cli.ask import show
 from cube.cli.options import evaluator_options
+from cube.cli.output import REVISION, json_option, show
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import InvalidRequest
 
-_COLUMNS = ("name", "expression", "error", "revision", "saved", "by")
+_COLUMNS = ("name", "expression", "error", REVISION, "saved", "by")
 
 
 @click.command()
 @evaluator_options
+@json_option
 @click.option("--revision", type=click.IntRange(1), help="Which this is a change of; `cube define` shows it.")
 @click.option("--force", is_flag=True, help="Whatever the present revision is.")
 @click.option("--delete", "deleted", metavar="NAME", help="Delete a definition, at its --revision.")
@@ -26,6 +27,7 @@ def define(
     deleted: str | None,
     definition: tuple[str, ...],
     *,
+    as_json: bool,
     force: bool,
 ) -> None:
     """Give an expression a name, as in `cube define error_rate = "sum(a) / sum(b)"`; list all without any."""
@@ -43,4 +45,4 @@ def define(
             saved = evaluator.define(name.strip(), expression.strip(), at)
             click.echo(f"{name.strip()} is defined at revision {saved}.")
         else:
-            show(evaluator.definitions(), _COLUMNS)
+            show(evaluator.definitions(), _COLUMNS, as_json=as_json)

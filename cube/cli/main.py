@@ -1,7 +1,6 @@
 """The command ``cube`` and how it tells errors: one sentence on standard error.
 
-Exit status: 0 done; 1 it could not be done (nothing answers, a child failed); 2 what was asked for is
-wrong.
+The exit statuses are those of `cube.cli.output`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from cube.cli.define import define
 from cube.cli.demo import demo
 from cube.cli.index import index
 from cube.cli.keys import keys
+from cube.cli.output import FAILED, INTERRUPTED, WRONG
 from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.shard import shard
@@ -35,7 +35,9 @@ class Refusing(click.Group):
         except CubeError as error:
             click.echo(f"cube: {error.message}", err=True)
             mistaken = isinstance(error, InvalidRequest | InvalidSettings | AccessDenied)
-            raise SystemExit(2 if mistaken else 1) from None
+            raise SystemExit(WRONG if mistaken else FAILED) from None
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
 
 @click.group(cls=Refusing, context_settings={"help_option_names": ["-h", "--help"]})

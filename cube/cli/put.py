@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import click
 
 from cube import files
 from cube.cli.options import key_option
+from cube.cli.output import INTERRUPTED
 from cube.cli.upload import InputLine, Progress, Skipped, StoppedAt, Uploader, read_lines, unwritable
 from cube.client.connection import COLLECTOR_URL
 from cube.client.emitter import Emitter
@@ -23,8 +23,6 @@ from cube.model.event import left_out
 
 SHOWN_LINES = 10
 """So many bad lines are told one by one; of more only the number is."""
-
-INTERRUPTED = 128 + signal.SIGINT
 
 _MAX_KEYS = 100  # unknown ones that are looked at
 

@@ -14,7 +14,9 @@ from cube.model.event import ABSENT
 from cube.model.tier import Group, Metric
 
 Instant: TypeAlias = "int | str | datetime"
-"""Milliseconds since 1970, ISO 8601, or a datetime (without zone: UTC)."""
+"""Milliseconds since 1970, ISO 8601, relative to the evaluator's now (``-6h``), or a datetime.
+
+One without a zone is in UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,10 @@ def _array(items: dict[str, Any]) -> dict[str, Any]:
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 _TIME = {"type": ["string", "null"], "format": "date-time"}
-_ASKED_TIME = {"type": ["string", "integer"], "description": "ISO 8601, or milliseconds since 1970."}
+_ASKED_TIME = {
+    "type": ["string", "integer"],
+    "description": "ISO 8601, milliseconds since 1970, or relative to now: -6h, now, now-1d.",
+}
 _SHOWN_TIME = {"type": "string", "format": "date-time"}
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 _TYPE = Parameter("type", "The type of events.", required=True)

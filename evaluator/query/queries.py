@@ -17,7 +17,7 @@ from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
-from cube.model import instant
+from cube.model import instant, relative
 from cube.model.grid import ACCEPTED, Grid, grid_of
 from cube.model.tier import TEN_SECONDS, Span
 from cube.settings import EvaluatorSettings
@@ -61,7 +61,7 @@ class EventQuery:
         ``stream``: whether a request without ``stop`` is one, else it stops now. Raises
         `InvalidQuery` or `InvalidExpression`.
         """
-        start, stop = _time(raw, "start"), _time(raw, "stop")
+        start, stop = read_time(raw, "start", now), read_time(raw, "stop", now)
         start = 0 if start is None else start
         stop = now if stop is None and not stream else stop
         _check_order(start, stop)
@@ -104,7 +104,7 @@ class MetricQuery:
         live: bool = False,
         definitions: Definitions | None = None,
     ) -> MetricQuery:
-        start, stop = _time(raw, "start"), _time(raw, "stop")
+        start, stop = read_time(raw, "start", now), read_time(raw, "stop", now)
         _check_order(start, now if stop is None else stop)
         if definitions is None:
             expression = _expression(raw, parse_metric)
@@ -154,11 +154,15 @@ def number(value: object) -> float:
     return math.nan
 
 
-def _time(raw: Mapping[str, Any], name: str) -> int | None:
+def read_time(raw: Mapping[str, Any], name: str, now: int) -> int | None:
+    """Return a time of a request, which may be relative to now; None where it has none.
+
+    Raises `InvalidQuery`.
+    """
     if name not in raw:
         return None
     try:
-        return instant.parse(raw[name])
+        return relative.parse(raw[name], now)
     except InvalidRequest as error:
         raise InvalidQuery(f"The parameter {name} is not a valid time. {error.message}", field=name) from None
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cube.cli.ask import show
 from cube.cli.main import main
+from cube.cli.output import show
 from cube.columns.board_types import types_of
 from cube.model.board import Board
 from cube.store.ports import NO_REVISION, StoredBoard

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from cube.cli import ask
+from cube.cli import output
 
 REVISION = 3_094_221_464_828_447
 
@@ -17,10 +17,10 @@ def test_a_revision_is_whole_in_a_narrow_table(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`cube define` and `cube board` take it back as --revision."""
-    monkeypatch.setattr(ask, "Console", partial(Console, force_terminal=True, width=width))
+    monkeypatch.setattr(output, "Console", partial(Console, force_terminal=True, width=width))
     row = {"name": "a", "expression": "sum(hit) / " * 30, "error": "Expected that. " * 30, "by": "team"}
-    ask.show(
+    output.show(
         [{**row, "revision": REVISION, "saved": "2026-11-29T13:31:41.434Z"}],
-        ("name", "expression", "error", "revision", "saved", "by"),
+        ("name", "expression", "error", output.REVISION, "saved", "by"),
     )
     assert str(REVISION) in capsys.readouterr().out

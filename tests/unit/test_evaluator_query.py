@@ -72,6 +72,13 @@ def test_a_span_covers_whole_buckets() -> None:
     assert query.span == Span(hour, hour + 2 * HOUR.step)
 
 
+def test_times_may_be_relative_to_now() -> None:
+    assert metric(step="1h", start="-6h").span == Span(HOUR.floor(NOW - 6 * HOUR.step), HOUR.floor(NOW))
+    day = events(start="now-1d", stop="now")
+    assert (day.start, day.stop) == (NOW - DAY.step, NOW)
+    assert events(stream=True, start="-1h").stop is None
+
+
 def test_of_more_buckets_than_the_limit_the_latest_are_given() -> None:
     query = metric(step=60_000, start="2011-07-18", stop="2011-07-18T01:00Z", limit=3)
     stop = instant.parse("2011-07-18T01:00Z")

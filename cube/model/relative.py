@@ -1,0 +1,42 @@
+"""Times of questions: instants, and times relative to now (``now``, ``-6h``, ``now-1d``, ``now+30m``).
+
+This module is the only place that reads the latter. An event's own time is never relative: sent again
+later it would be another.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from cube.errors import InvalidRequest, shown
+from cube.model import duration, instant
+
+ACCEPTED: Final = (
+    "ISO 8601 (such as 2011-09-12T21:33:12Z), milliseconds since 1970, or a time relative to now, such as"
+    " -6h, now or now-1d, in the years 1 to 9999"
+)
+
+_LONGEST: Final = instant.LATEST - instant.EARLIEST
+# A blank is a + that was lost in a query string.
+_RELATIVE = re.compile(rf"(?:now|(?=[+ -]))(?:([+ -])({duration.PATTERN}))?", re.ASCII)
+
+
+def parse(value: object, now: int) -> int:
+    """Read a time as `instant.parse` does, or as words relative to ``now``, an instant.
+
+    Words are ``now``, and a duration (see `cube.model.duration`) after a sign, with ``now`` before it or
+    without. Digits alone are milliseconds since 1970, with a sign as well. Raises `InvalidRequest`.
+    """
+    found = _RELATIVE.fullmatch(value) if isinstance(value, str) and len(value) <= 100 else None
+    try:
+        if found is None:
+            return instant.parse(value)
+        return instant.parse(now + (_signed(found) if found[2] else 0))
+    except InvalidRequest:
+        raise InvalidRequest(f"Got the time {shown(value)}; accepted is {ACCEPTED}.") from None
+
+
+def _signed(found: re.Match[str]) -> int:
+    length = duration.parse(found[2], _LONGEST)
+    return -length if found[1] == "-" else length
