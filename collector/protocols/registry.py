@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import collectd, elasticsearch, lines, segment, webhook
+from collector.protocols import collectd, elasticsearch, lines, posthog, segment, webhook
 from collector.protocols.cloudevents import http as cloudevents
 from collector.protocols.eye import EYE
 from collector.protocols.otlp import http as otlp
@@ -33,6 +33,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.cloudevents, cloudevents.dialect),
         (settings.otlp, partial(otlp.dialect, **otlp_options)),
         (settings.segment, segment.dialect),
+        (settings.posthog, posthog.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),
         (settings.webhook, webhook.dialect),
         (settings.elasticsearch, elasticsearch.dialect),

@@ -7,7 +7,6 @@ that a batch is refused only where nothing of it can be read; a message that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -22,7 +21,7 @@ from collector.protocols.shared.dialect import (
     check_count,
     translate_each,
 )
-from collector.protocols.shared.values import PIXEL, unpacked
+from collector.protocols.shared.values import PIXEL, clocks, unpacked
 from cube.errors import AccessDenied, CubeError, InvalidRequest, Overloaded, TooLarge, Unavailable, described
 from cube.json_text import decode_leniently, encode
 from cube.model import instant
@@ -161,7 +160,8 @@ def _draft(given: Any, kind: str | None, envelope: Envelope) -> Draft:
         name,
         time=time,
         id=_given(message, "messageId"),
-        data=_data(message, envelope.context) | _clocks(message, time, envelope),
+        data=_data(message, envelope.context)
+        | clocks(time, message.get("sentAt", envelope.sent), envelope.now),
         source=message,
         fixed=kind != "track",
     )
@@ -175,19 +175,6 @@ def _data(message: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, A
     elif context and isinstance(own, dict):
         data["context"] = {**context, **own}
     return data
-
-
-def _clocks(message: Mapping[str, Any], time: Any, envelope: Envelope) -> dict[str, Any]:
-    """Return when a message was sent, and when it arrived where that is not its time anyway.
-
-    With both a device's clock can be put right. That is not done here: a message that is sent again has
-    another ``sentAt``, and its event would move each time.
-    """
-    sent = message.get("sentAt", envelope.sent)
-    clocks = {} if time is ABSENT else {"received": envelope.now}
-    with suppress(InvalidRequest):  # it stands as it came: the event itself is not wrong for it
-        sent = None if sent is None else instant.parse_any_unit(sent)
-    return clocks if sent is None else {"sent": sent, **clocks}
 
 
 def _batch_context(body: Mapping[str, Any], messages: int) -> Mapping[str, Any]:

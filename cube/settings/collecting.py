@@ -140,6 +140,7 @@ class DialectSettings:
         True, "A resource's deployment.environment.name has to be the environment; false: it is data alone."
     )
     segment: bool = setting(True, "Take what Segment's clients send.")
+    posthog: bool = setting(True, "Take what PostHog's libraries send.")
     lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")
     elasticsearch: bool = setting(True, "Take what is sent to Elasticsearch's _bulk.")
     webhook: bool = setting(True, "Take the webhooks of other services.")

@@ -19,6 +19,7 @@ PART_BYTES = 64 * 1024
 """Parts of a body that are smaller are put together: each costs memory beside its bytes."""
 
 _PLAIN = ("", "identity")
+_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1; no text begins so
 
 
 class BodyBudget:
@@ -75,10 +76,13 @@ class Body:
     Of an encoded body no more than ``limit`` bytes are read from the wire either, but for `WIRE_BYTES`, and
     no more than `MEMBERS` members. Raises `TooLarge`, `UnsupportedEncoding` (from the head alone),
     `InvalidRequest` (one that cannot be decoded) and `Overloaded` (bodies hold too much together).
-    `release` is to be called at the end.
+    `release` is to be called at the end. ``sniffed``: gzip is known by its first two bytes, where no
+    header tells it.
     """
 
-    def __init__(self, headers: HTTPHeaders, limit: int, budget: BodyBudget) -> None:
+    def __init__(
+        self, headers: HTTPHeaders, limit: int, budget: BodyBudget, *, sniffed: bool = False
+    ) -> None:
         self._limit = limit
         self._budget = budget
         self._parts: list[bytes | bytearray] = []
@@ -88,6 +92,7 @@ class Body:
         self._members = 1
         self._encoding = _encoding(headers.get("Content-Encoding", ""))
         self._decoder = None if self._encoding is None else self._encoding.decoder(limit)
+        self._unseen: bytes | None = b"" if sniffed and self._encoding is None else None
         if announced_bytes(headers) > self._wire_limit:
             raise _too_large(limit)
 
@@ -97,6 +102,14 @@ class Body:
 
     def add(self, part: bytes) -> None:
         """Take the next part as it came over the wire."""
+        if self._unseen is not None:
+            part = self._unseen + part
+            self._unseen = part if len(part) < len(_GZIP_MAGIC) else None
+            if self._unseen is not None:
+                return
+            if part.startswith(_GZIP_MAGIC):
+                self._encoding = ENCODINGS["gzip"]
+                self._decoder = self._encoding.decoder(self._limit)
         if self._encoding is None or self._decoder is None:
             self._keep(part)
             return
@@ -109,6 +122,8 @@ class Body:
             part = self._decode(self._encoding, self._decoder, part)
 
     def complete(self) -> bytes:
+        if self._unseen:
+            self._keep(self._unseen)
         if self._encoding is not None and self._decoder is not None and self._wire and not self._decoder.eof:
             raise InvalidRequest(f"The {self._encoding.name} body ends before its end.")
         self._decoder = None

@@ -142,7 +142,10 @@ class Exchange(HTTPMessageDelegate):
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._service.admitted_operation(self.request, self._route)
             if headers.get("Content-Length", "0") != "0" or any(name in headers for name in _BODY_HEADERS):
-                self._body = Body(headers, self._service.max_body_bytes, self._service.bodies)
+                sniffed = self._operation is not None and self._operation.sniffs_gzip
+                self._body = Body(
+                    headers, self._service.max_body_bytes, self._service.bodies, sniffed=sniffed
+                )
         except TooLarge as error:
             self._exceed(error)
         except Exception as error:

@@ -43,6 +43,7 @@ class Operation:
     one; None: nobody is asked for one here. ``admit``: asked in its place, before the body is read; raises
     for who cannot be admitted whatever the body says.
     ``on_too_large``: answers in place of an error where a request is too large; its body may not be there.
+    ``sniffs_gzip``: a body that begins as gzip does is one, whatever its headers say.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     ``begin``: does what ``answer`` does for a request that is short, without a task: a promise, and what
     makes a reply of what it is kept with.
@@ -58,6 +59,7 @@ class Operation:
     scope: Scope | None = None
     admit: Callable[[Request], None] | None = None
     credentials: bool = False
+    sniffs_gzip: bool = False
     on_too_large: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
     begin: Begin | None = None
 

@@ -70,6 +70,14 @@ _SEGMENT = {
     "context": {"ip": "1.2.3.4"},
     "anonymousId": None,
 }
+_POSTHOG = {
+    "event": "fuzz a",
+    "distinct_id": "u",
+    "uuid": "m",
+    "timestamp": _TIME,
+    "properties": {"n": 1, "token": SECRET},
+    "$set": {"a": 1},
+}
 _TRACK = {
     "source": {"id": SECRET},
     "session": {"id": "x"},
@@ -161,6 +169,8 @@ SAMPLES = (
         _JSON,
     ),
     Sample("POST", "/v1/page", {**_SEGMENT, "name": "n", "writeKey": SECRET}, _JSON),
+    Sample("POST", "/batch/", {"api_key": SECRET, "batch": [_POSTHOG, _POSTHOG], "sent_at": _TIME}, _JSON),
+    Sample("GET", "/e/?data=" + quote(base64.b64encode(to_json([_POSTHOG])).decode())),
     Sample(
         "GET",
         "/v1/pixel/track?data=" + quote(base64.b64encode(to_json({**_SEGMENT, "writeKey": SECRET})).decode()),

@@ -52,6 +52,20 @@ async def test_no_content_promises_as_much_as_200(tmp_path: Path) -> None:
         await stage.until_stored("a", 2)
 
 
+async def test_to_clients_that_take_202_for_a_failure_a_spooled_event_is_a_success(tmp_path: Path) -> None:
+    settings = CollectorSettings(spool=SpoolSettings(directory=str(tmp_path / "spool")))
+    event = {"event": "a", "distinct_id": "u", "uuid": "1"}
+    async with staged(tmp_path, settings) as stage:
+        statuses = []
+        for error in (None, Unavailable("Gone for a while.")):
+            stage.store.error = error
+            body = json.dumps(event | {"uuid": repr(error)}).encode()
+            statuses.append((await ask(stage.port, "POST", "/batch", body)).status)
+        assert statuses == [200, 200]
+        stage.store.error = None
+        await stage.until_stored("a", 2)
+
+
 async def test_what_no_search_finds_yet_is_not_told_with_201(tmp_path: Path) -> None:
     settings = CollectorSettings(spool=SpoolSettings(directory=str(tmp_path / "spool")))
     event = {"session_id": "s", "category": "c", "name": "n", "data": 1, "timestamp": "2011-07-19 00:00:00"}

@@ -34,6 +34,23 @@ def body(headers: dict[str, str], *parts: bytes) -> bytes:
     return content
 
 
+@pytest.mark.parametrize("cut", [0, 1, 2, 5])
+def test_gzip_is_known_by_its_first_bytes_where_that_is_asked_for(cut: int) -> None:
+    packed = gzip.compress(b"content")
+    for given, expected in ((packed, b"content"), (b"\x1fplain", b"\x1fplain"), (b"\x1f", b"\x1f")):
+        reading = Body(HTTPHeaders({}), LIMIT, BodyBudget(10 * LIMIT), sniffed=True)
+        reading.add(given[:cut])
+        reading.add(given[cut:])
+        assert reading.complete() == expected
+    assert body({}, packed) == packed
+
+
+def test_a_bomb_that_no_header_tells_of_is_never_inflated() -> None:
+    reading = Body(HTTPHeaders({}), LIMIT, BodyBudget(10 * LIMIT), sniffed=True)
+    with pytest.raises(TooLarge):
+        reading.add(gzip.compress(bytes(10 * LIMIT)))
+
+
 def gzipped(*parts: bytes) -> bytes:
     return body({"Content-Encoding": "gzip"}, *parts)
 

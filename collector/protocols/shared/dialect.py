@@ -187,7 +187,7 @@ class Endpoint:
     ``paths``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
     with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
-    ``options``: answers an OPTIONS that is not a CORS preflight.
+    ``options``: answers an OPTIONS that is not a CORS preflight. ``sniffs_gzip``: see `cube.web.Operation`.
     """
 
     paths: Sequence[str]
@@ -198,6 +198,7 @@ class Endpoint:
     options: Callable[[Request], Reply | None] | None = None
     reads: Mapping[str, Read] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
+    sniffs_gzip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,8 @@ class Dialect:
     clients would send it forever; None: it is refused. ``plain_key``: reads a key as clients of this
     protocol write it, wherever it stood. ``keys_in_body``: whether a key may stand there alone; else, and
     where a head has one, nobody's body is read before that key is known.
+    ``spooled``: the status of a success that is only in the spool yet; another than 202 for protocols whose
+    clients take that for a failure.
     ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
     writing: ``x_api_key`` is ``X-Api-Key``).
     """
@@ -225,3 +228,4 @@ class Dialect:
     too_large: Reply | None = None
     plain_key: Callable[[str], str] = str
     keys_in_body: bool = False
+    spooled: int = 202

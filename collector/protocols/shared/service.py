@@ -146,6 +146,7 @@ class DialectService:
                 parameters=endpoint.parameters if scope is Scope.READ else (),
                 admit=partial(self._admit_head, scope),
                 credentials=True,
+                sniffs_gzip=endpoint.sniffs_gzip,
                 on_too_large=None
                 if self._dialect.too_large is None
                 else partial(self._counted, self._keep_too_large),
@@ -198,7 +199,7 @@ class DialectService:
             intake.refused(wrong, 1)
         checked.rejections[:0] = not_understood
         spooled = await self._store(checked, admitted)
-        return _honest(translation.reply(checked.rejections), spooled)
+        return self._honest(translation.reply(checked.rejections), spooled)
 
     async def _translated(self, translate: Translate, admitted: AdmittedRequest) -> Translation:
         async with admitted.target.order:
@@ -219,9 +220,8 @@ class DialectService:
     async def _keep_too_large(self, request: Request, error: TooLarge) -> Reply:
         admitted = await self._admit(request, Scope.WRITE)
         self._counters.refused(not_understood=1)
-        return _honest(
-            self._dialect.too_large or Reply(), await self._store(_whole(request, error), admitted)
-        )
+        spooled = await self._store(_whole(request, error), admitted)
+        return self._honest(self._dialect.too_large or Reply(), spooled)
 
     async def _admit(self, request: Request, scope: Scope) -> AdmittedRequest:
         credentials, access = Credentials(), self._ingest.authenticator
@@ -272,6 +272,13 @@ class DialectService:
         self._counters.stored.inc(len(events) - len(late))
         return spooled
 
+    def _honest(self, reply: Reply, spooled: int) -> Reply:
+        """Return a reply whose status promises no more than is true, where the client knows such a one.
+
+        200, 201 and 204 are for what queries count; another success for what is durable, but not there yet.
+        """
+        return replace(reply, status=self._dialect.spooled) if spooled and reply.status in _DONE else reply
+
     async def _dead_letters(
         self, rejections: Sequence[Rejection], first: int, admitted: AdmittedRequest
     ) -> Sequence[Event]:
@@ -286,8 +293,3 @@ def _whole(request: Request, error: CubeError) -> CheckedDrafts:
     """Reject a request of which nothing was understood, with the beginning of its body."""
     body = request.body[:MAX_PAYLOAD_BYTES].decode(errors="replace") or None
     return CheckedDrafts(rejections=[Rejection(error.message, body)])
-
-
-def _honest(reply: Reply, spooled: int) -> Reply:
-    """Return a reply whose status promises no more than is true: 200 and 201 are for what queries count."""
-    return replace(reply, status=HTTPStatus.ACCEPTED) if spooled and reply.status in _DONE else reply

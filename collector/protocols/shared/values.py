@@ -8,11 +8,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from cube import json_text
 from cube.errors import InvalidRequest, described
+from cube.model import instant
 from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_INTEGER, MIN_INTEGER, is_type
 from cube.web import MAX_PARAMETERS, Reply
 
@@ -85,6 +87,18 @@ def doubled(value: Any, depth: int = MAX_DATA_DEPTH) -> Any:
     if depth and isinstance(value, list | tuple):
         return [doubled(item, depth - 1) for item in value]
     return value
+
+
+def clocks(time: Any, sent: Any, now: int) -> dict[str, Any]:
+    """Return when a message was sent, and when it arrived where that is not its time anyway.
+
+    With both a device's clock can be put right. That is not done here: a message that is sent again has
+    another ``sent``, and its event would move each time.
+    """
+    received = {} if time is ABSENT else {"received": now}
+    with suppress(InvalidRequest):  # it stands as it came: the event itself is not wrong for it
+        sent = None if sent is None else instant.parse_any_unit(sent)
+    return received if sent is None else {"sent": sent, **received}
 
 
 def hashed(value: Any) -> str:
