@@ -57,7 +57,7 @@ def find(
     session: ReadSession, expression: EventExpression, span: Span, **options: Unpack[SearchOptions]
 ) -> AsyncGenerator[list[Found], None]:
     """Find the events that `expression` selects in a span, as `search` does."""
-    select = partial(_select, expression)
+    select = partial(select_found, expression)
     return search(session, expression, span, select, needed(expression), **options)
 
 
@@ -88,8 +88,8 @@ async def search(
     wanted = wanted_by(expression.filters)
     scan = session.scan(expression.type, span, fields, ids=True, newest_first=newest_first, wanted=wanted)
     slices = Slices(time_slice, searched=has_patterns(expression), hold=hold)
-    async with aclosing(_in_order(scan, select, newest_first, stop, slices)) as parts:
-        async for part in parts:
+    async with aclosing(in_order(scan, select, newest_first, stop, slices)) as parts:
+        async for part, _ in parts:
             asked = part[max(0, offset - passed) : None if stop is None else stop - passed]
             passed += len(part)
             if asked:
@@ -114,16 +114,17 @@ async def count(
     return total
 
 
-async def _in_order(
+async def in_order(
     scan: AsyncGenerator[Block, None],
     select: Callable[[Block], list[P]],
     newest_first: bool,
     most: int | None,
     slices: Slices,
-) -> AsyncGenerator[list[P], None]:
+) -> AsyncGenerator[tuple[list[P], int | None], None]:
     """Find in parts that share no time: events of a slice's last time wait for the next slice.
 
-    Of more than ``most`` events of one time only the first in order are kept.
+    There is a part, which may be empty, for each slice, with the time before which all has been yielded, and
+    a last one, with None. Of more than ``most`` events of one time only the first in order are kept.
     """
     waiting: list[P] = []
     async with aclosing(scan) as blocks:
@@ -132,13 +133,11 @@ async def _in_order(
                 async for found, last in selections:
                     waiting += found
                     ready = [found for found in waiting if found.time != last]
-                    if ready:
-                        waiting = waiting[len(ready) :]
-                        yield _sorted(ready, newest_first)
+                    waiting = waiting[len(ready) :]
                     if most is not None and len(waiting) > most:
                         waiting = _sorted(waiting, newest_first)[:most]
-    if waiting:
-        yield _sorted(waiting, newest_first)
+                    yield _sorted(ready, newest_first), last
+    yield _sorted(waiting, newest_first), None
 
 
 def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P], int]:
@@ -146,9 +145,14 @@ def _with_last(select: Callable[[Block], list[P]], block: Block) -> tuple[list[P
     return select(block), int(block.times[-1])
 
 
-def _select(expression: EventExpression, block: Block) -> list[Found]:
+def select_found(
+    expression: EventExpression, block: Block, is_passed: Callable[[int, EventId], bool] | None = None
+) -> list[Found]:
+    """Return the events of a block, which has ids, that an expression selects; without those passed over."""
     rows = np.flatnonzero(selected(expression, block)).tolist()
     times, ids = block.times.tolist(), block.known_ids
+    if is_passed is not None:
+        rows = [row for row in rows if not is_passed(times[row], ids[row])]
     data = block.data if rows else ()
     return [Found(times[row], ids[row], project(expression.fields, data[row])) for row in rows]
 

@@ -39,9 +39,10 @@ class Operation:
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
     ``result``: the JSON schema of what a reply that is not an error holds; None: an object, or a text where
-    ``content_type`` is not JSON. ``scope``: what a caller must be allowed, by a key where the request has
-    one; None: nobody is asked for one here. ``admit``: asked in its place, before the body is read; raises
-    for who cannot be admitted whatever the body says.
+    ``content_type`` is not JSON; ``headers``: those that it may have, each with what it says.
+    ``scope``: what a caller must be allowed, by a key where the request has one; None: nobody is asked for
+    one here. ``admit``: asked in its place, before the body is read; raises for who cannot be admitted
+    whatever the body says.
     ``on_too_large``: answers in place of an error where a request is too large; its body may not be there.
     ``sniffs_gzip``: a body that begins as gzip does is one, whatever its headers say.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
@@ -56,6 +57,7 @@ class Operation:
     replies: Mapping[int, str] = field(default_factory=lambda: {200: "The answer."})
     content_type: str = "application/json"
     result: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     scope: Scope | None = None
     admit: Callable[[Request], None] | None = None
     credentials: bool = False

@@ -173,13 +173,16 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     loose = {"type": "object" if operation.content_type == "application/json" else "string"}
-    content = {operation.content_type: {"schema": operation.result or loose}}
+    answer: dict[str, Any] = {"content": {operation.content_type: {"schema": operation.result or loose}}}
+    if operation.headers:
+        answer["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in operation.headers.items()
+        }
     refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
     return {
         **{
-            str(status): _refusal(status, text)
-            if status >= 400
-            else {"description": text, "content": content}
+            str(status): _refusal(status, text) if status >= 400 else {"description": text, **answer}
             for status, text in operation.replies.items()
         },
         **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},

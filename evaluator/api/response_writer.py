@@ -121,6 +121,16 @@ class ResponseWriter:
             self._take(json_text.encode(row))
         self._report()
 
+    def write_fitting(self, rows: Iterable[Row], may_end: bool) -> int:
+        """Write some rows and return how many; with ``may_end`` those up to the limit, if there are any."""
+        before = len(self.rows)
+        try:
+            self.write(rows)
+        except LimitExceeded:
+            if not (may_end and self.rows):
+                raise
+        return len(self.rows) - before
+
     def write_metrics(self, series: Series, grid: Grid, span: Span) -> Iterator[None]:
         """Write the rows of a series, a part of them at each step; raises as `write` does."""
         if self._frame is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from cube.model.environment import Scope
@@ -57,6 +58,19 @@ _WEEK_START = Parameter(
     "The weekday on which weeks begin.",
     {"type": "string", "enum": sorted(WEEKDAYS), "default": "monday"},
 )
+_AFTER = Parameter(
+    "after",
+    "The first events behind a cursor, in place of the latest; empty: from the start. Beside it no before.",
+)
+_BEFORE = Parameter("before", "The latest events before a cursor; empty: before the stop.")
+_NEXT = {
+    "Cube-Truncated": "Only where the answer was cut, or may have been: by limit, time or bytes.",
+    "Link": 'With Cube-Truncated, unless it is too long: the next page, as <?…>; rel="next".',
+}
+_PAGE = {
+    "Cube-Cursor": "Where the page ended, for after or before; absent where nothing was passed.",
+    **_NEXT,
+}
 _EVENT = _object(
     "time",
     id={"type": ["string", "number"], "description": "Only where a client gave one."},
@@ -199,6 +213,9 @@ def routes(
         Parameter("start", "From this time on; 1970 unless given.", _ASKED_TIME),
         Parameter("stop", "Before this time; now unless given.", _ASKED_TIME),
         _limit(f"The latest so many events; more than {limits.rows} counts as that.", limits.rows),
+        _AFTER,
+        _BEFORE,
+        headers=_PAGE,
     )
     compute = _reading(
         services.get_metrics,
@@ -213,6 +230,7 @@ def routes(
         _ZONE,
         _WEEK_START,
         _limit(f"The latest so many buckets; more than {limits.rows} counts as that.", limits.rows),
+        headers=_NEXT,
     )
     catalog = Catalog(services)
     table = (
@@ -234,9 +252,10 @@ def _reading(
     summary: str,
     result: Mapping[str, Any],
     *parameters: Parameter,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Operation:
     """Return an operation for all who may read."""
-    return Operation(answer, summary, parameters, result=result, scope=Scope.READ)
+    return Operation(answer, summary, parameters, result=result, headers=headers, scope=Scope.READ)
 
 
 def _types(catalog: Catalog) -> Operation:

@@ -15,8 +15,9 @@ from cube.model.environment import Caller, Key
 from cube.model.grid import step_of
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
-from cube.store.find import find
+from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
+from evaluator.api.paging import event_headers, metric_headers
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
@@ -27,6 +28,9 @@ from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.poller import EventStreams
 
 T = TypeVar("T")
+
+PAGE_TIME = 0.5
+"""A page ends after so much of the time that a query has, and the next one goes on."""
 
 _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 
@@ -119,24 +123,34 @@ class QueryService:
             while await self.context.scheduler.run(cost, lambda: next(steps, True) is None):
                 continue
 
-    async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
-        """Write the latest events of a query before `stop`, newest first; raises as `write_metrics` does."""
-        with self.questions.timed(Question("event", query.text, query.start, stop, None, self._key)):
-            await self._write_events(query, stop, writer)
+    async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> EventPage:
+        """Write a page of a query's events before `stop`, in the direction of its walk; return how it ended.
 
-    async def _write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> None:
-        span, limit, hold = Span(query.start, stop), query.limit, writer.hold
+        Raises as `write_metrics` does; where the client goes from page to page the page ends instead, before
+        it is over a limit of time or bytes.
+        """
+        seconds = self.context.limits.query_seconds * PAGE_TIME if query.is_paged else None
+        walk = Walk(query.expression, Span(query.start, stop), not query.upwards, query.place)
+        page = EventPage(walk, query.limit, seconds)
+        with self.questions.timed(Question("event", query.text, query.start, stop, None, self._key)):
+            await self._write_events(page, writer, may_end=query.is_paged)
+        return page
+
+    async def _write_events(self, page: EventPage, writer: ResponseWriter, *, may_end: bool) -> None:
         async with (
             self.context.query(),
             writer.writing(),
-            self.context.session(QueryCost(span.length)) as (session, time_slice),
-            aclosing(
-                find(session, query.expression, span, limit=limit, time_slice=time_slice, hold=hold)
-            ) as parts,
+            self.context.session(QueryCost(page.walk.left.length)) as (session, time_slice),
+            aclosing(page.parts(session, time_slice, writer.hold)) as parts,
         ):
             async for part in parts:
                 async with time_slice():
-                    await run_in_thread(writer.write, event_rows(part))
+                    fitting = await run_in_thread(writer.write_fitting, event_rows(part), may_end)
+                if fitting < len(part):
+                    page.cut = "bytes"
+                    if fitting:
+                        page.end_at(part[fitting - 1])
+                    return
 
     async def types(self) -> list[str]:
         """Return the names of all types that may be known of, sorted."""
@@ -176,14 +190,15 @@ class QueryServices:
         query = await service.metric_query(request.parameters())
         with service.writer() as writer:
             await service.write_metrics(query, writer)
-            return Reply(writer.array())
+            return Reply(writer.array(), headers=metric_headers(request, query))
 
     async def get_events(self, request: Request) -> Reply:
-        """Answer with the latest events of the span, ascending."""
+        """Answer with the latest events of the span, or those of a page, ascending."""
         service = self.of(request.admitted)
         query = await service.event_query(request.parameters())
         stop = query.start if query.stop is None else query.stop
         with service.writer() as writer:
-            await service.write_events(query, stop, writer)
-            writer.rows.reverse()
-            return Reply(writer.array())
+            page = await service.write_events(query, stop, writer)
+            if not query.upwards:
+                writer.rows.reverse()
+            return Reply(writer.array(), headers=event_headers(request, query, page))

@@ -17,6 +17,7 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
+from evaluator.api.paging import told_of
 from evaluator.api.response_writer import ResponseWriter, event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.engine.series import THREAD_ROWS
@@ -156,9 +157,10 @@ class Responder:
         """Send an array; with an id, as ``name`` beside it."""
         await self._connection.send({name: values, **self._echo} if self._echo else values)
 
-    async def end(self) -> None:
-        """Say that nothing more comes: null where there is no id to say it of."""
-        await self._connection.send({**self._echo, "end": True} if self._echo else None)
+    async def end(self, **more: Any) -> None:
+        """Say that nothing more comes: null where there is no id, and nothing ``more``, to tell."""
+        ending = {**self._echo, "end": True, **more}
+        await self._connection.send(ending if self._echo or more else None)
 
     async def fail(self, error: Exception) -> None:
         await self._connection.fail(error, **self._echo)
@@ -203,7 +205,7 @@ class MetricSocket(SocketHandler):
 
 
 class EventSocket(SocketHandler):
-    """Events: descending to an end, or a stream without ``stop``."""
+    """Events: descending to an end, or a page of them in its direction, or a stream without ``stop``."""
 
     async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
         query, frame = await service.event_query(raw, stream=True), responder.framed_event
@@ -217,9 +219,9 @@ class EventSocket(SocketHandler):
             return
         async with responder.session.answers:
             with service.writer(frame) as writer:
-                await service.write_events(query, query.stop, writer)
+                page = await service.write_events(query, query.stop, writer)
                 await responder.send_written(writer)
-        await responder.end()
+        await responder.end(**(told_of(page) if query.is_paged else {}))
 
 
 class TypeSocket(SocketHandler):

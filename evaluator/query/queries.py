@@ -19,6 +19,7 @@ from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
 from cube.model import instant, relative
 from cube.model.grid import ACCEPTED, Grid, grid_of
+from cube.model.place import EventPlace, parse_cursor
 from cube.model.tier import TEN_SECONDS, Span
 from cube.settings import EvaluatorSettings
 
@@ -41,7 +42,8 @@ _WORDS = re.compile(r"[a-z0-9]*[a-z][a-z0-9]*", re.ASCII)
 class EventQuery:
     """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream.
 
-    ``text``: the expression as it was written.
+    The latest ``limit``, or, ``upwards``, the first; ``place``: from there on. ``is_paged``: whether the
+    client goes from page to page. ``text``: the expression as it was written.
     """
 
     expression: EventExpression
@@ -51,6 +53,9 @@ class EventQuery:
     delay: int
     late: int
     text: str = field(default="", compare=False)
+    upwards: bool = False
+    place: EventPlace | None = None
+    is_paged: bool = False
 
     @classmethod
     def parse(
@@ -63,8 +68,10 @@ class EventQuery:
         """
         start, stop = read_time(raw, "start", now), read_time(raw, "stop", now)
         start = 0 if start is None else start
+        is_stream = stop is None and stream
         stop = now if stop is None and not stream else stop
         _check_order(start, stop)
+        upwards, place = _place(raw, is_stream=is_stream)
         return cls(
             expression=_expression(raw, parse_event),
             start=start,
@@ -73,6 +80,9 @@ class EventQuery:
             delay=_wait(raw, "delay", settings.stream.delay_ms),
             late=_wait(raw, "late", settings.stream.late_ms),
             text=raw["expression"],
+            upwards=upwards,
+            place=place,
+            is_paged="after" in raw or "before" in raw,
         )
 
 
@@ -116,6 +126,13 @@ class MetricQuery:
             stop = grid.after(now) if live else grid.floor(now)
         span, text = _covered(grid, start, stop, limit), raw["expression"]
         return cls(expression, grid, span, limit, live, start, text, has_names=definitions is not None)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether buckets that were asked for are left out, the earliest, because they are too many."""
+        if self.start is None or not self.span:
+            return False
+        return max(self.grid.floor(self.start), self.grid.ceil(instant.EARLIEST)) < self.span.start
 
     def span_at(self, now: int) -> Span:
         """Return the span that the query, which is live, has at another moment."""
@@ -172,6 +189,23 @@ def _check_order(start: int | None, stop: int | None) -> None:
         raise InvalidQuery(
             f"The start {instant.format(start)} is after the stop {instant.format(stop)}.", field="start"
         )
+
+
+def _place(raw: Mapping[str, Any], *, is_stream: bool) -> tuple[bool, EventPlace | None]:
+    """Return whether a walk goes upwards, and where it goes on; "" is its beginning."""
+    given = [name for name in ("after", "before") if name in raw]
+    if not given:
+        return False, None
+    name = given[0]
+    if is_stream or len(given) > 1:
+        what, accepted = (
+            ("a stream", "a stop beside it") if is_stream else ("before beside it", "one of them")
+        )
+        raise InvalidQuery(f"Got the parameter {name} with {what}; accepted is {accepted}.", field=name)
+    try:
+        return name == "after", None if raw[name] == "" else parse_cursor(raw[name])
+    except InvalidRequest as error:
+        raise InvalidQuery(f"The parameter {name} is not valid. {error.message}", field=name) from None
 
 
 def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:

@@ -1,0 +1,56 @@
+"""What the headers of an answer tell of where it ended, whether it was cut, and how to read on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+from urllib.parse import urlencode
+
+from cube.model.place import cursor
+from cube.store.page import EventPage
+from cube.web import KEY_PARAMETER, Request
+from evaluator.query.queries import EventQuery, MetricQuery
+
+Headers: TypeAlias = "tuple[tuple[str, str], ...]"
+
+TRUNCATED: Final = "Cube-Truncated"
+"""Why an answer was cut: "limit", "time" or "bytes"."""
+
+CURSOR: Final = "Cube-Cursor"
+"""Where a page of events ended: what ``after`` or ``before`` takes to go on."""
+
+MOST_LINK = 2_000
+"""A link that is longer is left out: proxies refuse long heads."""
+
+
+def event_headers(request: Request, query: EventQuery, page: EventPage) -> Headers:
+    """Return the headers of a page of events; none where it has passed nothing."""
+    if page.place is None:
+        return ()
+    here, span = cursor(page.place), page.walk.span
+    if page.cut is None:
+        return ((CURSOR, here),)
+    direction = "after" if query.upwards else "before"
+    rest: dict[str, str | int] = {"start": span.start, "stop": span.stop, direction: here}
+    return ((CURSOR, here), *_cut_headers(request, page.cut, rest))
+
+
+def told_of(page: EventPage) -> dict[str, str]:
+    """Return the same as what a WebSocket's last message tells of a page."""
+    told = {} if page.place is None else {"cursor": cursor(page.place)}
+    return told if page.cut is None else {**told, "truncated": page.cut}
+
+
+def metric_headers(request: Request, query: MetricQuery) -> Headers:
+    """Return the headers of a metric's answer: of all of its buckets there are none."""
+    if query.start is None or not query.is_cut:
+        return ()
+    return _cut_headers(request, "limit", {"start": query.start, "stop": query.span.start})
+
+
+def _cut_headers(request: Request, reason: str, rest: Mapping[str, str | int]) -> Headers:
+    """Say why an answer was cut, and what asks for the rest; the key is left for the client to add."""
+    asked = {**request.parameters(), **rest}
+    asked.pop(KEY_PARAMETER, None)
+    link = f'<?{urlencode(asked)}>; rel="next"'
+    return ((TRUNCATED, reason), *((("Link", link),) if len(link) <= MOST_LINK else ()))
