@@ -36,6 +36,7 @@ _KINDS: dict[int, type[CubeError]] = {
     401: AccessDenied,
     403: AccessDenied,
     404: NotFound,
+    408: Unavailable,
     412: Conflict,
     413: TooLarge,
     429: Overloaded,

@@ -80,15 +80,21 @@ class Emitter(HttpClient):
         sent = 0
         for batch in batches(events):
             try:
-                answer = self._request("POST", "/1.0/event", b"[" + b",".join(batch) + b"]")
-            except InvalidRequest as error:
-                index = error.details.get("index")
-                if not isinstance(index, int):
-                    raise
-                raise InvalidEvent(error.message, **error.details).at(sent + index) from None
-            tell_warnings(answer, self._warn)
+                self.send_texts(batch)
+            except InvalidEvent as error:
+                raise error.at(sent + error.details["index"]) from None
             sent += len(batch)
         return sent
+
+    def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Store events that are JSON texts, in one request; raises as `send` does, and then stores none."""
+        try:
+            answer = self._request("POST", "/1.0/event", b"[" + b",".join(texts) + b"]")
+        except InvalidRequest as error:
+            if not isinstance(error.details.get("index"), int):
+                raise
+            raise InvalidEvent(error.message, **error.details) from None
+        tell_warnings(answer, self._warn)
 
 
 class DatagramEmitter(Closing):
@@ -106,12 +112,20 @@ class DatagramEmitter(Closing):
         """
         sent = 0
         for packed in batches(events, PACKED_BYTES, PACKED_BYTES - len("[]")):
-            size = len(packed[0])
-            if size + len("[]") > MAX_BYTES:
-                raise TooLarge(f"The event has {size} bytes; a datagram carries {MAX_BYTES - 2} at most.")
-            self._socket.sendto(b"[" + b",".join(packed) + b"]", self._address)
+            self._send_packed(packed)
             sent += len(packed)
         return sent
+
+    def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Send events that are JSON texts; raises as `send` does."""
+        for packed in grouped(texts, PACKED_BYTES, PACKED_BYTES - len("[]")):
+            self._send_packed(packed)
+
+    def _send_packed(self, packed: Sequence[bytes]) -> None:
+        size = len(packed[0])
+        if size + len("[]") > MAX_BYTES:
+            raise TooLarge(f"The event has {size} bytes; a datagram carries {MAX_BYTES - 2} at most.")
+        self._socket.sendto(b"[" + b",".join(packed) + b"]", self._address)
 
     def close(self) -> None:
         self._socket.close()
@@ -143,13 +157,22 @@ def batches(
     events: Iterable[RawEvent], most: int = BATCH_EVENTS, size_limit: int = BATCH_BYTES
 ) -> Iterator[Sequence[bytes]]:
     """Yield the JSON texts of events in batches of bounded number and size; a larger one stands alone."""
-    batch: list[bytes] = []
-    size = 0
+    return grouped(_encoded(events), most, size_limit)
+
+
+def _encoded(events: Iterable[RawEvent]) -> Iterator[bytes]:
     for index, event in enumerate(events):
         try:
-            text = encode(event)
+            yield encode(event)
         except InvalidEvent as error:
             raise error.at(index) from None
+
+
+def grouped(texts: Iterable[bytes], most: int, size_limit: int) -> Iterator[Sequence[bytes]]:
+    """Yield texts in batches of bounded number and size; a larger one stands alone."""
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
         if batch and (len(batch) == most or size + len(text) > size_limit):
             yield batch
             batch, size = [], 0

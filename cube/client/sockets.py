@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,10 +57,14 @@ class SocketEmitter:
         """
         sent = 0
         for batch in batches(events):
-            async with self._turn:
-                await self._insist(b",".join(batch))
+            await self.send_texts(batch)
             sent += len(batch)
         return sent
+
+    async def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Store events that are JSON texts, in one message; raises as `send` does, and then stores none."""
+        async with self._turn:
+            await self._insist(b",".join(texts))
 
     async def close(self) -> None:
         """Close the socket; the next `send` opens another."""

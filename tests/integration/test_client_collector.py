@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cube.client import Emitter, SocketEmitter
+from cube.client import BackgroundEmitter, Drop, Emitter, SocketEmitter
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
 from cube.model.tier import Span
@@ -16,6 +16,7 @@ from cube.store.find import find
 from cube.store.sqlite import open_store
 from tests.collector_stage import NOW
 from tests.daemon import Daemon, daemon
+from tests.fault.mortal import Mortal
 
 
 @pytest.fixture
@@ -77,3 +78,52 @@ async def test_emitters_tell_what_the_collector_warns_of(collector: Daemon) -> N
     async with SocketEmitter(collector.http, warn=said.append) as socket:
         await socket.send([event])
     assert said == ['Got the unknown key "timestamp", which is not stored; did you mean "time"?'] * 2
+
+
+async def test_a_background_emitter_sends_whichever_way(collector: Daemon, tmp_path: Path) -> None:
+    socket = collector.http.replace("http", "ws")
+    for place, url in enumerate((collector.http, socket, f"udp://{collector.udp}")):
+        async with BackgroundEmitter(url, batch_events=100, batch_seconds=0.05) as emitter:
+            for number in range(250 * place, 250 * (place + 1)):
+                emitter.emit("a", {"n": number}, time=NOW + number, id=number)
+            assert await emitter.aflush(30)
+            assert emitter.counts.stored == 250
+        await until_stored(tmp_path, list(range(250 * (place + 1))))
+    for place, url in enumerate((collector.http, socket)):
+        drops: list[Drop] = []
+        with BackgroundEmitter(url, on_drop=drops.append) as emitter:
+            for number in range(6):
+                emitter.emit("a" if number % 2 else "No type", time=NOW + number, id=f"{place}-{number}")
+        assert [drop.message[:23] for drop in drops] == ['Got the type "No type";'] * 3
+    assert len(await stored(tmp_path)) == 750 + 6
+
+
+async def test_a_collector_that_is_killed_again_and_again_costs_no_event(tmp_path: Path) -> None:
+    total = 3_000
+    with Mortal("collector", f"sqlite:{tmp_path}", tmp_path) as collector:
+        urls = (collector.http, collector.http.replace("http", "ws"), collector.http)
+        buffers = (None, None, tmp_path / "buffer")
+        emitters = [
+            BackgroundEmitter(url, buffer=buffer, batch_events=50, batch_seconds=0.01)
+            for url, buffer in zip(urls, buffers, strict=True)
+        ]
+        for number in range(total):
+            emitters[number % 3].emit("a", time=NOW + number, id=number)
+            if number % 1_000 == 500:
+                while sum(emitter.counts.stored for emitter in emitters) < number // 2:  # noqa: ASYNC110 - threads
+                    await asyncio.sleep(0.001)
+                collector.kill()
+                collector.start()
+        assert [await emitter.aflush(60) for emitter in emitters] == [True] * 3
+        assert [emitter.counts.dropped for emitter in emitters] == [{}] * 3
+        assert sum(emitter.counts.stored for emitter in emitters) == total
+        for emitter in emitters:
+            emitter.close()
+    assert await stored(tmp_path) == list(range(total))
+
+
+async def until_stored(directory: Path, wanted: list[object]) -> None:
+    """Return when these ids are stored: a datagram has no answer."""
+    async with asyncio.timeout(30):
+        while await stored(directory) != wanted:  # noqa: ASYNC110 - another process stores them
+            await asyncio.sleep(0.02)
