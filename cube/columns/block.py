@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.model.event import ABSENT, EventId
+from cube.model.tier import Span
 
 
 class Block:
@@ -31,9 +32,10 @@ class Block:
     ``columns``: the columns made of this block so far, so that each is made once; a block and all
     that hangs on it never change otherwise.
     ``computed``: what was computed of it, where that is kept: see `in_use`.
+    ``span``: of which it is known to have all events, in ascending order; None where nothing is known.
     """
 
-    __slots__ = ("_rows", "columns", "computed", "ids", "size", "times")
+    __slots__ = ("_rows", "columns", "computed", "ids", "size", "span", "times")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Block:
         self.ids = ids
         self.columns: dict[Hashable, Any] = {}
         self.computed: dict[Hashable, Any] | None = None
+        self.span: Span | None = None
         self._rows: _DecodedRows | _RecordRows | _ColumnRows = _DecodedRows(data)
 
     def __len__(self) -> int:
@@ -134,6 +137,13 @@ class Block:
             return self
         block = Block(self.times[start:stop], (), None if self.ids is None else self.ids[start:stop])
         block._rows = self._rows.part(start, stop)
+        block.span = self._span_of(start, stop)
+        return block
+
+    def over(self, span: Span) -> Self:
+        """Return this block as one that has all events of a span, in ascending order."""
+        block = copy(self)
+        block.span = span
         return block
 
     def in_use(self) -> Self:
@@ -141,6 +151,13 @@ class Block:
         block = copy(self)
         block.computed = {}
         return block
+
+    def _span_of(self, start: int, stop: int) -> Span | None:
+        """Return of what some rows are all events: up to the rows beside them, without the times of those."""
+        if self.span is None:
+            return None
+        first = int(self.times[start - 1]) + 1 if start > 0 else self.span.start
+        return Span(first, int(self.times[stop]) if stop < len(self) else self.span.stop)
 
     @property
     def data(self) -> Sequence[Any]:

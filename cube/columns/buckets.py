@@ -44,6 +44,28 @@ Buckets: TypeAlias = Tier | Cuts
 """What divides the rows of a block."""
 
 
+def complete(buckets: Buckets, starts: Times, span: Span | None) -> slice:
+    """Return which of some buckets, whose starts ascend, have all their events in one block.
+
+    ``span``: of which the block has all; without one the first and the last bucket may go on elsewhere.
+    """
+    if span is None:
+        inner = slice(int(starts.searchsorted(starts[0], "right")), int(starts.searchsorted(starts[-1])))
+    else:
+        stops = buckets.stops[buckets.numbers(starts)] if isinstance(buckets, Cuts) else starts + buckets.step
+        inner = slice(int(starts.searchsorted(span.start)), int(stops.searchsorted(span.stop, "right")))
+    return inner if inner.start < inner.stop else slice(len(starts), len(starts))
+
+
+def first_rows(buckets: Buckets, times: Times) -> list[int]:
+    """Return where in ascending times buckets begin, but the first."""
+    numbers = (
+        buckets.numbers(times) if isinstance(buckets, Cuts) else (times - buckets.origin) // buckets.step
+    )
+    rows: list[int] = (np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()
+    return rows
+
+
 def bucket_numbers(buckets: Buckets, times: Times) -> tuple[Times, Callable[[Times], Times]]:
     """Return the number of each time's bucket, from 0 on in order of time, and what tells starts of numbers.
 

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Booleans, Column, Rows, finite, searched, stored
-from cube.columns.combining import combined_codes
+from cube.columns.column import Booleans, Column, Keys, Rows, finite, searched, stored
+from cube.columns.combining import combined
 from cube.columns.masks import compared, existing
 from cube.columns.packed import NO_NUMBER, Codes, Kept, PackedColumn, Texts
 from cube.columns.tables import made_of
-from cube.columns.values import OPERATIONS, Floats, Kind, canonical
+from cube.columns.values import OPERATIONS, Floats, Kind, canonical, canonical_texts
 from cube.expression.functions import FUNCTIONS, Form, OfNumbers, OfOne
 from cube.expression.nodes import (
     And,
@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 _NOTHING_KEPT = Kept(np.zeros(0, dtype=np.intp), ())
 _SCALARS = (Kind.NUMBER, Kind.STRING, Kind.BOOL)
+_CANONICAL = Keys(canonical, canonical_texts)
 
 
 def mask(filters: Sequence[Filter], block: Block) -> Booleans:
@@ -101,7 +102,7 @@ def present(value: Value | None, block: Block) -> Booleans:
 def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:
     """Return the canonical keys of what "distinct" takes of some rows: codes, and the key of each code."""
     column = _of_numbers(np.ones(len(block))) if value is None else evaluated(value, block)
-    return column.factorised(rows, canonical)
+    return column.factorised(rows, _CANONICAL)
 
 
 def _once(block: Block, form: str, value: Value, make: Callable[[], T]) -> T:
@@ -200,18 +201,9 @@ def _called(name: str, arguments: Sequence[Value], block: Block) -> Column:
                 found = _chosen(is_there, found, _scalars(evaluated(each, block)))
             return found
         case Form.COMBINE:
-            return _combined([_scalars(evaluated(each, block)) for each in arguments])
+            return combined([_scalars(evaluated(each, block)) for each in arguments])
         case _:
             return _of_numbers(_called_number(name, arguments, block))
-
-
-def _combined(columns: Sequence[PackedColumn]) -> PackedColumn:
-    told = np.logical_and.reduce([column.kinds != Kind.MISSING for column in columns])
-    rows = np.flatnonzero(told)
-    codes = np.full(len(told), -1, dtype=np.int32)
-    codes[rows], texts = combined_codes(columns, rows)
-    kinds = np.where(told, np.uint8(Kind.STRING), np.uint8(Kind.MISSING))
-    return _column(kinds, None, codes, texts)
 
 
 def _made_of_one(

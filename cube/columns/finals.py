@@ -1,4 +1,4 @@
-"""Finished values of whole blocks: where a bucket lies in one block, no partial is made of it.
+"""Finished values of whole blocks: where all of a bucket lies in one block, no partial is made of it.
 
 The values are those that `Reduce.finish` makes of the partials of `cube.columns.partials`. Of tallies and of
 sets of keys that would be most of the work; they are sorted, or counted, as arrays instead.
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.buckets import Buckets
+from cube.columns.buckets import Buckets, complete
 from cube.columns.column import Rows, finite
 from cube.columns.evaluation import evaluated, keys
 from cube.columns.groups import Labels
 from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
 from cube.columns.sums import exact_sums
-from cube.columns.values import Floats, Kind
+from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
 from cube.model.tier import GroupKey, group_key, part_keys, several_key
@@ -43,8 +43,8 @@ class Finals:
     """What a block says of its buckets.
 
     ``buckets``, ``groups`` and ``values``: of each bucket (and group) that has samples, ordered by bucket;
-    NaN is "no value". ``groups`` has None where there are none. ``shared``: the partials of the first and
-    the last bucket, which may have more samples in other blocks; they are not among the others.
+    NaN is "no value". ``groups`` has None where there are none. ``shared``: the partials of the buckets that
+    may have more samples in other blocks, the first and the last at most; they are not among the others.
     """
 
     buckets: Sequence[int] = ()
@@ -60,14 +60,12 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     if found is None:
         return Finals()
     segments, buckets, groups = found
-    inner = np.flatnonzero((buckets > buckets[0]) & (buckets < buckets[-1]))
+    some = complete(tier, buckets, block.span)
     shared: dict[int, dict[GroupKey | None, Partial]] = {}
-    first, stop = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(buckets), len(buckets))
-    for outer in (slice(0, first), slice(stop, None)):
+    for outer in (slice(0, some.start), slice(some.stop, None)):
         shared |= by_bucket(reduction, block, segments.part(outer), buckets[outer], groups[outer])
-    if not len(inner):
+    if some.start == some.stop:
         return Finals(shared=shared)
-    some = slice(first, stop)
     finish = _FINISHES.get(reduction.reduce, _finished)
     values = finish(reduction, block, segments.part(some))
     if reduction.arguments is None:
@@ -216,17 +214,13 @@ def _different(
 
 def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], int]:
     """Number the different values of some rows; return how many numbers there are."""
-    found, places = ascending(rows, len(block))
     value = reduction.value
-    column = None if value is None else evaluated(value, block)
-    names: Sequence[object]
-    if column is None or not column.is_uniform(found):
-        numbered, names = keys(value, block, found)
-    elif len(found) and column.kinds[found[0]] == Kind.STRING:
-        numbered, names = column.text_codes(found)
-    else:
-        numbered, names = column.factorised(found, lambda value: value)
-    return numbered[places], len(names)
+    own = None if value is None else evaluated(value, block).value_codes(rows)
+    if own is not None:
+        return own
+    found, places = ascending(rows, len(block))
+    codes, names = keys(value, block, found)
+    return codes[places], len(names)
 
 
 _FINISHES: dict[str, _Finish] = {

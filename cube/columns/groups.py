@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import Any, Final, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Rows, factorise, searched
+from cube.columns.column import Keys, Rows, factorise, renumbered, searched
 from cube.columns.definition import group_at
 from cube.columns.evaluation import evaluated
 from cube.columns.values import Kind, Path, as_number, group_of, kind_of, read
@@ -25,9 +25,6 @@ from cube.model.event import ABSENT
 from cube.model.tier import Group, GroupKey, group_key, rest_key, several_key
 
 Codes: TypeAlias = npt.NDArray[np.int64]
-
-_TABLE_CELLS: Final = 2**20
-"""So many combinations are numbered by a table; of more the different ones are sorted."""
 
 
 class Labels(Sequence["GroupKey | None"]):
@@ -172,20 +169,9 @@ def _crossed(
         places, codes = np.repeat(at, counts), np.repeat(codes, counts)
         added = part.codes[np.repeat(starts, counts) + within]
     width = max(1, len(part.keys))
-    numbers, used = _dense(codes * width + added, len(tuples) * width)
-    combined = [(*tuples[one], part.keys[other]) for one, other in (divmod(each, width) for each in used)]
-    return places, numbers, combined
-
-
-def _dense(codes: Codes, bound: int) -> tuple[Codes, list[int]]:
-    """Number anew those of some codes below a bound that there are."""
-    if bound > max(_TABLE_CELLS, 4 * len(codes)):
-        different, inverse = np.unique(codes, return_inverse=True)
-        return inverse.astype(np.int64), different.tolist()
-    used = np.flatnonzero(np.bincount(codes, minlength=bound))
-    table = np.zeros(bound, dtype=np.int64)
-    table[used] = np.arange(len(used))
-    return table[codes], used.tolist()
+    numbers, used = renumbered(codes * width + added, len(tuples) * width)
+    pairs = zip(*(each.tolist() for each in np.divmod(used, width)), strict=True)
+    return places, numbers, [(*tuples[one], part.keys[other]) for one, other in pairs]
 
 
 def _with_rest(chosen: Sequence[Group], places: Rows | None, codes: Codes, keys: list[GroupKey]) -> _Found:
@@ -233,7 +219,7 @@ def _told(value: Value, block: Block, rows: Rows) -> tuple[npt.NDArray[np.bool_]
     kinds = column.kinds[rows]
     number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
     told = number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
-    codes, keys = column.factorised(rows[told], _key)
+    codes, keys = column.factorised(rows[told], _KEYS)
     return told, codes, keys
 
 
@@ -276,3 +262,6 @@ def _with_elements(
 
 def _key(value: Any) -> GroupKey:
     return group_key(group_of(value))
+
+
+_KEYS = Keys(_key, lambda texts: list(map(group_key, texts)))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Booleans, Column, Key, Rows, numbered, searched, stored
+from cube.columns.column import Booleans, Column, Key, Keys, Rows, numbered, renumbered, searched, stored
 from cube.columns.values import EXACT_BOUND, Floats, Kind, Path
 from cube.model.event import ABSENT
 
@@ -67,7 +67,9 @@ class PackedBlock(Block):
         if start == 0 and stop >= len(self):
             return self
         stop = min(stop, len(self))
-        return PackedBlock(self.times[start:stop], _each(self.packed, lambda each: each.part(start, stop)))
+        block = PackedBlock(self.times[start:stop], _each(self.packed, lambda each: each.part(start, stop)))
+        block.span = self._span_of(start, stop)
+        return block
 
     def named(self, name: str) -> list[Any] | None:
         """Refuse: the column was not packed."""
@@ -127,9 +129,14 @@ class PackedColumn(Column):
         self.kinds = kinds
         self.numbers = numbers
         self.codes = codes
-        self.texts = texts
+        self._texts = texts
         self.kept = kept
         self.origins = origin
+
+    @property
+    def texts(self) -> Texts:
+        """The texts that codes are places in."""
+        return self._texts
 
     @property
     def bytes(self) -> int:
@@ -149,9 +156,9 @@ class PackedColumn(Column):
         for place in np.flatnonzero(kinds == Kind.BOOL).tolist():
             values[place] = bool(values[place])
         if self.codes is not None:
-            places = np.flatnonzero(kinds == Kind.STRING)
+            places, texts = np.flatnonzero(kinds == Kind.STRING), self.texts
             for place, code in zip(places.tolist(), self.codes[rows[places]].tolist(), strict=True):
-                values[place] = self.texts[code]
+                values[place] = texts[code]
         for place, row in self.kept.among(rows):
             values[place] = self.kept[row]
         return values
@@ -173,25 +180,33 @@ class PackedColumn(Column):
             found = np.array([*judged, False])[self.codes]  # the last is that of no text, -1
         return found
 
-    def is_uniform(self, rows: Rows) -> bool:
-        """Tell whether the values of some rows are all texts, or all numbers that floats tell apart."""
-        kinds = self.kinds[rows]
-        is_text = self.codes is not None and bool((kinds == Kind.STRING).all())
-        return is_text or (not len(self.kept) and bool((kinds == Kind.NUMBER).all()))
+    @property
+    def text_count(self) -> int:
+        """How many texts there are: the codes are below it."""
+        return len(self.texts)
 
-    def factorised(self, rows: Rows, key_of: Callable[[Any], Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
+    def value_codes(self, rows: Rows) -> tuple[npt.NDArray[np.int64], int] | None:
+        """Number the values of some rows where all are texts, or numbers that floats tell apart."""
+        kinds = self.kinds[rows]
+        if self.codes is not None and (kinds == Kind.STRING).all():
+            return self.codes[rows].astype(np.int64), self.text_count
+        if not len(self.kept) and (kinds == Kind.NUMBER).all():
+            codes, different = numbered(self.numbers[rows])
+            return codes, len(different)
+        return None
+
+    def factorised(self, rows: Rows, keys: Keys[Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values, from the codes where all are texts."""
         kinds = self.kinds[rows]
         if self.codes is not None and (kinds == Kind.STRING).all():
-            codes = self.codes[rows]
-            used = np.flatnonzero(np.bincount(codes, minlength=len(self.texts)))
-            dense = np.zeros(len(self.texts), dtype=np.int64)
-            dense[used] = np.arange(len(used))
-            return dense[codes], [key_of(self.texts[code]) for code in used.tolist()]
+            codes, used = renumbered(self.codes[rows].astype(np.int64), self.text_count)
+            is_all = len(used) == self.text_count
+            texts = self.texts if is_all else [self.texts[code] for code in used.tolist()]
+            return codes, keys.of_texts(texts)
         if not len(self.kept) and (kinds == Kind.NUMBER).all():
             places, numbers = numbered(self.numbers[rows])
-            return places, [key_of(number) for number in numbers.tolist()]
-        return super().factorised(rows, key_of)
+            return places, list(map(keys.of, numbers.tolist()))
+        return super().factorised(rows, keys)
 
     def part(self, start: int, stop: int) -> PackedColumn:
         return PackedColumn(

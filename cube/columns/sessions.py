@@ -40,7 +40,7 @@ def sessions(events: KeyEvents, gap: int, span: Span) -> PackedBlock:
     ``events``: those from ``gap`` before the span on, and up to `followed` beyond it where `needs_ends`.
     """
     if not len(events.keys):
-        return _block(events.times, np.zeros(0), np.zeros(0))
+        return _block(events.times, np.zeros(0), np.zeros(0)).over(span)
     first, stop = int(events.times.min()), int(events.times.max()) + 1
     labels = np.sort(labelled(events.keys, events.times, first, stop))
     keys, times = np.divmod(labels, np.int64(stop - first))
@@ -55,11 +55,8 @@ def sessions(events: KeyEvents, gap: int, span: Span) -> PackedBlock:
     ends = np.minimum(ends, np.searchsorted(labels, limits, side="right"))
     order = np.argsort(times[starts], kind="stable")
     starts, ends = starts[order], ends[order]
-    return _block(
-        times[starts],
-        (times[ends - 1] - times[starts]).astype(np.float64),
-        (ends - starts).astype(np.float64),
-    )
+    lengths, counts = times[ends - 1] - times[starts], ends - starts
+    return _block(times[starts], lengths.astype(np.float64), counts.astype(np.float64)).over(span)
 
 
 def _block(times: Codes, lengths: Floats, counts: Floats) -> PackedBlock:

@@ -144,6 +144,11 @@ def canonical(value: Any) -> bytes:
     return _CANONICAL[kind_of(value)](value)
 
 
+def canonical_texts(texts: Iterable[str]) -> list[bytes]:
+    """Return what `canonical` does of each of some texts."""
+    return [b"s" + text.encode("utf-8", "surrogatepass") for text in texts]
+
+
 def group_of(value: Any) -> Group:
     """Return the group that a string, number or boolean stands for, in one form for equal numbers."""
     kind = kind_of(value)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import AsyncGenerator, Callable
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # the command works in threads, too, and starts without numpy
 
 T = TypeVar("T")
 Hold: TypeAlias = Callable[[int], None]
+Ends: TypeAlias = "Callable[[Block], Sequence[int]]"
 
 VALUE_FACTOR, ROW_BYTES = 2, 300
 """About what a block takes: so many times what it was decoded from, and so much more a row."""
@@ -38,6 +40,9 @@ MOST_ROWS = 65_536
 """No slice has more: blocks are shorter, and nothing is learned of longer ones."""
 
 _GROWTH = 8
+
+_LONGER = 4
+"""A slice is so many times as long as it should be, at most, to end where slices preferably end."""
 
 
 async def run_in_thread(work: Callable[..., T], *arguments: Any, executor: Executor | None = None) -> T:
@@ -98,7 +103,8 @@ class Slices:
     ``searched``: whether patterns are searched for. Whoever gives up waits for the slice that is being
     worked on, so that nothing goes on beside those who have their time slice. ``hold`` is told about how many
     bytes of memory more (or less) the blocks take.
-    ``rows``: of the first slice, unless it is searched.
+    ``rows``: of the first slice, unless it is searched. ``ends``: rows of a block before which slices
+    preferably end, ascending; the end of a block is one, too.
     """
 
     def __init__(
@@ -109,7 +115,9 @@ class Slices:
         searched: bool = False,
         hold: Hold = hold_nothing,
         rows: int = FIRST_ROWS,
+        ends: Ends | None = None,
     ) -> None:
+        self._ends = ends
         self._hold = hold
         self._time_slice = time_slice
         self._executor = executor
@@ -127,22 +135,35 @@ class Slices:
             self._hold(-size)
 
     async def _each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
-        first = 0
+        first, ends = 0, None
         while first < len(block):
-            part = block.rows(first, first + self._rows)
-            first += len(part)
+            stop = first + self._rows
+            if stop < len(block) and self._ends is not None:
+                ends = [*self._ends(block), len(block)] if ends is None else ends
+                stop = _preferred(ends, first, stop, first + _LONGER * self._rows)
+            stop = min(stop, len(block))
+            part = block.rows(first, stop)
             async with self._time_slice():
                 made, seconds = await run_in_thread(_timed, work, part, executor=self._executor)
-            self._adapt(len(part), seconds)
+            self._adapt(len(part), seconds, is_last=stop == len(block))
+            first = stop
             yield made
 
-    def _adapt(self, rows: int, seconds: float) -> None:
+    def _adapt(self, rows: int, seconds: float, *, is_last: bool) -> None:
         """Learn from a slice; one that the block's end cut short says nothing of longer ones."""
         if seconds > 2 * PIECE_SECONDS:
             self._rows = max(1, int(rows * PIECE_SECONDS / seconds))
-        elif rows == self._rows and seconds < PIECE_SECONDS / 2:
+        elif (rows >= self._rows or not is_last) and seconds < PIECE_SECONDS / 2:
             growth = _GROWTH if seconds < PIECE_SECONDS / _GROWTH else 2
-            self._rows = min(growth * rows, MOST_ROWS)
+            self._rows = max(self._rows, min(growth * rows, MOST_ROWS))
+
+
+def _preferred(ends: Sequence[int], first: int, stop: int, longest: int) -> int:
+    """Return the last preferred end up to a row, else the first after it, else that row."""
+    place = bisect_right(ends, stop)
+    if place and ends[place - 1] > first:
+        return ends[place - 1]
+    return ends[place] if place < len(ends) and ends[place] <= longest else stop
 
 
 def _timed(work: Callable[[Block], T], part: Block) -> tuple[T, float]:

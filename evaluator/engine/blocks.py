@@ -101,6 +101,7 @@ class TypeBlocks:
     ) -> AsyncGenerator[PackedBlock, None]:
         """Yield blocks that hold the events of some buckets, each event once, ordered by time.
 
+        Each tells of which span it has all events; between those of buckets that follow each other is none.
         ``tier``: of an hour at most. ``gaps``: bucket -> its revision, which was read before the session's
         first read. There may be events of other buckets in the same 10 seconds.
         """
@@ -108,15 +109,17 @@ class TypeBlocks:
         for piece in _hours(gaps):
             spans = list(_runs(tier, piece))
             if self._is_vouched(tier, piece, spans, reading.paths):
-                for segment in self._held(spans):
-                    yield segment.block
+                for block in self._held(spans):
+                    yield block
                 continue
             numbers = await self._numbers(reading.session, tier, piece)
             for span in spans:
-                while rest := eventful(span, numbers):
+                start, rest = span.start, eventful(span, numbers)
+                while rest:
                     part = await self._next(reading, rest, numbers)
-                    span = Span(part.span.stop, span.stop)
-                    yield part.block
+                    rest = eventful(Span(part.span.stop, span.stop), numbers)
+                    yield part.block.over(Span(start, rest.start))
+                    start = rest.start
             self._vouch(tier, piece, numbers)
 
     def holds(self, tier: Tier, gaps: Mapping[int, int], paths: frozenset[Path]) -> int | None:
@@ -173,12 +176,16 @@ class TypeBlocks:
         while len(self._wanted) > READINGS:
             self._wanted.popitem(last=False)
 
-    def _held(self, spans: Iterable[Span]) -> list[Segment]:
-        held = []
+    def _held(self, spans: Iterable[Span]) -> list[PackedBlock]:
+        held: list[PackedBlock] = []
         for span in spans:
-            for segment in self._segments.overlapping(span):
+            segments = self._segments.overlapping(span)
+            stops = [*(segment.span.start for segment in segments[1:]), span.stop]
+            start = span.start
+            for segment, stop in zip(segments, stops, strict=True):
                 self._segments.use(segment)
-                held.append(segment.part(span))
+                held.append(segment.part(span).block.over(Span(start, stop)))
+                start = stop
         return held
 
     async def _numbers(self, session: ReadSession, tier: Tier, piece: Mapping[int, int]) -> Numbers:

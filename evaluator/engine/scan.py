@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from cube.columns import Block, Buckets, PackedBlock, finals, has_patterns, needed, paths, states
+from cube.columns.buckets import first_rows
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
-from cube.process.threads import FIRST_ROWS, Slices, run_in_thread
+from cube.process.threads import FIRST_ROWS, Ends, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession, TimeSlice
@@ -98,7 +99,8 @@ class Scan:
         There may be other buckets of a tier among the states. Raises as `states` does.
         """
         accumulator = Accumulator(reduction, self.limits)
-        await self._each_kept(reduction, held, partial(_accumulate, accumulator, reduction, buckets))
+        take = partial(_accumulate, accumulator, reduction, buckets)
+        await self._each_kept(reduction, held, buckets, take)
         return await self.run(accumulator.states)
 
     async def kept_total(
@@ -114,7 +116,7 @@ class Scan:
             start, stop = np.searchsorted(block.times, edges).tolist()
             accumulator.add(states(reduction, whole, block.rows(start, stop)))
 
-        await self._each_kept(reduction, held, take)
+        await self._each_kept(reduction, held, whole, take)
 
     async def kept_values(
         self,
@@ -162,7 +164,7 @@ class Scan:
                 await keep(await self.run(finish, whole))
             began = time.monotonic()
 
-        await self._each_kept(reduction, held, take, reached)
+        await self._each_kept(reduction, held, buckets, take, reached)
         if len(gaps) <= FEW_BUCKETS and not (reduction.is_grouped or REDUCES[reduction.reduce].grows):
             return finish(gaps)
         return await self.run(finish, gaps)
@@ -171,10 +173,14 @@ class Scan:
         self,
         reduction: Reduction,
         held: Held,
+        buckets: Buckets,
         take: Callable[[Block], None],
         reached: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        """Take all kept blocks, slice by slice in order; ``reached`` is told the last time of each."""
+        """Take all kept blocks in order, in slices of whole buckets where these are not too long.
+
+        ``reached`` is told the last time of each slice.
+        """
         if not held.numbers:
             return
 
@@ -182,7 +188,7 @@ class Scan:
             take(block)
             return int(block.times[-1])
 
-        slices = self._slices(reduction, KEPT_ROWS)
+        slices = self._slices(reduction, KEPT_ROWS, lambda block: first_rows(buckets, block.times))
         async with aclosing(await self._source(reduction, held)) as blocks:
             async for block in blocks:
                 async for last in slices.each(block, taken):
@@ -201,9 +207,9 @@ class Scan:
             return narrowed(self.session, reduction, span, self.context.counters.read)
         return kept.blocks(Reading(self.session, needs, self.time_slice), held.tier, held.numbers)
 
-    def _slices(self, reduction: Reduction, rows: int) -> Slices:
+    def _slices(self, reduction: Reduction, rows: int, ends: Ends | None = None) -> Slices:
         searched = has_patterns(reduction)
-        return Slices(self.time_slice, self.context.executor, searched=searched, rows=rows)
+        return Slices(self.time_slice, self.context.executor, searched=searched, rows=rows, ends=ends)
 
 
 def _accumulate(accumulator: Accumulator, reduction: Reduction, buckets: Buckets, block: Block) -> None:

@@ -21,7 +21,10 @@ _GROWTH = 4  # neighbours are joined once they are within this factor: each row 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Segment:
-    """The events of whole 10-second buckets; ``numbers``: the revisions that were read before them."""
+    """The events of whole 10-second buckets; ``numbers``: the revisions that were read before them.
+
+    ``block`` has all events of ``span``, and knows it.
+    """
 
     span: Span
     numbers: Numbers
@@ -30,7 +33,7 @@ class Segment:
 
     @classmethod
     def of(cls, span: Span, numbers: Numbers, block: PackedBlock) -> Segment:
-        return cls(span, numbers, block, block.bytes)
+        return cls(span, numbers, block.over(span), block.bytes)
 
     def part(self, span: Span) -> Segment:
         """Return the part of it that lies in an aligned span."""

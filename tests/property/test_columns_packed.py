@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -16,14 +16,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.columns import Block, PackedBlock, finals, finished, grouped_partials, joined, mask, partials, paths
+from cube.columns import (
+    Block,
+    Cuts,
+    Finals,
+    PackedBlock,
+    finals,
+    finished,
+    grouped_partials,
+    joined,
+    mask,
+    partials,
+    paths,
+)
 from cube.columns.sums import exact_sums
 from cube.columns.values import Path
 from cube.expression import parse_metric
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import ABSENT
 from cube.model.reduce import REDUCES, exact_sum
-from cube.model.tier import TEN_SECONDS, Tier
+from cube.model.tier import TEN_SECONDS, Span, Tier
 from tests.property.columns_reference import Row
 from tests.property.columns_strategies import (
     comparisons,
@@ -103,16 +115,32 @@ def test_arrays_are_found_whatever_data_stand_in_the_blocks_that_are_joined(othe
 
 
 def _check_finals(reduction: Reduction, tier: Tier, block: PackedBlock) -> None:
-    """The values of all but the outermost buckets are what their partials are finished to."""
+    """The values of whole buckets are what their partials are finished to, and of others there are partials.
+
+    Whole are all but the outermost ones, and these where the block is known to have all of their events.
+    """
     states: dict[int, dict[Any, Any]] = {
         bucket: {None: state} if reduction.group is None else state
         for bucket, state in (partials if reduction.group is None else grouped_partials)(
             reduction, tier, block
         ).items()
     }
-    found = finals(reduction, tier, block)
     outer = {*sorted(states)[:1], *sorted(states)[-1:]}
+    _check_whole(reduction, states, finals(reduction, tier, block), outer)
+    if states and (np.diff(block.times) >= 0).all():
+        first, last = int(block.times[0]), int(block.times[-1]) + 1
+        for start in {first, tier.floor(first)}:
+            for stop in {last, tier.ceil(last), tier.ceil(last) + 1}:
+                whole = {bucket for bucket in states if start <= bucket <= stop - tier.step}
+                known = block.over(Span(start, stop))
+                _check_whole(reduction, states, finals(reduction, tier, known), states.keys() - whole)
+                cuts = Cuts.of([Span(bucket, bucket + tier.step) for bucket in sorted(states)])
+                _check_whole(reduction, states, finals(reduction, cuts, known), states.keys() - whole)
 
+
+def _check_whole(
+    reduction: Reduction, states: dict[int, dict[Any, Any]], found: Finals, outer: Collection[int]
+) -> None:
     assert found.shared == {bucket: states[bucket] for bucket in outer}
     assert list(found.buckets) == sorted(found.buckets)
     expected = {

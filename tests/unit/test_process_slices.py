@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cube.columns.block import Block
+from cube.process import threads
 from cube.process.threads import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, Slices
 
 
@@ -66,6 +67,26 @@ async def test_dear_rows_make_short_slices() -> None:
     sizes = [size async for size in Slices(Turns(), searched=True).each(block(100), work)]
     assert sizes[0] == FIRST_SEARCHED_ROWS
     assert max(sizes) < 50
+
+
+@pytest.mark.parametrize(
+    ("ends", "rows", "sizes"),
+    [
+        ([3, 6, 9], 4, [3, 3, 4]),
+        ([5], 4, [5, 5]),
+        ([], 4, [10]),
+        ([], 2, [2, 8]),
+        ([9], 2, [2, 7, 1]),
+        ([2, 3, 4], 10, [10]),
+    ],
+)
+async def test_slices_end_where_that_is_preferred(
+    monkeypatch: pytest.MonkeyPatch, ends: list[int], rows: int, sizes: list[int]
+) -> None:
+    """At the last such row that is near enough, or at the next one, if that is not much too far."""
+    monkeypatch.setattr(threads, "_timed", lambda work, part: (work(part), threads.PIECE_SECONDS))
+    slices = Slices(Turns(), rows=rows, ends=lambda _: ends)
+    assert [size async for size in slices.each(block(10), len)] == sizes
 
 
 async def test_who_is_cancelled_keeps_the_turn_until_the_thread_has_ended() -> None:
