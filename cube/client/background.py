@@ -16,9 +16,9 @@ from cube.client.connection import COLLECTOR_URL
 from cube.client.delivery import transport_to
 from cube.client.drops import Drop, Reason
 from cube.client.emitter import encode
-from cube.client.pipeline import Counts, Pipeline, Plan
+from cube.client.pipeline import Counts, Pipeline, PipelinePlan
 from cube.client.processes import ProcessPipelines
-from cube.client.waiting import BatchLimits
+from cube.client.waiting import Batching
 from cube.errors import CubeError, InvalidEvent, Overloaded
 from cube.model.event import ABSENT
 
@@ -64,11 +64,11 @@ class BackgroundEmitter:
         buffer: str | os.PathLike[str] | None = None,
         buffer_bytes: int = 256 * 2**20,
     ) -> None:
-        self._plan = Plan(
+        self._plan = PipelinePlan(
             transport_to(url, key, timeout_seconds),
             most_events,
             most_bytes,
-            BatchLimits(batch_events, batch_bytes, batch_seconds),
+            Batching(batch_events, batch_bytes, batch_seconds),
             buffer=None if buffer is None else Path(buffer),
             buffer_bytes=buffer_bytes,
             on_drop=on_drop,
@@ -165,7 +165,7 @@ class BackgroundEmitter:
         return False
 
 
-def _no_room(reason: Reason, plan: Plan) -> CubeError:
+def _no_room(reason: Reason, plan: PipelinePlan) -> CubeError:
     if reason == "closed":
         return Overloaded("Got an event after the emitter was closed; accepted are events before.")
     return Overloaded(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cube.client.waiting import Batch, BatchLimits
+from cube.client.waiting import Batching, TakenBatch
 from cube.files import make_directory, make_file
 
 PAGE_BYTES = 4_096
@@ -40,7 +40,7 @@ class DiskBuffer:
     `OSError` or `sqlite3.Error` where there can be none.
     """
 
-    def __init__(self, path: Path, most_bytes: int, limits: BatchLimits) -> None:
+    def __init__(self, path: Path, most_bytes: int, limits: Batching) -> None:
         self.path = path
         self._most_pages = max(16, most_bytes // PAGE_BYTES)
         self._limits = limits
@@ -73,7 +73,7 @@ class DiskBuffer:
         with self._changed:
             self._changed.notify_all()
 
-    def take(self) -> Batch | None:
+    def take(self) -> TakenBatch | None:
         """Wait for the oldest events, and return them; None when nothing is given any more."""
         with self._changed:
             while not self._stopped:
@@ -83,7 +83,7 @@ class DiskBuffer:
                 self._changed.wait(LOOK_SECONDS)
         return None
 
-    def settle(self, batch: Batch) -> None:
+    def settle(self, batch: TakenBatch) -> None:
         """Forget a batch that was taken."""
         self._done(lambda file: file.execute("delete from waiting where number <= ?", (batch.last,)))
         with self._changed:
@@ -180,8 +180,8 @@ class DiskBuffer:
             self._sending = lock
         return True
 
-    def _oldest(self) -> Batch | None:
-        def read(file: sqlite3.Connection) -> Batch | None:
+    def _oldest(self) -> TakenBatch | None:
+        def read(file: sqlite3.Connection) -> TakenBatch | None:
             texts: list[bytes] = []
             last = size = 0
             rows = file.execute(
@@ -193,7 +193,7 @@ class DiskBuffer:
                 texts.append(text)
                 last, size = number, size + len(text)
             rows.close()
-            return Batch(texts, last) if texts else None
+            return TakenBatch(texts, last) if texts else None
 
         return self._done(read)
 

@@ -14,20 +14,20 @@ from cube.backoff import Backoff
 from cube.client.delivery import Delivery, Transport
 from cube.client.drops import Drop, Drops
 from cube.client.emitter import grouped
-from cube.client.waiting import Batch, BatchLimits, WaitingEvents
+from cube.client.waiting import Batching, TakenBatch, WaitingEvents
 
 _RECOVERY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PipelinePlan:
     """How a pipeline is made: ``buffer``: the file of a `DiskBuffer` of ``buffer_bytes``, None for none."""
 
     connect: Callable[[], Transport]
     most_events: int = 10_000
     most_bytes: int = 32 * 2**20
-    batch: BatchLimits = field(default_factory=BatchLimits)
+    batch: Batching = field(default_factory=Batching)
     backoff: Backoff = field(default_factory=lambda: Backoff(0.2, longest=30.0))
     buffer: Path | None = None
     buffer_bytes: int = 256 * 2**20
@@ -46,9 +46,9 @@ class Counts:
 
 
 class _Source(Protocol):
-    def take(self) -> Batch | None: ...
+    def take(self) -> TakenBatch | None: ...
 
-    def settle(self, batch: Batch) -> None: ...
+    def settle(self, batch: TakenBatch) -> None: ...
 
 
 class Pipeline:
@@ -58,7 +58,7 @@ class Pipeline:
     leaves this one alone, but for `forget`.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: PipelinePlan) -> None:
         self.waiting = WaitingEvents(plan.most_events, plan.most_bytes, plan.batch)
         self.drops = Drops(plan.on_drop)
         self._plan = plan

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from weakref import WeakSet
 
-from cube.client.pipeline import Pipeline, Plan
+from cube.client.pipeline import Pipeline, PipelinePlan
 
 
 class ProcessPipelines:
@@ -18,7 +18,7 @@ class ProcessPipelines:
     ``close``: what the end of a process of multiprocessing calls, in which nothing of atexit runs.
     """
 
-    def __init__(self, plan: Plan, close: Callable[[], None]) -> None:
+    def __init__(self, plan: PipelinePlan, close: Callable[[], None]) -> None:
         self._plan = plan
         self._close = close
         self._lock = threading.RLock()

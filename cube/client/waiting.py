@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class BatchLimits:
+class Batching:
     """When a batch is complete: so many events or bytes, or so long after its first event."""
 
     events: int = 1_000
@@ -19,7 +19,7 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TakenBatch:
     """JSON texts of events, in their order; ``last``: the number of the last of them where they wait."""
 
     texts: Sequence[bytes]
@@ -37,7 +37,7 @@ class WaitingEvents:
     or what the garbage collector runs, may emit in the middle of an `add`.
     """
 
-    def __init__(self, most_events: int, most_bytes: int, limits: BatchLimits) -> None:
+    def __init__(self, most_events: int, most_bytes: int, limits: Batching) -> None:
         self._changed = threading.Condition()
         self._texts: deque[bytes] = deque()
         self._oldest = 0.0
@@ -74,7 +74,7 @@ class WaitingEvents:
             self._changed.wait_for(lambda: self._stopped or self._has_room(size), seconds)
             return not self._stopped and self._has_room(size)
 
-    def take(self) -> Batch | None:
+    def take(self) -> TakenBatch | None:
         """Wait for a batch that is complete, and return it; None when nothing comes any more."""
         with self._changed:
             while not self._stopped and not self._is_complete():
@@ -86,7 +86,7 @@ class WaitingEvents:
                 self._changed.wait(left)
             return None if self._stopped else self._next_batch()
 
-    def settle(self, batch: Batch) -> None:
+    def settle(self, batch: TakenBatch) -> None:
         """Forget a batch that was taken: it is stored, or given up."""
         with self._changed:
             self._held_events -= len(batch.texts)
@@ -122,7 +122,7 @@ class WaitingEvents:
         enough = len(self._texts) >= limits.events or self._ready_bytes >= limits.bytes
         return enough or (self._hurrying > 0 and bool(self._texts))
 
-    def _next_batch(self) -> Batch:
+    def _next_batch(self) -> TakenBatch:
         texts = [self._texts.popleft()]
         size = len(texts[0])
         while self._texts and len(texts) < self._limits.events:
@@ -132,4 +132,4 @@ class WaitingEvents:
             size += len(texts[-1])
         self._ready_bytes -= size
         self._oldest = time.monotonic()
-        return Batch(texts)
+        return TakenBatch(texts)
