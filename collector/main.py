@@ -21,6 +21,8 @@ from collector.ingest.known_keys import KnownKeys, RememberedKeys
 from collector.protocols.udp import udp_ports
 from cube.columns.key_filter import refuse_bad_filters
 from cube.daemon import begun, host, now
+from cube.errors import InvalidSettings
+from cube.process import activation
 from cube.process.event_loop import run, stop_signal, tell_ready
 from cube.process.listening import open_datagrams, open_listening, warn_of_others
 from cube.process.metrics import MultiprocessRegistry, with_process_metrics
@@ -49,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.reuse_port:
             warn_of_others(settings.host, settings.port, *udp_ports(settings))
         if settings.processes > 1:
+            if activation.handed_over():
+                raise InvalidSettings(
+                    f"Got processes = {settings.processes} and sockets of systemd; accepted with them is 1."
+                )
             if not settings.reuse_port:
                 _refuse_taken_ports(settings)
             try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable, shown
+from cube.process import activation
 from cube.process.error_reports import reporting
 from cube.process.event_loop import WORK_SHARE, stop_signal, tell_ready
 from cube.process.logs import set_up_log
@@ -89,6 +90,7 @@ async def host(
         refuse_exposure(settings, authenticator)
         told = stop_signal(settings.stop_seconds)
         daemon = await start(databases.stores, authenticator)
+        activation.refuse_the_rest()
         tell_ready(settings.ready_file, daemon.addresses)
         _log.info("listening on %s", " and ".join(daemon.addresses.values()))
         reporter = StatusReporter(

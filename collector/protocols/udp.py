@@ -17,6 +17,7 @@ from collector.protocols.statsd.reader import StatsdReader
 from cube.errors import CubeError, InvalidEvent, Overloaded, Unavailable
 from cube.model.event import Event
 from cube.model.horizon import Horizon
+from cube.process.activation import is_handed_over
 from cube.process.listening import address, open_datagrams, turn_away
 from cube.settings import CollectorSettings
 
@@ -99,10 +100,13 @@ class DatagramServer(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
 
     def stop(self) -> None:
-        """Receive what has arrived, and nothing more."""
+        """Receive what has arrived, and nothing more; on systemd's socket leave it to who comes next."""
         if self._transport is None:
             self._socket.close()
-        elif not self._transport.is_closing():
+            return
+        if self._transport.is_closing():
+            return
+        if not is_handed_over(self._socket):
             try:
                 turn_away(self._socket)
                 while True:
@@ -110,7 +114,7 @@ class DatagramServer(asyncio.DatagramProtocol):
             except OSError as error:
                 if not isinstance(error, BlockingIOError):  # all is read
                     _log.warning("datagrams that have arrived may be lost: %s", error.strerror)
-            self._transport.close()
+        self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self._counters.datagrams.inc()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cube.errors import InvalidSettings
+from cube.process import activation
 
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 0.5
@@ -45,8 +46,14 @@ def address(host: str, port: int) -> str:
 
 
 def open_listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """Listen on a TCP address; port 0 is any free one. Raises `InvalidSettings` where it cannot be had."""
+    """Listen on a TCP address; port 0 is any free one. Raises `InvalidSettings` where it cannot be had.
+
+    A socket that systemd opened for that address is taken as it is.
+    """
     try:
+        given = activation.take(socket.SOCK_STREAM, host, port)
+        if given is not None:
+            return given
         listening = _bound(socket.SOCK_STREAM, host, port, reuse_port)
         listening.listen(BACKLOG)
     except OSError as error:
@@ -55,9 +62,11 @@ def open_listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 
 
 def open_datagrams(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """Open a UDP socket; port 0 is any free one. Raises `InvalidSettings` where it cannot be had."""
+    """Open a UDP socket, as `open_listening` a TCP one."""
     try:
-        return _bound(socket.SOCK_DGRAM, host, port, reuse_port)
+        return activation.take(socket.SOCK_DGRAM, host, port) or _bound(
+            socket.SOCK_DGRAM, host, port, reuse_port
+        )
     except OSError as error:
         raise InvalidSettings(f"Cannot listen on UDP {address(host, port)}: {error.strerror}.") from None
 
@@ -66,7 +75,7 @@ def warn_of_others(host: str, port: int, *udp_ports: int) -> None:
     """Log where others have the addresses: with ``SO_REUSEPORT`` nothing else would tell."""
     datagrams = [(socket.SOCK_DGRAM, number) for number in udp_ports]
     for kind, number in ((socket.SOCK_STREAM, port), *datagrams):
-        if number and _is_taken(kind, host, number):
+        if number and activation.find(kind, host, number) is None and _is_taken(kind, host, number):
             _log.warning(
                 "others listen on %s (%s) too: what arrives is shared with them, if they share (reuse_port)",
                 address(host, number),
