@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cube.backoff import Backoff
 from cube.errors import CubeError
+from cube.launch import import_own
 
 RESTARTS = Backoff(0.1, longest=10.0)
 STEADY_SECONDS = 30.0
@@ -209,4 +210,5 @@ def _stop_with_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
     sys.argv = sys.argv[1:]
+    import_own(sys.argv[0].partition(".")[0])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -9,6 +9,7 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from importlib.metadata import version
 from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 from cube.errors import InvalidSettings
@@ -127,6 +128,8 @@ def _parser(cls: type[DaemonSettings], settings: Iterable[Setting]) -> argparse.
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
+    told = f"{cls.program} {version('cube-events')}"
+    parser.add_argument("--version", action="version", version=told, help="Tell the version.")
     parser.add_argument("--config", metavar="FILE", default=None, help="The TOML file of settings.")
     for setting in settings:
         shown = ",".join(setting.default) if isinstance(setting.default, tuple) else setting.default
