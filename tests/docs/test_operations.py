@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import json
 import re
 import shutil
 import sqlite3
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
 
-from cube.settings import CollectorSettings
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer
 from tests.web_client import ask
@@ -58,27 +55,6 @@ def test_every_metric_that_is_explained_exists(metrics: set[str]) -> None:
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def test_the_unit_file_is_one_and_fits_the_settings(tmp_path: Path) -> None:
-    (text,) = blocks("ini")
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys of systemd have capitals
-    unit.read_string(text)
-    program, *flags = unit["Service"]["ExecStart"].split()
-    assert (ROOT / Path(program).relative_to("/opt/cube")).exists()
-    assert flags == ["--config", "/etc/cube/collector.toml"]
-    assert int(unit["Service"]["TimeoutStopSec"]) > CollectorSettings().stop_seconds + 3
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        return
-    file = tmp_path / "cube-collector@.service"
-    file.write_text(text.replace(program, "/bin/true").replace("User=cube", "User=root"))
-    checked = subprocess.run(
-        [analyze, "verify", "--man=no", file], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "cube-collector" not in checked.stderr, checked.stderr
-    assert checked.returncode == 0, checked.stderr
 
 
 async def count(evaluator: Daemon) -> float:

@@ -1,0 +1,112 @@
+"""A wheel in an environment of its own: the programs run from any folder, and find what was installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import time
+import venv
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.daemon import CHECKOUT
+from tests.tools import SLOW
+
+PARTS = ("bin", "cube", "collector", "evaluator", "config", "docs", "setup.cfg", "pyproject.toml")
+TEXTS = ("README.md", "CHANGELOG.md", "LICENSE")
+VERSION = version("cube-events")
+PROGRAMS = {"cube": f"cube, version {VERSION}"} | {
+    f"cube-{name}": f"{name} {VERSION}" for name in ("collector", "evaluator")
+}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder with modules that have the names of our packages, as anybody's may."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for name in ("collector", "evaluator"):
+        (folder / f"{name}.py").write_text(f"raise SystemExit('this is not our {name}')")
+    return folder
+
+
+def run(folder: Path, *command: str | Path) -> str:
+    """Run a program in a folder that is on Python's path, too."""
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["collector", "evaluator"])
+def test_programs_of_a_checkout_run_beside_modules_of_their_names(elsewhere: Path, name: str) -> None:
+    code = f"import sys; sys.argv[1:] = ['--version']; import cube.launch; cube.launch.{name}()"
+    assert run(elsewhere, sys.executable, "-P", "-c", code) == f"{name} {VERSION}"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """An environment with the wheel; what it depends on is that of the tests."""
+    source, made = tmp_path / "source", tmp_path / "environment"
+    source.mkdir()
+    for part in PARTS:
+        from_there = CHECKOUT / part
+        copy = shutil.copytree if from_there.is_dir() else shutil.copy
+        copy(from_there, source / part)
+    for text in TEXTS:
+        shutil.copy(CHECKOUT / text, source)
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(tmp_path, *pip, "wheel", "--no-deps", "--wheel-dir", tmp_path / "wheels", source)
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    venv.create(made)
+    (packages,) = made.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    run(tmp_path, *pip, f"--python={made}", "install", "--no-deps", "--no-warn-script-location", wheel)
+    return made
+
+
+@SLOW
+@pytest.mark.timeout(300)
+def test_a_wheel_runs_from_any_folder_and_holds_pages_and_settings(installed: Path, elsewhere: Path) -> None:
+    for program, told in PROGRAMS.items():
+        assert run(elsewhere, installed / "bin" / program, "--version") == told
+    for part in ("config", "docs"):
+        there = {file.relative_to(CHECKOUT) for file in (CHECKOUT / part).rglob("*") if file.is_file()}
+        assert {name for name in there if not (installed / "share/cube" / name).is_file()} == set()
+    ready = elsewhere / "ready.json"
+    free = ("--collector-port=0", "--evaluator-port=0", "--udp-port=0")
+    process = subprocess.Popen(
+        [installed / "bin/cube", "serve", f"--store=sqlite:{elsewhere}/data", "--ready-file", ready, *free],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(elsewhere)},
+    )
+    try:
+        deadline = time.monotonic() + 100
+        while not ready.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline, "it does not become ready"
+            time.sleep(0.05)
+        addresses = json.loads(ready.read_text())
+        event = {"type": "a", "time": "2020-01-01T12:00Z"}
+        assert requests.post(f"{addresses['collector']}/1.0/event", json=event, timeout=60).status_code == 200
+        query = {"expression": "sum(a)", "step": 86400000, "start": "2020-01-01", "stop": "2020-01-02"}
+        answer = requests.get(f"{addresses['evaluator']}/1.0/metric", query, timeout=60).json()
+        assert [row["value"] for row in answer] == [1]
+        assert "<html" in requests.get(addresses["evaluator"], timeout=60).text
+    finally:
+        process.terminate()
+        process.wait(60)
