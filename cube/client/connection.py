@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, ClassVar, Self
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,6 +27,8 @@ from cube.errors import (
     Unavailable,
     shown,
 )
+
+T = TypeVar("T")
 
 KEY_VARIABLE = "CUBE_KEY"
 COLLECTOR_URL = "http://127.0.0.1:1080"
@@ -59,6 +62,13 @@ class Retries:
         """Return how many seconds to wait after the attempt of this number, from 0."""
         told = error.retry_after_seconds if error.details.get("answered") else 0.0
         return max(Backoff(self.pause_seconds).pause(attempt), told)
+
+
+class Fetched(NamedTuple):
+    """What a daemon answered, as it was sent."""
+
+    content: bytes
+    headers: HTTPMessage
 
 
 NO_RETRIES = Retries(attempts=0)
@@ -114,9 +124,16 @@ class HttpClient(Closing):
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
         """Send a request, with a JSON body or none, and return the decoded JSON answer."""
+        return self._repeated(partial(self._send, method, path, body))
+
+    def _fetch(self, path: str) -> Fetched:
+        """Ask for an answer as it is sent, with its headers."""
+        return self._repeated(partial(self._exchange, "GET", path, None))
+
+    def _repeated(self, ask: Callable[[], T]) -> T:
         for attempt in range(self._retries.attempts + 1):
             try:
-                return self._send(method, path, body)
+                return ask()
             except (Overloaded, Unavailable) as error:
                 if attempt == self._retries.attempts:
                     raise
@@ -124,7 +141,13 @@ class HttpClient(Closing):
         raise AssertionError("the last attempt returns or raises")
 
     def _send(self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None) -> Any:
-        """Send a request once, with ``more`` headers."""
+        """Send a request once, with ``more`` headers, and return the decoded JSON answer."""
+        content = self._exchange(method, path, body, more).content
+        return msgspec.json.decode(content) if content else None
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None
+    ) -> Fetched:
         kept_alive = self._connection.sock is not None
         try:
             headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
@@ -133,7 +156,7 @@ class HttpClient(Closing):
         except (HTTPException, OSError) as error:
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
-                return self._send(method, path, body, more)  # the daemon had closed an idle connection
+                return self._exchange(method, path, body, more)  # the daemon had closed an idle connection
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
@@ -141,7 +164,7 @@ class HttpClient(Closing):
         content = response.read()
         if response.status >= 300:
             raise error_of(response.status, content, response.getheader("Retry-After"))
-        return msgspec.json.decode(content) if content else None
+        return Fetched(content, response.headers)
 
 
 def key_headers(key: str | None) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
+
+import msgspec
 
 from cube import json_text
 from cube.client.connection import EVALUATOR_URL, HttpClient
@@ -17,6 +20,9 @@ Instant: TypeAlias = "int | str | datetime"
 """Milliseconds since 1970, ISO 8601, relative to the evaluator's now (``-6h``), or a datetime.
 
 One without a zone is in UTC."""
+
+CURSOR: Final = "Cube-Cursor"
+TRUNCATED: Final = "Cube-Truncated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,22 @@ class FoundEvent:
     time: int
     id: str | int | float | None
     data: Any
+
+
+class AnswerPage(NamedTuple):
+    """One page of an answer.
+
+    ``content``: a JSON array of rows, as sent. ``cursor``: where it ended; "" before any event.
+    """
+
+    content: bytes
+    cursor: str
+    is_last: bool
+
+    @property
+    def rows(self) -> list[msgspec.Raw]:
+        """The rows, each as it was sent."""
+        return msgspec.json.decode(self.content, type=list[msgspec.Raw])
 
 
 class Evaluator(HttpClient):
@@ -76,6 +98,30 @@ class Evaluator(HttpClient):
             FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
             for row in self._request("GET", f"/1.0/event?{asked}")
         ]
+
+    def event_pages(
+        self,
+        expression: str,
+        *,
+        start: Instant | None = None,
+        stop: Instant | None = None,
+        limit: int | None = None,
+        after: str = "",
+    ) -> Generator[AnswerPage, int | None, None]:
+        """Yield all events that an expression selects, ascending, some at a time and at least one page.
+
+        ``after``: the cursor of a page, to go on behind it. ``limit``: of a page; another may be sent to the
+        generator for the next one. ``stop`` should be an instant: a relative one moves on while pages are read.
+        """
+        while True:
+            asked = _query(expression=expression, start=start, stop=stop, limit=limit, after=after)
+            answer = self._fetch(f"/1.0/event?{asked}")
+            is_last = TRUNCATED not in answer.headers
+            page = AnswerPage(answer.content, answer.headers.get(CURSOR, after), is_last=is_last)
+            limit = (yield page) or limit
+            if is_last:
+                return
+            after = page.cursor
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""

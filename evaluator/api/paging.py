@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
+from cube.expression.nodes import Grouping, SeriesCall
+from cube.expression.printer import walk
 from cube.model.place import cursor
 from cube.store.page import EventPage
 from cube.web import KEY_PARAMETER, Request
@@ -42,10 +44,26 @@ def told_of(page: EventPage) -> dict[str, str]:
 
 
 def metric_headers(request: Request, query: MetricQuery) -> Headers:
-    """Return the headers of a metric's answer: of all of its buckets there are none."""
+    """Return the headers of a metric's answer: of all of its buckets there are none.
+
+    No link leads on where values are those of the span that was asked for: of another they are others.
+    """
     if query.start is None or not query.is_cut:
         return ()
+    if any(map(_is_of_its_span, walk(query.expression))):
+        return ((TRUNCATED, "limit"),)
     return _cut_headers(request, "limit", {"start": query.start, "stop": query.span.start})
+
+
+def _is_of_its_span(node: object) -> bool:
+    """Tell whether a part of an expression has other values where its span begins elsewhere."""
+    match node:
+        case Grouping():
+            return node.ranking is not None
+        case SeriesCall():
+            return node.function == "cumulative"
+        case _:
+            return False
 
 
 def _cut_headers(request: Request, reason: str, rest: Mapping[str, str | int]) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from urllib.parse import urlencode, urljoin
 import pytest
 import pytest_asyncio
 
+from cube.client import Evaluator
 from cube.model.event import Event
+from cube.process.threads import run_in_thread
 from tests.evaluator_running import DAY, Running, event, running
 from tests.web_client import Answer, connection
 
@@ -215,3 +218,26 @@ async def test_a_socket_has_pages_too(made: Running) -> None:
     assert (await socket.some(4))[-1] == {"id": "q", "end": True}
     await socket.ask(expression="test", after="", id="s")
     assert "Got the parameter after with a stream" in (await socket.next())["error"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["sum(test).group(even).top(1)", "1 + cumulative(sum(test))", "shift(cumulative(sum(test)), 1h)"],
+)
+async def test_no_link_leads_to_values_of_another_span(made: Running, expression: str) -> None:
+    await made.save(*many(10))
+    asked = {"step": 60_000, "start": DAY, "stop": DAY + 300_000, "limit": 2}
+    answer = await ask(made, "/1.0/metric", expression=expression, **asked)
+    assert answer.headers["cube-truncated"] == "limit"
+    assert "link" not in answer.headers
+
+
+async def test_the_client_reads_all_pages(made: Running) -> None:
+    await made.save(*many(10, per_time=10))
+
+    def read() -> list[list[int]]:
+        with Evaluator(f"http://127.0.0.1:{made.port}") as evaluator:
+            pages = evaluator.event_pages("test(i)", stop=DAY + 1, limit=3)
+            return [[json.loads(bytes(row))["id"] for row in page.rows] for page in pages]
+
+    assert await run_in_thread(read) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
