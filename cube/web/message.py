@@ -44,7 +44,8 @@ _PREFLIGHT_SECONDS = "86400"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, 8.6: nor a length of it
 _EXPOSED = (
-    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag, Link, Cube-Cursor, Cube-Truncated\r\n"
+    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag, Link, Cube-Cursor, Cube-Truncated,"
+    " Cube-Warnings\r\n"
 )
 _PROCESS = os.urandom(5).hex()
 _NUMBERS = itertools.count(1)

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from cube.errors import InvalidExpression, InvalidQuery, shown
 from cube.expression import parse_event
 from cube.expression.completion import CompletionSpot, places
-from cube.expression.definitions import Definitions
-from cube.expression.nodes import EventExpression
-from cube.model.environment import Caller
+from cube.expression.nodes import EventExpression, Field
 from cube.model.event import MAX_TYPE_LENGTH
 from cube.web import Reply, Request
+from evaluator.api.hints import warning_headers
+from evaluator.api.known import MIB, KnownEvents, read_sample
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.catalog.details import detailed
-from evaluator.catalog.expression import askable, completions, described
+from evaluator.catalog.expression import completions, described, parsed
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
-from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
-from evaluator.catalog.sample import EventSample, SampleLimits, sample
+from evaluator.catalog.sample import EventSample, SampleLimits
+from evaluator.catalog.uses import Tree
 from evaluator.query.queries import read_limit
 from evaluator.scheduling.scheduler import QueryCost
 
-MIB: Final = 1024 * 1024
-
 FIELDS = SampleLimits(events=5_000, bytes=8 * MIB, seconds=2.0)
 VALUES = SampleLimits(events=20_000, bytes=16 * MIB, seconds=2.0)
-COMPLETIONS = SampleLimits(events=1_000, bytes=2 * MIB, seconds=0.5)
-COMPLETED_VALUES = SampleLimits(events=5_000, bytes=4 * MIB, seconds=0.5)
 """What the samples of each route may take."""
 
 DETAILS_SECONDS: Final = 10.0
@@ -52,7 +48,6 @@ class Catalog:
     """Answers what there is to ask about, each caller as its key allows; bounded as queries are."""
 
     services: QueryServices
-    kept: KeptSamples = field(default_factory=KeptSamples)
 
     async def get_types(self, request: Request) -> Reply:
         """Answer with the names of all types, sorted; with ``details`` with an object for each."""
@@ -70,9 +65,13 @@ class Catalog:
         type = _read_type(request.parameters())
         tallies = FieldTallies()
         async with service.context.query():
-            taken = await _sample(service, type, tallies, FIELDS)
+            taken = await read_sample(service, type, tallies, FIELDS)
             answer = partial(_fields, type, tallies, taken)
-            return Reply.json(await service.context.scheduler.run(QueryCost(), answer))
+            told = (
+                () if taken.events else await self._hints(service, request, EventExpression(type, None, ()))
+            )
+            reply = Reply.json(await service.context.scheduler.run(QueryCost(), answer))
+        return replace(reply, headers=warning_headers(told))
 
     async def get_values(self, request: Request) -> Reply:
         """Answer with the most frequent values of a field in a sample of a type's events."""
@@ -81,9 +80,11 @@ class Catalog:
         path, limit = _path(_required(raw, "field")), read_limit(raw, SHOWN_VALUES, MOST_VALUES)
         type, tallies = _read_type(raw), FieldTallies(path)
         async with service.context.query():
-            taken = await _sample(service, type, tallies, VALUES)
-        tally = tallies.fields.get(path, FieldTally())
-        return Reply.json(
+            taken = await read_sample(service, type, tallies, VALUES)
+            tally = tallies.fields.get(path, FieldTally())
+            asked = EventExpression(type, (Field(path),), ())
+            told = () if tally.events else await self._hints(service, request, asked)
+        reply = Reply.json(
             {
                 "type": type,
                 "field": field_text(path),
@@ -96,6 +97,10 @@ class Catalog:
                 "sample": taken.described(),
             }
         )
+        return replace(reply, headers=warning_headers(told))
+
+    async def _hints(self, service: QueryService, request: Request, tree: Tree) -> Sequence[str]:
+        return await self.services.hints.of(service, request.admitted, tree, None, is_silent=True)
 
     async def get_expression(self, request: Request) -> Reply:
         """Answer with what an expression is, or what is wrong with it, and how it may go on at a place."""
@@ -106,58 +111,13 @@ class Catalog:
         async with service.context.query():
             definitions = await service.definitions()
             answer = await run(cost, described, text, service.restriction, definitions)
+            tree = None if answer["error"] else await run(cost, parsed, text, definitions)
+            answer["hints"] = [] if tree is None else await self._hints(service, request, tree)
             if at is not None:
                 found: list[CompletionSpot] = await run(cost, lambda: list(places(text, at, definitions)))
-                known = _Known(service, request.admitted, self.kept, definitions)
+                known = KnownEvents(service, request.admitted, self.services.hints.kept, definitions)
                 answer["completions"] = await completions(found, text, known)
         return Reply.json(answer)
-
-
-@dataclass(slots=True)
-class _Known:
-    """What completions know of the store: types are asked for once, samples are those of the last seconds."""
-
-    service: QueryService
-    caller: Caller
-    kept: KeptSamples
-    definitions: Definitions
-    _names: list[str] | None = None
-
-    async def named(self) -> dict[str, str]:
-        run = self.service.context.scheduler.run
-        return await run(QueryCost(), askable, self.definitions, self.service.restriction)
-
-    async def types(self) -> list[str]:
-        if self._names is None:
-            self._names = await self.service.types()
-        return self._names
-
-    async def fields(self, type: str) -> Fields:
-        return await self._sample(type, None, COMPLETIONS)
-
-    async def values(self, type: str, path: Path) -> FieldTally | None:
-        return (await self._sample(type, path, COMPLETED_VALUES)).get(path)
-
-    async def _sample(self, type: str, path: Path | None, bounds: SampleLimits) -> Fields:
-        if type not in await self.types():
-            return {}
-
-        async def read() -> tuple[Fields, EventSample]:
-            tallies = FieldTallies(path)
-            taken = await _sample(self.service, type, tallies, bounds)
-            return tallies.fields, taken
-
-        return await self.kept.get(SampleScope.of(self.caller, type, path), read)
-
-
-async def _sample(
-    service: QueryService, type: str, tallies: FieldTallies, bounds: SampleLimits
-) -> EventSample:
-    """Read a sample of what the caller may see of a type; raises `AccessDenied` where that is nothing."""
-    expression = EventExpression(type, None, ())
-    if service.restriction is not None:
-        expression = service.restriction.event(expression)
-    return await sample(service.context, expression, tallies.needed, bounds, tallies.add)
 
 
 def _fields(type: str, tallies: FieldTallies, taken: EventSample) -> dict[str, Any]:

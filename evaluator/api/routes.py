@@ -15,6 +15,7 @@ from cube.web import Operation, Parameter, Reply, Request, Route, Telemetry, wit
 from evaluator.api.boards import Boards
 from evaluator.api.catalog import FIELDS, MOST_VALUES, SHOWN_VALUES, VALUES, Catalog
 from evaluator.api.definitions import DefinitionRoutes
+from evaluator.api.hints import HEADER
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
@@ -162,7 +163,7 @@ _REDUCTION = _object(
     events={"type": "string", "description": "The expression of the events, with all of their data."},
 )
 _READINGS = _object(
-    "readings error has_names",
+    "readings error has_names hints",
     readings=_array(
         _object(
             "kind expression explanation",
@@ -177,10 +178,13 @@ _READINGS = _object(
         "type": ["object", "null"],
     },
     has_names={"type": "boolean", "description": "Whether saved names are in it."},
+    hints={**_array(_TEXT), "description": "What it may get wrong about the events that there are."},
     completions=_object(
         start=_PLACE, stop=_PLACE, items=_array(_object(text=_TEXT, kind=_TEXT, detail=_TEXT))
     ),
 )
+
+_WARNINGS = "What the question may get wrong about the events that there are: a JSON array of sentences."
 
 _SOCKET = (
     "As a WebSocket: each message is a request, an object with the same keys and an id that is echoed on"
@@ -255,7 +259,8 @@ def _reading(
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Operation:
     """Return an operation for all who may read."""
-    return Operation(answer, summary, parameters, result=result, headers=headers, scope=Scope.READ)
+    told = {**headers, HEADER: _WARNINGS}
+    return Operation(answer, summary, parameters, result=result, headers=told, scope=Scope.READ)
 
 
 def _types(catalog: Catalog) -> Operation:

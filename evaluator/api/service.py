@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cube.columns.key_filter import Restriction
 from cube.errors import InvalidExpression
@@ -17,6 +17,7 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
+from evaluator.api.hints import Hints, warning_headers
 from evaluator.api.paging import event_headers, metric_headers
 from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
 from evaluator.context import QueryContext, Question, QuestionLog
@@ -64,7 +65,7 @@ class QueryService:
             query = await self._parse(MetricQuery.parse, raw, live=live, definitions=definitions)
         if self.restriction is None:
             return query
-        return replace(query, expression=self.restriction.metric(query.expression))
+        return replace(query, expression=self.restriction.metric(query.expression), asked=query.expression)
 
     async def definitions(self) -> Definitions:
         """Return the definitions as they are now; all that were acknowledged before are there."""
@@ -86,22 +87,23 @@ class QueryService:
         query = await self._parse(EventQuery.parse, raw, stream=stream)
         if self.restriction is None:
             return query
-        return replace(query, expression=self.restriction.event(query.expression))
+        return replace(query, expression=self.restriction.event(query.expression), asked=query.expression)
 
     def writer(self, frame: Frame | None = None) -> ResponseWriter:
         """Begin an answer, which counts among all that are held at once from its first row on."""
         return ResponseWriter(self.context.limits.answer_bytes, self.answers, frame)
 
-    async def write_metrics(self, query: MetricQuery, writer: ResponseWriter) -> None:
+    async def write_metrics(self, query: MetricQuery, writer: ResponseWriter) -> bool:
         """Write the rows of a metric query, ascending: many of them in threads, part by part.
 
+        Returns whether any of them has a value other than zero.
         Raises `DeadlineExceeded` or `LimitExceeded` where the query is over its limits, `AnswerDropped`
         where all answers are.
         """
         cost, span = QueryCost(query.span.length), query.span
         asked = Question("metric", query.text, span.start, span.stop, step_of(query.grid), self._key)
         with self.questions.timed(asked):
-            await self._write_metrics(query, cost, writer)
+            return await self._write_metrics(query, cost, writer)
 
     async def evaluate(self, query: MetricQuery) -> Series:
         """Return the series of a metric query. Raises as `Pyramid.evaluate` does."""
@@ -110,18 +112,19 @@ class QueryService:
         with self.questions.timed(asked):
             return await self.pyramid.evaluate(query.expression, query.grid, span, QueryCost(span.length))
 
-    async def _write_metrics(self, query: MetricQuery, cost: QueryCost, writer: ResponseWriter) -> None:
+    async def _write_metrics(self, query: MetricQuery, cost: QueryCost, writer: ResponseWriter) -> bool:
         async with self.context.query(), writer.writing():
             series = await self.pyramid.evaluate(query.expression, query.grid, query.span, cost)
             if not query.span:
-                return
+                return False
             steps = writer.write_metrics(series, query.grid, query.span)
             if series.rows <= THREAD_ROWS:
                 for _ in steps:
                     continue
-                return
+                return not series.is_silent
             while await self.context.scheduler.run(cost, lambda: next(steps, True) is None):
                 continue
+            return not series.is_silent
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> EventPage:
         """Write a page of a query's events before `stop`, in the direction of its walk; return how it ended.
@@ -174,6 +177,7 @@ class QueryServices:
     """The services of all environments, by name, and what they answer over HTTP."""
 
     def __init__(self, services: Mapping[str, QueryService]) -> None:
+        self.hints: Final = Hints()
         self._services = services
 
     def of(self, caller: Caller) -> QueryService:
@@ -189,8 +193,9 @@ class QueryServices:
         service = self.of(request.admitted)
         query = await service.metric_query(request.parameters())
         with service.writer() as writer:
-            await service.write_metrics(query, writer)
-            return Reply(writer.array(), headers=metric_headers(request, query))
+            says_something = await service.write_metrics(query, writer)
+            told = await self._hints(request, service, query, query.span, is_silent=not says_something)
+            return Reply(writer.array(), headers=metric_headers(request, query) + told)
 
     async def get_events(self, request: Request) -> Reply:
         """Answer with the latest events of the span, or those of a page, ascending."""
@@ -201,4 +206,23 @@ class QueryServices:
             page = await service.write_events(query, stop, writer)
             if not query.upwards:
                 writer.rows.reverse()
-            return Reply(writer.array(), headers=event_headers(request, query, page))
+            is_silent = (
+                not writer.rows and query.place is None and page.cut is None
+            )  # else more came, or comes
+            told = await self._hints(request, service, query, Span(query.start, stop), is_silent=is_silent)
+            return Reply(writer.array(), headers=event_headers(request, query, page) + told)
+
+    async def _hints(
+        self,
+        request: Request,
+        service: QueryService,
+        query: MetricQuery | EventQuery,
+        span: Span,
+        *,
+        is_silent: bool,
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the header that tells what a question may get wrong, if it does."""
+        tree = query.asked or query.expression
+        return warning_headers(
+            await self.hints.of(service, request.admitted, tree, span, is_silent=is_silent)
+        )

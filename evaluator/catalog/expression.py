@@ -79,6 +79,14 @@ def described(
     }
 
 
+def parsed(text: str, definitions: Definitions | None) -> MetricExpression | EventExpression:
+    """Return what a text, which is an expression, is first of all: a metric where it can be one."""
+    try:
+        return parse_metric(text, definitions)
+    except InvalidExpression:
+        return parse_event(text)
+
+
 def _has_names(text: str, definitions: Definitions | None) -> bool:
     if definitions is None or not definitions.texts:
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from cube.model.environment import Caller
 from evaluator.catalog.fields import FieldTally, Path
@@ -43,7 +45,7 @@ class SampleScope:
 @dataclass(slots=True)
 class _Kept:
     fields: Fields
-    bytes: int
+    taken: EventSample
     until: float
 
 
@@ -54,23 +56,31 @@ class KeptSamples:
     clock: Callable[[], float] = time.monotonic
     _kept: OrderedDict[SampleScope, _Kept] = field(default_factory=OrderedDict)
     _bytes: int = 0
+    _reading: WeakValueDictionary[SampleScope, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def get(
         self, scope: SampleScope, read: Callable[[], Awaitable[tuple[Fields, EventSample]]]
-    ) -> Fields:
-        """Return the fields of a scope's sample, read now unless it was within `KEPT_SECONDS`."""
+    ) -> tuple[Fields, EventSample]:
+        """Return a scope's sample, read now unless it was within `KEPT_SECONDS`; many at once read one."""
+        lock = self._reading.setdefault(scope, asyncio.Lock())
+        async with lock:
+            return await self._get(scope, read)
+
+    async def _get(
+        self, scope: SampleScope, read: Callable[[], Awaitable[tuple[Fields, EventSample]]]
+    ) -> tuple[Fields, EventSample]:
         kept = self._kept.get(scope)
         if kept is not None and self.clock() < kept.until:
             self._kept.move_to_end(scope)
-            return kept.fields
+            return kept.fields, kept.taken
         fields, taken = await read()
         self._forget(scope)
-        self._kept[scope] = _Kept(fields, taken.bytes, self.clock() + KEPT_SECONDS)
+        self._kept[scope] = _Kept(fields, taken, self.clock() + KEPT_SECONDS)
         self._bytes += taken.bytes
         while len(self._kept) > KEPT_SAMPLES or self._bytes > KEPT_BYTES:
             self._forget(next(iter(self._kept)))
-        return fields
+        return fields, taken
 
     def _forget(self, scope: SampleScope) -> None:
         kept = self._kept.pop(scope, None)
-        self._bytes -= 0 if kept is None else kept.bytes
+        self._bytes -= 0 if kept is None else kept.taken.bytes

@@ -104,6 +104,12 @@ class Series:
         """How many rows an answer has that shows it."""
         return len(self.default) * (1 if self.groups is None else len(self.groups))
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has no value other than zero."""
+        shown = (self.default,) if self.groups is None else self.groups.values()
+        return not any(np.nan_to_num(values).any() for values in shown)
+
 
 def check_size(limits: EvaluatorLimits, buckets: int, groups: int) -> None:
     """Raise `LimitExceeded` where an answer has too many groups or cells (buckets times groups).

@@ -21,10 +21,12 @@ class Completion {
     Object.assign(this, options);
     this.items = [];
     this.active = -1;
+    this.told = "";
     this.list = el("ul", {className: "completions", id: `completions-${++lists}`, role: "listbox", ariaLabel: "Completions", hidden: true});
     this.words = el("p", {className: "words", id: `words-${lists}`, hidden: true});
     input.after(this.list);
-    input.parentElement.after(this.words);
+    this.hints = el("p", {className: "words hint", role: "status", hidden: true});
+    input.parentElement.after(this.words, this.hints);
     this.describe();
     this.listening = new AbortController();
     const {signal} = this.listening;
@@ -57,13 +59,14 @@ class Completion {
     this.asking?.abort();
     this.asking = new AbortController();
     const text = this.input.value;
-    if (!text.trim() && !wantsList) return this.tell({readings: [], error: null});
+    if (!text.trim() && !wantsList) return this.tell({readings: [], error: null, hints: []});
     const at = wantsList ? points(text.slice(0, this.input.selectionStart)) : undefined;
     try {
       const {text: expression, unveil} = this.veil(text);
       const answer = await get("/1.0/expression", {expression, at}, {signal: this.asking.signal});
       if (this.input.value !== text) return;
-      this.tell(answer, unveil);
+      // A variable's value is not known here, so neither is whether it fits.
+      this.tell(expression === text ? answer : {...answer, hints: []}, unveil);
       if (wantsList) this.offer(text, this.own(text, at, answer.completions));
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -74,18 +77,21 @@ class Completion {
 
   /** Say the text in words, as a metric where it is one: charts show these. An error at the end of what is still
    * being typed is not worth a mark. */
-  tell({readings, error}, unveil = String) {
+  tell({readings, error, hints}, unveil = String) {
     const reading = readings.find(({kind}) => kind === "metric") ?? readings[0];
     const words = unveil(reading?.explanation ?? "");
     const isBegun = error !== null && error.position !== null && error.position >= points(this.input.value);
     const isTyped = document.activeElement === this.input;
     this.say(error ? "" : words);
+    this.told = hints.join(" ");
+    this.tellOpen();
     this.onChange({words, error: error && !(isBegun && isTyped) ? {...error, message: unveil(error.error)} : null});
   }
 
   say(text) {
     this.words.textContent = text;
     this.words.hidden = !text;
+    this.told = "";
   }
 
   offer(text, {start, stop, items}) {
@@ -159,7 +165,10 @@ class Completion {
     this.tellOpen();
   }
 
+  /** Hints are for what is whole: while there is something to choose, a name is likely not written to its end. */
   tellOpen() {
+    this.hints.textContent = this.list.hidden ? this.told : "";
+    this.hints.hidden = !this.hints.textContent;
     if (this.input.tagName === "INPUT") this.input.setAttribute("aria-expanded", String(!this.list.hidden));
   }
 
@@ -169,6 +178,7 @@ class Completion {
     this.listening.abort();
     this.list.remove();
     this.words.remove();
+    this.hints.remove();
   }
 }
 

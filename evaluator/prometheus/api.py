@@ -6,11 +6,11 @@ Grafana's data source asks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cube import json_text
 from cube.columns.values import Floats
@@ -53,29 +53,37 @@ _OF_EVENTS: Final = (Reduction, Funnel, Cohorts, SessionReduction)
 Answer = Callable[[QueryService, Parameters, Request], Awaitable[Any]]
 
 
+class Warned(NamedTuple):
+    """Data that is told with warnings."""
+
+    data: Any
+    warnings: Sequence[str]
+
+
 class Prometheus:
     """Answers it; ``services``: of all environments."""
 
     def __init__(self, services: QueryServices) -> None:
         self._services = services
 
-    async def query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+    async def query(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the value at a moment: of what has happened in the time before it."""
         text, window = windowed(query_text(parameters))
         times = instant_times(parameters, window, service.context.clock())
         points = await asked(service, parameters, times, text)
-        found = await _evaluated(service, points)
+        found, told = await self._evaluated(service, request, points)
         if window is not None:
-            return await run_in_thread(answers.matrix, found, points.times)
+            return Warned(await run_in_thread(answers.matrix, found, points.times), told)
         if found and not any(isinstance(node, _OF_EVENTS) for node in walk(points.query.expression)):
             return answers.scalar(found[0][1].tolist()[0], times.start)
-        return answers.vector(found, times.start)
+        return Warned(answers.vector(found, times.start), told)
 
-    async def query_range(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
+    async def query_range(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the values at many moments, a step apart."""
         times = range_times(parameters)
         points = await asked(service, parameters, times, query_text(parameters))
-        return await run_in_thread(answers.matrix, await _evaluated(service, points), points.times)
+        found, told = await self._evaluated(service, request, points)
+        return Warned(await run_in_thread(answers.matrix, found, points.times), told)
 
     async def labels(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with the labels of the types that match."""
@@ -182,7 +190,22 @@ class Prometheus:
         service = self._services.of(request.admitted)
         async with service.context.query():
             data = await answer(service, read_parameters(request), request)
-        return Reply(json_text.encode({"status": "success", "data": data}))
+        found, told = data if isinstance(data, Warned) else (data, ())
+        warnings = {"warnings": told} if told else {}
+        return Reply(json_text.encode({"status": "success", "data": found, **warnings}))
+
+    async def _evaluated(
+        self, service: QueryService, request: Request, points: Points
+    ) -> tuple[list[tuple[answers.Labels, Floats]], Sequence[str]]:
+        """Return the series of a query, and what it may get wrong about the events that there are."""
+        if not points.times:
+            return [], ()
+        series, query = await service.evaluate(points.query), points.query
+        names = answers.label_names(query.expression)
+        told = await self._services.hints.of(
+            service, request.admitted, query.asked or query.expression, query.span, is_silent=series.is_silent
+        )
+        return answers.all_series(series, names, points.metric), told
 
     async def _federate(self, request: Request) -> Reply:
         service = self._services.of(request.admitted)
@@ -197,14 +220,6 @@ def refuse(error: CubeError, request: Request) -> Reply:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, LimitExceeded) else HTTPStatus(reply.status)
     told = {"status": "error", "errorType": _ERRORS.get(status, "bad_data"), "error": error.message}
     return Reply(json_text.encode(told), status)
-
-
-async def _evaluated(service: QueryService, points: Points) -> list[tuple[answers.Labels, Floats]]:
-    if not points.times:
-        return []
-    series = await service.evaluate(points.query)
-    names = answers.label_names(points.query.expression)
-    return answers.all_series(series, names, points.metric)
 
 
 async def _series(

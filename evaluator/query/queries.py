@@ -43,7 +43,8 @@ class EventQuery:
     """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream.
 
     The latest ``limit``, or, ``upwards``, the first; ``place``: from there on. ``is_paged``: whether the
-    client goes from page to page. ``text``: the expression as it was written.
+    client goes from page to page. ``text``: the expression as it was written; ``asked``: without what a key
+    adds, where one does.
     """
 
     expression: EventExpression
@@ -56,6 +57,7 @@ class EventQuery:
     upwards: bool = False
     place: EventPlace | None = None
     is_paged: bool = False
+    asked: EventExpression | None = field(default=None, compare=False)
 
     @classmethod
     def parse(
@@ -92,7 +94,8 @@ class MetricQuery:
 
     ``live``: from then on; the span ends with the bucket that is open. ``start``: the one that was asked
     for; None where the span begins ``limit`` buckets before its end. ``text``: the expression as written;
-    ``has_names``: whether names stand in it, which ``expression`` has none of.
+    ``has_names``: whether names stand in it, which ``expression`` has none of. ``asked``: the expression
+    without what a key adds, where one does.
     """
 
     expression: MetricExpression
@@ -103,6 +106,7 @@ class MetricQuery:
     start: int | None = None
     text: str = field(default="", compare=False)
     has_names: bool = False
+    asked: MetricExpression | None = field(default=None, compare=False)
 
     @classmethod
     def parse(

@@ -85,6 +85,12 @@ async def test_an_expression_is_written_by_choosing(tmp_path: Path) -> None:
         await page.until(f"{WORDS} === 'the number of request events'")
 
         await page.evaluate(f"{BOX}.select()")
+        await page.write("sum(request(msec))")
+        hint = "None of the 50 events of request has the field msec; the nearest is ms."
+        await page.until(f"document.querySelector('.hint').textContent === {hint!r}")
+        await page.screenshot(artefact("completion-hint.png"))
+
+        await page.evaluate(f"{BOX}.select()")
         await page.write("sum(request(ms))) + 1")
         await page.until("document.querySelector('.marks mark')?.textContent === ')'")
         await page.until("document.querySelector('.error').textContent.startsWith('Expected')")

@@ -11,7 +11,7 @@ import pytest
 
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest
 from cube.web import Authenticator, KeyRing
-from evaluator.api import catalog
+from evaluator.api import catalog, known
 from evaluator.catalog import details
 from evaluator.catalog.sample import SampleLimits
 from tests.evaluator_running import DAY, Running, Start, event, running, start
@@ -27,8 +27,9 @@ SECRET = "acme-Zk4Q9w7LxT2"
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds of time are out of the way of a loaded machine, but where a test sets its own."""
-    for name in ("FIELDS", "VALUES", "COMPLETIONS", "COMPLETED_VALUES"):
-        monkeypatch.setattr(catalog, name, replace(getattr(catalog, name), seconds=20.0))
+    for module, names in ((catalog, ("FIELDS", "VALUES")), (known, ("COMPLETIONS", "COMPLETED_VALUES"))):
+        for name in names:
+            monkeypatch.setattr(module, name, replace(getattr(module, name), seconds=20.0))
     monkeypatch.setattr(details, "EDGE_SECONDS", 20.0)
 
 
@@ -240,6 +241,7 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
             ],
             "error": None,
             "has_names": False,
+            "hints": ["There are no events of the type request, nor of any other."],
         }
         both = (await ask(made, "expression", expression="sum(foo)"))["readings"]
         assert [each["kind"] for each in both] == ["metric", "event"]

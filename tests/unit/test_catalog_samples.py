@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ class Reader:
 
     async def __call__(self) -> tuple[Fields, EventSample]:
         self.reads += 1
+        await asyncio.sleep(0)
         return {("a",): FieldTally(events=self.reads)}, EventSample(bytes=self._size)
 
 
@@ -61,9 +63,17 @@ async def test_a_sample_is_read_again_after_some_seconds() -> None:
     kept = KeptSamples(clock)
     first = await kept.get(SCOPE, read)
     clock.now = 4
-    assert await kept.get(SCOPE, read) is first
+    assert await kept.get(SCOPE, read) == first
+    assert read.reads == 1
     clock.now = 5
-    assert (await kept.get(SCOPE, read))[("a",)].events == 2
+    fields, _ = await kept.get(SCOPE, read)
+    assert fields[("a",)].events == 2
+
+
+async def test_a_sample_that_many_ask_for_at_once_is_read_once() -> None:
+    kept, read = KeptSamples(Clock(0)), Reader()
+    await asyncio.gather(*(kept.get(SCOPE, read) for _ in range(5)))
+    assert read.reads == 1
 
 
 async def test_who_may_see_other_events_has_a_sample_of_their_own() -> None:

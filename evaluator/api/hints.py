@@ -1,0 +1,64 @@
+"""Hints beside an answer: asked for where one may be needed, and left out where they take too long."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
+from cube.model.environment import Caller
+from cube.model.tier import Span
+from evaluator.api.known import NO_DEFINITIONS, KnownEvents
+from evaluator.catalog.hints import hints
+from evaluator.catalog.kept_samples import KeptSamples
+from evaluator.catalog.uses import Tree, types_of
+
+if TYPE_CHECKING:
+    from evaluator.api.service import QueryService
+
+HEADER: Final = "Cube-Warnings"
+"""Sentences about a question, as a JSON array in ASCII."""
+
+SECONDS: Final = 1.0
+"""An answer waits no longer for them."""
+
+
+@dataclass(slots=True)
+class Hints:
+    """Finds what a question may get wrong about the events that there are.
+
+    ``kept``: the samples that it looks at. A type that was there once is not looked for again, unless an
+    answer says nothing.
+    """
+
+    kept: KeptSamples = field(default_factory=KeptSamples)
+    _seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    async def of(
+        self, service: QueryService, caller: Caller, tree: Tree, span: Span | None, *, is_silent: bool
+    ) -> list[str]:
+        """Return sentences about a question that is answered; ``is_silent``: with nothing, or zeros alone.
+
+        Of one that is not silent only unknown types are told, which costs nothing where all are known.
+        Nothing where the store or the evaluator has no time for it: the answer is as good without.
+        """
+        types, seen = set(types_of(tree)), self._seen[caller.environment.name]
+        if not is_silent and types <= seen:
+            return []
+        known = KnownEvents(service, caller, self.kept, NO_DEFINITIONS)
+        try:
+            async with asyncio.timeout(SECONDS):
+                told = await hints(tree, known, span, only_types=not is_silent)
+                seen |= types.intersection(await known.types())
+                return told
+        except (TimeoutError, InvalidRequest, AccessDenied, Overloaded, Unavailable):
+            return []
+
+
+def warning_headers(told: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the header that tells sentences; none where there are none."""
+    return ((HEADER, json.dumps(list(told))),) if told else ()
