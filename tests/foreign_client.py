@@ -155,7 +155,7 @@ class _Pass(RequestHandler):
         for name in ("Content-Type", "Retry-After"):
             if name in reply.headers:
                 self.set_header(name, reply.headers[name])
-        self.finish(reply.body)
+        self.finish(reply.body or None)  # 204 has no body
 
 
 @asynccontextmanager

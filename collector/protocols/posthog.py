@@ -50,7 +50,7 @@ _WRONG: Final = (  # PostHog's words for what is wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class Sending:
     """What is beside the events of a request. ``now``: when it arrived; ``sent``: `sent_at`, if any."""
 
     now: int
@@ -66,7 +66,7 @@ def capture(request: Request, context: RequestContext) -> Translation:
     check_count(len(events))
     sent = sent if sent is not None else _sent_in_query(request)
     reply = _results if request.path.rstrip("/") == CAPTURE_V1 else _success
-    return translate_each(events, partial(_draft, envelope=Envelope(context.now, sent)), reply)
+    return translate_each(events, partial(_draft, sending=Sending(context.now, sent)), reply)
 
 
 def told(_: Request, __: RequestContext, *, answer: Mapping[str, Any]) -> Translation:
@@ -168,7 +168,7 @@ def _sent_in_query(request: Request) -> Any:
     return request.parameters().get("_")
 
 
-def _draft(event: Any, envelope: Envelope) -> Draft:
+def _draft(event: Any, sending: Sending) -> Draft:
     if not isinstance(event, dict):
         raise InvalidRequest(f"Got {described(event)}; accepted is an object.")
     name = event.get("event")
@@ -180,7 +180,7 @@ def _draft(event: Any, envelope: Envelope) -> Draft:
     distinct_id = next((one for one in _ids(event, properties) if one is not None and one != ""), None)
     if distinct_id is None:
         raise InvalidRequest("The event has no distinct_id; accepted are events with one.")
-    time, uuid = _time(event, envelope), event.get("uuid")
+    time, uuid = _time(event, sending), event.get("uuid")
     kept = {key: value for key, value in event.items() if key not in _NOT_DATA and value is not None}
     shown = {key: value for key, value in properties.items() if key not in _KEYS}
     return Draft(
@@ -189,7 +189,7 @@ def _draft(event: Any, envelope: Envelope) -> Draft:
         id=ABSENT if uuid is None else uuid.lower() if isinstance(uuid, str) else uuid,
         data=kept
         | {"distinct_id": distinct_id, "properties": shown}
-        | clocks(time, event.get("sent_at", envelope.sent), envelope.now),
+        | clocks(time, event.get("sent_at", sending.sent), sending.now),
         source=event,
     )
 
@@ -198,11 +198,11 @@ def _ids(event: Mapping[str, Any], properties: Mapping[str, Any]) -> tuple[Any, 
     return (event.get("distinct_id"), event.get("$distinct_id"), properties.get("distinct_id"))
 
 
-def _time(event: Mapping[str, Any], envelope: Envelope) -> Any:
+def _time(event: Mapping[str, Any], sending: Sending) -> Any:
     """Return the time: of older pages how many milliseconds before it was sent, as their clocks go wrong."""
     timestamp, offset = event.get("timestamp"), event.get("offset")
     if timestamp is not None:
         return instant.parse_any_unit(timestamp)
     if isinstance(offset, int | float) and not isinstance(offset, bool):
-        return instant.parse(envelope.now - offset)
+        return instant.parse(sending.now - offset)
     return ABSENT

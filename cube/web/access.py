@@ -195,15 +195,16 @@ class Authenticator:
         return Caller(self.keyless)
 
 
-def standard_credentials(headers: HTTPHeaders, query: str) -> Credentials:
+def standard_credentials(headers: HTTPHeaders, query: str, *, password: bool = False) -> Credentials:
     """Find keys where every request may have them.
 
     ``Authorization: Bearer KEY``, the user name of ``Authorization: Basic``, ``X-Api-Key``, and the query's
-    parameter ``api_key``, for WebSockets and pixels.
+    parameter ``api_key``, for WebSockets and pixels. ``password``: of Basic the password is the key, where
+    there is one.
     """
     keys: set[str] = set()
     if "Authorization" in headers:
-        keys.add(_from_authorization(headers["Authorization"]))
+        keys.add(_from_authorization(headers["Authorization"], password=password))
     if "X-Api-Key" in headers:
         keys.add(headers["X-Api-Key"].strip())
     if KEY_PARAMETER in query:
@@ -254,14 +255,15 @@ def silent_page(headers: Mapping[str, str], scope: Scope) -> str | None:
     return f"http://{headers.get('Host', '')}" if site == "same-site" else UNKNOWN_PAGE
 
 
-def _from_authorization(value: str) -> str:
+def _from_authorization(value: str, *, password: bool) -> str:
     scheme, _, rest = value.partition(" ")
     match scheme.lower():
         case "bearer":
             return rest.strip()
         case "basic":
             try:
-                return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
+                user, _, secret = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+                return secret if password and secret else user
             except ValueError:  # outside ASCII, no base64, or no UTF-8 in it
                 return ""
         case _:

@@ -169,6 +169,8 @@ SAMPLES = (
         _JSON,
     ),
     Sample("POST", "/v1/page", {**_SEGMENT, "name": "n", "writeKey": SECRET}, _JSON),
+    Sample("POST", "/write?db=d", b'fuzz_a,t=1 f=1i,g="x\\"y",h=t 1700000000123000000\nfuzz_a f=2.5\n'),
+    Sample("POST", "/api/v2/write?bucket=d&precision=ms", b"fuzz_a f=1 1700000000123\n"),
     Sample("POST", "/batch/", {"api_key": SECRET, "batch": [_POSTHOG, _POSTHOG], "sent_at": _TIME}, _JSON),
     Sample("GET", "/e/?data=" + quote(base64.b64encode(to_json([_POSTHOG])).decode())),
     Sample(

@@ -15,6 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from collector.ingest.batch import BatchLimits
 from collector.ingest.redaction import Redaction
+from collector.protocols.influx.line import lines
 from collector.protocols.registry import dialects
 from collector.protocols.shared.dead_letters import dead_letters
 from collector.protocols.shared.dialect import (
@@ -213,3 +214,13 @@ def test_whatever_comes_to_statsd_is_events_or_errors(datagram: bytes) -> None:
         events, errors = StatsdReader(1_000, lambda: NOW, flavour)(datagram)
         letters = len([event for event in events if event.type == "cube_rejected"])
         assert min(1, len(errors)) <= letters <= len(errors)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.text(alphabet='mf,=" \\\n\r#1.it', max_size=60))
+def test_whatever_comes_as_line_protocol_is_points_or_reasons(text: str) -> None:
+    found = list(lines(text))
+    numbers = [line.number for line in found]
+    assert numbers == sorted(set(numbers))
+    assert all((line.point is None) == bool(line.wrong) for line in found)
+    assert all(line.point.fields for line in found if line.point is not None)

@@ -216,6 +216,7 @@ class Dialect:
     where a head has one, nobody's body is read before that key is known.
     ``spooled``: the status of a success that is only in the spool yet; another than 202 for protocols whose
     clients take that for a failure.
+    ``password_is_key``: of ``Authorization: Basic`` the password is the key, where there is one.
     ``secrets``: property names, at any depth of a payload, whose values are never stored (in any
     writing: ``x_api_key`` is ``X-Api-Key``).
     """
@@ -229,3 +230,4 @@ class Dialect:
     plain_key: Callable[[str], str] = str
     keys_in_body: bool = False
     spooled: int = 202
+    password_is_key: bool = False

@@ -251,7 +251,8 @@ class DialectService:
             raise
 
     def _with_standard(self, own: Credentials, request: Request) -> Credentials:
-        found = standard_credentials(request.headers, request.query) | own
+        password = self._dialect.password_is_key
+        found = standard_credentials(request.headers, request.query, password=password) | own
         return replace(found, keys=frozenset(map(self._dialect.plain_key, found.keys)))
 
     async def _store(self, checked: CheckedDrafts, admitted: AdmittedRequest) -> int:
