@@ -74,7 +74,7 @@ class Column:
 
     def text_codes(self, rows: Rows) -> tuple[npt.NDArray[np.int64], Sequence[str]]:
         """Number the different texts of some rows that have text: (codes, texts) with ``texts[codes[i]]``."""
-        numbered = _Numbered()
+        numbered = Numbered[str]()
         codes = np.fromiter(map(numbered.__getitem__, self.at(rows)), np.int64, len(rows))
         return codes, list(numbered)
 
@@ -99,10 +99,10 @@ class Column:
         return factorise(self.at(rows), keys.of)
 
 
-class _Numbered(dict[str, int]):
+class Numbered(dict[Key, int]):
     """Gives each new key the next number."""
 
-    def __missing__(self, key: str) -> int:
+    def __missing__(self, key: Key) -> int:
         number = self[key] = len(self)
         return number
 

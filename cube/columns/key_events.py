@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.evaluation import keys, mask, present
-from cube.columns.values import Path
+from cube.columns.column import Numbered, Rows
+from cube.columns.evaluation import evaluated, keys, mask, present
+from cube.columns.values import Kind, Path
 from cube.expression.nodes import EventExpression, Field, Value
 from cube.expression.printer import walk
 from cube.model.tier import Span
@@ -23,8 +24,14 @@ from cube.model.tier import Span
 Codes = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint32]
 
+_KeyOf: TypeAlias = bytes | str
+"""What tells keys apart: a text is its own, of all else the canonical bytes."""
+
 _EVENT_BYTES: Final = 20
 _KEY_BYTES: Final = 160  # an entry of a dict, and what it refers to
+
+_TABLES: Final = 64
+"""So many tables of texts are kept, each about as long as the texts of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +52,16 @@ class KeyNumbers:
 
     def __init__(self, key: Value) -> None:
         self._key = key
-        self._numbers: dict[bytes, int] = {}
+        self._numbers = Numbered[_KeyOf]()
+        self._tables: dict[int, tuple[Sequence[str], Codes]] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     @property
     def bytes(self) -> int:
-        return _KEY_BYTES * len(self._numbers)
+        tables = sum(table.nbytes for _, table in self._tables.values())
+        return _KEY_BYTES * len(self._numbers) + tables
 
     def read(self, selections: Sequence[EventExpression], type: str, block: Block, span: Span) -> KeyEvents:
         """Return those events of a block of a type that pass a selection, have a key and are in a span.
@@ -68,10 +77,34 @@ class KeyNumbers:
         rows = np.flatnonzero(taken & present(self._key, block)) if taken.any() else np.zeros(0, np.intp)
         if not len(rows):
             return KeyEvents(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
+        return KeyEvents(self._numbered(block, rows), times[rows], marks[rows])
+
+    def _numbered(self, block: Block, rows: Rows) -> Codes:
+        column = evaluated(self._key, block)
+        if (column.kinds[rows] == Kind.STRING).all():
+            return self._of_texts(*column.text_codes(rows))
         codes, found = keys(self._key, block, rows)
-        numbers = self._numbers
-        numbered = np.array([numbers.setdefault(each, len(numbers)) for each in found], dtype=np.int64)
-        return KeyEvents(numbered[codes], times[rows], marks[rows])
+        return self._new(list(map(_text_or_key, found)))[codes]
+
+    def _of_texts(self, codes: Codes, texts: Sequence[str]) -> Codes:
+        """Number texts by a table, which is kept: the pieces of a block share their texts."""
+        known = self._tables.get(id(texts))
+        table = np.full(len(texts), -1, dtype=np.int64) if known is None else known[1]
+        used = np.flatnonzero(np.bincount(codes))
+        missing = used[table[used] < 0]
+        table[missing] = self._new([texts[code] for code in missing.tolist()])
+        if known is None:
+            if len(self._tables) >= _TABLES:
+                self._tables.clear()
+            self._tables[id(texts)] = texts, table
+        return table[codes]
+
+    def _new(self, keys: Sequence[_KeyOf]) -> Codes:
+        return np.fromiter(map(self._numbers.__getitem__, keys), np.int64, len(keys))
+
+
+def _text_or_key(key: bytes) -> _KeyOf:
+    return key[1:].decode("utf-8", "surrogatepass") if key[:1] == b"s" else key
 
 
 class KeyEventList:

@@ -1,14 +1,14 @@
 """Sliding merges: a reduce over windows of consecutive parts of time, none merged once for each window.
 
 A window is ``[first, stop)``, places in a list of partials in order of time; neither end ever goes back.
-Sums, counts, tallies and sets are taken in and out again, exactly; smallest and largest values come from a
-sparse table; everything else goes through two stacks, in which each partial is merged twice at most.
+Sums, counts and tallies are taken in and out again, exactly; smallest and largest values come from a sparse
+table, different values from where each was last; all else goes through two stacks, in which each partial is
+merged twice at most.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cube.columns.column import Numbered
 from cube.columns.values import Floats
 from cube.model.reduce import Partial, Reduce
 
@@ -23,6 +24,9 @@ Places: TypeAlias = npt.NDArray[np.int64]
 
 _EXACT: Final = 2.0**53
 """Whole floats add up exactly below it."""
+
+_SHORT: Final = 2**16
+"""Numbers below it sort many times as fast."""
 
 _BLOCK: Final = 512
 """Counts of values are added up so many at a time, so that a quantile looks at few of them."""
@@ -162,16 +166,27 @@ def _finite(values: Floats) -> Floats:
 
 
 def _distincts(_: Reduce, __: float | None, partials: Sequence[Any], first: Places, stop: Places) -> Floats:
-    held: Counter[bytes] = Counter()
-    values = np.empty(len(first))
-    for number, (gone, come) in enumerate(_moves(first, stop)):
-        held.update(chain.from_iterable(partials[come.start : come.stop]))
-        for key in chain.from_iterable(partials[gone.start : gone.stop]):
-            held[key] -= 1
-            if not held[key]:
-                del held[key]
-        values[number] = len(held)
-    return values
+    """Count each key of a part in the windows that have the part, and none before it with the same key.
+
+    Since no end of a window goes back, these windows follow each other.
+    """
+    base = int(first[0])
+    used = partials[base : int(stop[-1])]
+    lengths = np.fromiter(map(len, used), np.intp, len(used))
+    numbers = Numbered[bytes]()
+    keys = np.fromiter(map(numbers.__getitem__, chain.from_iterable(used)), np.int64, int(lengths.sum()))
+    places = np.repeat(np.arange(base, base + len(used)), lengths)
+    order = np.argsort(keys.astype(np.uint16) if len(numbers) <= _SHORT else keys, kind="stable")
+    keys, places = keys[order], places[order]
+    every = np.arange(base, base + len(used))
+    gone, come = first.searchsorted(every, "right"), stop.searchsorted(every, "right")
+    begin, end = come[places - base], gone[places - base]
+    again = np.flatnonzero(keys[1:] == keys[:-1])
+    begin[again + 1] = np.maximum(begin[again + 1], end[again])
+    end = np.maximum(begin, end)
+    steps = np.bincount(begin, minlength=len(first) + 1) - np.bincount(end, minlength=len(first) + 1)
+    counts: Floats = np.cumsum(steps)[:-1].astype(np.float64)
+    return counts
 
 
 def _quantiles(

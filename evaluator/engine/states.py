@@ -18,7 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -48,6 +48,9 @@ MAX_PARTIAL_BYTES = 64 * 1024
 
 ENTRY_BYTES = 128
 """About what an entry of a tally, or a group's partial, takes in memory beside its text."""
+
+WEIGHED = 256
+"""So many keys of a set are weighed, and the others taken to be like them."""
 
 _FLOAT = struct.Struct("<d")
 _ENCODER = msgspec.msgpack.Encoder()
@@ -231,6 +234,9 @@ def weight(state: State) -> int:
             size += sum(len(part[1]) for part in part_keys(key) if isinstance(part[1], str))
         if isinstance(partial, (dict, list, set, frozenset)):
             size += ENTRY_BYTES * len(partial)
-        if isinstance(partial, (set, frozenset)):
-            size += sum(map(len, partial))
+        if isinstance(partial, (set, frozenset)) and partial:
+            some = list(
+                islice(partial, WEIGHED)
+            )  # sets are in no order, so any of them are as good as others
+            size += sum(map(len, some)) * len(partial) // len(some)
     return size
