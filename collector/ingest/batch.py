@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collector.ingest.event_lines import event_lines
 from collector.ingest.plain import decode_plain, plain_events
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
@@ -100,12 +101,16 @@ class Message(NamedTuple):
 
 
 def read_batch(text: bytes, limits: BatchLimits, now: int) -> Batch:
-    """Read an array of events, or one event object, that arrived at `now`.
+    """Read an array of events, one event object, or lines of them, that arrived at `now`.
 
     Raises `InvalidRequest` for text that is not JSON, `TooLarge`, and `InvalidEvent` with the ``index``
     of the first event that is wrong (none for a lone object).
     """
-    return _plain_batch(text, limits, now) or _batch(json_text.decode_leniently(text), text, limits, now)
+    return (
+        _plain_batch(text, limits, now)
+        or _lines_batch(text, limits, now)
+        or _batch(json_text.decode_leniently(text), text, limits, now)
+    )
 
 
 def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
@@ -113,9 +118,9 @@ def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
 
     Its errors carry the ``ack``.
     """
-    plain = _plain_batch(text, limits, now)
-    if plain is not None:
-        return Message(plain)
+    read = _plain_batch(text, limits, now) or _lines_batch(text, limits, now)
+    if read is not None:
+        return Message(read)
     raw = json_text.decode_leniently(text)
     if not isinstance(raw, dict) or "events" not in raw or "type" in raw:
         return Message(_batch(raw, text, limits, now))
@@ -137,7 +142,8 @@ def read_each(
     events: list[Event] = []
     errors: list[InvalidRequest] = []
     try:
-        raw = json_text.decode_leniently(text)
+        lines = event_lines(text)
+        raw = json_text.decode_leniently(text) if lines is None else lines.decoded()
     except InvalidRequest as error:
         return [], [error]
     for item in raw if isinstance(raw, list) else [raw]:
@@ -164,6 +170,18 @@ def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
         return None
     events = plain_events(found, now)
     return None if events is None else Batch(events, len(text), UnknownKeys())
+
+
+def _lines_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
+    """Read lines of events, all or none of them, too; None is any other text."""
+    lines = event_lines(text)
+    if lines is None:
+        return None
+    array = lines.as_array()
+    plain = _plain_batch(array, limits, now)
+    if plain is not None and len(plain.events) == lines.count:
+        return plain
+    return _batch(lines.decoded(), array, limits, now)
 
 
 def _batch(raw: Any, text: bytes, limits: BatchLimits, now: int) -> Batch:

@@ -31,7 +31,7 @@ WINDOW_BYTES = 16 * 2**20
 
 _DONE = Reply()
 _SOCKET = (
-    "As a WebSocket: an event, or an array, per message; answered only if it is wrong, or where"
+    "As a WebSocket: an event, an array, or lines of them, per message; answered only if it is wrong, or where"
     ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
     ' of it is only in the collector\'s spool, and "warnings" as over HTTP.'
 )
@@ -66,7 +66,7 @@ def routes(
     events = PutEvents(context, requests)
     put = Operation(
         events,
-        "Store an array of events, or one event: all of them or none.",
+        "Store an array of events, one event, or lines with one or the other each: all of them or none.",
         body={"oneOf": [_EVENT_SCHEMA, batches]},
         replies={
             200: "All are stored durably. Where an event had a key that no event has, but that is near to"

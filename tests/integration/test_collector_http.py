@@ -60,6 +60,15 @@ async def test_types_may_be_mixed(stage: Stage) -> None:
     assert [len(await stage.stored(type)) for type in ("a", "b")] == [1, 1]
 
 
+async def test_lines_of_events_are_stored_all_or_none(stage: Stage) -> None:
+    lines = b'{"type": "a", "id": 1}\n[{"type": "a", "id": 2}, {"type": "b"}]\n'
+    answer = await put(stage, lines, Content_Type="application/x-ndjson")
+    assert (answer.status, answer.json) == (200, {})
+    answer = await put(stage, lines + b'{"type": "b", "data": 1e999}\n')
+    assert (answer.status, answer.json["index"]) == (400, 3)
+    assert [len(await stage.stored(type)) for type in ("a", "b")] == [2, 1]
+
+
 async def test_an_empty_array_is_fine(stage: Stage) -> None:
     assert (await put(stage, [])).status == 200
 

@@ -70,6 +70,12 @@ async def test_an_event_or_an_array_is_stored_in_silence(stage: Stage, feed: Fee
     await feed.synced()
 
 
+async def test_a_message_may_be_lines_of_events(stage: Stage, feed: Feed) -> None:
+    await feed.send('{"type": "a", "id": 1}\n{"type": "a", "id": 2}\n')
+    await stage.until_stored("a", 2)
+    await feed.synced()
+
+
 @pytest.mark.parametrize("token", [7, "x", None, {"a": [1]}])
 async def test_an_acknowledgement_comes_after_the_write(stage: Stage, feed: Feed, token: Any) -> None:
     stage.store.gate.clear()

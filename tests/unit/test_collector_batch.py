@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -150,3 +151,57 @@ def test_a_datagram_keeps_the_good_beside_the_bad() -> None:
 def test_an_unreadable_datagram_is_one_error() -> None:
     events, errors = read_each(b"{", now=NOW)
     assert (events, len(errors)) == ([], 1)
+
+
+A, B, C = ({"type": "a", "time": NOW, "id": name, "data": {"n": 1}} for name in "abc")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [A, B, C],
+        [[A, B], C],
+        [[A], [], [B, C]],
+        [{**A, "surplus": 1}, B, C],
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\n\n  \n"])
+def test_lines_are_events_or_arrays_of_them(lines: list[Any], between: str) -> None:
+    text = (between.join(json.dumps(line) for line in lines) + between).encode()
+    limits = BatchLimits(event_bytes=200, events=5)
+    ids = ["a", "b", "c"]
+    assert [event.id for event in read_batch(text, limits, now=NOW).events] == ids
+    assert [event.id for event in read_message(text, limits, now=NOW).batch.events] == ids
+    assert [event.id for event in read_each(text, now=NOW)[0]] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"type": "a"}\n\n{"type": }', "at line 3, column 10"),
+        ('{"type": "a"}\nplain', "extra data at line 2"),
+        ('{"type": "a"}{"type": "b"}', "extra data at line 1"),
+        ('{"type": "a", "id": "}\n{"}', "not JSON"),
+        ('{"type": "a"}\n{"type": "?"}', 'Got the type "?"'),
+        ("{}\n[5]", "type"),
+    ],
+)
+def test_lines_are_all_or_nothing(text: str, reason: str) -> None:
+    for function in (read_batch, read_message):
+        with pytest.raises(InvalidRequest, match=re.escape(reason)):
+            function(text.encode(), LIMITS, now=NOW)  # type: ignore[operator]
+
+
+def test_lines_have_the_limits_of_an_array() -> None:
+    with pytest.raises(TooLarge, match="Got 6 events"):
+        read_batch(b'{"type": "a"}\n' * 6, LIMITS, now=NOW)
+    long = json.dumps({"type": "a", "data": "x" * 250}).encode()
+    with pytest.raises(TooLarge) as refused:
+        read_batch(json.dumps([A, B]).encode() + b"\n" + long, LIMITS, now=NOW)
+    assert refused.value.details["index"] == 2
+
+
+def test_json_over_several_lines_is_no_lines() -> None:
+    text = json.dumps([A, B], indent=1).encode()
+    assert len(read_batch(text, LIMITS, now=NOW).events) == 2
+    assert len(read_batch(json.dumps(A, indent=1).encode(), LIMITS, now=NOW).events) == 1
