@@ -31,8 +31,8 @@ WINDOW_BYTES = 16 * 2**20
 
 _DONE = Reply()
 _SOCKET = (
-    "As a WebSocket: an event, an array, or lines of them, per message; answered only if it is wrong, or where"
-    ' {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
+    "As a WebSocket: an event, an array, or lines of them, per message; answered only if it is wrong, or"
+    ' where {"events": [...], "ack": TOKEN} asks for {"ack": TOKEN}, with "spooled": true where any'
     ' of it is only in the collector\'s spool, and "warnings" as over HTTP.'
 )
 _EVENT_SCHEMA: dict[str, Any] = {
