@@ -39,7 +39,8 @@ class Operation:
     ``replies``: what a reply of each status holds, beside the errors that any operation can give.
     ``body``: the JSON schema of the request's body; None for no body (then none is read).
     ``result``: the JSON schema of what a reply that is not an error holds; None: an object, or a text where
-    ``content_type`` is not JSON; ``headers``: those that it may have, each with what it says.
+    ``content_type`` is not JSON; ``headers``: those that it may have, each with what it says;
+    ``other_types``: the media types that it has where a client accepts them, as bytes.
     ``scope``: what a caller must be allowed, by a key where the request has one; None: nobody is asked for
     one here. ``admit``: asked in its place, before the body is read; raises for who cannot be admitted
     whatever the body says.
@@ -58,6 +59,7 @@ class Operation:
     content_type: str = "application/json"
     result: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    other_types: tuple[str, ...] = ()
     scope: Scope | None = None
     admit: Callable[[Request], None] | None = None
     credentials: bool = False

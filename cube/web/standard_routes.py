@@ -174,6 +174,8 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     loose = {"type": "object" if operation.content_type == "application/json" else "string"}
     answer: dict[str, Any] = {"content": {operation.content_type: {"schema": operation.result or loose}}}
+    for other in operation.other_types:
+        answer["content"][other] = {"schema": {"type": "string", "format": "binary"}}
     if operation.headers:
         answer["headers"] = {
             name: {"description": text, "schema": {"type": "string"}}

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import chain, product
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from cube.model.event import ABSENT
 from cube.model.grid import Grid
 from cube.model.tier import GroupKey, Scalar, Span, group_of_key, is_rest
 from cube.store.find import Found
-from cube.web import MemoryBudget, Reservation
+from cube.web import MemoryBudget, Reply, Reservation
 from evaluator.engine.series import Series
 from evaluator.query.queries import AnswerDropped, LimitExceeded
 
@@ -75,8 +75,11 @@ class ResponseWriter:
     would add to them raises `AnswerDropped`. ``frame``: what a client is shown of a row, unless as it is.
     """
 
+    is_slow: ClassVar[bool] = False
+    """Whether even a few rows are better written in a thread."""
+
     def __init__(self, limit: int, answers: MemoryBudget, frame: Frame | None = None) -> None:
-        self.rows: list[bytes] = []
+        self.rows: list[Any] = []  # of JSON texts, unless a subclass keeps others
         self._size = AnswerSize(limit)
         self._frame = frame
         self._unreported = 0
@@ -121,15 +124,29 @@ class ResponseWriter:
             self._take(json_text.encode(row))
         self._report()
 
-    def write_fitting(self, rows: Iterable[Row], may_end: bool) -> int:
-        """Write some rows and return how many; with ``may_end`` those up to the limit, if there are any."""
+    def write_found(self, found: Iterable[Found], may_end: bool) -> int:
+        """Write some events and return how many; with ``may_end`` those up to the limit, if there are any."""
+        rows = event_rows(found)
+        texts = map(json_text.encode, rows if self._frame is None else map(self._frame, rows))
+        return self.take_fitting(((text, len(text) + 1) for text in texts), may_end)
+
+    def take_fitting(self, rows: Iterable[tuple[Any, int]], may_end: bool) -> int:
+        """Take rows, each with its size in the answer, as `write_found` does."""
         before = len(self.rows)
         try:
-            self.write(rows)
+            for row, size in rows:
+                self.count(size)
+                self.rows.append(row)
         except LimitExceeded:
             if not (may_end and self.rows):
                 raise
+        self._report()
         return len(self.rows) - before
+
+    def count(self, size: int) -> None:
+        """Count so many bytes more of the answer; raises as `write` does."""
+        self._size.add(size)
+        self._grow(size - 1 + ROW_BYTES)
 
     def write_metrics(self, series: Series, grid: Grid, span: Span) -> Iterator[None]:
         """Write the rows of a series, a part of them at each step; raises as `write` does."""
@@ -142,6 +159,10 @@ class ResponseWriter:
             self._take(text)
             self._report()
             yield
+
+    async def reply(self, headers: tuple[tuple[str, str], ...]) -> Reply:
+        """Return the answer as a reply; raises as `array` does."""
+        return Reply(self.array(), headers=headers)
 
     def array(self) -> bytes:
         """Return the rows as one JSON array; they are held no more. Raises as `write` does."""
@@ -166,8 +187,7 @@ class ResponseWriter:
             give_up()
 
     def _take(self, text: bytes) -> None:
-        self._size.add(len(text) + 1)
-        self._grow(len(text) + ROW_BYTES)
+        self.count(len(text) + 1)
         self.rows.append(text)
 
     def _grow(self, size: int) -> None:
@@ -279,7 +299,7 @@ def event_rows(found: Iterable[Found]) -> Iterator[Row]:
             row["id"] = event.id
         row["time"] = instant.format(event.time)
         if event.data is not ABSENT:
-            row["data"] = _dated(event.data)
+            row["data"] = dated(event.data)
         yield row
 
 
@@ -301,21 +321,21 @@ def group_shown(key: GroupKey) -> Row:
     if is_rest(key):
         return {"group": group_of_key(key), "other": True}
     group = group_of_key(key)
-    return {"group": list(map(_part_shown, group)) if isinstance(group, tuple) else _part_shown(group)}
+    return {"group": list(map(part_shown, group)) if isinstance(group, tuple) else part_shown(group)}
 
 
-def _part_shown(group: Scalar) -> Scalar:
+def part_shown(group: Scalar) -> Scalar:
     """Return a value as rows show it: integral numbers without a fraction."""
     is_whole = isinstance(group, float) and group.is_integer() and -_EXACT < group < _EXACT
     return int(group) if is_whole else group
 
 
-def _dated(value: Any) -> Any:
+def dated(value: Any) -> Any:
     """Return data with stored dates as texts of the one form of times; what holds none is as it was."""
     if value.__class__ is dict:
         return {
-            name: _dated(item) if item.__class__ in _MAY_BE_DATED else item for name, item in value.items()
+            name: dated(item) if item.__class__ in _MAY_BE_DATED else item for name, item in value.items()
         }
     if value.__class__ is list:
-        return [_dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
+        return [dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
     return instant.format(instant.from_datetime(value)) if value.__class__ is datetime else value

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from cube.columns.arrow_stream import MEDIA_TYPE as ARROW
 from cube.model.environment import Scope
 from cube.model.grid import MONTHS, WEEKDAYS
 from cube.model.tier import TEN_SECONDS, TIERS
@@ -220,6 +221,7 @@ def routes(
         _AFTER,
         _BEFORE,
         headers=_PAGE,
+        other_types=(ARROW,),
     )
     compute = _reading(
         services.get_metrics,
@@ -235,6 +237,7 @@ def routes(
         _WEEK_START,
         _limit(f"The latest so many buckets; more than {limits.rows} counts as that.", limits.rows),
         headers=_NEXT,
+        other_types=(ARROW,),
     )
     catalog = Catalog(services)
     table = (
@@ -257,10 +260,13 @@ def _reading(
     result: Mapping[str, Any],
     *parameters: Parameter,
     headers: Mapping[str, str] = MappingProxyType({}),
+    other_types: tuple[str, ...] = (),
 ) -> Operation:
     """Return an operation for all who may read."""
     told = {**headers, HEADER: _WARNINGS}
-    return Operation(answer, summary, parameters, result=result, headers=told, scope=Scope.READ)
+    return Operation(
+        answer, summary, parameters, result=result, headers=told, other_types=other_types, scope=Scope.READ
+    )
 
 
 def _types(catalog: Catalog) -> Operation:

@@ -17,9 +17,10 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
+from evaluator.api.arrow_answers import ArrowWriter, wants_arrow
 from evaluator.api.hints import Hints, warning_headers
 from evaluator.api.paging import event_headers, metric_headers
-from evaluator.api.response_writer import Frame, ResponseWriter, event_rows
+from evaluator.api.response_writer import Frame, ResponseWriter
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS, Series
@@ -118,7 +119,7 @@ class QueryService:
             if not query.span:
                 return False
             steps = writer.write_metrics(series, query.grid, query.span)
-            if series.rows <= THREAD_ROWS:
+            if series.rows <= THREAD_ROWS and not writer.is_slow:
                 for _ in steps:
                     continue
                 return not series.is_silent
@@ -148,7 +149,7 @@ class QueryService:
         ):
             async for part in parts:
                 async with time_slice():
-                    fitting = await run_in_thread(writer.write_fitting, event_rows(part), may_end)
+                    fitting = await run_in_thread(writer.write_found, part, may_end)
                 if fitting < len(part):
                     page.cut = "bytes"
                     if fitting:
@@ -192,17 +193,17 @@ class QueryServices:
         """Answer with one object per bucket (and group), ascending."""
         service = self.of(request.admitted)
         query = await service.metric_query(request.parameters())
-        with service.writer() as writer:
+        with self._writer(request, service, query) as writer:
             says_something = await service.write_metrics(query, writer)
             told = await self._hints(request, service, query, query.span, is_silent=not says_something)
-            return Reply(writer.array(), headers=metric_headers(request, query) + told)
+            return await writer.reply(metric_headers(request, query) + told)
 
     async def get_events(self, request: Request) -> Reply:
         """Answer with the latest events of the span, or those of a page, ascending."""
         service = self.of(request.admitted)
         query = await service.event_query(request.parameters())
         stop = query.start if query.stop is None else query.stop
-        with service.writer() as writer:
+        with self._writer(request, service, query) as writer:
             page = await service.write_events(query, stop, writer)
             if not query.upwards:
                 writer.rows.reverse()
@@ -210,7 +211,15 @@ class QueryServices:
                 not writer.rows and query.place is None and page.cut is None
             )  # else more came, or comes
             told = await self._hints(request, service, query, Span(query.start, stop), is_silent=is_silent)
-            return Reply(writer.array(), headers=event_headers(request, query, page) + told)
+            return await writer.reply(event_headers(request, query, page) + told)
+
+    def _writer(
+        self, request: Request, service: QueryService, query: MetricQuery | EventQuery
+    ) -> ResponseWriter:
+        """Begin an answer in the format that is accepted."""
+        if not wants_arrow(request):
+            return service.writer()
+        return ArrowWriter(service.context.limits.answer_bytes, service.answers, query.expression)
 
     async def _hints(
         self,
