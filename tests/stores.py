@@ -25,6 +25,7 @@ class StoreProxy:
         self.names = store.names
         self.boards = store.boards
         self.definitions = store.definitions
+        self.deletions = store.deletions
         self.reports = store.reports
         self.field_indexes = store.field_indexes
         self.ping, self.probe, self.close = store.ping, store.probe, store.close

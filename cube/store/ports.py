@@ -22,10 +22,12 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from cube.columns.block import Block
 from cube.errors import Conflict
+from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.environment import Key
 from cube.model.event import Event
 from cube.model.tier import Span, Tier
+from cube.store.deletion import DeletedSlice, DeletionStore
 from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
 
 TimeSlice: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
@@ -185,6 +187,23 @@ class EventStore(Protocol):
 
         In slices, between which others get their turn. No revision is raised: what the cache has of
         an expired bucket goes on counting. Queries that began before the expiry must have ended.
+        """
+
+    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+        """Delete the first events that an expression selects in a span, and raise their buckets.
+
+        When it returns, no session that begins later has them, and no cached metric that counted them is
+        believed; after an error some may be deleted, and then their buckets have been raised, or will be by
+        `sweep`. An event that was replaced meanwhile is deleted only where it is still selected as it is now.
+        What is older than ``expired_before`` is left to `delete_events`. A slice takes some seconds at most,
+        and others get their turn in between; the span is done once ``following`` is None.
+        """
+
+    async def revise(self, type: str, span: Span) -> None:
+        """Raise every bucket of a span that has a revision or an event.
+
+        For who has changed the events by another tool: whatever is cached of them is computed again. Buckets
+        that end before ``expired_before`` are left as they are: nobody could compute their metrics again.
         """
 
     async def forget(self, type: str, before: int) -> None:
@@ -365,6 +384,10 @@ class Store(Protocol):
     @property
     def definitions(self) -> DefinitionStore:
         """The expressions that have names."""
+
+    @property
+    def deletions(self) -> DeletionStore:
+        """What was deleted by expressions."""
 
     @property
     def reports(self) -> ReportStore:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tests.promise.actors import gate
 from tests.stores import StoreProxy
 
 GATED = frozenset((
-    "events.save", "events.read", "session.types", "session.revisions", "session.scan",
+    "events.save", "events.delete", "events.read", "session.types", "session.revisions", "session.scan",
     "metrics.read", "metrics.save",
 ))  # fmt: skip
+
+
+_DELETING: ContextVar[bool] = ContextVar("deleting", default=False)
+
+
+@contextmanager
+def deleting() -> Iterator[None]:
+    """Have what is done in this block, a deletion, stop between finding events and deleting them."""
+    token = _DELETING.set(True)
+    try:
+        yield
+    finally:
+        _DELETING.reset(token)
+
+
+class GatedWriter:
+    """The writer of an SQLite store, with a gate before each write of a deletion."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    async def write(self, *arguments: Any) -> Any:
+        """Stand at the gate, and write."""
+        if _DELETING.get():
+            await gate()
+        return await self._writer.write(*arguments)
 
 
 class GatedStore(StoreProxy):

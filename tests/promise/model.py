@@ -6,6 +6,7 @@ versions were counted.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,28 @@ class Version:
     time: int
     value: int
 
+    @property
+    def kind(self) -> int:
+        """What a deletion may select by."""
+        return self.value.bit_length() % 2
+
+
+@dataclass(eq=False)
+class Removal:
+    """A deletion under way: of one kind of events (None: of all) in ``[start, stop)``.
+
+    ``beside``: the versions whose saves ran at any time beside it.
+    """
+
+    kind: int | None
+    start: int
+    stop: int
+    beside: set[Version] = field(default_factory=set)
+
+    def selects(self, version: Version) -> bool:
+        """Tell whether it deletes a version that it meets."""
+        return self.start <= version.time < self.stop and self.kind in (None, version.kind)
+
 
 @dataclass
 class Model:
@@ -31,13 +54,21 @@ class Model:
     ``pending``: versions whose save has begun and not returned, or whose writer was killed.
     ``gone``: of each of these exactly one was stored until it was deleted, long after it had expired.
     ``doubtful``: versions that may have been stored and deleted so, or another one of their id is stored.
+    ``maybe``: id -> versions of which one is stored or none, as they were saved beside a deletion, or
+    somebody died who deleted. ``dead``: those of ``pending`` whose writer was killed. ``unswept``: what
+    somebody may have deleted who died: it may be counted until a sweep.
     """
 
     certain: dict[str, set[Version]] = field(default_factory=dict)
     pending: set[Version] = field(default_factory=set)
     gone: list[frozenset[Version]] = field(default_factory=list)
     doubtful: set[Version] = field(default_factory=set)
+    maybe: defaultdict[str, set[Version]] = field(default_factory=lambda: defaultdict(set))
+    dead: set[Version] = field(default_factory=set)
+    unswept: set[Version] = field(default_factory=set)
+    removals: list[Removal] = field(default_factory=list)
     versions: int = 0
+    _ran_beside: defaultdict[Version, list[Removal]] = field(default_factory=lambda: defaultdict(list))
     _overtook: defaultdict[Version, set[Version]] = field(default_factory=lambda: defaultdict(set))
 
     def version(self, id: str, time: int) -> Version:
@@ -47,16 +78,66 @@ class Model:
 
     def begin(self, versions: Iterable[Version]) -> None:
         """Note that a save has begun."""
+        versions = list(versions)
         self.pending.update(versions)
+        for removal in self.removals:
+            removal.beside.update(versions)
 
     def acknowledge(self, versions: Iterable[Version]) -> None:
         """Note that a save has returned; what was acknowledged while it ran may have come after it."""
         for version in versions:
             self.pending.discard(version)
-            self.certain[version.id] = {version} | self._overtook[version]
+            stored = {version} | self._overtook[version]
+            self.certain[version.id] = stored
+            self.maybe.pop(version.id, None)
+            if any(removal.selects(one) for removal in self._ran_beside[version] for one in stored):
+                self._doubt(version.id)
             for rival in self.pending:
                 if rival.id == version.id:
                     self._overtook[rival].add(version)
+
+    def kill(self, versions: Iterable[Version]) -> None:
+        """Note that the writer of some versions was killed: what it has done is done."""
+        self.dead.update(versions)
+
+    def begin_removal(self, removal: Removal) -> None:
+        """Note that a deletion has begun."""
+        self.removals.append(removal)
+        removal.beside.update(self.pending - self.dead)
+
+    def end_removal(self, removal: Removal) -> None:
+        """Note that a deletion has returned: what it selects is gone, unless it was saved beside it."""
+        self._leave(removal)
+        self.unswept.clear()
+        beside = {version.id for version in removal.beside}
+        for id in [*self.certain]:
+            if any(map(removal.selects, self.certain[id])):
+                self._doubt(id)
+        for id, versions in [*self.maybe.items()]:
+            if id not in beside:
+                self.maybe[id] = {version for version in versions if not removal.selects(version)}
+        self.pending -= {one for one in self.dead if removal.selects(one) and one.id not in beside}
+
+    def kill_removal(self, removal: Removal) -> None:
+        """Note that somebody died who deleted: what was selected may be gone, and be counted all the same."""
+        self._leave(removal)
+        for id in [*self.certain]:
+            if any(map(removal.selects, self.certain[id])):
+                self._doubt(id)
+        everything = itertools.chain(self.pending, *self.maybe.values())
+        self.unswept.update(filter(removal.selects, everything))
+
+    def sweep(self) -> None:
+        """Note that what the dead have left was settled."""
+        self.unswept.clear()
+
+    def _leave(self, removal: Removal) -> None:
+        self.removals.remove(removal)
+        for version in removal.beside & self.pending:
+            self._ran_beside[version].append(removal)
+
+    def _doubt(self, id: str) -> None:
+        self.maybe[id] |= self.certain.pop(id)
 
     def delete(self, before: int) -> None:
         """Note that the events before a time were deleted: a later version of such an id is another event."""
@@ -65,6 +146,8 @@ class Model:
                 self.gone.append(frozenset(self.certain.pop(id)))
             else:
                 self.doubtful.update(version for version in versions if version.time < before)
+        for versions in self.maybe.values():
+            self.doubtful.update(version for version in versions if version.time < before)
 
 
 class Buckets(Protocol):
@@ -81,7 +164,18 @@ class Window:
         self.gone = tuple(model.gone)
         self.doubtful = frozenset(model.doubtful)
         self.possible: defaultdict[str, set[Version]] = defaultdict(set)
+        self.unswept = frozenset(model.unswept)
         self.widen(model.pending)
+        for versions in model.maybe.values():
+            self.widen(versions)
+        for removal in model.removals:
+            self.loosen(removal)
+
+    def loosen(self, removal: Removal) -> None:
+        """Note that a deletion runs beside the query."""
+        for versions in self.certain.values():
+            if any(map(removal.selects, versions)):
+                self.widen(versions)
 
     def widen(self, versions: Iterable[Version]) -> None:
         """Note that a save began while the query runs."""
@@ -108,7 +202,13 @@ class Window:
 
     def _check_nothing_else(self, known: Mapping[int, int], tier: Buckets) -> None:
         allowed: defaultdict[int, int] = defaultdict(int)
-        for versions in (*self.certain.values(), *self.possible.values(), *self.gone, self.doubtful):
+        for versions in (
+            *self.certain.values(),
+            *self.possible.values(),
+            *self.gone,
+            self.doubtful,
+            self.unswept,
+        ):
             for version in versions:
                 allowed[tier.floor(version.time)] |= version.value
         for bucket, total in known.items():

@@ -17,7 +17,9 @@ from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
+from cube.store.sqlite import catalog, saving
 from cube.store.sqlite.readers import Lease, ReaderPool
+from cube.store.sqlite.removal import Removal, Removed
 from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
@@ -250,6 +252,52 @@ def files_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch)
 def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
     """Events are read from whatever takes itself for the primary, as they were until November 2026."""
     patch.setattr(layout, "_MAJORITY", layout.ReadConcern("local"))
+
+
+def deletions_raise_nothing(patch: pytest.MonkeyPatch) -> None:
+    """What was deleted goes on being counted where it was."""
+    write = Removal.write
+
+    def _write(self: Removal, connection: sqlite3.Connection) -> Any:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(saving, "raise_buckets", lambda connection, entry, raised: None)
+            return write(self, connection)
+
+    patch.setattr(Removal, "write", _write)
+
+
+def deletions_raise_before_they_delete(patch: pytest.MonkeyPatch) -> None:
+    """Who reads a revision between the two keeps what is then deleted."""
+    write = Removal.write
+    raised: dict[tuple[object, ...], bool] = {}
+
+    def _write(self: Removal, connection: sqlite3.Connection) -> Any:
+        key = (self.expression, *self.places)
+        with pytest.MonkeyPatch.context() as inner:
+            if not raised.pop(key, False):
+                raised[key] = True
+                entry = catalog.find(connection, self.expression.type)
+                assert entry is not None
+                times = {time for time, _ in self.places}
+                saving.raise_buckets(connection, entry, saving.buckets(times))
+                return Removed(0, 0)
+            inner.setattr(saving, "raise_buckets", lambda connection, entry, raised: None)
+            return write(self, connection)
+
+    patch.setattr(Removal, "write", _write)
+
+
+def deletions_judge_what_they_found(patch: pytest.MonkeyPatch) -> None:
+    """What has been replaced meanwhile is deleted as well."""
+    patch.setattr(Removal, "_selected", lambda self, rows: rows)
+
+
+OF_DELETIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    deletions_raise_nothing,
+    deletions_raise_before_they_delete,
+    deletions_judge_what_they_found,
+)
+"""Those that walks with deletions find."""
 
 
 def rests_are_vouched_for_by_nothing(patch: pytest.MonkeyPatch) -> None:

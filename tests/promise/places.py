@@ -14,7 +14,7 @@ from cube.store.ports import Store
 from tests.fault.cluster import Cluster
 from tests.mongo_server import MongoServer
 from tests.promise.driver import Gated
-from tests.promise.gated import GatedStore
+from tests.promise.gated import GatedStore, GatedWriter
 
 
 class SqlitePlace:
@@ -25,7 +25,9 @@ class SqlitePlace:
 
     async def open(self, *, writes: bool) -> Store:
         """Open the database as one more process does; a save is one transaction, so its gate is in front."""
-        return GatedStore(await sqlite.open_store(self._folder.name, "promise"))
+        store = await sqlite.open_store(self._folder.name, "promise")
+        store.events._writer = GatedWriter(store.events._writer)  # type: ignore[assignment]  # before each
+        return GatedStore(store)
 
     async def open_sweeper(self) -> Store:
         """Open it as a process that takes all others for dead."""

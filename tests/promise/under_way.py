@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from tests.promise.actors import Actor
 from tests.promise.asked import Asked
-from tests.promise.model import Version, Window
+from tests.promise.model import Removal, Version, Window
 
 
 @dataclass(eq=False)
 class Save:
-    """A save in flight, or one whose writer was killed."""
+    """A save in flight, or one whose writer was killed; with a ``removal`` it is a deletion."""
 
     actor: Actor
     versions: list[Version]
     collector: int
+    removal: Removal | None = None
 
 
 @dataclass(eq=False)

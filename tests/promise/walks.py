@@ -26,15 +26,23 @@ def walk(
     files: bool = False,
     windows: bool = False,
     grids: bool = False,
+    deletions: bool = False,
 ) -> None:
     """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
 
     ``files``: whether an evaluator keeps column files, and is restarted now and then. ``windows``: whether
     functions of series are asked for. ``grids``: whether buckets are of grids that are not tiers.
+    ``deletions``: whether events are deleted by expressions, beside column files.
     """
-    world = World(make, files=files)
+    world = World(make, files=files or deletions)
     try:
-        kind = _GridsWalker if grids else _WindowsWalker if windows else _FilesWalker if files else _Walker
+        kinds = {
+            _DeletionsWalker: deletions,
+            _GridsWalker: grids,
+            _WindowsWalker: windows,
+            _FilesWalker: files,
+        }
+        kind = next((kind for kind, is_asked in kinds.items() if is_asked), _Walker)
         walker = kind(world, Random(seed))
         for _ in range(steps):
             walker.step()
@@ -149,6 +157,45 @@ class _WindowsWalker(_Walker):
 
     def _asked(self, *asked: int) -> Asked:
         return Asked(*asked, function=self._random.choice(("shift", "rolling", "top", "")))
+
+
+class _DeletionsWalker(_FilesWalker):
+    """The same with deletions, and with writers and deleters that die."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        self._actions += [self._delete, self._delete, self._delete_between, self._kill]
+
+    def _delete(self) -> None:
+        kind = self._random.choice((0, 1, None))
+        start, stop = sorted(self._random.sample((TIMES[0] - 1, *TIMES, TIMES[-1] + 1), 2))
+        self._world.begin_removal(self._random.randrange(COLLECTORS), kind, start, stop)
+
+    def _delete_between(self) -> None:
+        """Ask before, beside and after a deletion, and replace what it has found by something else."""
+        asked = self._asked(self._steps[0], self._near_times[1], 2, 3)
+        kind = self._random.choice((0, 1, None))
+        self._world.ask(0, asked)
+        removal = self._world.begin_removal(self._random.randrange(COLLECTORS), kind, TIMES[0], TIMES[-1] + 1)
+        if removal is None:
+            return
+        self._world.drive(removal, self._random.choice((1, 2, 2, 10_000)))
+        stored = [one for versions in self._world.model.certain.values() for one in versions]
+        if stored and self._random.random() < 0.5:
+            again = self._random.choice(stored)
+            save = self._world.begin_save(self._random.randrange(COLLECTORS), [(again.id, again.time)])
+            if save is not None:
+                self._world.drive(save)
+        self._world.ask(0, asked)
+        if removal in self._world.saves:
+            self._world.drive(removal)
+        self._world.ask(0, asked)
+
+    def _kill(self) -> None:
+        if self._world.saves and self._random.random() < 0.3:
+            self._world.kill(self._random.choice(self._world.saves))
+            if self._random.random() < 0.5:
+                self._world.sweep()
 
 
 class _GridsWalker(_Walker):

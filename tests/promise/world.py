@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from cube.errors import InvalidEvent
+from cube.expression import parse_event
 from cube.model.event import Event
 from cube.model.tier import HOUR, Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
@@ -33,7 +34,8 @@ from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, Asked
 from tests.promise.filing import Filing
 from tests.promise.flights import Flights, KeptBlocks, SharedReads
-from tests.promise.model import MAX_VERSIONS, Model, Window
+from tests.promise.gated import deleting
+from tests.promise.model import MAX_VERSIONS, Model, Removal, Window
 from tests.promise.places import Place
 from tests.promise.under_way import Question, Save
 
@@ -96,8 +98,24 @@ class World:
         self.model.begin(versions)
         for question in self.questions:
             question.window.widen(versions)
-        events = [Event("test", version.time, version.id, {"v": version.value}) for version in versions]
+        events = [
+            Event("test", version.time, version.id, {"v": version.value, "kind": version.kind})
+            for version in versions
+        ]
         save = Save(self._begin(self.collectors[collector].events.save("test", events)), versions, collector)
+        self.saves.append(save)
+        return save
+
+    def begin_removal(self, collector: int, kind: int | None, start: int, stop: int) -> Save | None:
+        """Begin to delete the events of one kind, or all, in a span; None where the collector is busy."""
+        if collector in {save.collector for save in self.saves}:
+            return None
+        removal = Removal(kind, max(start, self.expired_before or start), stop)
+        self.model.begin_removal(removal)
+        for question in self.questions:
+            question.window.loosen(removal)
+        deleting = self._delete(self.collectors[collector], kind, Span(start, stop))
+        save = Save(self._begin(deleting), [], collector, removal)
         self.saves.append(save)
         return save
 
@@ -119,6 +137,9 @@ class World:
         """Let a collector die in the middle of its save; another begins in its place."""
         self.saves.remove(save)
         self.killed.append(save)
+        self.model.kill(save.versions)
+        if save.removal is not None:
+            self.model.kill_removal(save.removal)
         self.dead.append(self.collectors[save.collector])
         self.collectors[save.collector] = self.runner.run(self.place.open(writes=True))
 
@@ -126,6 +147,7 @@ class World:
         """Settle what dead writers have left behind; every living one counts as dead here."""
         if not self.saves:
             self.runner.run(self.sweeper.events.sweep())
+            self.model.sweep()
 
     def expire(self, before: int) -> None:
         """Declare what is older expired."""
@@ -288,8 +310,19 @@ class World:
 
         return self.runner.run(begin())
 
+    async def _delete(self, store: Store, kind: int | None, span: Span) -> None:
+        expression = parse_event("test" if kind is None else f"test.eq(kind, {kind})")
+        start: int | None = span.start
+        with deleting():
+            while start is not None:
+                start = (await store.events.delete(expression, Span(start, span.stop))).following
+
     def _settle_save(self, save: Save) -> None:
         error = save.actor.task.exception()
+        if save.removal is not None:
+            assert error is None, error
+            self.model.end_removal(save.removal)
+            return
         if error is None:
             self.model.acknowledge(save.versions)
             return

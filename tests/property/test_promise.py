@@ -36,6 +36,8 @@ ASKED = st.builds(
     function=st.sampled_from(("", "", "shift", "rolling", "top", "top")),
 )
 HOW_FAR = st.one_of(st.integers(1, 8), st.just(10_000))
+KIND = st.sampled_from((None, 0, 1))
+EDGES = st.tuples(*[st.sampled_from((*TIMES, TIMES[-1] + 1))] * 2)
 EVALUATOR = st.integers(0, EVALUATORS - 1)
 
 
@@ -57,6 +59,17 @@ class PromiseMachine(RuleBasedStateMachine):
     @rule(collector=st.integers(0, COLLECTORS - 1), picks=PICKS)
     def begin_a_save(self, collector: int, picks: list[tuple[str, int]]) -> None:
         self.world.begin_save(collector, picks)
+
+    @rule(collector=st.integers(0, COLLECTORS - 1), kind=KIND, times=EDGES)
+    def begin_a_deletion(self, collector: int, kind: int | None, times: tuple[int, int]) -> None:
+        self.world.begin_removal(collector, kind, *sorted(times))
+
+    @rule(kind=KIND, times=EDGES, asked=ASKED, steps=HOW_FAR)
+    def delete_and_ask(self, kind: int | None, times: tuple[int, int], asked: Asked, steps: int) -> None:
+        removal = self.world.begin_removal(self.world.model.versions % COLLECTORS, kind, *sorted(times))
+        if removal is not None:
+            self.world.drive(removal, steps)
+            self.world.ask(0, asked)
 
     @precondition(lambda self: self.world.saves)
     @rule(data=st.data(), steps=HOW_FAR)

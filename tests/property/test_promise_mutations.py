@@ -9,10 +9,10 @@ import pytest
 from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
-from tests.promise.mutations import MUTATIONS, OF_GRIDS, WITH_FILES
-from tests.promise.places import ClusterPlace, SqlitePlace
+from tests.promise.mutations import MUTATIONS, OF_DELETIONS, OF_GRIDS, WITH_FILES
+from tests.promise.places import ClusterPlace, MongoPlace, SqlitePlace
 from tests.promise.walks import walk
-from tests.tools import LONG
+from tests.tools import LONG, SLOW
 
 __all__ = ["mongo_server"]
 
@@ -33,6 +33,9 @@ FINDING = {
     "blocks_are_taken_at_any_revision": 6,
     "blocks_are_vouched_for_at_any_revision": 6,
     "blocks_keep_the_revisions_that_follow_their_events": 6,
+    "deletions_raise_nothing": 0,
+    "deletions_raise_before_they_delete": 2,
+    "deletions_judge_what_they_found": 1,
     "files_are_believed_at_any_revision": 10,
     "files_keep_the_revisions_that_follow_their_events": 10,
 }
@@ -41,7 +44,7 @@ FINDING = {
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
 
-@pytest.mark.parametrize("seed", sorted(set(FINDING.values())))
+@pytest.mark.parametrize("seed", sorted({FINDING[mutate.__name__] for mutate in MUTATIONS}))
 def test_a_walk_with_all_rules_finds_nothing(seed: int) -> None:
     walk(SqlitePlace, seed)
 
@@ -79,7 +82,7 @@ def test_a_walk_with_windows_finds_nothing(seed: int) -> None:
 )
 def test_a_broken_rule_is_found_by_windows(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)
-    for seed in SEEDS:
+    for seed in (23, *SEEDS):  # that finds the second one
         try:
             walk(SqlitePlace, seed, windows=True)
         except AssertionError:
@@ -98,6 +101,31 @@ def test_a_broken_rule_is_found_by_grids(mutate: Mutation, monkeypatch: pytest.M
     for seed in SEEDS:
         try:
             walk(SqlitePlace, seed, grids=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
+
+
+@pytest.mark.parametrize("seed", range(12 if LONG else 3))
+def test_a_walk_with_deletions_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, deletions=True)
+
+
+@SLOW
+def test_a_walk_with_deletions_on_mongodb_finds_nothing(
+    mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
+    for seed in (4, 7):
+        walk(lambda: MongoPlace(mongo_server), seed, 60, deletions=True)
+
+
+@pytest.mark.parametrize("mutate", OF_DELETIONS, ids=lambda mutate: mutate.__name__)
+def test_a_broken_rule_of_deletions_is_found(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in (FINDING[mutate.__name__], *SEEDS):
+        try:
+            walk(SqlitePlace, seed, deletions=True)
         except AssertionError:
             return
     pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")

@@ -149,7 +149,7 @@ class Intents:
         else:
             raise Unavailable(f"Other writers kept changing {len(left)} of the ids of this batch.")
         keys = [_key(commit.type, event) for event in events]
-        commit.touched.update(_times(await fetched(self._documents.find({"key": {"$in": keys}}))))
+        commit.touched.update(times_of(await fetched(self._documents.find({"key": {"$in": keys}}))))
 
     async def _stored(self, type: str, events: Sequence[Event]) -> dict[Any, Any]:
         """Return the raw times (None: missing) stored under the ids of events.
@@ -174,7 +174,7 @@ class Intents:
             return
         documents = [_intent(commit.type, exchange, process) for exchange in exchanges]
         commit.opened += [document["_id"] for document in documents]
-        commit.touched.update(_times(documents))
+        commit.touched.update(times_of(documents))
         try:
             async with written():
                 await self._documents.insert_many(documents, ordered=False)
@@ -238,7 +238,8 @@ def _key(type: str, event: Event) -> str:
     return hashlib.sha256(repr((type, id_key(event.id))).encode()).hexdigest()[:32]
 
 
-def _times(intents: Iterable[Document]) -> Iterator[int]:
+def times_of(intents: Iterable[Document]) -> Iterator[int]:
+    """Return the times, old and new, that some intents name."""
     for intent in intents:
         if intent["old"] is not None:
             yield int(intent["old"])

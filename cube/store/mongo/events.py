@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import CubeError, InvalidEvent, Unavailable
+from cube.expression.nodes import EventExpression
 from cube.model.event import Event
 from cube.model.horizon import refuse_expired
+from cube.model.tier import Span
+from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice
 from cube.store.mongo import maintenance, revisions
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.faults import (
@@ -25,7 +29,8 @@ from cube.store.mongo.faults import (
     refused,
 )
 from cube.store.mongo.layout import Layout
-from cube.store.mongo.notes import Notes, UnsettledCommits, sweep
+from cube.store.mongo.notes import Notes, UnsettledCommits, raise_noted, sweep
+from cube.store.mongo.removal import Removal, select
 from cube.store.mongo.session import MongoSession
 from cube.store.ports import UNBOUNDED, ReadOptions
 
@@ -123,6 +128,44 @@ class MongoEvents:
         """Delete a type's expired events older than `before`, in slices of time."""
         return await maintenance.delete_events(self._layout, type, before)
 
+    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+        """Delete documents that are still what the expression selected, and raise as a save does.
+
+        Raises `Unavailable` for whatever keeps the server from it.
+        """
+        try:
+            return await self._delete(expression, span)
+        except (PyMongoError, BSONError) as error:
+            refusal = Unavailable(refused(error, "delete events"))
+            self._errors.error(f"{expression.type}: {refusal.message}")
+            raise refusal from error
+
+    async def _delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+        expired_before = (await revisions.state(self._layout, expression.type)).expired_before
+        if expired_before is not None:
+            span = Span(max(span.start, min(expired_before, span.stop)), span.stop)
+        deleted, deadline = 0, time.monotonic() + SLICE_SECONDS
+        async with self.read() as session, aclosing(select(session, expression, span)) as selections:
+            async for documents, last in selections:
+                if documents:
+                    removal = Removal(self._layout, expression, documents)
+                    async with self._notes.held(expression.type, removal.touched):
+                        await self._commit(removal)
+                    deleted += removal.deleted
+                    if removal.deleted < len(
+                        documents
+                    ):  # the others were changed meanwhile: to be seen again
+                        return DeletedSlice(deleted, int(documents[0]["t"]))
+                is_late = last > span.start and time.monotonic() > deadline
+                if is_late or deleted >= SLICE_EVENTS:
+                    return DeletedSlice(deleted, last)
+        await raise_noted(self._layout, self._notes, self._intents, expression.type, span)
+        return DeletedSlice(deleted, None)
+
+    async def revise(self, type: str, span: Span) -> None:
+        if await revisions.exists(self._layout, type):
+            await maintenance.raise_all(self._layout, type, span)
+
     async def forget(self, type: str, before: int) -> None:
         expired_before = (await revisions.state(self._layout, type)).expired_before
         if expired_before is not None:
@@ -167,7 +210,7 @@ class MongoEvents:
             reason = error.message if isinstance(error, Unavailable) else error.__class__.__name__
             self._errors.error(f"{type}_events has no index on t yet, so its scans read all of it: {reason}")
 
-    async def _commit(self, commit: Commit) -> None:
+    async def _commit(self, commit: Commit | Removal) -> None:
         """Write and raise; after any failure, a cancellation included, raise before it is reported.
 
         An insert that seemed to fail may still land: so sweeps raise it until it cannot.
@@ -186,7 +229,7 @@ class MongoEvents:
             raise
 
 
-async def _settle(commit: Commit) -> None:
+async def _settle(commit: Commit | Removal) -> None:
     try:
         await commit.settle()
     except (CubeError, PyMongoError) as error:

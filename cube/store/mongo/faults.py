@@ -199,14 +199,14 @@ def unavailable(error: PyMongoError) -> str | None:
             return None
 
 
-def refused(error: Exception) -> str:
-    """Return one sentence for an error that keeps events from being stored and is not their fault."""
+def refused(error: Exception, what: str = "store events") -> str:
+    """Return one sentence for an error that keeps us from what we do with events and is not their fault."""
     if isinstance(error, OperationFailure):
         code = next(_codes(error))
         failures = (error.details or {}).get("writeErrors") or [error.details or {}]
         reason = _reason(failures[0]).partition(" dup key")[0]  # what follows is data
-        return f"MongoDB refuses to store events (code {code}{_name(error)}): {reason}."
-    return f"MongoDB's driver refuses to store events ({type(error).__name__})."
+        return f"MongoDB refuses to {what} (code {code}{_name(error)}): {reason}."
+    return f"MongoDB's driver refuses to {what} ({type(error).__name__})."
 
 
 def is_passing(error: PyMongoError) -> bool:

@@ -19,9 +19,9 @@ from pymongo import DeleteMany, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
-from cube.model import instant
 from cube.model.event import is_type
 from cube.model.tier import CACHED_TIERS, TIERS, Span, Tier
+from cube.store.deletion import EVER
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered, fetched, upsert, written
 from cube.store.mongo.layout import (
@@ -88,17 +88,18 @@ async def build(layout: Layout, type: str) -> None:
         await revisions.mark_complete(layout, type)
 
 
-async def raise_all(layout: Layout, type: str) -> None:
-    """Raise every bucket that has a revision or an event, reading nothing but times.
+async def raise_all(layout: Layout, type: str, span: Span = EVER) -> None:
+    """Raise every bucket of a span that has a revision or an event, reading nothing but times.
 
     Not those that have expired: nobody could compute their metrics again.
     """
     await ensure(layout.events(type), "t")
     expired_before = (await revisions.state(layout, type)).expired_before
-    live = instant.EARLIEST if expired_before is None else expired_before
-    await revisions.raise_known(layout, type, live)
+    if expired_before is not None:
+        span = Span(max(span.start, min(expired_before, span.stop)), span.stop)
+    await revisions.raise_known(layout, type, span)
     session = MongoSession(layout, None, UNBOUNDED)
-    async for block in session.scan(type, Span(live, instant.LATEST + 1), (), batch_events=20_000):
+    async for block in session.scan(type, span, (), batch_events=20_000):
         await revisions.raise_times(layout, type, set(block.times.tolist()))
 
 

@@ -22,9 +22,9 @@ from typing import NamedTuple
 from bson import Int64
 from pymongo import DeleteMany, DeleteOne, UpdateOne
 
-from cube.model.tier import CACHED_TIERS, HOUR
+from cube.model.tier import CACHED_TIERS, HOUR, Span
 from cube.store.mongo import revisions
-from cube.store.mongo.commit import Intents
+from cube.store.mongo.commit import Intents, times_of
 from cube.store.mongo.faults import fetched, upsert
 from cube.store.mongo.layout import Document, Layout
 
@@ -173,6 +173,19 @@ class UnsettledCommits:
                 self._commits.remove(commit)
             count += len(commit.hours)
         return count
+
+
+async def raise_noted(layout: Layout, notes: Notes, intents: Intents, type: str, span: Span) -> None:
+    """Raise what notes and intents of a type name in a span, whether or not their processes live.
+
+    One that died may have written, or deleted, and not raised: until a sweep what was cached before counts.
+    """
+    found = [note for note in await notes.all() if note["type"] == type]
+    times = set(times_of(intent for intent in await intents.all() if intent["type"] == type))
+    await revisions.raise_times(layout, type, times)
+    for hour in sorted({int(note["hour"]) for note in found}):
+        if hour < span.stop and hour + HOUR.step > span.start:
+            await revisions.raise_times(layout, type, _within(hour))
 
 
 async def sweep(layout: Layout, notes: Notes, intents: Intents, unsettled: UnsettledCommits) -> int:

@@ -5,14 +5,17 @@ Their documents are those of `cube.store.mongo.layout`; those of ``cube_keys`` a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from pymongo import AsyncMongoClient, ReadPreference, UpdateOne
+from bson import Int64
+from pymongo import AsyncMongoClient, DeleteMany, ReadPreference, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
 from cube.errors import InvalidRequest
+from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.environment import Key, Scope
 from cube.store.mongo.faults import answered, fetched, upsert, written
 from cube.store.mongo.layout import DURABLE, Document, Layout
@@ -101,6 +104,34 @@ class MongoTexts:
         found = await self.find(name)
         if found is None or found.revision != own:
             raise text_conflict(self._what, name, found)
+
+
+class MongoDeletions:
+    """A `DeletionStore` for any number of processes on one database."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._deletions = layout.own("deletions")
+
+    async def note(self, deletion: Deletion) -> None:
+        """Add a deletion; what a repeated write adds once more is a number of events alone."""
+        key = hashlib.sha256(f"{deletion.stop} {deletion.expression}".encode()).hexdigest()[:32]
+        change = {
+            "$setOnInsert": {
+                "type": deletion.type,
+                "expression": deletion.expression,
+                "stop": Int64(deletion.stop),
+            },
+            "$min": {"start": Int64(deletion.start)},
+            "$max": {"at": Int64(deletion.at)},
+            "$set": {"by": deletion.by},
+            "$inc": {"events": Int64(deletion.events)},
+        }
+        old = DeleteMany({"at": {"$lt": Int64(deletion.at - KEPT_MS)}})
+        await upsert(self._deletions, [UpdateOne({"_id": key}, change, upsert=True), old])
+
+    async def all(self) -> list[Deletion]:
+        found = await fetched(self._deletions.find({}, {"_id": 0}))
+        return sorted((Deletion(**one) for one in found), key=lambda deletion: deletion.at)
 
 
 class MongoKeys:

@@ -118,8 +118,8 @@ def raising(times: Iterable[int]) -> list[UpdateOne]:
     return updates
 
 
-async def raise_known(layout: Layout, type: str, live: int) -> None:
-    """Raise every bucket that has a revision and ends after `live`: its events may be gone."""
+async def raise_known(layout: Layout, type: str, span: Span) -> None:
+    """Raise every bucket that has a revision and a part in a span: its events may be gone."""
     collection = layout.revisions(type)
     documents = await fetched(collection.find({"_id": {"$ne": STATE}}, {"_id": 1}))
     names = sorted(document["_id"] for document in documents)
@@ -128,9 +128,12 @@ async def raise_known(layout: Layout, type: str, live: int) -> None:
             step, _, chunk = name.partition(":")
             if step != str(tier.step):
                 continue
-            first = (live - tier.chunk_start(int(chunk))) // tier.step
+            start = tier.chunk_start(int(chunk))
+            if start >= span.stop or tier.chunk_start(int(chunk) + 1) <= span.start:
+                continue
+            within = range((span.start - start) // tier.step, -((start - span.stop) // tier.step))
             for document in await fetched(collection.find({"_id": name})):
-                places = [place for place in document["r"] if int(place) >= first]
+                places = [place for place in document["r"] if int(place) in within]
                 await upsert(collection, [UpdateOne({"_id": name}, _increments(places))] if places else ())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from bson.datetime_ms import DatetimeMS
@@ -72,26 +72,48 @@ class MongoSession:
         no fields, so filters and values find the same in them; not for a name that may be stored escaped: all
         data are read for it.
         """
-        events = self._layout.events(type, self._session)
-        filter = await self._filter(events, span, wanted)
-        cursor = events.find_raw_batches(
-            filter,
+        names = _named(fields)
+        decoder = DocumentDecoder(ids=ids) if ids or names is None else ColumnDecoder(names)
+        batches = self.parts(
+            type,
+            span,
             _projection(fields, ids),
+            wanted,
+            newest_first=newest_first,
+            batch_events=batch_events,
+        )
+        async with aclosing(batches):
+            async for part in batches:
+                async with self._time_slice():
+                    block = await run_in_thread(decoder.block, part)
+                if len(block):
+                    yield block
+
+    async def parts(
+        self,
+        type: str,
+        span: Span,
+        projection: Document,
+        wanted: Wanted = NOTHING_WANTED,
+        *,
+        newest_first: bool = False,
+        batch_events: int = BLOCK_EVENTS,
+    ) -> AsyncGenerator[bytes, None]:
+        """Read the documents of a span, ordered by time, as raw BSON of about `BLOCK_BYTES` each time."""
+        events = self._layout.events(type, self._session)
+        cursor = events.find_raw_batches(
+            await self._filter(events, span, wanted),
+            projection,
             sort=[("t", -1 if newest_first else 1)],
             batch_size=batch_events,
             allow_disk_use=True,
             session=self._session,
             max_time_ms=self._milliseconds,
         )
-        names = _named(fields)
-        decoder = DocumentDecoder(ids=ids) if ids or names is None else ColumnDecoder(names)
         try:
             while (batch := await _next(cursor)) is not None:
                 for part in parts(batch, BLOCK_BYTES):
-                    async with self._time_slice():
-                        block = await run_in_thread(decoder.block, part)
-                    if len(block):
-                        yield block
+                    yield part
         finally:
             with suppress(Unavailable):  # the server forgets an untold cursor after ten minutes
                 async with answered(CLOSE_SECONDS):

@@ -21,7 +21,7 @@ from cube.store.mongo.faults import answered, without_credentials
 from cube.store.mongo.field_indexes import MongoFieldIndexes
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
-from cube.store.mongo.records import MongoNames, MongoTexts
+from cube.store.mongo.records import MongoDeletions, MongoNames, MongoTexts
 from cube.store.mongo.reports import MongoReports
 
 Client: TypeAlias = AsyncMongoClient[Document]
@@ -52,6 +52,7 @@ class MongoStore:
         self.names = MongoNames(layout)
         self.boards = MongoTexts(layout, "board")
         self.definitions = MongoTexts(layout, "definition")
+        self.deletions = MongoDeletions(layout)
         self.reports = MongoReports(layout, self.handshake)
         self.field_indexes = MongoFieldIndexes(layout)
         self._layout = layout

@@ -13,6 +13,7 @@ table                    rows
 ``names``                group, name: made on first use, see `cube.store.sqlite.store`
 ``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.records`
 ``definitions``          the same, of expressions that have names
+``deletions``            type, expression, start, stop, at, deleted_by, events: see `cube.model.deletion`
 ``probe``                name, at, room: made on first use, see `cube.store.sqlite.store`
 =======================  ===================================================================
 

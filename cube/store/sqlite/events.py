@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from cube.columns.block import Block
-from cube.model import instant
+from cube.expression.nodes import EventExpression
 from cube.model.event import Event
 from cube.model.tier import CACHED_TIERS, Span, Tier
+from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places
 from cube.store.equality import NOTHING_WANTED, Wanted
 from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
 from cube.store.sqlite import catalog, field_index, packs, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import Lease, ReaderPool
+from cube.store.sqlite.removal import Removal, known_buckets
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
-from cube.store.sqlite.writer import Writer, in_slices
+from cube.store.sqlite.writer import Writer, in_slices, pause_after
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
 SLICE_PACKS = 50
@@ -52,11 +55,7 @@ class SqliteEvents:
         if entry is None or entry.complete:
             return
         if entry.known:
-            starts = await self._readers.read(lambda connection: _finest_buckets(connection, entry))
-            raised = saving.buckets(starts)
-            for position in range(0, len(raised), _RAISED_TOGETHER):
-                some = raised[position : position + _RAISED_TOGETHER]
-                await self._write(partial(saving.raise_buckets, entry=entry, raised=some))
+            await self._raise(entry, EVER)
         await self._write(lambda connection: catalog.complete(connection, type))
 
     async def expire(self, type: str, before: int) -> None:
@@ -71,6 +70,28 @@ class SqliteEvents:
         await self._write(lambda connection: saving.unpack_before(connection, entry, end))
         packed = await self._delete_packs(entry, end)
         return packed + await self._delete(entry.events, "time, id", "time < ?", end)
+
+    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+        """Delete in transactions of `SLICE_EVENTS`, and of fewer where they are spread over many packs."""
+        entry = await self._entry(expression.type)
+        if entry is None or not entry.known:
+            return DeletedSlice(0, None)
+        if entry.expired_before is not None:
+            span = Span(max(span.start, min(entry.expired_before, span.stop)), span.stop)
+        async with self.read() as session:
+            found = await find_places(session, expression, span, most=SLICE_EVENTS)
+        deleted, left = 0, found.places
+        while left:
+            began, some = time.monotonic(), Removal(expression, left[:SLICE_EVENTS])
+            done = await self._writer.write(lambda some=some: some.write, SLICE_ROWS)  # type: ignore[misc]  # mypy sees no default
+            deleted, left = deleted + done.deleted, left[done.looked_at :]
+            await pause_after(began)
+        return DeletedSlice(deleted, found.following)
+
+    async def revise(self, type: str, span: Span) -> None:
+        entry = await self._entry(type)
+        if entry is not None and entry.known:
+            await self._raise(entry, span)
 
     async def forget(self, type: str, before: int) -> None:
         await self._write(lambda connection: catalog.forget(connection, type, before))
@@ -90,6 +111,14 @@ class SqliteEvents:
 
     async def _entry(self, type: str) -> catalog.TypeEntry | None:
         return await self._readers.read(lambda connection: catalog.find(connection, type))
+
+    async def _raise(self, entry: catalog.TypeEntry, span: Span) -> None:
+        """Raise all buckets of a span at all tiers."""
+        starts = await self._readers.read(lambda connection: known_buckets(connection, entry, span))
+        raised = saving.buckets(starts)
+        for position in range(0, len(raised), _RAISED_TOGETHER):
+            some = raised[position : position + _RAISED_TOGETHER]
+            await self._write(partial(saving.raise_buckets, entry=entry, raised=some))
 
     async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
         await self._writer.write(lambda: write)
@@ -188,16 +217,3 @@ def _revisions(connection: sqlite3.Connection, type: str, tier: Tier, span: Span
         entry.known,
         forgotten_before=entry.forgotten_before,
     )
-
-
-def _finest_buckets(connection: sqlite3.Connection, entry: catalog.TypeEntry) -> list[int]:
-    step, origin = CACHED_TIERS[0].step, CACHED_TIERS[0].origin
-    floor = f"time - ((time - {origin}) % {step} + {step}) % {step}"  # % has the sign of the left side
-    query = (
-        f"SELECT {floor} FROM {entry.events} WHERE time >= :live"  # noqa: S608 - our names
-        f" UNION SELECT {floor} FROM"
-        f" (SELECT second AS time FROM {entry.packs} WHERE second > :live - {packs.PACK_MS})"
-        f" UNION SELECT bucket FROM {entry.revisions} WHERE step = {step} AND bucket > :live - {step}"
-    )
-    live = instant.EARLIEST if entry.expired_before is None else entry.expired_before
-    return [start for (start,) in connection.execute(query, {"live": live})]

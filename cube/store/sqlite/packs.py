@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, repeat
 from operator import attrgetter, is_
-from typing import Any, Final, NamedTuple, TypeGuard, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import msgspec
 
@@ -60,6 +60,10 @@ _integers = msgspec.json.Decoder(list[int]).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+StoredRow: TypeAlias = tuple[int, bytes, str]
+"""A packed event's time, id and data."""
+
+
 class Pack(NamedTuple):
     """Events of one second, ordered by (time, id); a row of `COLUMNS`.
 
@@ -92,6 +96,23 @@ class Pack(NamedTuple):
             _encode([time - second for time in times]).decode(),
             _encode([event.data for event in events]).decode(),
         )
+
+    @classmethod
+    def of_rows(cls, second: int, rows: Sequence[StoredRow]) -> Pack:
+        """Make a pack of some of the events of a pack, in their order."""
+        ids = [id for _, id, _ in rows]
+        return cls(
+            second,
+            len(rows),
+            max(ids),
+            None if _are_consecutive(ids) else b"".join([id[_PREFIX:] for id in ids]),
+            _encode([time - second for time, _, _ in rows]).decode(),
+            f"[{','.join(text for _, _, text in rows)}]",
+        )
+
+    def rows(self) -> list[StoredRow]:
+        """Return its events: the time, the id and the JSON text of the data of each."""
+        return list(zip(self.instants(), self.event_ids(), self.texts(), strict=True))
 
     def instants(self) -> list[int]:
         """Return the times of its events."""
@@ -221,10 +242,15 @@ def insert(connection: sqlite3.Connection, table: str, packs: Iterable[Pack]) ->
 def take(connection: sqlite3.Connection, table: str, numbers: Collection[int]) -> Iterator[Any]:
     """Delete packs, and return their events as rows: (time, id, data text)."""
     for number in numbers:
-        query = f"SELECT {COLUMNS} FROM {table} WHERE number = ?"  # noqa: S608 - our names
-        pack = Pack(*connection.execute(query, (number,)).fetchone())
+        pack = read(connection, table, number)
         connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608 - our table
-        yield from zip(pack.instants(), pack.event_ids(), pack.texts(), strict=True)
+        yield from pack.rows()
+
+
+def read(connection: sqlite3.Connection, table: str, number: int) -> Pack:
+    """Return the stored pack of a number."""
+    query = f"SELECT {COLUMNS} FROM {table} WHERE number = ?"  # noqa: S608 - our names
+    return Pack(*connection.execute(query, (number,)).fetchone())
 
 
 def delete_some(connection: sqlite3.Connection, table: str, end: int, most: int) -> tuple[int, int]:

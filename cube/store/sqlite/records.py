@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from cube import files
 from cube.errors import InvalidRequest, Unavailable
+from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.environment import Key, Scope
 from cube.store.ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 from cube.store.sqlite.catalog import has_table
@@ -35,6 +36,16 @@ _TEXTS = (
     "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, revision INTEGER NOT NULL,"
     " saved INTEGER NOT NULL, content TEXT NOT NULL, saved_by TEXT NOT NULL, opened INTEGER NOT NULL)"
     " WITHOUT ROWID"
+)
+_DELETIONS = (
+    "CREATE TABLE IF NOT EXISTS deletions (type TEXT NOT NULL, expression TEXT NOT NULL,"
+    " start INTEGER NOT NULL, stop INTEGER NOT NULL, at INTEGER NOT NULL, deleted_by TEXT NOT NULL,"
+    " events INTEGER NOT NULL, PRIMARY KEY (expression, stop)) WITHOUT ROWID"
+)
+_NOTE_DELETION = (
+    "INSERT INTO deletions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " start = min(start, excluded.start), at = max(at, excluded.at), deleted_by = excluded.deleted_by,"
+    " events = events + excluded.events"
 )
 _KEYS_CACHE_BYTES = 256 * 1024
 _KEYS = """CREATE TABLE IF NOT EXISTS keys (environment TEXT NOT NULL, id TEXT NOT NULL,
@@ -88,6 +99,20 @@ class SqliteTexts:
             )
 
 
+class SqliteDeletions:
+    """A `DeletionStore` on one file that several processes share."""
+
+    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def note(self, deletion: Deletion) -> None:
+        await self._writer.write(lambda: lambda connection: _note_deletion(connection, deletion))
+
+    async def all(self) -> list[Deletion]:
+        return await self._readers.read(_deletions)
+
+
 class SqliteKeys:
     """A `KeyStore` on one file, made when the first key is added; several processes may share it."""
 
@@ -138,6 +163,18 @@ class SqliteKeys:
             connection.execute(_KEYS)
             with immediate(connection):
                 return work(connection)
+
+
+def _note_deletion(connection: sqlite3.Connection, deletion: Deletion) -> None:
+    connection.execute(_DELETIONS)
+    connection.execute("DELETE FROM deletions WHERE at < ?", (deletion.at - KEPT_MS,))
+    connection.execute(_NOTE_DELETION, dataclasses.astuple(deletion))
+
+
+def _deletions(connection: sqlite3.Connection) -> list[Deletion]:
+    if not has_table(connection, "deletions"):
+        return []
+    return [Deletion(*row) for row in connection.execute("SELECT * FROM deletions ORDER BY at")]
 
 
 def _add_names(

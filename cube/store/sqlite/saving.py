@@ -80,9 +80,13 @@ class SaveBatch:
 
 def unpack(connection: sqlite3.Connection, entry: TypeEntry, numbers: Collection[int]) -> int:
     """Make rows of the events of some packs; return how many packs there were."""
-    rows = [value for row in packs.take(connection, entry.packs, numbers) for value in row]
-    _insert(connection, entry, rows, "NOTHING")
+    insert_rows(connection, entry, packs.take(connection, entry.packs, numbers))
     return len(numbers)
+
+
+def insert_rows(connection: sqlite3.Connection, entry: TypeEntry, rows: Iterable[packs.StoredRow]) -> None:
+    """Make rows of events that were packed."""
+    _insert(connection, entry, [value for row in rows for value in row], "NOTHING")
 
 
 def unpack_before(connection: sqlite3.Connection, entry: TypeEntry, end: int) -> None:

@@ -23,7 +23,7 @@ from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.field_indexes import SqliteFieldIndexes
 from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import ReaderPool
-from cube.store.sqlite.records import SqliteNames, SqliteTexts
+from cube.store.sqlite.records import SqliteDeletions, SqliteNames, SqliteTexts
 from cube.store.sqlite.reports import SqliteReports
 from cube.store.sqlite.writer import Writer
 
@@ -59,6 +59,7 @@ class SqliteStore:
     names: SqliteNames
     boards: SqliteTexts
     definitions: SqliteTexts
+    deletions: SqliteDeletions
     reports: SqliteReports
     field_indexes: SqliteFieldIndexes
 
@@ -76,6 +77,7 @@ class SqliteStore:
         self.names = SqliteNames(writer, readers)
         self.boards = SqliteTexts(writer, readers, "board")
         self.definitions = SqliteTexts(writer, readers, "definition")
+        self.deletions = SqliteDeletions(writer, readers)
         self.reports = reports
         self.field_indexes = SqliteFieldIndexes(writer, readers)
         self._writer = writer

@@ -162,7 +162,12 @@ async def in_slices(delete_some: Callable[[], Awaitable[int]], size: int) -> int
         total += deleted
         if deleted < size:
             return total
-        await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
+        await pause_after(began)
+
+
+async def pause_after(began: float) -> None:
+    """Pause for as long as what began at a time, of the monotonic clock, took."""
+    await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
 
 
 class Checkpoint:

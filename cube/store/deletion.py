@@ -1,0 +1,179 @@
+"""Deleting events by an expression, over any store: slice by slice, noted before the first one.
+
+The promise is that of a save: once a slice is done no later query shows what it deleted. What only comes into
+the store later, from a spool, is told from new events by the note, see `DeletionStore`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from cube.columns import check, has_patterns, needed, selected
+from cube.columns.block import Block
+from cube.errors import InvalidQuery
+from cube.expression.nodes import EventExpression
+from cube.expression.printer import print_expression
+from cube.model import instant
+from cube.model.deletion import Deletion
+from cube.model.event import EventId
+from cube.model.tier import Span
+from cube.process.threads import Slices
+from cube.store.equality import wanted_by
+
+if TYPE_CHECKING:
+    from cube.store.ports import ReadSession, Store
+
+SLICE_EVENTS: Final = 2_000
+"""So many events are found, about, and then deleted, before others are looked for."""
+
+SLICE_SECONDS: Final = 2.0
+"""A slice looks for so long: a snapshot on SQLite must not last."""
+
+EVER: Final = Span(instant.EARLIEST, instant.LATEST + 1)
+
+Place: TypeAlias = tuple[int, EventId]
+"""An event's time and id."""
+
+
+class DeletedSlice(NamedTuple):
+    """What one slice of a deletion did: how many events it deleted, or counted.
+
+    ``following``: from which time on another slice has to go on; None where the span is done.
+    """
+
+    deleted: int
+    following: int | None
+
+
+class DeletionStore(Protocol):
+    """What was deleted by expressions: what had been accepted before, and comes later, is not stored.
+
+    Kept durably, by expression and stop, for `cube.model.deletion.DELETION_DAYS`.
+    """
+
+    async def note(self, deletion: Deletion) -> None:
+        """Add a deletion to that of the same expression and stop, if there is one, and forget old ones.
+
+        The earlier start and the later time count, and the numbers of events are added up.
+        """
+
+    async def all(self) -> list[Deletion]:
+        """Return all that are kept, by time."""
+
+
+class PlacesSlice(NamedTuple):
+    """The events that a slice of a scan found; ``following``: where the next one begins, None at the end."""
+
+    places: list[Place]
+    following: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A deletion that is asked for. ``by``: who does it; ``clock``: now, milliseconds since 1970."""
+
+    store: Store
+    expression: EventExpression
+    span: Span
+    by: str
+    clock: Callable[[], int]
+
+    def __post_init__(self) -> None:
+        check(self.expression)
+
+    async def begin(self) -> None:
+        """Note it, before the first slice: what waits in spools is then deleted as well."""
+        await self._note(0)
+
+    async def delete(self, start: int) -> DeletedSlice:
+        """Delete a slice that begins at a time of the span."""
+        done = await self.store.events.delete(self.expression, Span(start, self.span.stop))
+        await self._note(done.deleted)
+        return done
+
+    async def count(self, start: int) -> DeletedSlice:
+        """Count a slice of what would be deleted."""
+        span = Span(start, self.span.stop)
+        async with self.store.events.read() as session:
+            found = await find_places(session, self.expression, span, most=None)
+        return DeletedSlice(len(found.places), found.following)
+
+    async def _note(self, events: int) -> None:
+        span = self.span
+        await self.store.deletions.note(
+            Deletion(
+                self.expression.type,
+                print_expression(self.expression),
+                span.start,
+                span.stop,
+                self.clock(),
+                self.by,
+                events,
+            )
+        )
+
+
+def refuse_unbounded(
+    expression: EventExpression, start: int | None, stop: int | None, *, whole: bool
+) -> None:
+    """Raise `InvalidQuery` where all events of a type, or all since or before a time, are meant by accident.
+
+    ``whole``: they are meant.
+    """
+    if not (expression.filters or whole) and (start is None or stop is None):
+        raise InvalidQuery(
+            f"Got all events of the type {expression.type}; accepted is an expression with a filter, as"
+            f' {expression.type}.eq(user, "x"), a start and a stop, or to say that all are meant (all).',
+            field="expression",
+        )
+    if start is not None and stop is not None and start > stop:
+        raise InvalidQuery(
+            f"The start {instant.format(start)} is after the stop {instant.format(stop)}.", field="start"
+        )
+
+
+async def find_places(
+    session: ReadSession, expression: EventExpression, span: Span, *, most: int | None
+) -> PlacesSlice:
+    """Find the first events that an expression selects in a span, for `SLICE_SECONDS`, about ``most``.
+
+    ``most`` None: those of whole milliseconds alone, so that none is counted by two slices.
+    """
+    expression = shown_by_filters(expression)
+    places: list[Place] = []
+    slices, deadline = (
+        Slices(nullcontext, searched=has_patterns(expression)),
+        time.monotonic() + SLICE_SECONDS,
+    )
+    wanted = wanted_by(expression.filters)
+    scan = session.scan(expression.type, span, needed(expression), ids=True, wanted=wanted)
+    async with aclosing(scan) as blocks:
+        async for block in blocks:
+            async with aclosing(slices.each(block, partial(places_of, expression))) as parts:
+                async for part in parts:
+                    places += part
+            last = int(block.times[-1])
+            if most is not None and len(places) >= most:
+                return PlacesSlice(places, places[-1][0])
+            if last > span.start and time.monotonic() > deadline:
+                return PlacesSlice([place for place in places if place[0] < last], last)
+    return PlacesSlice(places, None)
+
+
+def shown_by_filters(expression: EventExpression) -> EventExpression:
+    """Return an expression that selects the same, and needs no more of the data than it does for that."""
+    return replace(expression, fields=()) if expression.fields is None else expression
+
+
+def places_of(expression: EventExpression, block: Block) -> list[Place]:
+    """Return the time and id of each row that an expression selects."""
+    rows: Sequence[int] = np.flatnonzero(selected(expression, block)).tolist()
+    times, ids = block.times.tolist(), block.known_ids
+    return [(times[row], ids[row]) for row in rows]
