@@ -12,7 +12,7 @@ ARGS ?=
 NPM = $(if $(filter-out 1 2 3 4 5 6 7 8 9,$(firstword $(subst ., ,$(shell npm --version)))),npm,npx --yes npm@10.9.4)
 NODE_READY := $(if $(shell command -v npm),tests/node/node_modules/.ready)
 
-.PHONY: run setup test check bench soak fuzz format clean
+.PHONY: run setup test check docs bench soak fuzz format clean
 .DEFAULT_GOAL := run
 
 run: .venv/.run-ready
@@ -31,6 +31,11 @@ check: .venv/.dev-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
+	$(MAKE) --no-print-directory docs
+
+# The pages as a site, in build/site; a link that leads nowhere is an error.
+docs: .venv/.dev-ready
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
 
 # BASE=COMMIT runs that commit beside this tree; ARGS names workloads, or is --quick.
 bench: .venv/.dev-ready
