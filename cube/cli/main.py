@@ -13,6 +13,7 @@ from cube.cli.ask import event, metric, types
 from cube.cli.board import board
 from cube.cli.define import define
 from cube.cli.demo import demo
+from cube.cli.export import export
 from cube.cli.index import index
 from cube.cli.keys import keys
 from cube.cli.output import FAILED, INTERRUPTED, WRONG
@@ -46,7 +47,7 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, demo, put, event, metric, types, board, define, keys, index, spool, shard):
+for command in (serve, demo, put, event, metric, export, types, board, define, keys, index, spool, shard):
     main.add_command(command)
 
 
