@@ -114,5 +114,5 @@ def test_commands_and_their_options_exist(page: str, words: list[str]) -> None:
         found = command.commands.get(words[0])
         assert found is not None, f"{page}: there is no command {words[0]}"
         command, words = found, words[1:]
-    context = click.Context(command, resilient_parsing=True)
+    context = click.Context(command)
     command.parse_args(context, list(words))
