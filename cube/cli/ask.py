@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cube.cli.export_output import format_option, output_option
+from cube.cli.metric_export import export_metric
 from cube.cli.options import Command, evaluator_options
 from cube.cli.output import Row, TableColumn, json_option, show
 from cube.client.connection import NO_RETRIES
@@ -45,13 +48,27 @@ def event(url: str, key: str | None, expression: str, *, as_json: bool, **parame
 @click.option("--week-start", help="The weekday on which weeks begin; monday if not given.")
 @click.option("--timezone", help="By whose clocks buckets begin: Europe/Berlin; UTC if not given.")
 @click.option("--step", help="A bucket: 15m, 2h, 1d, 1w, month, or milliseconds; 10s if not given.")
+@format_option
+@output_option
 @click.argument("expression")
-def metric(url: str, key: str | None, expression: str, *, as_json: bool, **parameters: Any) -> None:
+def metric(
+    url: str,
+    key: str | None,
+    expression: str,
+    format_name: str | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+    **parameters: Any,
+) -> None:
     """Show the values of EXPRESSION: sum(request(ms)) / sum(request)
 
-    A table on a terminal, JSON lines otherwise.
+    A table on a terminal, JSON lines otherwise. With --format or -o all values from --start on, in a file.
     """
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
+        if format_name is not None or output is not None:
+            export_metric(evaluator, expression, parameters, format_name, output)
+            return
         rows = map(_metric_row, evaluator.metrics(expression, **parameters))
         show(rows, ("time", "group", TableColumn("value", justify="right")), as_json=as_json, dimmed="other")
 

@@ -21,7 +21,7 @@ from cube.errors import InvalidRequest, Unavailable
 from cube.exporting.download import ExportQuestion, Reached, download, parts_of
 from cube.exporting.formats import JSON, TABLES, format_of
 from cube.exporting.partial_file import PartialFile
-from cube.exporting.table import Row, columns_of, flat_event
+from cube.exporting.table import EVENT_COLUMNS, Row, columns_of, flat_event
 from cube.model import relative
 
 _TIME = "ISO 8601, milliseconds since 1970, or -6h, now, now-1d."
@@ -136,7 +136,7 @@ def write_table(made: str, lines: BinaryIO, to: BinaryIO) -> None:
     def rows() -> Iterator[Sequence[Row]]:
         return ([flat_event(event) for event in part] for part in parts_of(lines))
 
-    TABLES[made](to, columns_of(rows()), rows)
+    TABLES[made](to, columns_of(rows(), EVENT_COLUMNS), rows)
 
 
 @contextmanager

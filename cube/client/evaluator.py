@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,6 +25,8 @@ One without a zone is in UTC."""
 CURSOR: Final = "Cube-Cursor"
 TRUNCATED: Final = "Cube-Truncated"
 
+_NEXT = re.compile(r'<\?([^>]*)>; rel="next"')
+
 
 @dataclass(frozen=True, slots=True)
 class FoundEvent:
@@ -41,12 +44,14 @@ class FoundEvent:
 class AnswerPage(NamedTuple):
     """One page of an answer.
 
-    ``content``: a JSON array of rows, as sent. ``cursor``: where it ended; "" before any event.
+    ``content``: a JSON array of rows, as sent. ``cursor``: where it ended; "" before any event, and of a
+    metric. ``is_complete``: false of a last one where there is more that no page has.
     """
 
     content: bytes
     cursor: str
     is_last: bool
+    is_complete: bool = True
 
     @property
     def rows(self) -> list[msgspec.Raw]:
@@ -122,6 +127,31 @@ class Evaluator(HttpClient):
             if is_last:
                 return
             after = page.cursor
+
+    def metric_pages(
+        self,
+        expression: str,
+        *,
+        step: int | str | None = None,
+        start: Instant | None = None,
+        stop: Instant | None = None,
+        limit: int | None = None,
+        timezone: str | None = None,
+        week_start: str | None = None,
+    ) -> Iterator[AnswerPage]:
+        """Yield all values of a metric expression, the page of the latest first, each ascending in itself.
+
+        ``limit``: of the buckets of a page.
+        """
+        zoned = {"timezone": timezone, "week_start": week_start}
+        asked: str | None = _query(
+            expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned
+        )
+        while asked is not None:
+            content, headers = self._fetch(f"/1.0/metric?{asked}")
+            found = _NEXT.fullmatch(headers.get("Link", ""))
+            asked = None if found is None else found[1]
+            yield AnswerPage(content, "", asked is None, asked is not None or TRUNCATED not in headers)
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""

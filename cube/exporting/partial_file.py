@@ -16,7 +16,7 @@ from cube.errors import InvalidRequest
 from cube.exporting.download import ExportQuestion, Reached
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
+class ExportState(msgspec.Struct, frozen=True):
     """What is written beside a partial file; ``asked``: the question as it was given."""
 
     asked: dict[str, str]
@@ -60,7 +60,7 @@ class PartialFile:
         """Note how far the lines go, once they are there; raises `OSError`."""
         lines.flush()
         self.reached = reached
-        files.write(self._state, msgspec.json.encode(Checkpoint(self._asked, self.question, reached)))
+        files.write(self._state, msgspec.json.encode(ExportState(self._asked, self.question, reached)))
 
     def finish(self, made: Path, target: Path) -> None:
         """Put what was made of the lines in its place, and remove what is beside it; raises `OSError`."""
@@ -68,9 +68,9 @@ class PartialFile:
         for path in (self._state, self.part):
             path.unlink(missing_ok=True)
 
-    def _read(self) -> Checkpoint | None:
+    def _read(self) -> ExportState | None:
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=Checkpoint)
+            return msgspec.json.decode(self._state.read_bytes(), type=ExportState)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 

@@ -64,15 +64,16 @@ _KINDS: tuple[tuple[frozenset[type], ColumnKind], ...] = (
 """The first line that has all kinds of a column's values is its kind; of none, it is JSON."""
 
 
-def columns_of(
-    parts: Iterable[Sequence[Row]], times: frozenset[str] = frozenset({"time"})
-) -> list[NamedColumn]:
-    """Return the columns of rows, in the order in which they come first; ``times``: those that are times,
-    which come before.
+EVENT_COLUMNS: Final[Mapping[str, ColumnKind]] = {"time": ColumnKind.TIME}
+"""The columns of events that are known before any is read."""
+
+
+def columns_of(parts: Iterable[Sequence[Row]], known: Mapping[str, ColumnKind]) -> list[NamedColumn]:
+    """Return the columns of rows: those that are ``known``, and the others in the order in which they come.
 
     Raises `InvalidRequest` where they are more than `MOST_COLUMNS`.
     """
-    seen: dict[str, set[type]] = {name: set() for name in times}
+    seen: dict[str, set[type]] = {name: set() for name in known}
     for rows in parts:
         for row in rows:
             for name, value in row.items():
@@ -88,7 +89,7 @@ def columns_of(
                 f"The events have more than {MOST_COLUMNS} different fields; accepted are an expression that"
                 " names those that are wanted, and JSON lines."
             )
-    return [NamedColumn(name, ColumnKind.TIME if name in times else _kind(seen[name])) for name in seen]
+    return [NamedColumn(name, known.get(name) or _kind(kinds)) for name, kinds in seen.items()]
 
 
 def flat_event(event: Mapping[str, Any]) -> Row:

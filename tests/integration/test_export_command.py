@@ -53,8 +53,8 @@ async def run(made: Running, *words: object) -> Result:
     return await run_in_thread(CliRunner().invoke, main, command)
 
 
-async def export(made: Running, *words: object) -> bytes:
-    result = await run(made, "export", *words)
+async def export(made: Running, *words: object, command: str = "export") -> bytes:
+    result = await run(made, command, *words)
     assert result.exit_code == 0, result.output
     return result.stdout_bytes
 
@@ -268,3 +268,64 @@ async def test_what_cannot_be_exported_is_told(made: Running, words: list[str], 
     result = await run(made, "export", *words)
     assert result.exit_code in (1, 2)
     assert part in result.stderr
+
+
+ASKED = ("--step", "1m", "--start", DAY, "--stop", DAY + 600_000)
+
+
+async def test_a_metric_is_exported_in_order_of_time_whatever_pages_it_takes(tmp_path: Path) -> None:
+    async with running(tmp_path / "store", rows=3) as made:
+        await made.save(*(event(DAY + i * 1_000, {"i": i, "host": f"h{i % 2}"}) for i in range(600)))
+        expected = [
+            {"time": f"2011-07-18T00:{minute:02}:00.000Z", "value": value}
+            for minute, value in enumerate(range(60 * 59 // 2, 60 * 59 // 2 + 36_000, 3_600))
+        ]
+        expression = "sum(test(i))"
+        lines = (await export(made, expression, "--format", "json", *ASKED, command="metric")).splitlines()
+        assert [json.loads(line) for line in lines] == expected
+        await export(made, expression, "-o", tmp_path / "out.csv", *ASKED, command="metric")
+        text = (tmp_path / "out.csv").read_text()
+        assert text.startswith("time,value\n2011-07-18T00:00:00.000Z,1770\n")
+        assert text.count("\n") == 11
+        await export(made, expression, "-o", tmp_path / "out.parquet", *ASKED, command="metric")
+        table = parquet.read_table(tmp_path / "out.parquet")
+        assert [str(field.type) for field in table.schema] == ["timestamp[ms, tz=UTC]", "double"]
+        assert table["value"].to_pylist() == [row["value"] for row in expected]
+        latest = await export(made, expression, "--format", "json", "--limit", 2, *ASKED, command="metric")
+        assert [json.loads(line) for line in latest.splitlines()] == expected[-2:]
+
+
+async def test_groups_are_columns(made: Running) -> None:
+    await made.save(*(event(DAY, {"a": a, "b": b}) for a, b in (("x", 1), ("y", 2), ("y", 2), ("z", 3))))
+    asked = ("--step", "1m", "--start", DAY, "--stop", DAY + 60_000, "--format", "csv")
+    rows = (await export(made, "sum(test).group(a, b)", *asked, command="metric")).decode().splitlines()
+    assert rows[:2] == ["time,value,group_1,group_2", "2011-07-18T00:00:00.000Z,1,x,1"]
+    rows = (
+        (await export(made, "sum(test).group(a, b).top(1)", *asked, command="metric")).decode().splitlines()
+    )
+    assert rows[0] == "time,value,group_1,group_2,other"
+    assert sorted(row.partition(",")[2] for row in rows[1:]) == ["2,other,,true", "2,y,2,"]
+    rows = (await export(made, "sum(test).group(a).top(1)", *asked, command="metric")).decode().splitlines()
+    assert rows[0] == "time,value,group,other"
+    assert sorted(row.partition(",")[2] for row in rows[1:]) == ["2,other,true", "2,y,"]
+
+
+async def test_groups_too_many_for_a_long_answer_take_more_pages(tmp_path: Path) -> None:
+    async with running(tmp_path / "store", cells=2_000) as made:
+        await made.save(*(event(DAY + i * 1_000, {"g": i % 4}) for i in range(800)))
+        asked = ("--step", "1s", "--start", DAY, "--stop", DAY + 800_000, "--format", "json")
+        lines = (await export(made, "sum(test).group(g)", *asked, command="metric")).splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert len(rows) == 3_200
+        assert sum(row["value"] for row in rows) == 800
+        assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+
+
+@pytest.mark.parametrize("expression", ["cumulative(sum(test))", "sum(test).group(i).top(1)"])
+async def test_values_of_one_answer_are_not_put_together(tmp_path: Path, expression: str) -> None:
+    async with running(tmp_path / "store", rows=3) as made:
+        await made.save(*(event(DAY + i * 1_000, {"i": i}) for i in range(60)))
+        result = await run(made, "metric", expression, *ASKED, "-o", tmp_path / "out.csv")
+        assert result.exit_code == 2
+        assert "more buckets than one answer has" in result.stderr
+        assert not (tmp_path / "out.csv").exists()
