@@ -24,6 +24,21 @@ from tests.tools import NODE, node_package
 
 PYTHON = Path(__file__).resolve().parent / "clients"
 SECONDS = 60.0
+WRITE_KEY = "phc_0123456789abcdefGHIJ"
+KEYED = f"""
+[environments.prod]
+database = "prod"
+
+[[environments.prod.keys]]
+name = "clients"
+key = "{WRITE_KEY}"
+scopes = ["write"]
+
+[[environments.prod.keys]]
+name = "board"
+key = "read-key-0123456789abcd"
+scopes = ["read"]
+"""
 DAY = 86_400_000
 
 

@@ -13,6 +13,7 @@ from collector.protocols import collectd, elasticsearch, lines, posthog, segment
 from collector.protocols.cloudevents import http as cloudevents
 from collector.protocols.eye import EYE
 from collector.protocols.influx import protocol as influx
+from collector.protocols.loki import protocol as loki
 from collector.protocols.otlp import http as otlp
 from collector.protocols.shared.dialect import Dialect
 from collector.protocols.snowplow import protocol as snowplow
@@ -36,6 +37,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.segment, segment.dialect),
         (settings.posthog, posthog.dialect),
         (settings.influx, influx.dialect),
+        (settings.loki, loki.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),
         (settings.webhook, webhook.dialect),
         (settings.elasticsearch, elasticsearch.dialect),

@@ -142,6 +142,7 @@ class DialectSettings:
     segment: bool = setting(True, "Take what Segment's clients send.")
     posthog: bool = setting(True, "Take what PostHog's libraries send.")
     influx: bool = setting(True, "Take InfluxDB's line protocol.")
+    loki: bool = setting(True, "Take what is pushed to Loki.")
     lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")
     elasticsearch: bool = setting(True, "Take what is sent to Elasticsearch's _bulk.")
     webhook: bool = setting(True, "Take the webhooks of other services.")

@@ -171,6 +171,18 @@ SAMPLES = (
     Sample("POST", "/v1/page", {**_SEGMENT, "name": "n", "writeKey": SECRET}, _JSON),
     Sample("POST", "/write?db=d", b'fuzz_a,t=1 f=1i,g="x\\"y",h=t 1700000000123000000\nfuzz_a f=2.5\n'),
     Sample("POST", "/api/v2/write?bucket=d&precision=ms", b"fuzz_a f=1 1700000000123\n"),
+    Sample(
+        "POST",
+        "/loki/api/v1/push",
+        {"streams": [{"stream": {"a": "b"}, "values": [["1700000000123000000", '{"a": 1}', {"m": "n"}]]}]},
+        _JSON,
+    ),
+    Sample(
+        "POST",
+        "/loki/api/v1/push",
+        bytes.fromhex("1e740a1c0a077b613d2262227d12110a0c08f8d3c1aa0610c0d5d63a120161"),
+        (("Content-Type", "application/x-protobuf"),),
+    ),
     Sample("POST", "/batch/", {"api_key": SECRET, "batch": [_POSTHOG, _POSTHOG], "sent_at": _TIME}, _JSON),
     Sample("GET", "/e/?data=" + quote(base64.b64encode(to_json([_POSTHOG])).decode())),
     Sample(

@@ -3,8 +3,6 @@
 Only so does a record that cannot be read cost nothing but itself, and a body of millions of empty
 records (two bytes each, 70 times that once decoded) no memory. Imported with the first request
 that needs it: the generated classes take 5 MiB.
-
-Source: protobuf's "Encoding" page: a field is a varint (number << 3 | wire type), then its value.
 """
 
 from __future__ import annotations
@@ -23,7 +21,8 @@ from opentelemetry.proto.trace.v1 import trace_pb2 as trace
 
 from collector.protocols.otlp.encoding import METRICS, Encoding, RecordGroup
 from collector.protocols.otlp.record import LogRecord, number
-from cube.errors import InvalidRequest, TooLarge
+from collector.protocols.shared.protobuf_wire import Wire
+from cube.errors import InvalidRequest
 from cube.json_text import storable
 
 _M = TypeVar("_M", bound=Message)
@@ -38,10 +37,6 @@ _SCOPE_LOGS = logs.ResourceLogs.SCOPE_LOGS_FIELD_NUMBER
 _SCOPE = logs.ScopeLogs.SCOPE_FIELD_NUMBER
 _LOG_RECORDS = logs.ScopeLogs.LOG_RECORDS_FIELD_NUMBER
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
-_MAX_SHIFT = 63
-
 
 class Protobuf(Encoding):
     """The encoding ``application/x-protobuf``."""
@@ -52,7 +47,7 @@ class Protobuf(Encoding):
 
     def groups(self, body: bytes) -> Iterator[RecordGroup]:
         """Part a request into groups. Fields may come in any order; a message in parts is joined."""
-        wire = _Wire()
+        wire = Wire(MAX_FIELDS, "resources, scopes and records")
         found = list(_all(wire.submessages(body), _RESOURCE_LOGS))
         if body and not found:
             wanted = f"an OTLP request for {self.signal.noun}"
@@ -155,52 +150,3 @@ def _hex(given: bytes, size: int) -> str:
 
 def _base64(given: bytes) -> str:
     return base64.b64encode(given).decode()
-
-
-class _Wire:
-    """Parts the messages of one request; over `MAX_FIELDS` of them it raises `TooLarge`."""
-
-    def __init__(self) -> None:
-        self._fields = 0
-
-    def submessages(self, message: bytes) -> Iterator[tuple[int, bytes]]:
-        """Return each field that holds bytes (text and messages do), by number, in order.
-
-        Raises `InvalidRequest` where the message is malformed.
-        """
-        place = 0
-        while place < len(message):
-            self._fields += 1
-            if self._fields > MAX_FIELDS:
-                what = "resources, scopes and records"
-                raise TooLarge(f"Got more than {MAX_FIELDS} {what}; accepted are fewer.")
-            tag, place = _varint(message, place)
-            kind = tag & 7
-            if kind == _VARINT:
-                _, place = _varint(message, place)
-                continue
-            if kind == _BYTES:
-                size, place = _varint(message, place)
-            elif kind in _FIXED_SIZES:
-                size = _FIXED_SIZES[kind]
-            else:
-                raise InvalidRequest(f"Got protobuf's wire type {kind}; accepted are 0, 1, 2 and 5.")
-            if size > len(message) - place:
-                raise InvalidRequest(f"The protobuf ends {size - len(message) + place} bytes before its end.")
-            if kind == _BYTES:
-                yield tag >> 3, message[place : place + size]
-            place += size
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """Return the number at a place, and the place behind it."""
-    value = 0
-    for shift in range(0, _MAX_SHIFT + 1, 7):
-        if place >= len(message):
-            raise InvalidRequest("The protobuf ends within a number.")
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise InvalidRequest("The protobuf has a number of more than 64 bits.")
