@@ -51,7 +51,9 @@ def test_a_page_posts_gzip_as_text_and_asks_how_to(keyed: Running) -> None:
     assert (config["supportedCompression"], config["hasFeatureFlags"]) == (["gzip", "gzip-js"], False)
     script = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config.js", timeout=10)
     assert (script.status_code, script.headers["Content-Type"]) == (200, "text/javascript")
-    assert requests.post(f"{keyed.collector}/s/", data=b"x", timeout=10).json() == {"status": 1}
+    assert requests.post(f"{keyed.collector}/s/", json={"token": WRITE_KEY}, timeout=10).json() == {
+        "status": 1
+    }
 
 
 def test_the_projects_key_is_the_environments(keyed: Running) -> None:

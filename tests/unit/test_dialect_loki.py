@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from collector.protocols.loki.protocol import push, refuse
-from collector.protocols.loki.push import INFLATED_BYTES, MAX_FIELDS, as_object, labels_of
+from collector.protocols.loki.push import MAX_FIELDS, as_object, labels_of
+from collector.protocols.loki.snappy import INFLATED_BYTES
 from collector.protocols.shared.dialect import MAX_ITEMS, Draft, Translation
 from cube.errors import InvalidRequest, TooLarge, Unauthenticated, Unavailable
 from tests.dialect_request import context, request

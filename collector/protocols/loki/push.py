@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from collector.protocols.loki.snappy import inflated
 from collector.protocols.shared.protobuf_wire import Wire
 from cube.errors import InvalidRequest, TooLarge, described, shown
 from cube.json_text import decode, decode_leniently
 from cube.model import instant
 from cube.model.event import MAX_DATA_DEPTH
-
-INFLATED_BYTES: Final = 32 * 2**20
-"""As many bytes as a body in snappy may be once it is inflated."""
 
 MAX_FIELDS: Final = 300_000
 """As many fields as one request in protobuf may have at all levels."""
@@ -88,26 +86,6 @@ def from_protobuf(body: bytes) -> Iterator[LogLine | WrongLine]:
             yield WrongLine(error.message, text)
             continue
         yield from (_packed_entry(labels, part, wire) for number, part in parts if number == 2)
-
-
-def inflated(body: bytes) -> bytes:
-    """Unpack snappy's block format. Raises `InvalidRequest`, and `TooLarge` before anything is unpacked."""
-    size = shift = 0
-    for byte in body[:5]:
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    else:
-        raise InvalidRequest("Got a body that is not packed by snappy; accepted is one in its block format.")
-    if size > INFLATED_BYTES:
-        raise TooLarge(f"The body is over {INFLATED_BYTES} bytes (inflated), which is the limit.")
-    from pyarrow import Codec  # 27 MB that few collectors need
-
-    try:
-        return bytes(Codec("snappy").decompress(body, decompressed_size=size, asbytes=True))
-    except OSError:
-        raise InvalidRequest("Got a body that snappy cannot unpack; accepted is its block format.") from None
 
 
 def labels_of(text: str) -> dict[str, str]:
