@@ -23,9 +23,10 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
-from evaluator.engine.segments import BlockCache, Segment, SegmentMap
+from evaluator.engine.segments import Segment, SegmentMap
 from evaluator.engine.series import ReductionJob
 
 READINGS = 32

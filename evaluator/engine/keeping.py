@@ -9,11 +9,11 @@ from pathlib import Path
 from cube.settings import EvaluatorSettings, environments_of
 from cube.store.url import StoreUrl
 from evaluator.context import QueryContext
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
-from evaluator.engine.segments import BlockCache
 
 FREE_SHARE = 0.05
 """No column files are made while less of their disk is free."""

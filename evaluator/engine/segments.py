@@ -1,19 +1,19 @@
 """Segments: events that were read once, as packed columns, with the revisions that vouch for them.
 
-`SegmentMap` has those of one type, which never overlap; `BlockCache` bounds those of all. Everything here
+`SegmentMap` has those of one type, which never overlap; a `BlockCache` bounds those of all. Everything here
 runs on one event loop and awaits nothing: each change is one step for whoever looks on.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from cube.columns import PackedBlock, joined
 from cube.model.tier import HOUR, TEN_SECONDS, Span
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.reading import SEGMENT_ROWS, Numbers
 
 _GROWTH = 4  # neighbours are joined once they are within this factor: each row is copied a few times at most
@@ -60,32 +60,6 @@ class Segment:
         edges = [span.start - TEN_SECONDS.step, *differing, span.stop]
         runs = (Span(before + TEN_SECONDS.step, after) for before, after in pairwise(edges))
         return [run for run in runs if run]
-
-
-class BlockCache:
-    """The segments of all types and stores of a process, within a bound of bytes; those used last stay."""
-
-    def __init__(self, memory_bytes: int) -> None:
-        self.bytes = 0
-        self._bound = memory_bytes
-        self._used: OrderedDict[Segment, Callable[[Segment], None]] = OrderedDict()
-
-    def use(self, segment: Segment) -> None:
-        """Keep a segment longer than those that were used before."""
-        if segment in self._used:
-            self._used.move_to_end(segment)
-
-    def add(self, segment: Segment, evict: Callable[[Segment], None]) -> None:
-        """Take a segment in, and have others evicted where they are too many."""
-        self._used[segment] = evict
-        self.bytes += segment.bytes
-        while self.bytes > self._bound:
-            oldest = next(iter(self._used))
-            self._used[oldest](oldest)
-
-    def drop(self, segment: Segment) -> None:
-        del self._used[segment]
-        self.bytes -= segment.bytes
 
 
 class SegmentMap:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from cube.model.tier import Span
 from cube.store.sqlite import open_store
-from evaluator.engine.segments import BlockCache
+from evaluator.engine.block_cache import BlockCache
 from tests.evaluator_running import DAY, Bench, event
 
 SECOND, TEN, MINUTE, HOUR = 1_000, 10_000, 60_000, 3_600_000

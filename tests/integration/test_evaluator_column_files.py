@@ -25,10 +25,10 @@ from cube.model.tier import Span
 from cube.store import mongo
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound, size_on_disk
 from evaluator.engine.idle import IdleWork
-from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import IDLE_SECONDS
 from tests.daemon import CHECKOUT, daemon
 from tests.evaluator_running import DAY, Bench, event

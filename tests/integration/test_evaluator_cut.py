@@ -14,7 +14,7 @@ from cube.expression.nodes import Reduction
 from cube.process import threads
 from cube.store.sqlite import open_store
 from evaluator.engine import scan
-from evaluator.engine.segments import BlockCache
+from evaluator.engine.block_cache import BlockCache
 from evaluator.query.queries import DeadlineExceeded
 from tests.evaluator_running import DAY, Bench, event
 

@@ -25,8 +25,8 @@ from cube.model.tier import TIERS, Span, group_key
 from cube.store import mongo
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
-from evaluator.engine.segments import BlockCache
 from evaluator.scheduling.scheduler import QueryCost
 from tests import tools
 from tests.evaluator_running import Bench, bench_on, event, plain

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest_asyncio
 
 from cube.store.sqlite import open_store
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
-from evaluator.engine.segments import BlockCache
 from tests.evaluator_running import DAY, Bench, event
 
 TEN, MINUTE, HOUR = 10_000, 60_000, 3_600_000

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from cube.store.sqlite import open_store
 from evaluator.engine import narrow
-from evaluator.engine.segments import BlockCache
+from evaluator.engine.block_cache import BlockCache
 from tests.evaluator_running import DAY, Bench, event
 
 MINUTE, HOUR = 60_000, 3_600_000

@@ -13,8 +13,8 @@ from cube.expression import parse_metric
 from cube.model.tier import TIERS, Span
 from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
-from evaluator.engine.segments import BlockCache
 from evaluator.query.queries import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, event

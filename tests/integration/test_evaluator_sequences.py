@@ -21,7 +21,7 @@ from cube.model.tier import TIERS, Span, group_of_key
 from cube.settings import EvaluatorLimits
 from cube.store import mongo
 from cube.store.sqlite import open_store
-from evaluator.engine.segments import BlockCache
+from evaluator.engine.block_cache import BlockCache
 from evaluator.query.queries import LimitExceeded
 from tests.evaluator_running import DAY, Bench, Start, bench, event, plain, start
 from tests.golden.reference import ALL, Reference

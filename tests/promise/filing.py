@@ -7,11 +7,11 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from evaluator.context import QueryContext
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
-from evaluator.engine.segments import BlockCache
 from evaluator.engine.shredding import NotQuiet
 from tests.promise.flights import KeptBlocks
 

@@ -16,8 +16,8 @@ from cube.model.event import Event
 from cube.model.reduce import REDUCES
 from cube.model.tier import TIERS, Span, is_rest, rest_key
 from cube.store.sqlite import open_store
+from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
-from evaluator.engine.segments import BlockCache
 from tests.evaluator_running import Bench, plain
 from tests.golden.reference import ALL, Reference
 from tests.tools import examples
