@@ -1,53 +1,57 @@
-"""``cube event``, ``cube metric`` and ``cube types``: questions to an evaluator."""
+"""``cube event`` and ``cube metric``: questions to an evaluator."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cube.cli.event_fields import event_row, event_table
 from cube.cli.export_output import format_option, output_option
 from cube.cli.metric_export import export_metric
-from cube.cli.options import Command, evaluator_options
-from cube.cli.output import Row, TableColumn, json_option, show
+from cube.cli.options import evaluator_options
+from cube.cli.output import TIME, Row, TableColumn, cell, is_table, json_option, print_table, show, tell, warn
+from cube.cli.spans import AskedSpan, grid_options, screen_rows, span_options
 from cube.client.connection import NO_RETRIES
-from cube.client.evaluator import Evaluator, FoundEvent
+from cube.client.evaluator import Evaluator
 from cube.model import instant
-from cube.model.event import ABSENT
-from cube.model.tier import Metric
+from cube.model.tier import Group, Metric
 
-_TIME = "ISO 8601, or -6h, now, now-1d."
-
-
-def _span(command: Command) -> Command:
-    command = click.option("--limit", type=int, help="How many at most; the latest are shown.")(command)
-    command = click.option("--stop", help=f"Up to and without: {_TIME}")(command)
-    return click.option("--start", help=f"From: {_TIME}")(command)
+_GROUP_KEY = "\0{}"
 
 
-@click.command()
+@click.command(epilog="Example: cube event 'request(path, duration_ms).ge(duration_ms, 250)' --start -1h")
 @evaluator_options
 @json_option
-@_span
+@span_options
 @click.argument("expression")
-def event(url: str, key: str | None, expression: str, *, as_json: bool, **parameters: Any) -> None:
-    """Show the events that EXPRESSION selects: request(path, ms).ge(ms, 250)
+def event(
+    url: str, key: str | None, expression: str, limit: int | None, *, as_json: bool, **parameters: Any
+) -> None:
+    """Show the latest events that EXPRESSION selects: request(path, ms).ge(ms, 250)
 
-    A table on a terminal, JSON lines otherwise.
+    A table with the fields as columns on a terminal, JSON lines otherwise. `cube export` has all of them,
+    `cube tail` those that come.
     """
-    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        rows = map(_event_row, evaluator.events(expression, **parameters))
-        show(rows, ("time", "id", "data"), as_json=as_json)
+    as_table = is_table(as_json=as_json)
+    most = screen_rows() if as_table and limit is None else limit
+    with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
+        found = evaluator.events(expression, limit=most, **parameters)
+    if not as_table:
+        show(map(event_row, found), (), as_json=True)
+        return
+    print_table(*event_table(found))
+    if limit is None and len(found) == most:
+        tell(f"The newest {most}, as many as fit; --limit shows more.")
 
 
-@click.command()
+@click.command(epilog="Example: cube metric 'sum(request).group(status)' --start -1d --step 1h")
 @evaluator_options
 @json_option
-@_span
-@click.option("--week-start", help="The weekday on which weeks begin; monday if not given.")
-@click.option("--timezone", help="By whose clocks buckets begin: Europe/Berlin; UTC if not given.")
-@click.option("--step", help="A bucket: 15m, 2h, 1d, 1w, month, or milliseconds; 10s if not given.")
+@span_options
+@grid_options
 @format_option
 @output_option
 @click.argument("expression")
@@ -55,39 +59,67 @@ def metric(
     url: str,
     key: str | None,
     expression: str,
+    start: str | None,
+    stop: str | None,
+    step: str | None,
+    limit: int | None,
     format_name: str | None,
     output: Path | None,
     *,
     as_json: bool,
-    **parameters: Any,
+    **zoned: Any,
 ) -> None:
     """Show the values of EXPRESSION: sum(request(ms)) / sum(request)
 
-    A table on a terminal, JSON lines otherwise. With --format or -o all values from --start on, in a file.
+    Without times the last hours, in as many rows as fit. A table with the groups as columns on a terminal,
+    JSON lines otherwise. With --format or -o all values from --start on, in a file.
     """
-    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
+    asked: dict[str, Any] = AskedSpan(start, stop, step, limit).fitted(screen_rows())
+    with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
         if format_name is not None or output is not None:
-            export_metric(evaluator, expression, parameters, format_name, output)
+            given = {"start": start, "stop": stop, "step": step, "limit": limit, **zoned}
+            export_metric(evaluator, expression, given, format_name, output)
             return
-        rows = map(_metric_row, evaluator.metrics(expression, **parameters))
-        show(rows, ("time", "group", TableColumn("value", justify="right")), as_json=as_json, dimmed="other")
-
-
-@click.command()
-@evaluator_options
-def types(url: str, key: str | None) -> None:
-    """List the types of the events that are stored."""
-    with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
-        for name in evaluator.types():
-            click.echo(name)
-
-
-def _event_row(found: FoundEvent) -> Row:
-    row = {"id": found.id, "time": instant.format(found.time), "data": found.data}
-    return {key: value for key, value in row.items() if value is not (None if key == "id" else ABSENT)}
+        found = evaluator.metrics(expression, **asked, **zoned)
+    if is_table(as_json=as_json):
+        print_table(*metric_table(found))
+    else:
+        show(map(_metric_row, found), (), as_json=True)
 
 
 def _metric_row(metric: Metric) -> Row:
     row = {"time": instant.format(metric.time), "value": metric.value, "group": metric.group}
     row["other"] = metric.other or None
     return {key: value for key, value in row.items() if value is not None}
+
+
+def metric_table(found: Sequence[Metric]) -> tuple[list[Row], list[TableColumn]]:
+    """Return metrics as the rows of a table, one for each bucket, and its columns, one for each group."""
+    if all(metric.group is None for metric in found):
+        return [_metric_row(metric) for metric in found], [TIME, _value_column("value")]
+    keys = {_group(metric): _GROUP_KEY.format(_group(metric)) for metric in found}
+    rows: dict[int, dict[str, Any]] = {}
+    for metric in found:
+        row = rows.setdefault(metric.time, {"time": instant.format(metric.time)})
+        if metric.value is not None:
+            row[keys[_group(metric)]] = metric.value
+    others = {_group(metric) for metric in found if metric.other}
+    columns = [_value_column(key, name, style="dim" if name in others else "") for name, key in keys.items()]
+    return list(rows.values()), [TIME, *columns]
+
+
+def _group(metric: Metric) -> str:
+    """Return the name of a group, as the head of a column."""
+    group: Group | None = metric.group
+    return cell(group)
+
+
+def _value_column(key: str, title: str = "", style: str = "") -> TableColumn:
+    return TableColumn(key, title, justify="right", one_line=True, style=style, show=number_text)
+
+
+def number_text(value: float) -> str:
+    """Return a value in as many characters as a person wants: whole, or six digits."""
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{value:,.0f}" if abs(value) < 10**15 else f"{value:.6g}"
+    return f"{value:,.2f}" if 10_000 <= abs(value) < 10**15 else f"{value:.6g}"

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from cube.cli.ask import event, metric, types
+from cube.cli.ask import event, metric
 from cube.cli.board import board
+from cube.cli.catalog import fields, types
 from cube.cli.define import define
 from cube.cli.demo import demo
 from cube.cli.export import export
@@ -21,6 +22,7 @@ from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.shard import shard
 from cube.cli.spool import spool
+from cube.cli.tail import tail
 from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
 from cube.process.supervisor import FailedStart
 
@@ -47,7 +49,23 @@ def main() -> None:
     """Collect timestamped events, and derive metrics from them afterwards."""
 
 
-for command in (serve, demo, put, event, metric, export, types, board, define, keys, index, spool, shard):
+for command in (
+    serve,
+    demo,
+    put,
+    event,
+    metric,
+    export,
+    types,
+    fields,
+    tail,
+    board,
+    define,
+    keys,
+    index,
+    spool,
+    shard,
+):
     main.add_command(command)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
-from cube.client.connection import EVALUATOR_URL, KEY_VARIABLE
-from cube.errors import InvalidRequest, NotFound, shown
+from cube.client.connection import EVALUATOR_URL, KEY_VARIABLE, NO_RETRIES
+from cube.errors import CubeError, InvalidRequest, NotFound, shown
 from cube.model.environment import DEFAULT, Environment, Key
 from cube.model.event import is_type
 from cube.settings import DaemonSettings, EvaluatorSettings, environments_of, load
@@ -31,6 +31,9 @@ Command: TypeAlias = Callable[..., None]
 
 STORE = "sqlite:data"
 """The store of commands that are not told of one."""
+
+COMPLETION_SECONDS = 1.0
+"""A shell waits no longer for words."""
 
 _STORE = "Where the events are: sqlite:DIRECTORY or mongodb://HOST:PORT."
 _DATABASE = "The name of the database in the store."
@@ -64,6 +67,19 @@ def settings_options(command: Command) -> Command:
     ):
         command = click.option(name, help=text)(command)
     return command
+
+
+def complete_types(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Return the types that a word on a command line may become; none where no evaluator answers at once."""
+    from cube.client.evaluator import Evaluator
+
+    url = context.params.get("url") or os.environ.get("CUBE_EVALUATOR", EVALUATOR_URL)
+    key = context.params.get("key") or os.environ.get(KEY_VARIABLE)
+    try:
+        with Evaluator(url, key=key, retries=NO_RETRIES, timeout_seconds=COMPLETION_SECONDS) as evaluator:
+            return [type for type in evaluator.types() if type.startswith(begun)]
+    except CubeError:
+        return []
 
 
 def check_type(type: str) -> None:

@@ -6,7 +6,7 @@ where the output is no terminal, and where ``NO_COLOR`` is set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -27,6 +27,12 @@ INTERRUPTED: Final = 130
 LEAST_WIDTH: Final = 6
 """A column that has less room is left out."""
 
+LEAST_LINE: Final = 14
+"""So does one of which each cell is one line."""
+
+GAP: Final = 2
+"""Blanks between columns."""
+
 LONGEST_CELL: Final = 200
 """Characters of one value that a table shows; JSON has all."""
 
@@ -41,13 +47,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON lines, 
 class TableColumn:
     """One column of a table: the key of its rows, and how it is shown.
 
-    ``whole``: never cut nor folded, for it is copied into another command. ``style``: one of rich's.
+    ``whole``: never cut nor folded, for it is copied into another command. ``one_line``: cut where it has no
+    room, not folded. ``style``: one of rich's. ``show``: makes the text of a value.
     """
 
     key: str
     title: str = ""
     justify: Literal["left", "right"] = "left"
     whole: bool = False
+    one_line: bool = False
     style: str = ""
     show: Callable[[Any], str] | None = field(default=None, compare=False)
 
@@ -56,11 +64,24 @@ class TableColumn:
         if self.key not in row:
             return Text("")
         value = row[self.key]
-        return Text(_plain(value) if self.show is None else self.show(value))
+        return Text(cell(value) if self.show is None else self.show(value))
+
+    @property
+    def header(self) -> Text:
+        """What stands above it."""
+        return Text(cell(self.title or self.key))
 
 
 REVISION: Final = TableColumn("revision", whole=True)
 """It is given back to a command."""
+
+
+def time_text(time: str) -> str:
+    """Return a time as a table shows it: ISO 8601, without milliseconds that are none."""
+    return time.replace(".000Z", "Z")
+
+
+TIME: Final = TableColumn("time", whole=True, show=time_text)
 
 
 def console() -> Console:
@@ -84,18 +105,23 @@ def is_table(*, as_json: bool) -> bool:
 
 
 def show(
-    rows: Iterable[Row], columns: Sequence[TableColumn | str], *, as_json: bool = False, dimmed: str = ""
+    rows: Iterable[Row],
+    columns: Sequence[TableColumn | str],
+    *,
+    as_json: bool = False,
+    dimmed: str = "",
+    hidden: Collection[str] = (),
 ) -> None:
     """Print rows: a table on a terminal, else, or where ``as_json`` asks for them, JSON lines as they come.
 
     A table has the columns of which any row has a value; those that have no room are named below it.
-    ``dimmed``: the key of rows that stand back.
+    ``dimmed``: the key of rows that stand back. ``hidden``: keys that are no part of JSON.
     """
     if is_table(as_json=as_json):
         print_table(list(rows), columns, dimmed)
         return
     for row in rows:
-        click.echo(msgspec.json.encode(row))
+        click.echo(msgspec.json.encode({key: value for key, value in row.items() if key not in hidden}))
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[TableColumn | str], dimmed: str = "") -> None:
@@ -104,44 +130,59 @@ def print_table(rows: Sequence[Row], columns: Sequence[TableColumn | str], dimme
     present = [column for column in wanted if any(column.key in row for row in rows)]
     screen = console()
     shown = fitting(present, rows, screen.width)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    widths = _widths(shown, rows, screen.width)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in shown:
         table.add_column(
-            column.title or column.key,
+            column.header,
             justify=column.justify,
             style=column.style,
-            no_wrap=column.whole,
-            min_width=_width(column, rows) if column.whole else None,
-            overflow="fold",
+            no_wrap=column.whole or column.one_line,
+            width=widths[column.key],
+            overflow="ellipsis" if column.one_line else "fold",
         )
     for row in rows:
         style = "dim" if row.get(dimmed) else None
         table.add_row(*(column.text(row) for column in shown), style=style)
     screen.print(table)
-    left_out = [column.title or column.key for column in present if column not in shown]
+    left_out = [column.header.plain for column in present if column not in shown]
     if left_out:
         tell(f"Not shown for want of room: {', '.join(left_out)}. --json has all.")
 
 
 def fitting(columns: Sequence[TableColumn], rows: Sequence[Row], width: int) -> list[TableColumn]:
     """Return the columns that a width has room for: those to be whole, then the others in their order."""
-    left = width
+    left = width + GAP
     kept: set[str] = set()
     for column in sorted(columns, key=lambda column: not column.whole):
-        least = _width(column, rows)
-        least = least if column.whole else min(least, LEAST_WIDTH)
-        if least + 1 <= left or not kept:
+        least = _least(column, rows)
+        if least + GAP <= left or not kept:
             kept.add(column.key)
-            left -= least + 1
+            left -= least + GAP
     return [column for column in columns if column.key in kept]
+
+
+def _widths(columns: Sequence[TableColumn], rows: Sequence[Row], width: int) -> dict[str, int]:
+    """Return how wide each column is: as it has to be, and of what is left a part of what it wants."""
+    least = {column.key: _least(column, rows) for column in columns}
+    more = {column.key: _width(column, rows) - least[column.key] for column in columns}
+    left = max(0, width - sum(least.values()) - GAP * (len(columns) - 1))
+    wanted = max(left, sum(more.values()))
+    return {key: least[key] + more[key] * left // max(1, wanted) for key in least}
+
+
+def _least(column: TableColumn, rows: Sequence[Row]) -> int:
+    """Return how wide a column has to be in order to be shown."""
+    width = _width(column, rows)
+    return width if column.whole else min(width, LEAST_LINE if column.one_line else LEAST_WIDTH)
 
 
 def _width(column: TableColumn, rows: Sequence[Row]) -> int:
     cells = (column.text(row).cell_len for row in rows)
-    return max(Text(column.title or column.key).cell_len, *cells, 0)
+    return max(column.header.cell_len, *cells, 0)
 
 
-def _plain(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a value as one line without control characters, which could command the terminal."""
     if isinstance(value, tuple) and all(map(_is_short, value)):
         text = ", ".join(map(str, value))

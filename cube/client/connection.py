@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,6 +28,8 @@ from cube.errors import (
     Unavailable,
     shown,
 )
+
+_log = logging.getLogger("cube.client")
 
 T = TypeVar("T")
 
@@ -164,7 +167,16 @@ class HttpClient(Closing):
         content = response.read()
         if response.status >= 300:
             raise error_of(response.status, content, response.getheader("Retry-After"))
+        self._heed(response.headers)
         return Fetched(content, response.headers)
+
+    def _heed(self, headers: HTTPMessage) -> None:
+        """Look at the headers of an answer that is no error."""
+
+
+def log_warning(sentence: str) -> None:
+    """Log what a daemon warns of."""
+    _log.warning("%s", sentence)
 
 
 def key_headers(key: str | None) -> dict[str, str]:

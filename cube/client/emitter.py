@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import socket
 import uuid
@@ -11,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, Closing, HttpClient, Retries
+from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, Closing, HttpClient, Retries, log_warning
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
@@ -24,8 +23,6 @@ PACKED_BYTES = 1_400
 MAX_BYTES = 65_507
 """The most that a UDP datagram over IPv4 can carry."""
 
-_log = logging.getLogger(__name__)
-
 
 def identified(event: RawEvent) -> RawEvent:
     """Return the event with an id, made here where it has none.
@@ -35,11 +32,6 @@ def identified(event: RawEvent) -> RawEvent:
     these ids, as they show every id that a client gave.
     """
     return event if "id" in event else {**event, "id": uuid.uuid4().hex}
-
-
-def log_warning(sentence: str) -> None:
-    """Log what a collector warns of."""
-    _log.warning("%s", sentence)
 
 
 def tell_warnings(answer: Mapping[str, Any], warn: Callable[[str], None]) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPMessage
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from cube import json_text
-from cube.client.connection import EVALUATOR_URL, HttpClient
+from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries, log_warning
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import Group, Metric
@@ -24,6 +25,7 @@ One without a zone is in UTC."""
 
 CURSOR: Final = "Cube-Cursor"
 TRUNCATED: Final = "Cube-Truncated"
+WARNINGS: Final = "Cube-Warnings"
 
 _NEXT = re.compile(r'<\?([^>]*)>; rel="next"')
 
@@ -60,9 +62,29 @@ class AnswerPage(NamedTuple):
 
 
 class Evaluator(HttpClient):
-    """Asks one evaluator, as an `HttpClient`. Parameters left out have the daemon's defaults."""
+    """Asks one evaluator, as an `HttpClient`. Parameters left out have the daemon's defaults.
+
+    ``warn``: is told each sentence about what a question may get wrong, such as an unknown field; it is
+    logged unless another is given.
+    """
 
     default_url = EVALUATOR_URL
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retries: Retries | None = None,
+        warn: Callable[[str], None] = log_warning,
+    ) -> None:
+        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
+        self._warn = warn
+
+    def _heed(self, headers: HTTPMessage) -> None:
+        for sentence in msgspec.json.decode(headers.get(WARNINGS, "[]"), type=list[str]):
+            self._warn(sentence)
 
     def metrics(
         self,
@@ -157,6 +179,26 @@ class Evaluator(HttpClient):
         """Return the names of all types, sorted."""
         names: list[str] = self._request("GET", "/1.0/types")
         return names
+
+    def types_in_detail(self) -> list[dict[str, Any]]:
+        """Return what there is to tell of each type: its events of late, its rate, its first and last."""
+        found: list[dict[str, Any]] = self._request("GET", "/1.0/types?details=true")
+        return found
+
+    def fields(self, type: str) -> dict[str, Any]:
+        """Return the ``fields`` of a type as a ``sample`` of its newest events shows them."""
+        found: dict[str, Any] = self._request("GET", f"/1.0/fields?{_query(type=type)}")
+        return found
+
+    def explained(self, expression: str) -> dict[str, Any]:
+        """Return what an expression is (``readings``, ``error``), and what it may get wrong (``hints``)."""
+        found: dict[str, Any] = self._request("GET", f"/1.0/expression?{_query(expression=expression)}")
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return how the daemons are, as they tell of themselves."""
+        found: dict[str, Any] = self._request("GET", "/1.0/status")
+        return found
 
     def boards(self) -> list[dict[str, Any]]:
         """Return the name, title, revision and more of each board."""

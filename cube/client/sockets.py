@@ -1,21 +1,24 @@
-"""Events over a WebSocket, for asyncio programs; needs Tornado, loaded when it connects."""
+"""WebSockets to the daemons, for asyncio programs; need Tornado, loaded when they connect."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, Retries, key_headers
-from cube.client.emitter import RawEvent, batches, log_warning, tell_warnings
+from cube.client.connection import COLLECTOR_URL, Retries, key_headers, log_warning
+from cube.client.emitter import RawEvent, batches, tell_warnings
 from cube.errors import AccessDenied, InvalidEvent, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
+
+PING_SECONDS = 20.0
+"""How often a socket that only listens is asked whether it still stands."""
 
 GOODBYE_SECONDS = 2.0
 """How long a closing socket is waited for."""
@@ -132,6 +135,50 @@ class SocketEmitter:
 
     def _silent(self) -> Unavailable:
         return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")
+
+
+async def messages(
+    url: str, requests: Sequence[Mapping[str, Any]], *, key: str | None = None
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Send requests over one WebSocket, and yield the messages that answer them, until it is closed.
+
+    ``url``: ``ws://HOST:PORT/…`` or ``wss://…``. A message that is no object is left out. Raises what an
+    answer tells as an error, `AccessDenied`, and `Unavailable` where nothing answers, or it breaks.
+    """
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    try:
+        socket = await websocket_connect(
+            HTTPRequest(url, headers=key_headers(key)), ping_interval=PING_SECONDS
+        )
+    except HTTPClientError as error:
+        if error.code in (401, 403):
+            message = f"The daemon answered {error.code}; accepted is an API key that may do this."
+            raise AccessDenied(message) from None
+        raise Unavailable(f"Nothing answers at {url} ({error.code}).") from None
+    except OSError as error:
+        raise Unavailable(f"Nothing answers at {url} ({error}).") from None
+    try:
+        for request in requests:
+            await socket.write_message(msgspec.json.encode(request))
+        while (text := await socket.read_message()) is not None:
+            answer = msgspec.json.decode(text)
+            if isinstance(answer, dict):
+                yield _refused(answer)
+    finally:
+        socket.close()
+    raise Unavailable(f"The connection to {url} is lost.")
+
+
+def _refused(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer of an evaluator that is no error; raises the one that it tells."""
+    if "error" not in answer:
+        return answer
+    message = str(answer["error"])
+    if "retry_after" in answer:
+        raise Unavailable(message, retry_after_seconds=answer["retry_after"], answered=True)
+    raise InvalidRequest(message)
 
 
 def _raise_refusal(answer: dict[str, Any]) -> None:

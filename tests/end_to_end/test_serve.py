@@ -282,7 +282,21 @@ def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         to, of = ("--collector", running.collector), ("--evaluator", running.evaluator)
         assert cube("put", *to, "-", cwd=tmp_path, text=lines).stdout == "3 events stored.\n"
-        assert cube("types", *of, cwd=tmp_path).stdout == "test\n"
+        (type,) = map(json.loads, cube("types", "--total", *of, cwd=tmp_path).stdout.splitlines())
+        assert (type["type"], type["total"], type["last_hour"]) == ("test", 3, 0)
+        (field,) = map(json.loads, cube("fields", "test", *of, cwd=tmp_path).stdout.splitlines())
+        assert (field["field"], field["kinds"], field["share"]) == ("i", ["number"], 1)
+        mistyped = cube("fields", "tset", *of, cwd=tmp_path)
+        told = "cube: There are no events of the type tset; the nearest is test.\n"
+        assert (mistyped.returncode, mistyped.stderr) == (2, told)
+        silent = cube("metric", *of, "sum(tset)", "--start", "-2h", "--step", "1h", cwd=tmp_path)
+        assert (silent.returncode, silent.stderr, len(silent.stdout.splitlines())) == (0, told, 2)
+        followed = cube("tail", *of, "test(i).ge(i, 1)", "--count", "2", "--delay", "0", cwd=tmp_path)
+        assert followed.stdout.splitlines()[0] == (
+            '{"type":"test","id":1,"time":"2011-07-17T23:47:01.000Z","data":{"i":1}}'
+        )
+        assert (followed.returncode, followed.stderr) == (0, "")
+        assert cube("tail", *of, "sum(test)", cwd=tmp_path).returncode == 2
         metric = cube(
             "metric", *of, "sum(test(i)) / 2", "--step", "60000", "--start", START,
             "--limit", "1", "--stop", "2011-07-17T23:48Z", cwd=tmp_path,
