@@ -15,6 +15,7 @@ from cube.cli.catalog import fields, types
 from cube.cli.define import define
 from cube.cli.demo import demo
 from cube.cli.export import export
+from cube.cli.importing import import_command
 from cube.cli.index import index
 from cube.cli.keys import keys
 from cube.cli.output import FAILED, INTERRUPTED, WRONG
@@ -53,6 +54,7 @@ for command in (
     serve,
     demo,
     put,
+    import_command,
     event,
     metric,
     export,

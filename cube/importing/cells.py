@@ -1,0 +1,83 @@
+"""The cells of a table of text as values: each column has one kind, which its first rows tell.
+
+A column of numbers stays one of numbers, and a column of texts one of texts, whatever a single cell looks
+like: a ZIP code ``90210`` beside ``01234`` is text, and so is what has a leading zero or more than 64 bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from cube.model.event import MAX_INTEGER, MIN_INTEGER
+
+SAMPLE_ROWS: Final = 1000
+"""So many rows tell the kinds of their columns."""
+
+Reading: TypeAlias = Callable[[str], Any]
+"""Reads a cell; None stands for no value."""
+
+NULLS: Final = frozenset(("", "\\N"))
+"""No value in any column: empty, or as PostgreSQL and ClickHouse write it."""
+
+_NOT_NUMBERS: Final = NULLS | frozenset(
+    ("NULL", "null", "NA", "N/A", "n/a", "#N/A", "None", "nan", "NaN", "NAN", "-nan", "NaT", "<NA>", "inf",
+     "-inf", "Inf", "-Inf", "INF", "-INF", "Infinity", "-Infinity", "infinity", "-infinity")
+)  # fmt: skip
+"""No value in a column of numbers; elsewhere text, for NA is a country too."""
+
+_BOOLEANS: Final = {"true": True, "false": False, "t": True, "f": False}  # PostgreSQL's are t and f
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_HAS_DIGIT = re.compile(r"-?\.?[0-9]", re.ASCII)
+
+
+def readings(names: Sequence[str], sample: Iterable[Sequence[str]], kept: frozenset[str]) -> list[Reading]:
+    """Return how the cells of each column are read; those of ``kept`` names stay text."""
+    columns = list(zip(*sample, strict=True)) or [()] * len(names)
+    return [text if name in kept else _reading(column) for name, column in zip(names, columns, strict=True)]
+
+
+def row(names: Sequence[str], reads: Sequence[Reading], cells: Sequence[str]) -> Mapping[str, Any]:
+    """Return a row as an object; what has no value is left out."""
+    return {
+        name: value
+        for name, read, cell in zip(names, reads, cells, strict=True)
+        if (value := read(cell)) is not None
+    }
+
+
+def text(cell: str) -> str | None:
+    """Read a cell of a column of texts."""
+    return None if cell in NULLS else cell
+
+
+def number(cell: str) -> float | int | str | None:
+    """Read a cell of a column of numbers; what is none stays text, so that nothing is lost."""
+    if _INTEGER.fullmatch(cell):
+        value = int(cell)
+        return value if MIN_INTEGER <= value <= MAX_INTEGER else cell
+    if _is_number(cell):
+        return float(cell)
+    return None if cell in _NOT_NUMBERS else cell
+
+
+def boolean(cell: str) -> bool | str | None:
+    """Read a cell of a column of booleans; what is none stays text."""
+    return None if cell in NULLS else _BOOLEANS.get(cell.lower(), cell)
+
+
+def _reading(column: Sequence[str]) -> Reading:
+    there = set(column) - NULLS
+    if there and all(cell.lower() in _BOOLEANS for cell in there):
+        return boolean
+    numbers = there - _NOT_NUMBERS
+    return number if numbers and all(type(number(cell)) is not str for cell in numbers) else text
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell is a number that a double holds, other than as an integer."""
+    if not (_NUMBER.fullmatch(cell) and _HAS_DIGIT.match(cell)) or cell.lstrip("-").isdigit():
+        return False
+    return abs(float(cell)) != float("inf")

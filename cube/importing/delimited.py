@@ -1,0 +1,123 @@
+"""CSV and its kin: cells with a comma, tab, semicolon or bar between, the columns' names in the first row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, BinaryIO, ClassVar, Final
+
+from cube.errors import InvalidRequest
+from cube.importing.cells import SAMPLE_ROWS, Reading, readings, row
+from cube.importing.record import LONGEST_RECORD, SourceRecord
+
+DELIMITERS: Final = (",", "\t", ";", "|")
+
+_BETWEEN = "\x1f"  # in what tells a row from others
+
+
+class Table:
+    """The rows below the names of columns. ``delimiter``: None to find it in the first row.
+
+    ``names``: of the columns, where the file has no row with them. ``kept``: columns that stay text.
+    """
+
+    counts: ClassVar[str] = "line"
+    is_json: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        delimiter: str | None = None,
+        names: Sequence[str] | None = None,
+        kept: frozenset[str] = frozenset(),
+        encoding: str = "utf-8-sig",
+    ) -> None:
+        errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+        self._text = io.TextIOWrapper(file, encoding, errors, newline="")
+        self._delimiter = delimiter
+        self._names = names
+        self._kept = kept
+        self._reads: list[Reading] = []
+
+    def records(self) -> Iterator[SourceRecord]:
+        """Yield the rows; a row with too many or too few cells is a record with an error."""
+        csv.field_size_limit(LONGEST_RECORD)
+        try:
+            yield from self._table()
+        finally:
+            self._text.detach()  # the file is its opener's to close
+
+    def _table(self) -> Iterator[SourceRecord]:
+        first = "" if self._names else self._text.readline()
+        start = 1 if first else 0
+        delimiter = self._delimiter or _delimiter(first)
+        if self._names is None:
+            while first.count('"') % 2 and (more := self._text.readline()):  # a name over several lines
+                first, start = first + more, start + 1
+            self._names = _named(next(csv.reader([first], delimiter=delimiter), []))
+        self._kept_known(self._names)
+        yield from self._typed(self._rows(csv.reader(self._text, delimiter=delimiter), start))
+
+    def value(self, record: SourceRecord) -> Any:
+        """Return a row as an object, without the columns in which it has nothing."""
+        return row(self._names or (), self._reads, record.value)
+
+    def _kept_known(self, names: Sequence[str]) -> None:
+        unknown = self._kept.difference(names)
+        if unknown:
+            raise InvalidRequest(
+                f"Got the column {min(unknown)!r} for --text; accepted are {', '.join(names)}."
+            )
+
+    def _typed(self, rows: Iterator[SourceRecord]) -> Iterator[SourceRecord]:
+        """Find out the columns' kinds from the first rows, then yield all."""
+        names = self._names or ()
+        sample = list(islice(rows, SAMPLE_ROWS))
+        self._reads = readings(names, [each.value for each in sample if each.error is None], self._kept)
+        yield from sample
+        yield from rows
+
+    def _rows(self, rows: Any, start: int) -> Iterator[SourceRecord]:
+        width = len(self._names or ())
+        number = start + 1
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except (csv.Error, UnicodeError) as error:
+                raise InvalidRequest(
+                    f"Line {number} cannot be read as CSV: {error}; accepted are lines in the encoding that"
+                    " --encoding names, with a quote at the end of each quoted cell."
+                ) from None
+            if cells:
+                yield _row(number, cells, width)
+            number = start + rows.line_num + 1
+
+
+def _row(number: int, cells: list[str], width: int) -> SourceRecord:
+    content = _BETWEEN.join(cells).encode(errors="surrogateescape")
+    if len(cells) > width and not any(cells[width:]):  # a delimiter at the end of the line
+        del cells[width:]
+    if len(cells) == width:
+        return SourceRecord(number, content, None, cells)
+    error = f"It has {len(cells)} cells, and {width} columns are named; accepted is one for each."
+    return SourceRecord(number, content, error, cells)
+
+
+def _delimiter(line: str) -> str:
+    """Return the delimiter that a line has most of outside of quotes."""
+    plain = "".join(line.split('"')[::2])
+    return max(DELIMITERS, key=plain.count)
+
+
+def _named(cells: Sequence[str]) -> list[str]:
+    """Return names for columns: an empty one, as of pandas' index, and one that comes again get numbers."""
+    names: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        name = cell.strip() or f"column_{number}"
+        names.append(f"{name}_{number}" if name in names else name)
+    return names

@@ -1,0 +1,91 @@
+"""What files may hold, and what is asked of an import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cube.importing import times
+from cube.importing.access_log import AccessLog
+from cube.importing.delimited import Table
+from cube.importing.event_maker import EventMaker, type_of
+from cube.importing.json_formats import JsonLines, JsonValues, NestedRecords
+from cube.importing.opening import STDIN, OpenedFile, sniffed
+from cube.importing.record import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How files are read.
+
+    ``type``, ``time``, ``id``, ``now``: of `EventMaker`. ``records``: the path to an array in JSON.
+    ``format``: of `FORMATS`, None to find out. ``unit``, ``time_format``, ``zone``: of `times.TimeReading`.
+    ``delimiter``, ``names``, ``kept``, ``encoding``: of `Table`.
+    """
+
+    type: str | None = None
+    time: str | None = None
+    id: str | None = None
+    now: bool = False
+    records: str | None = None
+    format: str | None = None
+    unit: str = times.AUTO
+    time_format: str | None = None
+    zone: tzinfo = UTC
+    delimiter: str | None = None
+    names: tuple[str, ...] | None = None
+    kept: frozenset[str] = frozenset()
+    encoding: str = "utf-8-sig"
+
+    def fingerprint(self, collector: str) -> str:
+        """Return what tells these options, and where the events go, from others."""
+        told = {name: getattr(self, name) for name in self.__slots__ if name not in ("zone", "kept")}
+        return msgspec.json.encode([collector, str(self.zone), sorted(self.kept), told]).decode()
+
+    def form(self, file: OpenedFile) -> Format:
+        """Return the records of a file; raises `InvalidRequest`."""
+        return FORMATS[self.format or sniffed(file)](file, self)
+
+    def maker(self, name: str) -> EventMaker:
+        """Return what makes events of the records of a file of some name; raises `InvalidRequest`."""
+        otherwise = type_of("import" if name == STDIN else Path(name).name)
+        reading = times.reading(self.unit, self.time_format, self.zone)
+        return EventMaker(self.type, otherwise, self.time, self.id, reading, self.now)
+
+
+def _json(file: OpenedFile, options: ImportOptions) -> Format:
+    if options.records is not None:
+        return NestedRecords(file.plain, options.records)
+    return JsonValues(file.plain)
+
+
+def _json_lines(file: OpenedFile, options: ImportOptions) -> Format:
+    return JsonLines(file.plain) if options.records is None else _json(file, options)
+
+
+def _table(file: OpenedFile, options: ImportOptions) -> Format:
+    return Table(
+        file.plain,
+        delimiter=options.delimiter,
+        names=options.names,
+        kept=options.kept,
+        encoding=options.encoding,
+    )
+
+
+def _access_log(file: OpenedFile, _: ImportOptions) -> Format:
+    return AccessLog(file.plain)
+
+
+FORMATS: Final[Mapping[str, Callable[[OpenedFile, ImportOptions], Format]]] = {
+    "jsonl": _json_lines,
+    "json": _json,
+    "csv": _table,
+    "log": _access_log,
+}
+"""The formats by their names."""

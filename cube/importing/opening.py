@@ -1,0 +1,164 @@
+"""Files as streams of bytes: decompressed, with how far they are read, and what format they seem to have."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import msgspec
+
+from cube.errors import InvalidRequest
+from cube.importing.access_log import is_access_log
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STDIN: Final = "-"
+REJECTS: Final = ".rejects.jsonl"
+STATE: Final = ".cube-import"
+
+BROKEN: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+"""What reading a file raises that is cut short or damaged."""
+
+_BUFFER = 2**20
+_SNIFFED = 2**16
+_PARQUET = b"PAR1"
+_COMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+"""Streams by their first bytes, whatever a file is called."""
+
+
+class Inflated(io.RawIOBase):
+    """What a compressed stream holds, up to where it is damaged or cut short; ``damage`` says how it is."""
+
+    def __init__(self, file: Any) -> None:
+        self.damage: Exception | None = None
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            content = self._file.read1(len(buffer))
+        except BROKEN as error:
+            self.damage = error
+            return 0
+        buffer[: len(content)] = content
+        return len(content)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file that is read. ``name``: as it was given; ``size``: bytes as stored, None for a pipe.
+
+    ``plain``: its content, decompressed; ``stored``: as it is stored.
+    """
+
+    name: str
+    size: int | None
+    plain: io.BufferedReader[Any]
+    stored: io.BufferedReader[Any]
+
+    def place(self) -> int:
+        """Return how many of its stored bytes are read."""
+        return self.stored.raw.tell() if self.size is not None else 0
+
+    def damage(self) -> Exception | None:
+        """Return what is wrong with its compression, once all of it is read that can be."""
+        return self.plain.raw.damage if isinstance(self.plain.raw, Inflated) else None
+
+    def close(self) -> None:
+        """Close it, but for standard input."""
+        if self.name != STDIN:
+            self.plain.close()
+            self.stored.close()
+
+
+def files_in(names: Iterable[str]) -> Iterator[str]:
+    """Yield the files that names stand for: a directory for all in it, in order, but hidden ones and ours."""
+    for name in names:
+        path = Path(name)
+        if name == STDIN or not path.is_dir():
+            yield name
+            continue
+        found = sorted(
+            each for each in path.rglob("*") if each.is_file() and _is_data(each.relative_to(path))
+        )
+        if not found:
+            raise InvalidRequest(f"There are no files in the directory {name}; accepted is one with some.")
+        yield from map(str, found)
+
+
+def opened(name: str) -> OpenedFile:
+    """Open a file, or standard input; raises `InvalidRequest` where that is not possible."""
+    try:
+        raw = sys.stdin.buffer if name == STDIN else io.FileIO(name)
+        buffered: io.BufferedReader[Any] = io.BufferedReader(cast("Any", raw), _BUFFER)
+        return OpenedFile(name, _size(raw), _decompressed(buffered), buffered)
+    except OSError as error:
+        raise InvalidRequest(f"The file {name} cannot be read: {error.strerror or error}.") from None
+
+
+def sniffed(file: OpenedFile) -> str:
+    """Return the format that the beginning of a file has: a key of `cube.importing.formats.FORMATS`."""
+    head = file.plain.peek(_SNIFFED)[:_SNIFFED].removeprefix(b"\xef\xbb\xbf")
+    if head.startswith(_PARQUET):
+        return "parquet"
+    if head.lstrip()[:1] == b"[":
+        return "json"
+    lines = [line.strip() for line in head.split(b"\n") if line.strip()]
+    if head.lstrip()[:1] == b"{":
+        return "jsonl" if _are_values(lines) else "json"
+    if lines and is_access_log(lines[0]):
+        return "log"
+    return "csv"
+
+
+def _size(file: IO[bytes] | io.FileIO) -> int | None:
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:  # no file of the system's
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _are_values(lines: list[bytes]) -> bool:
+    """Tell whether lines are JSON objects each: the first is one, or it is broken and the next two are."""
+    return _is_object(lines[0]) or (len(lines) > 2 and all(map(_is_object, lines[1:3])))
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_data(path: Path) -> bool:
+    return not any(part.startswith(".") for part in path.parts) and not path.name.endswith((REJECTS, STATE))
+
+
+def _decompressed(file: io.BufferedReader[Any]) -> io.BufferedReader[Any]:
+    head = file.peek(8)
+    for magic, inflated in _COMPRESSED.items():
+        if head.startswith(magic):
+            return io.BufferedReader(Inflated(inflated(file)), _BUFFER)
+    return file

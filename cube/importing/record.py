@@ -1,0 +1,54 @@
+"""What is read from a file before it is an event: records, and the formats that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from cube.json_text import decode_leniently
+
+LONGEST_RECORD = 16 * 2**20
+"""Bytes; no collector takes a longer event."""
+
+
+class SourceRecord(msgspec.Struct, frozen=True, gc=False):
+    """One record. ``number``: its place from 1, as its format counts; ``content``: what it is told by.
+
+    ``content`` is the same in each reading of the same record, wherever the file lies and however it is
+    compressed. ``error``: why there is no value, else None. ``value``: where it was read already.
+    """
+
+    number: int
+    content: bytes
+    error: str | None = None
+    value: Any = None
+
+
+class Format(Protocol):
+    """The records of one opened file, in their order."""
+
+    counts: ClassVar[str]
+    """What a record's number counts: "line", "record" or "row"."""
+    is_json: ClassVar[bool]
+    """Whether a record's content is the JSON text of its value."""
+
+    def records(self) -> Iterator[SourceRecord]:
+        """Yield all records; raises `InvalidRequest` where the file cannot be read any further."""
+        ...
+
+    def value(self, record: SourceRecord) -> Any:
+        """Return what a record says, as JSON has it; raises `InvalidRequest`."""
+        ...
+
+
+class JsonFormat:
+    """What formats have in common whose contents are JSON."""
+
+    counts: ClassVar[str] = "record"
+    is_json: ClassVar[bool] = True
+
+    def value(self, record: SourceRecord) -> Any:
+        """Read a record's JSON; numbers and bytes that JSON does not allow come out as they may be mended."""
+        return decode_leniently(record.content)
