@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
-from itertools import chain, product
+from itertools import chain, islice, product
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from cube import json_text
 from cube.columns.values import Floats
@@ -29,6 +30,9 @@ Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
 
 PART_ROWS = 1_000
 """Rows made in one piece: some milliseconds."""
+
+FEW_TIMES = 8
+"""Fewer are written one by one."""
 
 PART_TEXTS = 5_000
 """So many of those that are written from arrays."""
@@ -293,20 +297,32 @@ def _row_starts(grid: Grid, span: Span) -> Sequence[bytes]:
 
 def event_rows(found: Iterable[Found]) -> Iterator[Row]:
     """Yield ``{id?, time, data?}`` for each event; an id that Cube made is not shown."""
-    for event in found:
-        row: Row = {}
-        if not isinstance(event.id, bytes):
-            row["id"] = event.id
-        row["time"] = instant.format(event.time)
-        if event.data is not ABSENT:
-            row["data"] = dated(event.data)
-        yield row
+    rest = iter(found)
+    while some := list(islice(rest, PART_ROWS)):
+        for event, time in zip(some, _time_texts([event.time for event in some]), strict=True):
+            row: Row = {}
+            if not isinstance(event.id, bytes):
+                row["id"] = event.id
+            row["time"] = time
+            if event.data is not ABSENT:
+                row["data"] = dated(event.data)
+            yield row
+
+
+def _time_texts(times: Sequence[int]) -> list[str]:
+    """Write times in ISO 8601: many of them at once, which takes a tenth of the time."""
+    if len(times) < FEW_TIMES or min(times) < instant.EARLIEST or max(times) > instant.LATEST:
+        return list(map(instant.format, times))
+    return _numpy_texts(np.array(times, dtype=np.int64))
+
+
+def _numpy_texts(times: npt.NDArray[np.int64]) -> list[str]:
+    return [f"{text}Z" for text in np.datetime_as_string(times.astype("datetime64[ms]")).tolist()]
 
 
 def bucket_times(grid: Grid, span: Span) -> list[str]:
     """Write the starts of a span's buckets in ISO 8601."""
-    times = np.array(grid.buckets(span), dtype=np.int64).astype("datetime64[ms]")
-    return [f"{text}Z" for text in np.datetime_as_string(times).tolist()]
+    return _numpy_texts(np.array(grid.buckets(span), dtype=np.int64))
 
 
 def metric_row(time: str, value: float) -> Row:
