@@ -12,6 +12,7 @@ from collector.ingest.batch import Batch, BatchLimits, read_batch, read_message
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DECODING_SHARE, DecodingQuota
+from collector.protocols.deletion import deletion_operation
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, Unavailable
 from cube.model.environment import Caller, Scope
@@ -78,7 +79,7 @@ def routes(
         begin=events.begin,
     )
     table = (
-        Route("/1.0/event", {"POST": put, "PUT": put}),
+        Route("/1.0/event", {"POST": put, "PUT": put, "DELETE": deletion_operation(context)}),
         Route(
             "/1.0/event/put",
             {"POST": put, "PUT": put},

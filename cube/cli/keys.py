@@ -9,7 +9,7 @@ import click
 
 from cube.cli.options import Place, check_type, environment_option, settings_options
 from cube.errors import InvalidRequest, NotFound, shown
-from cube.model.environment import Key, Scope, digest, make_key, refuse_bad_secret
+from cube.model.environment import USUAL_SCOPES, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.settings.environments import HASH_PREFIX, NAME
 
 
@@ -26,7 +26,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it allows, both unless given; may be repeated.",
+    help="What it allows, read and write unless given; may be repeated.",
 )
 @click.option("--type", "types", multiple=True, help="A type that it is for, all unless given; repeatable.")
 @click.option("--filter", default="", help='Added to all that its holder asks: eq(customer, "acme")')
@@ -60,7 +60,7 @@ def add(
         name,
         digest(made),
         environment,
-        frozenset(map(Scope, scopes or Scope)),
+        frozenset(map(Scope, scopes)) or USUAL_SCOPES,
         frozenset(types) or None,
         filter,
     )

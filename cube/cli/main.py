@@ -13,6 +13,7 @@ from cube.cli.ask import event, metric
 from cube.cli.board import board
 from cube.cli.catalog import fields, types
 from cube.cli.define import define
+from cube.cli.delete import delete, revise
 from cube.cli.demo import demo
 from cube.cli.export import export
 from cube.cli.importing import import_command
@@ -65,6 +66,8 @@ for command in (
     define,
     keys,
     index,
+    delete,
+    revise,
     spool,
     shard,
 ):

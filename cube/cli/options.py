@@ -23,7 +23,7 @@ from cube.store.url import StoreUrl, refuse_foreign
 
 if TYPE_CHECKING:
     from cube.store.equality import FieldIndexes
-    from cube.store.ports import KeyStore
+    from cube.store.ports import KeyStore, Store
 
 T = TypeVar("T")
 
@@ -126,13 +126,15 @@ class Place:
         """
         return asyncio.run(self._with_keys(work, create))
 
-    def with_indexes(self, environment: str, work: Callable[[FieldIndexes], Awaitable[T]]) -> T:
-        """Do some work on the indexes of an environment; raises `NotFound` where it has no database yet."""
-        return asyncio.run(self._with_indexes(self.environment(environment), work))
+    def with_store(self, environment: str, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Do some work on the store of an environment; raises `NotFound` where it has no database yet."""
+        return asyncio.run(self._with_store(self.environment(environment), work))
 
-    async def _with_indexes(
-        self, environment: Environment, work: Callable[[FieldIndexes], Awaitable[T]]
-    ) -> T:
+    def with_indexes(self, environment: str, work: Callable[[FieldIndexes], Awaitable[T]]) -> T:
+        """Do some work on the indexes of an environment; raises `NotFound` as `with_store` does."""
+        return self.with_store(environment, lambda store: work(store.field_indexes))
+
+    async def _with_store(self, environment: Environment, work: Callable[[Store], Awaitable[T]]) -> T:
         from cube.store.factory import is_there, opened
 
         if not await is_there(self.store, self.database, [environment.database]):
@@ -141,7 +143,7 @@ class Place:
                 " accepted is one that a daemon has made."
             )
         async with opened(self.store, (environment,), self.database) as databases:
-            return await work(databases.stores[environment.name].field_indexes)
+            return await work(databases.stores[environment.name])
 
     async def _with_keys(self, work: Callable[[KeyStore], Awaitable[T]], create: bool) -> T:
         from cube.store.factory import is_there, opened_keys

@@ -94,6 +94,11 @@ class Scope(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    DELETE = "delete"
+
+
+USUAL_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
+"""What a key allows of which nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ class Key:
     id: str
     digest: bytes
     environment: str
-    scopes: frozenset[Scope] = frozenset(Scope)
+    scopes: frozenset[Scope] = USUAL_SCOPES
     types: frozenset[str] | None = None
     filter: str = ""
     weak: bool = field(default=False, compare=False)

@@ -7,9 +7,10 @@ later it would be another.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from cube.errors import InvalidRequest, shown
+from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.model import duration, instant
 
 ACCEPTED: Final = (
@@ -35,6 +36,19 @@ def parse(value: object, now: int) -> int:
         return instant.parse(now + (_signed(found) if found[2] else 0))
     except InvalidRequest:
         raise InvalidRequest(f"Got the time {shown(value)}; accepted is {ACCEPTED}.") from None
+
+
+def read_time(raw: Mapping[str, Any], name: str, now: int) -> int | None:
+    """Return a time of a request, which may be relative to now; None where it has none.
+
+    Raises `InvalidQuery`.
+    """
+    if name not in raw:
+        return None
+    try:
+        return parse(raw[name], now)
+    except InvalidRequest as error:
+        raise InvalidQuery(f"The parameter {name} is not a valid time. {error.message}", field=name) from None
 
 
 def _signed(found: re.Match[str]) -> int:

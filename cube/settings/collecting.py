@@ -20,6 +20,9 @@ class CollectorLimits:
     )
     batch_events: int = setting(10_000, "The events of one array.", low=1, high=1_000_000)
     sockets: int = setting(10_000, "WebSockets open at once.", low=1, high=1_000_000)
+    keyless_deletion: bool = setting(
+        False, "Let requests without a key delete events, where they may write them."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

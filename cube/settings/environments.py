@@ -57,7 +57,10 @@ class KeySettings:
     hash: str = setting("", "What `cube keys hash` prints for the key.")
     key: str = setting("", "The key itself, in place of its hash, where only the daemon reads the file.")
     scopes: tuple[str, ...] = setting(
-        tuple(Scope), "What it allows.", choices=tuple(Scope), pattern="read|write"
+        (Scope.READ, Scope.WRITE),
+        "What it allows.",
+        choices=tuple(Scope),
+        pattern="read|write|delete",
     )
     types: tuple[str, ...] = setting((), "The types of events that it is for; empty: all.", pattern=TYPE)
     filter: str = setting(

@@ -105,6 +105,18 @@ class Erasure:
             found = await find_places(session, self.expression, span, most=None)
         return DeletedSlice(len(found.places), found.following)
 
+    def told(self, deleted: int) -> str:
+        """Return the line that a log keeps of it: who deleted what, and how many events."""
+        return f"{self.by} deleted {deleted} events: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The expression and the span, as text."""
+        span = self.span
+        start = "" if span.start <= EVER.start else f" from {instant.format(span.start)}"
+        stop = "" if span.stop >= EVER.stop else f" to {instant.format(span.stop)}"
+        return f"{print_expression(self.expression)}{start}{stop}"
+
     async def _note(self, events: int) -> None:
         span = self.span
         await self.store.deletions.note(
@@ -121,16 +133,21 @@ class Erasure:
 
 
 def refuse_unbounded(
-    expression: EventExpression, start: int | None, stop: int | None, *, whole: bool
+    expression: EventExpression,
+    start: int | None,
+    stop: int | None,
+    *,
+    whole: bool,
+    accepted: str = "all=true",
 ) -> None:
     """Raise `InvalidQuery` where all events of a type, or all since or before a time, are meant by accident.
 
-    ``whole``: they are meant.
+    ``whole``: they are meant; ``accepted``: what says so.
     """
     if not (expression.filters or whole) and (start is None or stop is None):
         raise InvalidQuery(
             f"Got all events of the type {expression.type}; accepted is an expression with a filter, as"
-            f' {expression.type}.eq(user, "x"), a start and a stop, or to say that all are meant (all).',
+            f' {expression.type}.eq(user, "x"), a start and a stop, or {accepted}.',
             field="expression",
         )
     if start is not None and stop is not None and start > stop:

@@ -17,9 +17,10 @@ from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
-from cube.model import instant, relative
+from cube.model import instant
 from cube.model.grid import ACCEPTED, Grid, grid_of
 from cube.model.place import EventPlace, parse_cursor
+from cube.model.relative import read_time
 from cube.model.tier import TEN_SECONDS, Span
 from cube.settings import EvaluatorSettings
 
@@ -173,19 +174,6 @@ def number(value: object) -> float:
         except OverflowError:  # JSON's integers have no bound
             return math.inf if value > 0 else -math.inf
     return math.nan
-
-
-def read_time(raw: Mapping[str, Any], name: str, now: int) -> int | None:
-    """Return a time of a request, which may be relative to now; None where it has none.
-
-    Raises `InvalidQuery`.
-    """
-    if name not in raw:
-        return None
-    try:
-        return relative.parse(raw[name], now)
-    except InvalidRequest as error:
-        raise InvalidQuery(f"The parameter {name} is not a valid time. {error.message}", field=name) from None
 
 
 def _check_order(start: int | None, stop: int | None) -> None:

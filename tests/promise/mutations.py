@@ -19,7 +19,7 @@ from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite import catalog, saving
 from cube.store.sqlite.readers import Lease, ReaderPool
-from cube.store.sqlite.removal import Removal, Removed
+from cube.store.sqlite.removal import Removed, RowRemoval
 from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
@@ -256,22 +256,22 @@ def a_cluster_is_read_without_a_majority(patch: pytest.MonkeyPatch) -> None:
 
 def deletions_raise_nothing(patch: pytest.MonkeyPatch) -> None:
     """What was deleted goes on being counted where it was."""
-    write = Removal.write
+    write = RowRemoval.write
 
-    def _write(self: Removal, connection: sqlite3.Connection) -> Any:
+    def _write(self: RowRemoval, connection: sqlite3.Connection) -> Any:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(saving, "raise_buckets", lambda connection, entry, raised: None)
             return write(self, connection)
 
-    patch.setattr(Removal, "write", _write)
+    patch.setattr(RowRemoval, "write", _write)
 
 
 def deletions_raise_before_they_delete(patch: pytest.MonkeyPatch) -> None:
     """Who reads a revision between the two keeps what is then deleted."""
-    write = Removal.write
+    write = RowRemoval.write
     raised: dict[tuple[object, ...], bool] = {}
 
-    def _write(self: Removal, connection: sqlite3.Connection) -> Any:
+    def _write(self: RowRemoval, connection: sqlite3.Connection) -> Any:
         key = (self.expression, *self.places)
         with pytest.MonkeyPatch.context() as inner:
             if not raised.pop(key, False):
@@ -284,12 +284,12 @@ def deletions_raise_before_they_delete(patch: pytest.MonkeyPatch) -> None:
             inner.setattr(saving, "raise_buckets", lambda connection, entry, raised: None)
             return write(self, connection)
 
-    patch.setattr(Removal, "write", _write)
+    patch.setattr(RowRemoval, "write", _write)
 
 
 def deletions_judge_what_they_found(patch: pytest.MonkeyPatch) -> None:
     """What has been replaced meanwhile is deleted as well."""
-    patch.setattr(Removal, "_selected", lambda self, rows: rows)
+    patch.setattr(RowRemoval, "_selected", lambda self, rows: rows)
 
 
 OF_DELETIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (

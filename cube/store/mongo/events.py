@@ -30,7 +30,7 @@ from cube.store.mongo.faults import (
 )
 from cube.store.mongo.layout import Layout
 from cube.store.mongo.notes import Notes, UnsettledCommits, raise_noted, sweep
-from cube.store.mongo.removal import Removal, select
+from cube.store.mongo.removal import DocumentRemoval, select
 from cube.store.mongo.session import MongoSession
 from cube.store.ports import UNBOUNDED, ReadOptions
 
@@ -148,7 +148,7 @@ class MongoEvents:
         async with self.read() as session, aclosing(select(session, expression, span)) as selections:
             async for documents, last in selections:
                 if documents:
-                    removal = Removal(self._layout, expression, documents)
+                    removal = DocumentRemoval(self._layout, expression, documents)
                     async with self._notes.held(expression.type, removal.touched):
                         await self._commit(removal)
                     deleted += removal.deleted
@@ -210,7 +210,7 @@ class MongoEvents:
             reason = error.message if isinstance(error, Unavailable) else error.__class__.__name__
             self._errors.error(f"{type}_events has no index on t yet, so its scans read all of it: {reason}")
 
-    async def _commit(self, commit: Commit | Removal) -> None:
+    async def _commit(self, commit: Commit | DocumentRemoval) -> None:
         """Write and raise; after any failure, a cancellation included, raise before it is reported.
 
         An insert that seemed to fail may still land: so sweeps raise it until it cannot.
@@ -229,7 +229,7 @@ class MongoEvents:
             raise
 
 
-async def _settle(commit: Commit | Removal) -> None:
+async def _settle(commit: Commit | DocumentRemoval) -> None:
     try:
         await commit.settle()
     except (CubeError, PyMongoError) as error:

@@ -37,7 +37,7 @@ _PROJECTION: Final[Document] = {"_id": 1, "t": 1, "d": 1, MARK: 1}
 _SENT: Final = 500  # deletes that are sent together, each with the data of its document
 
 
-class Removal:
+class DocumentRemoval:
     """Documents of one type that are to be deleted, in the form of a `Commit`.
 
     ``touched``: every time whose buckets this may change; it grows before the raise. ``deleted``: how many

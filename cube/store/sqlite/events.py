@@ -19,7 +19,7 @@ from cube.store.sqlite import catalog, field_index, packs, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import Lease, ReaderPool
-from cube.store.sqlite.removal import Removal, known_buckets
+from cube.store.sqlite.removal import RowRemoval, known_buckets
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
 from cube.store.sqlite.writer import Writer, in_slices, pause_after
 
@@ -82,7 +82,7 @@ class SqliteEvents:
             found = await find_places(session, expression, span, most=SLICE_EVENTS)
         deleted, left = 0, found.places
         while left:
-            began, some = time.monotonic(), Removal(expression, left[:SLICE_EVENTS])
+            began, some = time.monotonic(), RowRemoval(expression, left[:SLICE_EVENTS])
             done = await self._writer.write(lambda some=some: some.write, SLICE_ROWS)  # type: ignore[misc]  # mypy sees no default
             deleted, left = deleted + done.deleted, left[done.looked_at :]
             await pause_after(began)

@@ -48,7 +48,7 @@ class _Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class RowRemoval:
     """Deletes those of some places that an expression still selects, the first ones first."""
 
     expression: EventExpression
