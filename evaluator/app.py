@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from cube.errors import Unavailable
 from cube.process.recent_counts import RecentCounts
-from cube.settings import EvaluatorSettings
+from cube.settings import EvaluatorSettings, environments_of
 from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
 from evaluator.api.routes import routes
@@ -26,6 +26,7 @@ from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.rehearsal import Rehearsal, rehearse
 from evaluator.scheduling.scheduler import OVERRUNS, QueryCost, Scheduler
+from evaluator.sql.service import SqlService
 from evaluator.streams.poller import EventStreams
 
 SCAN_THREADS = 1 + OVERRUNS
@@ -74,10 +75,23 @@ class EvaluatorDaemon:
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
         pyramids = {name: service.pyramid for name, service in self._services.items()}
         self._refresher = BoardRefresher(pyramids, settings.boards, registry)
+        self._sql = (
+            SqlService(
+                self._services,
+                environments_of(settings),
+                lambda: authenticator.requires_keys,
+                settings,
+                registry,
+            )
+            if settings.sql.enabled
+            else None
+        )
         rehearse(files=self._keeping.has_files)
         self._server = self._serve()
         self._refresher.start()
         self._keeping.start()
+        if self._sql is not None:
+            self._sql.start()
         self._rehearsal = Rehearsal([service.context for service in self._services.values()])
 
     @property
@@ -103,6 +117,8 @@ class EvaluatorDaemon:
         await self._refresher.close()
         await self._rehearsal.close()
         await self._keeping.close()
+        if self._sql is not None:
+            await self._sql.close()
         for service in self._services.values():
             await service.streams.close()
             await service.pyramid.close()
@@ -135,6 +151,7 @@ class EvaluatorDaemon:
                 self._telemetry,
                 self._check_ready,
                 self._refresher,
+                self._sql,
             ),
             access=self._authenticator,
             telemetry=self._telemetry,

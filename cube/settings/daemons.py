@@ -252,6 +252,27 @@ class BoardSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SqlSettings:
+    """Statements of SQL over the events; see docs/sql.md."""
+
+    enabled: bool = setting(
+        False, "Answer POST /1.0/sql for whoever may read without a filter; needs the extra sql."
+    )
+    seconds: float = setting(
+        30.0, "How long a statement may take, until its answer is read.", low=0.1, high=86_400
+    )
+    memory_bytes: int = setting(
+        512 * _MIB,
+        "What DuckDB may take for one statement; a process ends that takes 256 MiB more.",
+        low=64 * _MIB,
+        high=2**40,
+    )
+    statements: int = setting(
+        2, "Statements that run at once, each in a process; others wait.", low=1, high=100
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatorSettings(DaemonSettings):
     """The settings of the evaluator."""
 
@@ -262,3 +283,4 @@ class EvaluatorSettings(DaemonSettings):
     stream: StreamSettings = StreamSettings()
     blocks: BlockSettings = BlockSettings()
     boards: BoardSettings = BoardSettings()
+    sql: SqlSettings = SqlSettings()

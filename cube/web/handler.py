@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import cast
 
@@ -23,6 +24,7 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
@@ -30,6 +32,7 @@ from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
 from cube.web.http1 import ChunkedBody, parse_head
 from cube.web.message import (
+    Parts,
     Reply,
     Request,
     connection_line,
@@ -233,6 +236,9 @@ class Exchange(HTTPMessageDelegate):
             reply = self._fault(RuntimeError(f"what the request waited for was given up: {error!r}"))
         except Exception as error:
             reply = self._fault(error)
+        if reply.parts is not None:
+            await self._send_parts(reply, reply.parts)
+            return
         self._send(reply)
         self._connection.finish()
 
@@ -319,6 +325,34 @@ class Exchange(HTTPMessageDelegate):
             return
         written.add_done_callback(lambda _: self._sent())
         self._service.answers.hold(self._stream, len(body))
+
+    async def _send_parts(self, reply: Reply, parts: Parts) -> None:
+        """Write a reply as it is made; to HTTP/1.0 its end is that of the connection."""
+        is_chunked = self._version != "HTTP/1.0"
+        head = self._head(reply, last=not is_chunked)
+        head = head[:-2] + b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else head
+        self._service.answered(self.request, reply.status, time.monotonic() - self._began)
+        try:
+            async with aclosing(parts):
+                await self._connection.write(head)
+                async for part in parts:
+                    if part:
+                        await self._connection.write(
+                            b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part
+                        )
+            if is_chunked:
+                await self._connection.write(b"0\r\n\r\n")
+        except StreamClosedError:
+            self._connection.close()
+        except Exception as error:  # the head has gone: only a cut connection can tell
+            if not isinstance(error, CubeError):
+                self._fault(error)
+            _log.warning("request %s: its answer is cut: %s", self.request.id, error)
+            self._connection.close()
+        else:
+            self._connection.finish()
+        finally:
+            self._end()
 
     def _sent(self) -> None:
         self._service.answers.hold(self._stream, 0)

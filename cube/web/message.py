@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_body_arguments
@@ -115,14 +115,27 @@ class Request:
             raise InvalidQuery(f"Got more than {most} parameters in a query.") from None
 
 
+class Parts(Protocol):
+    """A body as it is made; `aclose` is awaited at its end, whoever brings that about."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def __anext__(self) -> bytes: ...
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to one request; the plumbing adds the headers that every reply has."""
+    """The answer to one request; the plumbing adds the headers that every reply has.
+
+    ``parts``: what is sent in place of the body, as it is made; its client's reading holds it back, and a
+    client that goes away closes it. Where it raises, the connection is cut, which tells the client.
+    """
 
     body: bytes = b"{}"
     status: int = 200
     content_type: str = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
+    parts: Parts | None = None
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> Reply:
@@ -218,7 +231,9 @@ def error_body(error: BaseException, request_id: str) -> dict[str, Any]:
 def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
     """Return all lines before the body; ``cors``, ``connection``: what the functions below make."""
     lines = [_STATUS_LINES[reply.status]]
-    if reply.status not in _WITHOUT_CONTENT:
+    if reply.parts is not None:
+        lines.append(f"Content-Type: {reply.content_type}\r\n")  # how it ends, the connection's line says
+    elif reply.status not in _WITHOUT_CONTENT:
         lines.append(f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n")
     lines += (f"X-Request-Id: {request.id}\r\nVary: Origin\r\n", cors)
     if not any(name == "Cache-Control" for name, _ in reply.headers):

@@ -20,10 +20,12 @@ from evaluator.api.hints import HEADER
 from evaluator.api.pages import Pages
 from evaluator.api.service import QueryServices
 from evaluator.api.session import EventSocket, MetricSocket, QuerySession, SocketHandler, TypeSocket
+from evaluator.api.sql import SqlRoute
 from evaluator.api.status import status_route
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.prometheus.api import Prometheus
 from evaluator.scheduling.scheduler import SendQueue
+from evaluator.sql.service import SqlService
 
 
 def _object(required: str = "", **properties: Any) -> dict[str, Any]:
@@ -199,6 +201,7 @@ def routes(
     telemetry: Telemetry,
     ready: Callable[[], Awaitable[None]],
     refresher: BoardRefresher,
+    sql: SqlService | None = None,
 ) -> tuple[Route, ...]:
     """Return all that the evaluator answers."""
     send_queue = SendQueue()
@@ -250,6 +253,7 @@ def routes(
         *DefinitionRoutes(services).routes(),
         status_route(services),
         *Prometheus(services).routes(),
+        SqlRoute(sql).route(),
     )
     return with_standard_routes("Cube evaluator", table, telemetry, ready)
 

@@ -75,7 +75,7 @@ class Pyramid:
         reads: RevisionReads | None = None,
     ) -> None:
         self.context: Final = context
-        self._blocks = blocks
+        self.blocks = blocks
         self._on_computed = on_computed
         self._flights = SingleFlight() if flights is None else flights
         self._series = series
@@ -286,7 +286,7 @@ class Pyramid:
         kind: str = VALUE,
     ) -> Encoded:
         valid: Encoded = {}
-        spares = kind == VALUE and self._blocks is not None and self._blocks.spare_lookup(job, numbers)
+        spares = kind == VALUE and self.blocks is not None and self.blocks.spare_lookup(job, numbers)
         if job.grid.cached and not spares:
             valid = job.believed(await self._cached(job, numbers, span, kind), numbers)
         gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
@@ -338,7 +338,7 @@ class Pyramid:
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
         ):
-            yield Scan(context, session, time_slice, self._blocks, limits)
+            yield Scan(context, session, time_slice, self.blocks, limits)
 
     def _computing(
         self, scan: Scan, job: ReductionJob, most: int | None = None

@@ -1,0 +1,180 @@
+"""SQL as a caller has it: which environments and types it sees, and how many statements run at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter
+
+from cube.errors import AccessDenied, InvalidSettings
+from cube.model.environment import Caller, Environment
+from cube.model.tier import DAY
+from cube.settings import EvaluatorSettings
+from evaluator.api.service import QueryService, QueryServices
+from evaluator.query.queries import QueryOverloaded
+from evaluator.scheduling.scheduler import QueryCost
+from evaluator.sql.fields import SAMPLE_EVENTS, KnownFields, unique
+from evaluator.sql.messages import Statement
+from evaluator.sql.process import StatementProcesses
+from evaluator.sql.statement import StatementRun
+from evaluator.sql.tables import EVERYTHING, Reader, TypeTable
+
+LISTED_TYPES: Final = 200
+"""So many types are told to a statement that asks what tables there are."""
+
+LISTED_EVENTS: Final = 100
+"""Then so many events of each are looked at."""
+
+_FEW: Final = 10
+_LISTING: Final = ("show", "information_schema", "duckdb_", "pg_")
+
+
+class StatementsWait(QueryOverloaded):
+    """So many statements run already that this one did not begin in time."""
+
+    reason = "statements"
+    text = "Other statements ran for {:g} s, and this one did not begin; ask again later."
+
+
+class SqlService:
+    """Runs statements; ``requires_keys``: whether a request without a key reaches open environments alone.
+
+    Raises `InvalidSettings` where DuckDB is not installed.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, QueryService],
+        environments: Sequence[Environment],
+        requires_keys: Callable[[], bool],
+        settings: EvaluatorSettings,
+        registry: CollectorRegistry,
+    ) -> None:
+        if find_spec("duckdb") is None:
+            raise InvalidSettings(
+                "Got sql.enabled = true, and DuckDB is not installed; accepted is an installation with the"
+                " extra sql: pip install 'cube-events[sql]'."
+            )
+        self.settings = settings.sql
+        self.counted = Counter(
+            "cube_sql_statements", "Statements of SQL, by how they ended.", ["outcome"], registry=registry
+        )
+        self._queries = QueryServices(services)
+        self._environments = environments
+        self._requires_keys = requires_keys
+        self._processes = StatementProcesses(self.settings)
+        self._places = asyncio.Semaphore(self.settings.statements)
+        self._known: dict[tuple[str, str], KnownFields] = {}
+
+    def start(self) -> None:
+        """Have a process ready for the first statement."""
+        self._processes.prepare()
+
+    async def close(self) -> None:
+        await self._processes.close()
+
+    async def run(self, caller: Caller, text: str, format: str) -> StatementRun:
+        """Begin a statement; its caller closes it. Raises what is wrong with it, or with who asks."""
+        if caller.key is not None and caller.key.filter:
+            raise AccessDenied(
+                "The key has a filter, which SQL does not apply; accepted is a key with the scope read and no"
+                " filter."
+            )
+        seconds = self.settings.seconds
+        deadline = asyncio.get_running_loop().time() + seconds
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await stack.enter_async_context(self._places)
+                    run = await self._prepared(caller, text, format, deadline, stack)
+            except TimeoutError:
+                raise StatementsWait(seconds) from None
+            stack.push_async_callback(run.aclose)
+            await run.begin()
+            stack.pop_all()
+            return run
+
+    async def _prepared(
+        self, caller: Caller, text: str, format: str, deadline: float, stack: AsyncExitStack
+    ) -> StatementRun:
+        folded, tables, schemas, names = text.casefold(), [], [], []
+        held = stack.pop_all()
+        try:
+            for environment in self._reached(caller):
+                schema = schema_of(environment.name)
+                schemas.append(schema)
+                if (
+                    environment != caller.environment
+                    and schema.casefold() not in folded
+                    and not lists(folded)
+                ):
+                    continue
+                service = self._queries.of(Caller(environment, caller.key))
+                types = await service.types()
+                names += types
+                tables += await self._tables(service, environment.name, schema, types, folded, held)
+            for table in tables:
+                await table.open(SAMPLE_EVENTS if len(tables) <= _FEW else LISTED_EVENTS)
+        except BaseException:
+            await held.aclose()
+            raise
+        statement = Statement(text, format, schema_of(caller.environment.name), schemas, [])
+        settings = self.settings
+        return StatementRun(
+            statement,
+            tables,
+            self._processes,
+            held,
+            deadline,
+            settings.seconds,
+            settings.memory_bytes,
+            names,
+        )
+
+    async def _tables(
+        self,
+        service: QueryService,
+        environment: str,
+        schema: str,
+        types: Sequence[str],
+        text: str,
+        stack: AsyncExitStack,
+    ) -> list[TypeTable]:
+        """Return the tables of an environment that a statement may name, not opened yet."""
+        shown = [(type, name) for type, name in unique(types, ()).items() if name.casefold() in text]
+        if lists(text):
+            shown = list(unique(types, ()).items())[:LISTED_TYPES]
+        if not shown:
+            return []
+        context, pyramid = service.context, service.pyramid
+        for type, _ in shown:
+            async with context.lookup() as session:
+                revisions = await session.revisions(type, DAY, EVERYTHING)
+            if revisions.known and not revisions.complete and not revisions.foreign:
+                await pyramid.build(type)
+        session, time_slice = await stack.enter_async_context(context.session(QueryCost(EVERYTHING.length)))
+        reader = Reader(session, time_slice, pyramid.blocks)
+        return [
+            TypeTable(reader, schema, name, type, self._known.setdefault((environment, type), KnownFields()))
+            for type, name in shown
+        ]
+
+    def _reached(self, caller: Caller) -> list[Environment]:
+        """Return the environments that a caller may ask: that of its key, or those that need none."""
+        if caller.key is not None:
+            return [caller.environment]
+        return [each for each in self._environments if each.open or not self._requires_keys()]
+
+
+def schema_of(environment: str) -> str:
+    """Return the name of an environment's schema."""
+    return f"events_{environment}"
+
+
+def lists(text: str) -> bool:
+    """Tell whether a statement may ask what tables there are."""
+    return any(word in text for word in _LISTING)

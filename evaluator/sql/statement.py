@@ -1,0 +1,270 @@
+"""One statement from its text to its answer: its tables, its process, and what the two say to each other.
+
+Rows are held until it is sure that no column turns out to be too narrow for what is still to be read: until
+all scans are at their ends, or, where the answer is long, all that is left to be scanned was looked at. Up to
+then a statement begins again, with wider columns, where one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Final, Self
+
+from cube.errors import CubeError, InvalidQuery
+from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.sql.messages import TRIES, Batch, Done, Failed, Head, Next, Part, Scan, Statement
+from evaluator.sql.process import StatementProcess, StatementProcesses
+from evaluator.sql.tables import TypeScan, TypeTable, Widened
+
+HELD_BYTES: Final = 2**20
+"""So much of an answer is held while columns may still turn out to be too narrow."""
+
+MOST_STARTS: Final = 5 * TRIES
+"""A statement begins so often at most."""
+
+FIND_SECONDS: Final = 5.0
+"""For so long a column is looked for that the newest events have not."""
+
+_UNKNOWN_COLUMN: Final = re.compile(
+    r'Referenced column "((?:[^"]|"")+)" not found|does not have a column named "((?:[^"]|"")+)"'
+)
+_UNKNOWN_TABLE: Final = re.compile(r"Table with name (.+) does not exist")
+_log = logging.getLogger(__name__)
+
+
+class StatementRun:
+    """Runs one statement; an asynchronous iterator over the bytes of its answer, once it `begin`s.
+
+    ``stack``: what is released at its end. ``names``: the types that there are, for hints.
+    """
+
+    def __init__(
+        self,
+        statement: Statement,
+        tables: Sequence[TypeTable],
+        processes: StatementProcesses,
+        stack: AsyncExitStack,
+        deadline: float,
+        seconds: float,
+        memory_bytes: int,
+        names: Sequence[str],
+    ) -> None:
+        self.columns: list[tuple[str, str]] = []
+        self._statement = statement
+        self._tables = tables
+        self._processes = processes
+        self._stack = stack
+        self._deadline = deadline
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._names = names
+        self._process: StatementProcess | None = None
+        self._tries = 0
+        self._scans: dict[int, tuple[TypeScan, AsyncGenerator[bytes, None]]] = {}
+        self._held: list[bytes] = []
+        self._is_sure = False
+        self._is_done = False
+        self._is_widened = False
+
+    async def begin(self) -> None:
+        """Run it as far as an answer is sure to come; raises what is wrong with it."""
+        for _ in range(MOST_STARTS):
+            try:
+                await self._attempt()
+                return
+            except Widened:
+                for table in self._tables:
+                    table.refresh()
+        raise InvalidQuery("The fields of the events change faster than the statement can be run; ask again.")
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._held:
+            content = b"".join(self._held)
+            self._held = []
+            return content
+        while not self._is_done:
+            try:
+                part = await self._step()
+            except Widened:
+                raise CubeError(
+                    "A field has values of another kind than before; the statement can be run again."
+                ) from None
+            if part:
+                return part
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End its process, and release all that it holds."""
+        await self._end_scans()
+        try:
+            if self._process is not None:
+                await self._process.close()
+        finally:
+            await self._stack.aclose()
+
+    async def _attempt(self) -> None:
+        await self._end_scans()
+        self._held, self.columns, self._is_done, self._is_widened = [], [], False, False
+        if self._process is None or self._tries == TRIES:
+            if self._process is not None:
+                await self._process.close()
+            self._tries = 0
+            async with asyncio.timeout_at(self._deadline):
+                self._process = await self._processes.take()
+        self._tries += 1
+        tables = [table.described() for table in self._tables]
+        statement = self._statement
+        again = Statement(statement.text, statement.format, statement.schema, statement.schemas, tables)
+        await self._process.send(again)
+        size = 0
+        while not self._is_done:
+            part = await self._step()
+            if part is not None:
+                self._held.append(part)
+                size += len(part)
+            if size >= HELD_BYTES:
+                break
+        if not self._is_done:
+            await self._check_rest()
+        self._is_sure = True
+
+    async def _check_rest(self) -> None:
+        async with self._in_time():
+            for scan, _ in list(self._scans.values()):
+                await scan.check()
+
+    async def _step(self) -> bytes | None:
+        """Take one message, and answer it; returns a part of the answer, if it was one."""
+        assert self._process is not None  # noqa: S101 - it has begun
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._process.receive()
+                match message:
+                    case Scan(number, place, columns, spans):
+                        await self._begin_scan(number, self._tables[place].scan(columns, spans))
+                        await self._process.send(Batch())
+                    case Next(number):
+                        await self._process.send(await self._next(number))
+                    case Head(columns):
+                        self.columns = columns
+                    case Part(content):
+                        return content
+                    case Done():
+                        self._is_done = True
+                    case Failed(text, kind):
+                        await self._fail(text, kind)
+                    case _:
+                        await self._died()
+        except TimeoutError:
+            raise DeadlineExceeded(self._seconds) from None
+        return None
+
+    def _in_time(self) -> _Deadline:
+        return _Deadline(self._deadline, self._seconds)
+
+    async def _begin_scan(self, number: int, scan: TypeScan) -> None:
+        if self._is_sure:  # what has been sent cannot be taken back
+            await scan.check()
+        self._scans[number] = (scan, scan.batches())
+
+    async def _next(self, number: int) -> Batch:
+        scan = self._scans.get(number)
+        if scan is None:
+            return Batch(is_stale=True)
+        try:
+            return Batch(await anext(scan[1]))
+        except StopAsyncIteration:
+            del self._scans[number]
+            return Batch()
+        except Widened:
+            self._is_widened = True
+            await self._end_scans()
+            return Batch(is_stale=True)
+
+    async def _end_scans(self) -> None:
+        for _, batches in self._scans.values():
+            await batches.aclose()
+        self._scans.clear()
+
+    async def _fail(self, text: str, kind: str) -> None:
+        """Raise what is wrong; `Widened` where the statement may do better with what is known by now."""
+        if self._is_widened:
+            raise Widened
+        column = _UNKNOWN_COLUMN.search(text)
+        if column is not None:
+            name = (column[1] or column[2]).replace('""', '"')
+            if await self._find(name):
+                raise Widened
+        raise _refusal(text, kind, self._memory_bytes, self._names)
+
+    async def _find(self, name: str) -> bool:
+        """Look whether a table has a field that it was not known to have."""
+        found = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIND_SECONDS):
+                for table in self._tables:
+                    if not table.knows(name):
+                        found = await table.find(name) or found
+        return found
+
+    async def _died(self) -> None:
+        assert self._process is not None  # noqa: S101 - it has ended
+        status = await self._process.close()
+        _log.warning("the process of a statement ended with %d: %s", status, self._statement.text[:2_000])
+        raise _over_memory(self._memory_bytes)
+
+
+class _Deadline:
+    """Raises `DeadlineExceeded` where what is done in its block takes too long."""
+
+    def __init__(self, deadline: float, seconds: float) -> None:
+        self._timeout = asyncio.timeout_at(deadline)
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *told: object) -> None:
+        try:
+            await self._timeout.__aexit__(*told)  # type: ignore[arg-type]  # as they came
+        except TimeoutError:
+            raise DeadlineExceeded(self._seconds) from None
+
+
+def _over_memory(limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"The statement needs more than {limit} bytes of memory, which is the limit: take fewer rows, columns"
+        " or groups.",
+        reason="memory",
+    )
+
+
+def _refusal(text: str, kind: str, memory_bytes: int, names: Sequence[str]) -> CubeError:
+    """Return the error of a statement, as one sentence with DuckDB's own reason."""
+    if kind == "Refused":
+        return InvalidQuery(text, field="statement")
+    if kind == "OutOfMemoryException":
+        return _over_memory(memory_bytes)
+    lines = [line.strip() for line in text.partition("\n\nLINE ")[0].splitlines() if line.strip()]
+    reason = lines[0].removesuffix(".") if lines else kind
+    hints = [line.rstrip("?!.") for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
+    table = _UNKNOWN_TABLE.search(reason)
+    if table is not None:
+        wanted = table[1].rpartition(".")[2].strip('"')
+        near = difflib.get_close_matches(wanted, names, 3, 0.5) or list(names[:5])
+        hints = [f"the types are {', '.join(near)}" if near else "there are no events yet"]
+    more = f" ({'; '.join(hints)})" if hints else ""
+    return InvalidQuery(f"DuckDB refuses the statement: {shown_reason(reason)}{more}.", field="statement")
+
+
+def shown_reason(reason: str) -> str:
+    """Return a reason of DuckDB's, cut where it is very long."""
+    return reason if len(reason) <= 500 else f"{reason[:500]}…"
