@@ -81,7 +81,7 @@ class EvaluatorDaemon:
                 environments_of(settings),
                 lambda: authenticator.requires_keys,
                 settings,
-                registry,
+                self._counters,
             )
             if settings.sql.enabled
             else None

@@ -152,6 +152,8 @@ class QueryCounters:
         self.scanned = counter("cube_scans", "Spans of events that were scanned.").inc
         self.read = counter("cube_scanned_events", "Events that scans have read.").inc
         self.filed = counter("cube_filed_events", "Events that were taken from column files.").inc
+        ended = "Statements of SQL, by how they ended: answered, cut or refused."
+        self.statements = counter("cube_sql_statements", ended, ["outcome"])
         self.filed_bytes = Gauge("cube_column_files_bytes", "What the column files take.", registry=registry)
         self._kept = Gauge(
             "cube_blocks_bytes", "What the kept columns and answers take, about.", registry=registry

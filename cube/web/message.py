@@ -45,7 +45,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" fo
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, 8.6: nor a length of it
 _EXPOSED = (
     "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag, Link, Cube-Cursor, Cube-Truncated,"
-    " Cube-Warnings\r\n"
+    " Cube-Warnings, Cube-Columns\r\n"
 )
 _PROCESS = os.urandom(5).hex()
 _NUMBERS = itertools.count(1)

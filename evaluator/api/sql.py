@@ -14,7 +14,7 @@ from evaluator.sql.formats import JSON, NAMES, read_format
 from evaluator.sql.service import SqlService
 from evaluator.sql.statement import StatementRun
 
-COLUMNS_HEADER: Final = "X-Cube-Columns"
+COLUMNS_HEADER: Final = "Cube-Columns"
 """The names and types of an answer's columns, as JSON in ASCII, where it is not too long."""
 
 _HEADER_BYTES: Final = 8_000
@@ -51,7 +51,7 @@ class SqlRoute:
         try:
             run = await service.run(request.admitted, statement, format)
         except CubeError:
-            service.counted.labels("refused").inc()
+            service.counted("refused")
             raise
         columns = json.dumps([{"name": name, "type": type} for name, type in run.columns])
         told = ((COLUMNS_HEADER, columns),) if len(columns) <= _HEADER_BYTES else ()
@@ -92,7 +92,7 @@ class _Parts:
             raise
 
     async def aclose(self) -> None:
-        self._service.counted.labels(self._outcome).inc()
+        self._service.counted(self._outcome)
         await self._run.aclose()
 
 

@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter
-
 from cube.errors import AccessDenied, InvalidSettings
 from cube.model.environment import Caller, Environment
 from cube.model.tier import DAY
 from cube.settings import EvaluatorSettings
 from evaluator.api.service import QueryService, QueryServices
+from evaluator.context import QueryCounters
 from evaluator.query.queries import QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.sql.fields import SAMPLE_EVENTS, KnownFields, unique
@@ -52,7 +51,7 @@ class SqlService:
         environments: Sequence[Environment],
         requires_keys: Callable[[], bool],
         settings: EvaluatorSettings,
-        registry: CollectorRegistry,
+        counters: QueryCounters,
     ) -> None:
         if find_spec("duckdb") is None:
             raise InvalidSettings(
@@ -60,9 +59,7 @@ class SqlService:
                 " extra sql: pip install 'cube-events[sql]'."
             )
         self.settings = settings.sql
-        self.counted = Counter(
-            "cube_sql_statements", "Statements of SQL, by how they ended.", ["outcome"], registry=registry
-        )
+        self._counters = counters
         self._queries = QueryServices(services)
         self._environments = environments
         self._requires_keys = requires_keys
@@ -76,6 +73,10 @@ class SqlService:
 
     async def close(self) -> None:
         await self._processes.close()
+
+    def counted(self, outcome: str) -> None:
+        """Count a statement that has ended: answered, cut, or refused."""
+        self._counters.statements.labels(outcome).inc()
 
     async def run(self, caller: Caller, text: str, format: str) -> StatementRun:
         """Begin a statement; its caller closes it. Raises what is wrong with it, or with who asks."""
