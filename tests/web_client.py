@@ -71,9 +71,21 @@ class Connection:
         text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), seconds)).decode("latin-1")
         first, *lines = text.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        if headers.get("transfer-encoding") == "chunked" and method != "HEAD":
+            return Answer(int(first.split(" ")[1]), headers, await self._chunks())
         length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         body = await asyncio.wait_for(self.reader.readexactly(length), TIMEOUT_SECONDS)
         return Answer(int(first.split(" ")[1]), headers, body)
+
+    async def _chunks(self) -> bytes:
+        """Read a body in chunks to its end."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            body = b""
+            while size := int(await self.reader.readline(), 16):
+                body += await self.reader.readexactly(size)
+                await self.reader.readline()
+            await self.reader.readline()
+            return body
 
     async def ended(self) -> bool:
         """Tell whether the server closes the connection, with nothing more to say."""

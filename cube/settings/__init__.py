@@ -21,6 +21,7 @@ from cube.settings.daemons import (
     EvaluatorLimits,
     EvaluatorSettings,
     HttpSettings,
+    SqlSettings,
     StreamSettings,
 )
 from cube.settings.document import commented_toml, markdown_table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import BinaryIO, Final, TypeAlias
 
 import msgspec
@@ -142,6 +143,12 @@ class Channel:
         if not isinstance(found, Batch):
             raise EOFError("the evaluator is gone")
         return found
+
+    def close(self) -> None:
+        """Close both ways; what was not sent is lost."""
+        for way in (self._source, self._sink):
+            with suppress(OSError):
+                way.close()
 
     def next(self) -> FromEvaluator | None:
         """Return what the evaluator sent next; None where it is gone."""

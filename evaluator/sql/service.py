@@ -13,13 +13,13 @@ from cube.model.environment import Caller, Environment
 from cube.model.tier import DAY
 from cube.settings import EvaluatorSettings
 from evaluator.api.service import QueryService, QueryServices
-from evaluator.context import QueryCounters
+from evaluator.context import QueryCounters, within
 from evaluator.query.queries import QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.sql.fields import SAMPLE_EVENTS, KnownFields, unique
 from evaluator.sql.messages import Statement
 from evaluator.sql.process import StatementProcesses
-from evaluator.sql.statement import StatementRun
+from evaluator.sql.statement import RunLimits, StatementRun
 from evaluator.sql.tables import EVERYTHING, Reader, TypeTable
 
 LISTED_TYPES: Final = 200
@@ -52,6 +52,7 @@ class SqlService:
         requires_keys: Callable[[], bool],
         settings: EvaluatorSettings,
         counters: QueryCounters,
+        processes: StatementProcesses | None = None,
     ) -> None:
         if find_spec("duckdb") is None:
             raise InvalidSettings(
@@ -63,7 +64,7 @@ class SqlService:
         self._queries = QueryServices(services)
         self._environments = environments
         self._requires_keys = requires_keys
-        self._processes = StatementProcesses(self.settings)
+        self._processes = processes or StatementProcesses(self.settings)
         self._places = asyncio.Semaphore(self.settings.statements)
         self._known: dict[tuple[str, str], KnownFields] = {}
 
@@ -86,55 +87,43 @@ class SqlService:
                 " filter."
             )
         seconds = self.settings.seconds
-        deadline = asyncio.get_running_loop().time() + seconds
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(seconds):
                     await stack.enter_async_context(self._places)
-                    run = await self._prepared(caller, text, format, deadline, stack)
             except TimeoutError:
                 raise StatementsWait(seconds) from None
-            stack.push_async_callback(run.aclose)
+            process = await self._processes.take()
+            stack.push_async_callback(process.close)
+            deadline = asyncio.get_running_loop().time() + seconds
+            async with within(seconds):
+                statement, tables, names = await self._prepared(caller, text, format, stack)
+            limits = RunLimits(deadline, seconds, self.settings.memory_bytes)
+            run = StatementRun(statement, tables, names, process, self._processes, limits)
+            stack.push_async_callback(run.end)
             await run.begin()
-            stack.pop_all()
+            run.stack.push_async_callback(stack.pop_all().aclose)
             return run
 
     async def _prepared(
-        self, caller: Caller, text: str, format: str, deadline: float, stack: AsyncExitStack
-    ) -> StatementRun:
-        folded, tables, schemas, names = text.casefold(), [], [], []
-        held = stack.pop_all()
-        try:
-            for environment in self._reached(caller):
-                schema = schema_of(environment.name)
-                schemas.append(schema)
-                if (
-                    environment != caller.environment
-                    and schema.casefold() not in folded
-                    and not lists(folded)
-                ):
-                    continue
+        self, caller: Caller, text: str, format: str, stack: AsyncExitStack
+    ) -> tuple[Statement, list[TypeTable], list[str]]:
+        """Return a statement, the tables that it may name, and the names of all types that it may see."""
+        folded, schemas = text.casefold(), []
+        tables: list[TypeTable] = []
+        names: list[str] = []
+        for environment in self._reached(caller):
+            schema = schema_of(environment.name)
+            schemas.append(schema)
+            is_own = environment.name == caller.environment.name
+            if is_own or schema.casefold() in folded or lists(folded):
                 service = self._queries.of(Caller(environment, caller.key))
                 types = await service.types()
                 names += types
-                tables += await self._tables(service, environment.name, schema, types, folded, held)
-            for table in tables:
-                await table.open(SAMPLE_EVENTS if len(tables) <= _FEW else LISTED_EVENTS)
-        except BaseException:
-            await held.aclose()
-            raise
-        statement = Statement(text, format, schema_of(caller.environment.name), schemas, [])
-        settings = self.settings
-        return StatementRun(
-            statement,
-            tables,
-            self._processes,
-            held,
-            deadline,
-            settings.seconds,
-            settings.memory_bytes,
-            names,
-        )
+                tables += await self._tables(service, environment.name, schema, types, folded, stack)
+        for table in tables:
+            await table.open(SAMPLE_EVENTS if len(tables) <= _FEW else LISTED_EVENTS)
+        return Statement(text, format, schema_of(caller.environment.name), schemas, []), tables, names
 
     async def _tables(
         self,

@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Final, Self
 
 from cube.errors import CubeError, InvalidQuery
@@ -37,33 +38,38 @@ _UNKNOWN_TABLE: Final = re.compile(r"Table with name (.+) does not exist")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What a statement may take; ``deadline``: the loop's time at which its ``seconds`` are over."""
+
+    deadline: float
+    seconds: float
+    memory_bytes: int
+
+
 class StatementRun:
     """Runs one statement; an asynchronous iterator over the bytes of its answer, once it `begin`s.
 
-    ``stack``: what is released at its end. ``names``: the types that there are, for hints.
+    ``names``: the types that there are, for hints. ``stack``: what is released at its end.
     """
 
     def __init__(
         self,
         statement: Statement,
         tables: Sequence[TypeTable],
-        processes: StatementProcesses,
-        stack: AsyncExitStack,
-        deadline: float,
-        seconds: float,
-        memory_bytes: int,
         names: Sequence[str],
+        process: StatementProcess,
+        processes: StatementProcesses,
+        limits: RunLimits,
     ) -> None:
         self.columns: list[tuple[str, str]] = []
+        self.stack = AsyncExitStack()
         self._statement = statement
         self._tables = tables
-        self._processes = processes
-        self._stack = stack
-        self._deadline = deadline
-        self._seconds = seconds
-        self._memory_bytes = memory_bytes
         self._names = names
-        self._process: StatementProcess | None = None
+        self._process = process
+        self._processes = processes
+        self._limits = limits
         self._tries = 0
         self._scans: dict[int, tuple[TypeScan, AsyncGenerator[bytes, None]]] = {}
         self._held: list[bytes] = []
@@ -103,21 +109,25 @@ class StatementRun:
 
     async def aclose(self) -> None:
         """End its process, and release all that it holds."""
-        await self._end_scans()
         try:
-            if self._process is not None:
-                await self._process.close()
+            await self.end()
         finally:
-            await self._stack.aclose()
+            await self.stack.aclose()
+
+    async def end(self) -> None:
+        """End its process, and what it reads."""
+        try:
+            await self._end_scans()
+        finally:
+            await self._process.close()
 
     async def _attempt(self) -> None:
         await self._end_scans()
         self._held, self.columns, self._is_done, self._is_widened = [], [], False, False
-        if self._process is None or self._tries == TRIES:
-            if self._process is not None:
-                await self._process.close()
+        if self._tries == TRIES:
+            await self._process.close()
             self._tries = 0
-            async with asyncio.timeout_at(self._deadline):
+            async with self._in_time():
                 self._process = await self._processes.take()
         self._tries += 1
         tables = [table.described() for table in self._tables]
@@ -143,32 +153,28 @@ class StatementRun:
 
     async def _step(self) -> bytes | None:
         """Take one message, and answer it; returns a part of the answer, if it was one."""
-        assert self._process is not None  # noqa: S101 - it has begun
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._process.receive()
-                match message:
-                    case Scan(number, place, columns, spans):
-                        await self._begin_scan(number, self._tables[place].scan(columns, spans))
-                        await self._process.send(Batch())
-                    case Next(number):
-                        await self._process.send(await self._next(number))
-                    case Head(columns):
-                        self.columns = columns
-                    case Part(content):
-                        return content
-                    case Done():
-                        self._is_done = True
-                    case Failed(text, kind):
-                        await self._fail(text, kind)
-                    case _:
-                        await self._died()
-        except TimeoutError:
-            raise DeadlineExceeded(self._seconds) from None
+        async with self._in_time():
+            message = await self._process.receive()
+            match message:
+                case Scan(number, place, columns, spans):
+                    await self._begin_scan(number, self._tables[place].scan(columns, spans))
+                    await self._process.send(Batch())
+                case Next(number):
+                    await self._process.send(await self._next(number))
+                case Head(columns):
+                    self.columns = columns
+                case Part(content):
+                    return content
+                case Done():
+                    self._is_done = True
+                case Failed(text, kind):
+                    await self._fail(text, kind)
+                case _:
+                    await self._died()
         return None
 
     def _in_time(self) -> _Deadline:
-        return _Deadline(self._deadline, self._seconds)
+        return _Deadline(self._limits.deadline, self._limits.seconds)
 
     async def _begin_scan(self, number: int, scan: TypeScan) -> None:
         if self._is_sure:  # what has been sent cannot be taken back
@@ -203,7 +209,7 @@ class StatementRun:
             name = (column[1] or column[2]).replace('""', '"')
             if await self._find(name):
                 raise Widened
-        raise _refusal(text, kind, self._memory_bytes, self._names)
+        raise _refusal(text, kind, self._limits.memory_bytes, self._names)
 
     async def _find(self, name: str) -> bool:
         """Look whether a table has a field that it was not known to have."""
@@ -216,10 +222,9 @@ class StatementRun:
         return found
 
     async def _died(self) -> None:
-        assert self._process is not None  # noqa: S101 - it has ended
         status = await self._process.close()
         _log.warning("the process of a statement ended with %d: %s", status, self._statement.text[:2_000])
-        raise _over_memory(self._memory_bytes)
+        raise _over_memory(self._limits.memory_bytes)
 
 
 class _Deadline:
@@ -254,7 +259,7 @@ def _refusal(text: str, kind: str, memory_bytes: int, names: Sequence[str]) -> C
     if kind == "OutOfMemoryException":
         return _over_memory(memory_bytes)
     lines = [line.strip() for line in text.partition("\n\nLINE ")[0].splitlines() if line.strip()]
-    reason = lines[0].removesuffix(".") if lines else kind
+    reason = lines[0].rstrip("!.") if lines else kind
     hints = [line.rstrip("?!.") for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
     table = _UNKNOWN_TABLE.search(reason)
     if table is not None:

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -73,12 +73,25 @@ def main() -> None:
     _rehearse(memory_bytes)
     databases = [connect(memory_bytes) for _ in range(TRIES)]  # to open one, DuckDB reads of the system
     channel.tell(Ready(sandbox.enter(memory_bytes, seconds)))
+    serve(channel, databases)
+
+
+class Databases(Protocol):
+    """Where empty ones come from; one that is false has no more."""
+
+    def pop(self) -> duckdb.DuckDBPyConnection: ...
+
+
+def serve(channel: Channel, databases: Databases) -> None:
+    """Take statements until the evaluator is gone, or there is no database left for another."""
     while databases and isinstance(statement := channel.next(), Statement):
         try:
             with databases.pop() as connection:
                 _run(channel, statement, connection)
         except Refused as error:
             channel.tell(Failed(str(error), "Refused"))
+        except RecursionError:
+            channel.tell(Failed("The statement is nested too deeply to be read.", "Refused"))
         except MemoryError:
             channel.tell(Failed("out of memory", "OutOfMemoryException"))
         except (duckdb.Error, pa.ArrowException, Stale, ValueError, OverflowError) as error:
@@ -171,14 +184,14 @@ def _quoted(name: str) -> str:
 
 def _rehearse(memory_bytes: int) -> None:
     """Use once what a statement uses: nothing can be imported or opened later."""
-    for format in NAMES.values():
-        with connect(memory_bytes) as connection:
+    with connect(memory_bytes) as connection:
+        for format in NAMES.values():
             check(connection, _REHEARSED)
             relation = _shown(connection.sql(_REHEARSED))
             list(_written(format, relation, lambda rows: None))
-            table = pa.table({"time": pa.array([0], pa.timestamp("us", "UTC"))})
-            connection.from_arrow(pa.dataset.dataset(table)).create_view("t")
-            connection.sql("SELECT * FROM t WHERE time >= '1970-01-01'").to_arrow_reader(1).read_all()
+        table = pa.table({"time": pa.array([0], pa.timestamp("us", "UTC"))})
+        connection.from_arrow(pa.dataset.dataset(table)).create_view("t")
+        connection.sql("SELECT * FROM t WHERE time >= '1970-01-01'").to_arrow_reader(1).read_all()
 
 
 if __name__ == "__main__":

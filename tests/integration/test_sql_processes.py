@@ -1,0 +1,144 @@
+"""SQL over HTTP, by a real evaluator and the processes that it runs statements in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from cube.errors import NotFound
+from cube.store.sqlite import open_store
+from cube.web import Request
+from evaluator.api.sql import SqlRoute
+from tests.daemon import CHECKOUT, Daemon, daemon
+from tests.evaluator_running import DAY, event
+from tests.tools import SLOW
+from tests.web_client import Answer, ask, connection
+
+LONG = "SELECT sum(hash(a.range, b.range)) FROM range(10000000) a, range(10000000) b"
+ENDLESS = "SELECT range AS i FROM range(100000000000)"
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    directory = tmp_path_factory.mktemp("sql")
+    store = f"sqlite:{directory}"
+    asyncio.run(save(directory))
+    switched = ("--sql-enabled", "true", "--sql-seconds", "30", "--sql-statements", "1")
+    with daemon("evaluator", store, directory, *switched) as running:
+        yield running
+
+
+async def save(directory: Path) -> None:
+    store = await open_store(directory, "test")
+    await store.events.save("request", [event(DAY + i, {"ms": i}, type="request") for i in range(9)])
+    await store.close()
+
+
+def run(running: Daemon, statement: str, **headers: str) -> Answer:
+    body = json.dumps({"statement": statement}).encode()
+    return asyncio.run(ask(running.port, "POST", "/1.0/sql", body, headers=headers))
+
+
+def children(running: Daemon) -> set[str]:
+    """Return the processes of statements that an evaluator has."""
+    pid = running.process.pid
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return set(text.split())
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
+
+
+def test_rows_come_in_chunks_with_their_columns(evaluator: Daemon) -> None:
+    answer = run(evaluator, "SELECT ms FROM events_default.request WHERE ms > 6 ORDER BY time")
+    assert (answer.status, answer.json) == (200, [{"ms": 7}, {"ms": 8}])
+    assert json.loads(answer.headers["cube-columns"]) == [{"name": "ms", "type": "BIGINT"}]
+    assert answer.headers["transfer-encoding"] == "chunked"
+    csv = run(evaluator, "SELECT count(*) AS n FROM request", Accept="text/csv;q=0.5, image/png")
+    assert (csv.headers["content-type"], csv.body) == ("text/csv", b"n\r\n9\r\n")
+    refused = run(evaluator, "SELECT 1", Accept="image/png")
+    assert (refused.status, "image/png" in refused.json["error"]) == (400, True)
+
+
+@SLOW
+def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
+    switched = ("--sql-enabled", "true", "--sql-seconds", "4")
+    with daemon("evaluator", f"sqlite:{tmp_path}", tmp_path, *switched) as evaluator:
+        answer = run(evaluator, LONG)
+        assert (answer.status, "4 s" in answer.json["error"]) == (503, True)
+        assert run(evaluator, "SELECT 1 AS a").json == [{"a": 1}]
+        asyncio.run(is_cut(evaluator))
+
+
+async def test_a_client_that_goes_away_ends_its_statement(evaluator: Daemon) -> None:
+    await until(lambda: len(children(evaluator)) == 1)
+    body = json.dumps({"statement": ENDLESS, "format": "csv"}).encode()
+    before = children(evaluator)
+    async with connection(evaluator.port) as client:
+        head = f"POST /1.0/sql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        client.send(head + body)
+        assert await client.reader.readexactly(2_000_000)
+        assert evaluator.resident_bytes() < 2**30
+    await until(lambda: len(children(evaluator)) == 1 and not children(evaluator) & before)
+
+
+async def is_cut(evaluator: Daemon) -> None:
+    """Assert that an answer which cannot be finished has no end."""
+    body = json.dumps({"statement": ENDLESS, "format": "csv"}).encode()
+    async with connection(evaluator.port) as client:
+        head = f"POST /1.0/sql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        client.send(head + body)
+        last = b""
+        while part := await client.reader.read(2**20):
+            last = (last + part)[-10:]
+    assert not last.endswith(b"0\r\n\r\n")
+
+
+async def test_who_has_not_switched_it_on_has_no_sql() -> None:
+    with pytest.raises(NotFound, match="sql.enabled"):
+        await SqlRoute(None).post(Request("POST", "/1.0/sql", HTTPHeaders(), "127.0.0.1"))
+
+
+SANDBOXED = """
+import os, socket, sys
+from evaluator.sql import sandbox
+import subprocess, threading, signal
+held = sandbox.enter(2**28, 10)
+found = {"held": held}
+def outcome(name, act):
+    try:
+        act()
+        found[name] = "done"
+    except OSError as error:
+        found[name] = error.strerror
+outcome("read", lambda: open("/etc/hostname"))
+outcome("write", lambda: os.open("never", os.O_CREAT | os.O_WRONLY))
+outcome("connect", lambda: socket.socket())
+outcome("fork", os.fork)
+outcome("exec", lambda: os.execv("/bin/true", ["true"]))
+outcome("kill", lambda: os.kill(os.getppid(), 0))
+outcome("unlink", lambda: os.unlink("/never"))
+outcome("thread", lambda: threading.Thread(target=int).start())
+sys.stdout.write(repr(found))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+def test_a_sandboxed_process_opens_and_starts_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", SANDBOXED], cwd=CHECKOUT, capture_output=True, check=True)
+    found = eval(done.stdout)
+    assert found.pop("held") == ["limits", "seccomp"]
+    assert found.pop("thread") == "done"
+    assert set(found.values()) <= {"Permission denied", "No such file or directory"}
+    assert found["connect"] == found["fork"] == "Permission denied"
