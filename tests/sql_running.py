@@ -31,7 +31,7 @@ from tests.evaluator_running import Bench
 MEMORY_BYTES = 2**26
 
 
-class Databases:
+class EmptyDatabases:
     """As many as are asked for."""
 
     def pop(self) -> duckdb.DuckDBPyConnection:
@@ -172,7 +172,7 @@ async def statements_on(
 
 def _serve(channel: Channel) -> None:
     try:
-        serve(channel, Databases())
+        serve(channel, EmptyDatabases())
     except (EOFError, BrokenPipeError, duckdb.Error):
         return
     finally:

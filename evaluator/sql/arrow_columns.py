@@ -20,7 +20,7 @@ from evaluator.sql.column_types import (
     NUMBER,
     SIMPLE,
     ColumnType,
-    Form,
+    TypeForm,
     converted,
     json_text_of,
     merged,
@@ -34,20 +34,20 @@ def arrow_type(type: ColumnType, *, nested: bool = False) -> Any:
     import pyarrow as pa
 
     match type.form:
-        case Form.BOOLEAN:
+        case TypeForm.BOOLEAN:
             return pa.bool_()
-        case Form.INTEGER:
+        case TypeForm.INTEGER:
             return pa.int64()
-        case Form.NUMBER:
+        case TypeForm.NUMBER:
             return pa.float64()
-        case Form.TIME:
+        case TypeForm.TIME:
             return pa.timestamp("us", "UTC")
-        case Form.LIST:
+        case TypeForm.LIST:
             return pa.list_(arrow_type(type.items or NOTHING, nested=True))
-        case Form.OBJECT if type.members:
+        case TypeForm.OBJECT if type.members:
             members = type.members.items()
             return pa.struct([pa.field(name, arrow_type(its, nested=True)) for name, its in members])
-        case Form.JSON | Form.OBJECT:
+        case TypeForm.JSON | TypeForm.OBJECT:
             return pa.string() if nested else pa.json_()
         case _:
             return pa.string()
@@ -63,7 +63,7 @@ def observed(column: PackedColumn) -> ColumnType:
         elif kind == Kind.NUMBER:
             found = merged(found, _observed_numbers(column, kinds == Kind.NUMBER))
     for value in column.kept.values:
-        if found.form is Form.JSON:
+        if found.form is TypeForm.JSON:
             break
         found = merged(found, type_of(value))
     return found
@@ -75,17 +75,17 @@ def array_of(column: PackedColumn, type: ColumnType) -> Any:
 
     kinds = column.kinds
     match type.form:
-        case Form.INTEGER:
+        case TypeForm.INTEGER:
             return pa.array(_integers(column), mask=kinds != Kind.NUMBER)
-        case Form.NUMBER:
+        case TypeForm.NUMBER:
             return pa.array(np.ascontiguousarray(column.numbers), mask=kinds != Kind.NUMBER)
-        case Form.BOOLEAN:
+        case TypeForm.BOOLEAN:
             return pa.array(column.numbers == 1, mask=kinds != Kind.BOOL)
-        case Form.TEXT | Form.NOTHING:
+        case TypeForm.TEXT | TypeForm.NOTHING:
             return _texts(column)
-        case Form.JSON:
+        case TypeForm.JSON:
             return json_array([_json_cell(value) for value in _values(column)])
-        case Form.OBJECT if not type.members:
+        case TypeForm.OBJECT if not type.members:
             return json_array([_json_cell(value) for value in _values(column)])
         case _:
             cells = [converted(value, type) for value in _values(column)]

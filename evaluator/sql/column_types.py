@@ -24,7 +24,7 @@ MOST_LEVELS: Final = 8
 """So is one that is nested deeper."""
 
 
-class Form(Enum):
+class TypeForm(Enum):
     """The forms of types; the values are those that DuckDB shows."""
 
     NOTHING = "VARCHAR"
@@ -42,18 +42,18 @@ class Form(Enum):
 class ColumnType:
     """A type; ``items``: of a list; ``members``: of an object, by name, in order of the names."""
 
-    form: Form
+    form: TypeForm
     items: ColumnType | None = None
     members: Mapping[str, ColumnType] = field(default_factory=dict, hash=False)
 
 
-NOTHING: Final = ColumnType(Form.NOTHING)
-JSON: Final = ColumnType(Form.JSON)
-TEXT: Final = ColumnType(Form.TEXT)
-NUMBER: Final = ColumnType(Form.NUMBER)
-INTEGER: Final = ColumnType(Form.INTEGER)
-BOOLEAN: Final = ColumnType(Form.BOOLEAN)
-TIME: Final = ColumnType(Form.TIME)
+NOTHING: Final = ColumnType(TypeForm.NOTHING)
+JSON: Final = ColumnType(TypeForm.JSON)
+TEXT: Final = ColumnType(TypeForm.TEXT)
+NUMBER: Final = ColumnType(TypeForm.NUMBER)
+INTEGER: Final = ColumnType(TypeForm.INTEGER)
+BOOLEAN: Final = ColumnType(TypeForm.BOOLEAN)
+TIME: Final = ColumnType(TypeForm.TIME)
 
 SIMPLE: Final = {
     Kind.MISSING: NOTHING,
@@ -65,27 +65,27 @@ SIMPLE: Final = {
 }
 """The types of the kinds that have one for all of their values."""
 
-_NUMERIC: Final = {Form.INTEGER, Form.NUMBER}
+_NUMERIC: Final = {TypeForm.INTEGER, TypeForm.NUMBER}
 
 
 def merged(one: ColumnType, other: ColumnType) -> ColumnType:
     """Return the narrowest type that holds the values of both."""
-    if one == other or other.form is Form.NOTHING:
+    if one == other or other.form is TypeForm.NOTHING:
         return one
-    if one.form is Form.NOTHING:
+    if one.form is TypeForm.NOTHING:
         return other
     if one.form in _NUMERIC and other.form in _NUMERIC:
         return NUMBER
     if one.items is not None and other.items is not None:
-        return ColumnType(Form.LIST, merged(one.items, other.items))
-    if one.form is other.form is Form.OBJECT:
+        return ColumnType(TypeForm.LIST, merged(one.items, other.items))
+    if one.form is other.form is TypeForm.OBJECT:
         names = sorted({*one.members, *other.members})
         if len({name.casefold() for name in names}) < len(names) or len(names) > MOST_MEMBERS:
             return JSON  # SQL does not tell these names apart
         both = {
             name: merged(one.members.get(name, NOTHING), other.members.get(name, NOTHING)) for name in names
         }
-        return ColumnType(Form.OBJECT, members=both)
+        return ColumnType(TypeForm.OBJECT, members=both)
     return JSON
 
 
@@ -101,7 +101,7 @@ def type_of(value: Any, level: int = 0) -> ColumnType:
             items = NOTHING
             for item in value:
                 items = merged(items, type_of(item, level + 1))
-            return ColumnType(Form.LIST, items)
+            return ColumnType(TypeForm.LIST, items)
         case Kind.OBJECT if level < MOST_LEVELS:
             return _type_of_object(value, level)
         case _:
@@ -113,15 +113,15 @@ def converted(value: Any, type: ColumnType) -> Any:
     if value is None or value is ABSENT:
         return None
     match type.form:
-        case Form.NUMBER:
+        case TypeForm.NUMBER:
             return float(value)
-        case Form.TEXT | Form.NOTHING:
+        case TypeForm.TEXT | TypeForm.NOTHING:
             return sound_text(value)
-        case Form.LIST:
+        case TypeForm.LIST:
             return [converted(item, type.items or NOTHING) for item in value]
-        case Form.OBJECT if type.members:
+        case TypeForm.OBJECT if type.members:
             return {name: converted(value.get(name), its) for name, its in type.members.items()}
-        case Form.JSON | Form.OBJECT:
+        case TypeForm.JSON | TypeForm.OBJECT:
             return json_text_of(value)
         case _:
             return value
@@ -159,4 +159,4 @@ def _type_of_object(value: Mapping[str, Any], level: int) -> ColumnType:
     names = sorted(value)
     if len({name.casefold() for name in names}) < len(names) or len(names) > MOST_MEMBERS:
         return JSON
-    return ColumnType(Form.OBJECT, members={name: type_of(value[name], level + 1) for name in names})
+    return ColumnType(TypeForm.OBJECT, members={name: type_of(value[name], level + 1) for name in names})

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs
 
-from evaluator.sql.messages import Channel, Next, Scan, Table
+from evaluator.sql.messages import Channel, NextRows, Table, TableScan
 
 TIME: Final = "time"
 MILLISECONDS: Final = "collector_tstamp"
@@ -58,9 +58,9 @@ class LazyTable(ds.InMemoryDataset):  # type: ignore[misc]  # pyarrow has no typ
 
     def _batches(self, columns: list[str], spans: list[tuple[int, int]], schema: Any) -> Iterator[Any]:
         number = next(_numbers)
-        answer = self._channel.ask(Scan(number, self._place, columns, spans))
+        answer = self._channel.ask(TableScan(number, self._place, columns, spans))
         while not answer.is_stale:
-            answer = self._channel.ask(Next(number))
+            answer = self._channel.ask(NextRows(number))
             if answer.content is None and not answer.is_stale:
                 return
             if answer.content is not None:

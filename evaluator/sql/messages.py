@@ -1,7 +1,8 @@
 """What an evaluator and a process that runs a statement for it say to each other.
 
 Each message is four bytes of length, then MessagePack. The evaluator sends one `Statement`; then the process
-asks (`Scan`, `Next`), each of which is answered with a `Batch`, and tells: `Head`, `Part`, `Done`, `Failed`.
+asks (`TableScan`, `NextRows`), each of which is answered with `Rows`, and tells: `Columns`, `Part`, `Done`,
+`Failed`.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ class Statement(msgspec.Struct, tag=True):
     tables: list[Table]
 
 
-class Batch(msgspec.Struct, tag=True):
+class Rows(msgspec.Struct, tag=True):
     """Rows of a scan, as Arrow's IPC; None: there are no more. ``is_stale``: begin again."""
 
     content: bytes | None = None
     is_stale: bool = False
 
 
-class Scan(msgspec.Struct, tag=True):
+class TableScan(msgspec.Struct, tag=True):
     """Begin to read a table: some of its columns, in some spans of time. Answered with an empty batch."""
 
     number: int
@@ -59,13 +60,13 @@ class Scan(msgspec.Struct, tag=True):
     spans: list[tuple[int, int]]
 
 
-class Next(msgspec.Struct, tag=True):
+class NextRows(msgspec.Struct, tag=True):
     """Give the next rows of a scan."""
 
     number: int
 
 
-class Head(msgspec.Struct, tag=True):
+class Columns(msgspec.Struct, tag=True):
     """The columns of the answer: names and types."""
 
     columns: list[tuple[str, str]]
@@ -96,8 +97,8 @@ class Ready(msgspec.Struct, tag=True):
     sandbox: list[str]
 
 
-FromEvaluator: TypeAlias = Statement | Batch
-FromProcess: TypeAlias = Ready | Scan | Next | Head | Part | Done | Failed
+FromEvaluator: TypeAlias = Statement | Rows
+FromProcess: TypeAlias = Ready | TableScan | NextRows | Columns | Part | Done | Failed
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _from_evaluator: Final = msgspec.msgpack.Decoder(FromEvaluator)
@@ -135,12 +136,12 @@ class Channel:
             self._sink.write(framed(message))
             self._sink.flush()
 
-    def ask(self, message: Scan | Next) -> Batch:
+    def ask(self, message: TableScan | NextRows) -> Rows:
         with self._lock:
             self._sink.write(framed(message))
             self._sink.flush()
             found = self.next()
-        if not isinstance(found, Batch):
+        if not isinstance(found, Rows):
             raise EOFError("the evaluator is gone")
         return found
 

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from cube.errors import CubeError, InvalidQuery
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
-from evaluator.sql.messages import TRIES, Batch, Done, Failed, Head, Next, Part, Scan, Statement
+from evaluator.sql.messages import TRIES, Columns, Done, Failed, NextRows, Part, Rows, Statement, TableScan
 from evaluator.sql.process import StatementProcess, StatementProcesses
 from evaluator.sql.tables import TypeScan, TypeTable, Widened
 
@@ -156,12 +156,12 @@ class StatementRun:
         async with self._in_time():
             message = await self._process.receive()
             match message:
-                case Scan(number, place, columns, spans):
+                case TableScan(number, place, columns, spans):
                     await self._begin_scan(number, self._tables[place].scan(columns, spans))
-                    await self._process.send(Batch())
-                case Next(number):
+                    await self._process.send(Rows())
+                case NextRows(number):
                     await self._process.send(await self._next(number))
-                case Head(columns):
+                case Columns(columns):
                     self.columns = columns
                 case Part(content):
                     return content
@@ -181,19 +181,19 @@ class StatementRun:
             await scan.check()
         self._scans[number] = (scan, scan.batches())
 
-    async def _next(self, number: int) -> Batch:
+    async def _next(self, number: int) -> Rows:
         scan = self._scans.get(number)
         if scan is None:
-            return Batch(is_stale=True)
+            return Rows(is_stale=True)
         try:
-            return Batch(await anext(scan[1]))
+            return Rows(await anext(scan[1]))
         except StopAsyncIteration:
             del self._scans[number]
-            return Batch()
+            return Rows()
         except Widened:
             self._is_widened = True
             await self._end_scans()
-            return Batch(is_stale=True)
+            return Rows(is_stale=True)
 
     async def _end_scans(self) -> None:
         for _, batches in self._scans.values():

@@ -20,7 +20,7 @@ import pyarrow as pa
 from evaluator.sql import sandbox
 from evaluator.sql.formats import NAMES
 from evaluator.sql.lazy_table import LazyTable, Stale
-from evaluator.sql.messages import TRIES, Channel, Done, Failed, Head, Part, Ready, Statement
+from evaluator.sql.messages import TRIES, Channel, Columns, Done, Failed, Part, Ready, Statement
 from evaluator.sql.results import written
 
 THREADS: Final = 2
@@ -76,13 +76,13 @@ def main() -> None:
     serve(channel, databases)
 
 
-class Databases(Protocol):
+class EmptyDatabases(Protocol):
     """Where empty ones come from; one that is false has no more."""
 
     def pop(self) -> duckdb.DuckDBPyConnection: ...
 
 
-def serve(channel: Channel, databases: Databases) -> None:
+def serve(channel: Channel, databases: EmptyDatabases) -> None:
     """Take statements until the evaluator is gone, or there is no database left for another."""
     while databases and isinstance(statement := channel.next(), Statement):
         try:
@@ -151,7 +151,7 @@ def _run(channel: Channel, statement: Statement, connection: duckdb.DuckDBPyConn
     connection.execute("SET lock_configuration = true")
     check(connection, statement.text)
     relation = _shown(connection.sql(statement.text))
-    channel.tell(Head(list(zip(relation.columns, map(str, relation.types), strict=True))))
+    channel.tell(Columns(list(zip(relation.columns, map(str, relation.types), strict=True))))
     for part in _written(statement.format, relation, count):
         if part:
             channel.tell(Part(part))

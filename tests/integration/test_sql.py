@@ -20,7 +20,7 @@ from cube.store import mongo
 from cube.store.sqlite import open_store
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from evaluator.sql.formats import ARROW, CSV, LINES, PARQUET
-from evaluator.sql.messages import Scan
+from evaluator.sql.messages import TableScan
 from tests.evaluator_running import DAY, event
 from tests.mongo_server import MongoServer, mongo_server
 from tests.sql_running import Statements, key_of, statements_on
@@ -174,7 +174,7 @@ async def test_only_the_columns_and_hours_that_are_asked_for_are_read(made: Stat
     await made.save(*(event(DAY + place * HOUR_MS, {"v": place, "w": 1}) for place in range(48)))
     statement = "SELECT sum(v) FROM test WHERE time >= '2011-07-18 10:00' AND time < '2011-07-18 12:00'"
     assert await made.values(statement) == [21]
-    [scan] = [each for thread in made.threads.made for each in thread.sent if isinstance(each, Scan)]
+    [scan] = [each for thread in made.threads.made for each in thread.sent if isinstance(each, TableScan)]
     assert sorted(scan.columns) == ["time", "v"]
     assert scan.spans == [(DAY + place * HOUR_MS, DAY + (place + 1) * HOUR_MS) for place in (10, 11)]
     at = f"SELECT v FROM test WHERE collector_tstamp BETWEEN {DAY + HOUR_MS} AND {DAY + HOUR_MS}"
