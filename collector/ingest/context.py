@@ -23,6 +23,7 @@ from cube.model.horizon import Horizon
 from cube.model.tier import DAY, MINUTE, Tier
 from cube.settings import CollectorSettings, environments_of
 from cube.spool import Replayer, Spool, store_mark
+from cube.store.deletion import StoredDeletions
 from cube.store.ports import Store
 from cube.store.url import StoreUrl
 from cube.web import Authenticator
@@ -149,6 +150,7 @@ class _Opening:
             on_stored=replayed,
             on_refused=refused,
             expired_before=lambda: None if expiry is None else expiry.expired_before,
+            deletions=StoredDeletions(store),
         )
         writer = SpoolingWriter(
             store, spool, replayer, patience_seconds=self._settings.spool.patience_seconds

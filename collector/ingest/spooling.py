@@ -215,4 +215,4 @@ class SpoolingWriter(StoreWriter):
             await asyncio.wait({task})
             ticket = self._stragglers.pop(task)
             if ticket is not None and not task.cancelled() and task.exception() is None:
-                self._replayer.on_stored(await self._spool.remove(ticket))
+                await self._replayer.stored(ticket)

@@ -76,6 +76,7 @@ def drain(directory: Path, store: str, any_store: bool) -> None:
 
 
 async def _drain(directory: Path, database: str, mark: str, store: str, tally: Counter[str]) -> None:
+    from cube.store.deletion import StoredDeletions
     from cube.store.factory import opened
 
     def refused(events: int, _reason: str = "") -> None:
@@ -83,7 +84,7 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: C
 
     environment = Environment(DEFAULT, database)
     async with opened(store, (environment,), database) as databases:
-        events = databases.stores[environment.name].events
+        opened_store = databases.stores[environment.name]
         opened_spool = await Spool.open(
             directory,
             database,
@@ -94,7 +95,11 @@ async def _drain(directory: Path, database: str, mark: str, store: str, tally: C
         )
         try:
             replayer = Replayer(
-                events.save, opened_spool, lambda events: tally.update(stored=events), refused
+                opened_store.events.save,
+                opened_spool,
+                lambda events: tally.update(stored=events),
+                refused,
+                deletions=StoredDeletions(opened_store),
             )
             while await replayer.batch():
                 pass

@@ -43,15 +43,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An event that waits, its place in its file, and the bytes of its text."""
+    """An event that waits, its place in its file, the bytes of its text, and when it came (as in `Row`)."""
 
     number: int
     event: Event
     size: int
+    at: int
 
     @classmethod
     def of(cls, row: Row) -> Record:
-        return cls(row.number, decode(row.event), len(row.event))
+        return cls(row.number, decode(row.event), len(row.event), row.at)
 
 
 def encode(event: Event) -> bytes:

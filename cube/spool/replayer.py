@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cube.errors import CubeError, InvalidEvent
 from cube.model import instant
 from cube.model.event import Event, id_key
 from cube.spool.held import HeldFile
 from cube.spool.record import Record
-from cube.spool.segments import Head
+from cube.spool.segments import Head, Ticket
 from cube.spool.spool import Spool
 
 BATCH_EVENTS = 1_000
@@ -26,6 +27,19 @@ RETRY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
+class LateDeletions(Protocol):
+    """Knows which events were deleted by an expression after they had been accepted."""
+
+    async def of(self, arrived: Sequence[tuple[int, Event]]) -> frozenset[int]:
+        """Return the places of those, among events and the times of their arrival, that were deleted since.
+
+        Where one is stored all the same it is deleted there.
+        """
+
+    async def are_any(self) -> bool:
+        """Tell whether anything was deleted at all."""
+
+
 @dataclass(slots=True, eq=False)
 class Replayer:
     """Moves the records of a spool to a store.
@@ -34,6 +48,7 @@ class Replayer:
     how many were quarantined because the store refuses them, and why. ``expired_before``: what is older would
     be deleted for its age as soon as it is stored, and is quarantined as well; None: nothing. What is
     replayed twice, because the process died before the removal, is stored once: events keep their ids.
+    ``deletions``: what was deleted while it waited is not stored.
     """
 
     save: Callable[[str, Sequence[Event]], Awaitable[None]]
@@ -42,6 +57,7 @@ class Replayer:
     on_refused: Callable[[int, str], None]
     expired_before: Callable[[], int | None] = lambda: None
     clock: Callable[[], float] = time.monotonic
+    deletions: LateDeletions | None = None
     _held_back: dict[HeldFile, set[int]] = field(default_factory=dict)
     _held_ids: set[tuple[str, object]] = field(default_factory=set)
     _retry_at: float = 0.0
@@ -62,13 +78,18 @@ class Replayer:
         if head is None:
             return False
         by_type: dict[str, list[Record]] = {}
-        for record in await self._without_expired(head):
+        for record in await self._without_deleted(head, await self._without_expired(head)):
             if _id(record) in self._held_ids:
                 self._hold(head, record)
             else:
                 by_type.setdefault(record.event.type, []).append(record)
         await self._replay_all(head, by_type)
         return True
+
+    async def stored(self, ticket: Ticket) -> None:
+        """Forget records whose events were stored otherwise; where anything was deleted a replay decides."""
+        if self.deletions is None or not await self.deletions.are_any():
+            self.on_stored(await self.spool.remove(ticket))
 
     async def _replay_all(self, head: Head, by_type: Mapping[str, Sequence[Record]]) -> None:
         """Store what can be stored, and hold the others back; where none can, the fault is the store's."""
@@ -102,6 +123,20 @@ class Replayer:
         self.on_refused(len(expired), reason)
         _log.error("%d events in the spool are quarantined: %s", len(expired), reason)
         return [record for record in head.records if record.event.time >= before]
+
+    async def _without_deleted(self, head: Head, records: Sequence[Record]) -> Sequence[Record]:
+        """Remove what was deleted while it waited; return the others."""
+        places = await self._deleted(records)
+        if not places:
+            return records
+        await self.spool.remove(head.ticket([records[place] for place in sorted(places)]))
+        _log.info("%d events in the spool were deleted before they were stored", len(places))
+        return [record for place, record in enumerate(records) if place not in places]
+
+    async def _deleted(self, records: Sequence[Record]) -> frozenset[int]:
+        if self.deletions is None or not records:
+            return frozenset()
+        return await self.deletions.of([(record.at, record.event) for record in records])
 
     async def _replay(self, head: Head, type: str, records: Sequence[Record]) -> Sequence[Record]:
         """Store records of one type; those that the store refuses are quarantined. Return those that stay."""
@@ -153,6 +188,7 @@ class Replayer:
 
     async def _move(self, head: Head, type: str, records: Sequence[Record]) -> None:
         await self.save(type, [record.event for record in records])
+        await self._deleted(records)  # who deleted meanwhile did not find them
         self.on_stored(await self.spool.remove(head.ticket(records)))
 
     async def _refuse(self, head: Head, record: Record, reason: str) -> None:

@@ -6,6 +6,7 @@ the store later, from a spool, is told from new events by the note, see `Deletio
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, nullcontext
@@ -17,14 +18,15 @@ import numpy as np
 
 from cube.columns import check, has_patterns, needed, selected
 from cube.columns.block import Block
-from cube.errors import InvalidQuery
+from cube.errors import InvalidQuery, InvalidRequest
+from cube.expression.grammar import parse_event
 from cube.expression.nodes import EventExpression
 from cube.expression.printer import print_expression
 from cube.model import instant
 from cube.model.deletion import Deletion
-from cube.model.event import EventId
+from cube.model.event import Event, EventId
 from cube.model.tier import Span
-from cube.process.threads import Slices
+from cube.process.threads import Slices, run_in_thread
 from cube.store.equality import wanted_by
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ SLICE_SECONDS: Final = 2.0
 """A slice looks for so long: a snapshot on SQLite must not last."""
 
 EVER: Final = Span(instant.EARLIEST, instant.LATEST + 1)
+
+_log = logging.getLogger(__name__)
 
 Place: TypeAlias = tuple[int, EventId]
 """An event's time and id."""
@@ -130,6 +134,59 @@ class Erasure:
                 events,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeletions:
+    """Which events were deleted after they had been accepted, by a store's notes; see `Replayer`."""
+
+    store: Store
+
+    async def are_any(self) -> bool:
+        """Tell whether anything was deleted at all."""
+        return bool(await self.store.deletions.all())
+
+    async def of(self, arrived: Sequence[tuple[int, Event]]) -> frozenset[int]:
+        """Return the places of events, each with the time of its arrival, that were deleted since.
+
+        Where one is stored all the same it is deleted there.
+        """
+        found: set[int] = set()
+        for deletion in await self.store.deletions.all():
+            places = [
+                place
+                for place, (at, event) in enumerate(arrived)
+                if event.type == deletion.type
+                and at <= deletion.at
+                and deletion.start <= event.time < deletion.stop
+            ]
+            expression = _reparsed(deletion) if places else None
+            if expression is not None:
+                rows = await self._selected(expression, [arrived[place][1] for place in places])
+                found.update(places[row] for row in rows)
+        return frozenset(found)
+
+    async def _selected(self, expression: EventExpression, events: Sequence[Event]) -> list[int]:
+        """Return which of some events an expression selects, and delete those from the store."""
+        times = np.array([event.time for event in events], dtype=np.int64)
+        ids = [event.id for event in events]
+        block = Block(times, [event.data for event in events], ids)
+        rows: list[int] = np.flatnonzero(await run_in_thread(selected, expression, block)).tolist()
+        only = {ids[row] for row in rows}
+        start: int | None = int(times[rows].min()) if rows else None
+        while start is not None:
+            span = Span(start, int(times[rows].max()) + 1)
+            start = (await self.store.events.delete(expression, span, only)).following
+        return rows
+
+
+def _reparsed(deletion: Deletion) -> EventExpression | None:
+    """Return a deletion's expression; None where another version of Cube wrote it, and it cannot be read."""
+    try:
+        return parse_event(deletion.expression)
+    except InvalidRequest as error:
+        _log.error("what was deleted by %s comes back from spools: %s", deletion.expression, error.message)
+        return None
 
 
 def refuse_unbounded(

@@ -15,7 +15,7 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -25,7 +25,7 @@ from cube.errors import Conflict
 from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.environment import Key
-from cube.model.event import Event
+from cube.model.event import Event, EventId
 from cube.model.tier import Span, Tier
 from cube.store.deletion import DeletedSlice, DeletionStore
 from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
@@ -189,7 +189,9 @@ class EventStore(Protocol):
         an expired bucket goes on counting. Queries that began before the expiry must have ended.
         """
 
-    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+    async def delete(
+        self, expression: EventExpression, span: Span, only: Collection[EventId] | None = None
+    ) -> DeletedSlice:
         """Delete the first events that an expression selects in a span, and raise their buckets.
 
         When it returns, no session that begins later has them, and no cached metric that counted them is
@@ -197,6 +199,7 @@ class EventStore(Protocol):
         `sweep`. An event that was replaced meanwhile is deleted only where it is still selected as it is now.
         What is older than ``expired_before`` is left to `delete_events`. A slice takes some seconds at most,
         and others get their turn in between; the span is done once ``following`` is None.
+        ``only``: of what is selected those with some ids.
         """
 
     async def revise(self, type: str, span: Span) -> None:

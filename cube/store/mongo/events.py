@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from bson.errors import BSONError
@@ -14,12 +14,13 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import CubeError, InvalidEvent, Unavailable
 from cube.expression.nodes import EventExpression
-from cube.model.event import Event
+from cube.model.event import Event, EventId
 from cube.model.horizon import refuse_expired
 from cube.model.tier import Span
 from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice
 from cube.store.mongo import maintenance, revisions
 from cube.store.mongo.commit import Commit, Intents
+from cube.store.mongo.documents import event_id
 from cube.store.mongo.faults import (
     OPERATION_SECONDS,
     RejectedEvent,
@@ -128,25 +129,31 @@ class MongoEvents:
         """Delete a type's expired events older than `before`, in slices of time."""
         return await maintenance.delete_events(self._layout, type, before)
 
-    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+    async def delete(
+        self, expression: EventExpression, span: Span, only: Collection[EventId] | None = None
+    ) -> DeletedSlice:
         """Delete documents that are still what the expression selected, and raise as a save does.
 
         Raises `Unavailable` for whatever keeps the server from it.
         """
         try:
-            return await self._delete(expression, span)
+            return await self._delete(expression, span, only)
         except (PyMongoError, BSONError) as error:
             refusal = Unavailable(refused(error, "delete events"))
             self._errors.error(f"{expression.type}: {refusal.message}")
             raise refusal from error
 
-    async def _delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+    async def _delete(
+        self, expression: EventExpression, span: Span, only: Collection[EventId] | None
+    ) -> DeletedSlice:
         expired_before = (await revisions.state(self._layout, expression.type)).expired_before
         if expired_before is not None:
             span = Span(max(span.start, min(expired_before, span.stop)), span.stop)
         deleted, deadline = 0, time.monotonic() + SLICE_SECONDS
         async with self.read() as session, aclosing(select(session, expression, span)) as selections:
             async for documents, last in selections:
+                if only is not None:
+                    documents = [one for one in documents if event_id(one["_id"]) in only]
                 if documents:
                     removal = DocumentRemoval(self._layout, expression, documents)
                     async with self._notes.held(expression.type, removal.touched):
@@ -159,7 +166,7 @@ class MongoEvents:
                 is_late = last > span.start and time.monotonic() > deadline
                 if is_late or deleted >= SLICE_EVENTS:
                     return DeletedSlice(deleted, last)
-        await raise_noted(self._layout, self._notes, self._intents, expression.type, span)
+        await raise_noted(self._layout, self._notes, self._intents, self._unsettled, expression.type, span)
         return DeletedSlice(deleted, None)
 
     async def revise(self, type: str, span: Span) -> None:

@@ -175,16 +175,21 @@ class UnsettledCommits:
         return count
 
 
-async def raise_noted(layout: Layout, notes: Notes, intents: Intents, type: str, span: Span) -> None:
-    """Raise what notes and intents of a type name in a span, whether or not their processes live.
+async def raise_noted(
+    layout: Layout, notes: Notes, intents: Intents, unsettled: UnsettledCommits, type: str, span: Span
+) -> None:
+    """Raise what other processes' notes, failed commits and all intents of a type name in a span.
 
-    One that died may have written, or deleted, and not raised: until a sweep what was cached before counts.
+    Whether or not those processes live: one that died may have written, or deleted, and not raised, and until
+    a sweep what was cached before counts.
     """
-    found = [note for note in await notes.all() if note["type"] == type]
-    times = set(times_of(intent for intent in await intents.all() if intent["type"] == type))
-    await revisions.raise_times(layout, type, times)
-    for hour in sorted({int(note["hour"]) for note in found}):
-        if hour < span.stop and hour + HOUR.step > span.start:
+    opened = [intent for intent in await intents.all() if intent["type"] == type]
+    await revisions.raise_times(layout, type, set(times_of(opened)))
+    left = {
+        (note["type"], int(note["hour"])) for note in await notes.all() if note["process"] != notes.process
+    }
+    for of_type, hour in sorted(left | unsettled.hours()):
+        if of_type == type and hour < span.stop and hour + HOUR.step > span.start:
             await revisions.raise_times(layout, type, _within(hour))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
-from cube.model.event import Event
+from cube.model.event import Event, EventId
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places
 from cube.store.equality import NOTHING_WANTED, Wanted
@@ -71,7 +71,9 @@ class SqliteEvents:
         packed = await self._delete_packs(entry, end)
         return packed + await self._delete(entry.events, "time, id", "time < ?", end)
 
-    async def delete(self, expression: EventExpression, span: Span) -> DeletedSlice:
+    async def delete(
+        self, expression: EventExpression, span: Span, only: Collection[EventId] | None = None
+    ) -> DeletedSlice:
         """Delete in transactions of `SLICE_EVENTS`, and of fewer where they are spread over many packs."""
         entry = await self._entry(expression.type)
         if entry is None or not entry.known:
@@ -80,7 +82,7 @@ class SqliteEvents:
             span = Span(max(span.start, min(entry.expired_before, span.stop)), span.stop)
         async with self.read() as session:
             found = await find_places(session, expression, span, most=SLICE_EVENTS)
-        deleted, left = 0, found.places
+        deleted, left = 0, [place for place in found.places if only is None or place[1] in only]
         while left:
             began, some = time.monotonic(), RowRemoval(expression, left[:SLICE_EVENTS])
             done = await self._writer.write(lambda some=some: some.write, SLICE_ROWS)  # type: ignore[misc]  # mypy sees no default
