@@ -36,7 +36,8 @@ def served(script: Script) -> Iterator[str]:
             status, content, headers = reply
             text = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            self.close_connection = "Content-Length" in headers  # one that is not the text's
+            for name, value in {"Content-Length": str(len(text)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text)

@@ -129,9 +129,10 @@ class HttpClient(Closing):
         """Send a request, with a JSON body or none, and return the decoded JSON answer."""
         return self._repeated(partial(self._send, method, path, body))
 
-    def _fetch(self, path: str) -> Fetched:
-        """Ask for an answer as it is sent, with its headers."""
-        return self._repeated(partial(self._exchange, "GET", path, None))
+    def _fetch(self, path: str, body: bytes | None = None, accept: str | None = None) -> Fetched:
+        """Ask for an answer as it is sent, with its headers, in a format; POST a body, if there is one."""
+        method, more = "GET" if body is None else "POST", None if accept is None else {"Accept": accept}
+        return self._repeated(partial(self._exchange, method, path, body, more))
 
     def _repeated(self, ask: Callable[[], T]) -> T:
         for attempt in range(self._retries.attempts + 1):
@@ -156,15 +157,15 @@ class HttpClient(Closing):
             headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
             self._connection.request(method, self._prefix + path, body, headers | dict(more or {}))
             response = self._connection.getresponse()
+            content = response.read()
         except (HTTPException, OSError) as error:
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
-                return self._exchange(method, path, body, more)  # the daemon had closed an idle connection
+                return self._exchange(method, path, body, more)  # perhaps it was closed while it was idle
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
-        content = response.read()
         if response.status >= 300:
             raise error_of(response.status, content, response.getheader("Retry-After"))
         self._heed(response.headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPMessage
@@ -16,7 +16,7 @@ from cube import json_text
 from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries, log_warning
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.model.tier import Group, Metric
+from cube.model.tier import Metric
 
 Instant: TypeAlias = "int | str | datetime"
 """Milliseconds since 1970, ISO 8601, relative to the evaluator's now (``-6h``), or a datetime.
@@ -105,11 +105,8 @@ class Evaluator(HttpClient):
         ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday.
         """
         zoned = {"timezone": timezone, "week_start": week_start}
-        asked = _query(expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned)
-        return [
-            Metric(instant.parse(row["time"]), row.get("value"), _group(row), row.get("other", False))
-            for row in self._request("GET", f"/1.0/metric?{asked}")
-        ]
+        asked = query_string(expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned)
+        return [metric_of(row) for row in self._request("GET", f"/1.0/metric?{asked}")]
 
     def events(
         self,
@@ -120,11 +117,8 @@ class Evaluator(HttpClient):
         limit: int | None = None,
     ) -> list[FoundEvent]:
         """Return the latest events that an event expression selects, ascending by time."""
-        asked = _query(expression=expression, start=start, stop=stop, limit=limit)
-        return [
-            FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
-            for row in self._request("GET", f"/1.0/event?{asked}")
-        ]
+        asked = query_string(expression=expression, start=start, stop=stop, limit=limit)
+        return [event_of(row) for row in self._request("GET", f"/1.0/event?{asked}")]
 
     def event_pages(
         self,
@@ -141,7 +135,7 @@ class Evaluator(HttpClient):
         generator for the next one. ``stop`` should be an instant: a relative one moves on with each page.
         """
         while True:
-            asked = _query(expression=expression, start=start, stop=stop, limit=limit, after=after)
+            asked = query_string(expression=expression, start=start, stop=stop, limit=limit, after=after)
             answer = self._fetch(f"/1.0/event?{asked}")
             is_last = TRUNCATED not in answer.headers
             page = AnswerPage(answer.content, answer.headers.get(CURSOR, after), is_last=is_last)
@@ -166,7 +160,7 @@ class Evaluator(HttpClient):
         ``limit``: of the buckets of a page.
         """
         zoned = {"timezone": timezone, "week_start": week_start}
-        asked: str | None = _query(
+        asked: str | None = query_string(
             expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned
         )
         while asked is not None:
@@ -187,12 +181,12 @@ class Evaluator(HttpClient):
 
     def fields(self, type: str) -> dict[str, Any]:
         """Return the ``fields`` of a type as a ``sample`` of its newest events shows them."""
-        found: dict[str, Any] = self._request("GET", f"/1.0/fields?{_query(type=type)}")
+        found: dict[str, Any] = self._request("GET", f"/1.0/fields?{query_string(type=type)}")
         return found
 
     def explained(self, expression: str) -> dict[str, Any]:
         """Return what an expression is (``readings``, ``error``), and what it may get wrong (``hints``)."""
-        found: dict[str, Any] = self._request("GET", f"/1.0/expression?{_query(expression=expression)}")
+        found: dict[str, Any] = self._request("GET", f"/1.0/expression?{query_string(expression=expression)}")
         return found
 
     def status(self) -> dict[str, Any]:
@@ -242,20 +236,31 @@ class Evaluator(HttpClient):
         self._send("DELETE", f"/1.0/definitions/{quote(name, safe='')}", None, _at(revision))
 
 
-def _group(row: dict[str, Any]) -> Group | None:
+def metric_of(row: dict[str, Any]) -> Metric:
+    """Return a row of a metric's answer as a value."""
     group = row.get("group")
-    return tuple(group) if isinstance(group, list) else group
+    group = tuple(group) if isinstance(group, list) else group
+    return Metric(instant.parse(row["time"]), row.get("value"), group, row.get("other", False))
+
+
+def event_of(row: dict[str, Any]) -> FoundEvent:
+    """Return a row of an answer of events as a value."""
+    return FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
 
 
 def _at(revision: int | str) -> dict[str, str]:
     return {"If-Match": "*" if revision == "*" else f'"{revision}"'}
 
 
-def _query(**given: Instant | None) -> str:
-    return urlencode(
-        {
-            name: instant.format(instant.from_datetime(value)) if isinstance(value, datetime) else value
-            for name, value in given.items()
-            if value is not None
-        }
-    )
+def query_string(**given: object) -> str:
+    """Return the parameters of a question that were given, as a URL has them."""
+    return urlencode(given_only(given))
+
+
+def given_only(given: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameters of a question that are not None, datetimes as texts."""
+    return {
+        name: instant.format(instant.from_datetime(value)) if isinstance(value, datetime) else value
+        for name, value in given.items()
+        if value is not None
+    }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, Retries, key_headers, log_warning
+from cube.client.connection import COLLECTOR_URL, Retries, error_of, key_headers, log_warning
 from cube.client.emitter import RawEvent, batches, tell_warnings
 from cube.errors import AccessDenied, InvalidEvent, InvalidRequest, Unavailable
 
@@ -74,13 +74,7 @@ class SocketEmitter:
         socket, self._socket = self._socket, None
         if socket is None:
             return
-        socket.close()
-        # Tornado tells the end of the closing handshake as a message of None, once; on a socket that
-        # broke it may have been read already.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                while await socket.read_message() is not None:
-                    pass
+        await close_socket(socket)
 
     async def __aenter__(self) -> SocketEmitter:
         return self
@@ -94,7 +88,9 @@ class SocketEmitter:
                 async with asyncio.timeout(self._ack_seconds):
                     return await self._acknowledged(events)
             except (Unavailable, TimeoutError) as error:
-                lost = error if isinstance(error, Unavailable) else self._silent()
+                lost = (
+                    error if isinstance(error, Unavailable) else _silent(self._url, "the connection is lost")
+                )
                 await self.close()
                 if attempt == self._retries.attempts:
                     raise lost from None
@@ -105,11 +101,11 @@ class SocketEmitter:
         from tornado.websocket import WebSocketClosedError
 
         token = next(self._tokens)
-        socket = self._socket = self._socket or await self._connect()
+        socket = self._socket = self._socket or await open_socket(self._url, self._headers)
         try:
             await socket.write_message(b'{"ack":%d,"events":[%b]}' % (token, events))
         except WebSocketClosedError:
-            raise self._silent() from None
+            raise _silent(self._url, "the connection is lost") from None
         while (message := await socket.read_message()) is not None:
             answer: dict[str, Any] = msgspec.json.decode(message)
             if answer.get("ack") == token:
@@ -117,24 +113,7 @@ class SocketEmitter:
                 return _raise_refusal(answer)
         self._socket = None  # None was its last message: it is closed, and `close` would wait for another
         socket.close()
-        raise self._silent()
-
-    async def _connect(self) -> WebSocketClientConnection:
-        from tornado.httpclient import HTTPClientError, HTTPRequest
-        from tornado.websocket import websocket_connect
-
-        try:
-            return await websocket_connect(HTTPRequest(self._url, headers=self._headers))
-        except HTTPClientError as error:
-            if error.code in (401, 403):
-                message = f"The collector answered {error.code}; accepted is an API key that may write."
-                raise AccessDenied(message) from None
-            raise self._silent() from None
-        except OSError:
-            raise self._silent() from None
-
-    def _silent(self) -> Unavailable:
-        return Unavailable(f"No collector answers at {self._url}; `cube serve` starts one.")
+        raise _silent(self._url, "the connection is lost")
 
 
 async def messages(
@@ -145,20 +124,8 @@ async def messages(
     ``url``: ``ws://HOST:PORT/…`` or ``wss://…``. A message that is no object is left out. Raises what an
     answer tells as an error, `AccessDenied`, and `Unavailable` where nothing answers, or it breaks.
     """
-    from tornado.httpclient import HTTPClientError, HTTPRequest
-    from tornado.websocket import websocket_connect
-
-    try:
-        socket = await websocket_connect(
-            HTTPRequest(url, headers=key_headers(key)), ping_interval=PING_SECONDS
-        )
-    except HTTPClientError as error:
-        if error.code in (401, 403):
-            message = f"The daemon answered {error.code}; accepted is an API key that may do this."
-            raise AccessDenied(message) from None
-        raise Unavailable(f"Nothing answers at {url} ({error.code}).") from None
-    except OSError as error:
-        raise Unavailable(f"Nothing answers at {url} ({error}).") from None
+    socket = await open_socket(url, key_headers(key), ping_interval=PING_SECONDS)
+    is_open = True
     try:
         for request in requests:
             await socket.write_message(msgspec.json.encode(request))
@@ -166,19 +133,52 @@ async def messages(
             answer = msgspec.json.decode(text)
             if isinstance(answer, dict):
                 yield _refused(answer)
-    finally:
+        is_open = False
         socket.close()
-    raise Unavailable(f"The connection to {url} is lost.")
+    finally:
+        if is_open:
+            await close_socket(socket)
+    raise _silent(url, "the connection is lost")
 
 
 def _refused(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer of an evaluator that is no error; raises the one that it tells."""
     if "error" not in answer:
         return answer
-    message = str(answer["error"])
-    if "retry_after" in answer:
-        raise Unavailable(message, retry_after_seconds=answer["retry_after"], answered=True)
-    raise InvalidRequest(message)
+    seconds = answer.get("retry_after")
+    content = msgspec.json.encode(answer)
+    raise error_of(400, content) if seconds is None else error_of(503, content, str(seconds))
+
+
+async def open_socket(url: str, headers: Mapping[str, str], **options: Any) -> WebSocketClientConnection:
+    """Open a WebSocket to a daemon, with Tornado's options; raises `AccessDenied` or `Unavailable`."""
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    try:
+        return await websocket_connect(HTTPRequest(url, headers=dict(headers)), **options)
+    except HTTPClientError as error:
+        if error.code in (401, 403):
+            message = f"{url} answered {error.code}; accepted is an API key that may do this."
+            raise AccessDenied(message) from None
+        raise _silent(url, error.code) from None
+    except OSError as error:
+        raise _silent(url, error) from None
+
+
+async def close_socket(socket: WebSocketClientConnection) -> None:
+    """Close a WebSocket, and wait a moment for the other side to do so."""
+    socket.close()
+    # Tornado tells the end of the closing handshake as a message of None, once; on a socket that
+    # broke it may have been read already.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            while await socket.read_message() is not None:
+                pass
+
+
+def _silent(url: str, reason: object) -> Unavailable:
+    return Unavailable(f"Nothing answers at {url} ({reason}); `cube serve` starts both daemons.")
 
 
 def _raise_refusal(answer: dict[str, Any]) -> None:

@@ -78,6 +78,19 @@ def test_an_idle_connection_that_the_server_closed_is_opened_again() -> None:
     assert [body[0]["id"] for _, body in script.asked] == [1, 2, 2]
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    broken = (200, b"[1,", {"Content-Length": "9"})
+    script = Script(ok(["a"]), broken, ok(["b"]))
+    with served(script) as url, Evaluator(url, retries=QUICK) as evaluator:
+        assert [evaluator.types() for _ in range(2)] == [["a"], ["b"]]
+    with (
+        served(Script(broken)) as url,
+        Evaluator(url, retries=Retries(0)) as evaluator,
+        pytest.raises(Unavailable, match="Nothing answers"),
+    ):
+        evaluator.types()
+
+
 def test_when_nothing_answers_the_error_says_what_to_do() -> None:
     emitter = Emitter(f"http://127.0.0.1:{free_port()}", retries=QUICK)
     with pytest.raises(
@@ -221,5 +234,5 @@ async def test_an_acknowledgement_swallows_no_cancellation(monkeypatch: pytest.M
 
 async def test_a_socket_without_a_collector_says_what_to_do() -> None:
     emitter = SocketEmitter(f"http://127.0.0.1:{free_port()}", retries=QUICK)
-    with pytest.raises(Unavailable, match="No collector answers at ws://.*; `cube serve` starts one"):
+    with pytest.raises(Unavailable, match="Nothing answers at ws://.*; `cube serve` starts both"):
         await emitter.send([{"type": "a"}])

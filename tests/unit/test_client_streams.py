@@ -1,0 +1,94 @@
+"""A stream that breaks goes on where it was, and gives nothing twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler
+
+from cube.client import Retries
+from cube.client.streams import StreamSource, follow_events, follow_metric
+from cube.errors import InvalidExpression, Unavailable
+from cube.model.tier import Metric
+
+BAD = {"error": "Bad.", "line": 1, "column": 2}
+
+
+def row(second: int, **more: Any) -> dict[str, Any]:
+    return {"time": f"2011-09-12T00:00:{second:02}.000Z", **more}
+
+
+@asynccontextmanager
+async def sockets(*scripts: Sequence[Any]) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """Serve WebSockets that send one script each and close; yield the address, and what they are asked."""
+    left, asked = list(scripts), []
+
+    class Handler(WebSocketHandler):
+        async def on_message(self, message: str | bytes) -> None:
+            asked.append(json.loads(message))
+            for each in left.pop(0):
+                await self.write_message(json.dumps(each))
+            self.close()
+
+    server = HTTPServer(Application([("/1.0/(?:event|metric)/get", Handler)]))
+    listening, port = bind_unused_port()
+    server.add_sockets([listening])
+    try:
+        yield f"http://127.0.0.1:{port}", asked
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+async def events(url: str, retries: int) -> list[Any]:
+    """Return the data of events until the stream ends with an error, and that."""
+    found: list[Any] = []
+    source = StreamSource(url, None, Retries(retries, 0.0))
+    async with aclosing(follow_events(source, "a", start=0, delay=0)) as stream:
+        try:
+            async for event in stream:
+                found.append(event.data)  # noqa: PERF401 - those before an error count
+        except (Unavailable, InvalidExpression) as error:
+            found.append(type(error))
+    return found
+
+
+async def test_what_comes_again_is_left_out_and_what_is_only_alike_is_not() -> None:
+    first = [row(1, data=1), row(2, data=2), row(2, data=2), row(1, data="late")]
+    again = [row(2, data=2), row(2, data=2), row(2, data=2), row(2, data=3), row(3, data=4)]
+    async with sockets(first, again, [row(3, data=4), BAD]) as (url, asked):
+        found = await events(url, 1)
+    assert found == [1, 2, 2, "late", 2, 3, 4, InvalidExpression]
+    latest = [1_315_785_602_000, 1_315_785_603_000]
+    assert [each["start"] for each in asked] == [0, *latest]
+
+
+async def test_errors_are_raised_or_waited_out() -> None:
+    busy = {"error": "Busy.", "retry_after": 0}
+    async with sockets([busy], [row(1, data=1), BAD]) as (url, _):
+        assert await events(url, 1) == [1, InvalidExpression]
+    async with sockets([busy]) as (url, _):
+        assert await events(url, 0) == [Unavailable]
+    async with sockets([None], [row(1, data=1), None], [BAD]) as (url, _):  # an evaluator that stops
+        assert await events(url, 1) == [1, InvalidExpression]
+    async with sockets([None]) as (url, _):
+        assert await events(url, 0) == [Unavailable]
+
+
+async def test_a_live_metric_is_values() -> None:
+    rows = [row(1, value=3, group=["a", 1]), {"live": True}, row(1, group=["a", 1], removed=True)]
+    async with sockets(rows) as (url, asked):
+        stream = follow_metric(StreamSource(url, "secret", Retries(0)), "sum(a)", step="1m", limit=None)
+        found = [await anext(stream) for _ in range(2)]
+        with pytest.raises(Unavailable):
+            await anext(stream)
+    time = 1_315_785_601_000
+    assert found == [Metric(time, 3, ("a", 1)), Metric(time, None, ("a", 1))]
+    assert asked == [{"expression": "sum(a)", "step": "1m"}]
