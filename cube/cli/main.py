@@ -20,6 +20,7 @@ from cube.cli.importing import import_command
 from cube.cli.index import index
 from cube.cli.keys import keys
 from cube.cli.output import FAILED, INTERRUPTED, WRONG
+from cube.cli.plot import plot
 from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.shard import shard
@@ -62,6 +63,7 @@ for command in (
     types,
     fields,
     tail,
+    plot,
     board,
     define,
     keys,
