@@ -49,7 +49,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--format",
                 "form",
-                type=click.Choice(("jsonl", "json", "csv", "log")),
+                type=click.Choice(("jsonl", "json", "csv", "log", "parquet")),
                 help="The format; else it is told by the content.",
             ),
             click.option("--delimiter", help="Between the cells of CSV; else , ; | or a tab is found."),
@@ -76,7 +76,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @_options
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
 def import_command(files: tuple[str, ...], collector: str, key: str | None, **given: Any) -> None:
-    """Store the records of files as events: JSON lines, JSON, CSV, access logs; gzip, zstd, bzip2, xz.
+    """Store the records of files as events: JSON, CSV, Parquet, access logs; gzip, zstd, bzip2, xz.
 
     FILE may be a directory, or - for standard input. What is an event stays as it is; any other record
     becomes the data of one. Run it again after an error or Ctrl-C: it goes on where it was, and stores

@@ -78,6 +78,12 @@ def _table(file: OpenedFile, options: ImportOptions) -> Format:
     )
 
 
+def _parquet(file: OpenedFile, _: ImportOptions) -> Format:
+    from cube.importing.parquet import ParquetRows  # with pyarrow, which takes a while to import
+
+    return ParquetRows(file.plain)
+
+
 def _access_log(file: OpenedFile, _: ImportOptions) -> Format:
     return AccessLog(file.plain)
 
@@ -87,5 +93,6 @@ FORMATS: Final[Mapping[str, Callable[[OpenedFile, ImportOptions], Format]]] = {
     "json": _json,
     "csv": _table,
     "log": _access_log,
+    "parquet": _parquet,
 }
 """The formats by their names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -40,6 +41,13 @@ _SUGGESTED: Final = (
 
 _MILLISECONDS: Final = instant.EARLIEST_PLAUSIBLE
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?", re.ASCII)
+_COMMON = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?",
+    re.ASCII,
+)
+"""What is read several times as fast as any other ISO 8601."""
+
 _ZONED = re.compile(
     r".*(?:Z|:[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?)", re.ASCII | re.IGNORECASE
 )
@@ -80,6 +88,9 @@ class TimeReading:
             return self._formatted(text, self.format)
         if _NUMBER.fullmatch(text):
             return self._number(float(text) if "." in text else int(text))
+        if _COMMON.fullmatch(text):
+            with suppress(ValueError, OverflowError):  # 24:00, which is read below, or no time
+                return instant.from_datetime(self._zoned(datetime.fromisoformat(text)))
         try:
             time = instant.parse(text)
         except InvalidRequest:
