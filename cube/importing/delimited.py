@@ -17,7 +17,7 @@ DELIMITERS: Final = (",", "\t", ";", "|")
 _BETWEEN = "\x1f"  # in what tells a row from others
 
 
-class Table:
+class DelimitedTable:
     """The rows below the names of columns. ``delimiter``: None to find it in the first row.
 
     ``names``: of the columns, where the file has no row with them. ``kept``: columns that stay text.

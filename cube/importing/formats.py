@@ -12,7 +12,7 @@ import msgspec
 
 from cube.importing import times
 from cube.importing.access_log import AccessLog
-from cube.importing.delimited import Table
+from cube.importing.delimited import DelimitedTable
 from cube.importing.event_maker import EventMaker, type_of
 from cube.importing.json_formats import JsonLines, JsonValues, NestedRecords
 from cube.importing.opening import STDIN, OpenedFile, sniffed
@@ -25,7 +25,7 @@ class ImportOptions:
 
     ``type``, ``time``, ``id``, ``now``: of `EventMaker`. ``records``: the path to an array in JSON.
     ``format``: of `FORMATS`, None to find out. ``unit``, ``time_format``, ``zone``: of `times.TimeReading`.
-    ``delimiter``, ``names``, ``kept``, ``encoding``: of `Table`.
+    ``delimiter``, ``names``, ``kept``, ``encoding``: of `DelimitedTable`.
     """
 
     type: str | None = None
@@ -69,7 +69,7 @@ def _json_lines(file: OpenedFile, options: ImportOptions) -> Format:
 
 
 def _table(file: OpenedFile, options: ImportOptions) -> Format:
-    return Table(
+    return DelimitedTable(
         file.plain,
         delimiter=options.delimiter,
         names=options.names,
