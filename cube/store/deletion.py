@@ -71,6 +71,9 @@ class DeletionStore(Protocol):
     async def all(self) -> list[Deletion]:
         """Return all that are kept, by time."""
 
+    async def stamp(self, type: str) -> int:
+        """Return a number that each note of a type changes, for what is kept of its events; 0 without any."""
+
 
 class PlacesSlice(NamedTuple):
     """The events that a slice of a scan found; ``following``: where the next one begins, None at the end."""

@@ -65,7 +65,8 @@ class KnownEvents:
             taken = await read_sample(self.service, type, tallies, bounds)
             return tallies.fields, taken
 
-        return await self.kept.get(SampleScope.of(self.caller, type, path), read)
+        deletions = await self.service.context.store.deletions.stamp(type)
+        return await self.kept.get(SampleScope.of(self.caller, type, path, deletions), read)
 
 
 async def read_sample(

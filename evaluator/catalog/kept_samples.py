@@ -28,18 +28,21 @@ class SampleScope:
     """Whose sample of what: an environment, a key's filter as its text, a type; a field, or None for all.
 
     Keys with one filter share samples: which types each may ask for is not told here. The filter is text, as
-    parsed filters that differ may be equal (``1 == True``).
+    parsed filters that differ may be equal (``1 == True``). ``deletions``: the stamp of the type's deletions,
+    so that what is deleted is in no sample any more.
     """
 
     environment: str
     filter: str
     type: str
     path: Path | None
+    deletions: int = 0
 
     @classmethod
-    def of(cls, caller: Caller, type: str, path: Path | None) -> SampleScope:
+    def of(cls, caller: Caller, type: str, path: Path | None, deletions: int = 0) -> SampleScope:
         """Return the scope of what a caller asks."""
-        return cls(caller.environment.name, "" if caller.key is None else caller.key.filter, type, path)
+        filter = "" if caller.key is None else caller.key.filter
+        return cls(caller.environment.name, filter, type, path, deletions)
 
 
 @dataclass(slots=True)

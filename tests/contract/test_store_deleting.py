@@ -239,8 +239,12 @@ async def test_deletions_are_kept_added_up_and_forgotten_after_their_days(store:
     first = Deletion("test", 'test.eq(user, "x")', T0, T0 + 10, T0, "a", 3)
     again = Deletion("test", 'test.eq(user, "x")', T0 + 5, T0 + 10, T0 + 20, "b", 4)
     other = Deletion("other", "other", T0, T0 + 10, T0 + 30, "a", 1)
+    assert await store.deletions.stamp("test") == 0
+    stamps = set()
     for deletion in (first, again, other):
         await store.deletions.note(deletion)
+        stamps.add((await store.deletions.stamp("test"), await store.deletions.stamp("other")))
+    assert len(stamps) == 3
 
     joined = Deletion("test", 'test.eq(user, "x")', T0, T0 + 10, T0 + 20, "b", 7)
     assert await store.deletions.all() == [joined, other]

@@ -16,7 +16,8 @@
 ``cube_names``          ``{_id: group, names}``, see `cube.store.mongo.store`
 ``cube_boards``         ``{_id: name, revision, saved, content, by, opened}``, see `cube.store.mongo.records`
 ``cube_definitions``    the same, of expressions that have names
-``cube_deletions``      ``{_id, type, expression, start, stop, at, by, events}``, see `cube.model.deletion`
+``cube_deletions``      ``{_id, type, expression, start, stop, at, by, events}``, see `cube.model.deletion`;
+                        ``{_id: "stamp:<type>", stamp}``, a number that each of them changes
 ``cube_daemons``        ``{_id: process, seen, content}``: what each daemon's process last told of itself;
                         removed by the server a day after ``seen``
 ``cube_format``         ``{_id: "format", version}``: of all of this, `FORMAT`

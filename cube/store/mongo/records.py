@@ -6,6 +6,7 @@ Their documents are those of `cube.store.mongo.layout`; those of ``cube_keys`` a
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,11 +128,23 @@ class MongoDeletions:
             "$inc": {"events": Int64(deletion.events)},
         }
         old = DeleteMany({"at": {"$lt": Int64(deletion.at - KEPT_MS)}})
-        await upsert(self._deletions, [UpdateOne({"_id": key}, change, upsert=True), old])
+        stamp = {"$set": {"stamp": Int64(1 + secrets.randbits(62))}}
+        changes = [UpdateOne({"_id": key}, change, upsert=True), old]
+        await upsert(
+            self._deletions, [*changes, UpdateOne({"_id": _stamp_id(deletion.type)}, stamp, upsert=True)]
+        )
 
     async def all(self) -> list[Deletion]:
-        found = await fetched(self._deletions.find({}, {"_id": 0}))
+        found = await fetched(self._deletions.find({"expression": {"$exists": True}}, {"_id": 0}))
         return sorted((Deletion(**one) for one in found), key=lambda deletion: deletion.at)
+
+    async def stamp(self, type: str) -> int:
+        found = await fetched(self._deletions.find({"_id": _stamp_id(type)}))
+        return int(found[0]["stamp"]) if found else 0
+
+
+def _stamp_id(type: str) -> str:
+    return f"stamp:{type}"
 
 
 class MongoKeys:

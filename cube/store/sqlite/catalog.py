@@ -14,6 +14,7 @@ table                    rows
 ``boards``               name, revision, saved, content, saved_by, opened: see `cube.store.sqlite.records`
 ``definitions``          the same, of expressions that have names
 ``deletions``            type, expression, start, stop, at, deleted_by, events: see `cube.model.deletion`
+``deletion_stamps``      type, stamp: see `cube.store.deletion`
 ``probe``                name, at, room: made on first use, see `cube.store.sqlite.store`
 =======================  ===================================================================
 

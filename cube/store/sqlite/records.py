@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -41,6 +42,9 @@ _DELETIONS = (
     "CREATE TABLE IF NOT EXISTS deletions (type TEXT NOT NULL, expression TEXT NOT NULL,"
     " start INTEGER NOT NULL, stop INTEGER NOT NULL, at INTEGER NOT NULL, deleted_by TEXT NOT NULL,"
     " events INTEGER NOT NULL, PRIMARY KEY (expression, stop)) WITHOUT ROWID"
+)
+_STAMPS = (
+    "CREATE TABLE IF NOT EXISTS deletion_stamps (type TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID"
 )
 _NOTE_DELETION = (
     "INSERT INTO deletions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -112,6 +116,9 @@ class SqliteDeletions:
     async def all(self) -> list[Deletion]:
         return await self._readers.read(_deletions)
 
+    async def stamp(self, type: str) -> int:
+        return await self._readers.read(lambda connection: _deletion_stamp(connection, type))
+
 
 class SqliteKeys:
     """A `KeyStore` on one file, made when the first key is added; several processes may share it."""
@@ -169,12 +176,23 @@ def _note_deletion(connection: sqlite3.Connection, deletion: Deletion) -> None:
     connection.execute(_DELETIONS)
     connection.execute("DELETE FROM deletions WHERE at < ?", (deletion.at - KEPT_MS,))
     connection.execute(_NOTE_DELETION, dataclasses.astuple(deletion))
+    connection.execute(_STAMPS)
+    connection.execute(
+        "INSERT OR REPLACE INTO deletion_stamps VALUES (?, ?)", (deletion.type, 1 + secrets.randbits(62))
+    )
 
 
 def _deletions(connection: sqlite3.Connection) -> list[Deletion]:
     if not has_table(connection, "deletions"):
         return []
     return [Deletion(*row) for row in connection.execute("SELECT * FROM deletions ORDER BY at")]
+
+
+def _deletion_stamp(connection: sqlite3.Connection, type: str) -> int:
+    if not has_table(connection, "deletion_stamps"):
+        return 0
+    found = connection.execute("SELECT stamp FROM deletion_stamps WHERE type = ?", (type,)).fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _add_names(
