@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from cube.cli.cubism_page import Example, cubism_page
 from cube.cli.demo_traffic import MINUTE, Made, traffic
 from cube.cli.options import key_option
 from cube.cli.serve import until_signal
@@ -82,8 +83,21 @@ class Course:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another one makes other requests.")
 @click.option("--no-live", is_flag=True, help="Send the past only.")
+@click.option(
+    "--cubism",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve a page of charts by Cubism.js, which npm has installed in this directory.",
+)
 def demo(
-    url: str, evaluator: str, key: str | None, hours: float, rate: float, seed: int, *, no_live: bool
+    url: str,
+    evaluator: str,
+    key: str | None,
+    hours: float,
+    rate: float,
+    seed: int,
+    cubism: Path | None,
+    *,
+    no_live: bool,
 ) -> None:
     """Send a believable day of web requests, with a slow deploy and an outage, then live ones until Ctrl-C.
 
@@ -91,20 +105,26 @@ def demo(
     The events have ids: what is sent again is not stored twice.
     """
     course = Course(hours, rate, seed, live=not no_live)
-    asyncio.run(run_until(until_signal(), _run(course, url, evaluator, key), lambda: click.echo("Stopping.")))
+    if cubism is not None:
+        Example.of(cubism, evaluator)  # what is missing is said before anything is started
+    run = _run(course, url, evaluator, key, cubism)
+    asyncio.run(run_until(until_signal(), run, lambda: click.echo("Stopping.")))
 
 
-async def _run(course: Course, url: str, evaluator: str, key: str | None) -> None:
+async def _run(course: Course, url: str, evaluator: str, key: str | None, cubism: Path | None) -> None:
     async with AsyncExitStack() as stack:
         is_ours = not await run_in_thread(_answers, url)
         if is_ours:
             url, evaluator = await _start(stack, url, evaluator)
         if is_ours or await run_in_thread(_answers, evaluator):
             click.echo(f"Page       {evaluator.rstrip('/')}/")
+        if cubism is not None:
+            example = Example.of(cubism, evaluator.rstrip("/"))
+            click.echo(f"Cubism     {stack.enter_context(cubism_page(example))}/")
         emitter = stack.enter_context(Emitter(url, key=key, retries=_PATIENT))
         await _send(course, emitter)
-        if is_ours:  # what was stored would be gone at once
-            click.echo("The temporary store is there until Ctrl-C.")
+        if is_ours or cubism is not None:  # what was stored, or the page, would be gone at once
+            click.echo("The temporary store is there until Ctrl-C." if is_ours else "Ctrl-C ends it.")
             await asyncio.Event().wait()
 
 

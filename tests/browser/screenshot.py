@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from playwright.async_api import expect
 
+from cube.cli.cubism_page import Example, cubism_page
 from cube.cli.demo import RATE
 from cube.cli.demo_traffic import DAY, traffic
 from cube.client import Emitter
@@ -22,6 +23,7 @@ from cube.client.evaluator import Evaluator
 from tests.browser.playwright_page import launched, opened
 from tests.daemon import daemon
 from tests.docs.console import commands
+from tests.tools import NODE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MIDNIGHT = 20_736 * DAY  # 10 October 2026
@@ -54,7 +56,23 @@ BOARD = urlencode(
 CHARTS = 4
 PART = {"x": 0, "y": 0, "width": 1200, "height": 936}
 SIZE = {"width": 1200, "height": 1066}
+DRAWN = "() => Array.from(document.querySelectorAll('.horizon .value')).every(one => one.textContent)"
+CUBISM_SIZE = {"width": 1010, "height": 480}
 PATIENCE = 120_000  # milliseconds
+
+
+async def photograph_cubism(evaluator: str, picture: Path) -> None:
+    """Write what the page of `cube demo --cubism` shows in the evening of that day, once all is drawn."""
+    with cubism_page(Example.of(NODE, evaluator)) as origin:
+        async with (
+            launched() as browser,
+            opened(browser, viewport=CUBISM_SIZE, timezone_id="UTC") as (page, said),
+        ):
+            await page.clock.install(time=(MIDNIGHT + 22 * 3_600_000) / 1_000)
+            await page.goto(origin)
+            await page.wait_for_function(DRAWN, timeout=PATIENCE)
+            await page.screenshot(path=picture)
+            assert said == [], said
 
 
 async def photograph(evaluator: str, pictures: Path) -> None:
@@ -93,6 +111,7 @@ def main() -> None:
             with Evaluator(evaluator.http) as client:
                 client.save_board("shop", put[put.index("{") : put.rindex("}") + 1].encode())
             asyncio.run(photograph(evaluator.http, pictures))
+            asyncio.run(photograph_cubism(evaluator.http, pictures / "cubism.png"))
 
 
 if __name__ == "__main__":

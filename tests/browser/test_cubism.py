@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import pytest
+
+from cube.cli.cubism_page import Example, cubism_page
 from cube.client import Emitter
+from cube.errors import InvalidRequest
 from cube.model import instant
 from tests.browser.chromium import Page, artefact, chromium
 from tests.browser.pages import pages
-from tests.daemon import daemon
+from tests.daemon import Daemon, daemon
 from tests.tools import NODE, node_package
 
 STEP = 10_000
@@ -21,6 +26,17 @@ SIZE = 360
 OVERLAP = 6  # columns that Cubism asks for again
 COLOURS = ("#08519c", "#3182bd", "#6baed6", "#bdd7e7", "#bae4b3", "#74c476", "#31a354", "#006d2c")
 PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
+    directory = tmp_path_factory.mktemp("cubism")
+    store = f"sqlite:{directory}"
+    with (
+        daemon("collector", store, directory) as collector,
+        daemon("evaluator", store, directory) as evaluator,
+    ):
+        yield collector, evaluator
 
 
 def value(time: int) -> int:
@@ -77,6 +93,66 @@ def send(collector: str) -> None:
         )
 
 
+def requests_of_two_hours() -> Iterator[dict[str, Any]]:
+    """Yield requests as `cube demo` sends them, one a minute and region: each chart has something to show."""
+    now = int(time.time() * 1000)
+    for minute in range(-120, 5):
+        for number, region in enumerate(("eu-west", "us-east", "ap-south")):
+            status = 500 if minute % 2 else 200
+            data = {"region": region, "path": "/checkout", "status": status, "duration_ms": 40 + 10 * number}
+            yield {"type": "request", "time": now + minute * 60_000, "data": data}
+
+
+SEEN = """
+JSON.stringify(Array.from(document.querySelectorAll(".horizon, .comparison"), chart => {
+  const canvas = chart.querySelector("canvas");
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return [chart.querySelector(".title").textContent, pixels.some(value => value > 0)];
+}))
+"""
+"""The title of each chart, and whether anything is drawn in it."""
+
+TITLES = [
+    "all requests",
+    "requests, eu-west",
+    "requests, us-east",
+    "requests, ap-south",
+    "median ms",
+    "95 % are faster than, ms",
+    "% errors",
+    "checkouts",
+    "requests, against an hour before",
+]
+
+
+async def test_the_demo_s_page_of_cubism_draws_all_of_its_charts(
+    daemons: tuple[Daemon, Daemon], tmp_path: Path
+) -> None:
+    node_package("cubism")
+    collector, evaluator = daemons
+    with Emitter(collector.http) as emitter:
+        emitter.send(requests_of_two_hours())
+    example = Example.of(NODE, evaluator.http)
+    with cubism_page(example) as origin:
+        async with chromium() as browser:
+            for fragment in ("", "#key=a%20key"):
+                page = await browser.open(f"{origin}/{fragment}")
+                drawn_charts = f"JSON.parse({SEEN.strip()}).filter(each => each[1]).length"
+                assert await page.until(f"{drawn_charts} === {len(TITLES)}")
+                assert json.loads(await page.evaluate(SEEN.strip())) == [[title, True] for title in TITLES]
+                asked = await page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
+                questions = [url for url in asked if "/1.0/metric" in url]
+                assert len(questions) >= len(TITLES)
+                assert all(("&api_key=a%20key" in url) == bool(fragment) for url in questions)
+                assert page.said == []
+            await page.screenshot(artefact("cubism-demo.png"))
+
+
+def test_a_directory_without_the_libraries_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"npm install cubism@1\.6\.0 d3@3"):
+        Example.of(tmp_path, "http://127.0.0.1:1081")
+
+
 def asked(url: str) -> tuple[str, str, int, int, int]:
     """Return what a request asks for: path, expression, stop, columns, step."""
     parts = urlsplit(url)
@@ -85,7 +161,7 @@ def asked(url: str) -> tuple[str, str, int, int, int]:
     return parts.path, given["expression"], stop, (stop - start) // step, step
 
 
-async def test_cubism_draws_horizon_charts_and_keeps_them_up(tmp_path: Path) -> None:
+async def test_cubism_draws_horizon_charts_and_keeps_them_up(daemons: tuple[Daemon, Daemon]) -> None:
     node_package("cubism")
     packages = NODE / "node_modules"
     content = {
@@ -93,16 +169,15 @@ async def test_cubism_draws_horizon_charts_and_keeps_them_up(tmp_path: Path) -> 
         "/d3.js": packages / "d3" / "d3.js",
         "/cubism.js": packages / "cubism" / "cubism.v1.js",
     }
-    store = f"sqlite:{tmp_path}"
-    with daemon("collector", store, tmp_path) as collector, daemon("evaluator", store, tmp_path) as evaluator:
-        send(collector.http)
-        async with pages(content) as origin, chromium() as browser:
-            page = await browser.open(f"{origin}/#{quote('|'.join((evaluator.http, *CHARTS)))}")
-            first = await drawn(page)
-            await page.screenshot(artefact("cubism-horizon.png"))
-            second = await drawn(page, after=first[0])
-            requests = await page.evaluate("requests()")
-            assert page.said == []
+    collector, evaluator = daemons
+    send(collector.http)
+    async with pages(content) as origin, chromium() as browser:
+        page = await browser.open(f"{origin}/#{quote('|'.join((evaluator.http, *CHARTS)))}")
+        first = await drawn(page)
+        await page.screenshot(artefact("cubism-horizon.png"))
+        second = await drawn(page, after=first[0])
+        requests = await page.evaluate("requests()")
+        assert page.said == []
     assert second[0] > first[0]
     assert {status for _, status in requests} == {200}
     stop = asked(requests[0][0])[2]
