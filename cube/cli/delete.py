@@ -139,11 +139,15 @@ async def _slices(erasure: Erasure, work: Callable[[int], Awaitable[DeletedSlice
 
 def _is_confirmed(count: int, erasure: Erasure) -> bool:
     """Ask; raises `InvalidRequest` where nobody can answer."""
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise InvalidRequest(
             f"Got no confirmation to delete {count} events; accepted is an answer on a terminal, or --yes."
         )
     return click.confirm(f"Delete {count} events: {erasure.what}?")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _erasure(store: Store, expression: EventExpression, span: Span) -> Erasure:
