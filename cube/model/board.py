@@ -70,6 +70,7 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """A set of charts over the last ``span`` of time, which all of them show.
 
     ``timezone``: by whose clocks their buckets are, and times are told; "" leaves that to who looks.
+    ``week_start``: on which day buckets of whole weeks begin.
     """
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -77,6 +78,9 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     variables: Annotated[tuple[Variable, ...], msgspec.Meta(max_length=10)] = ()
     span: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,4}[smhdw]\\Z")] = "1h"
     timezone: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    week_start: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = (
+        "monday"
+    )
     version: Literal[1] = 1
 
     @classmethod
@@ -92,7 +96,8 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 " describes."
             ) from None
         for chart in board.charts:
-            grid_of(TEN_SECONDS.step if chart.step is None else chart.step, board.timezone or "UTC")
+            step = TEN_SECONDS.step if chart.step is None else chart.step
+            grid_of(step, board.timezone or "UTC", board.week_start)
         names = [variable.name for variable in board.variables]
         if len(set(names)) < len(names):
             raise InvalidRequest(

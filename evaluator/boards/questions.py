@@ -25,12 +25,13 @@ FEWEST: Final = 60
 class BoardQuestion:
     """An expression over an aligned span that ends with the last whole bucket.
 
-    ``step``, ``timezone``: as a question has them.
+    ``step``, ``timezone``, ``week_start``: as a question has them.
     """
 
     expression: str
     step: int | str
     timezone: str
+    week_start: str
     span: Span
 
     def raw(self) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class BoardQuestion:
             "stop": self.span.stop,
             "step": self.step,
             "timezone": self.timezone,
+            "week_start": self.week_start,
         }
 
 
@@ -51,11 +53,11 @@ def questions(board: Board, now: int) -> Iterator[BoardQuestion]:
     for chart in board.charts:
         shifts = [0, length(chart.compare)] if chart.compare else [0]
         for step in _steps(chart, covered.length):
-            grid = grid_of(step, zone)
+            grid = grid_of(step, zone, board.week_start)
             for shift in shifts:
                 span = grid.cover(Span(covered.start - shift, grid.floor(now) - shift))
                 for text in chart.expressions:
-                    yield BoardQuestion(substituted(text, values), step, zone, span)
+                    yield BoardQuestion(substituted(text, values), step, zone, board.week_start, span)
 
 
 def _steps(chart: Chart, milliseconds: int) -> Sequence[int | str]:

@@ -140,6 +140,7 @@ class BoardRefresher:
             question.expression,
             question.step,
             question.timezone,
+            question.week_start,
             question.span.length,
             restriction,
         )

@@ -1,4 +1,5 @@
 // A board as a value, as docs/reference.md describes it: changes give a new one, and the old one stays as it was.
+import {isWeeks, stepOf, WEEKDAYS} from "./grid.js";
 
 export const COLUMNS = 12;
 const SIZES = {width: [2, COLUMNS], height: [2, 12]};
@@ -61,10 +62,10 @@ export function variables(board) {
 
 /** The parameters of Explore's questions for a chart; values: of the variables, texts: put(expression, values). */
 export function question(chart, values, put, query) {
-  const {from, to, live, zone} = query;
+  const {from, to, live, zone, week} = query;
   const params = new URLSearchParams({view: "explore"});
   for (const text of chart.expressions) params.append("e", put(text, values));
-  const more = {chart: chart.chart, step: chart.step, compare: chart.compare, from, to, live, zone};
+  const more = {chart: chart.chart, step: chart.step, compare: chart.compare, from, to, live, zone, week: isWeeks(stepOf(chart.step)) ? week : null};
   for (const [name, value] of Object.entries(more)) if (value) params.set(name, value);
   return params;
 }
@@ -106,6 +107,7 @@ export function differences(old, later) {
   if (!came.length && !went.length && !isSame(charts(old), charts(later))) told.push("the charts are in another order");
   if (!isSame(variables(old), variables(later))) told.push("the variables are others");
   if ((old.timezone ?? "") !== (later.timezone ?? "")) told.push(`the clock is ${later.timezone || "that of who looks"}`);
+  if ((old.week_start ?? WEEKDAYS[0]) !== (later.week_start ?? WEEKDAYS[0])) told.push(`weeks begin on ${later.week_start ?? WEEKDAYS[0]}`);
   if ((old.span ?? "1h") !== (later.span ?? "1h")) told.push(`the span is ${later.span ?? "1h"}`);
   return told.length ? `${told.join("; ")}.` : "nothing that is shown.";
 }

@@ -6,6 +6,7 @@ import {ask, field} from "./dialog.js";
 import {choice, el} from "./dom.js";
 import {isPlain} from "./fields.js";
 import {length} from "./format.js";
+import {WEEKDAYS, weekdayChoices} from "./grid.js";
 import {duration} from "./state.js";
 import {SPANS, zoneChoices} from "./time-choices.js";
 
@@ -26,6 +27,7 @@ class Settings {
     this.title = el("input", {value: board.title, required: true, maxLength: 200});
     this.span = board.span ?? "1h";
     this.timezone = board.timezone ?? "";
+    this.week = board.week_start ?? WEEKDAYS[0];
     const spans = SPANS.includes(this.span) ? SPANS : [this.span, ...SPANS];
     this.rows = [];
     this.list = el("div", {className: "variable-rows"});
@@ -34,6 +36,7 @@ class Settings {
       field("Title", this.title),
       choice("Opens with", spans.map((span) => [span, `Last ${length(duration(span))}`]), this.span, (span) => { this.span = span; }),
       choice("Clock", zoneChoices(this.timezone).filter(([zone]) => zone !== "utc"), this.timezone, (zone) => { this.timezone = zone; }),
+      choice("Weeks from", weekdayChoices(), this.week === WEEKDAYS[0] ? "" : this.week, (week) => { this.week = week || WEEKDAYS[0]; }),
       el("h3", {textContent: "Variables"}),
       el("p", {className: "quiet", textContent: "$name in an expression stands for the value that is chosen: sum(request.eq(host, $host)). For all values the filter that names it is left out."}),
       this.list, this.add,
@@ -115,6 +118,7 @@ class Settings {
     const board = {...this.board, title: this.title.value.trim() || this.board.title};
     if (this.span !== (this.board.span ?? "1h")) board.span = this.span;
     if (this.timezone !== (this.board.timezone ?? "")) board.timezone = this.timezone;
+    if (this.week !== (this.board.week_start ?? WEEKDAYS[0])) board.week_start = this.week;
     if (listed.length || this.board.variables) board.variables = listed;
     return board;
   }

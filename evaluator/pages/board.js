@@ -63,7 +63,8 @@ class BoardView {
       query: () => {
         const query = read();
         const [from, to, live, zone] = ["from", "to", "live", "zone"].map((name) => query.get(name));
-        return {from: from ?? `-${this.draft.board.span ?? "1h"}`, to, live, zone: zone ?? this.draft.board.timezone};
+        const {span = "1h", timezone, week_start: week} = this.draft.board;
+        return {from: from ?? `-${span}`, to, live, zone: zone ?? timezone, week};
       },
       hover: (panel, time) => this.grid.point(panel, time),
       // Who sees one board alone has no view of events.

@@ -1,7 +1,7 @@
 // The controls above a chart: the kind of chart, the span of time, the step, the comparison, live or not.
 import {KINDS} from "./chart.js";
 import {choice, el} from "./dom.js";
-import {stepChoices, stepOf} from "./grid.js";
+import {isWeeks, stepChoices, stepOf, weekdayChoices, weekOf} from "./grid.js";
 import {read, write} from "./state.js";
 import {TimeChoices} from "./time-choices.js";
 
@@ -24,6 +24,7 @@ export class Controls {
       ...this.times.span(),
       choice("Step", stepChoices(query.get("step")), String(stepOf(query.get("step")) ?? ""),
         (step) => write({step})),
+      ...(isWeeks(stepOf(query.get("step"))) ? [weeks(query)] : []),
       choice("Compare", [["", "Nothing"], ["1d", "A day before"], ["7d", "A week before"]], query.get("compare") ?? "",
         (compare) => write({compare})),
       ...(SCALED.includes(query.get("chart") ?? "line") && query.getAll("e").length > 1 ? [scale(query)] : []),
@@ -36,6 +37,10 @@ export class Controls {
     const chosen = this.kinds.querySelector(":checked")?.parentElement;
     if (chosen) this.kinds.scrollLeft = chosen.offsetLeft - (this.kinds.clientWidth - chosen.offsetWidth) / 2;
   }
+}
+
+function weeks(query) {
+  return choice("Weeks from", weekdayChoices(), weekOf(query.get("week"), stepOf(query.get("step"))) ?? "", (week) => write({week}));
 }
 
 function scale(query) {

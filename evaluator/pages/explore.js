@@ -14,7 +14,7 @@ import {shareMenu} from "./share.js";
 import {read, write} from "./state.js";
 
 const FRAMES_OF_LEGEND = 500; // milliseconds between two updates of the legend by live rows
-const QUESTION = ["e", "from", "to", "step", "compare", "live"]; // and the zone, where one is named
+const QUESTION = ["e", "from", "to", "step", "week", "compare", "live"]; // and the zone, where one is named
 
 export function exploreView(main) {
   const view = new Explore(main);

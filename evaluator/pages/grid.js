@@ -3,9 +3,12 @@ import {get} from "./api.js";
 import {length} from "./format.js";
 
 const MINUTE = 6e4, HOUR = 36e5, DAY = 864e5, WEEK = 6048e5;
-const WEEKS_FROM = -259_200_000; // weeks begin on a Monday, as 1969-12-29 was
+const WEEKS_FROM = -259_200_000; // 1969-12-29, a Monday
 const CALENDAR = {month: 30 * DAY, quarter: 91 * DAY, year: 365 * DAY};
 const AHEAD = 50; // edges that are known beyond the last bucket, for those that come
+
+/** The days on which weeks may begin, as the evaluator knows them; they do on the first unless another is chosen. */
+export const WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /** The steps that are chosen from by themselves: those at which the evaluator keeps metrics, in milliseconds. */
 export const STEPS = [1e3, 1e4, MINUTE, 5 * MINUTE, HOUR, DAY, WEEK];
@@ -35,9 +38,30 @@ function stepWords(step) {
   return step in CALENDAR ? step : length(step);
 }
 
-/** What the buckets of a question are, in words: "1 day in Europe/Berlin". */
-export function bucketWords({asked, zone, times}) {
-  return times && zone ? `${stepWords(asked)} in ${zone}` : stepWords(asked);
+/** What the buckets of a question are, in words: "1 day in Europe/Berlin", "1 week from Sunday". */
+export function bucketWords({asked, zone, week, times}) {
+  const words = week ? `${stepWords(asked)} from ${weekdayName(week)}` : stepWords(asked);
+  return times && zone ? `${words} in ${zone}` : words;
+}
+
+/** A day of the week as it is written: "Sunday". */
+function weekdayName(day) {
+  return day[0].toUpperCase() + day.slice(1);
+}
+
+/** Whether a step is of whole weeks: milliseconds, or words. */
+export function isWeeks(step) {
+  return typeof step === "number" && step % WEEK === 0;
+}
+
+/** What to choose the first day of weeks from. */
+export function weekdayChoices(usual = WEEKDAYS[0]) {
+  return [["", weekdayName(usual)], ...WEEKDAYS.filter((day) => day !== usual).map((day) => [day, weekdayName(day)])];
+}
+
+/** On which day the buckets of a step begin, where that is not the usual one; null elsewhere, and of what is none. */
+export function weekOf(text, step) {
+  return isWeeks(step) && WEEKDAYS.indexOf(text) > 0 ? text : null;
 }
 
 /** What to choose a step from; one that is none of those that are offered is among them where it is chosen. */
@@ -57,15 +81,15 @@ export function isEven(step, zone) {
   return typeof step === "number" && (!zone || step <= 15 * MINUTE);
 }
 
-/** The start of the bucket of an even step that holds a time. */
-export function floor(time, step) {
-  const from = step % WEEK === 0 ? WEEKS_FROM : 0;
+/** The start of the bucket of an even step that holds a time; week: the day on which weeks begin. */
+export function floor(time, step, week = null) {
+  const from = step % WEEK === 0 ? WEEKS_FROM + Math.max(0, WEEKDAYS.indexOf(week)) * DAY : 0;
   return Math.floor((time - from) / step) * step + from;
 }
 
 /** What a question says of its grid. */
-export function gridParams({asked, zone}) {
-  return zone ? {step: asked, timezone: zone} : {step: asked};
+export function gridParams({asked, zone, week}) {
+  return {step: asked, ...(zone ? {timezone: zone} : {}), ...(week ? {week_start: week} : {})};
 }
 
 /** Where the buckets of a span begin, and some that come after it, as the evaluator tells. */

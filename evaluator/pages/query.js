@@ -1,7 +1,7 @@
 // From the address to series: which step, which buckets, asked once over HTTP or kept up over a WebSocket.
 import {get, live, now} from "./api.js";
 import {groupingOf} from "./bins.js";
-import {edgesOf, floor, gridParams, isEven, lengthOf, STEPS, stepOf, zoneOf} from "./grid.js";
+import {edgesOf, floor, gridParams, isEven, lengthOf, STEPS, stepOf, weekOf, zoneOf} from "./grid.js";
 import {unitIn} from "./panes.js";
 import {reductionsOf} from "./readings.js";
 import {SeriesSet} from "./series.js";
@@ -20,12 +20,13 @@ export function wanted(width, coarser = 0, query = read()) {
   const chart = query.get("chart") ?? "line";
   const {start, stop} = span(now(), query);
   const asked = stepFor(stop - start, query.get("step"), width / (PIXELS[chart] ?? 1), coarser);
-  const zone = zoneOf(query.get("zone")), step = lengthOf(asked);
+  const zone = zoneOf(query.get("zone")), week = weekOf(query.get("week"), asked), step = lengthOf(asked);
   const isLive = query.get("live") !== "0" && (query.get("to") ?? "now") === "now";
-  const common = {expressions, asked, zone, step, isLive, before: duration(query.get("compare"))};
+  const common = {expressions, asked, zone, week, step, isLive, before: duration(query.get("compare"))};
   if (!isEven(asked, zone)) return {...common, start, stop, count: 0};
-  const last = Math.min(floor(stop, step) === stop ? stop : floor(stop, step) + step, floor(now(), step));
-  const first = Math.max(floor(start, step), last - MOST_BUCKETS * step);
+  const edge = (time) => floor(time, step, week);
+  const last = Math.min(edge(stop) === stop ? stop : edge(stop) + step, edge(now()));
+  const first = Math.max(edge(start), last - MOST_BUCKETS * step);
   return {...common, start: first, count: Math.max(1, Math.round((last - first) / step)), times: null};
 }
 

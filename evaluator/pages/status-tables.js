@@ -110,10 +110,10 @@ function question(asked) {
   return [link, ...notes];
 }
 
-/** The parameters of a step that the evaluator tells: of "1d Europe/Berlin" the step and the clock. */
-function gridOf(step) {
-  const words = String(step).split(" ");
-  return words.length > 1 ? {step: words[0], zone: words.at(-1) === "UTC" ? "utc" : words.at(-1)} : {step};
+/** The parameters of a step that the evaluator tells: of "1w from sunday Europe/Berlin" the step, the day and the clock. */
+function gridOf(text) {
+  const [, step, week, zone] = /^(\S+)(?: from (\S+))?(?: (\S+))?$/.exec(text) ?? [null, text];
+  return {step, ...(week ? {week} : {}), ...(zone ? {zone: zone === "UTC" ? "utc" : zone} : {})};
 }
 
 function stepLength(step) {

@@ -236,6 +236,35 @@ async def test_days_are_those_of_the_zone_that_is_chosen(
         assert said == []
 
 
+async def test_weeks_begin_on_the_day_that_is_chosen(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    """By UTC, where the page knows the edges, and by the clocks of a zone, where the evaluator tells them."""
+    collector, evaluator = daemons
+    with Emitter(collector.http) as emitter:  # a Saturday, a Sunday, a Monday
+        emitter.send(
+            {"type": "trip", "time": f"2024-06-{day}T12:00Z"} for day in ("15", "16", "16", "17", "17", "17")
+        )
+    span = "from=2024-06-10T00:00Z&to=2024-06-24T00:00Z"
+    async with opened(browser) as (page, said):
+        await page.goto(f"{evaluator.http}/?view=explore&e=sum(trip)&chart=table&zone=utc&{span}&step=1w")
+        rows = page.locator("table.buckets tbody tr")
+        await expect(rows).to_have_text(["Mon, 17 Jun 20243", "Mon, 10 Jun 20243"])
+        await page.get_by_label("Weeks from", exact=True).select_option("sunday")
+        await expect(page.locator(".status")).to_contain_text("buckets of 1 week from Sunday")
+        weeks = ["Sun, 23 Jun 20240", "Sun, 16 Jun 20245", "Sun, 9 Jun 20241"]
+        await expect(rows).to_have_text(weeks)
+        assert query(page)["week"] == ["sunday"]
+
+        await page.get_by_label("Clock", exact=True).select_option("Europe/Berlin")
+        await expect(page.locator(".status")).to_contain_text("1 week from Sunday in Europe/Berlin")
+        await expect(rows).to_have_text(weeks)
+        await page.get_by_label("Step", exact=True).select_option("86400000")
+        await expect(page.get_by_label("Weeks from", exact=True)).to_have_count(0)
+        await expect(page.locator(".status")).to_contain_text("1 day in Europe/Berlin")
+        assert said == []
+
+
 async def test_a_year_of_hours_takes_some_strokes_a_pixel_and_gaps_stay_gaps(
     browser: Browser,
     daemons: tuple[Daemon, Daemon],

@@ -215,14 +215,15 @@ def test_what_a_chart_is_compared_with_is_asked_as_well() -> None:
 
 def test_a_board_with_a_zone_asks_for_the_buckets_of_that() -> None:
     board = Board.parse(
-        b'{"title": "A", "span": "30d", "timezone": "Europe/Berlin",'
+        b'{"title": "A", "span": "30d", "timezone": "Europe/Berlin", "week_start": "sunday",'
         b' "charts": [{"expressions": ["sum(a)"], "step": "1d"},'
-        b' {"expressions": ["sum(b)"], "step": "month"}]}'
+        b' {"expressions": ["sum(b)"], "step": "month"}, {"expressions": ["sum(c)"], "step": "1w"}]}'
     )
-    day, month = questions(board, instant.parse("2026-11-15T12:00Z"))
+    day, month, week = questions(board, instant.parse("2026-11-15T12:00Z"))
 
     assert (day.step, day.timezone, month.step) == ("1d", "Europe/Berlin", "month")
     begin = instant.parse("2026-10-15T22:00Z")
     assert day.span == Span(begin, instant.parse("2026-11-14T23:00Z"))
     assert month.span == Span(instant.parse("2026-09-30T22:00Z"), instant.parse("2026-10-31T23:00Z"))
-    assert day.raw()["timezone"] == "Europe/Berlin"
+    assert (day.raw()["timezone"], day.raw()["week_start"]) == ("Europe/Berlin", "sunday")
+    assert week.span == Span(instant.parse("2026-10-10T22:00Z"), instant.parse("2026-11-14T23:00Z"))
