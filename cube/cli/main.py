@@ -15,6 +15,7 @@ from cube.cli.catalog import fields, types
 from cube.cli.define import define
 from cube.cli.delete import delete, revise
 from cube.cli.demo import demo
+from cube.cli.doctor import doctor
 from cube.cli.export import export
 from cube.cli.importing import import_command
 from cube.cli.index import index
@@ -72,6 +73,7 @@ for command in (
     revise,
     spool,
     shard,
+    doctor,
 ):
     main.add_command(command)
 

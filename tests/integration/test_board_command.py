@@ -64,6 +64,23 @@ def check_files() -> None:
     assert cube("board", "get", "../types").exit_code == 2
 
 
+def test_the_doctor_tells_what_is_not_well_and_what_to_do(evaluator: Daemon) -> None:
+    absent = ("--collector", "http://127.0.0.1:1")
+    told = cube("doctor", *absent)
+    found = {each["about"]: each for each in map(json.loads, told.stdout.splitlines())}
+    levels = {about: each["level"] for about, each in found.items() if about != "disk"}
+    assert levels == {
+        "versions": "ok", "store": "ok", "keys": "ok", "collector": "fault", "evaluator": "ok", "clock": "ok",
+        "events": "warning",
+    }  # fmt: skip
+    assert found["collector"]["found"].startswith("Nothing answers at http://127.0.0.1:1")
+    assert found["collector"]["remedy"].startswith("`cube serve` starts both daemons")
+    assert (found["events"]["found"], told.exit_code) == ("there are none yet", 1)
+    wrong = cube("doctor", "--collector", evaluator.http, "--json").stdout
+    assert f"{evaluator.http} is not a Cube collector, but Cube evaluator" in wrong
+    assert "has no database cube_development yet" in cube("doctor", *absent, "--store", "sqlite:/none").stdout
+
+
 def test_a_name_is_given_to_an_expression(evaluator: Daemon) -> None:
     assert "Got no =" in cube("define", "failed").output
     saved = cube("define", "failed", "=", "sum(request.ge(status, 500))")
