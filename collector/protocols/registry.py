@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import collectd, elasticsearch, lines, posthog, segment, webhook
+from collector.protocols import collectd, elasticsearch, lines, mixpanel, posthog, segment, webhook
 from collector.protocols.cloudevents import http as cloudevents
 from collector.protocols.eye import EYE
 from collector.protocols.influx import protocol as influx
@@ -36,6 +36,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.otlp, partial(otlp.dialect, **otlp_options)),
         (settings.segment, segment.dialect),
         (settings.posthog, posthog.dialect),
+        (settings.mixpanel, mixpanel.dialect),
         (settings.influx, influx.dialect),
         (settings.loki, loki.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),

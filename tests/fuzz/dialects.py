@@ -78,6 +78,10 @@ _POSTHOG = {
     "properties": {"n": 1, "token": SECRET},
     "$set": {"a": 1},
 }
+_MIXPANEL = {
+    "event": "fuzz a",
+    "properties": {"token": SECRET, "distinct_id": "u", "time": 1700000000.5, "$insert_id": "i", "n": 1},
+}
 _TRACK = {
     "source": {"id": SECRET},
     "session": {"id": "x"},
@@ -182,6 +186,12 @@ SAMPLES = (
         "/loki/api/v1/push",
         bytes.fromhex("1e740a1c0a077b613d2262227d12110a0c08f8d3c1aa0610c0d5d63a120161"),
         (("Content-Type", "application/x-protobuf"),),
+    ),
+    Sample("POST", "/track", b"verbose=1&data=" + quote(to_json([_MIXPANEL])).encode(), _FORM),
+    Sample("GET", "/track?data=" + quote(base64.b64encode(to_json(_MIXPANEL)).decode())),
+    Sample("POST", "/import?strict=1", [_MIXPANEL, _MIXPANEL], _JSON),
+    Sample(
+        "POST", "/engage", b"data=" + quote(to_json({"$token": SECRET, "$set": {"a": 1}})).encode(), _FORM
     ),
     Sample("POST", "/batch/", {"api_key": SECRET, "batch": [_POSTHOG, _POSTHOG], "sent_at": _TIME}, _JSON),
     Sample("GET", "/e/?data=" + quote(base64.b64encode(to_json([_POSTHOG])).decode())),

@@ -188,6 +188,7 @@ class Endpoint:
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
     with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
     ``options``: answers an OPTIONS that is not a CORS preflight. ``sniffs_gzip``: see `cube.web.Operation`.
+    ``claims``: of a path that another dialect has as well, which requests are for this one, by their head.
     """
 
     paths: Sequence[str]
@@ -199,6 +200,7 @@ class Endpoint:
     reads: Mapping[str, Read] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     sniffs_gzip: bool = False
+    claims: Callable[[Request], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from collector.protocols.shared.dialect import (
 from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, store
 from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import EventSearch, SearchLimits
+from collector.protocols.shared.shared_paths import Claims, with_shared_paths
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller, Credentials, Scope
 from cube.model.event import Event
@@ -101,7 +102,8 @@ _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list[Route]:
     """Return the routes of some dialects."""
     search = EventSearch(context.searches)
-    return [route for dialect in dialects for route in DialectService(dialect, context, search).routes()]
+    services = [DialectService(dialect, context, search) for dialect in dialects]
+    return with_shared_paths(route for service in services for route in service.routes())
 
 
 class DialectService:
@@ -128,9 +130,11 @@ class DialectService:
             for name, store in context.ingest.stores.items()
         }
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[tuple[Route, Claims | None]]:
         return [
-            self._route(endpoint, path) for endpoint in self._dialect.endpoints for path in endpoint.paths
+            (self._route(endpoint, path), endpoint.claims)
+            for endpoint in self._dialect.endpoints
+            for path in endpoint.paths
         ]
 
     def _route(self, endpoint: Endpoint, path: str) -> Route:
