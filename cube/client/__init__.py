@@ -15,28 +15,34 @@ from cube.client.connection import COLLECTOR_URL, EVALUATOR_URL, Retries
 from cube.client.drops import Drop
 from cube.client.emitter import DatagramEmitter, Emitter, identified
 from cube.client.evaluator import Evaluator, FoundEvent
+from cube.client.log_handler import EventHandler
 from cube.client.pipeline import Counts
 from cube.client.queries import Client, EventPages
+from cube.client.requests import AsgiRequests, WsgiRequests, tell_requests
 from cube.client.sockets import SocketEmitter
-from cube.client.table import AnswerTable, Columns
+from cube.client.table import AnswerColumns, AnswerTable
 
 __all__ = [
     "COLLECTOR_URL",
     "EVALUATOR_URL",
+    "AnswerColumns",
     "AnswerTable",
+    "AsgiRequests",
     "AsyncClient",
     "AsyncEmitter",
     "BackgroundEmitter",
     "Client",
-    "Columns",
     "Counts",
     "DatagramEmitter",
     "Drop",
     "Emitter",
     "Evaluator",
+    "EventHandler",
     "EventPages",
     "FoundEvent",
     "Retries",
     "SocketEmitter",
+    "WsgiRequests",
     "identified",
+    "tell_requests",
 ]

@@ -18,7 +18,7 @@ from cube.client.streams import (
     follow_metric,
     in_thread,
 )
-from cube.client.table import ARROW, AnswerTable, Columns, joined, read
+from cube.client.table import ARROW, AnswerColumns, AnswerTable, joined, read
 from cube.model.tier import Metric
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Client(HttpClient):
         return AnswerTable(read(answer.content), warnings)
 
 
-class EventPages(Columns):
+class EventPages(AnswerColumns):
     """The events of a question, read page by page each time that they are asked for.
 
     `pages` and iteration hold one page at a time, all else all of them.

@@ -25,7 +25,7 @@ _JSON_FIELD = {b"cube": b"json"}
 _EXACT = 2**53  # every integer up to it is a double
 
 
-class Columns(ABC):
+class AnswerColumns(ABC):
     """What can be shown as columns, or as rows; each method reads all of it.
 
     Times are UTC, in milliseconds. A column of JSON texts (in Arrow its metadata say ``cube: json``) holds
@@ -66,7 +66,7 @@ class Columns(ABC):
         return iter(self.rows())
 
 
-class AnswerTable(Columns):
+class AnswerTable(AnswerColumns):
     """One answer, whole; ``warnings``: what the evaluator says that it may get wrong."""
 
     def __init__(self, table: pa.Table, warnings: Sequence[str] = ()) -> None:
