@@ -26,6 +26,7 @@ from cube.cli.put import put
 from cube.cli.serve import serve
 from cube.cli.shard import shard
 from cube.cli.spool import spool
+from cube.cli.sql import sql
 from cube.cli.tail import tail
 from cube.errors import AccessDenied, CubeError, InvalidRequest, InvalidSettings
 from cube.process.supervisor import FailedStart
@@ -60,6 +61,7 @@ for command in (
     import_command,
     event,
     metric,
+    sql,
     export,
     types,
     fields,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -152,6 +152,13 @@ class HttpClient(Closing):
     def _exchange(
         self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None
     ) -> Fetched:
+        response = self._respond(method, path, body, more)
+        return Fetched(response.read(), response.headers)
+
+    def _respond(
+        self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None
+    ) -> HTTPResponse:
+        """Send a request, and return an answer that is no error, to be read."""
         kept_alive = self._connection.sock is not None
         try:
             headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
@@ -161,15 +168,15 @@ class HttpClient(Closing):
         except (HTTPException, OSError) as error:
             self.close()
             if kept_alive and not isinstance(error, TimeoutError):
-                return self._exchange(method, path, body, more)  # perhaps it was closed while it was idle
+                return self._respond(method, path, body, more)  # perhaps it was closed while it was idle
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
         if response.status >= 300:
-            raise error_of(response.status, content, response.getheader("Retry-After"))
+            raise error_of(response.status, response.read(), response.getheader("Retry-After"))
         self._heed(response.headers)
-        return Fetched(content, response.headers)
+        return response
 
     def _heed(self, headers: HTTPMessage) -> None:
         """Look at the headers of an answer that is no error."""

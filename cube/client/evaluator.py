@@ -14,6 +14,7 @@ import msgspec
 
 from cube import json_text
 from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries, log_warning
+from cube.client.sql_answer import SqlAnswer
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import Metric
@@ -168,6 +169,14 @@ class Evaluator(HttpClient):
             found = _NEXT.fullmatch(headers.get("Link", ""))
             asked = None if found is None else found[1]
             yield AnswerPage(content, "", asked is None, asked is not None or TRUNCATED not in headers)
+
+    def sql(self, statement: str, format: str = "jsonl") -> SqlAnswer:
+        """Run a statement of SQL, and return its answer as it comes: to be closed, as a ``with`` does.
+
+        ``format``: jsonl, which `SqlAnswer.rows` reads, or json, csv, parquet or arrow.
+        """
+        body = json_text.encode({"statement": statement, "format": format})
+        return SqlAnswer(self._respond("POST", "/1.0/sql", body), self.close)
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""

@@ -14,16 +14,19 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from cube.errors import Unavailable
 from cube.settings.daemons import SqlSettings
 from evaluator.sql.messages import FromEvaluator, FromProcess, Ready, framed, received
 
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 """A process that is not ready by then will never be."""
 
 MODULE: Final = "evaluator.sql.worker"
+
+_OURS: Final = str(Path(__file__).parents[2])
 
 _log = logging.getLogger(__name__)
 
@@ -102,13 +105,14 @@ class StatementProcesses:
         settings = self._settings
         process = StatementProcess(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", MODULE, str(settings.memory_bytes), str(settings.seconds)),
+                *(sys.executable, "-P", "-m", MODULE, str(settings.memory_bytes), str(settings.seconds)),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
                 cwd="/",
-                env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "LANG": "C.UTF-8"},
-                close_fds=True,
+                # Our own packages first, whatever else is on the path.
+                env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, [_OURS, *sys.path]))},
+                start_new_session=True,  # Ctrl-C is for the evaluator
                 limit=2**16,
             )
         )

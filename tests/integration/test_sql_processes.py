@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tornado.httputil import HTTPHeaders
 
+from cube.cli.main import main
+from cube.client import Evaluator
 from cube.errors import NotFound
 from cube.store.sqlite import open_store
 from cube.web import Request
@@ -73,12 +76,37 @@ def test_rows_come_in_chunks_with_their_columns(evaluator: Daemon) -> None:
 
 @SLOW
 def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
-    switched = ("--sql-enabled", "true", "--sql-seconds", "4")
+    switched = ("--sql-enabled", "true", "--sql-seconds", "8")
     with daemon("evaluator", f"sqlite:{tmp_path}", tmp_path, *switched) as evaluator:
         answer = run(evaluator, LONG)
-        assert (answer.status, "4 s" in answer.json["error"]) == (503, True)
+        assert (answer.status, "8 s" in answer.json["error"]) == (503, True)
         assert run(evaluator, "SELECT 1 AS a").json == [{"a": 1}]
         asyncio.run(is_cut(evaluator))
+
+
+def command(*words: str, standard_input: str | None = None) -> tuple[int, str, str]:
+    """Run ``cube sql``; returns its status and what it printed to standard output and error."""
+    done = CliRunner().invoke(main, ["sql", *words], input=standard_input, prog_name="cube")
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_the_command_prints_rows_and_tells_what_is_wrong(evaluator: Daemon) -> None:
+    to = ("--evaluator", evaluator.http)
+    printed = command(*to, "--format", "csv", standard_input="SELECT max(ms)\nAS most\nFROM request;\n")
+    assert printed[1].split() == ["most", "8"]
+    status, _, told = command(*to, "SELECT * FROM requests")
+    assert (status, "the types are request" in told) == (2, True)
+    with Evaluator(evaluator.http) as client, client.sql("SELECT ms FROM request ORDER BY ms") as answer:
+        assert answer.columns == [("ms", "BIGINT")]
+        assert [row["ms"] for row in answer.rows()] == list(range(9))
+
+
+@SLOW
+def test_the_command_opens_a_store_without_an_evaluator(tmp_path: Path) -> None:
+    asyncio.run(save(tmp_path))
+    given = ("--store", f"sqlite:{tmp_path}", "--database", "test", "--format", "table")
+    status, printed, _ = command(*given, "SELECT count(*) AS events FROM request")
+    assert (status, printed.split()) == (0, ["events", "9"])
 
 
 async def test_a_client_that_goes_away_ends_its_statement(evaluator: Daemon) -> None:
