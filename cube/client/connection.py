@@ -152,31 +152,40 @@ class HttpClient(Closing):
     def _exchange(
         self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None
     ) -> Fetched:
-        response = self._respond(method, path, body, more)
-        return Fetched(response.read(), response.headers)
+        return self._answered((method, path, body, more), lambda got: Fetched(got.read(), got.headers))
 
-    def _respond(
-        self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None = None
-    ) -> HTTPResponse:
-        """Send a request, and return an answer that is no error, to be read."""
+    def _opened(self, method: str, path: str, body: bytes | None) -> HTTPResponse:
+        """Send a request, and return its answer, which is no error, to be read as it comes."""
+        return self._answered((method, path, body, None), lambda response: response)
+
+    def _answered(
+        self,
+        asked: tuple[str, str, bytes | None, Mapping[str, str] | None],
+        take: Callable[[HTTPResponse], T],
+    ) -> T:
+        """Send a request, and return what is taken of an answer that is no error."""
         kept_alive = self._connection.sock is not None
+        method, path, body, more = asked
         try:
             headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
             self._connection.request(method, self._prefix + path, body, headers | dict(more or {}))
             response = self._connection.getresponse()
-            content = response.read()
-        except (HTTPException, OSError) as error:
+            if response.status >= 300:
+                error = error_of(response.status, response.read(), response.getheader("Retry-After"))
+            else:
+                error, taken = None, take(response)
+        except (HTTPException, OSError) as broken:
             self.close()
-            if kept_alive and not isinstance(error, TimeoutError):
-                return self._respond(method, path, body, more)  # perhaps it was closed while it was idle
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if kept_alive and not isinstance(broken, TimeoutError):
+                return self._answered(asked, take)  # perhaps it was closed while it was idle
+            reason = getattr(broken, "strerror", None) or str(broken) or type(broken).__name__
             raise Unavailable(
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
-        if response.status >= 300:
-            raise error_of(response.status, response.read(), response.getheader("Retry-After"))
+        if error is not None:
+            raise error
         self._heed(response.headers)
-        return response
+        return taken
 
     def _heed(self, headers: HTTPMessage) -> None:
         """Look at the headers of an answer that is no error."""

@@ -176,7 +176,7 @@ class Evaluator(HttpClient):
         ``format``: jsonl, which `SqlAnswer.rows` reads, or json, csv, parquet or arrow.
         """
         body = json_text.encode({"statement": statement, "format": format})
-        return SqlAnswer(self._respond("POST", "/1.0/sql", body), self.close)
+        return SqlAnswer(self._opened("POST", "/1.0/sql", body), self.close)
 
     def types(self) -> list[str]:
         """Return the names of all types, sorted."""
