@@ -80,8 +80,11 @@ class GridComputation:
         expired = [each for each in read.intervals.values() if job.is_expired(each.start)]
         if fresh:
             pieces = Pieces.of(read.plan, fresh)
-            await self._merge_tiers(job, pieces, read.numbers, merging)
-            await self._merge_rests(job.reduction, pieces, read.numbers, merging)
+            if read.plan.tiers or not self._scan.keeps(job.reduction):
+                await self._merge_tiers(job, pieces, read.numbers, merging)
+                await self._merge_rests(job.reduction, pieces, read.numbers, merging)
+            else:
+                await self._merge_kept(job.reduction, pieces, read, merging)
         if expired:
             pieces = Pieces.of(read.plan.expired, expired)
             revisions, numbers = await read_pieces(self._reads(job.reduction.type), pieces)
@@ -104,7 +107,7 @@ class GridComputation:
     async def _fresh(self, job: ReductionJob, intervals: Mapping[int, Span], read: GridRevisions) -> Encoded:
         pieces = Pieces.of(read.plan, [*intervals.values()])
         if not read.plan.tiers and self._scan.keeps(job.reduction):
-            held = Held(read.plan.rest, chosen(read.numbers.get(read.plan.rest, {}), pieces.covers()))
+            held = _held(pieces, read.numbers)
             return await self._scan.kept_values(job.reduction, Cuts.of(pieces.intervals), held, intervals)
         merging = _Merging(self._scan, job.reduction, len(intervals))
         await self._merge_tiers(job, pieces, read.numbers, merging)
@@ -142,6 +145,16 @@ class GridComputation:
             async with aclosing(kept) as parts:
                 async for states in parts:
                     await merging.take(states, runs)
+
+    async def _merge_kept(
+        self, reduction: Reduction, pieces: Pieces, read: GridRevisions, merging: _Merging
+    ) -> None:
+        """Take all of the intervals together, from kept blocks; between them there are no events."""
+        whole = Span(pieces.intervals[0].start, pieces.intervals[-1].stop)
+        accumulator = Accumulator(reduction, self._scan.limits)
+        together = Tier("span", whole.length, whole.start, None, cached=False)
+        await self._scan.kept_total(reduction, _held(pieces, read.numbers), together, accumulator)
+        await merging.take(await self._scan.run(accumulator.states), [_runs([whole])])
 
     async def _merge_rests(
         self, reduction: Reduction, pieces: Pieces, numbers: Numbers, merging: _Merging
@@ -214,6 +227,12 @@ class _Merging:
                 if known and (self._together or place not in self._lost):
                     key = 0 if self._together else place
                     self._accumulator.add({key: merge_states(self._reduce, known)})
+
+
+def _held(pieces: Pieces, numbers: Numbers) -> Held:
+    """Return which kept blocks have the events of the rests."""
+    rest = pieces.plan.rest
+    return Held(rest, chosen(numbers.get(rest, {}), pieces.covers()))
 
 
 def _runs(intervals: Sequence[Span]) -> Runs:
