@@ -10,9 +10,9 @@ again and put as a whole immutable segment: whoever has the older one goes on wi
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -132,7 +132,7 @@ class TypeBlocks:
         for piece in _hours(gaps):
             spans = list(_runs(tier, piece))
             is_told = tier in (SECOND, TEN_SECONDS)
-            numbers = {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+            numbers = _of_ten_seconds(tier, piece) if is_told else {}
             if not is_told and not self._is_vouched(tier, piece, spans, paths):
                 return None
             if is_told and not all(self._agrees(span, numbers, paths) for span in spans):
@@ -192,7 +192,7 @@ class TypeBlocks:
     async def _numbers(self, session: ReadSession, tier: Tier, piece: Mapping[int, int]) -> Numbers:
         """Return the revisions of 10 seconds; a question at that tier, or below, has read them."""
         if tier in (SECOND, TEN_SECONDS):
-            return {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+            return _of_ten_seconds(tier, piece)
         span = Span(min(piece), max(piece) + tier.step)
         return (await session.revisions(self._type, TEN_SECONDS, span)).numbers
 
@@ -321,13 +321,30 @@ class _Read:
 
 def _hours(gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
     """Cut gaps into those of each hour, ordered by time."""
-    for _, buckets in groupby(sorted(gaps), HOUR.floor):
-        yield {bucket: gaps[bucket] for bucket in buckets}
+    buckets = sorted(gaps)
+    first = 0
+    while first < len(buckets):
+        stop = bisect_left(buckets, HOUR.after(buckets[first]), first)
+        some = buckets[first:stop]
+        yield dict(zip(some, map(gaps.__getitem__, some), strict=True))
+        first = stop
 
 
-def _runs(tier: Tier, piece: Iterable[int]) -> Iterator[Span]:
-    """Join buckets that follow each other, as spans of whole 10 seconds."""
+def _of_ten_seconds(tier: Tier, piece: Mapping[int, int]) -> Numbers:
+    """Return the revisions of 10 seconds as those of 1 second, or of 10, tell them."""
+    if tier is TEN_SECONDS:
+        return piece
+    return {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+
+
+def _runs(tier: Tier, piece: Collection[int]) -> Iterator[Span]:
+    """Join ascending buckets that follow each other, as spans of whole 10 seconds."""
     step = TEN_SECONDS.step
+    if piece and len(piece) > 1:
+        first, last = min(piece), max(piece)
+        if last - first == (len(piece) - 1) * tier.step:
+            yield TEN_SECONDS.cover(Span(first, last + tier.step))
+            return
     start = stop = None
     for bucket in piece:
         first, last = bucket - bucket % step, -(-(bucket + tier.step) // step) * step

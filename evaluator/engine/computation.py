@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from cube.model.reduce import REDUCES
@@ -33,6 +34,8 @@ T = TypeVar("T")
 SLICE = 4_096
 """So many finer buckets are computed at once, so that a long span takes no more memory than a short one."""
 
+_cached = partial(tuple.__new__, CachedBucket)  # makes thousands of them, without a call in Python for each
+
 LARGE_SLICE = 256
 """The same where a bucket's partial may be large: a tally, or a partial for each group."""
 
@@ -51,6 +54,9 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
         grows = job.reduction.group is not None or REDUCES[job.reduction.reduce].grows
         finest = LARGE_SLICE if grows else SLICE
         size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
+    if gaps and len(gaps) <= size and max(gaps) - min(gaps) < REACH * size * tier.step:
+        yield gaps
+        return
     part: dict[int, int] = {}
     first = 0
     for bucket in sorted(gaps):
@@ -224,12 +230,17 @@ class Computation:
 
     async def _save_contents(self, job: ReductionJob, kind: str, gaps: Gaps, contents: Encoded) -> None:
         """Keep contents, but of what has expired: it was merged from what is kept as long as it."""
-        kept = {
-            bucket: CachedBucket(gaps[bucket], content)
-            for bucket, content in contents.items()
-            if not job.is_expired(bucket) and (self._most is None or len(content) <= self._most)
-        }
-        if job.tier.cached and kept:
+        if not job.tier.cached:
+            return
+        if job.expired_before is not None or self._most is not None:
+            contents = {
+                bucket: content
+                for bucket, content in contents.items()
+                if not job.is_expired(bucket) and (self._most is None or len(content) <= self._most)
+            }
+        pairs = zip(map(gaps.__getitem__, contents), contents.values(), strict=True)
+        kept = dict(zip(contents, map(_cached, pairs), strict=True))
+        if kept:
             await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)
 
 

@@ -289,7 +289,9 @@ class Pyramid:
         spares = kind == VALUE and self.blocks is not None and self.blocks.spare_lookup(job, numbers)
         if job.grid.cached and not spares:
             valid = job.believed(await self._cached(job, numbers, span, kind), numbers)
-        gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
+        gaps = numbers
+        if valid:
+            gaps = {bucket: revision for bucket, revision in numbers.items() if bucket not in valid}
         self.context.looked_up(len(valid), len(gaps))
         if gaps:
             valid |= await self._flights.contents(

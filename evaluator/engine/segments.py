@@ -47,10 +47,11 @@ class Segment:
     def agrees(self, span: Span, numbers: Numbers) -> int:
         """Return up to where, from the span's start on, its buckets are at these revisions."""
         span = self.span.intersect(span)
-        for bucket in TEN_SECONDS.buckets(span):
-            if self.numbers.get(bucket) != numbers.get(bucket):
-                return bucket
-        return span.stop
+        buckets = TEN_SECONDS.buckets(span)
+        ours, theirs = list(map(self.numbers.get, buckets)), list(map(numbers.get, buckets))
+        if ours == theirs:
+            return span.stop
+        return next(bucket for bucket, one, other in zip(buckets, ours, theirs, strict=True) if one != other)
 
     def agreeing(self, span: Span, numbers: Numbers) -> list[Span]:
         """Return the runs of its buckets in a span that are at these revisions."""

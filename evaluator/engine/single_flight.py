@@ -103,7 +103,7 @@ class SingleFlight:
 
     def __init__(self, flight: Callable[[Hashable, Gaps, QueryCost], Flight] = Flight) -> None:
         self._make = flight
-        self._flights: dict[Hashable, Flight] = {}
+        self._flights: dict[Hashable, dict[tuple[int, int], Flight]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def contents(self, key: Hashable, gaps: Gaps, compute: Compute, cost: QueryCost) -> Encoded:
@@ -115,7 +115,9 @@ class SingleFlight:
         found: Encoded = {}
         joined = self._joined(key, gaps, cost)
         elsewhere = {bucket for buckets in joined.values() for bucket in buckets}
-        rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
+        rest = gaps
+        if elsewhere:
+            rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
         lost = await self._wait(joined, self._start(key, rest, compute, cost), found)
         for flight in joined:
             task = flight.task
@@ -134,11 +136,14 @@ class SingleFlight:
 
     def _joined(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> dict[Flight, Collection[int]]:
         """Return the flights to join, each with the buckets that it is to give."""
+        flights = self._flights.get(key)
+        if flights is None:
+            return {}
         wanted: dict[Flight, list[int]] = {}
-        for bucket, revision in gaps.items():
-            flight = self._flights.get((key, bucket, revision))
+        for gap in gaps.items():
+            flight = flights.get(gap)
             if flight is not None:
-                wanted.setdefault(flight, []).append(bucket)
+                wanted.setdefault(flight, []).append(gap[0])
         offers = {flight: flight.offer(buckets, cost) for flight, buckets in wanted.items()}
         return {flight: buckets for flight, buckets in offers.items() if buckets}
 
@@ -147,7 +152,7 @@ class SingleFlight:
         if not gaps:
             return None
         flight = self._make(key, gaps, cost)
-        self._flights.update(((key, bucket, revision), flight) for bucket, revision in gaps.items())
+        self._flights.setdefault(key, {}).update(dict.fromkeys(gaps.items(), flight))
         flight.task = asyncio.create_task(flight.run(compute))
         self._tasks.add(flight.task)
         flight.task.add_done_callback(lambda _: self._end(flight))
@@ -189,7 +194,9 @@ class SingleFlight:
         flight.notify()
 
     def _forget(self, flight: Flight) -> None:
-        for bucket, revision in flight.gaps.items():
-            name = (flight.key, bucket, revision)
-            if self._flights.get(name) is flight:
-                del self._flights[name]
+        flights = self._flights.get(flight.key, {})
+        others = {gap: other for gap, other in flights.items() if other is not flight}
+        if others:
+            self._flights[flight.key] = others
+        else:
+            self._flights.pop(flight.key, None)
