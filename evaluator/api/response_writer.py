@@ -172,7 +172,10 @@ class ResponseWriter:
         """Return the rows as one JSON array; they are held no more. Raises as `write` does."""
         self._grow(self.size)
         self.complete()
-        text = b"[" + b",".join(self.rows) + b"]"
+        rows = self.rows or [b""]
+        rows[0] = b"[" + rows[0]
+        rows[-1] += b"]"
+        text = b",".join(rows)  # the whole is copied once: it may be megabytes
         self.rows.clear()
         return text
 

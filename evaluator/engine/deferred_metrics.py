@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import Context
+from operator import attrgetter
 from typing import TypeAlias
 
 from cube.errors import Unavailable
@@ -33,6 +34,8 @@ CLOSE_SECONDS = 2.0
 _BUCKET_BYTES = 150  # about what one takes beside its content
 
 _Held: TypeAlias = "dict[tuple[CacheKey, Tier], dict[int, CachedBucket]]"
+
+_content = attrgetter("content")
 
 _log = logging.getLogger(__name__)
 
@@ -152,4 +155,4 @@ class DeferredMetrics:
 
 
 def _size(buckets: Mapping[int, CachedBucket]) -> int:
-    return sum(len(cached.content) + _BUCKET_BYTES for cached in buckets.values())
+    return sum(map(len, map(_content, buckets.values()))) + _BUCKET_BYTES * len(buckets)

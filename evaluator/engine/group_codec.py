@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -12,7 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns.column import factorise
+from cube.columns import Finals
+from cube.columns.column import Numbered, factorise
 from cube.columns.values import Floats
 from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, rest_key
 from evaluator.engine.places import places_of
@@ -20,7 +22,13 @@ from evaluator.engine.places import places_of
 Written: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """A group in a content: several parts are an array, and the rest is nil."""
 
+Codes: TypeAlias = npt.NDArray[np.int64]
+
+_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[Written, float | None]]).decode
+_decode_many = msgspec.msgpack.Decoder(list[list[tuple[Written, float | None]]]).decode
+
+_ARRAY = b"\xdd"  # how an array of up to 2**32 begins, in MessagePack
 
 
 def written(key: GroupKey) -> object:
@@ -35,6 +43,30 @@ def key_of(group: Written) -> GroupKey:
     return group_key(group)
 
 
+class GroupContent(bytes):
+    """A content that knows of which ``rows`` of groups and values it was made: it need not be decoded."""
+
+    finals: Finals
+    rows: tuple[int, int]
+
+
+def encode_groups(found: Finals) -> dict[int, bytes]:
+    """Make the "value" contents with groups of a block's buckets, each a `GroupContent`."""
+    names = [None if key is None else written(key) for key in found.groups.keys]
+    values: list[float | None] = found.values.tolist()
+    for place in np.flatnonzero(np.isnan(found.values)).tolist():
+        values[place] = None
+    pairs = list(zip(map(names.__getitem__, found.groups.codes.tolist()), values, strict=True))
+    buckets = np.asarray(found.buckets, dtype=np.int64)
+    edges = [0, *(np.flatnonzero(buckets[1:] != buckets[:-1]) + 1).tolist(), len(pairs)]
+    starts = buckets[edges[:-1]].tolist() if pairs else []
+    contents: dict[int, bytes] = {}
+    for bucket, (start, stop) in zip(starts, pairwise(edges), strict=False):
+        contents[bucket] = content = GroupContent(_encode(pairs[start:stop]))
+        content.finals, content.rows = found, (start, stop)
+    return contents
+
+
 def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
     """Read one "value" content with groups; NaN is "no value"."""
     return [(key_of(group), math.nan if value is None else value) for group, value in _decode(content)]
@@ -47,18 +79,65 @@ def read_groups(
 
     ``check`` is told how many groups there are before they are made into arrays.
     """
-    read = [_decode(content) for content in contents.values()]
+    places = places_of(contents, buckets)
+    numbers = Numbered[GroupKey]()
+    told: list[tuple[Codes, Codes, Floats]] = []
+    for each in _read(contents, places):
+        used = np.flatnonzero(np.bincount(each.codes, minlength=len(each.keys)))
+        table = np.zeros(len(each.keys), dtype=np.int64)
+        table[used] = [numbers[each.keys[code]] for code in used.tolist()]
+        told.append((table[each.codes], each.places, each.values))
+        check(len(numbers))
+    found = np.repeat(default[np.newaxis], len(numbers), axis=0)
+    for codes, at, values in told:
+        found[codes, at] = values
+    return dict(zip(numbers, found, strict=True))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Read:
+    """Values with their groups, ``keys[code]``, and the places of their buckets."""
+
+    keys: Sequence[GroupKey]
+    codes: Codes
+    places: Codes
+    values: Floats
+
+
+def _read(contents: Mapping[int, bytes], places: Codes) -> Iterator[_Read]:
+    made: dict[int, list[tuple[int, GroupContent]]] = {}
+    others: list[tuple[int, bytes]] = []
+    for place, content in zip(places.tolist(), contents.values(), strict=True):
+        if isinstance(content, GroupContent):
+            made.setdefault(id(content.finals), []).append((place, content))
+        elif content:
+            others.append((place, content))
+    for some in made.values():
+        yield _taken(some[0][1].finals, some)
+    if others:
+        yield _decoded(others)
+
+
+def _taken(finals: Finals, some: Sequence[tuple[int, GroupContent]]) -> _Read:
+    """Take the rows of some contents of one block out of its arrays."""
+    starts, stops = np.array([content.rows for _, content in some], dtype=np.int64).T
+    lengths = stops - starts
+    rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+    places = np.repeat(np.array([place for place, _ in some], dtype=np.int64), lengths)
+    keys = [rest_key() if key is None else key for key in finals.groups.keys]
+    return _Read(keys, finals.groups.codes[rows], places, finals.values[rows])
+
+
+def _decoded(some: Sequence[tuple[int, bytes]]) -> _Read:
+    """Decode contents, all as one: a call for each would take most of the time."""
+    head = _ARRAY + len(some).to_bytes(4, "big")
+    read = _decode_many(head + b"".join([content for _, content in some]))
     lengths = np.fromiter(map(len, read), np.intp, len(read))
     flat = list(chain.from_iterable(read))
-    if not flat:
-        return {}
     names, values = (list(map(itemgetter(place), flat)) for place in range(2))
     codes, keys = _factorised(names)
-    check(len(keys))
-    places = places_of(contents, buckets)
-    table = np.repeat(default[np.newaxis], len(keys), axis=0)
-    table[codes, np.repeat(places, lengths)] = np.array(values, dtype=np.float64)  # None is NaN
-    return dict(zip(keys, table, strict=True))
+    places = np.repeat(np.array([place for place, _ in some], dtype=np.int64), lengths)
+    return _Read(keys, codes, places, np.array(values, dtype=np.float64))  # None is NaN
 
 
 def _factorised(groups: Sequence[Written]) -> tuple[npt.NDArray[np.int64], list[GroupKey]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -29,7 +29,7 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
 from cube.model.tier import GroupKey, part_keys
 from cube.settings import EvaluatorLimits
-from evaluator.engine.group_codec import Written, key_of, written
+from evaluator.engine.group_codec import Written, encode_groups, key_of, written
 from evaluator.engine.series import check_size
 from evaluator.query.queries import LimitExceeded
 
@@ -97,18 +97,7 @@ def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
         for place in np.flatnonzero(np.isnan(found.values)).tolist():
             contents[found.buckets[place]] = b""
         return contents
-    names = [None if key is None else written(key) for key in found.groups.keys]
-    values: list[float | None] = found.values.tolist()
-    for place in np.flatnonzero(np.isnan(found.values)).tolist():
-        values[place] = None
-    pairs = list(zip(map(names.__getitem__, found.groups.codes.tolist()), values, strict=True))
-    buckets = np.asarray(found.buckets, dtype=np.int64)
-    edges = [0, *(np.flatnonzero(buckets[1:] != buckets[:-1]) + 1).tolist(), len(pairs)]
-    starts = buckets[edges[:-1]].tolist() if pairs else []
-    return {
-        bucket: _ENCODER.encode(pairs[start:stop])
-        for bucket, (start, stop) in zip(starts, pairwise(edges), strict=False)
-    }
+    return encode_groups(found)
 
 
 def encode_partial(reduction: Reduction, state: State) -> bytes | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cube.columns import Finals
+from cube.columns.groups import Labels
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import group_key
+from cube.model.tier import group_key, rest_key
 from evaluator.engine import group_codec, series, states
 from evaluator.engine.states import State
 
@@ -96,3 +99,38 @@ def test_groups_merge_apart() -> None:
         REDUCES["count"], [{group_key(1): 2, group_key("1"): 1}, {}, {group_key(1.0): 3, group_key(True): 1}]
     )
     assert merged == {group_key(1): 5, group_key("1"): 1, group_key(True): 1}
+
+
+@pytest.mark.parametrize("remembered", [True, False, None])
+def test_contents_of_groups_are_read_whether_or_not_they_remember_their_arrays(
+    remembered: bool | None,
+) -> None:
+    """A content that was just made is not decoded; of one block some may be remembered, and others not."""
+    keys = [group_key("a"), group_key(1), group_key(2.5), group_key(True), rest_key(), group_key("y")]
+    codes = np.array([0, 1, 4, 2, 5, 3, 0, 1])
+    values = np.array([1.5, np.nan, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
+    found = Finals([0, 0, 0, 10, 10, 30, 30, 30], Labels(codes, keys), values)
+    contents = states.encode_finals(found, grouped=True)
+    if remembered is not True:
+        first = contents[0]
+        contents = {bucket: bytes(content) for bucket, content in contents.items()}
+        if remembered is None:
+            contents[0] = first
+
+    series = group_codec.read_groups(
+        np.zeros(5), range(0, 50, 10), {10: contents[10], 0: contents[0], 30: contents[30]}, lambda _: None
+    )
+
+    assert {key: np.nan_to_num(each, nan=-1.0).tolist() for key, each in series.items()} == {
+        group_key("a"): [1.5, 0, 0, 7, 0],
+        group_key(1): [-1, 0, 0, 8, 0],
+        group_key(2.5): [0, 4, 0, 0, 0],
+        group_key(True): [0, 0, 0, 6, 0],
+        rest_key(): [3, 0, 0, 0, 0],
+        group_key("y"): [0, 5, 0, 0, 0],
+    }
+    assert group_codec.decode_groups(contents[30]) == [
+        (group_key(True), 6.0),
+        (group_key("a"), 7.0),
+        (group_key(1), 8.0),
+    ]
