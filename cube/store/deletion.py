@@ -25,7 +25,7 @@ from cube.expression.printer import print_expression
 from cube.model import instant
 from cube.model.deletion import Deletion
 from cube.model.event import Event, EventId
-from cube.model.tier import Span
+from cube.model.tier import WEEK, Span
 from cube.process.threads import Slices, run_in_thread
 from cube.store.equality import wanted_by
 
@@ -106,9 +106,11 @@ class Erasure:
         return done
 
     async def count(self, start: int) -> DeletedSlice:
-        """Count a slice of what would be deleted."""
-        span = Span(start, self.span.stop)
+        """Count a slice of what would be deleted: nothing that has expired."""
         async with self.store.events.read() as session:
+            nothing = Span(WEEK.origin, WEEK.origin)
+            expired_before = (await session.revisions(self.expression.type, WEEK, nothing)).expired_before
+            span = live_span(Span(start, self.span.stop), expired_before)
             found = await find_places(session, self.expression, span, most=None)
         return DeletedSlice(len(found.places), found.following)
 
@@ -242,6 +244,13 @@ async def find_places(
             if last > span.start and time.monotonic() > deadline:
                 return PlacesSlice([place for place in places if place[0] < last], last)
     return PlacesSlice(places, None)
+
+
+def live_span(span: Span, expired_before: int | None) -> Span:
+    """Return what of a span has not expired."""
+    if expired_before is None:
+        return span
+    return Span(max(span.start, min(expired_before, span.stop)), span.stop)
 
 
 def shown_by_filters(expression: EventExpression) -> EventExpression:

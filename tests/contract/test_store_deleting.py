@@ -197,7 +197,9 @@ async def test_what_has_expired_is_left_to_retention_and_its_metrics_stay(store:
     await store.events.save("test", [person("x"), person("x", T0 + HOUR.step)])
     await store.events.expire("test", T0 + HOUR.step)
     before = await numbers(store)
+    erasure = Erasure(store, parse_event('test.eq(user, "x")'), WHOLE, "somebody", lambda: T0)
 
+    assert await erasure.count(WHOLE.start) == DeletedSlice(1, None)
     assert await delete(store, 'test.eq(user, "x")') == 1
     assert await left(store) == [(0, "x")]
     after = changed(before, await numbers(store))

@@ -17,7 +17,7 @@ from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.horizon import refuse_expired
 from cube.model.tier import Span
-from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice
+from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice, live_span
 from cube.store.mongo import maintenance, revisions
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.documents import event_id
@@ -147,8 +147,7 @@ class MongoEvents:
         self, expression: EventExpression, span: Span, only: Collection[EventId] | None
     ) -> DeletedSlice:
         expired_before = (await revisions.state(self._layout, expression.type)).expired_before
-        if expired_before is not None:
-            span = Span(max(span.start, min(expired_before, span.stop)), span.stop)
+        span = live_span(span, expired_before)
         deleted, deadline = 0, time.monotonic() + SLICE_SECONDS
         async with self.read() as session, aclosing(select(session, expression, span)) as selections:
             async for documents, last in selections:
@@ -159,9 +158,7 @@ class MongoEvents:
                     async with self._notes.held(expression.type, removal.touched):
                         await self._commit(removal)
                     deleted += removal.deleted
-                    if removal.deleted < len(
-                        documents
-                    ):  # the others were changed meanwhile: to be seen again
+                    if removal.deleted < len(documents):  # others were changed meanwhile: look again
                         return DeletedSlice(deleted, int(documents[0]["t"]))
                 is_late = last > span.start and time.monotonic() > deadline
                 if is_late or deleted >= SLICE_EVENTS:

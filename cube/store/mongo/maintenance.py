@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure
 
 from cube.model.event import is_type
 from cube.model.tier import CACHED_TIERS, TIERS, Span, Tier
-from cube.store.deletion import EVER
+from cube.store.deletion import EVER, live_span
 from cube.store.mongo import revisions
 from cube.store.mongo.faults import answered, fetched, upsert, written
 from cube.store.mongo.layout import (
@@ -95,8 +95,7 @@ async def raise_all(layout: Layout, type: str, span: Span = EVER) -> None:
     """
     await ensure(layout.events(type), "t")
     expired_before = (await revisions.state(layout, type)).expired_before
-    if expired_before is not None:
-        span = Span(max(span.start, min(expired_before, span.stop)), span.stop)
+    span = live_span(span, expired_before)
     await revisions.raise_known(layout, type, span)
     session = MongoSession(layout, None, UNBOUNDED)
     async for block in session.scan(type, span, (), batch_events=20_000):

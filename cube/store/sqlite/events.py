@@ -12,7 +12,7 @@ from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.tier import CACHED_TIERS, Span, Tier
-from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places
+from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
 from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
 from cube.store.sqlite import catalog, field_index, packs, saving
@@ -78,8 +78,7 @@ class SqliteEvents:
         entry = await self._entry(expression.type)
         if entry is None or not entry.known:
             return DeletedSlice(0, None)
-        if entry.expired_before is not None:
-            span = Span(max(span.start, min(entry.expired_before, span.stop)), span.stop)
+        span = live_span(span, entry.expired_before)
         async with self.read() as session:
             found = await find_places(session, expression, span, most=SLICE_EVENTS)
         deleted, left = 0, [place for place in found.places if only is None or place[1] in only]
