@@ -15,6 +15,7 @@ from collector.protocols.eye import EYE
 from collector.protocols.influx import protocol as influx
 from collector.protocols.loki import protocol as loki
 from collector.protocols.otlp import http as otlp
+from collector.protocols.sentry import protocol as sentry
 from collector.protocols.shared.dialect import Dialect
 from collector.protocols.snowplow import protocol as snowplow
 from collector.protocols.tracardi.protocol import TRACARDI
@@ -37,6 +38,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.segment, segment.dialect),
         (settings.posthog, posthog.dialect),
         (settings.mixpanel, mixpanel.dialect),
+        (settings.sentry, sentry.dialect),
         (settings.influx, influx.dialect),
         (settings.loki, loki.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),

@@ -145,6 +145,7 @@ class DialectSettings:
     segment: bool = setting(True, "Take what Segment's clients send.")
     posthog: bool = setting(True, "Take what PostHog's libraries send.")
     mixpanel: bool = setting(True, "Take what Mixpanel's libraries send.")
+    sentry: bool = setting(True, "Take what Sentry's SDKs send.")
     influx: bool = setting(True, "Take InfluxDB's line protocol.")
     loki: bool = setting(True, "Take what is pushed to Loki.")
     lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")

@@ -193,6 +193,13 @@ SAMPLES = (
     Sample(
         "POST", "/engage", b"data=" + quote(to_json({"$token": SECRET, "$set": {"a": 1}})).encode(), _FORM
     ),
+    Sample(
+        "POST",
+        f"/api/42/envelope/?sentry_key={SECRET}",
+        b'{"event_id":"a"}\n{"type":"event","length":26}\n{"timestamp":1700000000.5}\n\n'
+        b'{"type":"log"}\n{"items":[{"timestamp":1700000000,"body":"x","attributes":{"a":{"value":1}}}]}\n',
+    ),
+    Sample("POST", "/api/42/store/", {"event_id": "a", "timestamp": _TIME, "message": "x"}, _JSON),
     Sample("POST", "/batch/", {"api_key": SECRET, "batch": [_POSTHOG, _POSTHOG], "sent_at": _TIME}, _JSON),
     Sample("GET", "/e/?data=" + quote(base64.b64encode(to_json([_POSTHOG])).decode())),
     Sample(

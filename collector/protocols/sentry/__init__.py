@@ -1,0 +1,1 @@
+"""Sentry's envelopes: errors, transactions, spans, logs and metrics of its SDKs."""
