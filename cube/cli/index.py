@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cube.cli.options import Place, check_type, environment_option, settings_options
+from cube.cli.options import Place, check_type, complete_types, environment_option, settings_options
+from cube.cli.output import TableColumn, json_option, show
 from cube.errors import InvalidRequest, NotFound, shown
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("type")
+@click.argument("type", shell_complete=complete_types)
 @click.argument("field", required=False)
 @click.option("--drop", is_flag=True, help="Remove the index instead.")
 @click.option("--anyway", is_flag=True, help="Also where it keeps collectors on SQLite from saving for long.")
 @environment_option
 @settings_options
+@json_option
 def index(
     type: str,
     field: str | None,
@@ -30,10 +32,12 @@ def index(
     *,
     drop: bool,
     anyway: bool,
+    as_json: bool,
 ) -> None:
     """Index a FIELD of the events of TYPE, for filters such as eq(customer, "acme"); again does no harm.
 
-    Without FIELD the indexed ones are listed. Questions use an index where it leaves few of many events.
+    Without FIELD the indexed ones are listed: a table on a terminal, JSON lines otherwise. Questions use an
+    index where it leaves few of many events.
     Events go on being saved while a MongoDB builds it; on SQLite they wait for it.
     """
     check_type(type)
@@ -43,18 +47,18 @@ def index(
         if drop or anyway:
             flag = "--drop" if drop else "--anyway"
             raise InvalidRequest(f"Got {flag} without a field; accepted is cube index {type} FIELD {flag}.")
-        _list(place, environment, type)
+        _list(place, environment, type, as_json=as_json)
     elif drop:
         _drop(place, environment, type, _path(field))
     else:
         _make(place, environment, type, _path(field), anyway=anyway)
 
 
-def _list(place: Place, environment: str, type: str) -> None:
+def _list(place: Place, environment: str, type: str, *, as_json: bool) -> None:
     from cube.store.equality import text_of
 
-    for path in place.with_indexes(environment, lambda indexes: indexes.all(type)):
-        click.echo(text_of(path))
+    found = place.with_indexes(environment, lambda indexes: indexes.all(type))
+    show(({"field": text_of(path)} for path in found), (TableColumn("field", whole=True),), as_json=as_json)
 
 
 def _drop(place: Place, environment: str, type: str, path: FieldPath) -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Final
 
 import click
 
 from cube.cli.options import Place, check_type, environment_option, settings_options
+from cube.cli.output import Row, TableColumn, json_option, show
 from cube.errors import InvalidRequest, NotFound, shown
 from cube.model.environment import USUAL_SCOPES, Key, Scope, digest, make_key, refuse_bad_secret
 from cube.settings.environments import HASH_PREFIX, NAME
+
+_COLUMNS: Final = (
+    "environment",
+    TableColumn("name", whole=True),
+    TableColumn("scopes", show=", ".join),
+    TableColumn("types", show=lambda types: "all types" if types is None else ", ".join(types)),
+    "filter",
+)
 
 
 @click.group()
@@ -70,11 +80,20 @@ def add(
 
 @keys.command(name="list")
 @settings_options
-def list_(config: str | None, store: str | None, database: str | None) -> None:
-    """List the keys: environment, name, scopes, types and filter, with tabs between."""
-    for key in Place.read(config, store, database).with_keys(lambda stored: stored.all()):
-        types = "all types" if key.types is None else ",".join(sorted(key.types))
-        click.echo("\t".join((key.environment, key.id, ",".join(sorted(key.scopes)), types, key.filter)))
+@json_option
+def list_(config: str | None, store: str | None, database: str | None, *, as_json: bool) -> None:
+    """List the keys: environment, name, scopes, types (null is all) and filter.
+
+    A table on a terminal, JSON lines otherwise.
+    """
+    found = Place.read(config, store, database).with_keys(lambda stored: stored.all())
+    show(map(_row, found), _COLUMNS, as_json=as_json)
+
+
+def _row(key: Key) -> Row:
+    types = None if key.types is None else sorted(key.types)
+    row = {"environment": key.environment, "name": key.id, "scopes": sorted(key.scopes), "types": types}
+    return {**row, "filter": key.filter}
 
 
 @keys.command()

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 import click
 
+from cube.cli.output import Row, TableColumn, json_option, show
 from cube.errors import NotFound
 from cube.model import instant
 from cube.model.environment import DEFAULT, Environment
 from cube.settings import DaemonSettings
-from cube.spool import Replayer, Spool, inspect_all, quarantined, store_mark
+from cube.spool import Inspected, Replayer, Spool, inspect_all, quarantined, store_mark
+
+PUT_AWAY: Final = "put away"
+"""In place of an owner: no collector opens the file."""
 
 _UNBOUNDED = 2**62  # nothing is added here
 
@@ -34,16 +40,21 @@ _directory = click.option(
 
 @spool.command(name="list")
 @_directory
-def list_(directory: Path) -> None:
-    """List the files: path, owner, events, bytes, oldest arrival, events quarantined, with tabs between."""
+@json_option
+def list_(directory: Path, *, as_json: bool) -> None:
+    """List the files: path, owner, events (null: damaged), bytes, oldest arrival, quarantined events.
+
+    A table on a terminal, JSON lines otherwise.
+    """
     _check(directory)
-    for file in inspect_all(directory):
-        oldest = "-" if file.oldest is None else instant.format(file.oldest)
-        owner = "a collector" if file.owned else "nobody"
-        cells = (file.path, owner, _shown(file.events), file.bytes, oldest, _shown(file.quarantined))
-        click.echo("\t".join(map(str, cells)))
-    for path in quarantined(directory):
-        click.echo(f"{path}\tput away")
+    away = ({"path": str(path), "owner": PUT_AWAY} for path in quarantined(directory))
+    show(chain(map(_row, inspect_all(directory)), away), _COLUMNS, as_json=as_json)
+
+
+def _row(file: Inspected) -> Row:
+    row = {"path": str(file.path), "owner": "a collector" if file.owned else "nobody", "events": file.events}
+    oldest = {} if file.oldest is None else {"oldest": instant.format(file.oldest)}
+    return {**row, "bytes": file.bytes, **oldest, "quarantined": file.quarantined}
 
 
 @spool.command()
@@ -112,5 +123,15 @@ def _check(directory: Path) -> None:
         raise NotFound(f"There is no spool directory {directory}.")
 
 
-def _shown(count: int | None) -> str:
-    return "damaged" if count is None else str(count)
+def _count(count: int | None) -> str:
+    return "damaged" if count is None else f"{count:,}"
+
+
+_COLUMNS: Final = (
+    TableColumn("path", whole=True),
+    "owner",
+    TableColumn("events", justify="right", show=_count),
+    TableColumn("bytes", justify="right", show="{:,}".format),
+    TableColumn("oldest"),
+    TableColumn("quarantined", justify="right", show=_count),
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from tests.end_to_end.serving import cube
 from tests.fault.sending import put
@@ -13,10 +15,10 @@ from tests.fault.stage import Stage, event, stage, until_stored
 __all__ = ["stage"]
 
 
-def listed(stage: Stage) -> list[list[str]]:
+def listed(stage: Stage) -> list[dict[str, Any]]:
     answer = cube("spool", "list", "--directory", str(stage.directory / "spool"), cwd=stage.directory)
     assert answer.returncode == 0, answer.stderr
-    return [line.split("\t") for line in answer.stdout.splitlines()]
+    return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
 def drain(stage: Stage, *flags: str, store: str = "") -> str:
@@ -31,15 +33,15 @@ def test_it_lists_and_drains_what_no_collector_owns(stage: Stage) -> None:
         until_stored(collector, event(1, "old"))
         with stage.unreachable():
             assert put(collector, [event(1, "new"), event(2)])[0] == 202
-            ((path, owner, events, size, oldest, aside),) = listed(stage)
-            assert (owner, events, aside) == ("a collector", "2", "0")
-            assert Path(path).exists()
-            assert int(size) > 0
-            assert oldest.endswith("Z")
+            (file,) = listed(stage)
+            assert (file["owner"], file["events"], file["quarantined"]) == ("a collector", 2, 0)
+            assert Path(file["path"]).exists()
+            assert file["bytes"] > 0
+            assert file["oldest"].endswith("Z")
             assert drain(stage) == "0 events stored, 0 quarantined.\n"
             collector.process.kill()
             collector.process.wait()
-    assert [cells[1:3] for cells in listed(stage)] == [["nobody", "2"]]
+    assert [(file["owner"], file["events"]) for file in listed(stage)] == [("nobody", 2)]
     other = drain(stage, store=f"sqlite:{stage.directory / 'data'}")
     assert other.startswith("0 events stored, 0 quarantined.\n1 files are of other stores")
     assert stage.stored() == {1: "old"}

@@ -224,7 +224,9 @@ def test_keys_of_the_database_come_and_go_while_daemons_run(
         secret = cube("keys", "add", "web", "--scope", "write", *where, cwd=tmp_path).stdout.strip()
         listed = cube("keys", "list", *where, cwd=tmp_path)
         assert listed.stderr == ""
-        assert listed.stdout == "default\tweb\twrite\tall types\t\n"
+        assert listed.stdout == (
+            '{"environment":"default","name":"web","scopes":["write"],"types":null,"filter":""}\n'
+        )
         _until(lambda: _status(collector, None) == 401)
         assert _status(collector, secret) == 200
         with open_socket(collector, secret) as opened:

@@ -113,8 +113,9 @@ def check_links(evaluator: Daemon) -> None:
     link, secret = made.stdout.split()
     assert link == f"{evaluator.http}/?view=board&board=web&shared=1"
     assert (secret[:5], secret in made.stderr) == ("cube_", False)
-    listed = [line.split("\t") for line in cube("keys", "list").output.splitlines()]
-    assert [one[2:4] for one in listed if one[1].startswith("link-web-")] == [["read", "request"]]
+    listed = [json.loads(line) for line in cube("keys", "list").output.splitlines()]
+    links = [(one["scopes"], one["types"]) for one in listed if one["name"].startswith("link-web-")]
+    assert links == [(["read"], ["request"])]
 
     whole = cube("board", "link", "web", "--with-key", "--type", "request", "--type", "visit")
     address, _, key = whole.stdout.strip().partition("#key=")

@@ -50,9 +50,9 @@ def test_an_index_is_made_listed_and_dropped(where: tuple[str, str]) -> None:
     assert "Indexing host of request, about 99 events." in output
     assert index(where, "request", 'a["b c"]')[0] == 0
     assert index(where, "request", "host") == (0, "The index on host of request was there already.\n")
-    assert index(where, "request") == (0, 'a["b c"]\nhost\n')
+    assert index(where, "request") == (0, '{"field":"a[\\"b c\\"]"}\n{"field":"host"}\n')
     assert index(where, "request", "host", "--drop") == (0, "The index on host of request is dropped.\n")
-    assert index(where, "request") == (0, 'a["b c"]\n')
+    assert index(where, "request") == (0, '{"field":"a[\\"b c\\"]"}\n')
 
 
 @pytest.mark.parametrize(

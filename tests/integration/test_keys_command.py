@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_keys_can_be_made_before_the_first_start_and_need_no_telling_afterwards(
 ) -> None:
     assert keys("add", "web", "--create", "--key", SECRET, *where) == (0, "The key web is added.\n")
     assert keys("add", "two", "--key", SECRET, *where)[0] == 0
-    assert [line.split("\t")[1] for line in keys("list", *where)[1].splitlines()] == ["two", "web"]
+    assert [json.loads(line)["name"] for line in keys("list", *where)[1].splitlines()] == ["two", "web"]
 
 
 def test_revoking_the_last_key_opens_nothing_after_a_start_either(
@@ -98,7 +99,8 @@ def test_an_environment_that_is_not_configured_gets_no_key(tmp_path: Path) -> No
     assert f'Got the environment "{DEFAULT}", which is not configured; accepted is prod or dev' in said
     assert list(tmp_path.iterdir()) == [file]
     assert keys("add", "web", "--environment", "prod", "--config", str(file), "--create")[0] == 0
-    assert keys("list", "--config", str(file))[1].startswith("prod\tweb\t")
+    listed = json.loads(keys("list", "--config", str(file))[1])
+    assert (listed["environment"], listed["name"]) == ("prod", "web")
     assert keys("revoke", "web", "--environment", "prod", "--store", f"sqlite:{tmp_path}")[0] == 0
 
 
