@@ -22,7 +22,7 @@ from cube.model.tier import Group, Metric
 _GROUP_KEY = "\0{}"
 
 
-@click.command(epilog="Example: cube event 'request(path, duration_ms).ge(duration_ms, 250)' --start -1h")
+@click.command(epilog="Example: cube event 'request(path, status).ge(status, 500)' --start -1h")
 @evaluator_options
 @json_option
 @span_options

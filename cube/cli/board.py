@@ -41,7 +41,7 @@ def _revision(command: Any) -> Any:
     )(command)
 
 
-@board.command(name="list")
+@board.command(name="list", epilog="Example: cube board list")
 @evaluator_options
 @json_option
 def list_(url: str, key: str | None, *, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def list_(url: str, key: str | None, *, as_json: bool) -> None:
         show(evaluator.boards(), _COLUMNS, as_json=as_json)
 
 
-@board.command()
+@board.command(epilog="Example: cube board get shop")
 @evaluator_options
 @click.argument("name")
 def get(url: str, key: str | None, name: str) -> None:
@@ -60,7 +60,7 @@ def get(url: str, key: str | None, name: str) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(found["board"])))
 
 
-@board.command()
+@board.command(epilog="Example: cube board put shop shop.json")
 @evaluator_options
 @_revision
 @click.argument("name")
@@ -72,7 +72,7 @@ def put(url: str, key: str | None, revision: int | None, name: str, file: IO[byt
     click.echo(f"The board {name} is saved at revision {saved}.")
 
 
-@board.command()
+@board.command(epilog="Example: cube board delete shop --force")
 @evaluator_options
 @_revision
 @click.argument("name")
@@ -85,7 +85,7 @@ def delete(url: str, key: str | None, revision: int | None, name: str, *, force:
     click.echo(f"The board {name} is deleted.")
 
 
-@board.command()
+@board.command(epilog="Example: cube board link shop")
 @environment_option
 @click.option(
     "--type", "types", multiple=True, help="A type that may be seen; those of the board unless given."

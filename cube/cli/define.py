@@ -13,7 +13,7 @@ from cube.errors import InvalidRequest
 _COLUMNS = ("name", "expression", "error", REVISION, "saved", "by")
 
 
-@click.command()
+@click.command(epilog="Example: cube define failed = 'sum(request.ge(status, 500))'")
 @evaluator_options
 @json_option
 @click.option("--revision", type=click.IntRange(1), help="Which this is a change of; `cube define` shows it.")

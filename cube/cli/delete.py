@@ -28,7 +28,7 @@ _start_option = click.option("--start", help="From this time on (ISO 8601, -6h, 
 _stop_option = click.option("--stop", help="Before this time; ever unless given.")
 
 
-@click.command()
+@click.command(epilog="Example: cube delete 'request.eq(user, \"u0001\")' --yes")
 @click.argument("expression")
 @_start_option
 @_stop_option
@@ -78,7 +78,7 @@ def delete(
     Place.read(config, store, database).with_store(environment, work)
 
 
-@click.command()
+@click.command(epilog="Example: cube revise request")
 @click.argument("type")
 @_start_option
 @_stop_option

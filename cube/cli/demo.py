@@ -55,7 +55,7 @@ class Course:
         return made if self.live else takewhile(lambda event: event["time"] < now, made)
 
 
-@click.command()
+@click.command(epilog="Example: cube demo --hours 1 --no-live")
 @click.option(
     "--url",
     envvar="CUBE_COLLECTOR",

@@ -27,7 +27,7 @@ from cube.model import relative
 _TIME = "ISO 8601, milliseconds since 1970, or -6h, now, now-1d."
 
 
-@click.command()
+@click.command(epilog="Example: cube export 'request(*)' --start -1h -o requests.csv")
 @evaluator_options
 @click.option("--start", default="0", help=f"From: {_TIME}  [default: 1970]")
 @click.option("--stop", default="now", show_default=True, help=f"Up to and without: {_TIME}")

@@ -64,7 +64,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command("import")
+@click.command("import", epilog="Example: cube import orders.csv --type order --time created")
 @click.option(
     "--collector",
     envvar="CUBE_COLLECTOR",

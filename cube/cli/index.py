@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cube.store.equality import BuildProgress, FieldPath
 
 
-@click.command()
+@click.command(epilog="Example: cube index request path")
 @click.argument("type", shell_complete=complete_types)
 @click.argument("field", required=False)
 @click.option("--drop", is_flag=True, help="Remove the index instead.")

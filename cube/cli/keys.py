@@ -28,7 +28,7 @@ def keys() -> None:
     """Manage the API keys that the database holds, beside those of the settings files."""
 
 
-@keys.command()
+@keys.command(epilog="Example: cube keys add team --scope read")
 @click.argument("name")
 @environment_option
 @click.option(
@@ -78,7 +78,7 @@ def add(
     click.echo(made if secret is None else f"The key {name} is added.")
 
 
-@keys.command(name="list")
+@keys.command(name="list", epilog="Example: cube keys list")
 @settings_options
 @json_option
 def list_(config: str | None, store: str | None, database: str | None, *, as_json: bool) -> None:
@@ -96,7 +96,7 @@ def _row(key: Key) -> Row:
     return {**row, "filter": key.filter}
 
 
-@keys.command()
+@keys.command(epilog="Example: cube keys revoke team")
 @click.argument("name")
 @environment_option
 @settings_options
@@ -108,7 +108,7 @@ def revoke(name: str, environment: str, config: str | None, store: str | None, d
     click.echo(f"The key {name} is revoked.")
 
 
-@keys.command(name="hash")
+@keys.command(name="hash", epilog="Example: cube keys hash < key.txt")
 def hash_() -> None:
     """Print what a settings file may hold of a key, which is asked for or read from standard input."""
     text = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()

@@ -12,6 +12,7 @@ import click
 from cube.cli.ask import event, metric
 from cube.cli.board import board
 from cube.cli.catalog import fields, types
+from cube.cli.completion import completion
 from cube.cli.define import define
 from cube.cli.delete import delete, revise
 from cube.cli.demo import demo
@@ -76,6 +77,7 @@ for command in (
     spool,
     shard,
     doctor,
+    completion,
 ):
     main.add_command(command)
 

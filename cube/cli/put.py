@@ -27,7 +27,7 @@ SHOWN_LINES = 10
 _MAX_KEYS = 100  # unknown ones that are looked at
 
 
-@click.command()
+@click.command(epilog="Example: cube put events.jsonl")
 @click.option(
     "--collector",
     envvar="CUBE_COLLECTOR",

@@ -75,7 +75,7 @@ class Plan:
         )
 
 
-@click.command()
+@click.command(epilog="Example: cube serve --store sqlite:data")
 @settings_options
 @click.option(
     "--spool",

@@ -11,7 +11,7 @@ from cube.errors import InvalidRequest
 from cube.store.url import StoreUrl
 
 
-@click.command()
+@click.command(epilog="Example: cube shard request --store mongodb://127.0.0.1 --dry-run")
 @click.argument("type")
 @store_option
 @database_option

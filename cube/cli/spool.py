@@ -38,7 +38,7 @@ _directory = click.option(
 )
 
 
-@spool.command(name="list")
+@spool.command(name="list", epilog="Example: cube spool list --directory data/spool")
 @_directory
 @json_option
 def list_(directory: Path, *, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def _row(file: Inspected) -> Row:
     return {**row, "bytes": file.bytes, **oldest, "quarantined": file.quarantined}
 
 
-@spool.command()
+@spool.command(epilog="Example: cube spool drain --directory data/spool --store sqlite:data")
 @_directory
 @click.option(
     "--store",

@@ -34,7 +34,7 @@ AGAIN_SECONDS: Final = 0.5
 """The first pause before a lost connection is made anew; they double."""
 
 
-@click.command(epilog="Example: cube tail 'request(path, status).ge(status, 500)'")
+@click.command(epilog="Example: cube tail 'request(path, status).ge(status, 400)' --count 5")
 @evaluator_options
 @json_option
 @click.option("--start", help=f"Also those that are there already, from: {TIME_HELP}")
