@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from cube.cli.output import tell
 
 if TYPE_CHECKING:
-    from cube.importing.job import ImportCounts
-    from cube.importing.opening import OpenedFile
+    from cube.importing.job import ImportCounts, ImportSource
 
 LINE_SECONDS = 10.0
 
@@ -21,7 +20,7 @@ LINE_SECONDS = 10.0
 class ImportProgress(Protocol):
     """What is told how far an import is."""
 
-    def update(self, file: OpenedFile, counts: ImportCounts) -> None:
+    def update(self, file: ImportSource, counts: ImportCounts) -> None:
         """Tell which file is read, and what has become of records."""
         ...
 
@@ -48,7 +47,7 @@ class _Lines:
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
 
-    def update(self, file: OpenedFile, counts: ImportCounts) -> None:
+    def update(self, file: ImportSource, counts: ImportCounts) -> None:
         now = time.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
@@ -76,7 +75,7 @@ class _Bar:
         self._began = time.monotonic()
         self._read: dict[str, int] = {}
 
-    def update(self, file: OpenedFile, counts: ImportCounts) -> None:
+    def update(self, file: ImportSource, counts: ImportCounts) -> None:
         self._read[file.name] = file.place()
         self.shown.update(
             self._task,

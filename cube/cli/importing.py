@@ -56,6 +56,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--columns", help="The columns of CSV that does not name them: a,b,c."),
             click.option("--text", help="Columns of CSV that stay text: zip,phone."),
             click.option("--encoding", default="utf-8-sig", help="Of CSV.  [default: utf-8]"),
+            click.option(
+                "--source-key", envvar="CUBE_SOURCE_KEY", help="An API key of the Cube that is read."
+            ),
             click.option("--rejects", type=path, help="Where records that are no events go, with reasons."),
             click.option("--check", is_flag=True, help="Store nothing, and ask nobody; tell what is wrong."),
         )
@@ -78,7 +81,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 def import_command(files: tuple[str, ...], collector: str, key: str | None, **given: Any) -> None:
     """Store the records of files as events: JSON, CSV, Parquet, access logs; gzip, zstd, bzip2, xz.
 
-    FILE may be a directory, or - for standard input. What is an event stays as it is; any other record
+    FILE may be a directory, - for standard input, mongodb://HOST:PORT/DATABASE of Square's Cube, or the
+    http://HOST:PORT of another evaluator. What is an event stays as it is; any other record
     becomes the data of one. Run it again after an error or Ctrl-C: it goes on where it was, and stores
     nothing twice. What is not an event goes to FILE.rejects.jsonl, with the reason, and the rest is stored.
     """
@@ -131,6 +135,7 @@ def _reading(given: dict[str, Any]) -> Any:
         names=None if given["columns"] is None else tuple(given["columns"].split(",")),
         kept=frozenset() if given["text"] is None else frozenset(given["text"].split(",")),
         encoding=given["encoding"],
+        source_key=given["source_key"],
     )
 
 
@@ -157,12 +162,12 @@ def _rejects(
     path: Path | None, check: bool, made: list[Path], told: Callable[[str], None], name: str, append: bool
 ) -> Rejects:
     """Return where the records of a file go that are no events; one path for all is gone on with."""
-    from cube.importing.opening import REJECTS, STDIN
+    from cube.importing.opening import REJECTS, local_name
     from cube.importing.rejects import Rejects
 
     if check:
         return Rejects(None, told)
-    target = path or Path(f"{'import' if name == STDIN else name}{REJECTS}")
+    target = path or Path(f"{local_name(name)}{REJECTS}")
     again = target in made
     made.append(target)
     return Rejects(target, told, append=append or again)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cube import files
-from cube.importing.opening import STATE
+from cube.importing.opening import STATE, local_name
 
 VERSION = 1
 
@@ -22,7 +22,8 @@ class ImportState(msgspec.Struct, omit_defaults=False):
     """What is kept. ``records``: so many from the first are settled, ``stored`` and ``rejected`` of them.
 
     ``options``: what the records' events depend on, the collector among it. ``keys``: of
-    `cube.importing.identity.RecordIds`. ``done``: all records are settled.
+    `cube.importing.identity.RecordIds`. ``place``: in a database, from where it goes on. ``done``:
+    all records are settled.
     """
 
     version: int
@@ -33,6 +34,7 @@ class ImportState(msgspec.Struct, omit_defaults=False):
     stored: int = 0
     rejected: int = 0
     keys: list[str] = []
+    place: str = ""
     done: bool = False
 
 
@@ -47,10 +49,12 @@ class ImportCheckpoint:
     @classmethod
     def of(cls, name: str, options: str) -> ImportCheckpoint:
         """Return the state of a file: where an earlier import of it was interrupted, or the beginning."""
-        if not Path(name).is_file():
-            return cls(None, ImportState(VERSION, 0, 0, options))
-        status, path = Path(name).stat(), Path(f"{name}{STATE}")
-        state = ImportState(VERSION, status.st_size, status.st_mtime_ns, options)
+        path, state = Path(f"{local_name(name)}{STATE}"), ImportState(VERSION, 0, 0, options)
+        if Path(name).is_file():
+            status = Path(name).stat()
+            state.size, state.changed_ns = status.st_size, status.st_mtime_ns
+        elif "://" not in name:
+            return cls(None, state)
         kept = _read(path)
         if kept is None or kept.version != VERSION:
             return cls(path, state)

@@ -10,12 +10,14 @@ from typing import Final
 
 import msgspec
 
+from cube.errors import InvalidRequest
 from cube.importing import times
 from cube.importing.access_log import AccessLog
+from cube.importing.databases import OtherCube, SquareDatabase, is_database
 from cube.importing.delimited import DelimitedTable
-from cube.importing.event_maker import EventMaker, type_of
+from cube.importing.event_maker import EventMaker, Shape, type_of
 from cube.importing.json_formats import JsonLines, JsonValues, NestedRecords
-from cube.importing.opening import STDIN, OpenedFile, sniffed
+from cube.importing.opening import OpenedFile, local_name, sniffed
 from cube.importing.record import Format
 
 
@@ -25,7 +27,8 @@ class ImportOptions:
 
     ``type``, ``time``, ``id``, ``now``: of `EventMaker`. ``records``: the path to an array in JSON.
     ``format``: of `FORMATS`, None to find out. ``unit``, ``time_format``, ``zone``: of `times.TimeReading`.
-    ``delimiter``, ``names``, ``kept``, ``encoding``: of `DelimitedTable`.
+    ``delimiter``, ``names``, ``kept``, ``encoding``: of `DelimitedTable`. ``source_key``: for
+    another Cube.
     """
 
     type: str | None = None
@@ -41,11 +44,24 @@ class ImportOptions:
     names: tuple[str, ...] | None = None
     kept: frozenset[str] = frozenset()
     encoding: str = "utf-8-sig"
+    source_key: str | None = None
 
     def fingerprint(self, collector: str) -> str:
         """Return what tells these options, and where the events go, from others."""
-        told = {name: getattr(self, name) for name in self.__slots__ if name not in ("zone", "kept")}
+        told = {
+            name: getattr(self, name) for name in self.__slots__ if name not in ("zone", "kept", "source_key")
+        }
         return msgspec.json.encode([collector, str(self.zone), sorted(self.kept), told]).decode()
+
+    def database(self, url: str) -> Format:
+        """Return the events of a database; raises `InvalidRequest` for options that do not apply to these."""
+        given = {"--time": self.time, "--id": self.id, "--now": self.now, "--records": self.records}
+        refused = [name for name, value in given.items() if value]
+        if refused:
+            raise InvalidRequest(f"Got {refused[0]} for a database; accepted are its events as they are.")
+        if url.startswith("mongodb"):
+            return SquareDatabase(url, self.type)
+        return OtherCube(url, self.type, self.source_key)
 
     def form(self, file: OpenedFile) -> Format:
         """Return the records of a file; raises `InvalidRequest`."""
@@ -53,7 +69,9 @@ class ImportOptions:
 
     def maker(self, name: str) -> EventMaker:
         """Return what makes events of the records of a file of some name; raises `InvalidRequest`."""
-        otherwise = type_of("import" if name == STDIN else Path(name).name)
+        if is_database(name):
+            return EventMaker(None, "", None, None, times.TimeReading(), shape=Shape.EVENT)
+        otherwise = type_of(Path(local_name(name)).name)
         reading = times.reading(self.unit, self.time_format, self.zone)
         return EventMaker(self.type, otherwise, self.time, self.id, reading, self.now)
 

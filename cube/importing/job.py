@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cube.errors import CubeError, InvalidRequest, shown
 from cube.importing.checkpoint import ImportCheckpoint
+from cube.importing.databases import DatabaseSource, Resumable, is_database
 from cube.importing.event_maker import EventMaker, ImportedEvent
 from cube.importing.formats import ImportOptions
 from cube.importing.identity import RecordIds
-from cube.importing.opening import OpenedFile, opened
+from cube.importing.opening import opened
 from cube.importing.quick_events import QuickText
 from cube.importing.record import Format, SourceRecord
 from cube.importing.rejects import Rejects
@@ -23,6 +24,28 @@ LOOKED_AT: Final = 100
 """Where none of a file's first so many records is an event, none of them is taken."""
 
 _SAVED_EVERY = 1.0  # seconds
+
+
+class ImportSource(Protocol):
+    """What is read: an `OpenedFile`, or a `DatabaseSource`."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for messages."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes, where that is known."""
+        ...
+
+    def place(self) -> int:
+        """Return how many of them are read."""
+        ...
+
+    def damage(self) -> Exception | None:
+        """Return what is wrong with it, once it is read."""
+        ...
 
 
 class NothingFits(InvalidRequest):
@@ -50,7 +73,7 @@ class ImportJob:
     target: str
     connect: Callable[[], Poster] | None
     rejects: Callable[[str, bool], Rejects]
-    on_progress: Callable[[OpenedFile, ImportCounts], None]
+    on_progress: Callable[[ImportSource, ImportCounts], None]
     tell: Callable[[str], None]
     counts: ImportCounts = field(default_factory=ImportCounts)
 
@@ -66,9 +89,12 @@ class ImportJob:
             if self.connect is not None
             else ImportCheckpoint.of("", options)
         )
+        if is_database(name):
+            FileImport(self, DatabaseSource(name), self.options.database(name), checkpoint).run()
+            return
         file = opened(name)
         try:
-            FileImport(self, file, checkpoint).run()
+            FileImport(self, file, self.options.form(file), checkpoint).run()
         finally:
             file.close()
 
@@ -76,11 +102,13 @@ class ImportJob:
 class FileImport:
     """The import of one file."""
 
-    def __init__(self, job: ImportJob, file: OpenedFile, checkpoint: ImportCheckpoint) -> None:
+    def __init__(
+        self, job: ImportJob, file: ImportSource, form: Format, checkpoint: ImportCheckpoint
+    ) -> None:
         self._job = job
         self._file = file
         self._checkpoint = checkpoint
-        self._form: Format = job.options.form(file)
+        self._form = form
         self._maker: EventMaker = job.options.maker(file.name)
         self._ids = RecordIds(checkpoint.state.keys)
         self._rejects = job.rejects(file.name, checkpoint.resumed)
@@ -123,7 +151,7 @@ class FileImport:
 
     def _batches(self) -> Iterator[ImportBatch]:
         """Yield the records as batches, beginning behind what is settled."""
-        settled = self._checkpoint.state.records
+        settled = self._behind()
         batch, looked = ImportBatch(), False
         for count, record in enumerate(self._records(), 1):
             made_id = self._ids.next(record.number, record.content)
@@ -133,10 +161,20 @@ class FileImport:
                 continue
             self._put(batch, record, made_id)
             batch.upto = count
+            if isinstance(self._form, Resumable):
+                batch.upto, batch.place = record.number, record.value
             if batch.is_full():
                 yield batch
                 batch = ImportBatch()
         yield from self._last(batch)
+
+    def _behind(self) -> int:
+        """Return how many records are to be passed over; a database passes them over itself."""
+        state = self._checkpoint.state
+        if isinstance(self._form, Resumable):
+            self._form.go_on(state.place, state.records)
+            return 0
+        return state.records
 
     def _last(self, batch: ImportBatch) -> Iterator[ImportBatch]:
         if not self._good and self._bad:
@@ -228,6 +266,7 @@ class FileImport:
                 self._file.name, self._form.counts, record.number, record.content, reason, self._shown(record)
             )
         state.records = batch.upto
+        state.place = batch.place
         state.stored += len(batch.events)
         state.rejected += len(batch.rejected)
         counts.stored += len(batch.events)

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import stat
 import sys
 import zlib
@@ -33,6 +34,7 @@ BROKEN: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 """What reading a file raises that is cut short or damaged."""
 
 _BUFFER = 2**20
+_NO_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 _SNIFFED = 2**16
 _PARQUET = b"PAR1"
 _COMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = {
@@ -89,6 +91,13 @@ class OpenedFile:
         if self.name != STDIN:
             self.plain.close()
             self.stored.close()
+
+
+def local_name(name: str) -> str:
+    """Return the name beside which an import keeps its files: of a file its own, else one in this folder."""
+    if name == STDIN:
+        return "import"
+    return _NO_NAME.sub("_", name.partition("://")[2]) if "://" in name else name
 
 
 def files_in(names: Iterable[str]) -> Iterator[str]:

@@ -51,13 +51,15 @@ class CollectorConnection(HttpClient):
 
 @dataclass(slots=True)
 class ImportBatch:
-    """Records that are settled together. ``upto``: the count of records with its last.
+    """Records that are settled together. ``upto``: the count of records with its last; ``place``: of that
+    in a database.
 
     ``events``: to be stored; ``rejected``: records that are none, with the reason. ``checked``: whether all
     events are known to be valid.
     """
 
     upto: int = 0
+    place: str = ""
     size: int = 0
     events: list[ImportedEvent] = field(default_factory=list)
     rejected: list[tuple[SourceRecord, str]] = field(default_factory=list)
