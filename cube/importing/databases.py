@@ -141,7 +141,7 @@ class OtherCube(DatabaseFormat):
             place = encode(_PageStart(start.type, cursor, time, dict(seen))).decode()
             for row in page.rows:
                 content = bytes(row)
-                found = msgspec.json.decode(content, type=_Row)
+                found = msgspec.json.decode(content, type=_FoundRow)
                 if found.time != time:
                     time = found.time
                     seen.clear()
@@ -153,7 +153,7 @@ class OtherCube(DatabaseFormat):
             cursor = page.cursor
 
 
-class _Row(msgspec.Struct):
+class _FoundRow(msgspec.Struct):
     time: str
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
