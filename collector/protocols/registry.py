@@ -42,7 +42,7 @@ def dialects(settings: DialectSettings) -> list[Dialect]:
         (settings.influx, influx.dialect),
         (settings.loki, loki.dialect),
         (settings.lines, partial(lines.dialect, hashed_ids=settings.lines_hashed_ids)),
-        (settings.webhook, webhook.dialect),
+        (settings.webhook, partial(webhook.dialect, secrets=settings.webhook_secrets)),
         (settings.elasticsearch, elasticsearch.dialect),
         (settings.snowplow, partial(snowplow.dialect, settings.snowplow_paths, **snowplow_options)),
     )

@@ -23,6 +23,7 @@ from collector.protocols.shared.dialect import (
 )
 from collector.protocols.shared.paths import at
 from collector.protocols.shared.values import checked_type, fields_of
+from collector.protocols.webhook_signatures import Secrets, read_secrets, verify
 from cube.errors import InvalidRequest
 from cube.json_text import decode_leniently
 from cube.model import instant
@@ -65,6 +66,7 @@ SENDERS: Final = (
 """By the first whose header is there; the last is that of Standard Webhooks, which many services follow."""
 
 _FORM = "application/x-www-form-urlencoded"
+_NONE: Secrets = {}
 _CHALLENGE = "url_verification"
 _PARAMETERS = (
     Parameter("time", "Where the body has the time, such as `event.created_at`."),
@@ -72,9 +74,13 @@ _PARAMETERS = (
 )
 
 
-def translate(request: Request, _: RequestContext) -> Translation:
-    """Read one delivery: JSON, or a form with JSON as its ``payload``."""
+def translate(request: Request, context: RequestContext, *, secrets: Secrets = _NONE) -> Translation:
+    """Read one delivery: JSON, or a form with JSON as its ``payload``.
+
+    Raises `Unauthenticated` where its type has a secret, and it is not signed with that.
+    """
     type = checked_type(request.captures["type"])
+    verify(request, type, secrets, context.now)
     body = _body(request)
     challenge = body.get("challenge") if isinstance(body, dict) and body.get("type") == _CHALLENGE else None
     if isinstance(challenge, str) and is_unicode(challenge):
@@ -88,10 +94,13 @@ def credentials(request: Request) -> Credentials:
     return Credentials(keys=frozenset((token,))) if token else Credentials()
 
 
-def dialect() -> Dialect:
-    """Return the dialect."""
-    summary = "Store the body as one event."
-    endpoint = Endpoint(("/1.0/webhook/{type}",), {"POST": translate}, summary, parameters=_PARAMETERS)
+def dialect(*, secrets: Sequence[str] = ()) -> Dialect:
+    """Return the dialect; ``secrets``: ``TYPE=SECRET`` of those whose deliveries are signed.
+
+    Raises `InvalidSettings`.
+    """
+    summary, read = "Store the body as one event.", partial(translate, secrets=read_secrets(secrets))
+    endpoint = Endpoint(("/1.0/webhook/{type}",), {"POST": read}, summary, parameters=_PARAMETERS)
     return Dialect("webhook", (endpoint,), credentials)
 
 

@@ -151,6 +151,11 @@ class DialectSettings:
     lines: bool = setting(True, "Take JSON lines: any JSON objects as events.")
     elasticsearch: bool = setting(True, "Take what is sent to Elasticsearch's _bulk.")
     webhook: bool = setting(True, "Take the webhooks of other services.")
+    webhook_secrets: tuple[str, ...] = setting(
+        (),
+        "TYPE=SECRET for each type whose deliveries have to be signed; a type may have several while one is"
+        " changed for another.",
+    )
     lines_hashed_ids: bool = setting(
         True, "A line that has a time is stored once, though its request be sent again."
     )

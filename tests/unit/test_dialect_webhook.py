@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from collector.protocols.shared.dialect import Draft, Translation
-from collector.protocols.webhook import credentials, translate
-from cube.errors import InvalidRequest
+from collector.protocols.webhook import credentials, dialect, translate
+from cube.errors import InvalidRequest, InvalidSettings, Unauthenticated
 from cube.model.event import ABSENT
-from tests.dialect_request import context, request
+from tests.dialect_request import NOW, context, request
 
 GITHUB = {
     "X-GitHub-Event": "push",
@@ -111,3 +114,98 @@ def test_a_type_that_is_none_is_refused() -> None:
 
 def test_a_token_in_the_query_is_a_key() -> None:
     assert credentials(request(target="/1.0/webhook/x?access_token=k")).keys == {"k"}
+
+
+BODY = b'{"type": "x", "created": 1699999990}'
+SECOND = NOW // 1000
+SECRET = "It's a Secret to Everybody"
+STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLjSw"
+
+
+def signed(*parts: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), b"".join(parts), "sha256").hexdigest()
+
+
+def stripe(time: int = SECOND, secret: str = SECRET) -> str:
+    return f"t={time},v1={'0' * 64},v1={signed(b'%d.' % time, BODY, secret=secret)},v0=00"
+
+
+def slack(time: int = SECOND) -> dict[str, str]:
+    signature = "v0=" + signed(b"v0:%d:" % time, BODY)
+    return {"X-Slack-Request-Timestamp": str(time), "X-Slack-Signature": signature}
+
+
+def standard(time: int = SECOND) -> dict[str, str]:
+    key = base64.b64decode(STANDARD.removeprefix("whsec_"))
+    made = base64.b64encode(hmac.new(key, b"msg_1.%d." % time + BODY, "sha256").digest()).decode()
+    return {"Webhook-Id": "msg_1", "Webhook-Timestamp": str(time), "Webhook-Signature": f"v1,AA v1,{made}"}
+
+
+def verified(
+    headers: Mapping[str, str], secrets: Sequence[str], body: bytes = BODY, type: str = "hook"
+) -> bool:
+    made = request(body, headers, f"/1.0/webhook/{type}", captures={"type": type})
+    (endpoint,) = dialect(secrets=secrets).endpoints
+    try:
+        return bool(endpoint.translate["POST"](made, context()).drafts)
+    except Unauthenticated:
+        return False
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Hub-Signature-256": "sha256=" + signed(BODY)},
+        {"Stripe-Signature": stripe()},
+        {"Stripe-Signature": stripe(SECOND - 299)},
+        slack(),
+        {"Sentry-Hook-Signature": signed(BODY)},
+        {"X-Gitlab-Token": SECRET},
+        standard(),
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_a_signature_with_one_of_a_types_secrets_is_accepted(headers: dict[str, str]) -> None:
+    secrets = ["hook=an older one", f"hook={SECRET}", f"hook={STANDARD}"]
+    assert verified(headers, secrets)
+    assert not verified(headers, ["hook=another"])
+    assert not verified({**headers, "X-Gitlab-Token": "no"}, secrets, BODY + b" ")
+    assert verified(headers, ["other=another"]), "that type has none"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": signed(BODY)},
+        {"Stripe-Signature": stripe(SECOND - 301)},
+        {"Stripe-Signature": stripe(SECOND + 301)},
+        {"Stripe-Signature": "v1=00"},
+        {"Stripe-Signature": "t=x,v1=00"},
+        slack(SECOND - 301),
+        {**slack(), "X-Slack-Request-Timestamp": str(SECOND - 1)},
+        {"X-Slack-Signature": slack()["X-Slack-Signature"]},
+        standard(SECOND + 301),
+        {"X-Gitlab-Token": "\xe9"},
+    ],
+)
+def test_what_is_not_signed_or_is_old_is_refused(headers: dict[str, str]) -> None:
+    assert not verified(headers, [f"hook={SECRET}", f"hook={STANDARD}"])
+
+
+def test_githubs_own_example_is_accepted() -> None:
+    """That of its documentation, "Testing the webhook payload validation"."""
+    value = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    headers = {"X-Hub-Signature-256": value}
+    (endpoint,) = dialect(secrets=[f"hook={SECRET}"]).endpoints
+    made = request(b"Hello, World!", headers, "/1.0/webhook/hook", captures={"type": "hook"})
+    with pytest.raises(InvalidRequest, match="not JSON"):
+        endpoint.translate["POST"](made, context())
+
+
+@pytest.mark.parametrize("entry", ["hook", "hook=", "=secret", "No-Type=secret"])
+def test_an_entry_that_is_no_secret_is_refused_without_being_shown(entry: str) -> None:
+    with pytest.raises(InvalidSettings, match="The entry 2 of dialects.webhook_secrets") as refused:
+        dialect(secrets=["a=b", entry])
+    assert "secret;" not in refused.value.message
