@@ -13,7 +13,7 @@ import click
 
 from cube.cli.export_output import output_option, stream
 from cube.cli.options import evaluator_options
-from cube.cli.output import TableColumn, console, print_table, tell
+from cube.cli.output import TableColumn, console, json_option, print_table, tell
 from cube.cli.own_evaluator import own_evaluator
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
@@ -47,6 +47,7 @@ SHOW TABLES;  DESCRIBE request;  SUMMARIZE request;
     type=click.Choice(FORMATS),
     help="table on a terminal, else jsonl, unless given.",
 )
+@json_option
 @output_option
 @click.argument("statement", required=False)
 def sql(
@@ -58,6 +59,8 @@ def sql(
     format_name: str | None,
     output: Path | None,
     statement: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Run STATEMENT over the events: a table for each type, its fields as columns
 
@@ -67,7 +70,7 @@ def sql(
     given = {"--store": store, "--database": database, "--config": config}
     with _asked(url, key, given) as evaluator:
         on_terminal = console().is_terminal and output is None
-        format = format_name or ("table" if on_terminal else "jsonl")
+        format = format_name or ("table" if on_terminal and not as_json else "jsonl")
         if statement is None and sys.stdin.isatty():
             _shell(evaluator, format)
             return
@@ -115,7 +118,7 @@ def _print(answer: SqlAnswer) -> None:
     cells = [{name: "" if value is None else value for name, value in row.items()} for row in shown]
     print_table(cells or [dict.fromkeys(names, "")], columns)
     if len(shown) == SHOWN_ROWS and next(rows, None) is not None:
-        tell(f"The first {SHOWN_ROWS} rows; --format jsonl has all.")
+        tell(f"The first {SHOWN_ROWS} rows; --json has all.")
     elif not shown:
         tell("No rows.")
 

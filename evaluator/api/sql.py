@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any, Final, Self
 
 from cube import json_text
@@ -31,7 +30,6 @@ _BODY: Final = {
     },
 }
 _ROWS: Final = {"type": "array", "items": {"type": "object"}}
-_log = logging.getLogger(__name__)
 
 
 class SqlRoute:
@@ -47,7 +45,6 @@ class SqlRoute:
             raise NotFound("SQL is switched off here; accepted is an evaluator with sql.enabled = true.")
         statement, name = _read(request.body)
         format = read_format(name, request.headers.get("Accept", ""))
-        _log.debug("a statement of %s: %s", request.admitted.environment.name, statement[:2_000])
         try:
             run = await service.run(request.admitted, statement, format)
         except CubeError:

@@ -28,6 +28,11 @@ from evaluator.sql.column_types import (
     type_of,
 )
 
+_AS_THEY_ARE = frozenset(
+    (TypeForm.BOOLEAN, TypeForm.INTEGER, TypeForm.NUMBER, TypeForm.TEXT, TypeForm.TIME, TypeForm.NOTHING)
+)
+"""The forms whose values Arrow takes from Python."""
+
 
 def arrow_type(type: ColumnType, *, nested: bool = False) -> Any:
     """Return the type of Arrow; JSON within others is text."""
@@ -62,10 +67,13 @@ def observed(column: PackedColumn) -> ColumnType:
             found = merged(found, SIMPLE[kind])
         elif kind == Kind.NUMBER:
             found = merged(found, _observed_numbers(column, kinds == Kind.NUMBER))
+    last = NOTHING
     for value in column.kept.values:
-        if found.form is TypeForm.JSON:
-            break
-        found = merged(found, type_of(value))
+        type = type_of(value)
+        if type is not last:
+            found, last = merged(found, type), type
+            if found.form is TypeForm.JSON:
+                break
     return found
 
 
@@ -88,8 +96,7 @@ def array_of(column: PackedColumn, type: ColumnType) -> Any:
         case TypeForm.OBJECT if not type.members:
             return json_array([_json_cell(value) for value in _values(column)])
         case _:
-            cells = [converted(value, type) for value in _values(column)]
-            return pa.array(cells, arrow_type(type))
+            return _nested(_kept_cells(column), type)
 
 
 def times_of(times: npt.NDArray[np.int64]) -> Any:
@@ -140,6 +147,35 @@ def _texts(column: PackedColumn) -> Any:
     except UnicodeEncodeError:
         table = pa.array(list(map(sound_text, column.texts)), pa.string())
     return table.take(pa.array(column.codes, mask=column.codes < 0))
+
+
+def _kept_cells(column: PackedColumn) -> list[Any]:
+    """Return the values that arrays do not tell, None in all other rows."""
+    cells: list[Any] = [None] * len(column.kinds)
+    for row, value in zip(column.kept.rows.tolist(), column.kept.values, strict=True):
+        cells[row] = value
+    return cells
+
+
+def _nested(cells: Sequence[Any], type: ColumnType) -> Any:
+    """Return lists, objects or times as an array: objects member by member, which is much faster."""
+    import pyarrow as pa
+
+    if type.form is TypeForm.OBJECT and type.members:
+        arrays = [
+            _nested([None if each is None else each.get(name) for each in cells], its)
+            for name, its in type.members.items()
+        ]
+        fields = [pa.field(name, array.type) for name, array in zip(type.members, arrays, strict=True)]
+        absent = pa.array([each is None for each in cells])
+        return pa.StructArray.from_arrays(arrays, fields=fields, mask=absent)
+    kind = arrow_type(type, nested=True)
+    if type.form in _AS_THEY_ARE:
+        try:
+            return pa.array(cells, kind)
+        except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+            pass  # such as a whole number among floats that none of them is
+    return pa.array([converted(value, type) for value in cells], kind)
 
 
 def _values(column: PackedColumn) -> Sequence[Any]:

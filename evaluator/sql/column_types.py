@@ -65,12 +65,19 @@ SIMPLE: Final = {
 }
 """The types of the kinds that have one for all of their values."""
 
+MOST_SHAPES: Final = 1_000
+"""So many objects' types are remembered, by those of their members."""
+
+_SHAPES: Final[dict[tuple[tuple[str, ...], tuple[int, ...]], ColumnType]] = {}
+_STAYING: Final = {id(each): each for each in (NOTHING, JSON, TEXT, NUMBER, INTEGER, BOOLEAN, TIME)}
+_BY_CLASS: Final[dict[type[Any], ColumnType]] = {str: TEXT, bool: BOOLEAN, type(None): NOTHING}
+
 _NUMERIC: Final = {TypeForm.INTEGER, TypeForm.NUMBER}
 
 
 def merged(one: ColumnType, other: ColumnType) -> ColumnType:
     """Return the narrowest type that holds the values of both."""
-    if one == other or other.form is TypeForm.NOTHING:
+    if one is other or one == other or other.form is TypeForm.NOTHING:
         return one
     if one.form is TypeForm.NOTHING:
         return other
@@ -91,6 +98,9 @@ def merged(one: ColumnType, other: ColumnType) -> ColumnType:
 
 def type_of(value: Any, level: int = 0) -> ColumnType:
     """Return the type of one value; of `ABSENT` and null it is `NOTHING`."""
+    known = _BY_CLASS.get(value.__class__)
+    if known is not None:
+        return known
     kind = kind_of(value)
     if kind in SIMPLE:
         return SIMPLE[kind]
@@ -156,7 +166,20 @@ def _type_of_number(value: Any) -> ColumnType:
 
 
 def _type_of_object(value: Mapping[str, Any], level: int) -> ColumnType:
-    names = sorted(value)
+    """Return the type of an object; of most there was one with members of the same types before."""
+    types = [type_of(each, level + 1) for each in value.values()]
+    shape = (tuple(value), tuple(map(id, types)))
+    known = _SHAPES.get(shape)
+    if known is None:
+        known = _object_type(dict(zip(value, types, strict=True)))
+        # The ids are those of types that stay.
+        if len(_SHAPES) < MOST_SHAPES and all(id(each) in _STAYING for each in types):
+            _SHAPES[shape] = _STAYING.setdefault(id(known), known)
+    return known
+
+
+def _object_type(types: Mapping[str, ColumnType]) -> ColumnType:
+    names = sorted(types)
     if len({name.casefold() for name in names}) < len(names) or len(names) > MOST_MEMBERS:
         return JSON
-    return ColumnType(TypeForm.OBJECT, members={name: type_of(value[name], level + 1) for name in names})
+    return ColumnType(TypeForm.OBJECT, members={name: types[name] for name in names})

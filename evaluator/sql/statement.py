@@ -223,7 +223,7 @@ class StatementRun:
 
     async def _died(self) -> None:
         status = await self._process.close()
-        _log.warning("the process of a statement ended with %d: %s", status, self._statement.text[:2_000])
+        _log.warning("the process of a statement ended with %d", status)  # not which: it may quote data
         raise _over_memory(self._limits.memory_bytes)
 
 
