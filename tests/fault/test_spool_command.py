@@ -79,4 +79,4 @@ def test_a_store_that_is_away_is_told_and_costs_nothing(stage: Stage) -> None:
         answer = cube("spool", "drain", *where, cwd=stage.directory)
         assert answer.returncode == 1
         assert answer.stderr.startswith("cube: No MongoDB answers at")
-    assert [cells[1:3] for cells in listed(stage)] == [["nobody", "1"]]
+    assert [(file["owner"], file["events"]) for file in listed(stage)] == [("nobody", 1)]
