@@ -35,6 +35,13 @@ def tool(name: str) -> str:
     return str(found)
 
 
+def rsyslog(module: str) -> str:
+    """Return the path of rsyslog's daemon, where a module of it is installed."""
+    if not any(Path("/usr/lib").glob(f"*/rsyslog/{module}.so")):
+        _missing(f"rsyslog's {module} is not there; .ci/run installs it")
+    return tool("rsyslogd")
+
+
 def node_package(name: str) -> str:
     """Return the path of node, where a package of tests/node is installed."""
     node = tool("node")
