@@ -147,11 +147,11 @@ def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     def _joined(
         self: SingleFlight, key: Hashable, gaps: Gaps, cost: QueryCost
     ) -> dict[Flight, Collection[int]]:
-        flights = {name[:2]: flight for name, flight in self._flights.items()}  # type: ignore[index]  # tuples
+        flights = {bucket: flight for (bucket, _), flight in self._flights.get(key, {}).items()}
         wanted: dict[Flight, Collection[int]] = {}
         for bucket in gaps:
-            if (key, bucket) in flights:
-                wanted[flights[key, bucket]] = [*wanted.get(flights[key, bucket], ()), bucket]
+            if bucket in flights:
+                wanted[flights[bucket]] = [*wanted.get(flights[bucket], ()), bucket]
         return wanted
 
     patch.setattr(SingleFlight, "_joined", _joined)
