@@ -152,7 +152,7 @@ class FileImport:
     def _batches(self) -> Iterator[ImportBatch]:
         """Yield the records as batches, beginning behind what is settled."""
         settled = self._behind()
-        batch, looked = ImportBatch(), False
+        batch, looked, has_places = ImportBatch(), False, isinstance(self._form, Resumable)
         for count, record in enumerate(self._records(), 1):
             made_id = self._ids.next(record.number, record.content)
             if not looked:
@@ -161,7 +161,7 @@ class FileImport:
                 continue
             self._put(batch, record, made_id)
             batch.upto = count
-            if isinstance(self._form, Resumable):
+            if has_places:
                 batch.upto, batch.place = record.number, record.value
             if batch.is_full():
                 yield batch
