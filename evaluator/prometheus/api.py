@@ -7,6 +7,7 @@ Grafana's data source asks.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
@@ -48,6 +49,9 @@ _ERRORS: Final = {
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
+TRUNCATED: Final = "results truncated due to limit"
+"""What Prometheus itself warns of."""
+
 _OF_EVENTS: Final = (Reduction, Funnel, Cohorts, SessionReduction)
 
 Answer = Callable[[QueryService, Parameters, Request], Awaitable[Any]]
@@ -65,6 +69,7 @@ class Prometheus:
 
     def __init__(self, services: QueryServices) -> None:
         self._services = services
+        self._runtime = _runtime()
 
     async def query(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the value at a moment: of what has happened in the time before it."""
@@ -73,17 +78,19 @@ class Prometheus:
         points = await asked(service, parameters, times, text)
         found, told = await self._evaluated(service, request, points)
         if window is not None:
-            return Warned(await run_in_thread(answers.matrix, found, points.times), told)
+            made = await run_in_thread(answers.matrix, found, points.times)
+            return _cut_series(made, told, parameters)
         if found and not any(isinstance(node, _OF_EVENTS) for node in walk(points.query.expression)):
             return answers.scalar(found[0][1].tolist()[0], times.start)
-        return Warned(answers.vector(found, times.start), told)
+        return _cut_series(answers.vector(found, times.start), told, parameters)
 
     async def query_range(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the values at many moments, a step apart."""
         times = range_times(parameters)
         points = await asked(service, parameters, times, query_text(parameters))
         found, told = await self._evaluated(service, request, points)
-        return Warned(await run_in_thread(answers.matrix, found, points.times), told)
+        made = await run_in_thread(answers.matrix, found, points.times)
+        return _cut_series(made, told, parameters)
 
     async def labels(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with the labels of the types that match."""
@@ -148,6 +155,7 @@ class Prometheus:
                 "Nothing: nothing is scraped.",
             ),
             ("status/buildinfo", get, _constant(_build()), "Which version this speaks for."),
+            ("status/runtimeinfo", get, _constant(self._runtime), "Since when this process runs."),
             ("status/flags", get, _constant({}), "Nothing: there are no flags."),
             ("status/config", get, _constant({"yaml": ""}), "Nothing: there is no such configuration."),
         )
@@ -257,8 +265,17 @@ def _selectors(parameters: Parameters) -> list[Selector]:
     return selectors
 
 
-def _cut(found: list[Any], parameters: Parameters) -> list[Any]:
-    return found[: limit(parameters)]
+def _cut(found: list[Any], parameters: Parameters) -> Warned:
+    """Return as many as are asked for, and say so where there are more."""
+    most = limit(parameters)
+    is_cut = most is not None and len(found) > most
+    return Warned(found[:most], (TRUNCATED,) if is_cut else ())
+
+
+def _cut_series(made: dict[str, Any], told: Sequence[str], parameters: Parameters) -> Warned:
+    """Return a vector or a matrix of as many series as are asked for."""
+    cut = _cut(made["result"], parameters)
+    return Warned({**made, "result": cut.data}, (*told, *cut.warnings))
 
 
 def _constant(data: Any) -> Answer:
@@ -266,6 +283,17 @@ def _constant(data: Any) -> Answer:
         return data
 
     return answer
+
+
+def _runtime() -> dict[str, Any]:
+    """Return what Prometheus tells of its process, of what there is here: it is made as a daemon starts."""
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "startTime": started,
+        "reloadConfigSuccess": True,
+        "lastConfigTime": started,
+        "corruptionCount": 0,
+    }
 
 
 def _build() -> dict[str, str]:

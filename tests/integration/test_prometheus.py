@@ -18,7 +18,7 @@ from cube.errors import InvalidQuery
 from evaluator.prometheus.lookups import Lookups
 from evaluator.prometheus.selectors import Matcher
 from tests.evaluator_running import DAY, Running, event, running
-from tests.foreign_client import run_node
+from tests.foreign_client import run_node, run_python
 from tests.tools import tool
 from tests.web_client import Answer, connection
 
@@ -336,3 +336,40 @@ async def test_prometheus_may_scrape_metrics(made: Running) -> None:
     assert samples == [({"host": "a"}, 12.0, None), ({"host": "b"}, 48.0, None)]
     assert (await ask(made, "/federate")).status == 400
     assert (await ask(made, "/federate", expression=["1", "2"], name=["a", "a"])).status == 400
+
+
+async def test_an_answer_that_is_cut_says_so(made: Running) -> None:
+    grouped = {"query": "sum(request(ms)).group(host)"}
+    ranged = {**grouped, "start": at(1), "end": at(2), "step": "60"}
+    for path, parameters, size in (
+        ("query", {**grouped, "time": at(5)}, lambda found: len(found["result"])),
+        ("query_range", ranged, lambda found: len(found["result"])),
+        ("label/host/values", {}, len),
+        ("labels", {"match[]": "request"}, len),
+        ("series", {"match[]": 'request{host!=""}'}, len),
+    ):
+        whole = (await ask(made, f"/api/v1/{path}", **parameters)).json
+        cut = (await ask(made, f"/api/v1/{path}", **parameters, limit=1)).json
+        assert (size(whole["data"]) > 1, size(cut["data"])) == (True, 1)
+        assert "warnings" not in whole
+        assert cut["warnings"] == ["results truncated due to limit"]
+
+
+async def test_the_python_client_reads_the_answers(made: Running) -> None:
+    url = f"http://127.0.0.1:{made.port}/prometheus"
+    arguments = (url, str(DAY // 1000 + 60), str(DAY // 1000 + 240))
+    said = json.loads(await asyncio.to_thread(run_python, "ask_prometheus.py", *arguments))
+    assert said["connected"] is True
+    assert said["metrics"] == ["deploy", "request"]
+    assert said["labels"] == ["a", "b"]
+    assert said["range"] == [
+        [{"host": "a"}, ["3", "3", "3", "3"]],
+        [{"host": "b"}, ["12", "12", "12", "12"]],
+    ]
+    assert said["selected"] == [{"__name__": "request"}]
+    assert "parse error" in said["error"]
+
+
+async def test_since_when_it_runs_is_told(made: Running) -> None:
+    told = await data(made, "status/runtimeinfo")
+    assert (told["reloadConfigSuccess"], told["startTime"][-1]) == (True, "Z")
