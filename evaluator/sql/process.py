@@ -12,9 +12,8 @@ import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
+from collections import deque
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from cube.errors import Unavailable
@@ -24,9 +23,15 @@ from evaluator.sql.messages import FromEvaluator, FromProcess, Ready, framed, re
 START_SECONDS: Final = 60.0
 """A process that is not ready by then will never be."""
 
-MODULE: Final = "evaluator.sql.worker"
-
-_OURS: Final = str(Path(__file__).parents[2])
+_PROGRAM: Final = """
+import os, sys
+sys.path[:] = sys.argv[1].split(os.pathsep)
+from cube.launch import import_own
+import_own("evaluator")
+from evaluator.sql.worker import main
+main(int(sys.argv[2]), float(sys.argv[3]))
+"""
+"""What it runs: our own packages, as they are found here."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,52 +71,51 @@ class StatementProcess:
 
 
 class StatementProcesses:
-    """Starts them; one that is ready is kept for the next statement. ``spare``: whether one is."""
+    """Starts them; one that is ready is kept for the next statement."""
 
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
-        self._spare: asyncio.Task[StatementProcess] | None = None
+        self._started: deque[asyncio.Task[StatementProcess]] = deque()
 
     def prepare(self) -> None:
         """Have one ready, if none is."""
-        if self._spare is None:
-            self._spare = asyncio.create_task(self._start(), name="a process for statements")
-            self._spare.add_done_callback(_noted(self))
+        if not self._started:
+            self._started.append(asyncio.create_task(self.start(), name="a process for statements"))
 
     async def take(self) -> StatementProcess:
         """Return a process that is ready; raises `Unavailable` where none can be started."""
         self.prepare()
-        spare, self._spare = self._spare, None
-        if spare is None:
-            raise Unavailable("No process for statements can be started.")
+        started = self._started.popleft()
         try:
-            return await spare
+            return await asyncio.shield(started)
         except asyncio.CancelledError:  # who waits has gone: another may have it
-            if not spare.done() and self._spare is None:
-                self._spare = spare
+            self._started.append(started)
             raise
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(f"No process for statements can be started: {error!r}.") from None
         finally:
-            if self._spare is None:
-                self.prepare()
+            self.prepare()
 
     async def close(self) -> None:
-        """End the one that is ready."""
-        if self._spare is not None:
-            self._spare.cancel()
-            with suppress(asyncio.CancelledError, Unavailable):
-                await (await self._spare).close()
+        """End those that are ready."""
+        while self._started:
+            started = self._started.popleft()
+            started.cancel()
+            with suppress(asyncio.CancelledError, Unavailable, OSError, TimeoutError):
+                await (await started).close()
 
-    async def _start(self) -> StatementProcess:
+    async def start(self) -> StatementProcess:
+        """Start one, and return it once it is ready; raises `Unavailable`, `OSError` or `TimeoutError`."""
         settings = self._settings
         process = StatementProcess(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", MODULE, str(settings.memory_bytes), str(settings.seconds)),
+                *(sys.executable, "-P", "-c", _PROGRAM, os.pathsep.join(map(os.path.abspath, sys.path))),
+                *(str(settings.memory_bytes), str(settings.seconds)),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
                 cwd="/",
-                # Our own packages first, whatever else is on the path.
-                env={"PYTHONPATH": os.pathsep.join(map(os.path.abspath, [_OURS, *sys.path]))},
+                env={},
                 start_new_session=True,  # Ctrl-C is for the evaluator
                 limit=2**16,
             )
@@ -127,15 +131,3 @@ class StatementProcesses:
             raise Unavailable(f"The process for statements ended with {status} before it was ready.")
         _log.debug("a process for statements is ready, held by %s", ", ".join(ready.sandbox))
         return process
-
-
-def _noted(processes: StatementProcesses) -> Callable[[asyncio.Task[StatementProcess]], None]:
-    """Return what forgets a start that failed, so that the next statement tries again."""
-
-    def note(task: asyncio.Task[StatementProcess]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("no process for statements could be started: %s", error)
-            if processes._spare is task:  # noqa: SLF001 - a part of it
-                processes._spare = None  # noqa: SLF001
-
-    return note

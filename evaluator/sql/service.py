@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ LISTED_EVENTS: Final = 100
 """Then so many events of each are looked at."""
 
 _FEW: Final = 10
+_WORD: Final = re.compile(r"\w+")
 _LISTING: Final = ("show", "information_schema", "duckdb_", "pg_")
 
 
@@ -135,7 +137,8 @@ class SqlService:
         stack: AsyncExitStack,
     ) -> list[TypeTable]:
         """Return the tables of an environment that a statement may name, not opened yet."""
-        shown = [(type, name) for type, name in unique(types, ()).items() if name.casefold() in text]
+        words = set(_WORD.findall(text))
+        shown = [(type, name) for type, name in unique(types, ()).items() if name.casefold() in words]
         if lists(text):
             shown = list(unique(types, ()).items())[:LISTED_TYPES]
         if not shown:

@@ -1,8 +1,7 @@
 """The process that runs one statement: DuckDB over tables whose rows it asks the evaluator for.
 
-``python -m evaluator.sql.worker MEMORY_BYTES SECONDS`` takes messages on its standard input and gives others
-on its standard output (`evaluator.sql.messages`). A statement may be given again, with other tables, `TRIES`
-times in all.
+It takes messages on its standard input and gives others on its standard output (`evaluator.sql.messages`). A
+statement may be given again, with other tables, `TRIES` times in all.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
@@ -64,10 +62,9 @@ class Refused(Exception):
     """A statement is none that may be run; says why."""
 
 
-def main() -> None:
-    """Take statements until the evaluator is gone."""
+def main(memory_bytes: int, seconds: float) -> None:
+    """Take statements until the evaluator is gone, each with so much memory and time."""
     sandbox.follow_parent()
-    memory_bytes, seconds = int(sys.argv[1]), float(sys.argv[2])
     channel = Channel(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints does not break in upon messages
     _rehearse(memory_bytes)
@@ -192,7 +189,3 @@ def _rehearse(memory_bytes: int) -> None:
         table = pa.table({"time": pa.array([0], pa.timestamp("us", "UTC"))})
         connection.from_arrow(pa.dataset.dataset(table)).create_view("t")
         connection.sql("SELECT * FROM t WHERE time >= '1970-01-01'").to_arrow_reader(1).read_all()
-
-
-if __name__ == "__main__":
-    main()

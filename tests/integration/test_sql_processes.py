@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,9 +17,11 @@ from tornado.httputil import HTTPHeaders
 from cube.cli.main import main
 from cube.client import Evaluator
 from cube.errors import NotFound
+from cube.settings import SqlSettings
 from cube.store.sqlite import open_store
 from cube.web import Request
 from evaluator.api.sql import SqlRoute
+from evaluator.sql.process import StatementProcesses
 from tests.daemon import CHECKOUT, Daemon, daemon
 from tests.evaluator_running import DAY, event
 from tests.tools import SLOW
@@ -136,6 +139,32 @@ async def is_cut(evaluator: Daemon) -> None:
 async def test_who_has_not_switched_it_on_has_no_sql() -> None:
     with pytest.raises(NotFound, match="sql.enabled"):
         await SqlRoute(None).post(Request("POST", "/1.0/sql", HTTPHeaders(), "127.0.0.1"))
+
+
+class Waiting(StatementProcesses):
+    """Processes that are ready when the gate opens; ``started``: how many."""
+
+    def __init__(self) -> None:
+        super().__init__(SqlSettings())
+        self.gate = asyncio.Event()
+        self.started = 0
+
+    async def start(self) -> Any:
+        self.started += 1
+        await self.gate.wait()
+        return object()
+
+
+async def test_a_process_that_nobody_waits_for_any_more_is_the_next_ones() -> None:
+    processes = Waiting()
+    gone = asyncio.create_task(processes.take())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    processes.gate.set()
+    assert await processes.take()
+    await asyncio.sleep(0)
+    assert processes.started == 2  # and one for whoever comes next
 
 
 SANDBOXED = """
