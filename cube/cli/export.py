@@ -15,7 +15,7 @@ import click
 from cube.cli.export_output import format_option, is_file, output_option, stream, written
 from cube.cli.export_progress import ExportProgress
 from cube.cli.options import evaluator_options
-from cube.cli.output import tell
+from cube.cli.output import tell, warn
 from cube.client.evaluator import AnswerPage, Evaluator
 from cube.errors import InvalidRequest, Unavailable
 from cube.exporting.download import ExportQuestion, Reached, download, parts_of
@@ -57,7 +57,7 @@ def export(
     now = time.time_ns() // 1_000_000
     question = _question(expression, relative.parse(start, now), relative.parse(stop, now))
     made = format_of(format_name, output)
-    with Evaluator(url, key=key) as evaluator:
+    with Evaluator(url, key=key, warn=warn) as evaluator:
         if output is not None and is_file(output):
             if after:
                 raise InvalidRequest("Got --after with a file to make; accepted is it for standard output.")

@@ -163,12 +163,14 @@ def fitting(columns: Sequence[TableColumn], rows: Sequence[Row], width: int) -> 
 
 
 def _widths(columns: Sequence[TableColumn], rows: Sequence[Row], width: int) -> dict[str, int]:
-    """Return how wide each column is: as it has to be, and of what is left a part of what it wants."""
+    """Return how wide each column is: as it has to be, and of what is left as much as any other at most."""
     least = {column.key: _least(column, rows) for column in columns}
     more = {column.key: _width(column, rows) - least[column.key] for column in columns}
     left = max(0, width - sum(least.values()) - GAP * (len(columns) - 1))
-    wanted = max(left, sum(more.values()))
-    return {key: least[key] + more[key] * left // max(1, wanted) for key in least}
+    for place, key in enumerate(sorted(more, key=lambda key: more[key])):
+        more[key] = min(more[key], left // (len(more) - place))
+        left -= more[key]
+    return {key: least[key] + more[key] for key in least}
 
 
 def _least(column: TableColumn, rows: Sequence[Row]) -> int:
