@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from pathlib import Path
 from statistics import median
+
+from click.testing import CliRunner
 
 from cube.cli.demo import Course
 from cube.cli.demo_traffic import (
@@ -18,6 +21,7 @@ from cube.cli.demo_traffic import (
     Made,
     traffic,
 )
+from cube.cli.main import main
 from cube.model.event import Event
 
 MIDNIGHT = 20_000 * DAY
@@ -90,3 +94,10 @@ def test_the_past_is_at_its_own_rate_and_live_events_follow_without_a_break() ->
     assert now - 10_000 < past[-1]["time"] < now
     live = takewhile(lambda event: event["time"] < now + MINUTE, Course(0.5, 20, 1, live=True).events(now))
     assert list(live)[: len(past)] == past
+
+
+def test_a_directory_without_cubism_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["demo", "--url", "http://127.0.0.1:1", "--cubism", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "npm install cubism@1.6.0 d3@3" in result.stderr
+    assert "is started" not in result.output
