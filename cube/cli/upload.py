@@ -18,10 +18,8 @@ import msgspec
 
 from cube.client.emitter import BATCH_BYTES, BATCH_EVENTS, RawEvent
 from cube.errors import InvalidEvent, InvalidRequest
+from cube.importing.json_formats import read_lines as numbered_lines
 from cube.model.event import Event
-
-LONGEST_LINE = 16 * 2**20
-"""Bytes; no collector takes a longer event."""
 
 TERMINAL_SECONDS = 0.5
 FILE_SECONDS = 10.0
@@ -31,7 +29,6 @@ Send: TypeAlias = Callable[[Iterable[RawEvent]], int]
 """Stores events durably, or raises; ``index`` in an `InvalidRequest` is that of the first bad one."""
 
 _ID_BYTES = 16
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +57,11 @@ def read_lines(file: BinaryIO) -> Iterator[InputLine]:
     """
     identity = _identity(file)
     source, is_random = identity or secrets.token_bytes(_ID_BYTES), identity is None
-    number = 0
-    while content := file.readline(LONGEST_LINE + 1):
-        number += 1
-        if number == 1:
-            content = content.removeprefix(_BYTE_ORDER_MARK)
-        stripped = content.strip()
-        if len(content) > LONGEST_LINE:
-            rest = content
-            while rest and not rest.endswith(b"\n"):
-                rest = file.readline(LONGEST_LINE)
-            yield InputLine(
-                number, content, {}, f"It has more than {LONGEST_LINE} bytes, which no collector takes."
-            )
-        elif stripped:
-            yield _line(number, stripped, source, is_random=is_random)
+    for line in numbered_lines(file):
+        if line.error is not None:
+            yield InputLine(line.number, line.content, {}, line.error)
+        else:
+            yield _line(line.number, line.content, source, is_random=is_random)
 
 
 class StoppedAt(Exception):

@@ -27,6 +27,9 @@ from cube.json_text import decode, encode
 from cube.model.event import MAX_INTEGER
 
 _ROWS: Final = 8192
+_NO_TIME: Final = "<value out of range"
+"""What Arrow writes for a time beyond its years, such as DuckDB's infinity."""
+
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -83,13 +86,15 @@ def _rows(batch: Any) -> Iterator[bytes]:
 
 def _values(column: Any) -> list[Any]:
     """Return a column's values as JSON has them, and None for what is left out."""
+    types = pa.types
     kind = _utc(column.type)
     column = column.cast(kind, safe=False) if kind != column.type else column
+    is_text = types.is_string(kind) or types.is_large_string(kind)
     kind = _as_text(kind)
     column = column.cast(kind, safe=False) if kind != column.type else column
-    types = pa.types
     if types.is_string(kind) or types.is_large_string(kind):
-        return list(column.to_numpy(zero_copy_only=False))
+        texts = list(column.to_numpy(zero_copy_only=False))
+        return texts if is_text else [None if text and text.startswith(_NO_TIME) else text for text in texts]
     if column.null_count == 0 and (
         types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     ):

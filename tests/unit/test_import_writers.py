@@ -222,6 +222,15 @@ def test_values_of_parquet_are_read_as_they_were_meant(name: str) -> None:
     assert [form.value(record) for record in form.records()] == [{"x": expected}]
 
 
+def test_a_time_beyond_all_years_is_left_out_and_a_text_that_looks_so_stays() -> None:
+    """DuckDB writes infinity as the greatest number of microseconds."""
+    file, text = io.BytesIO(), "<value out of range: 1>"
+    pq.write_table(pa.table({"t": pa.array([2**63 - 1], pa.timestamp("us")), "s": [text]}), file)
+    file.seek(0)
+    form = ParquetRows(file)
+    assert [form.value(record) for record in form.records()] == [{"s": text}]
+
+
 @pytest.mark.parametrize("way", ["file", "compressed", "pipe"])
 def test_parquet_is_imported_from_anywhere(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import gzip
