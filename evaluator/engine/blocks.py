@@ -10,9 +10,8 @@ again and put as a whole immutable segment: whoever has the older one goes on wi
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -25,6 +24,7 @@ from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
+from evaluator.engine.hours import hours, joined_buckets, of_ten_seconds
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
 from evaluator.engine.segments import Segment, SegmentMap
 from evaluator.engine.series import ReductionJob
@@ -107,8 +107,8 @@ class TypeBlocks:
         first read. There may be events of other buckets in the same 10 seconds.
         """
         self._register(reading.paths)
-        for piece in _hours(gaps):
-            spans = list(_runs(tier, piece))
+        for piece in hours(gaps):
+            spans = list(joined_buckets(tier, piece))
             if self._is_vouched(tier, piece, spans, reading.paths):
                 for block in self._held(spans):
                     yield block
@@ -129,10 +129,10 @@ class TypeBlocks:
         ``tier``: of less than an hour.
         """
         rows = 0
-        for piece in _hours(gaps):
-            spans = list(_runs(tier, piece))
+        for piece in hours(gaps):
+            spans = list(joined_buckets(tier, piece))
             is_told = tier in (SECOND, TEN_SECONDS)
-            numbers = _of_ten_seconds(tier, piece) if is_told else {}
+            numbers = of_ten_seconds(tier, piece) if is_told else {}
             if not is_told and not self._is_vouched(tier, piece, spans, paths):
                 return None
             if is_told and not all(self._agrees(span, numbers, paths) for span in spans):
@@ -192,7 +192,7 @@ class TypeBlocks:
     async def _numbers(self, session: ReadSession, tier: Tier, piece: Mapping[int, int]) -> Numbers:
         """Return the revisions of 10 seconds; a question at that tier, or below, has read them."""
         if tier in (SECOND, TEN_SECONDS):
-            return _of_ten_seconds(tier, piece)
+            return of_ten_seconds(tier, piece)
         span = Span(min(piece), max(piece) + tier.step)
         return (await session.revisions(self._type, TEN_SECONDS, span)).numbers
 
@@ -303,7 +303,7 @@ class TypeBlocks:
         """Remember the revisions of a piece where it is still held as it was read."""
         if tier in (SECOND, TEN_SECONDS):
             return
-        for span in _runs(tier, piece):
+        for span in joined_buckets(tier, piece):
             parts = [segment.part(span) for segment in self._segments.overlapping(span)]
             held = {bucket: number for part in parts for bucket, number in part.numbers.items()}
             if held == {bucket: number for bucket, number in numbers.items() if bucket in span}:
@@ -317,42 +317,3 @@ class _Read:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.span = Span(0, 0)
-
-
-def _hours(gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
-    """Cut gaps into those of each hour, ordered by time."""
-    buckets = sorted(gaps)
-    first = 0
-    while first < len(buckets):
-        stop = bisect_left(buckets, HOUR.after(buckets[first]), first)
-        some = buckets[first:stop]
-        yield dict(zip(some, map(gaps.__getitem__, some), strict=True))
-        first = stop
-
-
-def _of_ten_seconds(tier: Tier, piece: Mapping[int, int]) -> Numbers:
-    """Return the revisions of 10 seconds as those of 1 second, or of 10, tell them."""
-    if tier is TEN_SECONDS:
-        return piece
-    return {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
-
-
-def _runs(tier: Tier, piece: Collection[int]) -> Iterator[Span]:
-    """Join ascending buckets that follow each other, as spans of whole 10 seconds."""
-    step = TEN_SECONDS.step
-    if piece and len(piece) > 1:
-        first, last = min(piece), max(piece)
-        if last - first == (len(piece) - 1) * tier.step:
-            yield TEN_SECONDS.cover(Span(first, last + tier.step))
-            return
-    start = stop = None
-    for bucket in piece:
-        first, last = bucket - bucket % step, -(-(bucket + tier.step) // step) * step
-        if start is None or stop is None:
-            start = first
-        elif first > stop:
-            yield Span(start, stop)
-            start = first
-        stop = last
-    if start is not None and stop is not None:
-        yield Span(start, stop)

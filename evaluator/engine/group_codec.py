@@ -82,7 +82,7 @@ def read_groups(
     places = places_of(contents, buckets)
     numbers = Numbered[GroupKey]()
     told: list[tuple[Codes, Codes, Floats]] = []
-    for each in _read(contents, places):
+    for each in _told(contents, places):
         used = np.flatnonzero(np.bincount(each.codes, minlength=len(each.keys)))
         table = np.zeros(len(each.keys), dtype=np.int64)
         table[used] = [numbers[each.keys[code]] for code in used.tolist()]
@@ -95,7 +95,7 @@ def read_groups(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Read:
+class _GroupValues:
     """Values with their groups, ``keys[code]``, and the places of their buckets."""
 
     keys: Sequence[GroupKey]
@@ -104,7 +104,7 @@ class _Read:
     values: Floats
 
 
-def _read(contents: Mapping[int, bytes], places: Codes) -> Iterator[_Read]:
+def _told(contents: Mapping[int, bytes], places: Codes) -> Iterator[_GroupValues]:
     made: dict[int, list[tuple[int, GroupContent]]] = {}
     others: list[tuple[int, bytes]] = []
     for place, content in zip(places.tolist(), contents.values(), strict=True):
@@ -118,17 +118,17 @@ def _read(contents: Mapping[int, bytes], places: Codes) -> Iterator[_Read]:
         yield _decoded(others)
 
 
-def _taken(finals: Finals, some: Sequence[tuple[int, GroupContent]]) -> _Read:
+def _taken(finals: Finals, some: Sequence[tuple[int, GroupContent]]) -> _GroupValues:
     """Take the rows of some contents of one block out of its arrays."""
     starts, stops = np.array([content.rows for _, content in some], dtype=np.int64).T
     lengths = stops - starts
     rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
     places = np.repeat(np.array([place for place, _ in some], dtype=np.int64), lengths)
     keys = [rest_key() if key is None else key for key in finals.groups.keys]
-    return _Read(keys, finals.groups.codes[rows], places, finals.values[rows])
+    return _GroupValues(keys, finals.groups.codes[rows], places, finals.values[rows])
 
 
-def _decoded(some: Sequence[tuple[int, bytes]]) -> _Read:
+def _decoded(some: Sequence[tuple[int, bytes]]) -> _GroupValues:
     """Decode contents, all as one: a call for each would take most of the time."""
     head = _ARRAY + len(some).to_bytes(4, "big")
     read = _decode_many(head + b"".join([content for _, content in some]))
@@ -137,7 +137,7 @@ def _decoded(some: Sequence[tuple[int, bytes]]) -> _Read:
     names, values = (list(map(itemgetter(place), flat)) for place in range(2))
     codes, keys = _factorised(names)
     places = np.repeat(np.array([place for place, _ in some], dtype=np.int64), lengths)
-    return _Read(keys, codes, places, np.array(values, dtype=np.float64))  # None is NaN
+    return _GroupValues(keys, codes, places, np.array(values, dtype=np.float64))  # None is NaN
 
 
 def _factorised(groups: Sequence[Written]) -> tuple[npt.NDArray[np.int64], list[GroupKey]]:
