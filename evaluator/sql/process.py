@@ -19,6 +19,7 @@ from typing import Final
 from cube.errors import Unavailable
 from cube.settings.daemons import SqlSettings
 from evaluator.sql.messages import FromEvaluator, FromProcess, Ready, framed, received
+from evaluator.sql.sandbox import FILTER
 
 START_SECONDS: Final = 60.0
 """A process that is not ready by then will never be."""
@@ -75,6 +76,7 @@ class StatementProcesses:
 
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
+        self._is_warned = False
         self._started: deque[asyncio.Task[StatementProcess]] = deque()
 
     def prepare(self) -> None:
@@ -129,5 +131,8 @@ class StatementProcesses:
         if not isinstance(ready, Ready):
             status = await process.close()
             raise Unavailable(f"The process for statements ended with {status} before it was ready.")
+        if FILTER not in ready.sandbox and not self._is_warned:
+            self._is_warned = True
+            _log.warning("statements of SQL run without a filter of system calls (seccomp), which is missing")
         _log.debug("a process for statements is ready, held by %s", ", ".join(ready.sandbox))
         return process

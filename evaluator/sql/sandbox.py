@@ -18,6 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+FILTER: Final = "seccomp"
+"""What is told of a filter of calls that holds."""
+
 HEADROOM_BYTES: Final = 2**28
 """What Python, Arrow and the answer may take beside DuckDB's own bound."""
 
@@ -85,7 +88,7 @@ def enter(memory_bytes: int, seconds: float) -> list[str]:
             wanted = bound if most == resource.RLIM_INFINITY else min(bound, most)
             resource.setrlimit(kind, (wanted, wanted))
     if sys.platform == "linux" and platform.machine() in _ARCHES and _filter_calls(platform.machine()):
-        held.append("seccomp")
+        held.append(FILTER)
     return held
 
 
