@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -108,13 +109,16 @@ class AsyncClient:
 
         return await self._run(read)
 
-    async def events(self, expression: str, **options: Unpack[EventOptions]) -> AsyncIterator[dict[str, Any]]:
+    async def events(
+        self, expression: str, **options: Unpack[EventOptions]
+    ) -> AsyncGenerator[dict[str, Any]]:
         """Yield the events of a question as rows, read page by page."""
-        async for table in self.pages(expression, **options):
-            for row in table:
-                yield row
+        async with aclosing(self.pages(expression, **options)) as pages:
+            async for table in pages:
+                for row in table:
+                    yield row
 
-    async def pages(self, expression: str, **options: Unpack[EventOptions]) -> AsyncIterator[AnswerTable]:
+    async def pages(self, expression: str, **options: Unpack[EventOptions]) -> AsyncGenerator[AnswerTable]:
         """Yield the events of a question in tables, of a page each."""
         client, is_left = self._made(), threading.Event()
         pages = client.events(expression, **options).pages()

@@ -33,7 +33,7 @@ QUICK = Retries(attempts=2, pause_seconds=0.0)
 
 
 def test_importing_the_client_loads_neither_numpy_nor_tornado() -> None:
-    heavy = {"numpy", "tornado", "pymongo", "sqlite3"}
+    heavy = {"numpy", "tornado", "pymongo", "sqlite3", "pyarrow", "pandas", "polars", "multiprocessing"}
     code = f"import cube.client, sys; print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
