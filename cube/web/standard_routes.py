@@ -50,7 +50,10 @@ _ACCESS_REFUSALS = {
     401: "A key is needed, or the one that was sent is not known.",
     403: "The key does not allow this.",
 }
-_FOREIGN = {"default": {"description": "What clients of the protocol expect.", "content": {"*/*": {}}}}
+_FOREIGN = {
+    "204": {"description": "Done, in protocols that have no content to tell it by."},
+    "default": {"description": "What clients of the protocol expect.", "content": {"*/*": {}}},
+}
 _RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
 _log = logging.getLogger(__name__)
 
