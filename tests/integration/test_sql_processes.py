@@ -25,7 +25,7 @@ from evaluator.sql.process import StatementProcesses
 from tests.daemon import CHECKOUT, Daemon, daemon
 from tests.evaluator_running import DAY, event
 from tests.tools import SLOW
-from tests.web_client import Answer, ask, connection
+from tests.web_client import Answer, connection
 
 LONG = "SELECT sum(hash(a.range, b.range)) FROM range(10000000) a, range(10000000) b"
 ENDLESS = "SELECT range AS i FROM range(100000000000)"
@@ -48,8 +48,14 @@ async def save(directory: Path) -> None:
 
 
 def run(running: Daemon, statement: str, **headers: str) -> Answer:
+    """Run a statement; a process for it may take long to start on a machine that is busy."""
     body = json.dumps({"statement": statement}).encode()
-    return asyncio.run(ask(running.port, "POST", "/1.0/sql", body, headers=headers))
+
+    async def asked() -> Answer:
+        async with connection(running.port) as client:
+            return await client.ask("POST", "/1.0/sql", body, headers, seconds=90)
+
+    return asyncio.run(asked())
 
 
 def children(running: Daemon) -> set[str]:
