@@ -79,10 +79,8 @@ class EventMaker:
             return self.found_time is not None
         return True
 
-    def quick(self, form: Format) -> QuickText | None:
-        """Return what makes events of records by their text, after `look`; None where nothing does."""
-        if not form.is_json:
-            return None
+    def quick(self) -> QuickText | None:
+        """Return what makes events of records by their JSON, after `look`; None where nothing does."""
         if self.shape is Shape.EVENT and self.id is None and not self.now:
             return of_events(self.type, self.otherwise, self.reading)
         if self.shape is Shape.DATA:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from cube.errors import CubeError, InvalidRequest, shown
 from cube.importing.checkpoint import ImportCheckpoint
 from cube.importing.databases import DatabaseSource, Resumable, is_database
@@ -206,7 +208,7 @@ class FileImport:
         """Find out what the records are; return whether that is done."""
         looked = self._maker.look(self._form, record)
         if looked and self._job.connect is not None:
-            self._quick = self._maker.quick(self._form)
+            self._quick = self._maker.quick()
         return looked
 
     def _put(self, batch: ImportBatch, record: SourceRecord, made_id: str) -> None:
@@ -216,7 +218,8 @@ class FileImport:
         """
         text = None
         if self._quick is not None and record.error is None and self._good >= LOOKED_AT:
-            text = self._quick(record.content, made_id)
+            content = record.content if self._form.is_json else self._json(record)
+            text = None if content is None else self._quick(content, made_id)
         if text is None:
             self._take(batch, record, made_id)
             return
@@ -234,6 +237,13 @@ class FileImport:
         batch.events.append(event)
         batch.size += len(event.text)
         self._good += 1
+
+    def _json(self, record: SourceRecord) -> bytes | None:
+        """Return a record as JSON; None where it is not Unicode, or no record."""
+        try:
+            return msgspec.json.encode(self._form.value(record))
+        except (InvalidRequest, UnicodeError):
+            return None
 
     def _check(self, batch: ImportBatch) -> None:
         """Make a batch's events once more, and check them."""

@@ -11,6 +11,7 @@ import msgspec
 
 from cube import files
 from cube.errors import InvalidRequest
+from cube.json_text import encode
 
 Tell = Callable[[str], None]
 
@@ -40,7 +41,7 @@ class Rejects:
         if self.path is None:
             return
         shown = value if value is not None else _value(content)
-        line = msgspec.json.encode({"file": name, counts: number, "reason": reason, "record": shown})
+        line = encode({"file": name, counts: number, "reason": reason, "record": shown})
         try:
             if self._file is None:
                 files.make_file(self.path)
@@ -60,6 +61,6 @@ class Rejects:
 def _value(content: bytes) -> Any:
     """Return a record as it can be mended best: an object, else its text."""
     try:
-        return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(content, type=dict[str, Any])))
+        return msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return content.decode(errors="replace")

@@ -11,6 +11,7 @@ import pytest
 
 from cube.errors import Unavailable
 from cube.importing import job, sender
+from cube.importing.event_maker import EventMaker
 from cube.importing.identity import HEAD_RECORDS, RecordIds
 from tests.importing import Imports
 
@@ -159,6 +160,31 @@ def test_what_the_collector_alone_refuses_is_rejected_and_the_rest_is_stored(imp
     assert imports.run("x.jsonl").exit_code == 2
     assert len(imports.collector.stored) == job.LOOKED_AT + 150
     assert [each["line"] for each in imports.rejects("x.jsonl.rejects.jsonl")] == [151, 252]
+
+
+@pytest.mark.parametrize("line", ['{"time":%d,"n":1}', '{"type":"x","time":%d,"data":{"n":1}}', "%d,1"])
+def test_only_the_first_records_are_looked_at_whole(
+    line: str, imports: Imports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an import takes three times as long: what is wrong with the rest is the collector's to say."""
+    calls = []
+    whole = EventMaker.event
+    monkeypatch.setattr(EventMaker, "event", lambda *given: calls.append(1) or whole(*given))
+    head = "time,n\n" if line[0] == "%" else ""
+    found = imports.imported("x.data", head + "".join(f"{line % (DAY + n)}\n" for n in range(500)))
+    assert [data["n"] for data in found] == [1] * 500
+    assert len(calls) == job.LOOKED_AT
+
+
+def test_rows_that_are_not_unicode_are_rejected_wherever_they_stand(imports: Imports) -> None:
+    rows = "".join(f"{DAY + n},a\n" for n in range(150)).encode()
+    imports.write("x.csv", b"time,s\n" + rows + b"1577836800000,\xff\n" + rows)
+    assert imports.run("x.csv").exit_code == 2
+    assert len(imports.collector.stored) == 300
+    (reject,) = imports.rejects("x.csv.rejects.jsonl")
+    assert (reject["line"], "not UTF-8" in reject["reason"]) == (152, True)
+    imports.imported("x.csv", b"time,s\n" + rows + b"1577836800000,\xff\n", "--encoding", "latin-1")
+    assert imports.collector.data()[0]["s"] in ("a", "\xff")
 
 
 def test_values_that_json_does_not_have_are_mended_in_every_record(imports: Imports) -> None:
