@@ -89,6 +89,9 @@ class LazyTable(ds.InMemoryDataset):  # type: ignore[misc]  # pyarrow has no typ
 
 
 def _hours(day: tuple[int, int]) -> list[tuple[int, int]]:
+    """Cut a day into hours; what is longer is all there is of a type whose days nobody knows."""
+    if day[1] - day[0] > 24 * _HOUR:
+        return [day]
     return [(start, min(start + _HOUR, day[1])) for start in range(day[0], day[1], _HOUR)]
 
 

@@ -316,6 +316,18 @@ async def test_tables_are_listed_with_their_schema(made: Statements) -> None:
     assert (await made.rows("EXPLAIN SELECT v FROM request_2"))[0]["explain_key"] == "physical_plan"
 
 
+async def test_what_other_tools_write_is_read_from_the_store(request: pytest.FixtureRequest) -> None:
+    server: MongoServer = request.getfixturevalue("mongo_server")
+    name = server.database()
+    async with statements_on(await mongo.open_store(server.url, name, foreign=["test"])) as made:
+        await made.save(*(event(DAY + place * HOUR_MS, {"v": place}) for place in range(3)))
+        statement = "SELECT sum(v) AS v FROM test WHERE time > '2011-07-18' AND v < 9"
+        assert await made.rows(statement) == [{"v": 3}]
+        await made.save(event(DAY + HOUR_MS, {"v": "odd"}))
+        assert await made.values("SELECT count(v) FROM test") == [4]
+    server.forget(name)
+
+
 async def test_without_kept_blocks_the_store_is_read(tmp_path: Path) -> None:
     async with statements_on(await open_store(tmp_path, "test"), keeps=False) as made:
         await made.save(*(event(DAY + place * DAY_MS, {"v": place}) for place in range(3)))
