@@ -20,7 +20,7 @@ def test_what_the_python_library_sends_is_measured(keyed: Running) -> None:
 
 def test_what_the_npm_library_sends_is_measured(keyed: Running) -> None:
     assert run_node("mixpanel", "send_mixpanel.mjs", keyed.collector, WRITE_KEY) == ""
-    for how in ("node", "node verbose"):
+    for how in ("npm", "npm verbose"):
         assert keyed.metric(f'sum(item_bought(properties.price).eq(properties.how, "{how}"))') == 31
 
 

@@ -8,7 +8,7 @@ const { hostname, port } = new URL(url);
 const time = new Date("2026-01-02T03:04:05.678Z");
 for (const verbose of [false, true]) {
   const mixpanel = Mixpanel.init(token, { protocol: "http", host: hostname, port, verbose, key: token });
-  const how = verbose ? "node verbose" : "node";
+  const how = verbose ? "npm verbose" : "npm";
   const track = promisify(mixpanel.track);
   for (let number = 0; number < 3; number++) {
     await track("Item Bought", { distinct_id: "u1", price: 2 ** number, how, time, $insert_id: `${how}-${number}` });
