@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,14 @@ class ImportCollector:
         self.received = 0
         self.fails_after: int | None = None
         self.error: BaseException = KeyboardInterrupt()
+        self._lock = threading.Lock()
 
     def post(self, texts: Sequence[bytes]) -> None:
         """Store events."""
+        with self._lock:
+            self._post(texts)
+
+    def _post(self, texts: Sequence[bytes]) -> None:
         if self.fails_after is not None and self.requests >= self.fails_after:
             raise self.error
         self.requests += 1
@@ -57,9 +63,16 @@ class ImportCollector:
 
 
 class Imports:
-    """Runs ``cube import`` in a directory, against an `ImportCollector`."""
+    """Runs ``cube import`` in a directory, against an `ImportCollector`.
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ``batch``: so many events are sent at a time, one request after the other, so that it is known which come
+    to be stored; None is as it is.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, batch: int | None = None) -> None:
+        if batch is not None:
+            monkeypatch.setattr(sender, "BATCH_EVENTS", batch)
+            monkeypatch.setattr(sender, "IN_FLIGHT", 1)
         self.folder = folder
         self.collector = ImportCollector()
         monkeypatch.chdir(folder)

@@ -82,15 +82,13 @@ class BatchSender(Closing):
     ``check``: makes the events of a batch once more, and checks them; what it finds wrong it rejects.
     """
 
-    def __init__(
-        self, connect: Callable[[], Poster], settle: Settle, check: Settle, in_flight: int = IN_FLIGHT
-    ) -> None:
+    def __init__(self, connect: Callable[[], Poster], settle: Settle, check: Settle) -> None:
         self._settle = settle
         self._check = check
-        self._in_flight = in_flight
-        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="import")
+        self._in_flight = IN_FLIGHT
+        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="import")
         self._idle: SimpleQueue[Poster] = SimpleQueue()
-        self._posters = [connect() for _ in range(in_flight + 1)]  # one is for what is sent once more
+        self._posters = [connect() for _ in range(IN_FLIGHT + 1)]  # one is for what is sent once more
         for poster in self._posters:
             self._idle.put(poster)
         self._pending: deque[tuple[ImportBatch, Future[None]]] = deque()

@@ -26,8 +26,7 @@ TIME = 1335873600123
 
 @pytest.fixture
 def imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Imports:
-    monkeypatch.setattr(sender, "BATCH_EVENTS", 10)
-    return Imports(tmp_path, monkeypatch)
+    return Imports(tmp_path, monkeypatch, batch=10)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.importing import job, sender
+from cube.importing import job
 from cube.importing.event_maker import EventMaker
 from cube.importing.identity import HEAD_RECORDS, RecordIds
 from tests.importing import Imports
@@ -20,8 +20,7 @@ DAY = 1577836800000
 
 @pytest.fixture
 def imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Imports:
-    monkeypatch.setattr(sender, "BATCH_EVENTS", 100)
-    return Imports(tmp_path, monkeypatch)
+    return Imports(tmp_path, monkeypatch, batch=100)
 
 
 def lines(count: int, first: int = 0) -> str:
