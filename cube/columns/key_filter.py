@@ -78,6 +78,16 @@ class Restriction:
             case _:
                 assert_never(node)
 
+    def named(self, node: MetricExpression) -> MetricExpression:
+        """Do as `metric` with an expression with saved names in it: what they stand for is not told."""
+        try:
+            return self.metric(node)
+        except AccessDenied:
+            raise AccessDenied(
+                "Got an expression with a saved name that stands for events of a type which the key does not"
+                " accept; accepted are names for the types of the key."
+            ) from None
+
     def _group(self, group: Grouping | None) -> Grouping | None:
         """Return a group whose ranking, too, goes by what may be seen."""
         if group is None or group.ranking is None or group.ranking.by is None:

@@ -110,8 +110,9 @@ class Catalog:
         run, cost = service.context.scheduler.run, QueryCost()
         async with service.context.query():
             definitions = await service.definitions()
-            answer = await run(cost, described, text, service.restriction, definitions)
-            tree = None if answer["error"] else await run(cost, parsed, text, definitions)
+            asked = (text, service.restriction, definitions)
+            answer = await run(cost, described, *asked)
+            tree = None if answer["error"] else await run(cost, parsed, *asked)
             answer["hints"] = [] if tree is None else await self._hints(service, request, tree)
             if at is not None:
                 found: list[CompletionSpot] = await run(cost, lambda: list(places(text, at, definitions)))

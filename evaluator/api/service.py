@@ -66,7 +66,8 @@ class QueryService:
             query = await self._parse(MetricQuery.parse, raw, live=live, definitions=definitions)
         if self.restriction is None:
             return query
-        return replace(query, expression=self.restriction.metric(query.expression), asked=query.expression)
+        restricted = self.restriction.named if query.has_names else self.restriction.metric
+        return replace(query, expression=restricted(query.expression), asked=query.expression)
 
     async def definitions(self) -> Definitions:
         """Return the definitions as they are now; all that were acknowledged before are there."""
@@ -80,7 +81,7 @@ class QueryService:
         expression = parse_named(query.text, await self.definitions())
         return replace(
             query,
-            expression=expression if self.restriction is None else self.restriction.metric(expression),
+            expression=expression if self.restriction is None else self.restriction.named(expression),
         )
 
     async def event_query(self, raw: Mapping[str, Any], *, stream: bool = False) -> EventQuery:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import starmap
 from typing import Any, Final, Protocol
 
 from cube.columns import check, reductions
@@ -64,25 +65,26 @@ def described(
             trees[kind] = parse()
         except InvalidExpression as error:
             errors.append(error)
-    refusals = [refusal for tree in trees.values() if (refusal := _refusal(text, tree, restriction))]
+    has_names = "metric" in trees and _has_names(text, definitions)
+    refusals = {kind: _refusal(text, tree, restriction, has_names) for kind, tree in trees.items()}
     refused: CubeError | None = None
     if not trees:
         refused = max(errors, key=lambda each: (each.line, each.column))
-    elif len(refusals) == len(trees):
-        refused = refusals[0]
-    readings = [_reading(kind, tree) for kind, tree in trees.items()]
+    elif all(refusals.values()):
+        refused = next(iter(refusals.values()))
+    if has_names and isinstance(refusals["metric"], AccessDenied):
+        del trees["metric"]  # what a name stands for is not told to who may not see it
     told = None if refused is None else _told(text, refused)
-    return {
-        "readings": readings,
-        "error": told,
-        "has_names": "metric" in trees and _has_names(text, definitions),
-    }
+    return {"readings": list(starmap(_reading, trees.items())), "error": told, "has_names": has_names}
 
 
-def parsed(text: str, definitions: Definitions | None) -> MetricExpression | EventExpression:
-    """Return what a text, which is an expression, is first of all: a metric where it can be one."""
+def parsed(
+    text: str, restriction: Restriction | None, definitions: Definitions | None
+) -> MetricExpression | EventExpression:
+    """Return what a text, which is an expression, is first of all: a metric where it may be asked as one."""
     try:
-        return parse_metric(text, definitions)
+        tree = parse_metric(text, definitions)
+        return tree if _refusal(text, tree, restriction, has_names=True) is None else parse_event(text)
     except InvalidExpression:
         return parse_event(text)
 
@@ -157,7 +159,7 @@ def _bins(group: Value) -> dict[str, Any] | None:
 
 
 def _refusal(
-    text: str, tree: MetricExpression | EventExpression, restriction: Restriction | None
+    text: str, tree: MetricExpression | EventExpression, restriction: Restriction | None, has_names: bool
 ) -> CubeError | None:
     """Return why an expression that parses is refused: a bad pattern, or a type that is not allowed."""
     try:
@@ -165,7 +167,7 @@ def _refusal(
         if restriction is not None and isinstance(tree, EventExpression):
             restriction.event(tree)
         elif restriction is not None and not isinstance(tree, EventExpression):
-            restriction.metric(tree)
+            (restriction.named if has_names else restriction.metric)(tree)
     except (InvalidRequest, AccessDenied) as error:
         return error
     return None

@@ -129,3 +129,19 @@ async def test_names_are_completed_and_said(start: Start) -> None:
         assert [each["expression"] for each in told["readings"]] == ["sum(test) / 2"]
         assert told["has_names"]
         assert not (await client.ask("GET", "/1.0/expression?expression=sum(failed)")).json["has_names"]
+
+
+async def test_what_a_name_stands_for_is_not_told_to_who_may_not_see_it(start: Start) -> None:
+    access = with_keys(key("team", *Scope), key("seen", Scope.READ, types=frozenset({"test", "other"})))
+    async with start(access=access) as made, connection(made.port) as client:
+        await save(made)
+        text = body("sum(secret(income))")
+        put = await client.ask("PUT", "/1.0/definitions/other", text, headers={**NEW, "X-Api-Key": "team"})
+        assert put.status == 201
+        for expression in ("other", "1 - other", "shift(other, 1h)", "sum(other)"):
+            for path in ("expression", "metric", "event"):
+                asked = urlencode({"expression": expression, "at": 2} | {"start": 0})
+                told = await client.ask("GET", f"/1.0/{path}?{asked}", headers={"X-Api-Key": "seen"})
+                said = told.body.decode() + told.headers.get("cube-warnings", "")
+                assert "income" not in said
+                assert "secret" not in said
