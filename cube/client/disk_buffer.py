@@ -23,6 +23,7 @@ PAGE_BYTES = 4_096
 LOOK_SECONDS = 0.5
 """How often it is looked whether other processes have left something to send."""
 
+_DAMAGES = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _TABLE = "create table if not exists waiting (number integer primary key autoincrement, event blob not null)"
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,12 +48,12 @@ class DiskBuffer:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._connection: sqlite3.Connection | None = None
+        self._node: int | None = None  # of the file that it is on
         self._sending: int | None = None  # the file whose lock says who sends
         self._stopped = False
         make_directory(path.parent)
         make_file(path)
-        with self._lock:
-            self._opened()
+        self._done(lambda _: None)
 
     def __len__(self) -> int:
         return self._done(lambda file: int(file.execute("select count(*) from waiting").fetchone()[0]))
@@ -133,26 +134,32 @@ class DiskBuffer:
         with self._lock:
             try:
                 return work(self._opened())
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
                     raise BufferFull(f"the buffer {self.path} is full") from None
-                raise
+                if error.sqlite_errorcode & 0xFF not in _DAMAGES:  # without what an extended code adds
+                    raise
+                self._set_aside(error)
+                return work(self._opened())
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            try:
-                self._connection = self._connect()
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                    raise
-                aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-                self.path.rename(aside)
-                _log.error("the buffer %s is damaged (%s); it is now %s", self.path, error, aside)
-                make_file(self.path)
-                self._connection = self._connect()
+            self._connection = self._connect()
         return self._connection
 
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Begin a new file, unless another process has: of a damaged one only some pages may be wrong."""
+        opened, self._node = self._node, None
+        self._disconnect()
+        if opened is not None and opened != self.path.stat().st_ino:
+            return
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        self.path.rename(aside)
+        _log.error("the buffer %s is damaged (%s); it is now %s", self.path, error, aside)
+        make_file(self.path)
+
     def _connect(self) -> sqlite3.Connection:
+        self._node = self.path.stat().st_ino
         file = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             file.execute("pragma journal_mode = wal")

@@ -19,7 +19,9 @@ import pytest
 from cube.backoff import Backoff
 from cube.client import BackgroundEmitter, Counts, Drop
 from cube.client.delivery import FAULTS, Delivery
+from cube.client.disk_buffer import PAGE_BYTES, DiskBuffer
 from cube.client.drops import Drops
+from cube.client.waiting import Batching
 from cube.errors import CubeError, InvalidEvent, InvalidSettings, NotFound, Overloaded, TooLarge, Unavailable
 from tests.daemon import CHECKOUT
 from tests.scripted_server import Script, ok, served
@@ -330,9 +332,19 @@ def test_a_buffer_that_is_full_drops_and_goes_on(tmp_path: Path) -> None:
     assert ids(script) == list(range(kept))
 
 
-def test_a_damaged_buffer_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("is_opened", [False, True], ids=["no database", "pages within"])
+def test_a_damaged_buffer_is_set_aside(
+    is_opened: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     buffer = tmp_path / "events"
-    buffer.write_bytes(b"nothing of SQLite's" * 400)
+    if is_opened:
+        kept = DiskBuffer(buffer, 2**20, Batching())
+        kept.append([b"x" * 9_000])
+        kept.close()
+        whole = buffer.read_bytes()
+        buffer.write_bytes(whole[:PAGE_BYTES] + b"\xff" * (len(whole) - PAGE_BYTES))
+    else:
+        buffer.write_bytes(b"nothing of SQLite's" * 400)
     script = answers(1)
     with served(script) as url, BackgroundEmitter(url, buffer=buffer, batch_seconds=0) as emitter:
         emitter.emit("a", id=1)
