@@ -138,9 +138,10 @@ class SqlService:
     ) -> list[TypeTable]:
         """Return the tables of an environment that a statement may name, not opened yet."""
         words = set(_WORD.findall(text))
-        shown = [(type, name) for type, name in unique(types, ()).items() if name.casefold() in words]
-        if lists(text):
-            shown = list(unique(types, ()).items())[:LISTED_TYPES]
+        names = unique(types, ())
+        shown = [(type, name) for type, name in names.items() if name.casefold() in words]
+        if lists(text):  # or only has such a word in it
+            shown = list({**dict(shown), **names}.items())[: max(LISTED_TYPES, len(shown))]
         if not shown:
             return []
         context, pyramid = service.context, service.pyramid

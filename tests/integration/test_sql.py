@@ -16,9 +16,12 @@ import pytest
 import pytest_asyncio
 
 from cube.errors import AccessDenied, InvalidQuery
+from cube.expression import parse_event
 from cube.store import mongo
+from cube.store.deletion import EVER, Erasure
 from cube.store.sqlite import open_store
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.sql import service
 from evaluator.sql.formats import ARROW, CSV, LINES, PARQUET
 from evaluator.sql.messages import TableScan
 from tests.evaluator_running import DAY, event
@@ -138,6 +141,26 @@ async def test_what_is_acknowledged_is_seen_and_what_is_replaced_is_gone(either:
     ]
     await either.save(event(DAY + 1, {"fresh": True}))
     assert await either.values("SELECT count(fresh) FROM test") == [1]
+
+
+async def test_what_is_deleted_is_in_no_statement_any_more(either: Statements) -> None:
+    users = ("ann", "bob", "ann")
+    await either.save(*(event(DAY + at * HOUR_MS, {"user": user}) for at, user in enumerate(users)))
+    await either.save(event(DAY + DAY_MS, {"user": "ann", "extra": 1}))
+    asked = (
+        "SELECT user, count(*) AS n FROM test GROUP BY ALL ORDER BY ALL",
+        "SELECT user FROM test WHERE id IS NULL ORDER BY time",  # ids are read from the store
+    )
+    assert await either.rows(asked[0]) == [{"user": "ann", "n": 3}, {"user": "bob", "n": 1}]
+    assert await either.values("SELECT extra FROM test WHERE time >= '2011-07-19'") == [1]
+    store = either.bench.store
+    erasure = Erasure(store, parse_event('test.eq(user, "ann")'), EVER, "somebody", lambda: DAY)
+    await erasure.begin()
+    assert (await erasure.delete(EVER.start)).deleted == 3
+    assert await either.rows(asked[0]) == [{"user": "bob", "n": 1}]
+    assert await either.rows(asked[1]) == [{"user": "bob"}]
+    with pytest.raises(InvalidQuery, match='"extra" not found'):
+        await either.rows("SELECT extra FROM test")
 
 
 async def test_a_column_is_made_wider_where_older_events_have_other_values(made: Statements) -> None:
@@ -326,6 +349,15 @@ async def test_what_other_tools_write_is_read_from_the_store(request: pytest.Fix
         await made.save(event(DAY + HOUR_MS, {"v": "odd"}))
         assert await made.values("SELECT count(v) FROM test") == [4]
     server.forget(name)
+
+
+async def test_a_type_that_a_listing_does_not_reach_is_there_where_it_is_named(
+    made: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LISTED_TYPES", 1)
+    await made.save(event(DAY, {"shown": 1}, type="a"), event(DAY, {"shown": 2}, type="b"))
+    assert await made.values("SELECT shown FROM b") == [2]
+    assert await made.rows("SHOW TABLES") == [{"name": "a"}]
 
 
 async def test_without_kept_blocks_the_store_is_read(tmp_path: Path) -> None:
