@@ -52,8 +52,10 @@ class BlockCache:
                 self._trial.take(oldest, self._kept.drop(oldest))
 
     def add(self, segment: Sized, evict: Evict) -> None:
-        """Take a segment in, and have others evicted where they are too many."""
+        """Take a segment in, and have others evicted where they are too many; itself, if it never fits."""
         self._trial.take(segment, evict)
+        if segment.bytes > self._bound:
+            evict(segment)
         while self.bytes > self._bound:
             queue = self._trial if len(self._trial) > 1 or not self._kept else self._kept
             oldest = queue.oldest

@@ -92,3 +92,11 @@ def test_a_piece_of_any_size_is_taken_while_it_fits_alone() -> None:
     reader.size = 101
     assert reader.ask([8]) == 1
     assert 8 not in reader.held
+
+
+def test_a_segment_that_never_fits_evicts_no_other() -> None:
+    reader = Reader(100)
+    reader.ask([*range(9), *range(9)])
+    reader.size = 101
+    assert reader.ask([9]) == 1
+    assert sorted(reader.held) == [*range(9)]
