@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cube.cli.event_expression import with_data
 from cube.cli.event_fields import event_row, event_table
 from cube.cli.export_output import format_option, output_option
 from cube.cli.metric_export import export_metric
@@ -32,13 +33,13 @@ def event(
 ) -> None:
     """Show the latest events that EXPRESSION selects: request(path, ms).ge(ms, 250)
 
-    A table with the fields as columns on a terminal, JSON lines otherwise. `cube export` has all of them,
-    `cube tail` those that come.
+    A table with the fields as columns on a terminal, JSON lines otherwise. Without fields in EXPRESSION all
+    data are shown. `cube export` has all events, `cube tail` those that come.
     """
     as_table = is_table(as_json=as_json)
     most = screen_rows() if as_table and limit is None else limit
     with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
-        found = evaluator.events(expression, limit=most, **parameters)
+        found = evaluator.events(with_data(expression)[1], limit=most, **parameters)
     if not as_table:
         show(map(event_row, found), (), as_json=True)
         return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import click
 
+from cube.cli.event_expression import with_data
 from cube.cli.export_output import format_option, is_file, output_option, stream, written
 from cube.cli.export_progress import ExportProgress
 from cube.cli.options import evaluator_options
@@ -70,13 +70,8 @@ def export(
 
 def _question(expression: str, start: int, stop: int) -> ExportQuestion:
     """Return what is asked for; of an expression without fields all data."""
-    from cube.expression import parse_event
-    from cube.expression.printer import print_expression
-
-    parsed = parse_event(expression)
-    if parsed.fields == ():
-        parsed = replace(parsed, fields=None)
-    return ExportQuestion(parsed.type, print_expression(parsed), start, stop)
+    type, whole = with_data(expression)
+    return ExportQuestion(type, whole, start, stop)
 
 
 def _to_file(evaluator: Evaluator, partly: PartialFile, made: str, output: Path, *, restart: bool) -> None:

@@ -86,8 +86,9 @@ def import_command(files: tuple[str, ...], collector: str, key: str | None, **gi
     becomes the data of one. Run it again after an error or Ctrl-C: it goes on where it was, and stores
     nothing twice. What is not an event goes to FILE.rejects.jsonl, with the reason, and the rest is stored.
     """
-    from cube.importing.job import ImportJob, NothingFits
+    from cube.importing.job import ImportJob
     from cube.importing.opening import files_in
+    from cube.importing.record import NothingFits
     from cube.importing.sender import CollectorConnection
 
     options = _reading(given)
@@ -109,7 +110,8 @@ def import_command(files: tuple[str, ...], collector: str, key: str | None, **gi
                 tell(f"\ncube: Interrupted. {_so_far(job)}")
                 raise SystemExit(INTERRUPTED) from None
             except CubeError as error:
-                error.message = f"{error.message} {_so_far(job)}"
+                if job.counts.stored or not isinstance(error, InvalidRequest):
+                    error.message = f"{error.message} {_so_far(job)}"
                 raise
     _conclude(job.counts, made, unfit, check=given["check"])
 
@@ -190,8 +192,9 @@ def _conclude(counts: ImportCounts, made: list[Path], unfit: int, *, check: bool
     else:
         click.echo(f"{_events(counts.stored)} stored.")
         if counts.rejected:
-            where = ", ".join(str(path) for path in dict.fromkeys(made) if path.exists())
-            tell(f"cube: {rejected} could not be stored; {where} has them, with the reasons.")
+            files = [str(path) for path in dict.fromkeys(made) if path.exists()]
+            where, has = ", ".join(files), "has" if len(files) == 1 else "have"
+            tell(f"cube: {rejected} could not be stored; {where} {has} them, with the reasons.")
     if counts.rejected or unfit:
         sys.exit(WRONG)
 

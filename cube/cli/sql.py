@@ -19,6 +19,7 @@ from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.client.sql_answer import SqlAnswer
 from cube.errors import CubeError
+from cube.exporting.formats import format_of
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "parquet", "arrow")
 SHOWN_ROWS: Final = 1_000
@@ -27,11 +28,16 @@ SHOWN_ROWS: Final = 1_000
 WAIT_SECONDS: Final = 24 * 3600.0
 """How long a statement may take is the evaluator's to say."""
 
+_NAMES: Final = {name: name for name in FORMATS if name != "table"}
+"""Formats by the ends of files' names."""
+
 _NUMBERS: Final = ("INT", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL", "SMALLINT", "UBIGINT", "INTEGER")
 _HELP: Final = """A statement ends with a semicolon. Ctrl-C ends one that runs, Ctrl-D the shell.
 SHOW TABLES;  DESCRIBE request;  SUMMARIZE request;
 .format table|json|jsonl|csv   how answers are shown
 .quit"""
+_ENDS: Final = frozenset({".quit", ".exit", "quit", "exit", "\\q"})
+"""What ends the shell, in those of DuckDB, SQLite, PostgreSQL and MySQL as well."""
 
 
 @click.command(epilog="Example: cube sql 'SELECT path, count(*) FROM request GROUP BY ALL'")
@@ -45,7 +51,7 @@ SHOW TABLES;  DESCRIBE request;  SUMMARIZE request;
     "--format",
     "format_name",
     type=click.Choice(FORMATS),
-    help="table on a terminal, else jsonl, unless given.",
+    help="Unless given, what the name of the file says; else table on a terminal, jsonl otherwise.",
 )
 @json_option
 @output_option
@@ -69,13 +75,21 @@ def sql(
     """
     given = {"--store": store, "--database": database, "--config": config}
     with _asked(url, key, given) as evaluator:
-        on_terminal = console().is_terminal and output is None
-        format = format_name or ("table" if on_terminal and not as_json else "jsonl")
+        format = format_name or (_usual(as_json=as_json) if output is None else format_in(output))
         if statement is None and sys.stdin.isatty():
             _shell(evaluator, format)
             return
         for each in [statement] if statement is not None else _statements(sys.stdin):
             _run(evaluator, each, format, output)
+
+
+def format_in(output: Path) -> str:
+    """Return the format that the name of a file says; raises `InvalidRequest`."""
+    return format_of(None, output, _NAMES, "jsonl")
+
+
+def _usual(*, as_json: bool) -> str:
+    return "table" if console().is_terminal and not as_json else "jsonl"
 
 
 @contextmanager
@@ -151,10 +165,10 @@ def _shell(evaluator: Evaluator, format: str) -> None:
         except EOFError:
             click.echo()
             return
+        if not begun and line.strip().rstrip(";").lower() in _ENDS:
+            return
         if not begun and line.strip().startswith("."):
             command, _, word = line.strip().partition(" ")
-            if command in (".quit", ".exit"):
-                return
             format = _chosen(command, word.strip(), format)
             continue
         begun.append(line)

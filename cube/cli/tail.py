@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from cube.backoff import Backoff
+from cube.cli.event_expression import with_data
 from cube.cli.event_stream import StreamedEvent, streamed, type_of
 from cube.cli.options import evaluator_options
 from cube.cli.output import INTERRUPTED, is_table, json_option, tell, warn
@@ -57,18 +58,20 @@ def tail(
 ) -> None:
     """Show the events that EXPRESSIONS select as they come, until Ctrl-C; without any, those of all types.
 
-    Lines with the fields as columns on a terminal, JSON lines otherwise. An event that is replaced comes
-    again. Where the connection is lost another is made.
+    Lines with the fields as columns on a terminal, JSON lines otherwise. Without fields in EXPRESSION all
+    data are shown. An event that is replaced comes again. Where the connection is lost another is made.
     """
     wait = duration.parse(delay) if delay != "0" else 0
     with Evaluator(url, key=key, retries=NO_RETRIES, warn=_told_once) as evaluator:
         asked = expressions or tuple(f"{type}(*)" for type in evaluator.types())
         if not asked:
             raise NotFound("There are no events of any type yet; `cube demo` sends some.")
-        lines = TailLines(has_types=len(asked) > 1) if is_table(as_json=as_json) else None
         for expression in asked:
             _check(evaluator, expression)
-            if lines is not None:
+        asked = tuple(with_data(expression)[1] for expression in asked)
+        lines = TailLines(has_types=len(asked) > 1) if is_table(as_json=as_json) else None
+        if lines is not None:
+            for expression in asked:
                 known = evaluator.events(expression, limit=LEARNT)
                 lines.learn(type_of(expression), (found.data for found in known))
     since = start or ("now" if limit == 0 else None)

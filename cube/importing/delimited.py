@@ -61,6 +61,11 @@ class DelimitedTable:
         self._kept_known(self._names)
         yield from self._typed(self._rows(csv.reader(self._text, delimiter=delimiter), start))
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns' names, once the first row is read."""
+        return self._names or ()
+
     def value(self, record: SourceRecord) -> Any:
         """Return a row as an object, without the columns in which it has nothing."""
         return row(self._names or (), self._reads, record.value)

@@ -65,7 +65,11 @@ class ImportOptions:
 
     def form(self, file: OpenedFile) -> Format:
         """Return the records of a file; raises `InvalidRequest`."""
-        return FORMATS[self.format or sniffed(file)](file, self)
+        return FORMATS[self.format or ("csv" if self._is_utf_16() else sniffed(file))](file, self)
+
+    def _is_utf_16(self) -> bool:
+        """Tell whether the encoding is one of which only CSV is read, and nothing is recognised."""
+        return self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf16"))
 
     def maker(self, name: str) -> EventMaker:
         """Return what makes events of the records of a file of some name; raises `InvalidRequest`."""

@@ -13,12 +13,13 @@ import msgspec
 from cube.errors import CubeError, InvalidRequest, shown
 from cube.importing.checkpoint import ImportCheckpoint
 from cube.importing.databases import DatabaseSource, Resumable, is_database
+from cube.importing.delimited import DelimitedTable
 from cube.importing.event_maker import EventMaker, ImportedEvent
 from cube.importing.formats import ImportOptions
 from cube.importing.identity import RecordIds
 from cube.importing.opening import opened
 from cube.importing.quick_events import QuickText
-from cube.importing.record import Format, SourceRecord
+from cube.importing.record import Format, NothingFits, SourceRecord
 from cube.importing.rejects import Rejects
 from cube.importing.sender import BatchSender, ImportBatch, Poster
 
@@ -48,10 +49,6 @@ class ImportSource(Protocol):
     def damage(self) -> Exception | None:
         """Return what is wrong with it, once it is read."""
         ...
-
-
-class NothingFits(InvalidRequest):
-    """None of a file's records is an event as it is read; nothing of it is stored."""
 
 
 @dataclass(slots=True)
@@ -155,6 +152,7 @@ class FileImport:
         """Yield the records as batches, beginning behind what is settled."""
         settled = self._behind()
         batch, looked, has_places = ImportBatch(), False, isinstance(self._form, Resumable)
+        count = 0
         for count, record in enumerate(self._records(), 1):
             made_id = self._ids.next(record.number, record.content)
             if not looked:
@@ -169,6 +167,16 @@ class FileImport:
                 yield batch
                 batch = ImportBatch()
         yield from self._last(batch)
+        if not count and not has_places:
+            self._job.tell(f"{self._file.name}: {self._nothing_in()}")
+
+    def _nothing_in(self) -> str:
+        """Say what a file without records has."""
+        names = self._form.names if isinstance(self._form, DelimitedTable) else ()
+        if not any(names):
+            return "there is nothing in it."
+        listed = ", ".join(map(shown, names))
+        return f"there is but one row in it, which names columns: {listed}. --columns names them otherwise."
 
     def _behind(self) -> int:
         """Return how many records are to be passed over; a database passes them over itself."""
@@ -232,11 +240,20 @@ class FileImport:
         try:
             event = self._maker.event(self._form, record, made_id, self._arrived)
         except InvalidRequest as error:
-            self._refuse(batch, record, error.message)
+            self._refuse(batch, record, f"{error.message}{self._encoding_hint(record)}")
             return
         batch.events.append(event)
         batch.size += len(event.text)
         self._good += 1
+
+    def _encoding_hint(self, record: SourceRecord) -> str:
+        if not isinstance(self._form, DelimitedTable):
+            return ""
+        try:
+            record.content.decode()
+        except UnicodeDecodeError:
+            return " It may be --encoding cp1252."
+        return ""
 
     def _json(self, record: SourceRecord) -> bytes | None:
         """Return a record as JSON; None where it is not Unicode, or no record."""

@@ -20,6 +20,7 @@ import msgspec
 
 from cube.errors import InvalidRequest
 from cube.importing.access_log import is_access_log
+from cube.importing.record import NothingFits
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,6 +45,19 @@ _COMPRESSED: Final[Mapping[bytes, Callable[[Any], Any]]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 """Streams by their first bytes, whatever a file is called."""
+
+_UTF_16 = "is in UTF-16; accepted is UTF-8, and CSV with --encoding utf-16"
+_REFUSED: Final[Mapping[bytes, str]] = {
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"PK\x03\x04": "is a zip file, as Excel's are; accepted is what is in it, as CSV, JSON or Parquet",
+    b"\xd0\xcf\x11\xe0": "is a workbook of an old Excel; accepted is CSV that is saved from it",
+    b"SQLite format 3\0": "is an SQLite database; accepted is what is exported of it, such as CSV",
+    b"ARROW1\0\0": "is an Arrow file; accepted is Parquet",
+    b"Obj\x01": "is an Avro file; accepted is Parquet or JSON",
+    b"ORC": "is an ORC file; accepted is Parquet or CSV",
+}
+"""Files that would be taken for CSV of strange names, by their first bytes."""
 
 
 class Inflated(io.RawIOBase):
@@ -126,12 +140,18 @@ def opened(name: str) -> OpenedFile:
 
 
 def sniffed(file: OpenedFile) -> str:
-    """Return the format that the beginning of a file has: a key of `cube.importing.formats.FORMATS`."""
+    """Return the format that the beginning of a file has: a key of `cube.importing.formats.FORMATS`.
+
+    Raises `NothingFits` for what is none of these.
+    """
     head = file.plain.peek(_SNIFFED)[:_SNIFFED].removeprefix(b"\xef\xbb\xbf")
     if head.startswith(_PARQUET):
         return "parquet"
     if head.lstrip()[:1] == b"[":
         return "json"
+    for magic, reason in _REFUSED.items():
+        if head.startswith(magic):
+            raise NothingFits(f"Nothing of {file.name} is imported: it {reason}.")
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
     if head.lstrip()[:1] == b"{":
         return "jsonl" if _are_values(lines) else "json"

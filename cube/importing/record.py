@@ -7,10 +7,15 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from cube.errors import InvalidRequest
 from cube.json_text import decode_leniently
 
 LONGEST_RECORD = 16 * 2**20
 """Bytes; no collector takes a longer event."""
+
+
+class NothingFits(InvalidRequest):
+    """None of a file's records is an event as it is read; nothing of it is stored."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, gc=False):

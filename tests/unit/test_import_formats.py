@@ -217,3 +217,48 @@ def test_values_are_cut_at_the_same_places_however_the_file_is_read(
     assert good == [{"a": ']}"\\'}, {"b": [1, {"c": "{"}]}, [2], {"d": "\\"}, {"e": {}}]
     assert [record.content for record in found if record.error] == [b"7", b'"f"', b"]", b'{"g":"cut']
     assert [record.number for record in found] == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("time,n\n2026-01-01,1\n".encode("utf-16"), "UTF-16"),
+        (b"PK\x03\x04" + bytes(20), "zip"),
+        (b"SQLite format 3\0" + bytes(80), "SQLite"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_and_those_beside_it_are_read(
+    imports: Imports, content: bytes, told: str
+) -> None:
+    imports.write("a.csv", content)
+    imports.write("b.jsonl", LINES)
+    result = imports.run("a.csv", "b.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "2 events stored.\n")
+    assert "Nothing of a.csv is imported: it is " in result.stderr
+    assert told in result.stderr
+    assert "run the same command again" not in result.stderr
+
+
+def test_utf_16_is_read_where_it_is_named(imports: Imports) -> None:
+    imports.imported("a.csv", "time,n\n2026-01-01,1\n".encode("utf-16"), "--encoding", "UTF-16")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("", "there is nothing in it."), ("time,n\n", 'names columns: "time", "n"')]
+)
+def test_a_file_without_records_is_told(imports: Imports, content: str, told: str) -> None:
+    imports.write("a.csv", content)
+    result = imports.run("a.csv")
+    assert (result.exit_code, result.stdout) == (0, "0 events stored.\n")
+    assert told in result.stderr
+
+
+def test_bytes_that_are_not_unicode_suggest_their_encoding(imports: Imports) -> None:
+    imports.write("a.csv", b"time,name\n2026-01-01,M\xfcller\n")
+    assert "--encoding cp1252." in imports.run("a.csv").stderr
+
+
+def test_a_file_that_is_not_there_is_no_reason_to_try_again(imports: Imports) -> None:
+    result = imports.run("none.csv")
+    assert result.exit_code != 0
+    assert "again" not in f"{result.stderr}{result.exception}"

@@ -1,0 +1,57 @@
+"""What commands write into files says the files' names; what they show of events, the expression."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from cube.cli import sql
+from cube.cli.event_expression import with_data
+from cube.errors import InvalidRequest
+from cube.exporting.formats import format_of
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("a.csv", "csv"), ("A.PARQUET", "parquet"), ("a.json", "json"), ("a.jsonl", "json"), ("a", "json")],
+)
+def test_the_name_of_a_file_says_what_is_in_it(name: str, made: str) -> None:
+    assert format_of(None, Path(name)) == made
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.zst", "a.xlsx", "a.arrow"])
+def test_a_name_that_says_what_would_not_be_in_it_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"accepted are names that end in \.csv"):
+        format_of(None, Path(name))
+    assert format_of("csv", Path(name)) == "csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("a.csv", "csv"), ("a.arrow", "arrow"), ("a.parquet", "parquet"), ("a.json", "json"), ("a", "jsonl")],
+)
+def test_answers_of_statements_heed_the_name(name: str, made: str) -> None:
+    assert sql.format_in(Path(name)) == made
+
+
+@pytest.mark.parametrize(
+    ("expression", "whole"),
+    [
+        ("request", "request(*)"),
+        ("request.eq(status, 500)", "request(*).eq(status,500)"),
+        ("request( path )", "request( path )"),
+        ("request(*)", "request(*)"),
+    ],
+)
+def test_an_expression_without_fields_is_shown_with_all_data(expression: str, whole: str) -> None:
+    assert with_data(expression) == ("request", whole)
+
+
+@pytest.mark.parametrize("word", ["exit", "QUIT;", ".quit", "\\q"])
+def test_the_words_that_end_other_shells_end_this_one(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = iter([word])
+    monkeypatch.setattr(builtins, "input", lambda _: next(words))
+    sql._shell(cast("Any", None), "table")
