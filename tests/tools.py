@@ -18,6 +18,38 @@ LONG = bool(os.environ.get("CUBE_TEST_LONG"))
 SLOW = pytest.mark.slow
 """What takes ten seconds or more, and is seen on the other store, or in a part, by tests that do not."""
 
+SLOW_MODULES = (
+    "tests/browser/test_boards_page.py",
+    "tests/browser/test_cubism.py",
+    "tests/browser/test_explore.py",
+    "tests/browser/test_foreign_page.py",
+    "tests/browser/test_page_views.py",
+    "tests/browser/test_segment.py",
+    "tests/browser/test_snowplow.py",
+    "tests/end_to_end/test_dialect_*.py",
+    "tests/end_to_end/test_serve.py",
+    "tests/fault/test_deleted_store.py",
+    "tests/fault/test_evaluator_abuse.py",
+    "tests/fault/test_half_open.py",
+    "tests/fault/test_spool_*.py",
+    "tests/fault/test_store_away.py",
+    "tests/integration/test_*_clients.py",
+    "tests/integration/test_access_streams.py",
+    "tests/integration/test_evaluator_store_away.py",
+    "tests/integration/test_log_shippers.py",
+    "tests/integration/test_logs.py",
+    "tests/integration/test_processes.py",
+    "tests/integration/test_request_events.py",
+    "tests/integration/test_retention.py",
+    "tests/integration/test_several_daemons.py",
+    "tests/integration/test_taking_over.py",
+    "tests/integration/test_tracardi_browser.py",
+)
+"""Slow as a whole: clients of others, faults of stores, processes that replace each other, whole pages.
+
+What they go through is seen in parts by tests that are quick.
+"""
+
 NODE = Path(__file__).resolve().parent / "node"
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
