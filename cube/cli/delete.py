@@ -69,7 +69,7 @@ def delete(
         erasure = _erasure(opened, tree, _span(first, last))
         count = await _counted(erasure)
         if is_count or not count:
-            click.echo(f"{count} events are selected.")
+            click.echo(f"{_events_are(count)} selected.")
         elif yes or _is_confirmed(count, erasure):
             await _delete(erasure, count)
         else:
@@ -121,7 +121,11 @@ async def _delete(erasure: Erasure, count: int) -> None:
                 progress.update(task, completed=deleted)
     finally:
         tell(f"{erasure.told(deleted)}.")
-    click.echo(f"{deleted} events are deleted.")
+    click.echo(f"{_events_are(deleted)} deleted.")
+
+
+def _events_are(count: int) -> str:
+    return "1 event is" if count == 1 else f"{count} events are"
 
 
 async def _counted(erasure: Erasure) -> int:

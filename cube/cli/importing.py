@@ -55,6 +55,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--delimiter", help="Between the cells of CSV; else , ; | or a tab is found."),
             click.option("--columns", help="The columns of CSV that does not name them: a,b,c."),
             click.option("--text", help="Columns of CSV that stay text: zip,phone."),
+            click.option(
+                "--decimal",
+                type=click.Choice((",", ".")),
+                help="The mark before fractions in CSV; then the other one may stand between thousands.",
+            ),
             click.option("--encoding", default="utf-8-sig", help="Of CSV.  [default: utf-8]"),
             click.option(
                 "--source-key", envvar="CUBE_SOURCE_KEY", help="An API key of the Cube that is read."
@@ -137,6 +142,7 @@ def _reading(given: dict[str, Any]) -> Any:
         names=None if given["columns"] is None else tuple(given["columns"].split(",")),
         kept=frozenset() if given["text"] is None else frozenset(given["text"].split(",")),
         encoding=given["encoding"],
+        decimal=given["decimal"],
         source_key=given["source_key"],
     )
 

@@ -7,7 +7,8 @@ like: a ZIP code ``90210`` beside ``01234`` is text, and so is what has a leadin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
@@ -30,13 +31,45 @@ _NOT_NUMBERS: Final = NULLS | frozenset(
 _BOOLEANS: Final = {"true": True, "false": False, "t": True, "f": False}  # PostgreSQL's are t and f
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_MARKED: Final = {
+    mark: re.compile(
+        rf"-?(?:[0-9]{{1,3}}(?:{re.escape(other)}[0-9]{{3}})+|[0-9]*)"
+        rf"(?:{re.escape(mark)}[0-9]*)?(?:[eE][+-]?[0-9]+)?",
+        re.ASCII,
+    )
+    for mark, other in ((",", "."), (".", ","))
+}
+"""Numbers by the mark before their fraction; the other one may stand between thousands."""
 _HAS_DIGIT = re.compile(r"-?\.?[0-9]", re.ASCII)
 
 
-def readings(names: Sequence[str], sample: Iterable[Sequence[str]], kept: frozenset[str]) -> list[Reading]:
-    """Return how the cells of each column are read; those of ``kept`` names stay text."""
+def readings(
+    names: Sequence[str], sample: Sequence[Sequence[str]], kept: frozenset[str], decimal: str | None = None
+) -> list[Reading]:
+    """Return how the cells of each column are read; those of ``kept`` names stay text.
+
+    ``decimal``: the mark before a number's fraction, a comma or a point; the other one may then stand
+    between thousands. None: a point, and no thousands are marked.
+    """
+    numeric: Reading = number if decimal is None else partial(_marked_number, _MARKED[decimal], decimal)
     columns = list(zip(*sample, strict=True)) or [()] * len(names)
-    return [text if name in kept else _reading(column) for name, column in zip(names, columns, strict=True)]
+    return [
+        text if name in kept else _reading(column, numeric)
+        for name, column in zip(names, columns, strict=True)
+    ]
+
+
+def comma_columns(names: Sequence[str], sample: Sequence[Sequence[str]]) -> list[str]:
+    """Return the columns that have numbers with commas in them alone, which are texts as they stand."""
+    return [
+        name
+        for name, column in zip(names, zip(*sample, strict=True), strict=False)
+        if any("," in cell for cell in column)
+        and all(
+            any(type(_marked_number(_MARKED[mark], mark, cell)) is not str for mark in ",.")
+            for cell in column
+        )
+    ]
 
 
 def row(names: Sequence[str], reads: Sequence[Reading], cells: Sequence[str]) -> Mapping[str, Any]:
@@ -63,17 +96,25 @@ def number(cell: str) -> float | int | str | None:
     return None if cell in _NOT_NUMBERS else cell
 
 
+def _marked_number(marked: re.Pattern[str], decimal: str, cell: str) -> float | int | str | None:
+    """Read a cell of a column of numbers that have marks; what is none stays text."""
+    if not marked.fullmatch(cell):
+        return None if cell in _NOT_NUMBERS else cell
+    value = number(cell.replace("," if decimal == "." else ".", "").replace(decimal, "."))
+    return cell if isinstance(value, str) else value
+
+
 def boolean(cell: str) -> bool | str | None:
     """Read a cell of a column of booleans; what is none stays text."""
     return None if cell in NULLS else _BOOLEANS.get(cell.lower(), cell)
 
 
-def _reading(column: Sequence[str]) -> Reading:
+def _reading(column: Sequence[str], numeric: Reading) -> Reading:
     there = set(column) - NULLS
     if there and all(cell.lower() in _BOOLEANS for cell in there):
         return boolean
     numbers = there - _NOT_NUMBERS
-    return number if numbers and all(type(number(cell)) is not str for cell in numbers) else text
+    return numeric if numbers and all(type(numeric(cell)) is not str for cell in numbers) else text
 
 
 def _is_number(cell: str) -> bool:

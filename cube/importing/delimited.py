@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, BinaryIO, ClassVar, Final
 
 from cube.errors import InvalidRequest
-from cube.importing.cells import SAMPLE_ROWS, Reading, readings, row
+from cube.importing.cells import SAMPLE_ROWS, Reading, comma_columns, readings, row
 from cube.importing.record import LONGEST_RECORD, SourceRecord
 
 DELIMITERS: Final = (",", "\t", ";", "|")
@@ -21,6 +21,7 @@ class DelimitedTable:
     """The rows below the names of columns. ``delimiter``: None to find it in the first row.
 
     ``names``: of the columns, where the file has no row with them. ``kept``: columns that stay text.
+    ``decimal``: as of `readings`. ``with_commas``: columns of numbers that stay text for want of it.
     """
 
     counts: ClassVar[str] = "line"
@@ -34,12 +35,15 @@ class DelimitedTable:
         names: Sequence[str] | None = None,
         kept: frozenset[str] = frozenset(),
         encoding: str = "utf-8-sig",
+        decimal: str | None = None,
     ) -> None:
         errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
         self._text = io.TextIOWrapper(file, encoding, errors, newline="")
         self._delimiter = delimiter
         self._names = names
         self._kept = kept
+        self._decimal = decimal
+        self.with_commas: list[str] = []
         self._reads: list[Reading] = []
 
     def records(self) -> Iterator[SourceRecord]:
@@ -81,7 +85,10 @@ class DelimitedTable:
         """Find out the columns' kinds from the first rows, then yield all."""
         names = self._names or ()
         sample = list(islice(rows, SAMPLE_ROWS))
-        self._reads = readings(names, [each.value for each in sample if each.error is None], self._kept)
+        good = [each.value for each in sample if each.error is None]
+        self._reads = readings(names, good, self._kept, self._decimal)
+        if self._decimal is None:
+            self.with_commas = [name for name in comma_columns(names, good) if name not in self._kept]
         yield from sample
         yield from rows
 

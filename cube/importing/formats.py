@@ -27,7 +27,7 @@ class ImportOptions:
 
     ``type``, ``time``, ``id``, ``now``: of `EventMaker`. ``records``: the path to an array in JSON.
     ``format``: of `FORMATS`, None to find out. ``unit``, ``time_format``, ``zone``: of `times.TimeReading`.
-    ``delimiter``, ``names``, ``kept``, ``encoding``: of `DelimitedTable`. ``source_key``: for
+    ``delimiter``, ``names``, ``kept``, ``encoding``, ``decimal``: of `DelimitedTable`. ``source_key``: for
     another Cube.
     """
 
@@ -44,6 +44,7 @@ class ImportOptions:
     names: tuple[str, ...] | None = None
     kept: frozenset[str] = frozenset()
     encoding: str = "utf-8-sig"
+    decimal: str | None = None
     source_key: str | None = None
 
     def fingerprint(self, collector: str) -> str:
@@ -97,6 +98,7 @@ def _table(file: OpenedFile, options: ImportOptions) -> Format:
         names=options.names,
         kept=options.kept,
         encoding=options.encoding,
+        decimal=options.decimal,
     )
 
 

@@ -323,3 +323,9 @@ class FileImport:
                 f"events of type {self._maker.type or self._maker.otherwise}, their time from {shown(found)}"
             )
             self._job.tell(f"{self._file.name}: {made}.")
+        if isinstance(self._form, DelimitedTable) and self._form.with_commas:
+            names = ", ".join(map(shown, self._form.with_commas))
+            self._job.tell(
+                f"{self._file.name}: the numbers in {names} have commas, and stay text: --decimal , takes"
+                " them for the mark before fractions, --decimal . for the one between thousands."
+            )

@@ -34,8 +34,12 @@ NAMES: Final = (
 _SUGGESTED: Final = (
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z",
     "%b %d %Y", "%b %d, %Y", "%b-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%a %b %d %H:%M:%S %Y", "%d.%m.%Y",
-    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%y %H:%M", "%m/%d/%y", "%m/%d/%Y %I:%M:%S %p", "%Y%m%d", "%Y%m%d%H%M%S", "%Y",
+    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y%m%d", "%Y%m%d%H%M%S", "%Y",
+    *(
+        f"{day}{clock}"
+        for day in ("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m-%d-%Y", "%d-%m-%Y")
+        for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+    ),
 )  # fmt: skip
 """What is suggested to whoever has not named a format that a time has."""
 
@@ -164,7 +168,17 @@ def _plausible(value: float) -> int:
 
 def _suggestion(text: str) -> str:
     form = _suggested(text.removesuffix(".0"))
-    return "" if form is None else f" It may be --time-format '{form}'."
+    if form is None:
+        return ""
+    other = _swapped(form)
+    if other not in _SUGGESTED or not _has(text, other, datetime.strptime):
+        return f" It may be --time-format '{form}'."
+    return f" It may be --time-format '{form}', or '{other}' if days come before months."
+
+
+def _swapped(form: str) -> str:
+    """Return a format that begins with months and days with these the other way round."""
+    return f"{form[3:5]}{form[2:3]}{form[:2]}{form[5:]}"
 
 
 def _suggested(text: str) -> str | None:

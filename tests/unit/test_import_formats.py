@@ -178,6 +178,10 @@ def test_rejected_records_can_be_mended_and_imported(imports: Imports) -> None:
         ('{"date":"Jan 1 2000"}', ("--time-format '%b %d %Y'",)),
         ('{"date":19580329}', ("as seconds since 1970", "--time-format '%Y%m%d'")),
         ('{"date":1955}', ("--time-format '%Y'",)),
+        ('{"date":"31/12/2025"}', ("--time-format '%d/%m/%Y'.",)),
+        ('{"date":"12/31/2025 3:45 PM"}', ("--time-format '%m/%d/%Y %I:%M %p'.",)),
+        ('{"date":"31-12-2025 15:45"}', ("--time-format '%d-%m-%Y %H:%M'.",)),
+        ('{"date":"05/12/25"}', ("--time-format '%m/%d/%y', or '%d/%m/%y' if days come before months.",)),
         ("[1,2]", ("not an object",)),
         ('{"time":', ("ends within this value",)),
     ],
@@ -262,3 +266,42 @@ def test_a_file_that_is_not_there_is_no_reason_to_try_again(imports: Imports) ->
     result = imports.run("none.csv")
     assert result.exit_code != 0
     assert "again" not in f"{result.stderr}{result.exception}"
+
+
+MARKED = """date;n;m;code
+2026-01-01;1.234,5;7;1,a
+2026-01-02;-2,5E-1;;2
+2026-01-03;12;1.000.000;3
+"""
+
+
+def test_numbers_with_a_decimal_comma_are_read_where_that_is_said(imports: Imports) -> None:
+    data = imports.imported("a.csv", MARKED, "--decimal", ",")
+    assert [each["n"] for each in data] == [1234.5, -0.25, 12]
+    assert [each.get("m") for each in data] == [7, None, 1_000_000]
+    assert [each["code"] for each in data] == ["1,a", "2", "3"]
+
+
+def test_numbers_with_commas_between_thousands_are_read_where_that_is_said(imports: Imports) -> None:
+    data = imports.imported(
+        "a.csv", 'date,n\n2026-01-01,"1,234.5"\n2026-01-02,NA\n2026-01-03,7\n', "--decimal", "."
+    )
+    assert [each.get("n") for each in data] == [1234.5, None, 7]
+
+
+@pytest.mark.parametrize("cell", ["007,5", "1,2,3", "12,34.5", "1.2.3", ",", "-", "1e5,0"])
+def test_what_is_no_number_stays_text_whatever_the_mark(imports: Imports, cell: str) -> None:
+    for mark in (",", "."):
+        assert (
+            imports.imported(f"a{ord(mark)}.csv", f"date;n\n2026-01-01;{cell}\n", "--decimal", mark)[-1]["n"]
+            == cell
+        )
+
+
+def test_columns_that_stay_text_for_their_commas_are_told(imports: Imports) -> None:
+    imports.write("a.csv", MARKED)
+    result = imports.run("a.csv")
+    assert result.exit_code == 0
+    assert 'a.csv: the numbers in "n" have commas, and stay text: --decimal ,' in result.stderr
+    assert "commas" not in imports.run("a.csv", "--text", "n").stderr
+    assert "commas" not in imports.run("a.csv", "--decimal", ",").stderr
