@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cube.cli.event_expression import with_data
+from cube.cli.event_expression import metric_expected, refuse_metric, with_data
 from cube.cli.event_fields import event_row, event_table
 from cube.cli.export_output import format_option, output_option
 from cube.cli.metric_export import export_metric
@@ -40,6 +40,8 @@ def event(
     most = screen_rows() if as_table and limit is None else limit
     with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
         found = evaluator.events(with_data(expression)[1], limit=most, **parameters)
+        if not found:
+            refuse_metric(evaluator, expression)
     if not as_table:
         show(map(event_row, found), (), as_json=True)
         return
@@ -76,7 +78,10 @@ def metric(
     JSON lines otherwise. With --format or -o all values from --start on, in a file.
     """
     asked: dict[str, Any] = AskedSpan(start, stop, step, limit).fitted(screen_rows())
-    with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
+    with (
+        metric_expected(expression),
+        Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator,
+    ):
         if format_name is not None or output is not None:
             given = {"start": start, "stop": stop, "step": step, "limit": limit, **zoned}
             export_metric(evaluator, expression, given, format_name, output)

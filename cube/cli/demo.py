@@ -57,7 +57,9 @@ class Course:
 
 @click.command(epilog="Example: cube demo --hours 1 --no-live")
 @click.option(
+    "--collector",
     "--url",
+    "url",
     envvar="CUBE_COLLECTOR",
     default=COLLECTOR_URL,
     show_default=True,

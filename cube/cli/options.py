@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -134,14 +134,23 @@ class Place:
         """Do some work on the indexes of an environment; raises `NotFound` as `with_store` does."""
         return self.with_store(environment, lambda store: work(store.field_indexes))
 
-    async def _with_store(self, environment: Environment, work: Callable[[Store], Awaitable[T]]) -> T:
-        from cube.store.factory import is_there, opened
+    def check(self) -> None:
+        """Raise `NotFound` where no daemon has made a database of the store yet; nothing is made."""
+        asyncio.run(self._check([environment.database for environment in self.environments]))
 
-        if not await is_there(self.store, self.database, [environment.database]):
+    async def _check(self, databases: Sequence[str]) -> None:
+        from cube.store.factory import is_there
+
+        if not await is_there(self.store, self.database, databases):
             raise NotFound(
-                f"There is no database {environment.database} in the store {StoreUrl.shown(self.store)};"
+                f"There is no database {' or '.join(databases)} in the store {StoreUrl.shown(self.store)};"
                 " accepted is one that a daemon has made."
             )
+
+    async def _with_store(self, environment: Environment, work: Callable[[Store], Awaitable[T]]) -> T:
+        from cube.store.factory import opened
+
+        await self._check([environment.database])
         async with opened(self.store, (environment,), self.database) as databases:
             return await work(databases.stores[environment.name])
 

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cube.cli.drawing import Size, drawn
+from cube.cli.event_expression import metric_expected
 from cube.cli.options import evaluator_options
 from cube.cli.output import console, warn
 from cube.cli.spans import AskedSpan, grid_options, span_options
@@ -57,7 +58,10 @@ def plot(
         raise InvalidRequest("Got --follow with --stop, or without a terminal; accepted is a terminal alone.")
     size = _size()
     asked: dict[str, Any] = AskedSpan(start, "now" if follow else stop, step, limit).fitted(size.buckets)
-    with Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator:
+    with (
+        metric_expected(expression),
+        Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator,
+    ):
         found = evaluator.metrics(expression, **{**asked, **zoned})
         if not follow:
             click.echo(drawn(found, size, with_colours=console().color_system is not None), color=True)

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from cube.cli.export_output import output_option, stream
-from cube.cli.options import evaluator_options
+from cube.cli.options import Place, evaluator_options
 from cube.cli.output import TableColumn, console, json_option, print_table, tell
 from cube.cli.own_evaluator import own_evaluator
 from cube.client.connection import NO_RETRIES
@@ -73,8 +73,7 @@ def sql(
     Without STATEMENT a shell on a terminal, else what standard input has, up to each semicolon at the end of
     a line. The evaluator has to have SQL switched on (sql.enabled); with --store none needs to run.
     """
-    given = {"--store": store, "--database": database, "--config": config}
-    with _asked(url, key, given) as evaluator:
+    with _asked(url, key, store, database, config) as evaluator:
         format = format_name or (_usual(as_json=as_json) if output is None else format_in(output))
         if statement is None and sys.stdin.isatty():
             _shell(evaluator, format)
@@ -93,13 +92,18 @@ def _usual(*, as_json: bool) -> str:
 
 
 @contextmanager
-def _asked(url: str, key: str | None, given: dict[str, str | None]) -> Iterator[Evaluator]:
-    """Open the evaluator that is asked: the one at an address, or one for a store."""
+def _asked(
+    url: str, key: str | None, store: str | None, database: str | None, config: str | None
+) -> Iterator[Evaluator]:
+    """Open the evaluator that is asked: the one at an address, or one for a store, which has to be there."""
+    given = {"--store": store, "--database": database, "--config": config}
     words = [f"{flag}={text}" for flag, text in given.items() if text is not None]
     if not words:
         with Evaluator(url, key=key, retries=NO_RETRIES, timeout_seconds=WAIT_SECONDS) as evaluator:
             yield evaluator
         return
+    if store is not None:
+        Place.read(config, store, database).check()
     flags = (*words, "--sql-enabled", "true", "--blocks-idle", "false")
     with (
         own_evaluator(flags) as own,

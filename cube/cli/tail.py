@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from cube.backoff import Backoff
-from cube.cli.event_expression import with_data
+from cube.cli.event_expression import refuse_metric, with_data
 from cube.cli.event_stream import StreamedEvent, streamed, type_of
 from cube.cli.options import evaluator_options
 from cube.cli.output import INTERRUPTED, is_table, json_option, tell, warn
@@ -18,7 +18,7 @@ from cube.cli.spans import TIME_HELP
 from cube.cli.tail_lines import TailLines
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
-from cube.errors import InvalidRequest, NotFound, Unavailable
+from cube.errors import NotFound, Unavailable
 from cube.model import duration, instant
 from cube.model.event import ABSENT
 
@@ -67,7 +67,8 @@ def tail(
         if not asked:
             raise NotFound("There are no events of any type yet; `cube demo` sends some.")
         for expression in asked:
-            _check(evaluator, expression)
+            for sentence in refuse_metric(evaluator, expression):
+                warn(sentence)
         asked = tuple(with_data(expression)[1] for expression in asked)
         lines = TailLines(has_types=len(asked) > 1) if is_table(as_json=as_json) else None
         if lines is not None:
@@ -83,17 +84,7 @@ def tail(
 
 
 def _told_once(_: str) -> None:
-    """Leave out what `_check` tells of an expression."""
-
-
-def _check(evaluator: Evaluator, expression: str) -> None:
-    """Warn of what an expression may get wrong; a stream has no answer that could tell it."""
-    told = evaluator.explained(expression)
-    is_metric = any(reading["kind"] == "metric" for reading in told["readings"])
-    if is_metric and type_of(expression) not in evaluator.types():
-        raise InvalidRequest(f"Got the metric {expression}; accepted are events, such as request(path).")
-    for sentence in told["hints"]:
-        warn(sentence)
+    """Leave out what `refuse_metric` has told of an expression."""
 
 
 async def _follow(

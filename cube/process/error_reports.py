@@ -74,8 +74,8 @@ def _reporter(dsn: str, daemon: str) -> _Reporter:
         import sentry_sdk
     except ImportError:
         raise InvalidSettings(
-            "Got a sentry_dsn, and the package sentry-sdk is missing: install it with"
-            " pip install 'cube-events[sentry]', or leave sentry_dsn empty."
+            "Got a sentry_dsn, and the package sentry-sdk is not installed; accepted is an installation with"
+            " the extra sentry, in a checkout by .venv/bin/pip install -c constraints.txt -e '.[sentry]'."
         ) from None
     try:
         sentry_sdk.init(

@@ -59,7 +59,7 @@ class SqlService:
         if find_spec("duckdb") is None:
             raise InvalidSettings(
                 "Got sql.enabled = true, and DuckDB is not installed; accepted is an installation with the"
-                " extra sql: pip install 'cube-events[sql]'."
+                " extra sql, in a checkout by .venv/bin/pip install -c constraints.txt -e '.[sql]'."
             )
         self.settings = settings.sql
         self._counters = counters

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from cube.cli import sql
-from cube.cli.event_expression import with_data
-from cube.errors import InvalidRequest
+from cube.cli.event_expression import metric_expected, with_data
+from cube.cli.main import main
+from cube.errors import InvalidExpression, InvalidRequest
 from cube.exporting.formats import format_of
 
 
@@ -55,3 +57,21 @@ def test_the_words_that_end_other_shells_end_this_one(word: str, monkeypatch: py
     words = iter([word])
     monkeypatch.setattr(builtins, "input", lambda _: next(words))
     sql._shell(cast("Any", None), "table")
+
+
+def test_statements_make_no_store_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["sql", "--store", f"sqlite:{tmp_path / 'typo'}", "SELECT 1"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "accepted is one that a daemon has made" in result.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_told"),
+    [("request", True), ("request.eq(a, 1)", True), ("summ(request)", False), ("sum(request", False)],
+)
+def test_who_gives_events_for_a_metric_is_told_how_they_become_one(expression: str, is_told: bool) -> None:
+    with pytest.raises(InvalidExpression) as raised, metric_expected(expression):
+        raise InvalidExpression("Expected a reduce.", line=1, column=1)
+    assert raised.value.message.startswith("Expected a reduce")
+    assert (f"sum({expression}) is how many" in raised.value.message) is is_told
