@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -18,6 +19,9 @@ from cube.web import Request
 
 TOLERANCE_SECONDS: Final = 300
 """How far the time of a signature may be from its arrival: what was overheard cannot be posted later."""
+
+_TIMED = re.compile(rb"(?:v0:|[\w.-]{0,200}\.)?[0-9]{1,15}[.:]")
+"""What others sign begins so: it cannot be posted later, without its time, as what is signed without one."""
 
 Secrets: TypeAlias = Mapping[str, Sequence[str]]
 _Check: TypeAlias = Callable[[str, str, Request, int], bool]
@@ -53,7 +57,7 @@ def verify(request: Request, type: str, secrets: Secrets, now: int) -> None:
 
 
 def _github(value: str, secret: str, request: Request, _: int) -> bool:
-    return _same(value, "sha256=" + _hex(secret, request.body))
+    return _same(value, "sha256=" + _hex(secret, request.body)) and not _TIMED.match(request.body)
 
 
 def _stripe(value: str, secret: str, request: Request, now: int) -> bool:
@@ -70,7 +74,7 @@ def _slack(value: str, secret: str, request: Request, now: int) -> bool:
 
 
 def _sentry(value: str, secret: str, request: Request, _: int) -> bool:
-    return _same(value, _hex(secret, request.body))
+    return _same(value, _hex(secret, request.body)) and not _TIMED.match(request.body)
 
 
 def _gitlab(value: str, secret: str, _: Request, __: int) -> bool:

@@ -194,6 +194,14 @@ def test_what_is_not_signed_or_is_old_is_refused(headers: dict[str, str]) -> Non
     assert not verified(headers, [f"hook={SECRET}", f"hook={STANDARD}"])
 
 
+def test_what_was_overheard_cannot_be_posted_later_as_if_it_had_no_time() -> None:
+    form, old = {"Content-Type": "application/x-www-form-urlencoded"}, b"%d" % (SECOND - 10_000)
+    for head in (b"v0:%b:" % old, b"%b." % old, b"msg_1.%b." % old):
+        body = head + b"a=b&payload={}"
+        for name, value in (("X-Hub-Signature-256", "sha256="), ("Sentry-Hook-Signature", "")):
+            assert not verified({**form, name: value + signed(body)}, [f"hook={SECRET}"], body)
+
+
 def test_githubs_own_example_is_accepted() -> None:
     """That of its documentation, "Testing the webhook payload validation"."""
     value = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
