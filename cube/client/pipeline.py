@@ -17,6 +17,9 @@ from cube.client.emitter import grouped
 from cube.client.waiting import Batching, TakenBatch, WaitingEvents
 
 _RECOVERY_SECONDS = 1.0
+_DISK_SECONDS = 5.0
+"""So long the end waits for a batch that is being written to the buffer, though its time is up."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -109,8 +112,9 @@ class Pipeline:
         if self._buffer is not None:
             self._buffer.stop()
         for thread in self._threads:
+            is_keeper = self._buffer is not None and thread is self._threads[0]
             if thread is not threading.current_thread():
-                thread.join(max(0.1, until - time.monotonic()))
+                thread.join(max(_DISK_SECONDS if is_keeper else 0.1, until - time.monotonic()))
         self._finish(left)
         if self._buffer is not None:
             self._buffer.close()

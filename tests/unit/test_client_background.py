@@ -297,6 +297,22 @@ def test_what_is_not_sent_stays_in_the_buffer(tmp_path: Path) -> None:
     assert ids(script) == [0, 1]
 
 
+def test_the_end_waits_for_what_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append, begun = DiskBuffer.append, threading.Event()
+
+    def slow(buffer: DiskBuffer, texts: Sequence[bytes]) -> None:
+        begun.set()
+        time.sleep(0.4)
+        append(buffer, texts)
+
+    monkeypatch.setattr(DiskBuffer, "append", slow)
+    emitter = BackgroundEmitter(NOBODY, buffer=tmp_path / "events", batch_seconds=0)
+    emitter.emit("a")
+    assert begun.wait(PATIENCE)
+    emitter.close(0)
+    assert len(DiskBuffer(tmp_path / "events", 2**20, Batching())) == 1
+
+
 def test_of_all_on_one_buffer_one_sends_and_the_next_when_it_ends(tmp_path: Path) -> None:
     script = answers(100)
     buffer = tmp_path / "events"
