@@ -93,7 +93,8 @@ class DelimitedTable:
         yield from rows
 
     def _rows(self, rows: Any, start: int) -> Iterator[SourceRecord]:
-        width = len(self._names or ())
+        names = self._names or ()
+        head = _joined([*names, ""])  # equal cells under other names are another record
         number = start + 1
         while True:
             try:
@@ -106,18 +107,22 @@ class DelimitedTable:
                     " --encoding names, with a quote at the end of each quoted cell."
                 ) from None
             if cells:
-                yield _row(number, cells, width)
+                yield _row(number, cells, len(names), head)
             number = start + rows.line_num + 1
 
 
-def _row(number: int, cells: list[str], width: int) -> SourceRecord:
-    content = _BETWEEN.join(cells).encode(errors="surrogateescape")
+def _row(number: int, cells: list[str], width: int, head: bytes) -> SourceRecord:
+    content = _joined(cells)
     if len(cells) > width and not any(cells[width:]):  # a delimiter at the end of the line
         del cells[width:]
     if len(cells) == width:
-        return SourceRecord(number, content, None, cells)
+        return SourceRecord(number, head + content, None, cells)
     error = f"It has {len(cells)} cells, and {width} columns are named; accepted is one for each."
     return SourceRecord(number, content, error, cells)
+
+
+def _joined(cells: Sequence[str]) -> bytes:
+    return _BETWEEN.join(cells).encode(errors="surrogateescape")
 
 
 def _delimiter(line: str) -> str:

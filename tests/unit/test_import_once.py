@@ -59,6 +59,13 @@ def test_equal_records_are_several_events_and_so_are_those_of_two_files(imports:
     assert len(imports.collector.stored) == 4
 
 
+def test_equal_cells_under_other_names_are_other_events(imports: Imports) -> None:
+    rows = "".join(f"2020-01-01T00:{minute:02},0\n" for minute in range(10))
+    for name in ("cpu", "memory"):
+        imports.imported(f"{name}.csv", f"time,{name}\n{rows}", "--type", "host")
+    assert len(imports.collector.stored) == 20
+
+
 def test_no_record_takes_the_place_of_another(imports: Imports) -> None:
     """Monday's dump and Tuesday's: the same beginning, then a record is gone, and all others move up."""
     monday = lines(2000).splitlines(keepends=True)
