@@ -28,6 +28,9 @@ HELD_BYTES: Final = 2**20
 MOST_STARTS: Final = 5 * TRIES
 """A statement begins so often at most."""
 
+LOOKED_THROUGH: Final = 2
+"""After so many columns that were too narrow all the rest is looked through for others, at once."""
+
 FIND_SECONDS: Final = 5.0
 """For so long a column is looked for that the newest events have not."""
 
@@ -71,6 +74,7 @@ class StatementRun:
         self._processes = processes
         self._limits = limits
         self._tries = 0
+        self._widenings = 0
         self._scans: dict[int, tuple[TypeScan, AsyncGenerator[bytes, None]]] = {}
         self._held: list[bytes] = []
         self._is_sure = False
@@ -192,6 +196,10 @@ class StatementRun:
             return Rows()
         except Widened:
             self._is_widened = True
+            self._widenings += 1
+            if self._widenings > LOOKED_THROUGH:
+                with suppress(Widened):
+                    await scan[0].check()
             await self._end_scans()
             return Rows(is_stale=True)
 

@@ -178,17 +178,20 @@ class TypeScan:
                 self._reached = span.stop
 
     async def check(self) -> None:
-        """Look at what has not been given yet; raises `Widened` where a column cannot hold it."""
+        """Look at all that has not been given yet; raises `Widened` where a column cannot hold some of it."""
         rest = TypeScan(
             self._table, (), [Span(max(each.start, self._reached), each.stop) for each in self._spans]
         )
         rest.paths = [path for path in self.paths if self._table.type_of(path) != JSON]
         if not rest.paths:
             return
+        is_wider = False
         async with aclosing(rest.blocks()) as blocks:
             async for block, _, span in blocks:
                 async with self._table.reader.time_slice():
-                    await run_in_thread(self._check, block, rest.paths, span)
+                    is_wider |= await run_in_thread(self._is_wider, block, rest.paths, span)
+        if is_wider:
+            raise Widened
 
     async def blocks(self) -> AsyncGenerator[tuple[PackedBlock, Sequence[EventId] | None, Span], None]:
         """Yield blocks with the columns that are needed, their ids where they are, and where they lie."""
@@ -224,7 +227,8 @@ class TypeScan:
     def _batch(self, block: PackedBlock, ids: Sequence[EventId] | None, span: Span) -> bytes:
         import pyarrow as pa
 
-        self._check(block, self.paths, span)
+        if self._is_wider(block, self.paths, span):
+            raise Widened
         arrays: list[Any] = []
         for name in self._columns:
             if name == TIME:
@@ -241,7 +245,8 @@ class TypeScan:
         content: bytes = batch.serialize().to_pybytes()
         return content
 
-    def _check(self, block: PackedBlock, paths: Iterable[str], span: Span) -> None:
+    def _is_wider(self, block: PackedBlock, paths: Iterable[str], span: Span) -> bool:
+        """Tell whether there are values that a column cannot hold, and note them."""
         is_wider = False
         for path in paths:
             declared = self._table.type_of(path)
@@ -251,8 +256,7 @@ class TypeScan:
             if merged(declared, found) != declared:
                 self._table.meet(path, found, span)
                 is_wider = True
-        if is_wider:
-            raise Widened
+        return is_wider
 
 
 def _by_day(block: PackedBlock) -> Iterator[tuple[PackedBlock, int, int]]:

@@ -24,6 +24,9 @@ from evaluator.sql.results import written
 THREADS: Final = 2
 BATCH_ROWS: Final = 16_384
 
+MOST_PART: Final = 2**20
+"""Bytes; the evaluator holds a part of an answer, whatever one row of it takes."""
+
 CONFIGURATION: Final[dict[str, str | int]] = {
     "threads": THREADS,
     "enable_external_access": "false",
@@ -150,8 +153,8 @@ def _run(channel: Channel, statement: Statement, connection: duckdb.DuckDBPyConn
     relation = _shown(connection.sql(statement.text))
     channel.tell(Columns(list(zip(relation.columns, map(str, relation.types), strict=True))))
     for part in _written(statement.format, relation, count):
-        if part:
-            channel.tell(Part(part))
+        for first in range(0, len(part), MOST_PART):
+            channel.tell(Part(part[first : first + MOST_PART]))
     channel.tell(Done(rows))
 
 

@@ -23,7 +23,7 @@ from cube.store.sqlite import open_store
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from evaluator.sql import service
 from evaluator.sql.formats import ARROW, CSV, LINES, PARQUET
-from evaluator.sql.messages import TableScan
+from evaluator.sql.messages import Part, TableScan
 from tests.evaluator_running import DAY, event
 from tests.mongo_server import MongoServer, mongo_server
 from tests.sql_running import Statements, key_of, statements_on
@@ -172,6 +172,23 @@ async def test_a_column_is_made_wider_where_older_events_have_other_values(made:
     assert await made.values("SELECT v FROM test WHERE json_type(v) = 'VARCHAR'") == ["odd"]
     await made.save(event(DAY - 9 * DAY_MS, {"v": 5}, "odd"))
     assert await made.values("SELECT sum(v) FROM test") == [sum(range(2_100)) + 5]
+
+
+async def test_objects_with_other_members_in_each_hour_are_one_column(
+    made: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "SAMPLE_EVENTS", 1)
+    hours = range(30)
+    await made.save(*(event(DAY + hour * HOUR_MS, {"p": {f"k{hour}": hour}}) for hour in hours))
+    assert await made.values("SELECT count(p) FROM test") == [30]
+    assert await made.values("SELECT sum(p.k0 + 1) FROM test") == [1]
+
+
+async def test_a_long_row_comes_in_parts(made: Statements) -> None:
+    (text,) = await made.values("SELECT repeat('x', 3000000)")
+    assert len(text) == 3_000_000
+    parts = [len(each.content) for each in made.threads.made[-1].sent if isinstance(each, Part)]
+    assert max(parts) <= 2**20
 
 
 async def test_a_long_answer_is_looked_through_before_it_is_begun(made: Statements) -> None:
