@@ -51,7 +51,7 @@ def test_a_tenant_is_anything_and_its_password_is_the_key(keyed: Running) -> Non
 
     def answer(*auth: str) -> requests.Response:
         url = f"{keyed.collector}/loki/api/v1/push"
-        return requests.post(url, json={"streams": [stream]}, auth=auth or None, timeout=10)  # type: ignore[arg-type]
+        return requests.post(url, json={"streams": [stream]}, auth=auth or None, timeout=60)  # type: ignore[arg-type]
 
     stored, unknown, nobody = answer(WRITE_KEY, WRITE_KEY), answer(WRITE_KEY, "wrong"), answer()
     assert (stored.status_code, stored.content) == (204, b"")

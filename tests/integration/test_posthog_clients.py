@@ -47,11 +47,11 @@ def test_a_page_posts_gzip_as_text_and_asks_how_to(keyed: Running) -> None:
         assert (answer.status_code, answer.json()) == (200, {"status": 1})
     assert keyed.metric('sum(pageview.eq(distinct_id, "u9"))') == 1
     assert "Got 5 as the event" in str(keyed.rejected("posthog"))
-    config = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config", timeout=10).json()
+    config = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config", timeout=60).json()
     assert (config["supportedCompression"], config["hasFeatureFlags"]) == (["gzip", "gzip-js"], False)
-    script = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config.js", timeout=10)
+    script = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config.js", timeout=60)
     assert (script.status_code, script.headers["Content-Type"]) == (200, "text/javascript")
-    assert requests.post(f"{keyed.collector}/s/", json={"token": WRITE_KEY}, timeout=10).json() == {
+    assert requests.post(f"{keyed.collector}/s/", json={"token": WRITE_KEY}, timeout=60).json() == {
         "status": 1
     }
 
@@ -60,10 +60,10 @@ def test_the_projects_key_is_the_environments(keyed: Running) -> None:
     statuses = []
     for key in (WRITE_KEY, "phc_unknown", None):
         body = {"batch": [{**EVENT, "uuid": str(key)}], **({"api_key": key} if key else {})}
-        answer = requests.post(f"{keyed.collector}/batch/", json=body, timeout=10)
+        answer = requests.post(f"{keyed.collector}/batch/", json=body, timeout=60)
         statuses.append(answer.status_code)
     told = answer.json()
-    asked = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config", timeout=10)
-    other = requests.get(f"{keyed.collector}/array/phc_unknown/config", timeout=10)
+    asked = requests.get(f"{keyed.collector}/array/{WRITE_KEY}/config", timeout=60)
+    other = requests.get(f"{keyed.collector}/array/phc_unknown/config", timeout=60)
     assert (statuses, told["type"]) == ([200, 401, 401], "authentication_error")
     assert (asked.status_code, other.status_code) == (200, 401)
