@@ -46,6 +46,11 @@ class ColumnType:
     items: ColumnType | None = None
     members: Mapping[str, ColumnType] = field(default_factory=dict, hash=False)
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether it is of objects, or of lists of them."""
+        return self.form is TypeForm.OBJECT or (self.items is not None and self.items.has_objects)
+
 
 NOTHING: Final = ColumnType(TypeForm.NOTHING)
 JSON: Final = ColumnType(TypeForm.JSON)

@@ -32,11 +32,12 @@ LOOKED_THROUGH: Final = 2
 """After so many columns that were too narrow all the rest is looked through for others, at once."""
 
 FIND_SECONDS: Final = 5.0
-"""For so long a column is looked for that the newest events have not."""
+"""For so long a column, or a member of objects, is looked for that the newest events have not."""
 
 _UNKNOWN_COLUMN: Final = re.compile(
     r'Referenced column "((?:[^"]|"")+)" not found|does not have a column named "((?:[^"]|"")+)"'
 )
+_UNKNOWN_MEMBER: Final = re.compile(r'Could not find key "(?:[^"]|"")+" in struct')
 _UNKNOWN_TABLE: Final = re.compile(r"Table with name (.+) does not exist")
 _log = logging.getLogger(__name__)
 
@@ -217,6 +218,8 @@ class StatementRun:
             name = (column[1] or column[2]).replace('""', '"')
             if await self._find(name):
                 raise Widened
+        if _UNKNOWN_MEMBER.search(text) and await self._find_members():
+            raise Widened
         raise _refusal(text, kind, self._limits.memory_bytes, self._names)
 
     async def _find(self, name: str) -> bool:
@@ -227,6 +230,15 @@ class StatementRun:
                 for table in self._tables:
                     if not table.knows(name):
                         found = await table.find(name) or found
+        return found
+
+    async def _find_members(self) -> bool:
+        """Look whether objects have members that they were not known to have."""
+        found = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIND_SECONDS):
+                for table in self._tables:
+                    found = await table.find_members() or found
         return found
 
     async def _died(self) -> None:

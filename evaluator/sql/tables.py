@@ -101,6 +101,16 @@ class TypeTable:
                 return True
         return False
 
+    async def find_members(self) -> bool:
+        """Look through all events for what columns of objects cannot hold yet; tell whether there is any."""
+        scan = self.scan((), self._edges())
+        scan.paths = [path for path in self.fields.values() if self._types[path].has_objects]
+        try:
+            await scan.check()
+        except Widened:
+            return True
+        return False
+
     def meet(self, name: str, type: ColumnType, span: Span) -> None:
         """Note that a field has values of a type in a span of a day."""
         day = DAY.floor(span.start)

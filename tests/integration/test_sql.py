@@ -184,6 +184,18 @@ async def test_objects_with_other_members_in_each_hour_are_one_column(
     assert await made.values("SELECT sum(p.k0 + 1) FROM test") == [1]
 
 
+async def test_a_member_that_the_newest_objects_have_not_is_found(
+    made: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "SAMPLE_EVENTS", 1)
+    older = {"p": {"a": 1}, "list": [{"a": {"b": 2}}]}
+    await made.save(event(DAY, older), event(DAY + 1, {"p": {"c": 1}, "list": [{"c": 1}]}))
+    asked = "SELECT p.a AS a, list[1].a.b AS b FROM test ORDER BY time"
+    assert await made.rows(asked) == [{"a": 1, "b": 2}, {"a": None, "b": None}]
+    with pytest.raises(InvalidQuery, match='find key "never" in struct'):
+        await made.rows("SELECT p.never FROM test")
+
+
 async def test_a_long_row_comes_in_parts(made: Statements) -> None:
     (text,) = await made.values("SELECT repeat('x', 3000000)")
     assert len(text) == 3_000_000
