@@ -37,7 +37,7 @@ def first(url: str, key: str) -> None:
 
 def second(url: str, key: str, how: str) -> None:
     options = WriteOptions(flush_interval=100, retry_interval=100) if how == "batching" else SYNCHRONOUS
-    with InfluxDBClient(url, key, org="o g", enable_gzip=True) as client:
+    with InfluxDBClient(url, key, org="o g", enable_gzip=True, timeout=40_000) as client:
         print(client.ping())
         with client.write_api(write_options=options) as writer:
             for number in range(3):

@@ -20,9 +20,9 @@ def failed(error: Exception, batch: list[Any]) -> None:
 
 def main(url: str, key: str, encoding: str) -> None:
     mode = "v1" if encoding == "v1" else "v0"
-    client = Posthog(
-        key, host=url, gzip=encoding == "gzip", on_error=failed, flush_interval=0.2, capture_mode=mode
-    )
+    patience = {"timeout": 40, "feature_flags_request_timeout_seconds": 40}
+    options = {"gzip": encoding == "gzip", "flush_interval": 0.2, "capture_mode": mode, **patience}
+    client = Posthog(key, host=url, on_error=failed, **options)
     for number in range(3):
         properties = {"price": 2**number, "in stock": True, "how": encoding}
         client.capture("Item Bought", distinct_id="u1", properties=properties, timestamp=TIME)
@@ -34,7 +34,7 @@ def main(url: str, key: str, encoding: str) -> None:
     except ValueError as error:
         client.capture_exception(error, distinct_id="u1", timestamp=TIME)
     client.capture("Not A Number", distinct_id="u1", properties={"n": float("nan")}, timestamp=TIME)
-    client.flush()
+    client.flush(40)
     print("flag", client.evaluate_flags("u1").get_flag("beta"))
     client.shutdown()
 

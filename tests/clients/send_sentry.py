@@ -25,7 +25,7 @@ def main(url: str, key: str) -> None:
     sentry_sdk.set_tag("shop", "books")
     sentry_sdk.capture_message("two\nlines, é", level="warning")
     logger.warning("bought {title}", attributes={"price": 4}, title="a book")
-    sentry_sdk.get_client().close()
+    sentry_sdk.get_client().close(timeout=40)
 
 
 logging.disable()

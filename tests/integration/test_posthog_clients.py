@@ -42,7 +42,7 @@ def test_a_page_posts_gzip_as_text_and_asks_how_to(keyed: Running) -> None:
     body = gzip.compress(json.dumps({"api_key": WRITE_KEY, "batch": [EVENT, {**EVENT, "event": 5}]}).encode())
     for _ in range(2):
         answer = requests.post(
-            f"{keyed.collector}/e/?ip=1&_=1", data=body, headers={"Content-Type": "text/plain"}, timeout=10
+            f"{keyed.collector}/e/?ip=1&_=1", data=body, headers={"Content-Type": "text/plain"}, timeout=60
         )
         assert (answer.status_code, answer.json()) == (200, {"status": 1})
     assert keyed.metric('sum(pageview.eq(distinct_id, "u9"))') == 1

@@ -3,7 +3,8 @@
 import { PostHog } from "posthog-node";
 
 const [host, key] = process.argv.slice(2);
-const posthog = new PostHog(key, { host, fetchRetryDelay: 100, flushInterval: 200 });
+const patience = { requestTimeout: 40000, featureFlagsRequestTimeoutMs: 40000 };
+const posthog = new PostHog(key, { host, fetchRetryDelay: 100, flushInterval: 200, ...patience });
 posthog.on("error", (error) => console.log(`error: ${error}`));
 const timestamp = new Date("2026-01-02T03:04:05.678Z");
 for (let number = 0; number < 3; number++) {

@@ -10,4 +10,4 @@ Sentry.startSpan({ name: "checkout", op: "task", attributes: { price: 4 } }, () 
 Sentry.captureMessage("two\nlines, é", "warning");
 Sentry.logger.warn("bought", { price: 4 });
 Sentry.metrics?.count("orders", 1, { attributes: { shop: "books" } });
-console.log(await Sentry.close(10000) ? "" : "not all was sent");
+console.log(await Sentry.close(40000) ? "" : "not all was sent");
