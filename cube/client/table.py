@@ -156,8 +156,8 @@ def _are_exact(parts: Sequence[tuple[pa.ChunkedArray, bool]]) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wholes = [part for part, _ in parts if part.type == pa.int64()]
-    return all((pc.max(pc.abs_checked(part)).as_py() or 0) <= _EXACT for part in wholes)
+    edges = [pc.min_max(part).as_py() for part, _ in parts if part.type == pa.int64()]
+    return all(abs(edge or 0) <= _EXACT for each in edges for edge in each.values())
 
 
 def _texts(part: pa.ChunkedArray) -> pa.ChunkedArray:

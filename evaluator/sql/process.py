@@ -57,6 +57,10 @@ class StatementProcess:
         source = self._process.stdout
         return None if source is None else await received(source)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
@@ -89,7 +93,7 @@ class StatementProcesses:
         self.prepare()
         started = self._started.popleft()
         try:
-            return await asyncio.shield(started)
+            return await self._living(started) or await self.start()
         except asyncio.CancelledError:  # who waits has gone: another may have it
             self._started.append(started)
             raise
@@ -97,6 +101,17 @@ class StatementProcesses:
             raise Unavailable(f"No process for statements can be started: {error!r}.") from None
         finally:
             self.prepare()
+
+    async def _living(self, started: asyncio.Task[StatementProcess]) -> StatementProcess | None:
+        """Return one that was started ahead; None where it has ended since, as where memory was scarce."""
+        try:
+            process = await asyncio.shield(started)
+        except (Unavailable, OSError, TimeoutError):
+            return None
+        if not process.has_ended:
+            return process
+        await process.close()
+        return None
 
     async def close(self) -> None:
         """End those that are ready."""

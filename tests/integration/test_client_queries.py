@@ -214,6 +214,8 @@ def test_tables_of_other_kinds_are_joined_without_loss() -> None:
     assert rows == [{"a": 1, "b": "x"}, {"a": 2}, {"a": "1", "c": True}, {}]
     large = joined([table_of(a=[2**53 + 1]), table_of(a=[0.5])])
     assert AnswerTable(large).rows() == [{"a": 2**53 + 1}, {"a": 0.5}]
+    least = joined([table_of(a=[-(2**63)]), table_of(a=[0.5])])
+    assert AnswerTable(least).rows() == [{"a": -(2**63)}, {"a": 0.5}]
     small = joined([table_of(a=[-1]), table_of(a=[0.5]), table_of(b=[True])])
     assert small.schema.field("a").type == pa.float64()
     assert small.column("a").to_pylist() == [-1, 0.5, None]

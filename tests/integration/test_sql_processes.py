@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +133,15 @@ async def test_a_client_that_goes_away_ends_its_statement(evaluator: Daemon) -> 
     await until(lambda: len(children(evaluator)) == 1 and not children(evaluator) & before)
 
 
+async def test_a_process_that_ends_while_it_waits_costs_no_statement(evaluator: Daemon) -> None:
+    await until(lambda: len(children(evaluator)) == 1)
+    (waiting,) = children(evaluator)
+    os.kill(int(waiting), signal.SIGKILL)
+    await until(lambda: waiting not in children(evaluator))
+    answer = await asyncio.to_thread(run, evaluator, "SELECT count(*) AS n FROM request")
+    assert (answer.status, answer.json) == (200, [{"n": 9}])
+
+
 async def is_cut(evaluator: Daemon) -> None:
     """Assert that an answer which cannot be finished has no end."""
     body = json.dumps({"statement": ENDLESS, "format": "csv"}).encode()
@@ -158,7 +170,7 @@ class Waiting(StatementProcesses):
     async def start(self) -> Any:
         self.started += 1
         await self.gate.wait()
-        return object()
+        return SimpleNamespace(has_ended=False)
 
 
 async def test_a_process_that_nobody_waits_for_any_more_is_the_next_ones() -> None:
