@@ -70,6 +70,8 @@ def delete(
         count = await _counted(erasure)
         if is_count or not count:
             click.echo(f"{_events_are(count)} selected.")
+            if not count:
+                await _tell_absent_fields(erasure)
         elif yes or _is_confirmed(count, erasure):
             await _delete(erasure, count)
         else:
@@ -130,6 +132,14 @@ def _events_are(count: int) -> str:
 
 async def _counted(erasure: Erasure) -> int:
     return sum([some async for some in _slices(erasure, erasure.count)])
+
+
+async def _tell_absent_fields(erasure: Erasure) -> None:
+    """Tell which fields no event has: whoever mistypes one must not believe that it is done."""
+    for field, one in erasure.by_field():
+        if not await _counted(one):
+            type = erasure.expression.type
+            tell(f"cube: No event of {type} in that time has the field {field}.")
 
 
 async def _slices(erasure: Erasure, work: Callable[[int], Awaitable[DeletedSlice]]) -> AsyncIterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 import click
@@ -99,11 +100,12 @@ async def _follow(
     backoff, attempt, newest = Backoff(AGAIN_SECONDS), 0, None
     while True:
         try:
-            async for found in streamed(url, expressions, request, key=key):
-                _print(found, lines)
-                attempt, newest = 0, max(newest or found.time, found.time)
-                if count is not None and (count := count - 1) == 0:
-                    return
+            async with aclosing(streamed(url, expressions, request, key=key)) as events:
+                async for found in events:
+                    _print(found, lines)
+                    attempt, newest = 0, max(newest or found.time, found.time)
+                    if count is not None and (count := count - 1) == 0:
+                        return
         except Unavailable as error:
             if newest is None and attempt == 0:
                 raise

@@ -93,9 +93,9 @@ def needed(expression: Reduction | EventExpression) -> tuple[str, ...] | None:
     return tuple(sorted({str(field.path[0]) for field in _fields(expression)}))
 
 
-def paths(reduction: Reduction) -> frozenset[Path]:
-    """Return the paths of the columns that a reduction reads."""
-    return frozenset(field.path for field in _fields(reduction))
+def paths(expression: Reduction | EventExpression) -> frozenset[Path]:
+    """Return the paths of the columns that an expression reads."""
+    return frozenset(field.path for field in _fields(expression))
 
 
 def selected(expression: EventExpression, block: Block) -> Booleans:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from cube.columns import check, has_patterns, needed, selected
+from cube.columns import check, has_patterns, needed, paths, selected
 from cube.columns.block import Block
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression.grammar import parse_event
-from cube.expression.nodes import EventExpression
+from cube.expression.nodes import EventExpression, Exists, Field
 from cube.expression.printer import print_expression
 from cube.model import instant
 from cube.model.deletion import Deletion
@@ -113,6 +113,13 @@ class Erasure:
             span = live_span(Span(start, self.span.stop), expired_before)
             found = await find_places(session, self.expression, span, most=None)
         return DeletedSlice(len(found.places), found.following)
+
+    def by_field(self) -> Iterator[tuple[str, Erasure]]:
+        """Yield each field that the expression looks at, with what would count the events that have it."""
+        for path in sorted(paths(self.expression), key=str):
+            field = Field(tuple(path))
+            expression = EventExpression(self.expression.type, None, (Exists(field),))
+            yield print_expression(field), replace(self, expression=expression)
 
     def told(self, deleted: int) -> str:
         """Return the line that a log keeps of it: who deleted what, and how many events."""

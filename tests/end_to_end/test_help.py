@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shlex
 import shutil
@@ -64,6 +65,7 @@ def test_every_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CUBE_STORE", f"sqlite:{tmp_path / 'data'}")
     with serving(tmp_path) as running:
         failed = {name: told for name in ORDER if (told := said(EXAMPLES[name], running, monkeypatch))}
+    gc.collect()  # what is left open is told here, and not in another test
     assert failed == {}
     assert (tmp_path / "requests.csv").read_text().startswith("time")
 

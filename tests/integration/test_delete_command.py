@@ -62,7 +62,14 @@ def test_it_counts_deletes_and_tells_who_did(directory: Path) -> None:
         r"\S+ at \S+ with cube delete deleted 3 events: test.eq\(user,\"x\"\)\.\n", deleted.stderr
     )
     assert left(directory) == [1, 3, 5]
-    assert run(directory, "delete", X, "--yes").stdout == "0 events are selected.\n"
+    again = run(directory, "delete", X, "--yes")
+    assert (again.stdout, again.stderr) == ("0 events are selected.\n", "")
+
+
+def test_a_field_that_no_event_has_is_told(directory: Path) -> None:
+    mistyped = run(directory, "delete", 'test.eq(usr, "x").eq(user, "x")', "--yes")
+    assert (mistyped.exit_code, mistyped.stdout) == (0, "0 events are selected.\n")
+    assert mistyped.stderr == "cube: No event of test in that time has the field usr.\n"
 
 
 def test_it_asks_first(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
