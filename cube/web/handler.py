@@ -314,7 +314,7 @@ class Exchange(HTTPMessageDelegate):
         """Write the whole reply at once; `finish` of the connection is left to the caller."""
         body = b"" if self.request.method == "HEAD" else reply.body
         head = self._head(reply, last)
-        if len(body) > ALONE_BYTES:  # not to copy it
+        if len(body) > ALONE_BYTES and not self._stream.closed():  # not to copy it
             self._stream.write(head)
             written = self._connection.write(body)
         else:

@@ -38,7 +38,7 @@ from cube.web import (
     Telemetry,
     with_standard_routes,
 )
-from cube.web.handler import LINGER_BYTES
+from cube.web.handler import ALONE_BYTES, LINGER_BYTES
 from tests.authenticators import open_authenticator
 from tests.web_client import HANDSHAKE, Answer, ask, connection, head
 
@@ -90,6 +90,7 @@ class Stage:
         self.cancelled = asyncio.Event()
         self.echoes: list[Echo] = []
         self.seen: list[Request] = []
+        self.running: asyncio.Task[Any] | None = None
         telemetry = Telemetry(CollectorRegistry())
         self.table = with_standard_routes("A stage", self.routes(), telemetry, self.is_ready)
         self.service = Service(
@@ -111,6 +112,7 @@ class Stage:
             Route("/error/{part}", {"GET": Operation(self.error, "The same.")}),
             Route("/parameters", {"GET": Operation(self.parameters, "The parameters.")}),
             Route("/wait", {"GET": Operation(self.wait, "Waits.")}),
+            Route("/cut", {"GET": Operation(self.cut, "Large, and nobody is there to take it.")}),
             Route("/echo", {}, socket=self.echo, socket_summary="Echoes."),
         ]
 
@@ -135,6 +137,11 @@ class Stage:
             self.cancelled.set()
             raise
         return Reply()
+
+    async def cut(self, request: Request) -> Reply:
+        self.running = asyncio.current_task()
+        self.server._reaper.cut_all()
+        return Reply(b"x" * (ALONE_BYTES + 1))
 
     def echo(self, connection: Connection) -> Echo:
         self.echoes.append(Echo(connection))
@@ -264,6 +271,15 @@ async def test_only_configured_origins_are_allowed() -> None:
     assert mine.headers["access-control-allow-origin"] == "https://example.org"
     assert other.status == 403
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_an_answer_whose_connection_was_just_cut_is_no_fault(stage: Stage) -> None:
+    async with connection(stage.port) as own:
+        own.send(head("GET", "/cut", {}))
+        assert await own.reader.read() == b""
+    assert stage.running is not None
+    await asyncio.wait({stage.running})
+    assert stage.running.cancelled() or stage.running.exception() is None
 
 
 @pytest.mark.parametrize("path", ["/size", "/healthz", "/echo", "/openapi.json"])
