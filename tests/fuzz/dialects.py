@@ -190,8 +190,10 @@ SAMPLES = (
     Sample("POST", "/track", b"verbose=1&data=" + quote(to_json([_MIXPANEL])).encode(), _FORM),
     Sample("GET", "/track?data=" + quote(base64.b64encode(to_json(_MIXPANEL)).decode())),
     Sample("POST", "/import?strict=1", [_MIXPANEL, _MIXPANEL], _JSON),
+    # With a key in JSON alone: names in bytes are changed, too, and a key under another name is data.
+    Sample("POST", "/engage", [{"$token": SECRET, "$distinct_id": "u", "$set": {"a": 1}}], _JSON),
     Sample(
-        "POST", "/engage", b"data=" + quote(to_json({"$token": SECRET, "$set": {"a": 1}})).encode(), _FORM
+        "POST", "/engage", b"data=" + quote(to_json({"$distinct_id": "u", "$set": {"a": 1}})).encode(), _FORM
     ),
     Sample(
         "POST",
