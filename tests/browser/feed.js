@@ -3,7 +3,7 @@
 (() => {
   const Clock = Date;
   const GROUPS = Array.from({length: 100}, (_, i) => `host-${i}`);
-  const began = Clock.now() - (Clock.now() % 3_600_000);
+  const began = Clock.UTC(2026, 0, 7, 12);  // always the same, and with it each value
   const feed = window.feed = {at: began, asked: []};
 
   window.Date = class extends Clock {
