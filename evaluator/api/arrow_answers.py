@@ -25,7 +25,8 @@ from cube.model.tier import TEN_SECONDS, GroupKey, Span, is_rest, part_keys
 from cube.process.threads import run_in_thread
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Request
-from evaluator.api.response_writer import ResponseWriter, dated, part_shown
+from evaluator.api.response_writer import ResponseWriter
+from evaluator.api.rows import dated, part_shown
 from evaluator.engine.series import Series
 
 VALUE_BYTES = 8

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
-from functools import lru_cache, partial
-from itertools import chain, islice, product
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-
 from cube import json_text
-from cube.columns.values import Floats
-from cube.model import instant
-from cube.model.event import ABSENT
 from cube.model.grid import Grid
-from cube.model.tier import GroupKey, Scalar, Span, group_of_key, is_rest
+from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Reservation
+from evaluator.api.rows import Row, event_rows, metric_parts, metric_texts
 from evaluator.engine.series import Series
 from evaluator.query.queries import AnswerDropped, LimitExceeded
 
-Row: TypeAlias = "dict[str, Any]"
 Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
-
-PART_ROWS = 1_000
-"""Rows made in one piece: some milliseconds."""
-
-FEW_TIMES = 8
-"""Fewer are written one by one."""
-
-PART_TEXTS = 5_000
-"""So many of those that are written from arrays."""
 
 ROW_BYTES = 48
 """What a text takes beside its bytes."""
 
 REPORT_BYTES = 64 * 1024
 """A writer reports how much it holds in steps of these."""
-
-_NUMBERS = msgspec.json.Encoder()
-_MAY_BE_DATED = frozenset({dict, list, datetime})
-_EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
 
 class AnswerSize:
@@ -210,151 +188,3 @@ class ResponseWriter:
 def _expire(limit: asyncio.Timeout) -> None:
     with suppress(RuntimeError):  # the block has ended meanwhile
         limit.reschedule(asyncio.get_running_loop().time())
-
-
-def metric_rows(series: Series, grid: Grid, span: Span) -> list[Row]:
-    """Return ``{time, value?, group?}`` for each bucket of a span, ordered by time, then by group."""
-    return list(chain.from_iterable(metric_parts(series, grid, span)))
-
-
-def metric_parts(series: Series, grid: Grid, span: Span) -> Iterator[list[Row]]:
-    """Yield what `metric_rows` returns, in lists of about `PART_ROWS`."""
-    keys = None if series.groups is None else sorted(series.groups)
-    for part, some in _parts(series, grid, span, PART_ROWS):
-        times = bucket_times(grid, part)
-        if keys is None or series.groups is None:
-            values = series.default[some].tolist()
-            yield [metric_row(time, value) for time, value in zip(times, values, strict=True)]
-        else:
-            table = np.array([series.groups[key][some] for key in keys]).T.tolist()
-            groups = [group_shown(key) for key in keys]
-            yield [
-                {**metric_row(time, value), **group}
-                for time, values in zip(times, table, strict=True)
-                for value, group in zip(values, groups, strict=True)
-            ]
-
-
-def metric_texts(series: Series, grid: Grid, span: Span) -> Iterator[bytes]:
-    """Yield the JSON of the rows that `metric_rows` returns, joined by commas, about `PART_TEXTS` at once."""
-    keys = None if series.groups is None else sorted(series.groups)
-    for part, some in _parts(series, grid, span, PART_TEXTS):
-        if keys is None or series.groups is None:
-            yield _joined_rows(grid, part, (b"}",), series.default[some])
-        else:
-            table = np.array([series.groups[key][some] for key in keys]).T
-            ends = (b"," + json_text.encode(group_shown(key))[1:] for key in keys)
-            yield _joined_rows(grid, part, tuple(ends), table.ravel())
-
-
-def _parts(series: Series, grid: Grid, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
-    """Cut a span into parts of about so many rows of an answer; yield each, and where its numbers are."""
-    groups = 1 if series.groups is None else len(series.groups)
-    if groups:
-        count, buckets = max(1, rows // groups), grid.buckets(span)
-        for first in range(0, len(buckets), count):
-            some = slice(first, min(first + count, len(buckets)))
-            stop = buckets[some.stop] if some.stop < len(buckets) else span.stop
-            yield Span(buckets[first], stop), some
-
-
-def _joined_rows(grid: Grid, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
-    """Write the rows of each bucket with each end, of so many values."""
-    numbers = _NUMBERS.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
-    if not np.isnan(values).any():
-        return _template(grid, span, ends) % tuple(numbers)
-    pairs = product(_row_starts(grid, span), ends)
-    return b",".join(
-        [
-            start + end if number == b"null" else start + b',"value":' + number + end
-            for (start, end), number in zip(pairs, numbers, strict=True)
-        ]
-    )
-
-
-@lru_cache(maxsize=8)
-def _template(grid: Grid, span: Span, ends: tuple[bytes, ...]) -> bytes:
-    """Write the rows of a span with a place for each value; many charts show the same."""
-    escaped = [end.replace(b"%", b"%%") for end in ends]
-    pairs = product(_row_starts(grid, span), escaped)
-    return b",".join([start + b',"value":%b' + end for start, end in pairs])
-
-
-def _shown(values: Floats) -> list[float]:
-    """Return values as rows show them, NaN where there is none."""
-    with np.errstate(invalid="ignore"):
-        is_whole = (np.abs(values) < _EXACT) & (values == np.trunc(values))
-    if is_whole.all():
-        whole: list[float] = values.astype(np.int64).tolist()
-        return whole
-    return [
-        int(value) if its else value for value, its in zip(values.tolist(), is_whole.tolist(), strict=True)
-    ]
-
-
-@lru_cache(maxsize=8)
-def _row_starts(grid: Grid, span: Span) -> Sequence[bytes]:
-    """Write how the rows of a span begin."""
-    return [f'{{"time":"{time}"'.encode() for time in bucket_times(grid, span)]
-
-
-def event_rows(found: Iterable[Found]) -> Iterator[Row]:
-    """Yield ``{id?, time, data?}`` for each event; an id that Cube made is not shown."""
-    rest = iter(found)
-    while some := list(islice(rest, PART_ROWS)):
-        for event, time in zip(some, _time_texts([event.time for event in some]), strict=True):
-            row: Row = {}
-            if not isinstance(event.id, bytes):
-                row["id"] = event.id
-            row["time"] = time
-            if event.data is not ABSENT:
-                row["data"] = dated(event.data)
-            yield row
-
-
-def _time_texts(times: Sequence[int]) -> list[str]:
-    """Write times in ISO 8601: many of them at once, which takes a tenth of the time."""
-    if len(times) < FEW_TIMES or min(times) < instant.EARLIEST or max(times) > instant.LATEST:
-        return list(map(instant.format, times))
-    return _numpy_texts(np.array(times, dtype=np.int64))
-
-
-def _numpy_texts(times: npt.NDArray[np.int64]) -> list[str]:
-    return [f"{text}Z" for text in np.datetime_as_string(times.astype("datetime64[ms]")).tolist()]
-
-
-def bucket_times(grid: Grid, span: Span) -> list[str]:
-    """Write the starts of a span's buckets in ISO 8601."""
-    return _numpy_texts(np.array(grid.buckets(span), dtype=np.int64))
-
-
-def metric_row(time: str, value: float) -> Row:
-    """Return one row of a metric's answer; of a bucket without a value (NaN) only the time."""
-    if value != value:  # NaN: no value
-        return {"time": time}
-    return {"time": time, "value": int(value) if value.is_integer() and -_EXACT < value < _EXACT else value}
-
-
-def group_shown(key: GroupKey) -> Row:
-    """Return what rows have that are of a group: ``group``, and ``other`` where it is the rest."""
-    if is_rest(key):
-        return {"group": group_of_key(key), "other": True}
-    group = group_of_key(key)
-    return {"group": list(map(part_shown, group)) if isinstance(group, tuple) else part_shown(group)}
-
-
-def part_shown(group: Scalar) -> Scalar:
-    """Return a value as rows show it: integral numbers without a fraction."""
-    is_whole = isinstance(group, float) and group.is_integer() and -_EXACT < group < _EXACT
-    return int(group) if is_whole else group
-
-
-def dated(value: Any) -> Any:
-    """Return data with stored dates as texts of the one form of times; what holds none is as it was."""
-    if value.__class__ is dict:
-        return {
-            name: dated(item) if item.__class__ in _MAY_BE_DATED else item for name, item in value.items()
-        }
-    if value.__class__ is list:
-        return [dated(item) if item.__class__ in _MAY_BE_DATED else item for item in value]
-    return instant.format(instant.from_datetime(value)) if value.__class__ is datetime else value

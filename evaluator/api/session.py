@@ -18,7 +18,8 @@ from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
 from evaluator.api.paging import told_of
-from evaluator.api.response_writer import ResponseWriter, event_rows
+from evaluator.api.response_writer import ResponseWriter
+from evaluator.api.rows import event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.engine.series import THREAD_ROWS
 from evaluator.scheduling.scheduler import SendQueue

@@ -15,7 +15,7 @@ from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
-from evaluator.api.response_writer import metric_rows, metric_texts
+from evaluator.api.rows import metric_rows, metric_texts
 from evaluator.engine.series import ReductionJob, Series, check_size, compute, read_series
 from evaluator.engine.states import encode_value
 from evaluator.query.queries import LimitExceeded

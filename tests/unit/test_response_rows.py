@@ -5,7 +5,7 @@ from __future__ import annotations
 from cube.model import instant
 from cube.model.event import ABSENT
 from cube.store.find import Found
-from evaluator.api.response_writer import FEW_TIMES, PART_ROWS, event_rows
+from evaluator.api.rows import FEW_TIMES, PART_ROWS, event_rows
 
 EDGES = [instant.EARLIEST, -1, 0, 1, 999, 1_310_947_199_999, instant.LATEST]
 
