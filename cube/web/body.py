@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from threading import Lock
+
 from tornado.httputil import HTTPHeaders
 
 from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
@@ -25,7 +28,7 @@ _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1; no text begins so
 class BodyBudget:
     """Bounds the bytes of all bodies and messages that are held at once, until they are answered.
 
-    As many bytes again may wait for their turn.
+    As many bytes again may wait for their turn. `take` may be called from any thread.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,15 +36,18 @@ class BodyBudget:
         self._waiting = 0
         self._limit = limit
         self._eased = Condition()
+        self._lock = Lock()
 
     def take(self, size: int) -> None:
         """Hold so many bytes more; raises `Overloaded` where they do not fit."""
-        if self.held + size > self._limit:
-            raise Overloaded(
-                f"{self.held} bytes of requests are held, and no more than {self._limit} may be; send again"
-                " later."
-            )
-        self.held += size
+        with self._lock:
+            held = self.held
+            if held + size <= self._limit:
+                self.held = held + size
+                return
+        raise Overloaded(
+            f"{held} bytes of requests are held, and no more than {self._limit} may be; send again later."
+        )
 
     async def take_in_turn(self, size: int) -> None:
         """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
@@ -50,10 +56,13 @@ class BodyBudget:
         """
         if self.held and self.held + size > self._limit:
             await self._turn(size)
-        self.held += size
+        with self._lock:
+            self.held += size
 
     def give_back(self, size: int) -> None:
-        self.held -= size
+        """Hold so many bytes less."""
+        with self._lock:
+            self.held -= size
         if self._waiting:
             self._eased.notify()
 
@@ -77,11 +86,17 @@ class Body:
     no more than `MEMBERS` members. Raises `TooLarge`, `UnsupportedEncoding` (from the head alone),
     `InvalidRequest` (one that cannot be decoded) and `Overloaded` (bodies hold too much together).
     `release` is to be called at the end. ``sniffed``: gzip is known by its first two bytes, where no
-    header tells it.
+    header tells it. ``left``: encodings that are left to whoever reads the body, and `hold`.
     """
 
     def __init__(
-        self, headers: HTTPHeaders, limit: int, budget: BodyBudget, *, sniffed: bool = False
+        self,
+        headers: HTTPHeaders,
+        limit: int,
+        budget: BodyBudget,
+        *,
+        sniffed: bool = False,
+        left: Collection[str] = (),
     ) -> None:
         self._limit = limit
         self._budget = budget
@@ -90,7 +105,9 @@ class Body:
         self._held = 0
         self._wire = 0
         self._members = 1
-        self._encoding = _encoding(headers.get("Content-Encoding", ""))
+        self._lock = Lock()
+        self._is_released = False
+        self._encoding = _encoding(headers.get("Content-Encoding", ""), left)
         self._decoder = None if self._encoding is None else self._encoding.decoder(limit)
         self._unseen: bytes | None = b"" if sniffed and self._encoding is None else None
         if announced_bytes(headers) > self._wire_limit:
@@ -134,10 +151,24 @@ class Body:
         self._parts = [whole]
         return whole
 
+    def hold(self, size: int) -> None:
+        """Hold so many bytes more, of what its reader unpacks of it, until `release`; from any thread.
+
+        Raises `TooLarge` where a body may not be so long, `Overloaded` where bodies hold too much together.
+        """
+        if size > self._limit:
+            raise _too_large(self._limit)
+        with self._lock:
+            if not self._is_released:  # else nobody waits for the answer any more
+                self._budget.take(size)
+                self._held += size
+
     def release(self) -> None:
         """Hold nothing any more; once is enough."""
-        self._budget.give_back(self._held)
-        self._size = self._held = 0
+        with self._lock:
+            held, self._held, self._is_released = self._held, 0, True
+        self._budget.give_back(held)
+        self._size = 0
         self._decoder = None
         self._parts.clear()
 
@@ -179,11 +210,13 @@ def announced_bytes(headers: HTTPHeaders) -> int:
     return int(headers.get("Content-Length", "0"))
 
 
-def _encoding(name: str) -> ContentEncoding | None:
+def _encoding(name: str, left: Collection[str]) -> ContentEncoding | None:
     name = name.strip().lower()
-    if name not in _PLAIN and name not in ENCODINGS:
-        accepted = "gzip, deflate and zstd, or none"
-        raise UnsupportedEncoding(f"Got the content encoding {shown(name)}; accepted are {accepted}.")
+    if name not in _PLAIN and name not in ENCODINGS and name not in left:
+        accepted = ", ".join(("gzip", "deflate", *left, "zstd"))
+        raise UnsupportedEncoding(
+            f"Got the content encoding {shown(name)}; accepted are {accepted}, or none."
+        )
     return ENCODINGS.get(name)
 
 

@@ -145,10 +145,7 @@ class Exchange(HTTPMessageDelegate):
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._service.admitted_operation(self.request, self._route)
             if headers.get("Content-Length", "0") != "0" or any(name in headers for name in _BODY_HEADERS):
-                sniffed = self._operation is not None and self._operation.sniffs_gzip
-                self._body = Body(
-                    headers, self._service.max_body_bytes, self._service.bodies, sniffed=sniffed
-                )
+                self._body = self._begin_body(headers)
         except TooLarge as error:
             self._exceed(error)
         except Exception as error:
@@ -209,6 +206,14 @@ class Exchange(HTTPMessageDelegate):
         if self._body is not None:
             self._body.release()
             self._body = None
+
+    def _begin_body(self, headers: HTTPHeaders) -> Body:
+        operation, limit, bodies = self._operation, self._service.max_body_bytes, self._service.bodies
+        if operation is None:
+            return Body(headers, limit, bodies)
+        body = Body(headers, limit, bodies, sniffed=operation.sniffs_gzip, left=operation.unpacks)
+        self.request.hold = body.hold
+        return body
 
     def _upgrade(
         self, start_line: RequestStartLine, route: Route, begin: SessionFactory

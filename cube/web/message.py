@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -61,6 +61,8 @@ class Request:
     those parts in braces, "" where nothing is there; it and not ``path`` is for logs and metrics, for a
     part may be a key. ``caller``: who was admitted; None before that, and where nobody asks. ``remote``,
     ``scheme``: the client's address, and http or https, as the connection or a trusted proxy tells.
+    ``hold``: to be told of so many bytes that the body takes once its reader has unpacked it, before it does;
+    raises `TooLarge` and `Overloaded`, see `cube.web.body.Body.hold`.
     """
 
     def __init__(self, method: str, target: str, headers: HTTPHeaders, remote: str) -> None:
@@ -74,6 +76,7 @@ class Request:
         self.route = ""
         self.is_socket = False
         self.scheme = "http"
+        self.hold: Callable[[int], None] = lambda size: None
         given = headers.get("X-Request-Id")
         self.id = given if given and _GIVEN_ID.fullmatch(given) else make_request_id()
 

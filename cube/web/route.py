@@ -45,7 +45,8 @@ class Operation:
     one here. ``admit``: asked in its place, before the body is read; raises for who cannot be admitted
     whatever the body says.
     ``on_too_large``: answers in place of an error where a request is too large; its body may not be there.
-    ``sniffs_gzip``: a body that begins as gzip does is one, whatever its headers say.
+    ``sniffs_gzip``: a body that begins as gzip does is one, whatever its headers say. ``unpacks``: content
+    encodings that ``answer`` itself takes apart, see `Request.hold`.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
     ``begin``: does what ``answer`` does for a request that is short, without a task: a promise, and what
     makes a reply of what it is kept with.
@@ -64,6 +65,7 @@ class Operation:
     admit: Callable[[Request], None] | None = None
     credentials: bool = False
     sniffs_gzip: bool = False
+    unpacks: tuple[str, ...] = ()
     on_too_large: Callable[[Request, TooLarge], Awaitable[Reply]] | None = None
     begin: Begin | None = None
 

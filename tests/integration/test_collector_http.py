@@ -7,9 +7,11 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from cube.errors import Unavailable
@@ -281,6 +283,12 @@ async def test_bodies_that_arrive_at_once_are_bounded_together(tmp_path: Path) -
             while (refused := await ask(stage.port, "POST", "/1.0/event", other)).status != 503:
                 pass
         assert int(refused.headers["retry-after"]) >= 1
+        packed = bytes(pa.Codec("snappy").compress(b"\x12\xff\xff\x1f" + b"x" * 0x7FFFF, asbytes=True))
+        loki = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+        push = partial(ask, stage.port, "POST", "/loki/api/v1/push", packed, loki)
+        assert len(packed) < 50_000
+        assert (await push()).status == 503
         first.send(slow[-1:])
         assert (await first.answer()).status == 200
         assert (await ask(stage.port, "POST", "/1.0/event", other)).status == 200
+        assert (await push()).status == 204

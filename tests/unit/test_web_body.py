@@ -218,6 +218,22 @@ def test_all_bodies_together_hold_no_more_than_their_bound() -> None:
     assert memory.held == LIMIT
 
 
+def test_what_a_reader_unpacks_of_a_body_counts_until_it_is_released() -> None:
+    memory = BodyBudget(LIMIT)
+    packed = Body(HTTPHeaders({"Content-Encoding": "snappy"}), LIMIT, memory, left=("snappy",))
+    packed.add(b"packed")
+    assert packed.complete() == b"packed"
+    with pytest.raises(TooLarge, match=str(LIMIT)):
+        packed.hold(LIMIT + 1)
+    with pytest.raises(Overloaded):
+        packed.hold(LIMIT)
+    packed.hold(LIMIT - 6)
+    assert memory.held == LIMIT
+    packed.release()
+    packed.hold(5)  # by a thread that has not ended with its request
+    assert memory.held == 0
+
+
 async def test_a_message_waits_for_its_turn() -> None:
     memory = BodyBudget(LIMIT)
     await memory.take_in_turn(600)

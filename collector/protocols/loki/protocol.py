@@ -38,8 +38,9 @@ _DIGEST: Final = 26  # of the id; before it stand the six digits below a millise
 
 def push(request: Request, _: RequestContext) -> Translation:
     """Read streams; a line that is wrong costs no other, and is no error to who sent it."""
-    read = from_protobuf if media_type(request) == _PROTOBUF else from_json
-    lines = list(islice(read(request.body), MAX_ITEMS + 1))
+    is_packed = media_type(request) == _PROTOBUF
+    read = from_protobuf(request.body, request.hold) if is_packed else from_json(request.body)
+    lines = list(islice(read, MAX_ITEMS + 1))
     check_count(len(lines))
     return translate_each(lines, draft, _done, payload=_source)
 
@@ -75,7 +76,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
 def dialect() -> Dialect:
     """Return the dialect."""
     paths = ("/loki/api/v1/push", "/api/prom/push")
-    endpoint = Endpoint(paths, {"POST": push}, "Store lines of log as events.")
+    endpoint = Endpoint(paths, {"POST": push}, "Store lines of log as events.", unpacks=("snappy",))
     return Dialect("loki", (endpoint,), refuse=refuse, spooled=204, password_is_key=True)
 
 

@@ -8,7 +8,7 @@ Stream {1: labels, 2: entries}, Entry {1: Timestamp {1: seconds, 2: nanos}, 2: l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,10 +72,13 @@ def from_json(body: bytes) -> Iterator[LogLine | WrongLine]:
                 yield WrongLine(error.message, {"stream": labels, "entry": entry})
 
 
-def from_protobuf(body: bytes) -> Iterator[LogLine | WrongLine]:
-    """Yield the lines of a body in protobuf, packed by snappy. Raises `InvalidRequest`, `TooLarge`."""
+def from_protobuf(body: bytes, hold: Callable[[int], None]) -> Iterator[LogLine | WrongLine]:
+    """Yield the lines of a body in protobuf, packed by snappy. Raises `InvalidRequest`, `TooLarge`.
+
+    ``hold``: see `inflated`.
+    """
     wire = Wire(MAX_FIELDS, "fields in a push")
-    for number, stream in wire.submessages(inflated(body)):
+    for number, stream in wire.submessages(inflated(body, hold)):
         if number != 1:
             continue
         parts = list(wire.submessages(stream))

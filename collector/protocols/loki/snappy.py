@@ -1,23 +1,24 @@
-"""Snappy's block format, unpacked within a bound, by the library that Arrow brings along.
+"""Snappy's block format, unpacked once there is room for it, by the library that Arrow brings along.
 
 Source: snappy's "format_description.txt": the length once unpacked, as a varint, then literals and copies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from cube.errors import InvalidRequest, TooLarge
-
-INFLATED_BYTES: Final = 32 * 2**20
-"""As many bytes as a body may be once it is unpacked."""
+from cube.errors import InvalidRequest
 
 _LENGTH_BYTES: Final = 5
 _WRONG: Final = "Got a body that snappy cannot unpack; accepted is one in its block format."
 
 
-def inflated(body: bytes) -> bytes:
-    """Unpack a body. Raises `InvalidRequest`, and `TooLarge` before anything is unpacked."""
+def inflated(body: bytes, hold: Callable[[int], None]) -> bytes:
+    """Unpack a body. Raises `InvalidRequest`.
+
+    ``hold``: is told of its length before anything is unpacked, and raises where there is no room for it.
+    """
     size = shift = 0
     for byte in body[:_LENGTH_BYTES]:
         size |= (byte & 0x7F) << shift
@@ -26,8 +27,7 @@ def inflated(body: bytes) -> bytes:
             break
     else:
         raise InvalidRequest(_WRONG)
-    if size > INFLATED_BYTES:
-        raise TooLarge(f"The body is over {INFLATED_BYTES} bytes (unpacked), which is the limit.")
+    hold(size)
     from pyarrow import Codec  # 27 MB that few collectors need
 
     try:

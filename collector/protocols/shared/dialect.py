@@ -187,7 +187,8 @@ class Endpoint:
     ``paths``: a part in braces (``/collect/{event_type}``) matches one part of the request's path and
     stands in `Request.captures`. ``reads``: methods that answer from the store instead, for callers
     with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
-    ``options``: answers an OPTIONS that is not a CORS preflight. ``sniffs_gzip``: see `cube.web.Operation`.
+    ``options``: answers an OPTIONS that is not a CORS preflight. ``sniffs_gzip``, ``unpacks``: see
+    `cube.web.Operation`.
     ``claims``: of a path that another dialect has as well, which requests are for this one, by their head.
     """
 
@@ -200,6 +201,7 @@ class Endpoint:
     reads: Mapping[str, Read] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     sniffs_gzip: bool = False
+    unpacks: tuple[str, ...] = ()
     claims: Callable[[Request], bool] | None = None
 
 

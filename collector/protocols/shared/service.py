@@ -151,6 +151,7 @@ class DialectService:
                 admit=partial(self._admit_head, scope),
                 credentials=True,
                 sniffs_gzip=endpoint.sniffs_gzip,
+                unpacks=endpoint.unpacks,
                 on_too_large=None
                 if self._dialect.too_large is None
                 else partial(self._counted, self._keep_too_large),
