@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from collector.ingest.context import IngestContext
 from cube.columns import check
-from cube.columns.key_filter import Restriction
+from cube.columns.key_filter import Restriction, filters_of
 from cube.errors import AccessDenied, InvalidQuery, shown
 from cube.expression import parse_event
 from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.environment import Caller, Scope
+from cube.model.place import rough
 from cube.model.relative import read_time
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
-from cube.store.deletion import EVER, Erasure, refuse_unbounded
+from cube.store.deletion import EVER, DeletedSlice, Erasure, refuse_unbounded
 from cube.web import Operation, Parameter, Reply, Request
 
 REQUEST_SECONDS: Final = 5.0
@@ -36,12 +38,17 @@ _FOLLOWING: Final = {
     "format": "date-time",
     "description": "Where the next request has to start; absent where all is done.",
 }
+_STOP: Final = {
+    "type": "string",
+    "format": "date-time",
+    "description": "Beside `next`: where the next request has to stop, for a relative time moves on.",
+}
 _RESULT: Final = {
     "oneOf": [
         {
             "type": "object",
             "required": [name],
-            "properties": {name: _COUNT, "next": _FOLLOWING},
+            "properties": {name: _COUNT, "next": _FOLLOWING, "stop": _STOP},
             "additionalProperties": False,
         }
         for name in ("deleted", "events")
@@ -55,8 +62,8 @@ def deletion_operation(context: IngestContext) -> Operation:
     """Return what answers ``DELETE /1.0/event``."""
     return Operation(
         DeleteEvents(context),
-        "Delete the events that an expression selects, for some seconds; again from `next` on, until there is"
-        " none.",
+        "Delete the events that an expression selects, for some seconds; again from `next` on, up to `stop`,"
+        " until there is no `next`.",
         (
             Parameter("expression", "Which events, as the evaluator finds them.", required=True),
             Parameter("start", "From this time on; ever unless given.", _TIME),
@@ -87,7 +94,15 @@ class DeleteEvents:
         raw = request.parameters()
         is_count = _flag(raw, "count")
         erasure = await self._erasure(caller, raw)
-        return await self._counted(erasure) if is_count else await self._deleted(erasure)
+        work = _Work(erasure, hides=bool(filters_of(caller)))
+        if is_count:
+            await work.count()
+            return _reply("events", work, erasure.span)
+        try:
+            await work.delete()
+        finally:
+            _log.info("%s", erasure.told(work.events))
+        return _reply("deleted", work, erasure.span)
 
     async def _erasure(self, caller: Caller, raw: Mapping[str, str]) -> Erasure:
         now = self._context.clock()
@@ -102,29 +117,49 @@ class DeleteEvents:
             self._context.clock,
         )
 
-    async def _counted(self, erasure: Erasure) -> Reply:
-        events, start = 0, erasure.span.start
+
+class _Work:
+    """What one request does of an erasure. ``hides``: of some events the caller must not know when they were.
+
+    ``events``: how many so far. ``following``: from where the next request has to go on; None: it is done.
+    """
+
+    def __init__(self, erasure: Erasure, *, hides: bool) -> None:
+        self.events = 0
+        self.following: int | None = erasure.span.start
+        self._erasure = erasure
+        self._hides = hides
+
+    async def delete(self) -> None:
+        """Delete slice after slice, for `REQUEST_SECONDS`."""
+        await self._erasure.begin()
+        await self._go_on(self._erasure.delete)
+
+    async def count(self) -> None:
+        """Count in place of that, each event in one request."""
+        reached = await self._go_on(self._erasure.count)
+        if self.following is not None and self.following < reached:
+            again = replace(self._erasure, span=Span(self.following, reached))
+            start: int | None = self.following
+            while start is not None:
+                done = await again.count(start)
+                self.events, start = self.events - done.deleted, done.following
+
+    async def _go_on(self, work: Callable[[int], Awaitable[DeletedSlice]]) -> int:
+        """Return up to which time it was done."""
+        since = start = self._erasure.span.start
         deadline = time.monotonic() + REQUEST_SECONDS
         while True:
-            done = await erasure.count(start)
-            events += done.deleted
-            if done.following is None or time.monotonic() > deadline:
-                return _reply({"events": events}, done.following)
+            done = await work(start)
+            self.events += done.deleted
+            if done.following is None:
+                self.following = None
+                return self._erasure.span.stop
             start = done.following
-
-    async def _deleted(self, erasure: Erasure) -> Reply:
-        deleted, start = 0, erasure.span.start
-        deadline = time.monotonic() + REQUEST_SECONDS
-        try:
-            await erasure.begin()
-            while True:
-                done = await erasure.delete(start)
-                deleted += done.deleted
-                if done.following is None or time.monotonic() > deadline:
-                    return _reply({"deleted": deleted}, done.following)
-                start = done.following
-        finally:
-            _log.info("%s", erasure.told(deleted))
+            following = rough(start, since) if self._hides else start
+            if time.monotonic() > deadline and following is not None:
+                self.following = following
+                return start
 
 
 def _expression(raw: Mapping[str, str]) -> EventExpression:
@@ -142,7 +177,10 @@ def _flag(raw: Mapping[str, str], name: str) -> bool:
     return given == "true"
 
 
-def _reply(answer: dict[str, Any], following: int | None) -> Reply:
-    if following is not None:
-        answer["next"] = instant.format(following)
+def _reply(name: str, work: _Work, span: Span) -> Reply:
+    answer: dict[str, Any] = {name: work.events}
+    if work.following is not None:
+        answer["next"] = instant.format(work.following)
+        if span.stop < EVER.stop:
+            answer["stop"] = instant.format(span.stop)
     return Reply.json(answer)

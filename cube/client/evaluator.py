@@ -133,7 +133,7 @@ class Evaluator(HttpClient):
         """Yield all events that an expression selects, ascending, some at a time and at least one page.
 
         ``after``: the cursor of a page, to go on behind it. ``limit``: of a page; another may be sent to the
-        generator for the next one. ``stop`` should be an instant: a relative one moves on with each page.
+        generator for the next one. Relative times are those of the first.
         """
         while True:
             asked = query_string(expression=expression, start=start, stop=stop, limit=limit, after=after)

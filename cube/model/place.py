@@ -12,8 +12,10 @@ import msgspec
 from cube.errors import InvalidRequest, shown
 from cube.model import instant
 from cube.model.event import MAX_ID_LENGTH, MAX_INTEGER, MIN_INTEGER, EventId, id_key
+from cube.model.tier import SECOND, TIERS
 
 _FORMAT: Final = 1
+_DATED_FORMAT: Final = 2
 _MADE_BYTES: Final = 12
 _MOST_CHARACTERS = 8 * MAX_ID_LENGTH  # a text id takes four bytes a character at most, in base64
 
@@ -35,32 +37,60 @@ class EventPlace(NamedTuple):
         return other >= mine if downwards else other <= mine
 
 
-def cursor(place: EventPlace) -> str:
-    """Return a place as a text for URLs and headers, which is nobody's to read."""
-    packed = msgspec.msgpack.encode((_FORMAT, place.time, place.id))
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+class Cursor(NamedTuple):
+    """What a cursor says. ``asked``: when the walk was begun, which its relative times are relative to."""
+
+    place: EventPlace
+    asked: int | None = None
 
 
-def parse_cursor(text: object) -> EventPlace:
-    """Return the place of a cursor; raises `InvalidRequest` for what `cursor` does not make."""
+def cursor(place: EventPlace, asked: int | None = None) -> str:
+    """Return a `Cursor` as a text for URLs and headers, which is nobody's to read."""
+    content = (_FORMAT, *place) if asked is None else (_DATED_FORMAT, *place, asked)
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(content)).rstrip(b"=").decode()
+
+
+def parse_cursor(text: object) -> Cursor:
+    """Return what a cursor says; raises `InvalidRequest` for what `cursor` does not make."""
     if isinstance(text, str) and 0 < len(text) <= _MOST_CHARACTERS:
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-            place = _place(msgspec.msgpack.decode(base64.b64decode(padded, b"-_", validate=True)))
+            read = _read(msgspec.msgpack.decode(base64.b64decode(padded, b"-_", validate=True)))
         except (UnicodeError, binascii.Error, msgspec.DecodeError):
-            place = None
-        if place is not None and cursor(place) == text:
-            return place
+            read = None
+        if read is not None and cursor(*read) == text:
+            return read
     raise InvalidRequest(f"Got the cursor {shown(text)}; accepted is one that an answer gave.")
 
 
-def _place(unpacked: Any) -> EventPlace | None:
+def rough(time: int, since: int) -> int | None:
+    """Return a time that is no event's own, and that a walk from ``since`` to ``time`` has passed.
+
+    The edge of the longest tier that lies in the second half of the way, so that a walk that goes on from
+    there has come far; None where there is not even that of a second.
+    """
+    for tier in reversed(TIERS.values()):
+        edge = tier.floor(time) if time > since else tier.ceil(time)
+        if 2 * abs(edge - time) <= abs(time - since):
+            return edge
+    edge = SECOND.floor(time) if time > since else SECOND.ceil(time)
+    return edge if abs(edge - time) < abs(time - since) else None
+
+
+def _read(unpacked: Any) -> Cursor | None:
     match unpacked:
-        case [int(version), int(time), id] if version == _FORMAT and not isinstance(time, bool):
-            is_time = instant.EARLIEST <= time <= instant.LATEST
-            return EventPlace(time, id) if is_time and (id is None or _is_id(id)) else None
+        case [int(version), time, id] if version == _FORMAT:
+            asked = None
+        case [int(version), time, id, asked] if version == _DATED_FORMAT and _is_time(asked):
+            pass
         case _:
             return None
+    return Cursor(EventPlace(time, id), asked) if _is_time(time) and (id is None or _is_id(id)) else None
+
+
+def _is_time(time: Any) -> bool:
+    is_integer = isinstance(time, int) and not isinstance(time, bool)
+    return is_integer and instant.EARLIEST <= time <= instant.LATEST
 
 
 def _is_id(id: Any) -> bool:

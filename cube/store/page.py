@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 from cube.columns import has_patterns, needed
 from cube.expression.nodes import EventExpression
 from cube.model.event import EventId
-from cube.model.place import EventPlace
+from cube.model.place import EventPlace, rough
 from cube.model.tier import Span
 from cube.process.threads import Hold, Slices, hold_nothing
 from cube.store.equality import wanted_by
@@ -60,17 +60,19 @@ class Walk:
 class EventPage:
     """The next ``limit`` events of a walk.
 
-    ``seconds``: after so many it ends where it is; None: only where it is full. After `parts`, ``cut`` says
+    ``seconds``: after so many it ends where it is; None: only where it is full. ``hides``: there are events
+    that the reader must not know of: it ends at the time of none of those. After `parts`, ``cut`` says
     why it ended before the walk did, if it did, or may have (see `LOOKED_ON`), and ``place`` where the next
     one begins: None where nothing was found, nor passed.
     """
 
-    def __init__(self, walk: Walk, limit: int, seconds: float | None = None) -> None:
+    def __init__(self, walk: Walk, limit: int, seconds: float | None = None, *, hides: bool = False) -> None:
         self.walk: Final = walk
         self.cut: Cut | None = None
         self.place: EventPlace | None = walk.place
         self._limit = limit
         self._seconds = seconds
+        self._hides = hides
 
     async def parts(
         self, session: ReadSession, time_slice: TimeSlice = nullcontext, hold: Hold = hold_nothing
@@ -89,7 +91,7 @@ class EventPage:
                 if len(asked) < len(part) or looked_on > LOOKED_ON:
                     self.cut = "limit"
                     return
-                if self._lasts(clock() - begun, found) and self._advance(last):
+                if self._lasts(clock() - begun, found) and self._advance(last, found):
                     return
 
     def end_at(self, found: Found) -> None:
@@ -99,12 +101,19 @@ class EventPage:
     def _lasts(self, seconds: float, found: int) -> bool:
         return self._seconds is not None and seconds > self._seconds and found < self._limit
 
-    def _advance(self, last: int | None) -> bool:
+    def _advance(self, last: int | None, found: int) -> bool:
         """End the page before all events of a time; not where the walk was there already."""
-        before = self.place
+        walk, before = self.walk, self.place
         if last is None or (before is not None and before.time == last):
             return False
-        self.place, self.cut = EventPlace(last, None), "time"
+        if self._hides:
+            edge = walk.span.stop if walk.downwards else walk.span.start
+            last = rough(last, edge if before is None else before.time)
+        if last is not None:
+            self.place = EventPlace(last, None)
+        elif not found:
+            return False
+        self.cut = "time"
         return True
 
     def _scan(

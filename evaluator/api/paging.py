@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from cube.expression.nodes import Grouping, SeriesCall
 from cube.expression.printer import walk
-from cube.model.place import cursor
+from cube.model.place import EventPlace, cursor
 from cube.store.page import EventPage
 from cube.web import KEY_PARAMETER, Request
 from evaluator.query.queries import EventQuery, MetricQuery
@@ -29,7 +29,7 @@ def event_headers(request: Request, query: EventQuery, page: EventPage) -> Heade
     """Return the headers of a page of events; none where it has passed nothing."""
     if page.place is None:
         return ()
-    here, span = cursor(page.place), page.walk.span
+    here, span = _cursor(query, page, page.place), page.walk.span
     if page.cut is None:
         return ((CURSOR, here),)
     direction = "after" if query.upwards else "before"
@@ -37,10 +37,15 @@ def event_headers(request: Request, query: EventQuery, page: EventPage) -> Heade
     return ((CURSOR, here), *_cut_headers(request, page.cut, rest))
 
 
-def told_of(page: EventPage) -> dict[str, str]:
+def told_of(query: EventQuery, page: EventPage) -> dict[str, str]:
     """Return the same as what a WebSocket's last message tells of a page."""
-    told = {} if page.place is None else {"cursor": cursor(page.place)}
+    told = {} if page.place is None else {"cursor": _cursor(query, page, page.place)}
     return told if page.cut is None else {**told, "truncated": page.cut}
+
+
+def _cursor(query: EventQuery, page: EventPage, place: EventPlace) -> str:
+    """Return where a page ended; where there is more, what asks for that means the same times."""
+    return cursor(place, None if page.cut is None else query.asked_at)
 
 
 def metric_headers(request: Request, query: MetricQuery) -> Headers:

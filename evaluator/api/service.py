@@ -136,7 +136,8 @@ class QueryService:
         """
         seconds = self.context.limits.query_seconds * PAGE_TIME if query.is_paged else None
         walk = Walk(query.expression, Span(query.start, stop), not query.upwards, query.place)
-        page = EventPage(walk, query.limit, seconds)
+        hides = self.restriction is not None and bool(self.restriction.filters)
+        page = EventPage(walk, query.limit, seconds, hides=hides)
         with self.questions.timed(Question("event", query.text, query.start, stop, None, self._key)):
             await self._write_events(page, writer, may_end=query.is_paged)
         return page

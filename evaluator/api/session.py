@@ -222,7 +222,7 @@ class EventSocket(SocketHandler):
             with service.writer(frame) as writer:
                 page = await service.write_events(query, query.stop, writer)
                 await responder.send_written(writer)
-        await responder.end(**(told_of(page) if query.is_paged else {}))
+        await responder.end(**(told_of(query, page) if query.is_paged else {}))
 
 
 class TypeSocket(SocketHandler):

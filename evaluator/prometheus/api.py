@@ -130,9 +130,11 @@ class Prometheus:
     async def format_query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with a query's canonical text."""
         text = query_text(parameters)
-        return print_expression(
-            (await asked(service, parameters, range(0, 1, 60_000), text)).query.expression
-        )
+        query = (await asked(service, parameters, range(0, 1, 60_000), text)).query
+        hides = service.restriction is not None and service.restriction.hides
+        if query.has_names and hides:  # who may not see what they stand for
+            return query.text
+        return print_expression(query.asked or query.expression)
 
     def routes(self) -> tuple[Route, ...]:
         """Return all of them; each under the prefix."""

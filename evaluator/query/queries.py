@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
@@ -45,7 +46,7 @@ class EventQuery:
 
     The latest ``limit``, or, ``upwards``, the first; ``place``: from there on. ``is_paged``: whether the
     client goes from page to page. ``text``: the expression as it was written; ``asked``: without what a key
-    adds, where one does.
+    adds, where one does. ``asked_at``: when the walk was begun: its relative times are relative to that.
     """
 
     expression: EventExpression
@@ -59,6 +60,7 @@ class EventQuery:
     place: EventPlace | None = None
     is_paged: bool = False
     asked: EventExpression | None = field(default=None, compare=False)
+    asked_at: int = field(default=0, compare=False)
 
     @classmethod
     def parse(
@@ -69,6 +71,7 @@ class EventQuery:
         ``stream``: whether a request without ``stop`` is one, else it stops now. Raises
         `InvalidQuery` or `InvalidExpression`.
         """
+        now = _asked_at(raw, now)
         start, stop = read_time(raw, "start", now), read_time(raw, "stop", now)
         start = 0 if start is None else start
         is_stream = stop is None and stream
@@ -86,6 +89,7 @@ class EventQuery:
             upwards=upwards,
             place=place,
             is_paged="after" in raw or "before" in raw,
+            asked_at=now,
         )
 
 
@@ -195,9 +199,19 @@ def _place(raw: Mapping[str, Any], *, is_stream: bool) -> tuple[bool, EventPlace
         )
         raise InvalidQuery(f"Got the parameter {name} with {what}; accepted is {accepted}.", field=name)
     try:
-        return name == "after", None if raw[name] == "" else parse_cursor(raw[name])
+        return name == "after", None if raw[name] == "" else parse_cursor(raw[name]).place
     except InvalidRequest as error:
         raise InvalidQuery(f"The parameter {name} is not valid. {error.message}", field=name) from None
+
+
+def _asked_at(raw: Mapping[str, Any], now: int) -> int:
+    """Return when the walk was begun that a request goes on with; now where it begins one."""
+    for name in ("after", "before"):
+        with suppress(InvalidRequest):  # told in its turn
+            if raw.get(name):
+                asked = parse_cursor(raw[name]).asked
+                return now if asked is None else asked
+    return now
 
 
 def _expression(raw: Mapping[str, Any], parse: Callable[[str], E]) -> E:

@@ -44,7 +44,7 @@ async def _walked(
         if page.cut is None:
             return found
         assert page.place is not None
-        place = parse_cursor(cursor(page.place))
+        place = parse_cursor(cursor(page.place)).place
         walk = Walk(walk.expression, walk.span, walk.downwards, place)
         if between is not None:
             await between(events)
@@ -143,9 +143,29 @@ async def test_pages_that_end_for_time_go_on_to_the_end(store: Store, downwards:
         cuts.append(page.cut)
         assert page.place is not None
         assert page.place != walk.place
-        walk = Walk(walk.expression, WHOLE, downwards, parse_cursor(cursor(page.place)))
+        walk = Walk(walk.expression, WHOLE, downwards, parse_cursor(cursor(page.place)).place)
     assert [one.id for one in found] == [wanted]
     assert set(cuts) == {"time"}
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+async def test_pages_end_at_the_time_of_no_event_that_is_hidden(store: Store, downwards: bool) -> None:
+    await store.events.save("test", [event(T0 + 7_013 * i + 1, i, {"i": i % 500}) for i in range(1_500)])
+    walk = Walk(_expression(Comparison("eq", Field(("i",)), 250)), WHOLE, downwards)
+    found, ends = [], []
+    while True:
+        page = EventPage(walk, 10, 0.0, hides=True)
+        async with store.events.read() as session:
+            found += [each async for part in page.parts(session) for each in part]
+        if page.cut is None:
+            break
+        assert page.place is not None
+        ends.append(page.place)
+        walk = Walk(walk.expression, WHOLE, downwards, page.place)
+    assert [one.id for one in found] == ([1_250, 750, 250] if downwards else [250, 750, 1_250])
+    shown = {one.time for one in found}
+    assert ends
+    assert all(place.time % 1_000 == 0 if place.id is None else place.time in shown for place in ends)
 
 
 async def test_a_walk_through_an_unknown_type_ends_at_once(store: Store) -> None:

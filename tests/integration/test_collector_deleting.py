@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 import pytest
 
 from collector.protocols import deletion
+from cube.model import instant
 from cube.model.environment import DEFAULT, Environment, Scope
+from cube.model.event import Event
 from cube.settings import CollectorLimits, CollectorSettings
 from tests.authenticators import key
 from tests.collector_stage import NOW, Stage, staged
@@ -103,6 +105,42 @@ async def test_a_long_one_is_told_where_to_go_on(open_stage: Stage, monkeypatch:
     assert answers[0].json["next"].startswith("2011-07-19T00:00:00")
     assert sum(answer.json["deleted"] for answer in answers) == 8
     assert await left(open_stage) == []
+
+
+async def test_a_relative_stop_is_told_as_what_it_was(
+    open_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "REQUEST_SECONDS", -1.0)
+    monkeypatch.setattr("cube.store.sqlite.events.SLICE_EVENTS", 3)
+    answer = (await delete(open_stage, expression="request", all="true", stop="+1h")).json
+    assert ("next" in answer, answer["stop"]) == (True, instant.format(NOW + 3_600_000))
+    await fill(open_stage)
+    answer = (await delete(open_stage, expression="request", all="true")).json
+    assert "next" in answer
+    assert "stop" not in answer
+
+
+@pytest.mark.parametrize("count", ["true", "false"])
+async def test_where_to_go_on_tells_no_key_the_time_of_what_it_may_not_see(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, count: str
+) -> None:
+    customers = {True: {"customer": "acme"}, False: {"customer": "other"}}
+    events = [Event("test", NOW + 7_013 * n + 1, n, customers[n % 500 == 250]) for n in range(1_500)]
+    await stage.store.events.save("test", events)
+    monkeypatch.setattr(deletion, "REQUEST_SECONDS", -1.0)
+    monkeypatch.setattr("cube.store.deletion.SLICE_SECONDS", -1.0)
+    monkeypatch.setattr("cube.store.sqlite.events.SLICE_EVENTS", 1)
+    told, following = 0, instant.format(NOW)
+    ends = []
+    while following is not None:
+        asked = {"expression": "test", "start": following, "all": "true", "count": count}
+        answer = (await delete(stage, "cube_acme_key", **asked)).json
+        told += answer["events" if count == "true" else "deleted"]
+        following = answer.get("next")
+        ends.append(following)
+    assert told == 3
+    assert ends[:-1]
+    assert all(end.endswith(".000Z") for end in ends[:-1])
 
 
 REFUSED: tuple[tuple[dict[str, Any], str], ...] = (

@@ -100,6 +100,9 @@ async def test_a_keys_filter_holds_for_what_a_name_stands_for(start: Start) -> N
         for headers, names in ((mine, ["failed", "other", "test"]), (theirs, ["failed", "test"])):
             labels = await client.ask("GET", "/prometheus/api/v1/label/__name__/values", headers=headers)
             assert labels.json["data"] == names
+        for query, formatted in (("sum( test )", "sum(test)"), ("failed", "failed")):
+            target = f"/prometheus/api/v1/format_query?{urlencode({'query': query})}"
+            assert (await client.ask("GET", target, headers=theirs)).json["data"] == formatted
 
 
 async def test_a_key_that_may_see_everything_sees_what_is_wrong(start: Start) -> None:

@@ -119,6 +119,20 @@ async def test_a_walk_ends_though_events_go_on_to_arrive(made: Running) -> None:
     assert pages == [[2, 3], ["meanwhile"]]
 
 
+async def test_relative_times_stay_what_they_were_as_the_walk_began(made: Running) -> None:
+    await made.save(*many(4))
+    made.clock.now = DAY + 4
+    relative = {"expression": "test", "limit": 2, "start": "-2s", "stop": "now"}
+    answer = await ask(made, PATH, **relative, after="")
+    made.clock.now = DAY + 10_000
+    await made.save(event(DAY + 5_000, None, "later"))
+    answer = await ask(made, PATH, **relative, after=answer.headers["cube-cursor"])
+    assert [row["id"] for row in answer.json] == [2, 3]
+    assert "cube-truncated" not in answer.headers
+    answer = await ask(made, PATH, **{**relative, "start": "-1h"}, after=answer.headers["cube-cursor"])
+    assert [row["id"] for row in answer.json] == ["later"]
+
+
 async def test_a_page_ends_before_it_has_more_bytes_than_an_answer_may(tmp_path: Path) -> None:
     async with running(tmp_path, answer_bytes=1_000) as made:
         await made.save(*(event(DAY + i, {"text": "x" * 300}, i) for i in range(10)))

@@ -10,7 +10,7 @@ import pytest
 from cube.errors import InvalidRequest
 from cube.model import instant
 from cube.model.event import EventId
-from cube.model.place import EventPlace, cursor, parse_cursor
+from cube.model.place import EventPlace, cursor, parse_cursor, rough
 
 IDS: list[EventId | None] = [None, 0, -1, 2**63 - 1, 0.5, "", "a", "😀" * 512, b"\x00" * 12, b"\xff" * 12]
 
@@ -18,9 +18,10 @@ IDS: list[EventId | None] = [None, 0, -1, 2**63 - 1, 0.5, "", "a", "😀" * 512,
 @pytest.mark.parametrize("id", IDS)
 @pytest.mark.parametrize("time", [instant.EARLIEST, 0, 1_310_947_200_000, instant.LATEST])
 def test_a_cursor_is_read_as_the_place_that_it_was_made_of(time: int, id: EventId | None) -> None:
-    read = parse_cursor(cursor(EventPlace(time, id)))
-    assert read == EventPlace(time, id)
-    assert type(read.id) is type(id)
+    for asked in (None, 1_310_947_200_000):
+        read = parse_cursor(cursor(EventPlace(time, id), asked))
+        assert read == (EventPlace(time, id), asked)
+        assert type(read.place.id) is type(id)
 
 
 def test_a_cursor_needs_no_escape_in_a_url() -> None:
@@ -44,7 +45,10 @@ def _packed(*values: object) -> str:
         "A" * 100_000,
         5,
         None,
+        _packed(3, 0, 0),
         _packed(2, 0, 0),
+        _packed(2, 0, 0, True),
+        _packed(1, 0, 0, 0),
         _packed(1, 0),
         _packed(1, instant.LATEST + 1, 0),
         _packed(1, "0", 0),
@@ -71,3 +75,24 @@ def test_an_event_is_passed_up_to_the_id_of_the_place_in_the_direction_of_the_wa
             other >= number for other in range(len(ids))
         ]
     assert not any(EventPlace(0, None).is_passed(each, downwards=False) for each in ids)
+
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("time", "since", "edge"),
+    [
+        (10 * HOUR + 1, 8 * HOUR + 5, 10 * HOUR),
+        (10 * HOUR + 1, 10 * HOUR, None),
+        (10 * HOUR + 1, 10 * HOUR - 1, 10 * HOUR),
+        (8 * HOUR + 1, 10 * HOUR, 9 * HOUR),
+        (10 * HOUR - 1, 10 * HOUR, None),
+        (HOUR + 1_001, HOUR + 3, HOUR + 1_000),
+        (HOUR + 999, HOUR + 3, None),
+    ],
+)
+def test_a_rough_time_is_that_of_no_event_and_halfway_there_at_least(
+    time: int, since: int, edge: int | None
+) -> None:
+    assert rough(time, since) == edge
