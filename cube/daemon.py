@@ -21,7 +21,8 @@ from cube.process.logs import set_up_log
 from cube.process.status import StatusReporter
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.factory import opened
-from cube.store.ports import KeyStore, Store
+from cube.store.ports import Store
+from cube.store.record_ports import KeyStore
 from cube.store.url import refuse_foreign
 from cube.web import Authenticator, Hosts, KeyReader, KeyRing, following_keys, load_keys
 

@@ -23,9 +23,7 @@ from cube.model.grid import Grid, grid_of
 from cube.model.tier import GroupKey, Span, Tier, group_of_key
 from cube.settings import BlockSettings, BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo
-from cube.store.ports import (
-    Store,
-)
+from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon

@@ -15,7 +15,7 @@ from cube.errors import InvalidSettings, Unavailable
 from cube.model.environment import Key
 from cube.settings import CollectorSettings
 from cube.spool import store_mark
-from cube.store.ports import KeyStore
+from cube.store.record_ports import KeyStore
 
 _log = logging.getLogger(__name__)
 

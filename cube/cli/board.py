@@ -24,7 +24,7 @@ from cube.model.board import Board, check_name
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, make_key
 
 if TYPE_CHECKING:  # the stores' ports need numpy, which takes its time to load
-    from cube.store.ports import StoredBoard, StoredDefinition
+    from cube.store.record_ports import StoredBoard, StoredDefinition
 
 _COLUMNS = ("name", "title", "charts", REVISION, "saved", "by")
 

@@ -23,7 +23,8 @@ from cube.store.url import StoreUrl, refuse_foreign
 
 if TYPE_CHECKING:
     from cube.store.equality import FieldIndexes
-    from cube.store.ports import KeyStore, Store
+    from cube.store.ports import Store
+    from cube.store.record_ports import KeyStore
 
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cube.model.environment import Environment
-from cube.store.ports import KeyStore, Store
+from cube.store.ports import Store
+from cube.store.record_ports import KeyStore
 from cube.store.url import StoreUrl
 
 

@@ -16,7 +16,7 @@ from cube.expression.definitions import Definitions
 from cube.model import instant
 from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
-from cube.store.ports import NO_REVISION, BoardStore, StoredBoard
+from cube.store.record_ports import NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
 from evaluator.api.changes import (
     CHANGED,

@@ -12,7 +12,7 @@ from typing import Final
 
 from cube.errors import AccessDenied, InvalidQuery, shown
 from cube.model.environment import Caller, Scope
-from cube.store.ports import ANY_REVISION, NO_REVISION
+from cube.store.record_ports import ANY_REVISION, NO_REVISION
 from cube.web import Request
 from cube.web.message import HttpRefusal
 

@@ -20,7 +20,7 @@ from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, che
 from cube.expression.explanation import explain
 from cube.model import instant
 from cube.model.environment import Caller, Scope
-from cube.store.ports import NO_REVISION, DefinitionStore, StoredDefinition
+from cube.store.record_ports import NO_REVISION, DefinitionStore, StoredDefinition
 from cube.web import Operation, Reply, Request, Route
 from evaluator.api.changes import CHANGED, expected_revision, may_write, new_revision, who, writer
 from evaluator.api.service import QueryServices

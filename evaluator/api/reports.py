@@ -16,7 +16,7 @@ from cube.model import instant
 from cube.model.environment import Key
 from cube.process.recent_counts import BUCKETS, OTHER, STEP_MS
 from cube.process.status import FORMAT
-from cube.store.ports import StoredReport
+from cube.store.record_ports import StoredReport
 from evaluator.context import SLOWEST
 
 PERIODS: Final = 3

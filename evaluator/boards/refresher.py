@@ -19,7 +19,7 @@ from cube.columns.key_filter import Restriction
 from cube.errors import CubeError, InvalidExpression, Unavailable
 from cube.model.board import Board
 from cube.settings import BoardSettings
-from cube.store.ports import StoredBoard
+from cube.store.record_ports import StoredBoard
 from evaluator.boards.questions import BoardQuestion, questions
 from evaluator.context import within
 from evaluator.engine.pyramid import Pyramid

@@ -10,7 +10,8 @@ import pytest
 
 from cube import json_text
 from cube.errors import Conflict, InvalidRequest
-from cube.store.ports import ANY_REVISION, NO_REVISION, Store, StoredBoard
+from cube.store.ports import Store
+from cube.store.record_ports import ANY_REVISION, NO_REVISION, StoredBoard
 
 from .databases import Database
 

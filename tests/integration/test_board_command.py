@@ -15,7 +15,7 @@ from cube.cli.main import main
 from cube.cli.output import show
 from cube.columns.board_types import types_of
 from cube.model.board import Board
-from cube.store.ports import NO_REVISION, StoredBoard
+from cube.store.record_ports import NO_REVISION, StoredBoard
 from cube.store.sqlite import open_store
 from tests.daemon import Daemon, daemon
 from tests.web_client import ask

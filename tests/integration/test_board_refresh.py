@@ -15,7 +15,7 @@ from cube.model.board import Board
 from cube.model.environment import Scope
 from cube.model.tier import TIERS, Span
 from cube.settings import BoardSettings
-from cube.store.ports import NO_REVISION, StoredBoard
+from cube.store.record_ports import NO_REVISION, StoredBoard
 from evaluator.boards.questions import questions
 from evaluator.scheduling.scheduler import QueryCost
 from tests.authenticators import key, with_keys

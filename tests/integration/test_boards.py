@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from cube.model.environment import Environment, Scope, digest
 from cube.settings import EvaluatorSettings
-from cube.store.ports import NO_REVISION, StoredBoard
+from cube.store.record_ports import NO_REVISION, StoredBoard
 from cube.store.sqlite import open_store
 from cube.web import Authenticator, KeyRing
 from evaluator.app import EvaluatorDaemon

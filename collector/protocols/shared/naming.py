@@ -17,7 +17,7 @@ from typing import Final
 from collector.protocols.shared.dialect import Draft
 from cube.errors import shown
 from cube.model.event import MAX_TYPE_LENGTH
-from cube.store.ports import Names
+from cube.store.record_ports import Names
 
 OURS: Final = "cube_"
 """The prefix of the types that Cube itself writes."""

@@ -20,7 +20,7 @@ from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.environment import Key, Scope
 from cube.store.mongo.faults import answered, fetched, upsert, written
 from cube.store.mongo.layout import DURABLE, Document, Layout
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
+from cube.store.record_ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 
 _KEYS = "cube_keys"
 

@@ -11,7 +11,7 @@ from bson.codec_options import CodecOptions
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.maintenance import ensure
-from cube.store.ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport
+from cube.store.record_ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport
 
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _EARLIEST = datetime.datetime.fromtimestamp(0, datetime.UTC)

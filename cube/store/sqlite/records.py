@@ -21,7 +21,7 @@ from cube import files
 from cube.errors import InvalidRequest, Unavailable
 from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.environment import Key, Scope
-from cube.store.ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
+from cube.store.record_ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 from cube.store.sqlite.catalog import has_table
 from cube.store.sqlite.database import answering, connect, immediate
 from cube.store.sqlite.readers import ReaderPool

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cube import files
 from cube.errors import Unavailable
-from cube.store.ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport
+from cube.store.record_ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport
 
 _SUFFIX = ".json"
 
