@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain, islice, product
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import msgspec
@@ -33,6 +33,7 @@ PART_TEXTS = 5_000
 """So many of those that are written from arrays."""
 
 _NUMBERS = msgspec.json.Encoder()
+_VALUE = b',"value":'
 _MAY_BE_DATED = frozenset({dict, list, datetime})
 _EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
 
@@ -63,13 +64,13 @@ def metric_parts(series: Series, grid: Grid, span: Span) -> Iterator[list[Row]]:
 def metric_texts(series: Series, grid: Grid, span: Span) -> Iterator[bytes]:
     """Yield the JSON of the rows that `metric_rows` returns, joined by commas, about `PART_TEXTS` at once."""
     keys = None if series.groups is None else sorted(series.groups)
+    ends = tuple(b"," + json_text.encode(group_shown(key))[1:] for key in keys or ())
     for part, some in _parts(series, grid, span, PART_TEXTS):
         if keys is None or series.groups is None:
             yield _joined_rows(grid, part, (b"}",), series.default[some])
         else:
             table = np.array([series.groups[key][some] for key in keys]).T
-            ends = (b"," + json_text.encode(group_shown(key))[1:] for key in keys)
-            yield _joined_rows(grid, part, tuple(ends), table.ravel())
+            yield _joined_rows(grid, part, ends, table.ravel())
 
 
 def _parts(series: Series, grid: Grid, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
@@ -85,36 +86,29 @@ def _parts(series: Series, grid: Grid, span: Span, rows: int) -> Iterator[tuple[
 
 def _joined_rows(grid: Grid, span: Span, ends: tuple[bytes, ...], values: Floats) -> bytes:
     """Write the rows of each bucket with each end, of so many values."""
-    numbers = _NUMBERS.encode(_shown(values))[1:-1].split(b",")  # as one text, which costs least
+    numbers = _written(values)
     if not np.isnan(values).any():
-        return _template(grid, span, ends) % tuple(numbers)
-    pairs = product(_row_starts(grid, span), ends)
-    return b",".join(
-        [
-            start + end if number == b"null" else start + b',"value":' + number + end
-            for (start, end), number in zip(pairs, numbers, strict=True)
-        ]
-    )
+        return _template(grid, span, ends, _VALUE) % tuple(numbers)
+    shown = (b"" if number == b"null" else _VALUE + number for number in numbers)
+    return _template(grid, span, ends, b"") % tuple(shown)
 
 
 @lru_cache(maxsize=8)
-def _template(grid: Grid, span: Span, ends: tuple[bytes, ...]) -> bytes:
-    """Write the rows of a span with a place for each value; many charts show the same."""
-    escaped = [end.replace(b"%", b"%%") for end in ends]
-    pairs = product(_row_starts(grid, span), escaped)
-    return b",".join([start + b',"value":%b' + end for start, end in pairs])
+def _template(grid: Grid, span: Span, ends: tuple[bytes, ...], before: bytes) -> bytes:
+    """Write the rows of a span with a place for each value; many charts show the same.
+
+    ``before``: what stands before each place.
+    """
+    rests = [before + b"%b" + end.replace(b"%", b"%%") + b"," for end in ends]
+    return b"".join([start.join((b"", *rests)) for start in _row_starts(grid, span)])[:-1]
 
 
-def _shown(values: Floats) -> list[float]:
-    """Return values as rows show them, NaN where there is none."""
-    with np.errstate(invalid="ignore"):
-        is_whole = (np.abs(values) < _EXACT) & (values == np.trunc(values))
-    if is_whole.all():
-        whole: list[float] = values.astype(np.int64).tolist()
-        return whole
-    return [
-        int(value) if its else value for value, its in zip(values.tolist(), is_whole.tolist(), strict=True)
-    ]
+def _written(values: Floats) -> list[bytes]:
+    """Write values as rows show them, as one text, which costs least; null where there is none."""
+    if (np.abs(values) >= _EXACT).any():
+        return _NUMBERS.encode(list(map(part_shown, values.tolist())))[1:-1].split(b",")
+    floats = _NUMBERS.encode((values + 0.0).tolist())  # without a negative zero
+    return (floats[1:-1] + b",").replace(b".0,", b",").split(b",")[:-1]
 
 
 @lru_cache(maxsize=8)
