@@ -111,20 +111,21 @@ def _parse(grammar: pp.ParserElement, text: str, definitions: Named | None = Non
 @cache
 def _metric_grammar() -> pp.ParserElement:
     rules = EventRules()
-    compared = _metric(rules, _nothing(), with_calls=False)
-    return _whole(_metric(rules, group_rule(rules, compared), with_calls=True))
+    compared = _metric(rules, _nothing(), with_sequences=False)
+    return _whole(_metric(rules, group_rule(rules, compared), with_sequences=True))
 
 
-def _metric(rules: EventRules, group: pp.ParserElement, *, with_calls: bool) -> pp.ParserElement:
+def _metric(rules: EventRules, group: pp.ParserElement, *, with_sequences: bool) -> pp.ParserElement:
     """Return the rule of arithmetic over reductions, after each of which may stand a group.
 
-    ``with_calls``: whether functions of series, and what looks at several events, may be called.
+    ``with_sequences``: whether what looks at several events may stand in it.
     """
     metric = pp.Forward()
-    session = pp.Opt(session_rule(rules), default=None) if with_calls else _nothing()
+    session = pp.Opt(session_rule(rules), default=None) if with_sequences else _nothing()
     reduction = reduction_rule(rules, session, group)
-    operand = reduction | sequence_rule(rules) | series_call_rule(metric) if with_calls else reduction
-    name = defined_name() if with_calls else plain_name()
+    calls = series_call_rule(metric)
+    operand = reduction | sequence_rule(rules) | calls if with_sequences else reduction | calls
+    name = defined_name() if with_sequences else plain_name()
     others = constant() | bracketed(metric)
     # What may stand in thousands comes first: each alternative before it is tried in vain.
     metric <<= chain(others | operand | name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyparsing as pp
 
 from cube.expression import tokens
 from cube.expression.arithmetic import bracketed
 from cube.expression.event_grammar import EventRules, field_rule, forget_field
-from cube.expression.nodes import Grouping, GroupPart, Ranking
+from cube.expression.nodes import Grouping, GroupPart, Ranking, SeriesCall
+from cube.expression.printer import walk
+from cube.expression.series_functions import PREVIOUS
 from cube.expression.tokens import build
 
 MAX_RANKED = 10_000
@@ -43,6 +47,17 @@ def _comma() -> pp.ParserElement:
 
 def _ranking(compared: pp.ParserElement) -> pp.ParserElement:
     count = tokens.whole_number(MAX_RANKED)
-    inside = build(count + pp.Opt(tokens.mark(",") - compared, default=None), lambda *arguments: arguments)
+    by = pp.Opt(tokens.mark(",") - compared.copy().add_parse_action(_refuse_neighbours), default=None)
+    inside = build(count + by, lambda *arguments: arguments)
     found = tokens.mark(".") - tokens.either_word("top", "bottom") - bracketed(inside)
     return build(found, lambda end, arguments: Ranking(end, *arguments))
+
+
+def _refuse_neighbours(source: Any, place: int, found: pp.ParseResults) -> None:
+    """Refuse what looks at many buckets before: of a span as a whole there is one."""
+    for call in walk(found[0]):
+        if isinstance(call, SeriesCall) and call.option == PREVIOUS:
+            problem = (
+                "Got fill(…, previous) in a ranking, which is about the span as a whole; accepted is a number"
+            )
+            raise source.refusal(source.calls.get(id(call), place), problem)

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import pyparsing as pp
 
 from cube.errors import InvalidRequest
-from cube.expression.nodes import SEQUENCES, Grouping, SeriesCall
+from cube.expression.nodes import SEQUENCES, Grouping
 from cube.expression.printer import print_expression, walk
 from cube.expression.tokens import Source
 
@@ -25,12 +25,15 @@ def defined_name() -> pp.ParserElement:
 
 
 def plain_name() -> pp.ParserElement:
-    """Return the rule of the name of reductions without groups and what is computed of them."""
+    """Return the rule of the name of reductions without groups, and of what is made of their series."""
 
     def act(source: Any, place: int, found: pp.ParseResults) -> None:
         for node in walk(found[0]):
-            if isinstance(node, (SeriesCall, Grouping, *SEQUENCES)):
-                problem = "accepted by what groups are ranked are reductions without groups, and arithmetic"
+            if isinstance(node, (Grouping, *SEQUENCES)):
+                problem = (
+                    "accepted by what groups are ranked are reductions without groups, arithmetic, and"
+                    " functions of series"
+                )
                 raise source.refusal(place, f"Got a name of {print_expression(found[0])}; {problem}")
 
     return defined_name().add_parse_action(act)

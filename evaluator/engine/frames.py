@@ -24,7 +24,7 @@ class Frame:
 
     ``origin``: where what is cumulative begins: the start of the span that is asked for. ``moves``: names of
     functions with their durations. ``is_bare``: whether a reduction without values has no value, instead of
-    its empty one.
+    its empty one. ``together``: so many buckets are taken as one.
     """
 
     grid: Grid
@@ -32,15 +32,22 @@ class Frame:
     origin: int
     moves: tuple[tuple[str, int], ...] = ()
     is_bare: bool = False
+    together: int = 1
+
+    @classmethod
+    def whole(cls, grid: Grid, span: Span) -> Frame:
+        """Return the frame of an aligned span, which is not empty, as one bucket."""
+        return cls(grid, span, span.start, together=len(grid.buckets(span)))
 
     @property
     def count(self) -> int:
         """How many buckets there are."""
-        return len(self.grid.buckets(self.span))
+        return len(self.grid.buckets(self.span)) // self.together
 
     def widened(self, before: int) -> Frame:
         """Return the frame with so many more buckets before its first."""
-        return replace(self, span=Span(self.grid.back(self.span.start, before), self.span.stop))
+        start = self.grid.back(self.span.start, before * self.together)
+        return replace(self, span=Span(start, self.span.stop))
 
     def moved(self, function: str, duration: int) -> Frame:
         """Return the frame of what is within a function that moves intervals."""
@@ -48,7 +55,7 @@ class Frame:
 
     def intervals(self) -> tuple[Instants, Instants]:
         """Return the starts and the stops of the intervals; both ascend, and none stops before it starts."""
-        starts = np.array(self.grid.buckets(self.span), dtype=np.int64)
+        starts = np.array(self.grid.buckets(self.span), dtype=np.int64)[:: self.together]
         stops, origin = np.append(starts[1:], self.span.stop) if len(starts) else starts, self.origin
         for function, duration in self.moves:
             match function:
@@ -63,7 +70,7 @@ class Frame:
 
     def aligned(self) -> Span | None:
         """Return the span of which the intervals are the buckets; None where they are not any."""
-        if any(function != "shift" for function, _ in self.moves):
+        if self.together > 1 or any(function != "shift" for function, _ in self.moves):
             return None
         moved = sum(duration for _, duration in self.moves)
         if moved and isinstance(self.grid, (Tier, FixedGrid)):

@@ -173,6 +173,10 @@ class Pyramid:
         """
         return await self._sequences.digest(sequence, leaf.frame.grid, aligned_span(leaf))
 
+    async def ranking_digest(self, expression: MetricExpression, grid: Grid, span: Span) -> int | None:
+        """Return what tells whether an expression's ranking chooses what it did; None where nothing does."""
+        return await self._ranker.digest(expression, grid, span)
+
     async def revisions(self, type: str, grid: Grid, span: Span) -> Revisions:
         """Read the revisions of a span, at 1 s those of the 10 s around.
 

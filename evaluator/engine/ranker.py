@@ -1,19 +1,19 @@
 """The ranker: chooses the groups of expressions with a ranking, by totals over the whole span.
 
-What was chosen is kept with all revisions of the span that were read before the totals; it counts while these
-are the present ones.
+What was chosen is kept with all revisions of the intervals that the totals are of, which were read before
+these; it counts while they are the present ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 
 from cube.expression import print_expression
 from cube.expression.nodes import MetricExpression, Reduction
-from cube.model.grid import Grid, simplified
+from cube.model.grid import FixedGrid, Grid, simplified
 from cube.model.reduce import REDUCES
 from cube.model.tier import Group, Span
 from cube.store.ports import Revisions
@@ -30,15 +30,18 @@ from evaluator.scheduling.scheduler import QueryCost
 Read: TypeAlias = Callable[[str, Grid, Span], Awaitable[GridRevisions]]
 """Reads the revisions of a type in an aligned span."""
 
-Total: TypeAlias = Callable[[ReductionJob, GridRevisions, Span, QueryCost], Awaitable[bytes]]
+ComputeTotal: TypeAlias = Callable[[ReductionJob, GridRevisions, Span, QueryCost], Awaitable[bytes]]
 """Computes the "value" content of all events of a span together."""
+
+_Revisions: TypeAlias = tuple[Grid, GridRevisions]
+"""Revisions, with the grid whose buckets they are of."""
 
 
 class Ranker:
     """Chooses groups; ``keeps``: whether it remembers what it chose."""
 
     def __init__(
-        self, context: QueryContext, read: Read, flights: SingleFlight, total: Total, *, keeps: bool
+        self, context: QueryContext, read: Read, flights: SingleFlight, total: ComputeTotal, *, keeps: bool
     ) -> None:
         self._context = context
         self._read = read
@@ -53,38 +56,50 @@ class Ranker:
 
         All events that were acknowledged before the call are counted. Raises as `Pyramid.measure` does.
         """
-        question = RankingQuestion.of(expression)
+        question = RankingQuestion.of(expression, grid, span)
         if question is None:
             return expression
-        grid = simplified(grid, span)
-        read = {type: await self._read(type, grid, span) for type in question.types}
-        numbers = [each.revisions for each in read.values()]
+        read = {key: await self._read_of(*key, grid, span) for key in question.reads}
+        numbers = [each.revisions for _, each in read.values()]
         choices = self._choices
         if choices is None or not grid.cached or any(map(_is_unsure, numbers)):
-            return with_groups(expression, await self._chosen(question, read, grid, span, cost))
-        at = (span, *(dense(each.numbers, grid, span).tobytes() for each in numbers))
+            return with_groups(expression, await self._chosen(question, read, cost))
+        at = (span, *(_seen(*key, *each) for key, each in read.items()))
         chosen = choices.get((question.text, grid.text), at)
         if chosen is None:
-            chosen = await self._chosen(question, read, grid, span, cost)
+            chosen = await self._chosen(question, read, cost)
             choices.put((question.text, grid.text), at, chosen)
         return with_groups(expression, chosen)
 
+    async def digest(self, expression: MetricExpression, grid: Grid, span: Span) -> int | None:
+        """Return what tells whether a ranking over a span is as it was; None: nothing does."""
+        question = RankingQuestion.of(expression, grid, span)
+        if question is None:
+            return 0
+        read = {key: await self._read_of(*key, grid, span) for key in question.reads}
+        if any(each.revisions.foreign for _, each in read.values()):
+            return None
+        expired = [each.revisions.expired_before for _, each in read.values()]
+        return hash((*expired, *(_seen(*key, *each) for key, each in read.items())))
+
+    async def _read_of(self, type: str, interval: Span, grid: Grid, span: Span) -> _Revisions:
+        """Read the revisions of the span's buckets; those of another interval as one bucket."""
+        own = (
+            simplified(grid, span) if interval == span else FixedGrid(max(1, interval.length), interval.start)
+        )
+        return own, await self._read(type, own, interval) if interval else GridRevisions(Revisions())
+
     async def _chosen(
-        self,
-        question: RankingQuestion,
-        read: dict[str, GridRevisions],
-        grid: Grid,
-        span: Span,
-        cost: QueryCost,
+        self, question: RankingQuestion, read: Mapping[tuple[str, Span], _Revisions], cost: QueryCost
     ) -> tuple[Group, ...]:
         totals = {
-            text: await self._total(each, read[each.type], grid, span, cost)
-            for text, each in question.reductions.items()
+            total: await self._total(each, *read[each.type, total.interval], total.interval, cost)
+            for total, each in question.totals.items()
         }
         return await self._context.scheduler.run(cost, question.choose, totals, self._context.limits)
 
     async def _total(
-        self, reduction: Reduction, read: GridRevisions, grid: Grid, span: Span, cost: QueryCost
+        self, reduction: Reduction, grid: Grid, read: GridRevisions, span: Span, cost: QueryCost
     ) -> Series:
         """Return what each group of a reduction comes to over a whole span, as a series of one bucket.
 
@@ -98,15 +113,20 @@ class Ranker:
             yield FlightPart(gaps, {span.start: await self._compute_total(job, read, span, cost)})
 
         contents: Encoded = {}
-        if revisions.numbers or revisions.foreign or revisions.expired_before is not None:
+        if revisions.numbers or revisions.foreign or (revisions.expired_before is not None and span):
             numbers = frozenset(revisions.numbers.items())
             key = ("total", job.text, reduction.type, grid.text, job.expired_before, span, numbers)
             contents = await self._flights.contents(key, {span.start: 0}, compute, cost)
-        whole = range(span.start, span.stop, span.length)
+        whole = range(span.start, span.start + max(1, span.length), max(1, span.length))
         empty = REDUCES[reduction.reduce].empty
         default = np.full(1, np.nan if empty is None else empty)
         run = self._context.scheduler.run
         return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
+
+
+def _seen(type: str, interval: Span, grid: Grid, read: GridRevisions) -> Hashable:
+    """Return what changes whenever an event of a type in an interval does."""
+    return type, interval, dense(read.revisions.numbers, grid, interval).tobytes() if interval else b""
 
 
 def _is_unsure(revisions: Revisions) -> bool:

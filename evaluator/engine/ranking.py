@@ -7,18 +7,21 @@ rest as one, which is a group like any other: cached, merged, and believed by it
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from cube.expression import print_expression
 from cube.expression.grouping import changed_reductions, compared, ranked, reductions_in
 from cube.expression.nodes import MetricExpression, Ranking, Reduction
-from cube.model.tier import Group, GroupKey, group_key, group_of_key, is_rest, rest_key
+from cube.model.grid import Grid
+from cube.model.tier import Group, GroupKey, Span, group_key, group_of_key, is_rest, rest_key
 from cube.settings import EvaluatorLimits
-from evaluator.engine.series import Series, compute
+from evaluator.engine.frames import Frame
+from evaluator.engine.series import Series
+from evaluator.engine.time_functions import Leaf, computed, leaves, lowered
 
 _ANY: Final = 2**62
 
@@ -29,44 +32,80 @@ At: TypeAlias = Hashable
 """The span that a choice is about, and all revisions in it."""
 
 
+class Total(NamedTuple):
+    """What is asked of a reduction, by its canonical text: what all events of an interval come to."""
+
+    text: str
+    interval: Span
+
+
 @dataclass(frozen=True, slots=True)
 class RankingQuestion:
-    """What has to be known to choose groups: totals over the span, of all groups.
+    """What has to be known to choose groups: totals of all groups, over the whole span.
 
-    ``by``: what is compared. ``shown``: the reductions whose groups are shown. ``reductions``: all whose
-    totals are needed, by their canonical texts. ``text``: tells questions apart.
+    ``by``: what is compared, evaluated in ``frame``, of which the span is one bucket: within functions of
+    series a total is that of the interval to which these move the span. ``totals``: all that are needed, of
+    which reductions. ``shown``: those of the reductions whose groups are shown. ``text``: tells questions
+    apart.
     """
 
     ranking: Ranking
     by: MetricExpression
-    shown: tuple[Reduction, ...]
-    reductions: Mapping[str, Reduction]
+    frame: Frame
+    totals: Mapping[Total, Reduction]
+    shown: tuple[Total, ...]
     text: str
 
     @classmethod
-    def of(cls, expression: MetricExpression) -> RankingQuestion | None:
-        """Return the question that an expression's ranking is; None where it has none."""
+    def of(cls, expression: MetricExpression, grid: Grid, span: Span) -> RankingQuestion | None:
+        """Return the question that an expression's ranking is in a span; None where it has none."""
         reduction = ranked(expression)
         if reduction is None or reduction.group is None or reduction.group.ranking is None:
             return None
-        ranking, by = reduction.group.ranking, compared(reduction)
-        shown = tuple(unranked(each) for each in reductions_in(expression) if each.group is not None)
-        needed = {print_expression(each): each for each in (*reductions_in(by), *shown)}
+        ranking, by, frame = reduction.group.ranking, lowered(compared(reduction)), Frame.whole(grid, span)
+        grouped = [unranked(each) for each in reductions_in(expression) if each.group is not None]
+        shown = {Total(print_expression(each), span): each for each in grouped}
+        totals = shown | {
+            total: each
+            for leaf, each in leaves(by, frame)
+            if isinstance(each, Reduction)
+            for total in _totals(leaf)
+        }
         text = "|".join(
-            [ranking.end, str(ranking.count), print_expression(by), *map(print_expression, shown)]
+            [ranking.end, str(ranking.count), print_expression(by), *(each.text for each in shown)]
         )
-        return cls(ranking, by, shown, needed, text)
+        return cls(ranking, by, frame, totals, tuple(shown), text)
 
     @property
-    def types(self) -> list[str]:
-        """The types whose events it is about, each once."""
-        return list(dict.fromkeys(each.type for each in self.reductions.values()))
+    def reads(self) -> list[tuple[str, Span]]:
+        """The types whose events it is about, each with an interval, and each pair once."""
+        return list(dict.fromkeys((each.type, total.interval) for total, each in self.totals.items()))
 
-    def choose(self, totals: Mapping[str, Series], limits: EvaluatorLimits) -> tuple[Group, ...]:
-        """Return the groups that are chosen; ``totals``: of the reductions, as series of one bucket."""
-        ranks = compute(self.by, 1, totals, unbounded(limits))
-        candidates = {key for each in self.shown for key in totals[print_expression(each)].groups or ()}
+    def choose(self, totals: Mapping[Total, Series], limits: EvaluatorLimits) -> tuple[Group, ...]:
+        """Return the groups that are chosen; ``totals``: as series of one bucket."""
+        measured = {
+            leaf: _joined([totals[total] for total in _totals(leaf)])
+            for leaf, _ in leaves(self.by, self.frame)
+        }
+        ranks = computed(self.by, self.frame, measured, unbounded(limits))
+        candidates = {key for total in self.shown for key in totals[total].groups or ()}
         return tuple(map(group_of_key, best(self.ranking, candidates, ranks)))
+
+
+def _totals(leaf: Leaf) -> Iterator[Total]:
+    """Yield the totals that the buckets of a leaf are."""
+    starts, stops = leaf.frame.intervals()
+    for interval in zip(starts.tolist(), stops.tolist(), strict=True):
+        yield Total(leaf.text, Span(*interval))
+
+
+def _joined(parts: Sequence[Series]) -> Series:
+    """Return series of one bucket each as one of as many; a group that one of them lacks has its default."""
+    keys = {key for part in parts for key in part.groups or ()}
+    groups = {
+        key: np.concatenate([(part.groups or {}).get(key, part.default) for part in parts]) for key in keys
+    }
+    return Series(np.concatenate([part.default for part in parts]), groups)
 
 
 class Choices:

@@ -70,7 +70,8 @@ _NOTHING = Revisions()
 class Snapshot:
     """All that a live metric watches, at a moment; ``looked``: when its expired buckets were looked at.
 
-    ``beyond``: what tells of its sequences, of which an event of one bucket may change others.
+    ``beyond``: what tells of its sequences, and of what its groups are ranked by: an event of one bucket, or
+    of none, may change others.
     """
 
     span: Span
@@ -128,6 +129,8 @@ async def read_snapshot(
         watch = Watch(reduction.type, (), 0)
         if watch not in watched:
             watched[watch] = await _read(pyramid, watch, frame)
+    if best is not None and span:
+        beyond.append(await pyramid.ranking_digest(expression, grid, span))
     return Snapshot(span, watched, now, beyond)
 
 

@@ -29,7 +29,7 @@ from cube.expression.series_functions import LOOK_BACK, UNITS
 from cube.model.event import Event, id_key
 from cube.model.grid import Grid
 from cube.model.reduce import REDUCES, Sample
-from cube.model.tier import Span, Tier, group_key, group_of_key, part_keys, several_key
+from cube.model.tier import Span, group_key, group_of_key, part_keys, several_key
 from cube.model.zoned_grid import ZonedGrid
 from tests.golden import sequence_reference
 from tests.golden.script import Values
@@ -60,15 +60,18 @@ class Reference:
         """Return the values of each bucket of a span."""
         best = ranked(node)
         if best is not None:
-            node = self._ranked(node, best, span)
-
-        zone = grid.zone.name if isinstance(grid, ZonedGrid) else "UTC"
+            node = self._ranked(node, best, grid, span)
         first = grid.back(span.start, LOOK_BACK)
         edges = [*grid.buckets(Span(first, span.stop)), span.stop]
         begin = edges.index(span.start)
+        return self._between(node, edges, begin, grid)
+
+    def _between(self, node: MetricExpression, edges: Sequence[int], begin: int, grid: Grid) -> Table:
+        """Return the values in the buckets between edges, from that with a number on."""
+        zone = grid.zone.name if isinstance(grid, ZonedGrid) else "UTC"
 
         def bucket(number: int) -> Covered:
-            return Covered(edges[begin + number], edges[begin + number + 1], span.start, zone)
+            return Covered(edges[begin + number], edges[begin + number + 1], edges[begin], zone)
 
         return self._at(node, bucket, range(len(edges) - 1 - begin))
 
@@ -96,16 +99,16 @@ class Reference:
             case _:
                 assert_never(node)
 
-    def _ranked(self, node: MetricExpression, best: Reduction, span: Span) -> MetricExpression:
+    def _ranked(self, node: MetricExpression, best: Reduction, grid: Grid, span: Span) -> MetricExpression:
         """Return an expression with the groups that its ranking leaves."""
         assert best.group is not None
         ranking = best.group.ranking
         assert ranking is not None
-        whole = Tier("whole", span.length, span.start, None, cached=False)
+        edges = [grid.back(span.start, len(grid.buckets(span))), span.start, span.stop]
         all_groups = changed_reductions(node, lambda each: _grouped(each, ranking=None))
         shown = [each for each in reductions_in(all_groups) if each.group]
-        seen = {key for each in shown for key in self.evaluate(each, whole, span)}
-        by = self.evaluate(compared(best), whole, span)
+        seen = {key for each in shown for key in self._between(each, edges, 1, grid)}
+        by = self._between(compared(best), edges, 1, grid)
         sign = -1 if ranking.end == "top" else 1
 
         def rank(key: Any) -> tuple[bool, float, Any]:

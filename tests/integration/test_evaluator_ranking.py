@@ -80,6 +80,17 @@ async def test_what_comes_late_of_another_type_changes_a_ranking_by_it(made: Ben
     assert [*await made.groups(text, MINUTE, DAY, DAY + HOUR)] == [9, "other"]
 
 
+async def test_what_comes_late_before_the_span_changes_a_ranking_by_what_was(made: Bench) -> None:
+    text = "sum(test).group(user).top(1, shift(sum(test), 1h))"
+    asked = (parse_metric(text), TIERS[MINUTE], Span(DAY, DAY + HOUR))
+    assert [*await made.groups(text, MINUTE, DAY, DAY + HOUR)] == [0, "other"]
+    before = await made.pyramid.ranking_digest(*asked)
+    assert await made.pyramid.ranking_digest(*asked) == before
+    await made.save(event(DAY - 1, {"user": 9}))
+    assert [*await made.groups(text, MINUTE, DAY, DAY + HOUR)] == [9, "other"]
+    assert await made.pyramid.ranking_digest(*asked) != before
+
+
 async def test_days_that_have_expired_are_ranked_by_what_is_kept_of_them(made: Bench) -> None:
     text = "sum(test).group(user).top(1)"
     tier, span = TIERS[DAILY], Span(DAY, DAY + 2 * DAILY)

@@ -27,7 +27,12 @@ ARGUMENTS = {name: "0.3," if each.takes_probability else "" for name, each in RE
 
 parts = st.sampled_from(["g", "h", "each(tags)", 'g,"none"', "floor(n / 2)", 'each(tags),"b"'])
 groups = st.lists(parts, min_size=1, max_size=2).map(",".join)
-compared = st.sampled_from(["", ",count(t)", ",max(t(n).eq(h,1))", ",sum(u(n))", ",sum(t(n)) / sum(t)"])
+compared = st.sampled_from(
+    [
+        *("", ",count(t)", ",max(t(n).eq(h,1))", ",sum(u(n))", ",sum(t(n)) / sum(t)"),
+        *(",rolling(sum(t(n)),7s)", ",change(sum(t(n)))", ",shift(count(t),20s) - per(minute,cumulative(sum(u)))"),
+    ]
+)
 rankings = st.builds("{}({}{})".format, st.sampled_from(["top", "bottom"]), st.integers(1, 3), compared)
 values = st.sampled_from(["t", "t(n)", "t(n).ge(n,0)"])
 reductions = st.builds(
@@ -48,7 +53,7 @@ data = st.fixed_dictionaries(
         "tags": st.lists(st.sampled_from(["a", "b", "c"]), max_size=3) | st.just("a"),
     },
 )
-events = st.lists(st.tuples(st.sampled_from("tttu"), st.integers(0, 100), data), min_size=1, max_size=12)
+events = st.lists(st.tuples(st.sampled_from("tttu"), st.integers(-40, 100), data), min_size=1, max_size=12)
 
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
