@@ -9,12 +9,43 @@ possible is best: whatever can be reached from a later event of a step can be re
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.key_events import Codes, KeyEvents, Marks, labelled
+from cube.model.tier import Span
 
 Counts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries of a funnel, in order of key and time: how many steps each gets, at least one."""
+
+    keys: Codes
+    times: Codes
+    levels: Codes
+
+    @classmethod
+    def of(cls, events: KeyEvents, steps: int, window: int, span: Span) -> Entries:
+        """Return the entries in a span; ``events``: all that pass a step, up to ``window`` beyond it."""
+        nothing = np.zeros(0, dtype=np.int64)
+        if not len(events.keys):
+            return cls(nothing, nothing, nothing)
+        first, stop = int(events.times.min()), int(events.times.max()) + 1
+        labels = labelled(events.keys, events.times, first, stop)
+        order = np.argsort(labels)
+        labels, marks = labels[order], events.marks[order]
+        times = events.times[order]
+        is_entry = (marks & np.uint32(1) == 1) & (times >= span.start) & (times < span.stop)
+        entries = np.unique(labels[is_entry])
+        if not len(entries):
+            return cls(nothing, nothing, nothing)
+        levels = _levels(labels, marks, entries, steps, window, stop - first)
+        keys, times = np.divmod(entries, np.int64(stop - first))
+        return cls(keys, times + first, levels)
 
 
 def funnel_counts(events: KeyEvents, steps: int, window: int, edges: Codes) -> Counts:
@@ -25,28 +56,37 @@ def funnel_counts(events: KeyEvents, steps: int, window: int, edges: Codes) -> C
     the last one and ``window`` beyond; the marks are the steps.
     """
     buckets = len(edges) - 1
-    counts = np.zeros((buckets, steps))
-    if not len(events.keys):
-        return counts
-    first, stop = int(events.times.min()), int(events.times.max()) + 1
-    labels = labelled(events.keys, events.times, first, stop)
-    order = np.argsort(labels)
-    labels, marks = labels[order], events.marks[order]
-    times = events.times[order]
-    is_entry = (marks & np.uint32(1) == 1) & (times >= edges[0]) & (times < edges[-1])
-    entries = np.unique(labels[is_entry])
-    if not len(entries):
-        return counts
-    levels = _levels(labels, marks, entries, steps, window, stop - first)
-    keys, entry_times = np.divmod(entries, np.int64(stop - first))
-    places = np.searchsorted(edges, entry_times + first, side="right") - 1
+    entries = Entries.of(events, steps, window, Span(int(edges[0]), int(edges[-1])))
+    if not len(entries.keys):
+        return np.zeros((buckets, steps))
+    keys = entries.keys
+    places = np.searchsorted(edges, entries.times, side="right") - 1
     # Of each key and bucket the farthest: entries are in order of key and time, so these lie side by side.
     begins = np.concatenate(([True], (keys[1:] != keys[:-1]) | (places[1:] != places[:-1])))
-    farthest = np.maximum.reduceat(levels, np.flatnonzero(begins))
+    farthest = np.maximum.reduceat(entries.levels, np.flatnonzero(begins))
     cells = places[begins] * steps + (farthest - 1)
     ended: Counts = np.bincount(cells, minlength=buckets * steps).reshape(buckets, steps).astype(np.float64)
     reached: Counts = ended[:, ::-1].cumsum(axis=1)[:, ::-1]
     return np.ascontiguousarray(reached)
+
+
+def funnel_windows(events: KeyEvents, steps: int, window: int, starts: Codes, stops: Codes) -> Counts:
+    """Return what `funnel_counts` does, of intervals that may overlap, and whose ends both ascend."""
+    counts = np.zeros((len(starts), steps))
+    entries = Entries.of(events, steps, window, Span(int(starts[0]), int(stops[-1])))
+    # An entry is in the windows from the first one that ends after it to the last one that begins by then.
+    begins = np.searchsorted(stops, entries.times, side="right")
+    ends = np.searchsorted(starts, entries.times, side="right")
+    for step in range(steps):
+        some = np.flatnonzero(entries.levels > step)
+        keys, begin, end = entries.keys[some], begins[some], ends[some]
+        again = np.flatnonzero(keys[1:] == keys[:-1])
+        begin[again + 1] = np.maximum(begin[again + 1], end[again])  # where the key counts already
+        end = np.maximum(begin, end)
+        size = len(starts) + 1
+        changes = np.bincount(begin, minlength=size) - np.bincount(end, minlength=size)
+        counts[:, step] = np.cumsum(changes)[:-1]
+    return counts
 
 
 def _levels(labels: Codes, marks: Marks, entries: Codes, steps: int, window: int, stride: int) -> Codes:

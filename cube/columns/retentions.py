@@ -83,9 +83,13 @@ class Returns:
 
     def counts(self) -> Counts:
         """Return the keys of each cohort, and how many came back in each period: (buckets, 1 + periods)."""
-        places = np.searchsorted(self._edges, self._firsts.times[self._members], side="right") - 1
-        counts = np.zeros((len(self._edges) - 1, self._periods + 1))
+        return self.counts_in(self._edges[:-1], self._edges[1:])
+
+    def counts_in(self, starts: Codes, stops: Codes) -> Counts:
+        """Return the same of any intervals between the first edge and the last one: (intervals, …)."""
+        times = self._firsts.times[self._members]
+        counts = np.zeros((len(starts), self._periods + 1))
         for period in range(self._periods + 1):
-            some = places[self._seen[:, period]]
-            counts[:, period] = np.bincount(some, minlength=len(counts))
+            some = np.sort(times[self._seen[:, period]])
+            counts[:, period] = np.searchsorted(some, stops) - np.searchsorted(some, starts)
         return counts

@@ -50,7 +50,7 @@ from evaluator.engine.states import (
     partial_kind,
     weight,
 )
-from evaluator.engine.time_functions import Leaf, Measured, aligned_span, computed, leaves, lowered
+from evaluator.engine.time_functions import Leaf, Measured, computed, leaves, lowered
 from evaluator.scheduling.scheduler import QueryCost
 
 
@@ -171,7 +171,7 @@ class Pyramid:
 
         None where nothing tells that.
         """
-        return await self._sequences.digest(sequence, leaf.frame.grid, aligned_span(leaf))
+        return await self._sequences.digest(sequence, leaf.frame.grid, leaf.frame.hull())
 
     async def ranking_digest(self, expression: MetricExpression, grid: Grid, span: Span) -> int | None:
         """Return what tells whether an expression's ranking chooses what it did; None where nothing does."""
@@ -208,7 +208,9 @@ class Pyramid:
     async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
         if not isinstance(measured, Reduction):
-            return await self._sequences.measure(measured, leaf.frame.grid, aligned_span(leaf), cost)
+            if span is None:
+                return await self._sequences.measure_windows(measured, leaf.frame, cost)
+            return await self._sequences.measure(measured, leaf.frame.grid, span, cost)
         if span is not None:
             return await self.measure(measured, leaf.frame.grid, span, cost)
         limits, run = self.context.limits, self.context.scheduler.run

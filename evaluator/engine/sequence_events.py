@@ -10,8 +10,8 @@ from typing import Final, assert_never
 
 import numpy as np
 
-from cube.columns import Block, Cuts, finals
-from cube.columns.funnels import Counts, funnel_counts
+from cube.columns import Block, Cuts, finals, states
+from cube.columns.funnels import Counts, funnel_counts, funnel_windows
 from cube.columns.key_events import Codes, KeyEventList, key_paths
 from cube.columns.retentions import FirstEvents, Returns
 from cube.columns.sessions import sessions
@@ -19,12 +19,15 @@ from cube.columns.values import Path
 from cube.expression.nodes import Cohorts, Funnel, Reduction, SequenceExpression, SessionReduction
 from cube.model import instant
 from cube.model.grid import Grid
-from cube.model.tier import HOUR, Span, Tier
+from cube.model.tier import HOUR, Span, Tier, group_key
 from cube.process.threads import Slices
+from cube.settings import EvaluatorLimits
+from evaluator.engine import windows
 from evaluator.engine.reading import Reading
 from evaluator.engine.scan import KEPT_ROWS, Scan, runs
 from evaluator.engine.sequence_revisions import ReachRevisions, reaches
-from evaluator.engine.states import Encoded, encode_finals, encode_value
+from evaluator.engine.series import Series
+from evaluator.engine.states import Encoded, States, check_memory, encode_finals, encode_value, weight
 from evaluator.query.queries import LimitExceeded
 
 _WINDOWS: Final = 8
@@ -65,6 +68,30 @@ class SequenceScan:
             case _:
                 assert_never(self.node)
 
+    async def windows(self, starts: Codes, stops: Codes) -> Series:
+        """Return the series of the sequence over intervals that may overlap, and whose ends both ascend.
+
+        Raises as `contents` does.
+        """
+        span = Span(int(starts[0]), int(stops[-1]))
+        match self.node:
+            case Funnel(key, window, steps):
+                events = KeyEventList(key, steps)
+                await self._gather(events, span)
+                counts = await self.scan.run(_funnel_windows, events, len(steps), window, starts, stops)
+                return counted(self.node, counts)
+            case Cohorts():
+                edges = np.array([span.start, span.stop], dtype=np.int64)
+                returns = await self._returns(self.node, span, edges)
+                return counted(self.node, await self.scan.run(returns.counts_in, starts, stops))
+            case SessionReduction(key, gap, joined, reduction):
+                events = KeyEventList(key, (joined,))
+                await self._gather(events, span)
+                limits = self.scan.context.limits
+                return await self.scan.run(_session_windows, events, gap, reduction, starts, stops, limits)
+            case _:
+                assert_never(self.node)
+
     async def _gather(self, events: KeyEventList, span: Span) -> None:
         for known in self.known:
             inside = known.reach.span(span)
@@ -74,13 +101,17 @@ class SequenceScan:
             await self._each(known, span, take, lambda: events.bytes)
 
     async def _retention(self, node: Cohorts, span: Span, edges: Codes) -> Counts:
+        returns = await self._returns(node, span, edges)
+        return await self.scan.run(returns.counts)
+
+    async def _returns(self, node: Cohorts, span: Span, edges: Codes) -> Returns:
         first, back = self.known
         firsts = FirstEvents(node.key, node.first)
         await self._each(first, span, partial(firsts.add, stop=span.stop), lambda: firsts.bytes)
         returns = await self.scan.run(Returns, firsts, node.period, node.periods, edges)
         take = partial(returns.add, back.reach.selections[0])
         await self._each(back, span, take, lambda: firsts.bytes + returns.bytes)
-        return await self.scan.run(returns.counts)
+        return returns
 
     async def _each(
         self, known: ReachRevisions, span: Span, take: Callable[[Block], None], held: Callable[[], int]
@@ -158,11 +189,32 @@ def _funnel(events: KeyEventList, steps: int, window: int, edges: Codes) -> Coun
     return funnel_counts(events.joined(), steps, window, edges)
 
 
+def _funnel_windows(events: KeyEventList, steps: int, window: int, starts: Codes, stops: Codes) -> Counts:
+    return funnel_windows(events.joined(), steps, window, starts, stops)
+
+
+def _session_windows(
+    events: KeyEventList, gap: int, reduction: Reduction, starts: Codes, stops: Codes, limits: EvaluatorLimits
+) -> Series:
+    """Reduce the sessions of what lies between two neighbouring edges, and slide the windows over that."""
+    block = sessions(events.joined(), gap, Span(int(starts[0]), int(stops[-1])))
+    known: States = dict(states(reduction, Cuts.of([*windows.stretches(starts, stops)]), block))
+    check_memory(limits, sum(weight(state) for state in known.values() if state))
+    return windows.series(reduction, starts, stops, known, limits)
+
+
 def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, grid: Grid) -> Encoded:
     buckets = grid if isinstance(grid, Tier) else Cuts.of(grid.intervals(span))
     found = finals(reduction, buckets, sessions(events.joined(), gap, span))
     shared = {bucket: encode_value(reduction, state) for bucket, state in found.shared.items()}
     return encode_finals(found, grouped=reduction.is_grouped) | shared
+
+
+def counted(node: Funnel | Cohorts, counts: Counts) -> Series:
+    """Return counts, of shape (buckets, groups), as a series: groups from 1 of a funnel, else from 0."""
+    first = 0 if isinstance(node, Cohorts) else 1
+    groups = {group_key(first + place): counts[:, place].copy() for place in range(counts.shape[1])}
+    return Series(np.zeros(len(counts)), groups)
 
 
 def _rows(buckets: Sequence[int], edges: Codes, counts: Counts) -> Encoded:

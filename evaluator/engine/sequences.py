@@ -19,14 +19,15 @@ from cube.expression import print_expression
 from cube.expression.nodes import Cohorts, Funnel, SequenceExpression, SessionReduction
 from cube.model import instant
 from cube.model.grid import Grid, simplified
-from cube.model.tier import WEEK, Span, Tier, group_key
+from cube.model.tier import WEEK, Span, Tier
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.frames import Frame
 from evaluator.engine.grid_revisions import keeper
 from evaluator.engine.scan import Scan, runs
-from evaluator.engine.sequence_events import SequenceScan, bucket_edges, parts
+from evaluator.engine.sequence_events import SequenceScan, bucket_edges, counted, parts
 from evaluator.engine.sequence_revisions import (
     Reach,
     ReachRevisions,
@@ -120,6 +121,29 @@ class Sequences:
             cost, sequence_series, job, numbers, contents, span, self._context.limits
         )
 
+    async def measure_windows(self, node: SequenceExpression, frame: Frame, cost: QueryCost) -> Series:
+        """Return the values of a sequence over a frame's intervals, which are no buckets and may overlap.
+
+        Nothing of them is kept: they are computed from events each time. Else it is as `measure`.
+        """
+        context, began = self._context, time.monotonic()
+        check_size(context.limits, frame.count, _groups(node))
+        job = await self._job(node, frame.grid, frame.hull())
+        starts, stops = frame.intervals()
+        async with (
+            within(context.limits.query_seconds),
+            context.session(cost) as (session, time_slice),
+        ):
+            scan = Scan(context, session, time_slice, self._blocks, context.limits)
+            work = SequenceScan(scan, job.node, job.grid, job.vouching, job.known)
+            found = await work.windows(starts, stops)
+        if self._on_computed is not None:
+            self._on_computed(job.type, job.text, (time.monotonic() - began) * 1000)
+        if job.expired_before is not None:
+            for values in (found.default, *(found.groups or {}).values()):
+                values[starts < job.expired_before] = np.nan
+        return found
+
     async def digest(self, node: SequenceExpression, grid: Grid, span: Span) -> int | None:
         """Return what tells whether a sequence's series over a span is still the same; None: nothing does."""
         job = await self._job(node, grid, span)
@@ -205,9 +229,8 @@ def sequence_series(
 
     The groups of a funnel are its steps, from 1; those of a retention 0, the cohort, and the later periods.
     """
-    plain = job.node.reduction if isinstance(job.node, SessionReduction) else None
-    if plain is not None:
-        reduction = ReductionJob(plain, job.text, job.grid, job.expired_before)
+    if isinstance(job.node, SessionReduction):
+        reduction = ReductionJob(job.node.reduction, job.text, job.grid, job.expired_before)
         return read_series(reduction, numbers, contents, span, limits)
     buckets = job.grid.buckets(span)
     expired = job.expired_before
@@ -218,9 +241,7 @@ def sequence_series(
             table[place] = np.frombuffer(content, dtype="<f8")
         elif bucket in numbers or (expired is not None and bucket < expired):
             table[place] = default[place] = np.nan
-    first = 0 if isinstance(job.node, Cohorts) else 1
-    groups = {group_key(first + place): table[:, place].copy() for place in range(table.shape[1])}
-    return Series(default, groups)
+    return Series(default, counted(job.node, table).groups)
 
 
 def _groups(node: SequenceExpression) -> int:

@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias, assert_never
 import numpy as np
 
 from cube.columns.values import Floats
-from cube.errors import InvalidQuery
 from cube.expression import print_expression
 from cube.expression.nodes import (
     Cohorts,
@@ -29,7 +28,6 @@ from cube.expression.nodes import (
 )
 from cube.expression.series_functions import LOOK_BACK, NONE, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span
 from cube.settings import EvaluatorLimits
 from evaluator.engine.frames import Frame, operand_frames
 from evaluator.engine.series import Series, compute
@@ -112,22 +110,6 @@ def _outermost(node: MetricExpression) -> Iterator[Measured | SeriesCall]:
                 yield from _outermost(part)
         case _:
             assert_never(node)
-
-
-def aligned_span(leaf: Leaf) -> Span:
-    """Return the span over whose buckets a sequence is measured.
-
-    Raises `InvalidQuery` where a function of series moves it to what are no buckets: of a sequence there are
-    no partials to put that together of.
-    """
-    span = leaf.frame.aligned()
-    if span is None:
-        raise InvalidQuery(
-            f"Got {leaf.text} within rolling(…), cumulative(…) or a shift(…) that is not a multiple of"
-            " the step; accepted is shift(…) by a multiple of the step.",
-            field="expression",
-        )
-    return span
 
 
 def _leaf(measured: Measured, frame: Frame) -> Leaf:

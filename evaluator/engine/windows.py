@@ -37,7 +37,7 @@ def parts(frame: Frame, cells: int) -> Mapping[Tier, Sequence[int]]:
     starts, stops = frame.intervals()
     found: dict[Tier, list[int]] = {}
     count = 0
-    for stretch in _stretches(starts, stops):
+    for stretch in stretches(starts, stops):
         for tier, buckets in _tiled(stretch, 0):
             count += len(buckets)
             if count > cells:
@@ -96,8 +96,8 @@ def spans(buckets: Sequence[int], tier: Tier) -> Iterator[Span]:
             begin = place
 
 
-def _stretches(starts: Instants, stops: Instants) -> Iterator[Span]:
-    """Yield what lies between two neighbouring edges, and in a window."""
+def stretches(starts: Instants, stops: Instants) -> Iterator[Span]:
+    """Yield what lies between two neighbouring edges of windows, and in a window."""
     edges, places = np.unique(np.concatenate((starts, stops)), return_inverse=True)
     opened = np.zeros(len(edges), dtype=np.int64)
     np.add.at(opened, places[: len(starts)], 1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidQuery
+from cube.errors import AccessDenied
 from cube.expression import parse_metric, print_expression
 from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.model.environment import Caller, Environment, Key
@@ -38,6 +38,12 @@ ASKED = (
     "sum(a.session(u,5m))",
     "mean(a.session(u,5m,length))",
     "sum(b.session(u,20m).gt(events,1)).group(events)",
+    "rolling(funnel(u,10m,a,b), 45m) / cumulative(funnel(u,10m,a,b))",
+    "cumulative(retention(u,15m,3,a,b))",
+    "shift(rolling(retention(u,1h,2,a),90m), 100s)",
+    "rolling(mean(a.session(u,5m,length)), 2h)",
+    "per(hour, rolling(sum(b.session(u,20m)).group(events), 7m))",
+    "rolling(median(a.session(u,5m,events)), 3s)",
 )
 
 
@@ -122,14 +128,25 @@ async def test_keys_and_events_are_bounded(tmp_path: Path) -> None:
                 await made.series(text, HOUR, DAY, DAY + HOUR)
 
 
-async def test_a_sequence_is_shifted_by_whole_buckets(tmp_path: Path) -> None:
+async def test_a_key_counts_once_in_each_window(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
-        await made.save(event(DAY, {"u": 1}, 1, "a"), event(DAY + 1, {"u": 1}, 2, "a"))
-        found = await made.groups("shift(funnel(u,1m,a,a),1h)", HOUR, DAY, DAY + 2 * HOUR)
-        assert found == {1: [0, 1], 2: [0, 1]}
-        for text in ("shift(sum(a.session(u,1m)),90m)", "rolling(funnel(u,1m,a,a),2h)"):
-            with pytest.raises(InvalidQuery, match="multiple of the step"):
-                await made.series(text, HOUR, DAY, DAY + HOUR)
+        times = {1: (0, 1, HOUR), 2: (2 * HOUR, 2 * HOUR + 1)}
+        events = [event(DAY + time, {"u": user}, None, "a") for user in times for time in times[user]]
+        await made.save(*events)
+        asked = (HOUR, DAY, DAY + 3 * HOUR)
+        assert await made.groups("shift(funnel(u,1m,a,a),1h)", *asked) == {1: [0, 1, 1], 2: [0, 1, 0]}
+        assert await made.groups("rolling(funnel(u,1m,a,a),2h)", *asked) == {1: [1, 1, 2], 2: [1, 1, 1]}
+        assert await made.groups("cumulative(funnel(u,1m,a,a))", *asked) == {1: [1, 1, 2], 2: [1, 1, 2]}
+        shifted = await made.series("shift(sum(a.session(u,1m)),90m)", *asked)
+        assert plain(shifted.default) == [0, 1, 1]
+
+
+async def test_of_windows_whose_beginning_has_expired_nothing_is_said(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.save(*(event(DAY + hour * HOUR, {"u": hour}, None, "a") for hour in range(4)))
+        await made.store.events.expire("a", DAY + HOUR)
+        found = await made.groups("rolling(funnel(u,1m,a,a),2h)", HOUR, DAY, DAY + 4 * HOUR)
+        assert found[1] == [None, None, 2, 2]
 
 
 @pytest.mark.parametrize("name", SEQUENCE_FUNCTIONS)

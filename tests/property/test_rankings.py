@@ -30,7 +30,11 @@ groups = st.lists(parts, min_size=1, max_size=2).map(",".join)
 compared = st.sampled_from(
     [
         *("", ",count(t)", ",max(t(n).eq(h,1))", ",sum(u(n))", ",sum(t(n)) / sum(t)"),
-        *(",rolling(sum(t(n)),7s)", ",change(sum(t(n)))", ",shift(count(t),20s) - per(minute,cumulative(sum(u)))"),
+        *(
+            ",rolling(sum(t(n)),7s)",
+            ",change(sum(t(n)))",
+            ",shift(count(t),20s) - per(minute,cumulative(sum(u)))",
+        ),
     ]
 )
 rankings = st.builds("{}({}{})".format, st.sampled_from(["top", "bottom"]), st.integers(1, 3), compared)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cube.columns import Block
-from cube.columns.funnels import funnel_counts
+from cube.columns.funnels import funnel_counts, funnel_windows
 from cube.columns.key_events import KeyEventList
 from cube.columns.retentions import FirstEvents, Returns
 from cube.columns.sessions import followed, sessions
@@ -33,6 +33,8 @@ events_of = partial(
 STEPS = ("a", "b", "a.ge(x,1)", "a.eq(x,0)", "b.ge(x,1)", "a.le(x,1)")
 EDGES = np.array([10, 20, 23, 40], dtype=np.int64)
 SPANS = [Span(10, 20), Span(20, 23), Span(23, 40)]
+WINDOWS = [Span(10, 12), Span(10, 25), Span(17, 25), Span(20, 40), Span(39, 40)]
+STARTS, STOPS = np.array([(each.start, each.stop) for each in WINDOWS], dtype=np.int64).T
 
 
 def blocks(events: list[Event], type: str) -> list[Block]:
@@ -57,6 +59,9 @@ def test_a_funnel_gets_as_far_as_any_way_leads(events: list[Event], steps: list[
     counts = funnel_counts(gathered.joined(), len(steps), window, EDGES)
     expected = sequence_reference.funnel(node, events, SPANS)
     assert counts.T.tolist() == [expected[step] for step in range(1, len(steps) + 1)]
+    counts = funnel_windows(gathered.joined(), len(steps), window, STARTS, STOPS)
+    expected = sequence_reference.funnel(node, events, WINDOWS)
+    assert counts.T.tolist() == [expected[step] for step in range(1, len(steps) + 1)]
 
 
 @quick
@@ -75,6 +80,8 @@ def test_retention_is_told_by_first_events(
         returns.add(node.returning, block)
     expected = sequence_reference.retention(node, events, SPANS)
     assert returns.counts().T.tolist() == [expected[each] for each in range(periods + 1)]
+    expected = sequence_reference.retention(node, events, WINDOWS)
+    assert returns.counts_in(STARTS, STOPS).T.tolist() == [expected[each] for each in range(periods + 1)]
 
 
 @quick
