@@ -112,11 +112,14 @@ class Computation:
         return await self._scan.run(encode_partials, job.reduction, states)
 
     def takes_values_alone(self, job: ReductionJob) -> bool:
-        """Tell whether no partials are made and kept: they serve only to merge what has expired.
+        """Tell whether no partials are made and kept, of a type of which nothing has expired.
 
-        So it is below an hour, for a type of which nothing has expired, where blocks are kept.
+        Where blocks are kept, those below an hour serve only to merge what has expired. Days are merged from
+        those of hours, which are made then where they are dear: tallies, and sets of keys.
         """
-        return self._keeps(job) and job.tier.step < HOUR.step and job.expired_before is None
+        if not self._keeps(job) or job.expired_before is not None:
+            return False
+        return job.tier.step < HOUR.step or REDUCES[job.reduction.reduce].grows
 
     async def total(self, job: ReductionJob, read: GridRevisions, span: Span) -> State:
         """Return the state of all events of an aligned span together, whatever the number of groups.

@@ -84,6 +84,20 @@ async def test_values_alone_are_kept_while_nothing_has_expired(made: Bench, text
     assert [tier.step for tier, _ in made.seen.saved] == [5 * MINUTE] * 2
 
 
+@pytest.mark.parametrize(
+    ("text", "hours", "day"), [("median(test(v))", [179.5, 539.5], 359.5), ("distinct(test(w))", [3, 3], 3)]
+)
+async def test_hours_have_dear_partials_only_where_days_are_merged_of_them(
+    made: Bench, text: str, hours: list[float], day: float
+) -> None:
+    assert await made.values(text, HOUR, DAY, DAY + 2 * HOUR) == hours
+    assert [(tier.step, len(buckets)) for tier, buckets in made.seen.saved] == [(HOUR, 2)]
+    made.seen.clear()
+
+    assert await made.values(text, 24 * HOUR, DAY, DAY + 24 * HOUR) == [day]
+    assert made.seen.scans == []
+
+
 async def test_a_bucket_of_several_blocks_is_whole(made: Bench) -> None:
     for start in (0, 70, 200):
         await made.values("count(test)", TEN, DAY + start * TEN, DAY + (start + 50) * TEN)
