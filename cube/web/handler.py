@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from functools import partial
 from typing import cast
 
@@ -24,7 +22,6 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
@@ -32,19 +29,16 @@ from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
 from cube.web.http1 import ChunkedBody, parse_head
 from cube.web.message import (
-    Parts,
     Reply,
     Request,
-    connection_line,
-    cors_lines,
     error_reply,
     last_reply,
     make_request_id,
     preflight,
-    reply_head,
     with_owed_headers,
 )
 from cube.web.prompt import PromptRequests
+from cube.web.reply_writer import ReplyWriter, log_fault
 from cube.web.route import Operation, Route
 from cube.web.service import Service
 from cube.web.tornado_private import Head, read_with
@@ -53,9 +47,6 @@ from cube.web.websocket import SessionFactory
 LINGER_BYTES = 64 * 2**20
 """So much of a refused body is read and thrown away: who closes earlier resets the connection, and the
 client may never see the reply."""
-
-ALONE_BYTES = 64 * 1024
-"""A longer body is written after its head, not together with it."""
 
 _BODY_HEADERS = ("Transfer-Encoding", "Content-Encoding")
 _log = logging.getLogger(__name__)
@@ -125,7 +116,6 @@ class Exchange(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Find the operation and refuse what can be refused now."""
         start_line = cast("RequestStartLine", start_line)  # a server's
-        self._began = time.monotonic()
         self._stream.enter(Phase.BODY)
         self._version = start_line.version
         context = self._connection.context
@@ -134,9 +124,13 @@ class Exchange(HTTPMessageDelegate):
             remote, scheme = self._service.proxies.client(headers, remote, scheme)
         self.request = Request(start_line.method, start_line.path, headers, remote)
         self.request.scheme = scheme
+        self._replies = ReplyWriter(
+            self._service, self._connection, self._stream, self.request, self._version, self._end
+        )
         self._route, self.request.captures = self._service.routes.find(self.request.path)
         if self._route is not None:
             self.request.route = self._route.path
+            self._replies.credentials = self._route.credentials
         self._service.began(self.request)
         try:
             self._service.check_head(self.request)
@@ -144,6 +138,8 @@ class Exchange(HTTPMessageDelegate):
                 self._delegate = self._upgrade(start_line, self._route, self._route.socket)
                 return self._delegate.headers_received(start_line, headers)
             self._operation = self._service.admitted_operation(self.request, self._route)
+            if self._operation is not None:
+                self._replies.credentials = self._operation.credentials
             if headers.get("Content-Length", "0") != "0" or any(name in headers for name in _BODY_HEADERS):
                 self._body = self._begin_body(headers)
         except TooLarge as error:
@@ -242,9 +238,9 @@ class Exchange(HTTPMessageDelegate):
         except Exception as error:
             reply = self._fault(error)
         if reply.parts is not None:
-            await self._send_parts(reply, reply.parts)
+            await self._replies.write_parts(reply, reply.parts)
             return
-        self._send(reply)
+        self._replies.write(reply)
         self._connection.finish()
 
     async def _answer_whole(self) -> Reply:
@@ -279,9 +275,8 @@ class Exchange(HTTPMessageDelegate):
             return self._fault(fault)
 
     def _fault(self, error: Exception) -> Reply:
-        request = self.request
-        _log.error("request %s: a fault in %s %s", request.id, request.method, request.route, exc_info=error)
-        return error_reply(error, request.id)
+        log_fault(self.request, error)
+        return error_reply(error, self.request.id)
 
     def _exceed(self, error: TooLarge) -> None:
         """Refuse, or where the operation answers such requests read them to their end first."""
@@ -300,7 +295,7 @@ class Exchange(HTTPMessageDelegate):
         # With "Expect" the client waits, so nothing more needs to be read (and nothing may be asked for).
         waits = headers.get("Expect", "").lower() == "100-continue"
         reply = self._error_reply(error) if isinstance(error, CubeError) else self._fault(error)
-        self._send(reply, last=last or waits or announced_bytes(headers) > LINGER_BYTES)
+        self._replies.write(reply, last=last or waits or announced_bytes(headers) > LINGER_BYTES)
         if waits:
             self._connection.finish()
 
@@ -312,63 +307,3 @@ class Exchange(HTTPMessageDelegate):
             self._refuse(self._excess)
             self._excess = None
         self._connection.finish()
-
-    # Replying.
-
-    def _send(self, reply: Reply, *, last: bool = False) -> None:
-        """Write the whole reply at once; `finish` of the connection is left to the caller."""
-        body = b"" if self.request.method == "HEAD" else reply.body
-        head = self._head(reply, last)
-        if len(body) > ALONE_BYTES and not self._stream.closed():  # not to copy it
-            self._stream.write(head)
-            written = self._connection.write(body)
-        else:
-            written = self._connection.write(head + body)
-        self._service.answered(self.request, reply.status, time.monotonic() - self._began)
-        if written.done():
-            self._end()
-            return
-        written.add_done_callback(lambda _: self._sent())
-        self._service.answers.hold(self._stream, len(body))
-
-    async def _send_parts(self, reply: Reply, parts: Parts) -> None:
-        """Write a reply as it is made; to HTTP/1.0 its end is that of the connection."""
-        is_chunked = self._version != "HTTP/1.0"
-        head = self._head(reply, last=not is_chunked)
-        head = head[:-2] + b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else head
-        self._service.answered(self.request, reply.status, time.monotonic() - self._began)
-        try:
-            async with aclosing(parts):
-                await self._connection.write(head)
-                async for part in parts:
-                    if part:
-                        await self._connection.write(
-                            b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part
-                        )
-            if is_chunked:
-                await self._connection.write(b"0\r\n\r\n")
-        except StreamClosedError:
-            self._connection.close()
-        except Exception as error:  # the head has gone: only a cut connection can tell
-            if not isinstance(error, CubeError):
-                self._fault(error)
-            _log.warning("request %s: its answer is cut: %s", self.request.id, error)
-            self._connection.close()
-        else:
-            self._connection.finish()
-        finally:
-            self._end()
-
-    def _sent(self) -> None:
-        self._service.answers.hold(self._stream, 0)
-        self._end()
-
-    def _head(self, reply: Reply, last: bool) -> bytes:
-        taken = self._operation or self._route
-        credentials = taken is not None and taken.credentials
-        return reply_head(
-            reply,
-            self.request,
-            cors_lines(self._service.access, self.request, credentials=credentials),
-            connection_line(self.request, self._version, last=last or self._service.leaving),
-        )

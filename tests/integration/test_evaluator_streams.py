@@ -59,7 +59,7 @@ async def test_a_crowded_moment_is_waited_for(start: Start, monkeypatch: pytest.
 
 
 async def test_a_stream_begins_before_the_past_is_taken_in(start: Start) -> None:
-    async with start(query_seconds=0.5) as made:
+    async with start(query_seconds=2) as made:
         await made.save(*(event(DAY - number * 10_000, {"v": number}) for number in range(2, 300)))
         await made.save(event(DAY - 5, {"v": "mark"}, "x"))
         made.seen.holds = lambda span: span.start < DAY - MINUTE and span.stop < DAY - 20_000

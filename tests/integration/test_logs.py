@@ -199,7 +199,7 @@ async def test_a_fault_is_logged_and_reported_without_what_it_happened_to(
     assert (thrown["type"], thrown["value"]) == ("OperationalError", "no such table: events_1")
     assert event["tags"] == {
         "daemon": "collector",
-        "logger": "cube.web.handler",
+        "logger": "cube.web.reply_writer",
         "request": answer.json["request"],
     }
     assert any(frame["function"] == "save" for frame in thrown["stacktrace"]["frames"])

@@ -38,7 +38,8 @@ from cube.web import (
     Telemetry,
     with_standard_routes,
 )
-from cube.web.handler import ALONE_BYTES, LINGER_BYTES
+from cube.web.handler import LINGER_BYTES
+from cube.web.reply_writer import ALONE_BYTES
 from tests.authenticators import open_authenticator
 from tests.web_client import HANDSHAKE, Answer, ask, connection, head
 
