@@ -9,7 +9,8 @@
     │   ├── InvalidQuery        a parameter beside the expression
     │   ├── TooLarge            HTTP 413
     │   ├── NotFound            HTTP 404
-    │   └── Conflict            HTTP 412; revision: the present one, saved, by
+    │   ├── Conflict            HTTP 412; revision: the present one, saved, by
+    │   └── InUse               HTTP 409; definitions, boards: what would be broken
     ├── InvalidSettings         refused at start
     ├── AccessDenied            HTTP 403
     │   └── Unauthenticated     HTTP 401
@@ -95,6 +96,10 @@ class NotFound(InvalidRequest):
 
 class Conflict(InvalidRequest):
     """Somebody else has changed it meanwhile; see `cube.store.ports.text_conflict`."""
+
+
+class InUse(InvalidRequest):
+    """Others would be broken by the change; nothing is changed. Details: ``definitions``, ``boards``."""
 
 
 class InvalidSettings(CubeError):

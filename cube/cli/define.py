@@ -17,7 +17,7 @@ _COLUMNS = ("name", "expression", "error", REVISION, "saved", "by")
 @evaluator_options
 @json_option
 @click.option("--revision", type=click.IntRange(1), help="Which this is a change of; `cube define` shows it.")
-@click.option("--force", is_flag=True, help="Whatever the present revision is.")
+@click.option("--force", is_flag=True, help="Whatever the present revision is, and whatever uses it.")
 @click.option("--delete", "deleted", metavar="NAME", help="Delete a definition, at its --revision.")
 @click.argument("definition", nargs=-1)
 def define(
@@ -36,13 +36,13 @@ def define(
         if deleted is not None:
             if definition or at is None:
                 raise InvalidRequest("Accepted beside --delete NAME is one of --revision and --force alone.")
-            evaluator.delete_definition(deleted, at)
+            evaluator.delete_definition(deleted, at, force=force)
             click.echo(f"The definition {deleted} is deleted.")
         elif definition:
             name, equals, expression = " ".join(definition).partition("=")
             if not equals:
                 raise InvalidRequest("Got no = in the definition; accepted is NAME = EXPRESSION.")
-            saved = evaluator.define(name.strip(), expression.strip(), at)
+            saved = evaluator.define(name.strip(), expression.strip(), at, force=force)
             click.echo(f"{name.strip()} is defined at revision {saved}.")
         else:
             show(evaluator.definitions(), _COLUMNS, as_json=as_json)

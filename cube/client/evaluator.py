@@ -231,18 +231,24 @@ class Evaluator(HttpClient):
         found: list[dict[str, Any]] = self._request("GET", "/1.0/definitions")["definitions"]
         return found
 
-    def define(self, name: str, expression: str, revision: int | str | None = None) -> int:
+    def define(
+        self, name: str, expression: str, revision: int | str | None = None, *, force: bool = False
+    ) -> int:
         """Give a metric expression a name, and return the definition's new revision.
 
-        ``revision``: the one that it is a change of, "*" for any; None: it must be new. Raises `Conflict`.
+        ``revision``: the one that it is a change of, "*" for any; None: it must be new. Raises `Conflict`,
+        and without ``force`` `InUse` where a change would break other definitions or boards.
         """
         at = {"If-None-Match": "*"} if revision is None else _at(revision)
         body = json_text.encode({"expression": expression})
-        return int(self._send("PUT", f"/1.0/definitions/{quote(name, safe='')}", body, at)["revision"])
+        return int(self._send("PUT", _definition(name, force=force), body, at)["revision"])
 
-    def delete_definition(self, name: str, revision: int | str) -> None:
-        """Delete a definition at a revision, "*" at any; raises `Conflict`."""
-        self._send("DELETE", f"/1.0/definitions/{quote(name, safe='')}", None, _at(revision))
+    def delete_definition(self, name: str, revision: int | str, *, force: bool = False) -> None:
+        """Delete a definition at a revision, "*" at any; raises `Conflict`.
+
+        Without ``force`` raises `InUse` where other definitions or boards use it.
+        """
+        self._send("DELETE", _definition(name, force=force), None, _at(revision))
 
 
 def metric_of(row: dict[str, Any]) -> Metric:
@@ -255,6 +261,10 @@ def metric_of(row: dict[str, Any]) -> Metric:
 def event_of(row: dict[str, Any]) -> FoundEvent:
     """Return a row of an answer of events as a value."""
     return FoundEvent(instant.parse(row["time"]), row.get("id"), row.get("data", ABSENT))
+
+
+def _definition(name: str, *, force: bool) -> str:
+    return f"/1.0/definitions/{quote(name, safe='')}{'?force=true' if force else ''}"
 
 
 def _at(revision: int | str) -> dict[str, str]:

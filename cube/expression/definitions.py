@@ -71,6 +71,10 @@ class Definitions:
         """Return the definitions with another one, or another text for one."""
         return Definitions({**self.texts, name: text})
 
+    def without(self, name: str) -> Definitions:
+        """Return the definitions without one."""
+        return Definitions({each: text for each, text in self.texts.items() if each != name})
+
 
 def check_definition_name(name: str) -> str:
     """Return a name that may be given to an expression; raises `InvalidRequest` for any other."""

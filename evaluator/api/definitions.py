@@ -14,16 +14,17 @@ from typing import Any, Final
 from cube import json_text
 from cube.columns import check
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidRequest, NotFound, described, shown
+from cube.errors import AccessDenied, InvalidQuery, InvalidRequest, NotFound, described, shown
 from cube.expression import parse_metric, print_expression
 from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
 from cube.expression.explanation import explain
 from cube.model import instant
 from cube.model.environment import Caller, Scope
 from cube.store.record_ports import NO_REVISION, DefinitionStore, StoredDefinition
-from cube.web import Operation, Reply, Request, Route
+from cube.web import Operation, Parameter, Reply, Request, Route
 from evaluator.api.changes import CHANGED, expected_revision, may_write, new_revision, who, writer
-from evaluator.api.service import QueryServices
+from evaluator.api.service import QueryService, QueryServices
+from evaluator.boards.broken import broken_by
 from evaluator.scheduling.scheduler import QueryCost
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,14 @@ _ENTRY: Final = {
 }
 
 
+_FORCE: Final = Parameter(
+    "force",
+    "Change it even where that leaves other definitions, or boards, with expressions that are not valid.",
+    {"type": "string", "enum": ["true", "false"], "default": "false"},
+)
+_REFUSED: Final = {409: "Others would be broken: definitions, boards.", **CHANGED}
+
+
 class DefinitionRoutes:
     """Answers them; ``services``: of all environments."""
 
@@ -70,12 +79,14 @@ class DefinitionRoutes:
         raise NotFound(f"There is no definition {shown(name)}.")
 
     async def put(self, request: Request) -> Reply:
-        """Save a definition at a revision; refused where it is not valid, or circular."""
+        """Save a definition at a revision; refused where it is not valid, circular, or breaks others."""
         caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
-        expected, text = expected_revision(request), _text(request.body)
+        expected, text, is_forced = expected_revision(request), _text(request.body), _is_forced(request)
         service = self._services.of(caller)
         others = await service.definitions()
         await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
+        if name in others and not is_forced:
+            await _refuse_broken(service, name, others, others.with_one(name, text), "changed")
         now, by = service.context.clock(), "" if caller.key is None else caller.key.id
         stored = StoredDefinition(name, new_revision(), now, text, by, now)
         await self._store(caller).save(stored, expected, MOST_DEFINITIONS)
@@ -87,8 +98,17 @@ class DefinitionRoutes:
         return Reply(json_text.encode(entry), status, headers=(("ETag", f'"{stored.revision}"'),))
 
     async def delete(self, request: Request) -> Reply:
+        """Delete a definition at a revision; refused where others use it."""
         caller, name = writer(request, "definitions"), request.captures["name"]
-        await self._store(caller).delete(name, expected_revision(request))
+        service, expected, is_forced = (
+            self._services.of(caller),
+            expected_revision(request),
+            _is_forced(request),
+        )
+        others = await service.definitions()
+        if name in others and not is_forced:
+            await _refuse_broken(service, name, others, others.without(name), "deleted")
+        await self._store(caller).delete(name, expected)
         _log.info("%s deleted the definition %s of %s", who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
@@ -111,15 +131,17 @@ class DefinitionRoutes:
                     "PUT": Operation(
                         self.put,
                         "Define a name, at the revision of If-Match, or a new one with If-None-Match: *.",
+                        (_FORCE,),
                         body=_BODY,
-                        replies={200: "It is changed.", 201: "It is made.", **CHANGED},
+                        replies={200: "It is changed.", 201: "It is made.", **_REFUSED},
                         result=_ENTRY,
                         scope=scope,
                     ),
                     "DELETE": Operation(
                         self.delete,
                         "Delete a definition, at the revision of If-Match.",
-                        replies={204: "It is deleted.", **CHANGED},
+                        (_FORCE,),
+                        replies={204: "It is deleted.", **_REFUSED},
                         scope=scope,
                     ),
                 },
@@ -141,6 +163,22 @@ def _text(body: bytes) -> str:
     if not isinstance(text, str):
         raise InvalidRequest(f'Got {described(raw)}; accepted is {{"expression": "sum(request)"}}.')
     return text
+
+
+def _is_forced(request: Request) -> bool:
+    given = request.parameters().get("force", "false")
+    if given not in ("true", "false"):
+        raise InvalidQuery(f"Got the force {shown(given)}; accepted are true and false.", field="force")
+    return given == "true"
+
+
+async def _refuse_broken(
+    service: QueryService, name: str, before: Definitions, after: Definitions, done: str
+) -> None:
+    """Raise `InUse` where others are not valid any more that were."""
+    boards = {each.name: each.content for each in await service.context.store.boards.all()}
+    found = await service.context.scheduler.run(QueryCost(), broken_by, name, before, after, boards)
+    found.refuse(f"The definition of {name} is not {done}")
 
 
 def _check(definitions: Definitions, name: str) -> None:

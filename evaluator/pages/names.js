@@ -30,10 +30,11 @@ async function save(name, expression, present) {
     if (await ask(`Change ${name}?`, [told], [["", "Cancel"], ["change", "Change it", "primary"]]) !== "change") return null;
   }
   const condition = present ? {"If-Match": `"${present.revision}"`} : {"If-None-Match": "*"};
-  await request("PUT", pathOf(name), {
+  const isSaved = await change("PUT", name, {
     body: JSON.stringify({expression}),
     headers: {"Content-Type": "application/json", ...condition},
   });
+  if (!isSaved) return null;
   return `${name} stands for ${expression} now.`;
 }
 
@@ -47,8 +48,8 @@ function row({name, expression, explanation, error, revision}, writable) {
   const link = el("a", {href: `/?${new URLSearchParams({view: "explore", e: name})}`, textContent: name});
   const remove = async ({target}) => {
     try {
-      await request("DELETE", pathOf(name), {headers: {"If-Match": `"${revision}"`}});
-      target.closest("li").remove();
+      const isDeleted = await change("DELETE", name, {headers: {"If-Match": `"${revision}"`}});
+      if (isDeleted) target.closest("li").remove();
     } catch (failure) {
       if (!(failure instanceof ApiError)) throw failure;
       told.textContent = failure.message;
@@ -57,6 +58,23 @@ function row({name, expression, explanation, error, revision}, writable) {
   };
   const button = writable ? el("button", {type: "button", className: "quiet", textContent: "Delete", ariaLabel: `Delete ${name}`, onclick: remove}) : null;
   return el("li", {}, link, el("code", {textContent: expression}), button, told);
+}
+
+/** Change or delete a definition; where others would be broken, whoever looks is asked. Answers whether it was done. */
+async function change(method, name, options) {
+  try {
+    await request(method, pathOf(name), options);
+  } catch (failure) {
+    if (!(failure instanceof ApiError) || failure.status !== 409) throw failure;
+    const {definitions, boards} = failure.body;
+    const users = [...definitions.map((each) => `the name ${each}`), ...boards.map((each) => `the board ${each}`)];
+    const told = el("p", {textContent: `What uses ${name} would not be valid any more:`});
+    const listed = el("ul", {className: "users"}, ...users.map((textContent) => el("li", {textContent})));
+    const does = method === "DELETE" ? "Delete it" : "Change it";
+    if (await ask(`${name} is used`, [told, listed], [["", "Cancel"], ["force", `${does} all the same`]]) !== "force") return false;
+    await request(method, `${pathOf(name)}?force=true`, options);
+  }
+  return true;
 }
 
 function pathOf(name) {

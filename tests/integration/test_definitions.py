@@ -54,11 +54,54 @@ async def test_a_definition_is_known_to_every_question_that_follows(start: Start
         latest = {"If-Match": changed.headers["etag"]}
         circular = await client.ask("PUT", PATH, body("1 - rate"), headers=latest)
         assert (circular.status, "uses itself: " in circular.json["error"]) == (400, True)
-        assert (await client.ask("DELETE", PATH, headers=latest)).status == 204
+        refused = await client.ask("DELETE", PATH, headers=latest)
+        assert (refused.status, refused.json["definitions"]) == (409, ["rate"])
+        assert (await client.ask("DELETE", f"{PATH}?force=true", headers=latest)).status == 204
         listed = (await client.ask("GET", "/1.0/definitions")).json["definitions"]
         assert [(each["name"], each["expanded"]) for each in listed] == [("rate", None)]
         assert 'found \\"failed\\"' in json.dumps(listed[0]["error"])
         assert "The definition of rate is not valid" in await values(client, "rate")
+
+
+async def test_who_uses_a_definition_is_told_before_it_is_gone(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        for name, text in (("failed", "sum(test)"), ("rate", "failed / 2"), ("twice", "2 * rate")):
+            await client.ask("PUT", f"/1.0/definitions/{name}", body(text), headers=NEW)
+        for name, text in (("home", "1 - rate"), ("other", 'sum(test.eq(x, "failed"))'), ("odd", "failed +")):
+            board = json.dumps({"title": name, "charts": [{"expressions": [text]}]}).encode()
+            assert (await client.ask("PUT", f"/1.0/boards/{name}", board, headers=NEW)).status == 201
+
+        anyway = {"If-Match": "*"}
+        refused = await client.ask("DELETE", PATH, headers=anyway)
+        assert (refused.status, refused.json["definitions"], refused.json["boards"]) == (
+            409,
+            ["rate", "twice"],
+            ["home"],
+        )
+        assert "The definition of failed is not deleted: the definitions rate, twice" in refused.json["error"]
+        assert (await client.ask("PUT", PATH, body("sum(test.eq(x, 1))"), headers=anyway)).status == 200
+        moved = body("fill(sum(test), 0)")
+        for name in ("rate", "failed"):
+            changed = await client.ask("PUT", f"/1.0/definitions/{name}", moved, headers=anyway)
+            assert changed.status == 200  # what uses them is valid still
+        rolling = body("rolling(rate, 1h)")
+        assert (await client.ask("PUT", "/1.0/definitions/twice", rolling, headers=anyway)).status == 400
+        assert (await client.ask("DELETE", f"{PATH}?force=yes", headers=anyway)).status == 400
+        assert (await client.ask("DELETE", PATH, headers=anyway)).status == 204  # nothing uses it any more
+        assert (await client.ask("DELETE", "/1.0/definitions/rate", headers=anyway)).status == 409
+        assert (await client.ask("DELETE", "/1.0/definitions/rate?force=true", headers=anyway)).status == 204
+
+
+async def test_a_change_that_leaves_others_without_meaning_is_refused(start: Start) -> None:
+    async with start() as made, connection(made.port) as client:
+        for name, text in (("failed", "sum(test)"), ("slow", "rolling(failed, 1h)")):
+            await client.ask("PUT", f"/1.0/definitions/{name}", body(text), headers=NEW)
+        change = body("fill(sum(test), 0)")
+        refused = await client.ask("PUT", PATH, change, headers={"If-Match": "*"})
+        assert (refused.status, refused.json["definitions"]) == (409, ["slow"])
+        assert "The definition of failed is not changed: the definition slow" in refused.json["error"]
+        forced = await client.ask("PUT", f"{PATH}?force=true", change, headers={"If-Match": "*"})
+        assert forced.status == 200
 
 
 async def test_a_live_metric_follows_what_a_name_stands_for(start: Start) -> None:
@@ -111,7 +154,7 @@ async def test_a_key_that_may_see_everything_sees_what_is_wrong(start: Start) ->
         mine = {"Authorization": "Bearer team"}
         for name, text in (("failed", "sum(test)"), ("rate", "failed / 2")):
             await client.ask("PUT", f"/1.0/definitions/{name}", body(text), headers={**NEW, **mine})
-        await client.ask("DELETE", PATH, headers={"If-Match": "*", **mine})
+        await client.ask("DELETE", f"{PATH}?force=true", headers={"If-Match": "*", **mine})
         (rate,) = (await client.ask("GET", "/1.0/definitions", headers=mine)).json["definitions"]
         assert (rate["name"], rate["by"]) == ("rate", "team")
         assert 'found "failed"' in rate["error"]
