@@ -24,7 +24,7 @@ from typing import Final, Protocol
 
 from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.model import duration
-from cube.model.tier import TEN_SECONDS, TIERS, Span
+from cube.model.tier import TEN_SECONDS, TIERS, EvenBuckets, Span
 from cube.model.zone import DAY, UTC_ZONE, Zone
 from cube.model.zoned_grid import EvenWalls, MonthWalls, ZonedGrid
 
@@ -90,7 +90,7 @@ class Grid(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FixedGrid:
+class FixedGrid(EvenBuckets):
     """Buckets that are all of one length; ``origin``: where one of them begins."""
 
     step: int
@@ -104,34 +104,6 @@ class FixedGrid:
     @property
     def cached(self) -> bool:
         return self.step >= TEN_SECONDS.step
-
-    @property
-    def shortest(self) -> int:
-        return self.step
-
-    def floor(self, time: int) -> int:
-        return time - (time - self.origin) % self.step
-
-    def ceil(self, time: int) -> int:
-        return time + (self.origin - time) % self.step
-
-    def after(self, time: int) -> int:
-        return self.floor(time) + self.step
-
-    def back(self, stop: int, count: int) -> int:
-        return stop - count * self.step
-
-    def cover(self, span: Span) -> Span:
-        return Span(self.floor(span.start), self.ceil(span.stop))
-
-    def buckets(self, span: Span) -> range:
-        return range(span.start, span.stop, self.step)
-
-    def intervals(self, span: Span) -> Sequence[Span]:
-        return [Span(start, start + self.step) for start in self.buckets(span)]
-
-    def places(self, part: Span, whole: Span) -> slice:
-        return slice((part.start - whole.start) // self.step, (part.stop - whole.start) // self.step)
 
 
 def grid_of(step: int | str, zone: str = "UTC", week_start: str = "monday") -> Grid:

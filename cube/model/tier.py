@@ -47,25 +47,16 @@ class Span:
         return Span(max(self.start, other.start), min(self.stop, other.stop))
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One time step; its buckets are aligned to UTC, weeks to Monday.
+class EvenBuckets:
+    """Buckets that are all of one length: what a division of time by it answers.
 
-    ``step``: the bucket's length in milliseconds. ``origin``: the start of bucket number 0.
-    ``finer``: the tier that this one's metrics are built from; None where they come from events.
-    ``cached``: whether metrics and revisions of this tier are kept.
+    ``step``: that length, in milliseconds. ``origin``: where one of them begins.
     """
 
-    name: str
+    __slots__ = ()
+
     step: int
     origin: int
-    finer: Tier | None
-    cached: bool
-
-    @property
-    def text(self) -> str:
-        """What it is as a step: ``5m``."""
-        return duration.format(self.step)
 
     @property
     def shortest(self) -> int:
@@ -103,6 +94,27 @@ class Tier:
     def places(self, part: Span, whole: Span) -> slice:
         """Return where in an array over the buckets of an aligned span those of a part of it are."""
         return slice((part.start - whole.start) // self.step, (part.stop - whole.start) // self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier(EvenBuckets):
+    """One time step; its buckets are aligned to UTC, weeks to Monday.
+
+    ``step``: the bucket's length in milliseconds. ``origin``: the start of bucket number 0.
+    ``finer``: the tier that this one's metrics are built from; None where they come from events.
+    ``cached``: whether metrics and revisions of this tier are kept.
+    """
+
+    name: str
+    step: int
+    origin: int
+    finer: Tier | None
+    cached: bool
+
+    @property
+    def text(self) -> str:
+        """What it is as a step: ``5m``."""
+        return duration.format(self.step)
 
     def chunk(self, time: int) -> int:
         """Return the number of the chunk that holds the bucket of `time`."""
