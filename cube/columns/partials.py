@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts, bucket_numbers
-from cube.columns.column import Rows
+from cube.columns.column import Rows, renumbered
 from cube.columns.evaluation import keys, mask, numbers, present
 from cube.columns.groups import Labels, grouped
 from cube.columns.sums import exact_sums
+from cube.columns.tallies import Tally
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.event import EventId, id_key
@@ -29,6 +30,9 @@ from cube.model.tier import GroupKey
 
 _LONG = 256
 """Segments of so many rows, on average, are sorted one by one; shorter ones all at once."""
+
+_FEW = 512
+"""Codes of so many rows are told apart by a set, those of more by a table."""
 
 Edge: TypeAlias = tuple[int, IdKey, float]
 
@@ -213,7 +217,7 @@ def _variances(values: Floats, segments: Segments) -> list[Deviations]:
     return list(zip(*columns, strict=True))
 
 
-def _tallies(values: Floats, segments: Segments) -> list[dict[float, int]]:
+def _tallies(values: Floats, segments: Segments) -> list[Tally]:
     owners = np.repeat(np.arange(len(segments.edges)), segments.lengths())
     values = values + 0.0  # -0.0 is 0
     if len(values) < _LONG * len(segments.edges):
@@ -222,22 +226,20 @@ def _tallies(values: Floats, segments: Segments) -> list[dict[float, int]]:
         for piece in segments.slices():
             values[piece].sort()
     edges = _edges(values, owners)
-    counts = np.diff(edges, append=len(values)).tolist()
-    distinct = values[edges].tolist()
+    counts, different = np.diff(edges, append=len(values)), values[edges]
     bounds = np.searchsorted(owners[edges], np.arange(len(segments.edges) + 1)).tolist()
-    pairs = list(zip(distinct, counts, strict=True))
-    return [dict(pairs[start:stop]) for start, stop in pairwise(bounds)]
+    return [Tally(different[start:stop], counts[start:stop]) for start, stop in pairwise(bounds)]
 
 
 def _keys(reduction: Reduction, block: Block, rows: Rows) -> list[bytes]:
     codes, names = _codes(reduction, block, rows)
-    return [names[code] for code in codes]
+    return [names[code] for code in codes.tolist()]
 
 
-def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[list[int], list[bytes]]:
+def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:
     found, places = ascending(rows, len(block))
     codes, names = keys(reduction.value, block, found)
-    return codes[places].tolist(), names
+    return codes[places], names
 
 
 def ascending(rows: Rows, length: int) -> tuple[Rows, Rows]:
@@ -250,7 +252,12 @@ def ascending(rows: Rows, length: int) -> tuple[Rows, Rows]:
 
 def _distinct(reduction: Reduction, block: Block, segments: Segments) -> list[set[bytes]]:
     codes, names = _codes(reduction, block, segments.rows)
-    return [{names[code] for code in set(codes[piece])} for piece in segments.slices()]
+    return [
+        {names[code] for code in renumbered(codes[piece], len(names))[1].tolist()}
+        if piece.stop - piece.start > _FEW
+        else {names[code] for code in codes[piece].tolist()}
+        for piece in segments.slices()
+    ]
 
 
 def _ends(extreme: np.ufunc, choose: Callable[..., Edge]) -> _Fast:

@@ -14,7 +14,7 @@ min, max               float
 mean                   (high, low, count)
 variance, stddev       (count, mean, rest, M2): mean + rest is the mean, beyond the
                        precision of one float, M2 the sum of squared deviations
-median, quantile       {value: count}
+median, quantile       {value: count}, or a `PackedTally` of the same
 distinct               the set of the values' canonical keys (bytes)
 first, last            (time, id key, value)
 =====================  ==========================================================
@@ -26,11 +26,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, TypeAlias, get_origin
+from typing import Any, NamedTuple, Protocol, TypeAlias, get_origin
 
 from cube.model.event import EventId, id_key
 
@@ -41,6 +41,17 @@ Deviations: TypeAlias = tuple[int, float, float, float]
 """The partial of variance: count, mean, rest of the mean, M2."""
 
 IdKey: TypeAlias = "tuple[int, EventId]"
+
+
+class PackedTally(Protocol):
+    """A tally of other make than a dict, which merges and finishes itself: `cube.columns.tallies` has it."""
+
+    def merged(self, tallies: Sequence[Mapping[float, int]]) -> Any: ...
+
+    def quantile(self, q: float) -> float: ...
+
+
+Tally: TypeAlias = "dict[float, int] | PackedTally"
 
 
 _SCALE = 2.0**-64  # exact to multiply with; no count of floats so scaled adds up to infinity
@@ -193,15 +204,19 @@ def _tally(samples: Sequence[Sample]) -> dict[float, int]:
     return dict(Counter(map(_value, samples)))
 
 
-def _merge_tallies(partials: Sequence[dict[float, int]]) -> dict[float, int]:
+def _merge_tallies(partials: Sequence[Any]) -> Tally:
     total: Counter[float] = Counter()
     for partial in partials:
+        if not isinstance(partial, dict):
+            merged: Tally = partial.merged(partials)
+            return merged
         total.update(partial)
     return dict(total)
 
 
-def _finish_quantile(partial: dict[float, int], q: float | None) -> float | None:
-    return _finite(quantile(partial, 0.5 if q is None else q))
+def _finish_quantile(partial: Tally, q: float | None) -> float | None:
+    q = 0.5 if q is None else q
+    return _finite(quantile(partial, q) if isinstance(partial, dict) else partial.quantile(q))
 
 
 def _finite(value: float) -> float | None:

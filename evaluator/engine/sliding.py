@@ -9,7 +9,7 @@ merged twice at most.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.column import Numbered
+from cube.columns.tallies import Tally
 from cube.columns.values import Floats
 from cube.model.reduce import Partial, Reduce
 
@@ -190,12 +191,12 @@ def _distincts(_: Reduce, __: float | None, partials: Sequence[Any], first: Plac
 
 
 def _quantiles(
-    _: Reduce, argument: float | None, partials: Sequence[dict[float, int]], first: Places, stop: Places
+    _: Reduce, argument: float | None, partials: Sequence[Mapping[float, int]], first: Places, stop: Places
 ) -> Floats:
     q = 0.5 if argument is None else argument
-    used = partials[int(first[0]) : int(stop[-1])]
-    known = np.unique(np.fromiter(chain.from_iterable(used), np.float64))
-    tallies = [_tally(known, tally) for tally in used]
+    used = list(map(Tally.of, partials[int(first[0]) : int(stop[-1])]))
+    known = np.unique(np.concatenate([tally.numbers for tally in used]))
+    tallies = [(np.searchsorted(known, tally.numbers), tally.counts) for tally in used]
     counts = np.zeros(-(-len(known) // _BLOCK) * _BLOCK, np.int64).reshape(-1, _BLOCK)
     flat, blocks = counts.reshape(-1), counts.sum(axis=1)
     total, values, base = 0, np.empty(len(first)), int(first[0])
@@ -208,11 +209,6 @@ def _quantiles(
                 total += sign * int(times.sum())
         values[number] = _interpolated(known, counts, blocks, (total - 1) * q)
     return _finite(values)
-
-
-def _tally(known: Floats, tally: dict[float, int]) -> tuple[Places, Places]:
-    ranks = np.searchsorted(known, np.fromiter(tally, np.float64, len(tally)))
-    return ranks, np.fromiter(tally.values(), np.int64, len(tally))
 
 
 def _interpolated(known: Floats, counts: Places, blocks: Places, position: float) -> float:

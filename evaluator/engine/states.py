@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 
 from cube.columns import Finals, finished
+from cube.columns.tallies import Tally
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
 from cube.model.tier import GroupKey, part_keys
@@ -53,7 +54,17 @@ WEIGHED = 256
 """So many keys of a set are weighed, and the others taken to be like them."""
 
 _FLOAT = struct.Struct("<d")
-_ENCODER = msgspec.msgpack.Encoder()
+_TALLY = dict[float, int]  # the form of those partials that are arrays in memory
+
+
+def _packed(partial: Any) -> msgspec.Raw:
+    """Return a tally as it is written; MessagePack has no arrays."""
+    if not isinstance(partial, Tally):
+        raise TypeError(f"Got a {type(partial).__name__}; accepted in a content is a tally.")
+    return msgspec.Raw(partial.packed())
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_packed)
 
 
 def partial_kind(reduction: Reduction) -> str:
@@ -124,7 +135,11 @@ def decode_state(reduction: Reduction, content: bytes) -> State:
         # Values are floats, whatever the partial's form is: a count is an int.
         return {key_of(group): reduce.form(value) for group, value in _decoder(float, True)(content)}
     if reduction.group is not None:
-        return {key_of(group): partial for group, partial in _decoder(reduce.form, True)(content)}
+        partials = _decoder(msgspec.Raw if reduce.form == _TALLY else reduce.form, True)(content)
+        read = Tally.unpacked if reduce.form == _TALLY else None
+        return {key_of(group): read(partial) if read else partial for group, partial in partials}
+    if reduce.form == _TALLY:
+        return {None: Tally.unpacked(content)} if content else {}
     if not reduce.exact_value:
         return {None: _decoder(reduce.form, False)(content)} if content else {}
     value = _FLOAT.unpack(content)[0] if content else None
@@ -221,7 +236,9 @@ def weight(state: State) -> int:
         size += ENTRY_BYTES
         if key is not None:
             size += sum(len(part[1]) for part in part_keys(key) if isinstance(part[1], str))
-        if isinstance(partial, (dict, list, set, frozenset)):
+        if isinstance(partial, Tally):
+            size += partial.nbytes
+        elif isinstance(partial, (dict, list, set, frozenset)):
             size += ENTRY_BYTES * len(partial)
         if isinstance(partial, (set, frozenset)) and partial:
             some = list(
