@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
 
 import pyparsing as pp
 
@@ -20,7 +20,13 @@ from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern
 from cube.model.reduce import REDUCES
 
-CONDITIONS = ("exists", "or", "and", "not")
+CONDITIONS: Final[Mapping[str, str]] = {
+    "exists": "is there; null counts",
+    "or": "one of these filters passes",
+    "and": "all of these filters pass",
+    "not": "the filter does not pass",
+}
+"""What filters there are beside the operators, each with what a completion says."""
 """The names of the filters that are not an operator of a field and a literal."""
 
 _MAX_DIGITS = len(str(MAX_INTEGER))

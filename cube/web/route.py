@@ -24,12 +24,13 @@ _NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a query string, as OpenAPI tells it."""
+    """One parameter of a query string, as OpenAPI tells it; or ``place`` "header": a header that is heeded."""
 
     name: str
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     required: bool = False
+    place: str = "query"
 
 
 @dataclass(frozen=True, slots=True)

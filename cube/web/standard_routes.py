@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from cube.errors import CubeError
 from cube.web.access import KEY_PARAMETER
 from cube.web.message import Reply, Request
-from cube.web.route import Operation, Route, captures
+from cube.web.route import Operation, Parameter, Route, captures
 from cube.web.service import Telemetry
 
 _ERROR_SCHEMA = {
@@ -50,11 +51,46 @@ _ACCESS_REFUSALS = {
     401: "A key is needed, or the one that was sent is not known.",
     403: "The key does not allow this.",
 }
-_FOREIGN = {
-    "204": {"description": "Done, in protocols that have no content to tell it by."},
-    "default": {"description": "What clients of the protocol expect.", "content": {"*/*": {}}},
+ASKED: Mapping[str, str] = {
+    "Accept": "The media type of the answer, where there are several.",
+    "Authorization": "The key, as `Bearer KEY`, or with `Basic` as the user name.",
+    "Content-Encoding": "gzip, deflate or zstd, of the body.",
+    "Forwarded": "Of a trusted proxy: the client's address and scheme; so are `X-Forwarded-For` and `-Proto`.",
+    "Origin": "The page that asks: it has to be one of the origins that may.",
+    "X-Api-Key": "The key.",
+    "X-Request-Id": "1 to 64 letters, digits, `.`, `_`, `:` and `-`: the id of the request, else one is made.",
 }
-_RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": "Whole seconds."}
+"""What is heeded in the head of any request."""
+
+OWED: Mapping[str, str] = {
+    "Access-Control-Allow-Origin": "The page's origin, where it may ask; others of CORS beside it.",
+    "Allow": "With 405, and to OPTIONS: the methods of the path.",
+    "Cache-Control": "`no-store`; of the page's files how long they may be kept.",
+    "Content-Security-Policy": "Of pages: what they may load, which is their own files.",
+    "Cross-Origin-Opener-Policy": "Of pages: `same-origin`.",
+    "Referrer-Policy": "Of pages: `no-referrer`.",
+    "Retry-After": "With 429 and 503: whole seconds until another try may succeed.",
+    "Vary": "The headers of the request on which the answer depends.",
+    "WWW-Authenticate": "With 401: `Bearer`.",
+    "X-Content-Type-Options": "Of pages: `nosniff`.",
+    "X-Request-Id": "The id of the request, which errors and the log have as well.",
+}
+"""What any answer may have in its head."""
+
+_SENT = {"X-Request-Id": {"schema": {"type": "string"}, "description": OWED["X-Request-Id"]}}
+
+_FOREIGN = {
+    "204": {
+        "description": "Done, in protocols that have no content to tell it by.",
+        "headers": _SENT,
+    },
+    "default": {
+        "description": "What clients of the protocol expect.",
+        "headers": _SENT,
+        "content": {"*/*": {}},
+    },
+}
+_RETRY_AFTER = {"schema": {"type": "integer", "minimum": 1}, "description": OWED["Retry-After"]}
 _log = logging.getLogger(__name__)
 
 
@@ -161,7 +197,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
                 {"name": name, "in": "path", "required": True, "schema": text}
                 for name in captures(route.path)
             ),
-            *({"in": "query", **asdict(parameter)} for parameter in operation.parameters),
+            *map(_parameter, operation.parameters),
         ],
         "responses": _FOREIGN if route.foreign else _responses(operation),
     }
@@ -174,20 +210,23 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     return described
 
 
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    told = asdict(parameter)
+    return {"in": told.pop("place"), **told}
+
+
 def _responses(operation: Operation) -> dict[str, Any]:
     loose = {"type": "object" if operation.content_type == "application/json" else "string"}
-    answer: dict[str, Any] = {"content": {operation.content_type: {"schema": operation.result or loose}}}
+    content: dict[str, Any] = {operation.content_type: {"schema": operation.result or loose}}
     for other in operation.other_types:
-        answer["content"][other] = {"schema": {"type": "string", "format": "binary"}}
-    if operation.headers:
-        answer["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in operation.headers.items()
-        }
+        content[other] = {"schema": {"type": "string", "format": "binary"}}
+    headers = _SENT | {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in operation.headers.items()
+    }
     refusals = _REFUSALS if operation.scope is None else {**_REFUSALS, **_ACCESS_REFUSALS}
     return {
         **{
-            str(status): _refusal(status, text) if status >= 400 else {"description": text, **answer}
+            str(status): _refusal(status, text) if status >= 400 else _answer(status, text, headers, content)
             for status, text in operation.replies.items()
         },
         **{str(status): _refusal(status, text) for status, text in sorted(refusals.items())},
@@ -195,7 +234,14 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
 
 
+def _answer(
+    status: int, text: str, headers: Mapping[str, Any], content: Mapping[str, Any]
+) -> dict[str, Any]:
+    is_empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+    return {"description": text, "headers": headers} | ({} if is_empty else {"content": content})
+
+
 def _refusal(status: int | None, text: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    headers = {"headers": {"Retry-After": _RETRY_AFTER}} if status == 503 else {}
-    return {"description": text, "content": content, **headers}
+    headers = {**_SENT, "Retry-After": _RETRY_AFTER} if status == 503 else _SENT
+    return {"description": text, "headers": headers, "content": content}

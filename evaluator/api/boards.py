@@ -20,6 +20,10 @@ from cube.store.record_ports import NO_REVISION, BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
 from evaluator.api.changes import (
     CHANGED,
+    DELETE_IF,
+    READ_IF,
+    SAVE_IF,
+    TAG,
     expected_revision,
     is_known,
     is_restricted,
@@ -118,10 +122,20 @@ class Boards:
             Route(
                 "/1.0/boards/{name}",
                 {
-                    "GET": Operation(self.get, "Read a board.", result=_ONE, scope=scope),
+                    "GET": Operation(
+                        self.get,
+                        "Read a board.",
+                        READ_IF,
+                        replies={200: "The board.", 304: "The client has it."},
+                        result=_ONE,
+                        headers=TAG,
+                        scope=scope,
+                    ),
                     "PUT": Operation(
                         self.put,
                         "Save a board, at the revision of If-Match, or a new one with If-None-Match: *.",
+                        SAVE_IF,
+                        headers=TAG,
                         body=_BOARD,
                         replies={200: "It is saved.", 201: "It is made.", **CHANGED},
                         result=_ENTRY,
@@ -130,6 +144,7 @@ class Boards:
                     "DELETE": Operation(
                         self.delete,
                         "Delete a board, at the revision of If-Match.",
+                        DELETE_IF,
                         replies={204: "It is deleted.", **CHANGED},
                         scope=scope,
                     ),

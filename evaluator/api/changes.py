@@ -15,9 +15,19 @@ from cube.model.environment import Caller, Scope
 from cube.store.record_ports import ANY_REVISION, NO_REVISION
 from cube.web import Request
 from cube.web.message import HttpRefusal
+from cube.web.route import Parameter
 
 CHANGED: Final = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
 """What a change is refused with."""
+
+TAG: Final = {"ETag": "The revision, in quotes: for If-Match of a change."}
+
+_KNOWN: Final = "What the client has: 304 where that is the revision still."
+_EXPECTED: Final = "The ETag that it was read with; *: whatever is there."
+READ_IF: Final = (Parameter("If-None-Match", _KNOWN, place="header"),)
+DELETE_IF: Final = (Parameter("If-Match", _EXPECTED, place="header"),)
+SAVE_IF: Final = (*DELETE_IF, Parameter("If-None-Match", "*: only where there is none.", place="header"))
+"""The headers that say which revision is meant."""
 
 _MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
 # Proxies that compress mark it: nginx as weak, others with -gzip. It names one content all the same.

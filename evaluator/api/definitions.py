@@ -22,7 +22,17 @@ from cube.model import instant
 from cube.model.environment import Caller, Scope
 from cube.store.record_ports import NO_REVISION, DefinitionStore, StoredDefinition
 from cube.web import Operation, Parameter, Reply, Request, Route
-from evaluator.api.changes import CHANGED, expected_revision, may_write, new_revision, who, writer
+from evaluator.api.changes import (
+    CHANGED,
+    DELETE_IF,
+    SAVE_IF,
+    TAG,
+    expected_revision,
+    may_write,
+    new_revision,
+    who,
+    writer,
+)
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.broken import broken_by
 from evaluator.scheduling.scheduler import QueryCost
@@ -127,11 +137,14 @@ class DefinitionRoutes:
             Route(
                 "/1.0/definitions/{name}",
                 {
-                    "GET": Operation(self.get, "Read a definition.", result=_ENTRY, scope=scope),
+                    "GET": Operation(
+                        self.get, "Read a definition.", result=_ENTRY, headers=TAG, scope=scope
+                    ),
                     "PUT": Operation(
                         self.put,
                         "Define a name, at the revision of If-Match, or a new one with If-None-Match: *.",
-                        (_FORCE,),
+                        (_FORCE, *SAVE_IF),
+                        headers=TAG,
                         body=_BODY,
                         replies={200: "It is changed.", 201: "It is made.", **_REFUSED},
                         result=_ENTRY,
@@ -140,7 +153,7 @@ class DefinitionRoutes:
                     "DELETE": Operation(
                         self.delete,
                         "Delete a definition, at the revision of If-Match.",
-                        (_FORCE,),
+                        (_FORCE, *DELETE_IF),
                         replies={204: "It is deleted.", **_REFUSED},
                         scope=scope,
                     ),

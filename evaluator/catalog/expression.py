@@ -259,8 +259,8 @@ def _item(kind: ItemKind, text: str, words: str = "") -> dict[str, Any]:
 
 async def _offered(kind: ItemKind, expectation: Expectation, known: Known) -> Iterable[dict[str, Any]]:
     """Return all that is of a kind where one is expected."""
-    if kind in _LANGUAGE:
-        return _LANGUAGE[kind]()
+    if kind in LANGUAGE:
+        return LANGUAGE[kind]()
     if kind is ItemKind.NAME:
         return [_item(kind, name, words[:MOST_TOLD]) for name, words in (await known.named()).items()]
     if kind is ItemKind.TYPE:
@@ -288,15 +288,15 @@ _SESSION_FIELDS: Final = (
 def _filters() -> Iterator[dict[str, Any]]:
     for each in OPERATORS.values():
         yield _item(ItemKind.FILTER, f"{each.name}(", each.words.format(name=each.name))
-    for name in CONDITIONS:
-        yield _item(ItemKind.FILTER, f"{name}(")
+    for name, words in CONDITIONS.items():
+        yield _item(ItemKind.FILTER, f"{name}(", words)
 
 
 def _function(each: Function) -> dict[str, Any]:
     return _item(ItemKind.FUNCTION, f"{each.name}(", each.words.format(*"abc"))
 
 
-_LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
+LANGUAGE: Final[dict[ItemKind, Callable[[], Iterable[dict[str, Any]]]]] = {
     ItemKind.REDUCE: lambda: (
         [
             _item(ItemKind.REDUCE, f"{each.name}(", each.words.format(name=each.name, argument="q"))

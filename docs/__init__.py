@@ -1,0 +1,1 @@
+"""Cube's documents; `docs.made` makes their tables."""
