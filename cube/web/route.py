@@ -24,7 +24,7 @@ _NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a query string, as OpenAPI tells it; or ``place`` "header": a header that is heeded."""
+    """One parameter of a query string, as OpenAPI tells it; with ``place`` "header" a header."""
 
     name: str
     description: str

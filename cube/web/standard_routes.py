@@ -55,10 +55,10 @@ ASKED: Mapping[str, str] = {
     "Accept": "The media type of the answer, where there are several.",
     "Authorization": "The key, as `Bearer KEY`, or with `Basic` as the user name.",
     "Content-Encoding": "gzip, deflate or zstd, of the body.",
-    "Forwarded": "Of a trusted proxy: the client's address and scheme; so are `X-Forwarded-For` and `-Proto`.",
+    "Forwarded": "Of a trusted proxy: the client's address and scheme, as `X-Forwarded-For` and `-Proto`.",
     "Origin": "The page that asks: it has to be one of the origins that may.",
     "X-Api-Key": "The key.",
-    "X-Request-Id": "1 to 64 letters, digits, `.`, `_`, `:` and `-`: the id of the request, else one is made.",
+    "X-Request-Id": "1 to 64 letters, digits, `.`, `_`, `:` and `-`: the request's id, else one is made.",
 }
 """What is heeded in the head of any request."""
 
@@ -234,9 +234,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _answer(
-    status: int, text: str, headers: Mapping[str, Any], content: Mapping[str, Any]
-) -> dict[str, Any]:
+def _answer(status: int, text: str, headers: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     is_empty = status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
     return {"description": text, "headers": headers} | ({} if is_empty else {"content": content})
 

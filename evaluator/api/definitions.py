@@ -137,9 +137,7 @@ class DefinitionRoutes:
             Route(
                 "/1.0/definitions/{name}",
                 {
-                    "GET": Operation(
-                        self.get, "Read a definition.", result=_ENTRY, headers=TAG, scope=scope
-                    ),
+                    "GET": Operation(self.get, "Read a definition.", result=_ENTRY, headers=TAG, scope=scope),
                     "PUT": Operation(
                         self.put,
                         "Define a name, at the revision of If-Match, or a new one with If-None-Match: *.",
