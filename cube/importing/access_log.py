@@ -6,9 +6,12 @@ Source: "Log Files" in the manual of Apache httpd 2.4 (``%h %l %u %t "%r" %>s %b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, BinaryIO, ClassVar
+
+import msgspec
 
 from cube.errors import InvalidRequest
 from cube.importing.json_formats import read_lines
@@ -52,6 +55,15 @@ class AccessLog:
         told |= {"status": _number(status), "bytes": _number(size)}
         told |= {"referer": referer, "agent": agent, "rest": rest}
         return {name: value for name, value in told.items() if value is not None and value != "-"}
+
+    def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return what lines say as JSON."""
+        return [self._json(record) for record in records]
+
+    def _json(self, record: SourceRecord) -> bytes | None:
+        with suppress(InvalidRequest):
+            return msgspec.json.encode(self.value(record))
+        return None
 
     def _time(self, text: str) -> str:
         if text != self._last[0]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from cube.importing import json_columns
+from cube.json_text import encode
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 
 SAMPLE_ROWS: Final = 1000
@@ -40,6 +42,9 @@ _MARKED: Final = {
     for mark, other in ((",", "."), (".", ","))
 }
 """Numbers by the mark before their fraction; the other one may stand between thousands."""
+_SHORT_NUMBERS = re.compile(r"(?:(?:-?(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,16})?)?,)*+", re.ASCII)
+"""Cells of a column, a comma behind each, that are numbers in JSON as they stand, or empty."""
+
 _HAS_DIGIT = re.compile(r"-?\.?[0-9]", re.ASCII)
 
 
@@ -79,6 +84,31 @@ def row(names: Sequence[str], reads: Sequence[Reading], cells: Sequence[str]) ->
         for name, read, cell in zip(names, reads, cells, strict=True)
         if (value := read(cell)) is not None
     }
+
+
+def rows_as_json(
+    names: Sequence[str], reads: Sequence[Reading], rows: Sequence[Sequence[str]]
+) -> list[bytes]:
+    """Return rows as JSON objects, each as `row` has it; raises `UnicodeError` where one is not Unicode."""
+    columns = [
+        _column_as_json(read, column) for read, column in zip(reads, zip(*rows, strict=True), strict=True)
+    ]
+    return json_columns.objects(names, columns)
+
+
+def _column_as_json(read: Reading, cells: Sequence[str]) -> list[bytes | None]:
+    if read is text and "\\N" not in cells:
+        whole = json_columns.texts(cells)
+        if "" in cells:
+            return [each if cell else None for cell, each in zip(cells, whole, strict=True)]
+        return [*whole]
+    if read is number:
+        joined = ",".join(cells) + ","
+        if joined.count(",") == len(cells) and _SHORT_NUMBERS.fullmatch(joined):
+            return [each or None for each in joined[:-1].encode().split(b",")]
+    known = {cell: read(cell) for cell in set(cells)}
+    told = {cell: None if value is None else encode(value) for cell, value in known.items()}
+    return [told[cell] for cell in cells]
 
 
 def text(cell: str) -> str | None:

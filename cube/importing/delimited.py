@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, BinaryIO, ClassVar, Final
 
 from cube.errors import InvalidRequest
-from cube.importing.cells import SAMPLE_ROWS, Reading, comma_columns, readings, row
+from cube.importing.cells import SAMPLE_ROWS, Reading, comma_columns, readings, row, rows_as_json
 from cube.importing.record import LONGEST_RECORD, SourceRecord
 
 DELIMITERS: Final = (",", "\t", ";", "|")
@@ -73,6 +73,10 @@ class DelimitedTable:
     def value(self, record: SourceRecord) -> Any:
         """Return a row as an object, without the columns in which it has nothing."""
         return row(self._names or (), self._reads, record.value)
+
+    def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return the JSON of rows without errors."""
+        return [*rows_as_json(self._names or (), self._reads, [record.value for record in records])]
 
     def _kept_known(self, names: Sequence[str]) -> None:
         unknown = self._kept.difference(names)

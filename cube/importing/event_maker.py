@@ -13,7 +13,7 @@ import msgspec
 
 from cube.errors import InvalidEvent, InvalidRequest, described, shown
 from cube.importing import times
-from cube.importing.quick_events import QuickText, of_events, of_records
+from cube.importing.quick_events import QuickTexts, of_events, of_records
 from cube.importing.record import Format, SourceRecord
 from cube.importing.times import TimeReading
 from cube.json_text import encode
@@ -30,7 +30,7 @@ class ImportedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event to be sent: its JSON, of which record it is, and the id made for that."""
 
     record: SourceRecord
-    made_id: str
+    made_id: bytes
     text: bytes
 
 
@@ -79,8 +79,8 @@ class EventMaker:
             return self.found_time is not None
         return True
 
-    def quick(self) -> QuickText | None:
-        """Return what makes events of records by their JSON, after `look`; None where nothing does."""
+    def quick(self) -> QuickTexts | None:
+        """Return what makes events of many records by their JSON, after `look`; None where nothing does."""
         if self.shape is Shape.EVENT and self.id is None and not self.now:
             return of_events(self.type, self.otherwise, self.reading)
         if self.shape is Shape.DATA:
@@ -88,10 +88,10 @@ class EventMaker:
             return of_records(self.type or self.otherwise, time, self.id, self.reading)
         return None
 
-    def event(self, form: Format, record: SourceRecord, made_id: str, arrived: int) -> ImportedEvent:
+    def event(self, form: Format, record: SourceRecord, made_id: bytes, arrived: int) -> ImportedEvent:
         """Make the event of a record, and check it; raises `InvalidRequest` with what is wrong."""
         value = _object(form, record)
-        raw = self._raw(value, made_id)
+        raw = self._raw(value, made_id.decode())
         data, changed = raw.get("data"), not form.is_json or _EXTENDED in record.content
         try:
             Event.parse(raw, now=arrived, unit_known=True)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
-
-import msgspec
+from typing import Any, Final, Protocol, cast
 
 from cube.errors import CubeError, InvalidRequest, shown
+from cube.importing import sender
 from cube.importing.checkpoint import ImportCheckpoint
 from cube.importing.databases import DatabaseSource, Resumable, is_database
 from cube.importing.delimited import DelimitedTable
 from cube.importing.event_maker import EventMaker, ImportedEvent
 from cube.importing.formats import ImportOptions
 from cube.importing.identity import RecordIds
+from cube.importing.json_formats import NestedRecords
 from cube.importing.opening import opened
-from cube.importing.quick_events import QuickText
+from cube.importing.quick_events import QuickTexts
 from cube.importing.record import Format, NothingFits, SourceRecord
 from cube.importing.rejects import Rejects
 from cube.importing.sender import BatchSender, ImportBatch, Poster
 
 LOOKED_AT: Final = 100
 """Where none of a file's first so many records is an event, none of them is taken."""
+
+_RUN: Final = 1_000
+_RUN_BYTES: Final = 2**20
+"""Records that are looked at together."""
 
 _SAVED_EVERY = 1.0  # seconds
 
@@ -109,14 +113,16 @@ class FileImport:
         self._checkpoint = checkpoint
         self._form = form
         self._maker: EventMaker = job.options.maker(file.name)
-        self._ids = RecordIds(checkpoint.state.keys)
+        within = form.path if isinstance(form, NestedRecords) else ""
+        self._ids = RecordIds(checkpoint.state.keys, within)
         self._rejects = job.rejects(file.name, checkpoint.resumed)
         self._good = checkpoint.state.stored
         self._bad: list[tuple[SourceRecord, str]] = []
         self._arrived = int(time.time() * 1000)
         self._saved = time.monotonic()
         self._told = False
-        self._quick: QuickText | None = None
+        self._looked = False
+        self._quick: QuickTexts | None = None
         self._damage: InvalidRequest | None = None
 
     def run(self) -> None:
@@ -125,50 +131,62 @@ class FileImport:
             for batch in self._batches():
                 self._settle(batch)
             return
-        sender = BatchSender(self._job.connect, self._settle, self._check)
+        batches = BatchSender(self._job.connect, self._settle, self._check)
         try:
             for batch in self._batches():
-                sender.send(batch)
-            sender.finish()
+                batches.send(batch)
+            batches.finish()
             self._checkpoint.finish()
         except BaseException as error:
-            self._keep(sender, error)
+            self._keep(batches, error)
             raise
         finally:
-            sender.close()
+            batches.close()
             self._rejects.close()
 
-    def _keep(self, sender: BatchSender, error: BaseException) -> None:
+    def _keep(self, batches: BatchSender, error: BaseException) -> None:
         """Keep what is settled, once what is under way is."""
         try:
             if not isinstance(error, NothingFits):
                 with suppress(CubeError):
-                    sender.finish()
+                    batches.finish()
         finally:
             if self._checkpoint.state.records:
                 self._checkpoint.save()
 
     def _batches(self) -> Iterator[ImportBatch]:
         """Yield the records as batches, beginning behind what is settled."""
-        settled = self._behind()
-        batch, looked, has_places = ImportBatch(), False, isinstance(self._form, Resumable)
-        count = 0
-        for count, record in enumerate(self._records(), 1):
-            made_id = self._ids.next(record.number, record.content)
-            if not looked:
-                looked = self._look(record)
-            if count <= settled:
+        settled, count = self._behind(), 0
+        batch, has_places = ImportBatch(), isinstance(self._form, Resumable)
+        for run in self._runs():
+            made_ids, before = self._ids.of(run), max(0, settled - count)
+            self._look(run)
+            count += len(run)
+            if before >= len(run):
                 continue
-            self._put(batch, record, made_id)
+            self._put(batch, run[before:], made_ids[before:])
             batch.upto = count
             if has_places:
-                batch.upto, batch.place = record.number, record.value
+                batch.upto, batch.place = run[-1].number, run[-1].value
             if batch.is_full():
                 yield batch
                 batch = ImportBatch()
         yield from self._last(batch)
         if not count and not has_places:
             self._job.tell(f"{self._file.name}: {self._nothing_in()}")
+
+    def _runs(self) -> Iterator[list[SourceRecord]]:
+        """Yield the records, as many at a time as are looked at together: no more than make a batch."""
+        run: list[SourceRecord] = []
+        size, most = 0, min(_RUN, sender.BATCH_EVENTS)
+        for record in self._records():
+            run.append(record)
+            size += len(record.content)
+            if len(run) == most or size > _RUN_BYTES:
+                yield run
+                run, size = [], 0
+        if run:
+            yield run
 
     def _nothing_in(self) -> str:
         """Say what a file without records has."""
@@ -212,30 +230,57 @@ class FileImport:
             " accepted is a whole one. All that could be read of it is stored."
         )
 
-    def _look(self, record: SourceRecord) -> bool:
-        """Find out what the records are; return whether that is done."""
-        looked = self._maker.look(self._form, record)
-        if looked and self._job.connect is not None:
+    def _look(self, run: Sequence[SourceRecord]) -> None:
+        """Find out what the records are, once one tells."""
+        if self._looked:
+            return
+        self._looked = any(self._maker.look(self._form, record) for record in run)
+        if self._looked and self._job.connect is not None:
             self._quick = self._maker.quick()
-        return looked
 
-    def _put(self, batch: ImportBatch, record: SourceRecord, made_id: str) -> None:
-        """Put the event of a record into a batch, by its text alone where that does.
+    def _put(self, batch: ImportBatch, run: Sequence[SourceRecord], made_ids: Sequence[bytes]) -> None:
+        """Put the events of records into a batch, by their texts alone where that does.
 
         The first ones are checked here, so that a file of which nothing fits is known before any is sent.
         """
-        text = None
-        if self._quick is not None and record.error is None and self._good >= LOOKED_AT:
-            content = record.content if self._form.is_json else self._json(record)
-            text = None if content is None else self._quick(content, made_id)
-        if text is None:
+        for place, (record, made_id) in enumerate(zip(run, made_ids, strict=True)):
+            if self._quick is not None and self._good >= LOOKED_AT:
+                self._put_quickly(batch, run[place:], made_ids[place:], self._quick)
+                return
             self._take(batch, record, made_id)
-            return
-        batch.events.append(ImportedEvent(record, made_id, text))
-        batch.size += len(text)
-        batch.checked = False
 
-    def _take(self, batch: ImportBatch, record: SourceRecord, made_id: str) -> None:
+    def _put_quickly(
+        self, batch: ImportBatch, run: Sequence[SourceRecord], made_ids: Sequence[bytes], quick: QuickTexts
+    ) -> None:
+        texts = quick(self._texts(run), made_ids)
+        if None not in texts:
+            batch.events += map(ImportedEvent, run, made_ids, cast("list[bytes]", texts))
+            batch.size += sum(map(len, texts))  # type: ignore[arg-type]  # none of them is None
+            batch.checked = False
+            return
+        for record, made_id, text in zip(run, made_ids, texts, strict=True):
+            if text is None:
+                self._take(batch, record, made_id)
+                continue
+            batch.events.append(ImportedEvent(record, made_id, text))
+            batch.size += len(text)
+            batch.checked = False
+
+    def _texts(self, run: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return records as JSON; None for those that have none."""
+        if all(record.error is None for record in run):
+            try:
+                return self._form.texts(run)
+            except UnicodeError:
+                pass
+        return [self._text(record) for record in run]
+
+    def _text(self, record: SourceRecord) -> bytes | None:
+        with suppress(UnicodeError):
+            return None if record.error is not None else self._form.texts([record])[0]
+        return None
+
+    def _take(self, batch: ImportBatch, record: SourceRecord, made_id: bytes) -> None:
         """Put the event of a record into a batch, or the reason why there is none."""
         try:
             event = self._maker.event(self._form, record, made_id, self._arrived)
@@ -254,13 +299,6 @@ class FileImport:
         except UnicodeDecodeError:
             return " It may be --encoding cp1252."
         return ""
-
-    def _json(self, record: SourceRecord) -> bytes | None:
-        """Return a record as JSON; None where it is not Unicode, or no record."""
-        try:
-            return msgspec.json.encode(self._form.value(record))
-        except (InvalidRequest, UnicodeError):
-            return None
 
     def _check(self, batch: ImportBatch) -> None:
         """Make a batch's events once more, and check them."""

@@ -42,12 +42,12 @@ class JsonValues(JsonFormat):
 class NestedRecords(JsonFormat):
     """The items of the array at a path within each JSON value, such as ``{"Records": […]}``, or an object.
 
-    A value is held in memory as a whole.
+    A value is held in memory as a whole. ``path``: names with points between.
     """
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self._file = file
-        self._path = path
+        self.path = path
 
     def records(self) -> Iterator[SourceRecord]:
         """Yield the items; a value without the array is a record with an error."""
@@ -56,7 +56,7 @@ class NestedRecords(JsonFormat):
             try:
                 if outer.error is not None:
                     raise InvalidRequest(outer.error)
-                items = _items(outer.content, self._path)
+                items = _items(outer.content, self.path)
             except InvalidRequest as error:
                 number += 1
                 yield SourceRecord(number, outer.content[:LONGEST_RECORD], error.message)

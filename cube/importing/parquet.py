@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cube.errors import InvalidRequest
+from cube.importing import json_columns
 from cube.importing.record import SourceRecord
 from cube.json_text import decode, encode
 from cube.model.event import MAX_INTEGER
@@ -61,6 +62,10 @@ class ParquetRows:
         """Return a row as an object, without the columns in which it has nothing."""
         return decode(record.content)
 
+    def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return the rows' contents."""
+        return [record.content for record in records]
+
 
 @contextmanager
 def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -74,14 +79,23 @@ def _seekable(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield copy
 
 
-def _rows(batch: Any) -> Iterator[bytes]:
-    """Yield the rows as JSON."""
-    names = batch.schema.names
-    columns = [_values(column) for column in batch.columns]
-    lacking = any(any(value is None for value in column) for column in columns)
-    for row in zip(*columns, strict=True):
-        pairs = zip(names, row, strict=True)
-        yield encode({name: value for name, value in pairs if value is not None} if lacking else dict(pairs))
+def _rows(batch: Any) -> list[bytes]:
+    """Return the rows as JSON."""
+    if not batch.num_columns:
+        return [b"{}"] * batch.num_rows
+    return json_columns.objects(batch.schema.names, [_as_json(column) for column in batch.columns])
+
+
+def _as_json(column: Any) -> list[bytes | None]:
+    """Return a column's values as JSON texts, and None for what is left out."""
+    kinds, kind = pa.types, column.type
+    values = _values(column)
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        whole = json_columns.texts([value or "" for value in values] if column.null_count else values)
+        return [None if value is None else text for value, text in zip(values, whole, strict=True)]
+    if kinds.is_integer(kind) and not kinds.is_uint64(kind):
+        return json_columns.numbers(values)
+    return [None if value is None else encode(value) for value in values]
 
 
 def _values(column: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -47,6 +47,13 @@ class Format(Protocol):
         """Return what a record says, as JSON has it; raises `InvalidRequest`."""
         ...
 
+    def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return what records without errors say as JSON texts, many at once; None for what has none.
+
+        Raises `UnicodeError` where one is not Unicode.
+        """
+        ...
+
 
 class JsonFormat:
     """What formats have in common whose contents are JSON."""
@@ -57,3 +64,7 @@ class JsonFormat:
     def value(self, record: SourceRecord) -> Any:
         """Read a record's JSON; numbers and bytes that JSON does not allow come out as they may be mended."""
         return decode_leniently(record.content)
+
+    def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
+        """Return the records' contents."""
+        return [record.content for record in records]

@@ -1,7 +1,8 @@
 """JSON values cut out of a stream, as bytes: one after the other, over many lines, or items of arrays.
 
-Only brackets and strings are looked at, 2 microseconds for an event of ten fields; whether what is between
-them is JSON its reader says. Memory is bounded by the longest value.
+Only brackets and strings are looked at, most of it by one regular expression, in about a microsecond for an
+event of ten fields; whether what is between them is JSON its reader says. Memory is bounded by the longest
+value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,25 @@ from cube.importing.record import LONGEST_RECORD, SourceRecord
 
 CHUNK: Final = 2**20
 
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+_PLAIN: Final = rb'[^\[\]{}"]*+'  # neither a bracket nor of a string
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+
+
+def _nested(levels: int) -> bytes:
+    """Return the pattern of a value in brackets that has at most so many levels of them within."""
+    within = _STRING + (rb"|" + _nested(levels - 1) if levels else rb"")
+    return rb"[\[{]" + _PLAIN + rb"(?:(?:" + within + rb")" + _PLAIN + rb")*+[\]}]"
+
+
+_LEVELS: Final = 6  # deeper values are seen bracket by bracket
+_VALUE: Final = _nested(_LEVELS)
+_WHOLE = re.compile(rb"[ \t\r\n,]*+(?=\{)(" + _VALUE + rb")", re.DOTALL)
+_TOKEN = re.compile(_PLAIN + rb"(?:" + _STRING + _PLAIN + rb')*+([\[\]{}"])', re.DOTALL)
+_TOKEN_WITHIN = re.compile(
+    _PLAIN + rb"(?:(?:" + _STRING + rb"|" + _VALUE + rb")" + _PLAIN + rb')*+([\[\]{}"])', re.DOTALL
+)
+"""The next bracket; within a value, the next of those that are not seen at once."""
+
 _BETWEEN = b" \t\r\n,\x1e\xef\xbb\xbf"  # RFC 7464's record separators, byte order marks
 _SHOWN: Final = 2**20
 _NO_OBJECT: Final = "Got what is not an object; accepted are JSON objects."
@@ -39,7 +58,7 @@ class ValueSplitter:
 
     def records(self) -> Iterator[SourceRecord]:
         """Yield the records; numbers count values, from 1."""
-        while chunk := self._file.read(CHUNK):
+        while chunk := self._file.read(max(CHUNK, len(self._buffer) - self._begun)):
             self._buffer = self._buffer[self._begun :] + chunk
             self._place -= self._begun
             self._begun = 0
@@ -51,20 +70,31 @@ class ValueSplitter:
         yield from self._rest()
 
     def _scan(self, *, ended: bool) -> Iterator[SourceRecord]:
-        buffer = self._buffer
-        for found in _TOKENS.finditer(buffer, self._place):
-            token = found[0]
-            if token == b'"':  # of a string that ends in the next chunk
-                if not ended:
-                    self._place = found.start()
-                    return
-                continue
+        while True:
+            if self._depth == 0:
+                yield from self._whole_values()
+            found = (_TOKEN_WITHIN if self._depth else _TOKEN).match(self._buffer, self._place)
+            if found is None:
+                self._place = len(self._buffer)
+                return
+            token, place = found[1], found.start(1)
+            if token == b'"' and not ended:  # of a string that ends in the next chunk
+                self._place = place
+                return
+            self._place = found.end()
             if token in (b"{", b"["):
-                yield from self._open(token, found.start())
+                yield from self._open(token, place)
             elif token in (b"}", b"]"):
                 yield from self._close(token, found.end())
-        # A backslash or a quote may be all that is left: strings begin again at their quote, above.
-        self._place = len(buffer)
+
+    def _whole_values(self) -> Iterator[SourceRecord]:
+        """Yield the objects that begin here, one after the other, as long as nothing is wrong."""
+        buffer, match, number, end = self._buffer, _WHOLE.match, self._number, self._begun
+        while found := match(buffer, end):
+            number, end = number + 1, found.end()
+            self._number, self._begun = number, end
+            yield SourceRecord(number, found[1])
+        self._place = max(self._place, end)
 
     def _open(self, token: bytes, place: int) -> Iterator[SourceRecord]:
         if self._depth == 0:

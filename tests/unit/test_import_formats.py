@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import sys
@@ -205,6 +206,18 @@ def test_a_check_stores_nothing_and_tells_what_is_wrong(imports: Imports) -> Non
     assert 'Line 3 of x.jsonl: Got the time "never"' in result.stderr
     assert imports.collector.requests == 0
     assert list(imports.folder.iterdir()) == [imports.folder / "x.jsonl"]
+
+
+@pytest.mark.parametrize("depth", [1, 6, 7, 8, 9, 20])
+def test_values_of_any_depth_are_cut_out(depth: int) -> None:
+    value = json.dumps({"a": "]", "b": 1}, indent=1)
+    for _ in range(depth):
+        value = f'{{"a": [{value}, "}}"]}}'
+    values = [
+        json.loads(each.content)
+        for each in ValueSplitter(io.BytesIO(f"[{value},\n{value}]".encode())).records()
+    ]
+    assert values == [json.loads(value)] * 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 64])

@@ -13,6 +13,7 @@ from cube.errors import Unavailable
 from cube.importing import job
 from cube.importing.event_maker import EventMaker
 from cube.importing.identity import HEAD_RECORDS, RecordIds
+from cube.importing.record import SourceRecord
 from tests.importing import Imports
 
 DAY = 1577836800000
@@ -27,9 +28,12 @@ def lines(count: int, first: int = 0) -> str:
     return "".join(f'{{"time":{DAY + n},"n":{n}}}\n' for n in range(first, first + count))
 
 
-def ids(contents: list[bytes], known: tuple[str, ...] = ()) -> list[str]:
-    made = RecordIds(known)
-    return [made.next(number, content) for number, content in enumerate(contents, 1)]
+def records(contents: list[bytes]) -> list[SourceRecord]:
+    return [SourceRecord(number, content) for number, content in enumerate(contents, 1)]
+
+
+def ids(contents: list[bytes], known: tuple[str, ...] = ()) -> list[bytes]:
+    return RecordIds(known).of(records(contents))
 
 
 def test_the_same_file_is_stored_once_under_any_name_in_any_compression_and_through_a_pipe(
@@ -66,6 +70,14 @@ def test_equal_cells_under_other_names_are_other_events(imports: Imports) -> Non
     assert len(imports.collector.stored) == 20
 
 
+def test_equal_records_of_two_arrays_in_a_file_are_several_events(imports: Imports) -> None:
+    content = json.dumps({name: [{"time": DAY, "n": 1}] for name in ("a", "b", "c" * 80)})
+    imports.write("x.json", content)
+    for path in ("a", "b", "c" * 80, "a"):
+        assert imports.run("x.json", "--records", path).exit_code == 0
+    assert len(imports.collector.stored) == 3
+
+
 def test_no_record_takes_the_place_of_another(imports: Imports) -> None:
     """Monday's dump and Tuesday's: the same beginning, then a record is gone, and all others move up."""
     monday = lines(2000).splitlines(keepends=True)
@@ -96,8 +108,7 @@ def test_ids_ascend_and_those_of_other_beginnings_are_not_taken_for_known_ones()
     assert sorted(made[HEAD_RECORDS:]) == made[HEAD_RECORDS:]
     assert len(set(made)) == 3000
     first = RecordIds()
-    for number, content in enumerate(contents, 1):
-        first.next(number, content)
+    first.of(records(contents))
     mended = [*contents[:5], b"mended", *contents[6:]]
     assert sum(a != b for a, b in zip(ids(mended, tuple(first.keys)), made, strict=True)) == 1
     assert not set(ids([b"other", *contents[1:]], tuple(first.keys))) & set(made)
@@ -199,6 +210,33 @@ def test_values_that_json_does_not_have_are_mended_in_every_record(imports: Impo
     found = imports.imported("x.jsonl", odd + lines(300) + odd)
     mended = {"a": None, "b": None, "c": "18446744073709551615", "d": "1e999", "e": [None]}
     assert [data for data in found if "a" in data] == [{"time": 1577836800999, **mended}] * 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "count"),
+    [
+        (['{"time":1577836800000}},{"n":1}'], 1),
+        (['{"a":1},{"b":2}', '{"t":[1}', "2]}"], 3),
+        (['{"a":"x}', '{"b":"}'], 2),
+    ],
+)
+def test_lines_that_are_values_together_alone_are_rejected(
+    imports: Imports, broken: list[str], count: int
+) -> None:
+    """Lines are read many at once: what is no value must not be mended by its neighbours."""
+    imports.write("x.jsonl", lines(150) + "".join(f"{line}\n" for line in broken) + lines(150, 150))
+    assert imports.run("x.jsonl").exit_code == 2
+    assert [data["n"] for data in imports.collector.data()] == list(range(300))
+    assert len(imports.rejects("x.jsonl.rejects.jsonl")) == count
+
+
+def test_a_path_may_be_a_name_in_some_records_and_lead_through_objects_in_others(imports: Imports) -> None:
+    records = [{"at": {"time": DAY + n}, "n": n} for n in range(300)]
+    records[200]["at.time"] = records[200].pop("at")["time"]
+    content = "".join(json.dumps(record) + "\n" for record in records)
+    found = imports.imported("x.jsonl", content, "--time", "at.time")
+    assert [data["n"] for data in found] == list(range(300))
+    assert imports.collector.times() == [DAY + n for n in range(300)]
 
 
 def test_a_state_or_rejects_file_that_cannot_be_written_costs_no_event(

@@ -7,17 +7,19 @@ same values: 2024-01-02 03:04:05.123456 in UTC, without a zone, and five and a h
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cube.errors import InvalidRequest
-from cube.importing.cells import readings
+from cube.importing.cells import readings, row, rows_as_json
 from cube.importing.parquet import ParquetRows
 from cube.importing.times import TimeReading
 from tests.importing import Imports
@@ -132,6 +134,20 @@ def test_a_format_is_that_of_texts_and_numbers(form: str, value: Any, expected: 
     assert TimeReading(format=form).read(value) == expected
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2026-01-01", "2026-01-01T00:00:00.123456789Z", "2026-01-01 01:00+01:00", "0001-01-01T00:00:00Z"],
+        ["2026-01-01T24:00:00", "2026-01-01"],
+        [1577836800000, 1577836800001],
+        [1577836800, 1577836800001, "1577836800"],
+    ],
+)
+def test_times_are_the_same_whether_they_are_read_together_or_alone(values: list[Any]) -> None:
+    for reading in (TimeReading(), TimeReading(zone=ZoneInfo("Europe/Berlin")), TimeReading(unit="ms")):
+        assert reading.read_all(values) == [reading.read(value) for value in values]
+
+
 def test_a_zone_is_that_of_texts_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ClickHouse writes a DateTime('Asia/Kolkata') by its clocks, and not whose they are."""
     imports = Imports(tmp_path, monkeypatch)
@@ -173,6 +189,20 @@ def test_a_column_has_one_kind(cells: list[str], expected: list[Any]) -> None:
     found = [read(cell) for cell in cells]
     assert found == expected
     assert [type(each) for each in found] == [type(each) for each in expected]
+
+
+@pytest.mark.parametrize("decimal", [None, ","])
+def test_rows_are_the_same_objects_whether_they_are_read_together_or_alone(decimal: str | None) -> None:
+    table = [*CELLS.values(), (["1", "", "2.5"], []), (["a", 'b"', "\t", "é", "", "%d"], [])]
+    height = max(len(cells) for cells, _ in table)
+    columns = [(cells * height)[:height] for cells, _ in table]
+    names = [f'{number}%b"' for number in range(len(columns))]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    reads = readings(names, rows, frozenset(), decimal)
+    for wanted in (rows, rows[:1], [[""] * len(names)]):  # and rows in which there is nothing
+        found = [json.loads(text) for text in rows_as_json(names, reads, wanted)]
+        assert found == [row(names, reads, cells) for cells in wanted]
+        assert list(map(repr, found)) == [repr(dict(row(names, reads, cells))) for cells in wanted]
 
 
 def test_cells_behind_the_sample_that_are_of_another_kind_stay_text_and_so_do_columns_that_are_named() -> (
