@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from msgspec import UnsetType
 
 from cube.columns.combining import combined_text
-from cube.columns.matching import compares_one, passes_any, reached
+from cube.columns.matching import compares_one, passes_any, reached, relates
 from cube.columns.values import Kind, Scalar, as_number, group_of, kind_of, read, scalar
 from cube.expression.functions import FUNCTIONS, Form, OfNumbers, OfOne
 from cube.expression.nodes import (
@@ -25,6 +25,7 @@ from cube.expression.nodes import (
     Number,
     Or,
     Product,
+    Relation,
     Sum,
     Text,
     Value,
@@ -47,12 +48,10 @@ def matches(filter: Filter, data: Any, time: float = math.nan) -> bool:
     ``time``: the event's, in milliseconds; without it what asks for that has no value.
     """
     match filter:
-        case Comparison(name, Field(path), literal):
-            its = OPERATORS[name]
-            return its.negated != passes_any(its, reached(data, path), literal)
-        case Comparison(name, value, literal):
-            its = OPERATORS[name]
-            return its.negated != compares_one(its, evaluate(value, data, time), literal)
+        case Comparison():
+            return _compares(filter, data, time)
+        case Relation(name, value, other):
+            return relates(OPERATORS[name], _side(value, data, time), _side(other, data, time))
         case Exists(Field(path)):
             return any(value is not ABSENT for value in reached(data, path))
         case Exists(value):
@@ -65,6 +64,18 @@ def matches(filter: Filter, data: Any, time: float = math.nan) -> bool:
             return not matches(inner, data, time)
         case _:
             assert_never(filter)
+
+
+def _compares(filter: Comparison, data: Any, time: float) -> bool:
+    its, literal = OPERATORS[filter.operator], filter.literal
+    if isinstance(filter.value, Field):
+        return its.negated != passes_any(its, reached(data, filter.value.path), literal)
+    return its.negated != compares_one(its, evaluate(filter.value, data, time), literal)
+
+
+def _side(value: Value, data: Any, time: float) -> Any:
+    """Return what is compared of a value: of a field what is stored there, exactly."""
+    return read(data, value.path) if isinstance(value, Field) else evaluate(value, data, time)
 
 
 def evaluate(value: Value, data: Any, time: float = math.nan) -> Scalar | UnsetType:
@@ -84,7 +95,7 @@ def evaluate(value: Value, data: Any, time: float = math.nan) -> Scalar | UnsetT
             return _call(function, arguments, data, time)
         case Negation() | Sum() | Product():
             return scalar(_computed(value, data, time))
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             return matches(value, data, time)
         case _:
             assert_never(value)

@@ -19,10 +19,12 @@ from cube.columns.column import Booleans, Column, Keys, Rows, finite, searched, 
 from cube.columns.combining import combined
 from cube.columns.masks import compared, existing
 from cube.columns.packed import NO_NUMBER, Codes, Kept, PackedColumn, Texts
+from cube.columns.relations import related
 from cube.columns.tables import made_of
 from cube.columns.values import OPERATIONS, Floats, Kind, canonical, canonical_texts
 from cube.expression.functions import FUNCTIONS, Form, OfNumbers, OfOne
 from cube.expression.nodes import (
+    FILTERS,
     And,
     Call,
     Comparison,
@@ -34,6 +36,7 @@ from cube.expression.nodes import (
     Number,
     Or,
     Product,
+    Relation,
     Sum,
     Text,
     Value,
@@ -77,7 +80,7 @@ def evaluated(value: Value, block: Block) -> Column:
         case Text(text):
             every = np.zeros(len(block), dtype=np.int32)
             return _column(np.full(len(block), Kind.STRING, dtype=np.uint8), None, every, Texts((text,)))
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             passed = _mask(value, block)
             return _column(np.full(len(block), Kind.BOOL, dtype=np.uint8), passed.astype(np.float64))
         case Call(name, arguments):
@@ -118,10 +121,11 @@ def _once(block: Block, form: str, value: Value, make: Callable[[], T]) -> T:
 
 def _mask(filter: Filter, block: Block) -> Booleans:
     match filter:
-        case Comparison(operator, Field(path), literal):
-            return compared(searched(block, path), OPERATORS[operator], literal)
         case Comparison(operator, value, literal):
-            return compared(evaluated(value, block), OPERATORS[operator], literal)
+            column = searched(block, value.path) if isinstance(value, Field) else evaluated(value, block)
+            return compared(column, OPERATORS[operator], literal)
+        case Relation(operator, value, other):
+            return related(evaluated(value, block), evaluated(other, block), OPERATORS[operator])
         case Exists(Field(path)):
             return existing(searched(block, path))
         case Exists(value):
@@ -151,7 +155,7 @@ def _numbers(value: Value, block: Block) -> Floats:
             for sign, part in parts[1:]:
                 total = finite(OPERATIONS[sign](total, _numbers(part, block)))
             return total
-        case Text() | Comparison() | Exists() | Or() | And() | Not():
+        case Text() | Comparison() | Relation() | Exists() | Or() | And() | Not():
             return evaluated(value, block).numbers
         case _:
             assert_never(value)
@@ -174,7 +178,7 @@ def _called_number(name: str, arguments: Sequence[Value], block: Block) -> Float
 
 
 def _truths(condition: Value, block: Block) -> Booleans:
-    if isinstance(condition, Comparison | Exists | Or | And | Not):
+    if isinstance(condition, FILTERS):
         return _mask(condition, block)
     column = evaluated(condition, block)
     truths: Booleans = (column.kinds == Kind.BOOL) & (column.numbers == 1)

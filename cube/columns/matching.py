@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
 from cube.columns.values import Kind, Path, element, kind_of
 from cube.expression.nodes import Element, Literal
@@ -70,6 +70,23 @@ def compares_one(operator: Operator, value: Any, literal: Literal) -> bool:
     if operator.any_of:
         return isinstance(literal, tuple) and any(_ordered(operator, value, each) for each in literal)
     return _ordered(operator, value, literal)
+
+
+def relates(operator: Operator, left: Any, right: Any) -> bool:
+    """Tell whether two values of an event pass an operator: numbers, texts or truths, of one kind.
+
+    Where one is none of these, or is of another kind, they are not equal, and in no order.
+    """
+    if not isinstance(operator, OrderOperator):
+        raise TypeError(f"{operator.name} takes a literal")
+    kind = kind_of(left)
+    is_one = kind in RELATED and kind is kind_of(right) and left == left and right == right
+    found = order(left, right) if is_one else 0
+    return operator.negated != (is_one and operator.passes((found > 0) - (found < 0)))
+
+
+RELATED: Final = (Kind.NUMBER, Kind.STRING, Kind.BOOL)
+"""The kinds of which values of an event compare."""
 
 
 def _ordered(operator: OrderOperator, value: Any, literal: Literal) -> bool:

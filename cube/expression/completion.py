@@ -29,8 +29,9 @@ _MOST_IN_PATH: Final = 1_000  # characters
 
 
 class ItemKind(StrEnum):
-    """What a completion is."""
+    """What a completion is, in the order in which they are offered."""
 
+    VALUE = "value"
     TYPE = "type"
     FIELD = "field"
     REDUCE = "reduce"
@@ -47,7 +48,6 @@ class ItemKind(StrEnum):
     DURATION = "duration"
     PERCENT = "percent"
     STAND_IN = "stand-in"
-    VALUE = "value"
 
 
 _NAMES: Final = {

@@ -6,6 +6,7 @@ Filters hold values, and values hold filters (``if``, or where they stand for tr
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any, cast
 
 import pyparsing as pp
@@ -13,7 +14,21 @@ import pyparsing as pp
 from cube.expression import tokens
 from cube.expression.arithmetic import arguments, chain, constant, listed, pack
 from cube.expression.functions import FUNCTIONS
-from cube.expression.nodes import And, Call, Comparison, Element, Exists, Field, Not, Number, Or, Text
+from cube.expression.nodes import (
+    And,
+    Call,
+    Comparison,
+    Element,
+    Exists,
+    Field,
+    Filter,
+    Not,
+    Number,
+    Or,
+    Relation,
+    Text,
+    Value,
+)
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.printer import normal, print_literal
 from cube.expression.tokens import Source, build
@@ -30,7 +45,7 @@ class EventRules:
         self.value = pp.Forward()
         self._compared = pp.Forward()
         self.filter = pp.Forward()
-        self._literal, self._array = _literal_and_array()
+        self._array = _array()
         operand = pp.Forward()
         chained = chain(operand)
         self.value <<= chained
@@ -69,7 +84,7 @@ class EventRules:
         opening, closing = tokens.mark("("), tokens.mark(")")
         filters = self.filter + pp.ZeroOrMore(tokens.mark(",") - self.filter)
         return [
-            build(name(*single) - self._pair(self._literal), Comparison),
+            build(name(*single) - self._pair(self._single() | self.value), _compared),
             build(name(*several) - self._pair(self._array), Comparison),
             build(name(*searching) - self._pair(tokens.string()), Comparison),
             build(name("exists") - opening - self._compared - closing, lambda _, value: Exists(value)),
@@ -78,8 +93,22 @@ class EventRules:
             build(name("not") - opening - self.filter - closing, lambda _, negated: Not(negated)),
         ]
 
+    def _single(self) -> pp.ParserElement:
+        """Return the rule of a literal with which no arithmetic begins: then it is a value."""
+        number = tokens.lone_number() | build(tokens.lone_negative(), lambda number: normal(-number))
+        return tokens.string() | number | tokens.constant() | self._array
+
     def _pair(self, literal: pp.ParserElement) -> pp.ParserElement:
         return tokens.mark("(") - self._compared - tokens.mark(",") - literal - tokens.mark(")")
+
+
+def _compared(operator: str, value: Value, other: Any) -> Filter:
+    """Compare a value with a literal, or with another value that is no constant."""
+    if isinstance(other, (Number, Text)):
+        return Comparison(operator, value, other.value)
+    if is_dataclass(other):
+        return Relation(operator, value, cast("Value", other))
+    return Comparison(operator, value, other)
 
 
 def _note_field(source: str, place: int, found: pp.ParseResults) -> None:
@@ -95,12 +124,12 @@ def forget_field(source: str, _place: int, _found: pp.ParseResults) -> None:
     cast("Source", source).field = None
 
 
-def _literal_and_array() -> tuple[pp.ParserElement, pp.ParserElement]:
+def _array() -> pp.ParserElement:
     literal = pp.Forward()
     filled = tokens.mark("[", "an array") - listed(literal) - tokens.mark("]")
     array = tokens.empty_array() | build(filled, pack)
     literal <<= tokens.string() | tokens.number() | _negative() | tokens.constant() | array
-    return literal, array
+    return array
 
 
 def _negative() -> pp.ParserElement:

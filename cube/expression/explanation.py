@@ -13,6 +13,7 @@ from typing import Any, TypeGuard, assert_never
 from cube.expression.bins import bins
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import (
+    FILTERS,
     And,
     Call,
     Cohorts,
@@ -30,6 +31,7 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    Relation,
     SequenceExpression,
     SeriesCall,
     SessionReduction,
@@ -43,7 +45,21 @@ from cube.expression.series_functions import SERIES_FUNCTIONS
 from cube.model import duration as durations
 from cube.model.reduce import REDUCES
 
-_LONG = (Sum, Product, Call, SeriesCall, Funnel, Cohorts, SessionReduction, Comparison, Exists, Or, And, Not)
+_LONG = (
+    Sum,
+    Product,
+    Call,
+    SeriesCall,
+    Funnel,
+    Cohorts,
+    SessionReduction,
+    Comparison,
+    Relation,
+    Exists,
+    Or,
+    And,
+    Not,
+)
 """What stands in brackets where it is part of something larger."""
 
 _SIGNS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
@@ -76,7 +92,7 @@ def _operand(node: Operand) -> str:
             return _measured(node)
         case Negation() | Sum() | Product():
             return _chain(node)
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             return f"whether {_filter(node)}"
         case _:
             assert_never(node)
@@ -116,7 +132,7 @@ def _call(node: Call) -> str:
 
 
 def _is_filter(value: Operand) -> TypeGuard[Filter]:
-    return isinstance(value, Comparison | Exists | Or | And | Not)
+    return isinstance(value, FILTERS)
 
 
 def _chain(node: Negation[Any] | Sum[Any] | Product[Any]) -> str:
@@ -196,6 +212,9 @@ def _filter(filter: Filter) -> str:
         case Comparison(name, value, literal):
             words = OPERATORS[name].words.format(name=name.replace("_", " "))
             return f"{_bracketed(value)} {words} {print_literal(literal)}"
+        case Relation(name, value, other):
+            words = OPERATORS[name].words.format(name=name)
+            return f"{_bracketed(value)} {words} {_bracketed(other)}"
         case Exists(value):
             return f"{_bracketed(value)} exists"
         case Or(filters):

@@ -113,6 +113,18 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Relation:
+    """``operator(value, other)``: how two values of an event stand to each other, neither a constant.
+
+    ``operator``: one of `cube.expression.operators.OPERATORS` that takes a single literal in an order.
+    """
+
+    operator: str
+    value: Value
+    other: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """``exists(value)``; true for a field that is null, and where there is a result."""
 
@@ -140,7 +152,10 @@ class Not:
     filter: Filter
 
 
-Filter: TypeAlias = Comparison | Exists | Or | And | Not
+Filter: TypeAlias = Comparison | Relation | Exists | Or | And | Not
+
+FILTERS: Final = (Comparison, Relation, Exists, Or, And, Not)
+"""Their classes."""
 
 Value: TypeAlias = Field | Number | Text | Call | Filter | Negation["Value"] | Sum["Value"] | Product["Value"]
 """What is taken of one event: a field, a constant, or what is computed; a filter is true or false."""

@@ -34,6 +34,7 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    Relation,
     SequenceExpression,
     SeriesCall,
     SessionReduction,
@@ -48,6 +49,8 @@ from cube.model.property import is_identifier
 Operand: TypeAlias = Value | MetricExpression
 Node: TypeAlias = Operand | EventExpression
 
+_LITERAL_START = re.compile(r'["\[]|(?:true|false|null)(?![\w$])')
+
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -59,7 +62,7 @@ def print_expression(node: Node) -> str:
     match node:
         case EventExpression(type, fields, filters):
             return _event(type, "*" if fields is None else ",".join(map(_field, fields)), filters)
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             return _filter(node)
         case _:
             return _arithmetic(node)
@@ -141,7 +144,7 @@ def _arithmetic(node: Operand) -> str:
             return _chain([(sign, _operand(term, Sum)) for sign, term in terms])
         case Product(factors):
             return _chain([(scale, _operand(factor, Sum, Product)) for scale, factor in factors])
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             return _filter(node)
         case _:
             return _value(node)
@@ -247,6 +250,8 @@ def _filter(filter: Filter) -> str:
     match filter:
         case Comparison(operator, value, literal):
             return f"{operator}({_arithmetic(value)},{print_literal(literal)})"
+        case Relation(operator, value, other):
+            return f"{operator}({_arithmetic(value)},{_other(other)})"
         case Exists(value):
             return f"exists({_arithmetic(value)})"
         case Or(filters):
@@ -257,6 +262,12 @@ def _filter(filter: Filter) -> str:
             return f"not({_filter(negated)})"
         case _:
             assert_never(filter)
+
+
+def _other(value: Value) -> str:
+    """Return the text of what is compared with; in brackets where it would begin as a literal does."""
+    text = _arithmetic(value)
+    return f"({text})" if _LITERAL_START.match(text) else text
 
 
 def _field(field: Field) -> str:

@@ -36,6 +36,7 @@ _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
+_ALONE = r"(?![ \t\n\r]*[-+*/])"
 STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
 
 
@@ -150,6 +151,17 @@ def type_name() -> pp.ParserElement:
 def number() -> pp.ParserElement:
     """Make the token of an unsigned number; it leaves an int or a float."""
     return token(_NUMBER, "a number", _number)
+
+
+def lone_number() -> pp.ParserElement:
+    """Make the token of an unsigned number with which no arithmetic begins."""
+    return token(rf"(?>{_NUMBER}){_ALONE}", "a number", _number)
+
+
+def lone_negative() -> pp.ParserElement:
+    """Make the token of a minus and such a number; it leaves the number."""
+    pattern = rf"-[ \t\n\r]*(?>{_NUMBER}){_ALONE}"
+    return token(pattern, '"-"', lambda source, place, found: _number(source, place, found[1:].lstrip()))
 
 
 def whole_number(most: int) -> pp.ParserElement:

@@ -21,6 +21,7 @@ from cube.expression.nodes import (
     Product,
     Ranking,
     Reduction,
+    Relation,
     Sum,
     Text,
     Value,
@@ -42,7 +43,7 @@ def type_of(value: Value) -> ValueType:
             return ValueType.ANY
         case Text():
             return ValueType.TEXT
-        case Comparison() | Exists() | Or() | And() | Not():
+        case Comparison() | Relation() | Exists() | Or() | And() | Not():
             return ValueType.TRUTH
         case Call(function, arguments):
             result = FUNCTIONS[function].result
@@ -67,8 +68,8 @@ def check_types(tree: object, source: Source) -> None:
         match node:
             case Call():
                 _check_call(node, source)
-            case Comparison():
-                _check_comparison(node, source)
+            case Comparison() | Relation():
+                _check_filter(node, source)
             case Reduction():
                 _check_reduction(node, source)
             case Ranking():
@@ -135,6 +136,13 @@ def _check_argument(value: Value, parameter: Accepted, source: Source) -> None:
         raise source.refusal(source.place_of(value), error.message.rstrip(".")) from None
 
 
+def _check_filter(node: Comparison | Relation, source: Source) -> None:
+    if isinstance(node, Relation):
+        _check_relation(node.value, node.other, source)
+    else:
+        _check_comparison(node, source)
+
+
 def _check_comparison(node: Comparison, source: Source) -> None:
     """Refuse to compare what is computed with what it never is; what a field holds is not known."""
     found = type_of(node.value)
@@ -150,6 +158,14 @@ def _check_comparison(node: Comparison, source: Source) -> None:
         if literal is not None and _TYPES.get(type(literal)) is not found:
             problem = f"Got {print_literal(literal)} to compare with {found.value}, {_shown(node.value)}"
             raise source.refusal(source.place_of(node.value), f"{problem}; accepted is {found.value}")
+
+
+def _check_relation(value: Value, other: Value, source: Source) -> None:
+    """Refuse to compare what are never of one type."""
+    found, wanted = type_of(value), type_of(other)
+    if ValueType.ANY not in (found, wanted) and found is not wanted:
+        problem = f"Got {wanted.value}, {_shown(other)}, to compare with {found.value}, {_shown(value)}"
+        raise source.refusal(source.place_of(other), f"{problem}; accepted is {found.value}")
 
 
 def _mistyped(value: Value, found: str, accepted: str, source: Source) -> InvalidExpression:

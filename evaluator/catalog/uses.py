@@ -26,6 +26,7 @@ from cube.expression.nodes import (
     Or,
     Product,
     Reduction,
+    Relation,
     SequenceExpression,
     SeriesCall,
     SessionReduction,
@@ -192,6 +193,8 @@ def _of_filter(filter: Filter) -> Iterator[_Found]:
     match filter:
         case Comparison():
             yield from _of(filter.value, filter, compared(filter))
+        case Relation(_, value, other):
+            yield from _of_all((value, other))
         case Exists(value):
             yield from _of(value, None, None)
         case Or(filters) | And(filters):

@@ -22,6 +22,7 @@ from cube.expression.nodes import (
     Number,
     Or,
     Product,
+    Relation,
     Sum,
     Text,
     Value,
@@ -136,6 +137,12 @@ computed_comparisons = st.one_of(
     st.builds(Comparison, st.sampled_from(("in", "nin")), scalars_of_one, arrays),
     st.builds(Comparison, st.just("re"), scalars_of_one, st.sampled_from(("a", "^b", ""))),
     st.builds(Comparison, st.sampled_from(("eq", "ne", "le")), keyed_fields, literals),
+    st.builds(
+        Relation,
+        st.sampled_from(("eq", "ne", "gt", "ge", "lt", "le")),
+        st.one_of(fields, scalars_of_one),
+        st.one_of(fields, scalars_of_one),
+    ),
     st.builds(Exists, st.one_of(keyed_fields, scalars_of_one)),
 )
 values = st.recursive(

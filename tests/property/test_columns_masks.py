@@ -14,7 +14,7 @@ from cube.columns import Block, mask, selected
 from cube.columns.column import factorise
 from cube.columns.definition import matches
 from cube.columns.values import canonical, read
-from cube.expression.nodes import Comparison, EventExpression, Field, Filter
+from cube.expression.nodes import Comparison, EventExpression, Field, Filter, Relation
 from cube.model.event import ABSENT
 from tests.property.columns_strategies import (
     NUMBERS,
@@ -67,6 +67,23 @@ def test_a_mask_of_scalars_agrees_with_the_plain_definition(stored: list[Any], g
     rows = [{"a": value} for value in stored]
     for each in given:
         assert mask([each], block(rows)).tolist() == [matches(each, row) for row in rows]
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(st.tuples(near_scalars, near_scalars), max_size=15))
+def test_two_scalars_compare_as_by_the_plain_definition(pairs: list[tuple[Any, Any]]) -> None:
+    rows = [{"a": one, "b": other} for one, other in pairs]
+    for operator in ("eq", "ne", "gt", "ge", "lt", "le"):
+        relation = Relation(operator, Field(("a",)), Field(("b",)))
+        assert mask([relation], block(rows)).tolist() == [matches(relation, row) for row in rows]
+
+
+def test_numbers_that_floats_do_not_tell_apart_are_compared_exactly() -> None:
+    rows = [{"a": 2**53 + one, "b": 2**53 + other} for one, other in ((0, 1), (1, 0), (1, 1))]
+    for operator, passed in {"eq": [0, 0, 1], "ne": [1, 1, 0], "lt": [1, 0, 0], "ge": [0, 1, 1]}.items():
+        relation = Relation(operator, Field(("a",)), Field(("b",)))
+        assert mask([relation], block(rows)).tolist() == [bool(each) for each in passed]
+        assert [matches(relation, row) for row in rows] == [bool(each) for each in passed]
 
 
 @given(st.lists(nested, max_size=15) | st.lists(near_scalars, max_size=15))

@@ -34,6 +34,7 @@ from cube.expression.nodes import (
     Product,
     Ranking,
     Reduction,
+    Relation,
     SeriesCall,
     SessionReduction,
     Sum,
@@ -144,6 +145,14 @@ values = arithmetic(
     lambda inner: st.builds(Call, st.just("hour"), st.tuples(inner, zones)),
     lambda inner: st.builds(Call, st.just("if"), st.tuples(field_comparisons, inner, inner)),
 )
+
+
+def relations(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Relation]:
+    """Comparisons of two values of one type, neither of them a constant."""
+    compared = values.filter(lambda each: not isinstance(each, Number | Text))
+    return st.builds(Relation, st.sampled_from(["eq", "ne", "gt", "ge", "lt", "le"]), compared, compared)
+
+
 filters = st.recursive(
     st.one_of(
         field_comparisons,
@@ -154,6 +163,8 @@ filters = st.recursive(
             values.filter(lambda each: not isinstance(each, Number)),
             st.none() | numbers,
         ),
+        relations(values | fields),
+        relations(text_values),
         st.builds(Comparison, st.just("in"), numbers_of_one, st.lists(numbers, max_size=3).map(tuple)),
     ),
     lambda inner: st.one_of(

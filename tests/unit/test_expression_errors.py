@@ -26,6 +26,7 @@ METRIC = f'Expected "-", {REDUCE}, a number or "("'
 OPERATOR = '"+", "-", "*", "/"'
 VALUE = '"-", a function, a field, a number, a string or "("'
 BUT_TEXT = '"-", a function, a field, a number or "("'
+COMPARED = 'a string, a number, "-", true, false, null, an array, a function, a field or "("'
 LITERAL = 'a string, a number, "-", true, false, null or an array'
 
 
@@ -147,11 +148,13 @@ EVENTS = [
     ("a.eq(x,1,2)", 9, 'Expected ")", found ","'),
     ("a.eq(1,x)", 6, 'Expected a field, found "1"'),
     ("a.eq(x)", 7, f'Expected ".", "[", {OPERATOR} or ",", found ")"'),
-    ("a.eq(x,)", 8, f'Expected {LITERAL}, found ")"'),
-    ("a.eq(x,nil)", 8, f'Expected {LITERAL}, found "nil"'),
-    ("a.eq(x,trueish)", 8, f'Expected {LITERAL}, found "trueish"'),
-    ("a.eq(x,-y)", 9, 'Expected a number, found "y"'),
-    ("a.eq(x,--1)", 9, 'Expected a number, found "-"'),
+    ("a.eq(x,)", 8, f'Expected {COMPARED}, found ")"'),
+    ("a.in(x,[nil])", 9, f'Expected {LITERAL}, found "nil"'),
+    ("a.in(x,[trueish])", 9, f'Expected {LITERAL}, found "trueish"'),
+    ("a.in(x,[-y])", 10, 'Expected a number, found "y"'),
+    ("a.in(x,[--1])", 10, 'Expected a number, found "-"'),
+    ("a.eq(x,true y)", 13, 'Expected ")", found "y"'),
+    ("a.eq(x,null+y)", 12, 'Expected ")", found "+"'),
     ("a.eq(x,[1,])", 11, f'Expected {LITERAL}, found "]"'),
     ("a.eq(x,[1 2])", 11, 'Expected "," or "]", found "2"'),
     ("a.in(x,1)", 8, 'Expected an array, found "1"'),
