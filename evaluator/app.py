@@ -16,6 +16,7 @@ from cube.settings import EvaluatorSettings, environments_of
 from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
 from evaluator.api.routes import routes
+from evaluator.api.rows import AnswerTexts
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.refresher import BoardRefresher
@@ -31,6 +32,9 @@ from evaluator.streams.poller import EventStreams
 
 SCAN_THREADS = 1 + OVERRUNS
 """Threads that reduce blocks: one at a time, and those whose piece lasts."""
+
+TEXTS_SHARE = 0.25
+"""Of what answers may take that are kept, what their texts may."""
 
 READY_SECONDS = 5.0
 """How long a store may take to answer until the evaluator counts as not ready."""
@@ -68,8 +72,11 @@ class EvaluatorDaemon:
         self._answers = self._telemetry.bound(settings.http.answers_bytes)
         self._scheduler = Scheduler(settings.limits)
         self._keeping = Keeping(settings)
-        self._series = SeriesCache(settings.blocks.series_bytes)
-        self._counters.keeps(lambda: self._keeping.bytes + self._series.bytes)
+        self._texts = AnswerTexts(int(TEXTS_SHARE * settings.blocks.series_bytes))
+        self._series = SeriesCache(
+            settings.blocks.series_bytes - int(TEXTS_SHARE * settings.blocks.series_bytes)
+        )
+        self._counters.keeps(self._kept_bytes)
         saving = partial(self._scheduler.time_slice, QueryCost.background(0))
         self._metrics = {name: DeferredMetrics(store.metrics, saving) for name, store in stores.items()}
         self._services = {name: self._query_service(name, store) for name, store in stores.items()}
@@ -104,7 +111,7 @@ class EvaluatorDaemon:
         return {
             **service.questions.told(),
             "buckets": self._buckets[environment].told_up_to(service.context.buckets),
-            "kept_bytes": self._keeping.bytes + self._series.bytes,
+            "kept_bytes": self._kept_bytes(),
             "waiting": {"computations": self._scheduler.waiting},
         }
 
@@ -140,7 +147,11 @@ class EvaluatorDaemon:
             series=self._series if self._settings.blocks.series_bytes else None,
             metrics=self._metrics[name],
         )
-        return QueryService(pyramid, EventStreams(pyramid), self._answers, QuestionLog(self._clock))
+        log = QuestionLog(self._clock)
+        return QueryService(pyramid, EventStreams(pyramid), self._answers, log, self._texts)
+
+    def _kept_bytes(self) -> int:
+        return self._keeping.bytes + self._series.bytes + self._texts.bytes
 
     def _serve(self) -> Server:
         settings = self._settings

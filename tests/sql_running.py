@@ -18,6 +18,7 @@ from cube.model.event import Event
 from cube.settings import EvaluatorSettings, SqlSettings
 from cube.store.ports import Store
 from cube.web import MemoryBudget
+from evaluator.api.rows import AnswerTexts
 from evaluator.api.service import QueryService
 from evaluator.context import QueryCounters, QuestionLog
 from evaluator.engine.segments import BlockCache
@@ -105,7 +106,11 @@ class Statements:
         self.threads = ThreadsInPlace()
         clock = bench.context.clock
         service = QueryService(
-            bench.pyramid, EventStreams(bench.pyramid), MemoryBudget(2**30, lambda: None), QuestionLog(clock)
+            bench.pyramid,
+            EventStreams(bench.pyramid),
+            MemoryBudget(2**30, lambda: None),
+            QuestionLog(clock),
+            AnswerTexts(0),
         )
         self.environment = Environment(environment, "test")
         self.sql = SqlService(

@@ -59,6 +59,10 @@ class _PortProxy:
 
 
 class _EventsProxy(_PortProxy):
+    def version(self) -> int | None:
+        version: int | None = self._port.version()
+        return version
+
     @asynccontextmanager
     async def read(self, *options: Any) -> AsyncIterator[ReadSession]:
         await self._proxy.before("events.read", *options)

@@ -6,4 +6,4 @@ Public: `parse_metric`, `parse_event`, `parse_filters` (`cube.expression.grammar
 """
 
 from cube.expression.grammar import parse_event, parse_filters, parse_metric
-from cube.expression.printer import print_expression
+from cube.expression.printer import canonical_text, print_expression

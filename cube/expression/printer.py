@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeAlias, assert_never
 
 from cube.expression.nodes import (
@@ -50,8 +51,48 @@ Operand: TypeAlias = Value | MetricExpression
 Node: TypeAlias = Operand | EventExpression
 
 _LITERAL_START = re.compile(r'["\[]|(?:true|false|null)(?![\w$])')
+REMEMBERED, REMEMBERED_CHARACTERS = 512, 1_000
+"""So many texts are kept of trees that are printed again and again, of so many characters at most."""
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class _Same:
+    """A tree as a key: trees that differ can compare equal (1 and true), so it is the very object."""
+
+    __slots__ = ("tree",)
+
+    def __init__(self, tree: Node) -> None:
+        self.tree = tree
+
+    def __hash__(self) -> int:
+        return id(self.tree)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.tree is other.tree
+
+
+def canonical_text(tree: Node) -> str:
+    """Return what `print_expression` does, once for each tree that is asked about again and again."""
+    try:
+        return _printed(_Same(tree))
+    except _Long as long:
+        return long.text
+
+
+class _Long(Exception):
+    """Keeps a text from being kept: the cache does not keep what was raised."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _printed(same: _Same) -> str:
+    text = print_expression(same.tree)
+    if len(text) > REMEMBERED_CHARACTERS:
+        raise _Long(text)
+    return text
 
 
 def print_expression(node: Node) -> str:

@@ -158,6 +158,13 @@ class EventStore(Protocol):
         Raises `Unavailable` where the server gave up a read that took longer than they allow.
         """
 
+    def version(self) -> int | None:
+        """Return a number that is another one as soon as anybody has committed anything to the store.
+
+        In microseconds, without waiting; None where that is not to be had. Of one process, which asks in one
+        thread: those of two can not be compared.
+        """
+
     async def build(self, type: str) -> None:
         """Raise the revisions of every bucket of a type that another tool filled, and mark it complete.
 

@@ -74,6 +74,7 @@ class ArrowWriter(ResponseWriter):
     """
 
     is_slow: ClassVar[bool] = True  # pyarrow takes a while to be loaded
+    has_texts: ClassVar[bool] = False
 
     def __init__(
         self, limit: int, answers: MemoryBudget, expression: MetricExpression | EventExpression

@@ -13,7 +13,7 @@ from cube.model.grid import Grid
 from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Reservation
-from evaluator.api.rows import Row, event_rows, metric_parts, metric_texts
+from evaluator.api.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts
 from evaluator.engine.series import Series
 from evaluator.query.queries import AnswerDropped, LimitExceeded
 
@@ -59,6 +59,9 @@ class ResponseWriter:
 
     is_slow: ClassVar[bool] = False
     """Whether even a few rows are better written in a thread."""
+
+    has_texts: ClassVar[bool] = True
+    """Whether rows are JSON texts."""
 
     def __init__(self, limit: int, answers: MemoryBudget, frame: Frame | None = None) -> None:
         self.rows: list[Any] = []  # of JSON texts, unless a subclass keeps others
@@ -141,6 +144,26 @@ class ResponseWriter:
             self._take(text)
             self._report()
             yield
+
+    def write_kept(self, series: Series, grid: Grid, span: Span, texts: AnswerTexts) -> bool | None:
+        """Write the rows of a series as they were written before; raises as `write` does.
+
+        Returns whether it is silent; None where nothing is kept of it, and nothing was written.
+        """
+        found = texts.get(series, grid, span) if self.has_texts and self._frame is None else None
+        if found is None:
+            return None
+        for part in found.parts:
+            self._take(part)
+        self._report()
+        return found.is_silent
+
+    def keep(self, series: Series, grid: Grid, span: Span, texts: AnswerTexts) -> None:
+        """Keep what was written: the rows of a series and no others. Raises `AnswerDropped`."""
+        parts = tuple(self.rows)
+        self._growing.check()  # or they may have been dropped, and be some of them
+        if self.has_texts and self._frame is None:
+            texts.put(series, grid, span, parts)
 
     async def reply(self, headers: tuple[tuple[str, str], ...]) -> Reply:
         """Return the answer as a reply; raises as `array` does."""

@@ -1,8 +1,13 @@
-"""The rows of answers: of metrics and of events, as objects, and as JSON written from arrays."""
+"""The rows of answers: of metrics and of events, as objects, and as JSON written from arrays.
+
+And the texts of those that are asked for again and again.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain, islice
@@ -32,10 +37,56 @@ FEW_TIMES = 8
 PART_TEXTS = 5_000
 """So many of those that are written from arrays."""
 
+MOST_SHARE = 0.25
+"""A text that takes more of what all may take is not kept."""
+
 _NUMBERS = msgspec.json.Encoder()
 _VALUE = b',"value":'
 _MAY_BE_DATED = frozenset({dict, list, datetime})
 _EXACT = 2.0**53  # larger floats are written as floats: not every integer there is one
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerText:
+    """The rows of a series over a span, as JSON texts; ``is_silent``: see `Series.is_silent`."""
+
+    series: Series
+    parts: tuple[bytes, ...]
+    is_silent: bool
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.parts))
+
+
+class AnswerTexts:
+    """The texts of answers that are kept as series, within a bound of bytes; those used last stay.
+
+    A series that is kept is the same object each time, and never changes.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.bytes = 0
+        self._bound = memory_bytes
+        self._kept: OrderedDict[tuple[int, str, Span], AnswerText] = OrderedDict()
+
+    def get(self, series: Series, grid: Grid, span: Span) -> AnswerText | None:
+        """Return the text of a series over a span."""
+        key = (id(series), grid.text, span)  # the text holds the series, so nothing else has its id
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, series: Series, grid: Grid, span: Span, parts: tuple[bytes, ...]) -> None:
+        """Keep the text of a series, if revisions vouch for that; others are never met again."""
+        key, text = (id(series), grid.text, span), AnswerText(series, parts, series.is_silent)
+        if series.vouched is None or key in self._kept or text.bytes > MOST_SHARE * self._bound:
+            return
+        self._kept[key] = text
+        self.bytes += text.bytes
+        while self.bytes > self._bound:
+            self.bytes -= self._kept.popitem(last=False)[1].bytes
 
 
 def metric_rows(series: Series, grid: Grid, span: Span) -> list[Row]:

@@ -21,6 +21,7 @@ from evaluator.api.arrow_answers import ArrowWriter, wants_arrow
 from evaluator.api.hints import Hints, warning_headers
 from evaluator.api.paging import event_headers, metric_headers
 from evaluator.api.response_writer import Frame, ResponseWriter
+from evaluator.api.rows import AnswerTexts
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS, Series
@@ -41,13 +42,14 @@ _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 class QueryService:
     """Reads questions and answers them from one store; ``restriction``: what the one who asks may see.
 
-    ``questions``: where it is noted how long they took.
+    ``questions``: where it is noted how long they took. ``texts``: keeps those of answers.
     """
 
     pyramid: Pyramid
     streams: EventStreams
     answers: MemoryBudget
     questions: QuestionLog
+    texts: AnswerTexts
     restriction: Restriction | None = None
 
     @property
@@ -119,13 +121,18 @@ class QueryService:
             series = await self.pyramid.evaluate(query.expression, query.grid, query.span, cost)
             if not query.span:
                 return False
-            steps = writer.write_metrics(series, query.grid, query.span)
+            written = (series, query.grid, query.span)
+            is_silent = writer.write_kept(*written, self.texts)
+            if is_silent is not None:
+                return not is_silent
+            steps = writer.write_metrics(*written)
             if series.rows <= THREAD_ROWS and not writer.is_slow:
                 for _ in steps:
                     continue
-                return not series.is_silent
-            while await self.context.scheduler.run(cost, lambda: next(steps, True) is None):
-                continue
+            else:
+                while await self.context.scheduler.run(cost, lambda: next(steps, True) is None):
+                    continue
+            writer.keep(*written, self.texts)
             return not series.is_silent
 
     async def write_events(self, query: EventQuery, stop: int, writer: ResponseWriter) -> EventPage:

@@ -1,4 +1,7 @@
-"""Series in memory, each number with the revision that it was computed at, for those who ask again.
+"""Series in memory, for those who ask again.
+
+Each number with the revision that it was computed at; and those of whole expressions, with the version of the
+store before they were asked for: as long as nobody has committed anything, no revision need be read.
 
 A number counts where the revision that the question has read is the number's own, as in the cache of the
 store, which then need not be read, nor decoded. Everything here runs on one event loop and awaits nothing.
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -40,8 +43,7 @@ class KeptSeries:
 
     @property
     def bytes(self) -> int:
-        groups = len(self.series.groups or ())
-        return (self.series.default.nbytes + _ENTRY_BYTES) * (1 + groups) + self.revisions.nbytes
+        return _bytes_of(self.series) + self.revisions.nbytes
 
     def known(self, span: Span, revisions: Revisions) -> npt.NDArray[np.bool_]:
         """Tell of which buckets of a span its numbers count: those at the very revisions that are given."""
@@ -61,7 +63,8 @@ class KeptSeries:
         """Return the series of a span within its own."""
         if span == self.span:
             return self.series
-        return Series(self.series.default[self.grid.places(span, self.span)])
+        places = self.grid.places(span, self.span)
+        return Series(self.series.default[places], vouched=int(np.count_nonzero(self.revisions[places])))
 
     def completed(self, span: Span, known: npt.NDArray[np.bool_], fresh: Series) -> Series:
         """Return the series of a span: its own numbers where they are known to count, else fresh ones."""
@@ -87,6 +90,18 @@ class KeptSeries:
         return KeptSeries(self.grid, span, revisions, Series(values))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The series of an expression; ``version``: of the store, before its revisions were read."""
+
+    version: int
+    series: Series
+
+    @property
+    def bytes(self) -> int:
+        return _bytes_of(self.series)
+
+
 class SeriesCache:
     """The series of all stores of a process, within a bound of bytes; those used last stay."""
 
@@ -94,6 +109,26 @@ class SeriesCache:
         self.bytes = 0
         self._bound = memory_bytes
         self._kept: OrderedDict[Hashable, KeptSeries] = OrderedDict()
+        self._answered: OrderedDict[Hashable, Answered] = OrderedDict()
+
+    def answer(self, key: Hashable, version: int) -> Series | None:
+        """Return what was answered while the store had this version, which it has now."""
+        found = self._answered.get(key)
+        if found is None or found.version != version:
+            return None
+        self._answered.move_to_end(key)
+        return found.series
+
+    def keep_answer(self, key: Hashable, newer: Answered) -> None:
+        """Keep what revisions vouch for; the version was asked for before they were read."""
+        older = self._answered.pop(key, None)
+        self.bytes -= 0 if older is None else older.bytes
+        if newer.series.vouched is None or newer.series.rows > _KEPT_CELLS:
+            return
+        _freeze(newer.series)
+        self._answered[key] = newer
+        self.bytes += newer.bytes
+        self._shrink()
 
     def get(self, key: Hashable) -> KeptSeries | None:
         found = self._kept.get(key)
@@ -109,13 +144,29 @@ class SeriesCache:
             newer = older.around(newer)
         if newer.series.rows > _KEPT_CELLS:
             return
-        for values in (newer.series.default, *(newer.series.groups or {}).values()):
-            values.flags.writeable = False
+        _freeze(newer.series)
         self._kept[key] = newer
         self.bytes += newer.bytes
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.bytes > self._bound:
-            _, oldest = self._kept.popitem(last=False)
+            oldest = (self._answered or self._kept).popitem(last=False)[1]
             self.bytes -= oldest.bytes
+
+
+def whole(series: Series, revisions: Revisions) -> Series:
+    """Return a series of which each bucket was computed at its revision."""
+    return replace(series, vouched=int(np.count_nonzero(revisions)))
+
+
+def _freeze(series: Series) -> None:
+    for values in (series.default, *(series.groups or {}).values()):
+        values.flags.writeable = False
+
+
+def _bytes_of(series: Series) -> int:
+    return (series.default.nbytes + _ENTRY_BYTES) * (1 + len(series.groups or ()))
 
 
 def dense(numbers: Mapping[int, int], grid: Grid, span: Span) -> Revisions:

@@ -14,30 +14,28 @@ from typing import Final
 
 import numpy as np
 
-from cube.columns import reductions
-from cube.expression import print_expression
+from cube.expression import canonical_text, print_expression
 from cube.expression.nodes import MetricExpression, Reduction, SequenceExpression, SessionReduction
 from cube.model.grid import Grid, simplified
 from cube.model.tier import Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine import windows
-from evaluator.engine.at_once import all_of
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.builds import Builds
 from evaluator.engine.computation import Computation
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
-from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense
+from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, whole
 from evaluator.engine.places import places_of
-from evaluator.engine.plain import is_plain
+from evaluator.engine.plain import PlainAnswers, all_of, is_plain
 from evaluator.engine.ranker import Ranker
 from evaluator.engine.ranking import named, unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.sequences import Sequences
-from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, compute, read_series
+from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import (
     MAX_PARTIAL_BYTES,
@@ -81,6 +79,7 @@ class Pyramid:
         self._series = series
         self._metrics = context.store.metrics if metrics is None else metrics
         self._reads = RevisionReads(context) if reads is None else reads
+        self._plain = PlainAnswers(context, self.measure, series)
         self._ranker = Ranker(context, self._read, self._flights, self._total, keeps=series is not None)
         self._builds = Builds(context.store.events)
         self._sequences = Sequences(
@@ -102,7 +101,7 @@ class Pyramid:
         cumulative begins; None: with the span. Raises as `measure` does.
         """
         if is_plain(expression):
-            return await self._evaluate_plain(expression, grid, span, cost)
+            return await self._plain.evaluate(expression, grid, span, cost)
         limits, frame = self.context.limits, Frame(grid, span, span.start if origin is None else origin)
         if frame.count:
             expression = await self._ranker.with_chosen(expression, grid, span, cost)
@@ -119,22 +118,6 @@ class Pyramid:
             return named(await run(cost, computed, expression, frame, measured, limits))
         return computed(expression, frame, measured, limits)
 
-    async def _evaluate_plain(
-        self, expression: MetricExpression, grid: Grid, span: Span, cost: QueryCost
-    ) -> Series:
-        """Do what `evaluate` does for the common case: the numbers of each bucket are its own."""
-        limits, buckets = self.context.limits, len(grid.buckets(span))
-        wanted = {print_expression(each): each for each in reductions(expression)}
-        if not buckets:
-            return Series(np.empty(0), {} if any(each.is_grouped for each in wanted.values()) else None)
-        check_size(limits, buckets, 0)
-        measured = await all_of(
-            {text: partial(self.measure, each, grid, span, cost) for text, each in wanted.items()}
-        )
-        if any(series.groups is not None for series in measured.values()):
-            return await self.context.scheduler.run(cost, compute, expression, buckets, measured, limits)
-        return compute(expression, buckets, measured, limits)
-
     async def measure(self, reduction: Reduction, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return the values of a reduction in each bucket of an aligned span, at the cost of a query.
 
@@ -147,7 +130,7 @@ class Pyramid:
         grid = simplified(grid, span)
         read = await self._read(reduction.type, grid, span)
         revisions = read.revisions
-        job = ReductionJob(reduction, print_expression(reduction), grid, revisions.expired_before)
+        job = ReductionJob(reduction, canonical_text(reduction), grid, revisions.expired_before)
         if revisions.foreign:
             async with self._scan(cost) as scan:
                 contents = await self._computing(scan, job).foreign(job, span)
@@ -271,6 +254,7 @@ class Pyramid:
         if kept is not None:
             series = kept.completed(span, known, series)
         if contents.keys() >= rest.keys():  # else some are lost, since they expired meanwhile
+            series = whole(series, wanted)
             cache.put(key, KeptSeries(grid, span, wanted, series))
         return series
 

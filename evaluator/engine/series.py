@@ -16,7 +16,7 @@ import numpy as np
 
 from cube.columns import SEMANTICS
 from cube.columns.values import OPERATIONS, Floats
-from cube.expression import print_expression
+from cube.expression import canonical_text
 from cube.expression.grouping import Parts, grouped_by
 from cube.expression.nodes import (
     Cohorts,
@@ -94,10 +94,13 @@ class Series:
 
     ``default``: float64, shape (n,): without groups the values themselves; with groups what a group
     has that is not in ``groups``. ``groups``: None without groups; each array has shape (n,).
+    ``vouched``: of how many buckets revisions vouch for it, where nothing else does; None where more than the
+    store may change it.
     """
 
     default: Floats
     groups: Mapping[GroupKey, Floats] | None = None
+    vouched: int | None = None
 
     @property
     def rows(self) -> int:
@@ -172,7 +175,7 @@ def compute(
     """
     match node:
         case Reduction() | Funnel() | Cohorts() | SessionReduction() | SeriesCall():
-            return measured[print_expression(node)]
+            return measured[canonical_text(node)]
         case Number(value):
             return Series(np.full(buckets, float(value)))
         case Negation(operand):

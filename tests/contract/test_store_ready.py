@@ -10,8 +10,11 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from cube.errors import Unavailable
+from cube.expression import parse_event
+from cube.model.event import Event
+from cube.model.tier import Span
 from cube.store.mongo import open_store
-from cube.store.ports import Store
+from cube.store.ports import Store, StoredText
 from tests.mongo_server import MongoServer
 
 from .databases import Database
@@ -23,6 +26,26 @@ async def test_a_store_that_works_says_so_and_shows_no_type(store: Store) -> Non
         await store.probe()
     async with store.events.read() as session:
         assert await session.types() == []
+
+
+async def test_whoever_commits_makes_another_version(database: Database) -> None:
+    store, other = await database.open(), await database.open()
+    steps = (
+        lambda: store.events.save("test", [Event("test", 1, "a", {"v": 1})]),
+        lambda: other.events.save("test", [Event("test", 1, "b", {"v": 1})]),
+        lambda: other.events.expire("test", 0),
+        lambda: other.events.delete(parse_event("test"), Span(0, 10)),
+        lambda: other.definitions.save(StoredText("a", 1, 0, "sum(test)"), 0, 10),
+    )
+    versions = [store.events.version()]
+    for step in steps:
+        await step()
+        versions.append(store.events.version())
+        assert store.events.version() == versions[-1]
+    if versions[0] is None:  # only a server would know
+        assert set(versions) == {None}
+    else:
+        assert len(set(versions)) == len(versions)
 
 
 async def test_several_processes_may_prove_it_at_once(database: Database) -> None:

@@ -18,23 +18,26 @@ from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite import catalog, saving
-from cube.store.sqlite.readers import Lease, ReaderPool
+from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import Removed, RowRemoval
 from evaluator.engine import computation
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
 from evaluator.engine.grid_revisions import GridRevisions
+from evaluator.engine.kept_series import Answered, SeriesCache
 from evaluator.engine.pieces import Numbers, Pieces, Runs
+from evaluator.engine.plain import PlainAnswers
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.segments import Segment
-from evaluator.engine.series import ReductionJob
+from evaluator.engine.series import ReductionJob, Series
 from evaluator.engine.shredding import Shredded, Shredder
 from evaluator.engine.single_flight import Flight, FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded, States
 from evaluator.scheduling.scheduler import QueryCost
 
 _EVENTS: ContextVar[EventStore] = ContextVar("events")
+_LATER: ContextVar[int | None] = ContextVar("later")
 _EARLY: ContextVar[tuple[Tier | None, Revisions]] = ContextVar("early")
 
 
@@ -110,6 +113,28 @@ def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
         return known[name]
 
     patch.setattr(Pyramid, "_read", _read)
+
+
+def answers_count_at_any_version_of_the_store(patch: pytest.MonkeyPatch) -> None:
+    """What was answered once is the answer, whatever was committed since."""
+    patch.setattr(CommitWatch, "version", lambda self: 1)
+
+
+def answers_are_kept_with_the_version_that_follows_them(patch: pytest.MonkeyPatch) -> None:
+    """The version of the store is read when an answer is ready, not before its revisions are."""
+    computed = PlainAnswers._computed
+
+    async def _computed(self: PlainAnswers, *arguments: Any) -> Series:
+        series = await computed(self, *arguments)
+        _LATER.set(self._context.store.events.version())
+        return series
+
+    def keep_answer(self: SeriesCache, key: Hashable, newer: Answered) -> None:
+        keep(self, key, Answered(_LATER.get() or 0, newer.series))
+
+    keep = SeriesCache.keep_answer
+    patch.setattr(PlainAnswers, "_computed", _computed)
+    patch.setattr(SeriesCache, "keep_answer", keep_answer)
 
 
 def reads_are_joined_after_they_began(patch: pytest.MonkeyPatch) -> None:
@@ -331,6 +356,8 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     finer_revisions_are_read_before_the_coarse_ones,
     values_are_believed_at_any_revision,
     revisions_are_remembered,
+    answers_count_at_any_version_of_the_store,
+    answers_are_kept_with_the_version_that_follows_them,
     reads_are_joined_after_they_began,
     flights_give_all_that_they_have,
     flights_are_joined_at_any_revision,

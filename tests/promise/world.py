@@ -357,10 +357,8 @@ class World:
 
     async def _measure(self, pyramid: Pyramid, asked: Asked) -> dict[int, float | None]:
         """Ask for sums; those of groups are added up."""
-        if asked.moved is None:
-            series = await pyramid.measure(asked.reduction, asked.tier, asked.span, QueryCost())
-        else:
-            series = await pyramid.evaluate(asked.moved, asked.tier, asked.span, QueryCost())
+        expression = asked.reduction if asked.moved is None else asked.moved
+        series = await pyramid.evaluate(expression, asked.tier, asked.span, QueryCost())
         totals = sum((series.groups or {}).values(), start=series.default)
         values = (None if value != value else float(value) for value in totals)
         return dict(zip(asked.tier.buckets(asked.span), values, strict=True))

@@ -23,6 +23,8 @@ FINDING = {
     "finer_revisions_are_read_before_the_coarse_ones": 6,
     "values_are_believed_at_any_revision": 6,
     "revisions_are_remembered": 6,
+    "answers_count_at_any_version_of_the_store": 6,
+    "answers_are_kept_with_the_version_that_follows_them": 17,
     "reads_are_joined_after_they_began": 15,
     "flights_give_all_that_they_have": 38,
     "flights_are_joined_at_any_revision": 9,

@@ -1,11 +1,15 @@
-"""Rows of events: many of them are written at once, and look as each alone."""
+"""Rows of events: many of them are written at once, and look as each alone. And texts that are kept."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from cube.model import instant
 from cube.model.event import ABSENT
+from cube.model.tier import MINUTE, Span
 from cube.store.find import Found
-from evaluator.api.rows import FEW_TIMES, PART_ROWS, event_rows
+from evaluator.api.rows import FEW_TIMES, PART_ROWS, AnswerTexts, event_rows
+from evaluator.engine.series import Series
 
 EDGES = [instant.EARLIEST, -1, 0, 1, 999, 1_310_947_199_999, instant.LATEST]
 
@@ -21,3 +25,21 @@ def test_times_of_other_tools_beyond_the_years_are_written_as_ever() -> None:
     times = [instant.LATEST + 1, instant.EARLIEST - 1, *EDGES, 0, 0]
     rows = list(event_rows(Found(time, b"x" * 12, {"a": 1}) for time in times))
     assert rows == [{"time": instant.format(time), "data": {"a": 1}} for time in times]
+
+
+def test_texts_are_kept_of_series_that_revisions_vouch_for_within_their_bound() -> None:
+    texts, span = AnswerTexts(100), Span(0, 60_000)
+    series = [Series(np.zeros(1), vouched=number) for number in (1, 2, 3, 4, 5, 0)]
+    for each in series:
+        texts.put(each, MINUTE, span, (b"x" * 10, b"y" * 10))
+    found = [texts.get(each, MINUTE, span) for each in series]
+    assert texts.bytes == 100
+    assert [None if text is None else text.parts for text in found] == [None, *[(b"x" * 10, b"y" * 10)] * 5]
+    assert all(text is None or text.is_silent for text in found)
+
+    whoever, large = Series(np.ones(1)), Series(np.ones(1), vouched=1)
+    texts.put(whoever, MINUTE, span, (b"x",))
+    texts.put(large, MINUTE, span, (b"x" * 26,))
+    assert texts.get(whoever, MINUTE, span) is texts.get(large, MINUTE, span) is None
+    assert texts.get(series[1], MINUTE, Span(60_000, 120_000)) is None
+    assert texts.bytes == 100

@@ -54,6 +54,10 @@ class MongoEvents:
         self._indexing: set[asyncio.Task[None]] = set()
         self._errors = ThrottledLog(_log)
 
+    def version(self) -> int | None:
+        """Return None: only the server would know."""
+        return None
+
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type durably and raise their buckets' revisions.
 

@@ -18,7 +18,7 @@ from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
 from cube.store.sqlite import catalog, field_index, packs, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
-from cube.store.sqlite.readers import Lease, ReaderPool
+from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import RowRemoval, known_buckets
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
 from cube.store.sqlite.writer import Writer, in_slices, pause_after
@@ -31,9 +31,13 @@ _RAISED_TOGETHER = 5_000  # buckets raised in one transaction by `build`, betwee
 class SqliteEvents:
     """An `EventStore` on one file that several processes share."""
 
-    def __init__(self, writer: Writer, readers: ReaderPool) -> None:
+    def __init__(self, writer: Writer, readers: ReaderPool, commits: CommitWatch) -> None:
         self._writer = writer
         self._readers = readers
+        self._commits = commits
+
+    def version(self) -> int | None:
+        return self._commits.version()
 
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type and raise their buckets, in one transaction."""

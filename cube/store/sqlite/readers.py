@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -211,6 +211,34 @@ class Lease:
         if connection is not None:
             self._readers.reaper.remove(self)
             self._readers.give_back(connection)
+
+
+class CommitWatch:
+    """Tells whether anybody has committed to a file: on a connection that is used for nothing else.
+
+    The number of ``PRAGMA data_version`` differs from an earlier one of the same connection wherever another
+    connection, of any process, has committed in between (https://www.sqlite.org/pragma.html#pragma_data_version).
+    It is read from memory that the processes share, and waits for nobody. For one thread at a time.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, watch: FileWatch) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        self._watch = watch
+
+    def version(self) -> int | None:
+        """Return the version of the file at the path; None where it can not be told at once."""
+        if self._connection is None or not self._watch.holds():
+            return None
+        with suppress(sqlite3.Error):  # whoever reads the file meets the same, and says so
+            ((version,),) = self._connection.execute("PRAGMA data_version").fetchall()
+            return int(version)
+        return None
+
+    def close(self) -> None:
+        """Close the connection; from then on no version is told."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class SnapshotReaper:

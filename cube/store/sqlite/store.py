@@ -22,13 +22,14 @@ from cube.store.sqlite.database import (
 from cube.store.sqlite.events import SqliteEvents
 from cube.store.sqlite.field_indexes import SqliteFieldIndexes
 from cube.store.sqlite.metrics import SqliteMetrics
-from cube.store.sqlite.readers import ReaderPool
+from cube.store.sqlite.readers import CommitWatch, ReaderPool
 from cube.store.sqlite.records import SqliteDeletions, SqliteNames, SqliteTexts
 from cube.store.sqlite.reports import SqliteReports
 from cube.store.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
 _READER_CACHE_BYTES = 4 * 1024 * 1024
+_WATCH_CACHE_BYTES = 64 * 1024
 
 _PING_TYPES = 50
 """Of so many types a ping reads the latest event."""
@@ -67,12 +68,13 @@ class SqliteStore:
         self,
         writer: Writer,
         readers: ReaderPool,
+        commits: CommitWatch,
         metrics: SqliteMetrics,
         reports: SqliteReports,
         identity: str,
     ) -> None:
         self.identity = identity
-        self.events = SqliteEvents(writer, readers)
+        self.events = SqliteEvents(writer, readers, commits)
         self.metrics = metrics
         self.names = SqliteNames(writer, readers)
         self.boards = SqliteTexts(writer, readers, "board")
@@ -82,6 +84,7 @@ class SqliteStore:
         self.field_indexes = SqliteFieldIndexes(writer, readers)
         self._writer = writer
         self._readers = readers
+        self._commits = commits
 
     async def ping(self) -> None:
         """Read the file again, past all that is kept in memory; raise `Unavailable` where that fails."""
@@ -95,6 +98,7 @@ class SqliteStore:
 
     def _close(self) -> None:
         self._readers.close()
+        self._commits.close()
         self._writer.close()
         self.metrics.close()
 
@@ -121,6 +125,7 @@ def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
             identity = catalog.cache_id(connection)
             watch = watch_of(path)
             writer = Writer(connection, path, watch, log)
+            watching = connect(path, synchronous="FULL", cache_bytes=_WATCH_CACHE_BYTES, busy_seconds=0)
         except BaseException:
             connection.close()
             raise
@@ -128,7 +133,8 @@ def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
     readers = ReaderPool(path, opening, watch, log)
     metrics = SqliteMetrics(directory / f"{database}.metrics.db", identity, watch)
     reports = SqliteReports(directory / f"{database}.daemons")
-    return SqliteStore(writer, readers, metrics, reports, identity.hex())
+    commits = CommitWatch(watching, watch)
+    return SqliteStore(writer, readers, commits, metrics, reports, identity.hex())
 
 
 def _read_latest(connection: sqlite3.Connection) -> None:
