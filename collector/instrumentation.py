@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from collector.ingest.quota import Quota
 from cube.errors import AccessDenied, CubeError, InvalidEvent, InvalidRequest, TooLarge
+from cube.process.counting import CountFamily, DistributionFamily
 from cube.spool import Spool
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -33,9 +34,10 @@ class IntakeCounters:
     """
 
     def __init__(self, registry: CollectorRegistry, quota: Quota) -> None:
-        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
-        self.accepted = counter("cube_events_accepted", "Events taken in, to be stored or spooled.")
-        self.stored = counter("cube_events_stored", "Events stored durably.")
+        counter, count = partial(Counter, registry=registry), partial(CountFamily, registry=registry)
+        distribution = partial(DistributionFamily, registry=registry)
+        self.accepted = count("cube_events_accepted", "Events taken in, to be stored or spooled.").labels()
+        self.stored = count("cube_events_stored", "Events stored durably.").labels()
         self.failed = counter("cube_events_failed", "Events accepted that could not be stored.", ["error"])
         self.refused = counter("cube_events_refused", "Events that were not accepted, by reason.", ["reason"])
         self.unknown = counter(
@@ -43,9 +45,10 @@ class IntakeCounters:
             "Keys of accepted events that no event has, by the key that they may be meant for.",
             ["meant"],
         )
-        self.spooled = counter("cube_events_spooled", "Events accepted into the spool.")
-        self.seconds = histogram("cube_commit_seconds", "Time of one write to the store.", buckets=_SECONDS)
-        self.sizes = histogram("cube_commit_events", "Events of one write to the store.", buckets=_EVENTS)
+        self.spooled = count("cube_events_spooled", "Events accepted into the spool.").labels()
+        seconds, sizes = "Time of one write to the store.", "Events of one write to the store."
+        self.seconds = distribution("cube_commit_seconds", seconds, buckets=_SECONDS).labels()
+        self.sizes = distribution("cube_commit_events", sizes, buckets=_EVENTS).labels()
         waiting = "Events in memory that are neither stored nor spooled yet."
         for name, help, ask in (
             ("cube_waiting_events", waiting, lambda: quota.events),

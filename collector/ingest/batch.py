@@ -18,6 +18,7 @@ from cube.model.event import ABSENT, Event, left_out, meant
 
 _MAX_KEYS = 100  # different unknown ones of one batch that are told apart
 _MAX_TOLD = 10
+_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Batch:
     def by_type(self) -> Mapping[str, Sequence[int]]:
         """Return the places of the events of each type."""
         first = self.events[0].type
-        if all(event.type == first for event in self.events):
+        if len(self.events) == 1 or all(event.type == first for event in self.events):
             return {first: range(len(self.events))}
         places: dict[str, list[int]] = {}
         for place, event in enumerate(self.events):
@@ -107,7 +108,8 @@ def read_batch(text: bytes, limits: BatchLimits, now: int) -> Batch:
     of the first event that is wrong (none for a lone object).
     """
     return (
-        _plain_batch(text, limits, now)
+        _lone_batch(text, limits, now)
+        or _plain_batch(text, limits, now)
         or _lines_batch(text, limits, now)
         or _batch(json_text.decode_leniently(text), text, limits, now)
     )
@@ -161,10 +163,21 @@ def _text_of_events(message: bytes) -> bytes:
         return json_text.encode(json_text.decode_leniently(message)["events"])
 
 
+def _lone_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
+    """Read the text of one event, which is no lines; None is any other."""
+    if text[:1] != b"{":
+        return None
+    try:
+        raw = _decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return _batch(raw, text, limits, now)
+
+
 def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
     """Read a batch that nothing is unusual about; None is any other, and one that is too large."""
     if text[:1] != b"[":
-        return None  # for a lone event, the look at the text takes longer than the one at its values
+        return None
     found = decode_plain(text, limits.event_bytes)
     if found is None or len(found) > limits.events:
         return None

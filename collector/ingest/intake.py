@@ -8,8 +8,9 @@ client that goes away cancels nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -157,7 +158,7 @@ class Intake:
             error.type = batch.events[error.details.get("index", 0)].type
             self.refused(error, len(batch.events))
             raise
-        pending = list(_of_each_type(batch))
+        pending = _of_each_type(batch)
         try:
             self._check(self._wanted(pending))
         except (Overloaded, Unavailable) as error:
@@ -202,7 +203,7 @@ class Intake:
 
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""
-        pending = list(_of_each_type(batch))
+        pending = _of_each_type(batch)
         await self._quota.eased.wait_for(lambda: self._closed or self._quota.fits(self._wanted(pending)))
 
     async def close(self) -> None:
@@ -213,12 +214,11 @@ class Intake:
             await asyncio.wait(committing)
         await self._writer.close()
 
-    def _wanted(self, pending: Iterable[PendingBatch]) -> Iterator[tuple[Usage, int, int]]:
-        for one in pending:
-            queue = self._queues.get(one.events[0].type)
-            yield Usage() if queue is None else queue.usage, len(one.events), one.size
+    def _wanted(self, pending: Sequence[PendingBatch]) -> list[tuple[Usage, int, int]]:
+        queues = ((one, self._queues.get(one.events[0].type)) for one in pending)
+        return [(Usage() if it is None else it.usage, len(one.events), one.size) for one, it in queues]
 
-    def _check(self, wanted: Iterable[tuple[Usage, int, int]]) -> None:
+    def _check(self, wanted: Sequence[tuple[Usage, int, int]]) -> None:
         if self._closed:
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         if not self._quota.fits(wanted):
@@ -255,9 +255,12 @@ class Intake:
             if len(pending) > 1:
                 events = [event for one in pending for event in one.events]
             self._counters.sizes.observe(len(events))
+            began = time.perf_counter()
             try:
-                with self._counters.seconds.time():
+                try:
                     spooled = await self._writer.save(type, events)
+                finally:
+                    self._counters.seconds.observe(time.perf_counter() - began)
             except InvalidEvent as error:
                 guilty, index = _locate(pending, error)
                 guilty.refuse(error, index)
@@ -293,14 +296,15 @@ Intakes: TypeAlias = Mapping[str, Intake]
 """The intake of each environment, by its name."""
 
 
-def _of_each_type(batch: Batch) -> Iterator[PendingBatch]:
+def _of_each_type(batch: Batch) -> list[PendingBatch]:
     by_type = batch.by_type() if batch.events else {}
     if len(by_type) == 1:
-        yield PendingBatch(batch.events, batch.size)
-        return
-    for places in by_type.values():
-        size = batch.size * len(places) // len(batch.events)
-        yield PendingBatch([batch.events[place] for place in places], size, places)
+        return [PendingBatch(batch.events, batch.size)]
+    sizes = [batch.size * len(places) // len(batch.events) for places in by_type.values()]
+    return [
+        PendingBatch([batch.events[place] for place in places], size, places)
+        for size, places in zip(sizes, by_type.values(), strict=True)
+    ]
 
 
 async def _all(pending: Sequence[PendingBatch]) -> int:

@@ -3,7 +3,7 @@
 A client that keeps its connection sends the same head with every event; reading, checking and routing it
 takes several times as long as the event. So each connection remembers some heads that were read and checked
 in full, and what came of them. Who may call is asked anew each time. Whatever is not exactly so (another
-head, a body that is not all here, a request behind it) is left to Tornado, which finds it unread.
+head, one in parts, a request behind it) is left to Tornado, which finds it unread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from functools import partial
 from typing import Any, Final
 
 from cube.errors import CubeError
+from cube.model.environment import Caller, Credentials
 from cube.process.logs import request_id
+from cube.web.access import standard_credentials
 from cube.web.connection import Phase, Stream
 from cube.web.message import (
     Reply,
@@ -47,14 +49,18 @@ class KnownHead:
     """What came of a head: the request without its body, what it is for, and how its usual reply begins.
 
     ``length``: of the body. ``written``: a reply, and its head before and behind the request's id.
+    ``caller``: the last one that was admitted with it, whose page was found to be one that may call.
     """
 
     request: Request
     route: Route
+    operation: Operation
     begin: Begin
     length: int
     has_own_id: bool
+    credentials: Credentials
     written: tuple[Reply, bytes, bytes] | None = field(default=None)
+    caller: Caller | None = field(default=None)
 
     def again(self, body: bytes) -> Request:
         """Return the request once more, with another body and another id, if that was not the client's."""
@@ -76,6 +82,7 @@ class PromptRequests:
         self._heads: dict[bytes, KnownHead] = {}
         self._is_busy = False
         self._has_more = False
+        self._part = b""  # of a request whose head is known
         self.head = b""
         """The one that was read last."""
 
@@ -94,7 +101,8 @@ class PromptRequests:
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         has_own_id = request.id == headers.get("X-Request-Id")
-        known = KnownHead(request, route, operation.begin, length, has_own_id)
+        credentials = standard_credentials(headers, request.query)
+        known = KnownHead(request, route, operation, operation.begin, length, has_own_id, credentials)
         known.request = known.again(b"")  # the first one's body comes, and would be held as long as this
         self._heads[self.head] = known
 
@@ -121,12 +129,21 @@ class PromptRequests:
             self._stream.close()
             return
         self._stream.received += len(data)
+        if self._part:
+            data, self._part = self._part + data, b""
         end = data.find(b"\r\n\r\n") + 4
         known = self._heads.get(data[:end])
-        if known is None or len(data) != end + known.length or self._service.leaving:
+        if known is None or len(data) > end + known.length or self._service.leaving:
             self._stream.resume(data)
-            return
-        self._begin(known, known.again(data[end:]))
+        elif len(data) < end + known.length:
+            self._wait_for_rest(data)
+        else:
+            self._begin(known, known.again(data[end:]))
+
+    def _wait_for_rest(self, data: bytes) -> None:
+        self._part = data
+        if self._stream.phase is not Phase.BODY:
+            self._stream.enter(Phase.BODY)
 
     def _begin(self, known: KnownHead, request: Request) -> None:
         began = time.monotonic()
@@ -137,7 +154,7 @@ class PromptRequests:
         request_id.set(request.id)
         answer = partial(self._answer, known, request, began)
         try:
-            self._service.admitted_operation(request, known.route)
+            self._admit(known, request)
             self._service.bodies.take(known.length)
         except Exception as error:
             answer(self._error(request, error), 0)
@@ -148,6 +165,19 @@ class PromptRequests:
             answer(self._error(request, error), known.length)
             return
         outcome.add_done_callback(partial(self._done, request, reply, answer, known.length))
+
+    def _admit(self, known: KnownHead, request: Request) -> None:
+        """Do what `Service.admitted_operation` does; of its answers only who calls may have changed."""
+        scope = known.operation.scope
+        if scope is None or known.operation.admit is not None:
+            self._service.admitted_operation(request, known.route)
+            return
+        self._service.refuse_when_stopping()
+        access = self._service.access
+        caller = request.caller = access.admit(known.credentials, scope)
+        if caller is not known.caller:
+            access.check_page(request.headers, caller, scope)
+            known.caller = caller
 
     def _done(
         self,

@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from cube.errors import NotFound, Unavailable
 from cube.model.environment import Scope
 from cube.model.event import Event, make_id
+from cube.process.counting import Count, CountFamily, Distribution, DistributionFamily
 from cube.process.metrics import MultiprocessRegistry
 from cube.process.threads import Condition
 from cube.settings import HttpSettings
@@ -47,9 +48,11 @@ class Telemetry:
         counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
         histogram = partial(Histogram, registry=registry)
         labels = ["route", "method", "status"]
-        self._requests = counter("cube_http_requests", "Requests answered.", labels)
+        self._requests = CountFamily("cube_http_requests", "Requests answered.", labels, registry=registry)
         duration = "From the head of a request to its answer."
-        self._seconds = histogram("cube_http_request_seconds", duration, ["route"], buckets=_SECONDS)
+        self._seconds = DistributionFamily(
+            "cube_http_request_seconds", duration, ["route"], buckets=_SECONDS, registry=registry
+        )
         self.sockets = gauge("cube_websockets", "WebSockets that are open.")
         opened = "Connections that are open, WebSockets among them."
         self.connections = gauge("cube_connections", opened)
@@ -59,7 +62,7 @@ class Telemetry:
         self.turned_away = counter("cube_connections_turned_away", turned_away)
         lag = "How late the event loop came to what was due."
         self.lag = histogram("cube_loop_lag_seconds", lag, buckets=_LAG_SECONDS)
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._children: dict[tuple[str, str, int], tuple[Count, Distribution]] = {}
 
     def bound(self, limit: int) -> MemoryBudget:
         """Bound what is held to so many bytes; connections that are cut for it are counted."""
