@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
 from collector.ingest.quota import Quota, Usage
@@ -51,6 +51,15 @@ class StoreWriter:
         """Finish what was begun."""
 
 
+class Part(NamedTuple):
+    """The events of one type in one request; ``places``: see `PendingBatch`."""
+
+    type: str
+    events: Sequence[Event]
+    size: int
+    places: Sequence[int] | None = None
+
+
 @dataclass(slots=True, eq=False)
 class PendingBatch:
     """The events of one type in one request, and the promise to tell what became of them.
@@ -61,8 +70,8 @@ class PendingBatch:
 
     events: Sequence[Event]
     size: int
+    settled: asyncio.Future[int]
     places: Sequence[int] | None = None
-    settled: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def refuse(self, error: InvalidEvent, index: int) -> None:
         """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
@@ -158,9 +167,9 @@ class Intake:
             error.type = batch.events[error.details.get("index", 0)].type
             self.refused(error, len(batch.events))
             raise
-        pending = _of_each_type(batch)
+        parts = _of_each_type(batch)
         try:
-            self._check(self._wanted(pending))
+            self._check(self._wanted(parts))
         except (Overloaded, Unavailable) as error:
             reason = "stopping" if self._closed else "overloaded"
             self._counters.refused.labels(reason).inc(len(batch.events))
@@ -169,8 +178,7 @@ class Intake:
         self._counters.accepted.inc(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
-        for one in pending:
-            self._queue(one)
+        pending = [self._queue(part) for part in parts]
         return pending[0].settled if len(pending) == 1 else self._loop.create_task(_all(pending))
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
@@ -203,8 +211,8 @@ class Intake:
 
     async def room(self, batch: Batch) -> None:
         """Return when `batch` would be accepted: for those that can make their client wait."""
-        pending = _of_each_type(batch)
-        await self._quota.eased.wait_for(lambda: self._closed or self._quota.fits(self._wanted(pending)))
+        parts = _of_each_type(batch)
+        await self._quota.eased.wait_for(lambda: self._closed or self._quota.fits(self._wanted(parts)))
 
     async def close(self) -> None:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""
@@ -214,9 +222,9 @@ class Intake:
             await asyncio.wait(committing)
         await self._writer.close()
 
-    def _wanted(self, pending: Sequence[PendingBatch]) -> list[tuple[Usage, int, int]]:
-        queues = ((one, self._queues.get(one.events[0].type)) for one in pending)
-        return [(Usage() if it is None else it.usage, len(one.events), one.size) for one, it in queues]
+    def _wanted(self, parts: Sequence[Part]) -> list[tuple[Usage, int, int]]:
+        queues = ((part, self._queues.get(part.type)) for part in parts)
+        return [(Usage() if it is None else it.usage, len(part.events), part.size) for part, it in queues]
 
     def _check(self, wanted: Sequence[tuple[Usage, int, int]]) -> None:
         if self._closed:
@@ -224,14 +232,16 @@ class Intake:
         if not self._quota.fits(wanted):
             raise self._quota.overloaded()
 
-    def _queue(self, pending: PendingBatch) -> None:
-        type = pending.events[0].type
-        self._tally.arrivals.add(type, len(pending.events))
+    def _queue(self, part: Part) -> PendingBatch:
+        type, events, size, places = part
+        pending = PendingBatch(events, size, self._loop.create_future(), places)
+        self._tally.arrivals.add(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
-        self._quota.take(queue.usage, len(pending.events), pending.size)
+        self._quota.take(queue.usage, len(events), size)
         queue.pending.append(pending)
         if queue.committing is None:
             queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
+        return pending
 
     async def _empty(self, type: str, queue: TypeQueue) -> None:
         """Commit until nothing of a type waits."""
@@ -296,14 +306,18 @@ Intakes: TypeAlias = Mapping[str, Intake]
 """The intake of each environment, by its name."""
 
 
-def _of_each_type(batch: Batch) -> list[PendingBatch]:
+def _of_each_type(batch: Batch) -> list[Part]:
     by_type = batch.by_type() if batch.events else {}
     if len(by_type) == 1:
-        return [PendingBatch(batch.events, batch.size)]
-    sizes = [batch.size * len(places) // len(batch.events) for places in by_type.values()]
+        return [Part(batch.events[0].type, batch.events, batch.size)]
     return [
-        PendingBatch([batch.events[place] for place in places], size, places)
-        for size, places in zip(sizes, by_type.values(), strict=True)
+        Part(
+            type,
+            [batch.events[place] for place in places],
+            batch.size * len(places) // len(batch.events),
+            places,
+        )
+        for type, places in by_type.items()
     ]
 
 

@@ -143,14 +143,14 @@ def make_id() -> bytes:
     ascend, so that an index of them grows at its right edge (three times the inserts/s of random
     ones on SQLite).
     """
-    process, numbers = _id_source(os.getpid())
+    process, numbers = _id_source()
     number = (next(numbers) & 0xFFFFFF).to_bytes(3, "big")
     return int(time.time()).to_bytes(4, "big") + process + number
 
 
 def make_ids(count: int) -> list[bytes]:
     """Make so many ids that no other event has, ascending; see `make_id`."""
-    process, numbers = _id_source(os.getpid())
+    process, numbers = _id_source()
     head = int(time.time()).to_bytes(4, "big") + process
     return [head + (number & 0xFFFFFF).to_bytes(3, "big") for number in islice(numbers, count)]
 
@@ -168,9 +168,12 @@ def is_type(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _id_source(_: int) -> tuple[bytes, Iterator[int]]:
-    """Return what the ids of one process (by its number, for a fork is another) are made of."""
+def _id_source() -> tuple[bytes, Iterator[int]]:
+    """Return what the ids of this process are made of."""
     return os.urandom(5), count(int.from_bytes(os.urandom(3), "big"))
+
+
+os.register_at_fork(after_in_child=_id_source.cache_clear)  # a fork is another process
 
 
 def _refuse_without_data(keys: Sequence[str]) -> NoReturn:

@@ -57,7 +57,11 @@ class CountFamily(Collector):
         registry.register(self)
 
     def labels(self, *values: object) -> Count:
+        """Return the series of some values of the labels; to keep it costs less than to ask again."""
         return _series(self._series, values, Count())
+
+    def describe(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(*self._about, labels=self._labels)
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(*self._about, labels=self._labels)
@@ -86,7 +90,11 @@ class DistributionFamily(Collector):
         registry.register(self)
 
     def labels(self, *values: object) -> Distribution:
+        """Return the series of some values of the labels, likewise."""
         return _series(self._series, values, Distribution(self._bounds))
+
+    def describe(self) -> Iterator[Metric]:
+        yield HistogramMetricFamily(*self._about, labels=self._labels)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(*self._about, labels=self._labels)

@@ -116,6 +116,49 @@ async def test_a_request_that_comes_while_another_is_stored_waits(stage: Stage, 
     assert taken == [BODY % 1, BODY % 2]
 
 
+@pytest.mark.parametrize("cut", [-len(BODY % 1), -10, -1])
+async def test_a_body_that_comes_later_than_its_head_is_waited_for(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    streams: list[Any] = []
+    wait = PromptRequests._wait_for_rest
+
+    def noted(self: PromptRequests, part: bytes) -> None:
+        wait(self, part)
+        streams.append(self._stream)
+
+    monkeypatch.setattr(PromptRequests, "_wait_for_rest", noted)
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        whole = request(BODY % 1)
+        own.send(whole[:cut])
+        await _until(lambda: len(streams) == 1)
+        assert streams[0].phase is Phase.BODY
+        own.send(whole[cut:] + whole)
+        assert [(await own.answer()).status for _ in range(2)] == [200, 200]
+        own.send(whole[:cut])
+        await _until(lambda: len(streams) == 2)
+        own.send(whole[cut:])
+        assert (await own.answer()).status == 200
+        assert streams[1].phase is Phase.HEAD
+    assert taken == [BODY % 1]
+    assert len(await stage.stored("a")) == 2
+
+
+async def test_a_client_that_goes_away_within_a_body_is_forgotten(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[bytes] = []
+    monkeypatch.setattr(PromptRequests, "_wait_for_rest", lambda _, part: waiting.append(part))
+    async with connection(stage.port) as own:
+        await ask(own, BODY % 0)
+        own.send(request(BODY % 1)[:-1])
+        await _until(lambda: len(waiting) == 1)
+    await _until(lambda: stage.figure("cube_connections") == 0)
+    assert not taken
+    assert len(await stage.stored("a")) == 1
+
+
 @pytest.mark.parametrize("cut", [1, 30, -1, -10])
 async def test_a_request_in_two_parts_is_read_as_usual(stage: Stage, taken: list[bytes], cut: int) -> None:
     async with connection(stage.port) as own:

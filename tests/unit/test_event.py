@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -158,6 +160,22 @@ def test_an_error_tells_the_place_in_the_batch() -> None:
     with pytest.raises(InvalidEvent) as refused:
         parse(id=7, time=None)
     assert refused.value.at(3).details == {"index": 3, "field": "time", "id": 7}
+
+
+def test_a_fork_makes_ids_of_its_own() -> None:
+    code = """
+import os
+from cube.model.event import make_id
+make_id()
+if os.fork() == 0:
+    print(make_id().hex(), flush=True)
+    os._exit(0)
+os.wait()
+print(make_id().hex())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    ids = [bytes.fromhex(line) for line in ran.stdout.split()]
+    assert len({id[4:9] for id in ids}) == len(ids) == 2
 
 
 def test_ids_are_equal_by_value_within_a_kind_and_ordered_by_kind() -> None:
