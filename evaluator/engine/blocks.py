@@ -24,9 +24,8 @@ from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
-from evaluator.engine.hours import hours, joined_buckets, of_ten_seconds
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
-from evaluator.engine.segments import Segment, SegmentMap
+from evaluator.engine.segments import Segment, SegmentMap, hours, joined_buckets, of_ten_seconds
 from evaluator.engine.series import ReductionJob
 
 READINGS = 32
