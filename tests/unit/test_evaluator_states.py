@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -134,3 +135,21 @@ def test_contents_of_groups_are_read_whether_or_not_they_remember_their_arrays(
         (group_key("a"), 7.0),
         (group_key(1), 8.0),
     ]
+
+
+def test_contents_of_a_block_are_the_bytes_that_each_would_be_alone() -> None:
+    several = group_key(("web", 404.0, True))
+    keys = [group_key("a"), group_key("é" * 300), group_key(-2.5), group_key(""), rest_key(), several]
+    keys += [group_key(f"{number}") for number in range(70_000)]
+    codes = np.concatenate((np.arange(15), np.arange(16), [5], np.arange(70_000)))
+    values = np.resize(np.array([1.5, np.nan, -0.0, 5e-324, 1e300]), len(codes))
+    buckets = np.repeat([0, 10, 20, 70], [15, 16, 1, 70_000]).tolist()
+
+    contents = group_codec.encode_groups(Finals(buckets, Labels(codes, keys), values))
+
+    alone: dict[int, list[Any]] = {}
+    for bucket, code, value in zip(buckets, codes.tolist(), values.tolist(), strict=True):
+        pair = (group_codec.written(keys[code]), None if math.isnan(value) else value)
+        alone.setdefault(bucket, []).append(pair)
+    assert contents == {bucket: msgspec.msgpack.encode(pairs) for bucket, pairs in alone.items()}
+    assert group_codec.encode_groups(Finals()) == {}
