@@ -16,10 +16,11 @@ import numpy.typing as npt
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets, complete
 from cube.columns.column import Rows, finite
-from cube.columns.evaluation import evaluated, keys
+from cube.columns.evaluation import evaluated, keys, numbers
 from cube.columns.groups import Labels
-from cube.columns.partials import Segments, ascending, by_bucket, reduced, segmented, values_of
-from cube.columns.sums import exact_sums
+from cube.columns.partials import ascending, by_bucket, reduced, values_of
+from cube.columns.segments import Cells, Labelled, Segments, labelled
+from cube.columns.sums import exact_sums, exact_totals
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial
@@ -56,10 +57,13 @@ class Finals:
 def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     """Return the values of the buckets that have samples in a block; see `Finals`."""
     block = block.in_use()
-    found = segmented(reduction, tier, block)
+    found = labelled(reduction, tier, block)
     if found is None:
         return Finals()
-    segments, buckets, groups = found
+    tabled = _tabled(reduction, tier, block, found)
+    if tabled is not None:
+        return tabled
+    segments, buckets, groups = found.segmented()
     some = complete(tier, buckets, block.span)
     shared: dict[int, dict[GroupKey | None, Partial]] = {}
     for outer in (slice(0, some.start), slice(some.stop, None)):
@@ -73,6 +77,22 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     every = np.repeat(buckets[some], len(reduction.arguments))
     keys = [with_argument(key, each) for key in groups[some] for each in reduction.arguments]
     return Finals(every.tolist(), Labels.of(keys), values, shared)
+
+
+def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled) -> Finals | None:
+    """Return the values out of a table of buckets and groups, for which no row need be put in order.
+
+    None where the reduce takes more than totals, a bucket may go on elsewhere, or that is dearer.
+    """
+    total = _TOTALS.get(reduction.reduce)
+    cells = None if total is None else found.cells()
+    if total is None or cells is None:
+        return None
+    buckets, groups = found.named(cells.used)
+    if complete(tier, buckets, block.span) != slice(0, len(buckets)):
+        return None
+    values = total(reduction, block, found.rows, cells)
+    return None if values is None else Finals(buckets.tolist(), groups, values)
 
 
 def finished(
@@ -95,6 +115,7 @@ def with_argument(key: GroupKey | None, argument: float) -> GroupKey:
 
 
 _Finish: TypeAlias = Callable[[Reduction, Block, Segments], Floats]
+_Total: TypeAlias = Callable[[Reduction, Block, Rows, Cells], "Floats | None"]
 
 
 def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
@@ -113,6 +134,16 @@ def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
     high, low = exact_sums(values_of(reduction, block, segments), segments.edges)
     with np.errstate(all="ignore"):
         return finite((high + low) / segments.lengths())
+
+
+def _total_sums(reduction: Reduction, block: Block, rows: Rows, cells: Cells) -> Floats | None:
+    totals = exact_totals(numbers(reduction.value, block)[rows], cells)
+    return None if totals is None else finite(totals)
+
+
+def _total_means(reduction: Reduction, block: Block, rows: Rows, cells: Cells) -> Floats | None:
+    totals = exact_totals(numbers(reduction.value, block)[rows], cells)
+    return None if totals is None else finite(totals / cells.lengths)
 
 
 def _extremes(extreme: np.ufunc) -> _Finish:
@@ -234,3 +265,10 @@ _FINISHES: dict[str, _Finish] = {
     "distinct": _distincts,
 }
 """What makes values without partials, by the reduce's name."""
+
+_TOTALS: dict[str, _Total] = {
+    "sum": _total_sums,
+    "mean": _total_means,
+    "count": lambda reduction, block, rows, cells: cells.lengths.astype(np.float64),
+}
+"""What makes values of totals by cell alone."""

@@ -1,25 +1,26 @@
 """Reduces over whole blocks: the partials of every bucket, and of every group in it.
 
-The rows that count are put in order of bucket (and group); a *segment* is a run of rows of one bucket
-and group. The partials are those of `cube.model.reduce`, which defines them one event at a time; a reduce
-that is not in `FAST` is computed by that definition.
+The rows that count are put in order of bucket (and group), see `cube.columns.segments`. The partials are
+those of `cube.model.reduce`, which defines them one event at a time; a reduce that is not in `FAST` is
+computed by that definition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise, repeat
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.buckets import Buckets, Cuts, bucket_numbers
+from cube.columns.buckets import Buckets
 from cube.columns.column import Rows, renumbered
-from cube.columns.evaluation import keys, mask, numbers, present
-from cube.columns.groups import Labels, grouped
+from cube.columns.evaluation import keys, numbers
+from cube.columns.groups import Labels
+from cube.columns.segments import Segments, edges_of, labelled
 from cube.columns.sums import exact_sums
 from cube.columns.tallies import Tally
 from cube.columns.values import Floats
@@ -62,8 +63,8 @@ def grouped_partials(
 def states(reduction: Reduction, tier: Buckets, block: Block) -> dict[int, dict[GroupKey | None, Partial]]:
     """Return what `grouped_partials` does; of a reduction without a group the partials, under None."""
     block = block.in_use()
-    found = segmented(reduction, tier, block)
-    return {} if found is None else by_bucket(reduction, block, *found)
+    found = labelled(reduction, tier, block)
+    return {} if found is None else by_bucket(reduction, block, *found.segmented())
 
 
 def by_bucket(
@@ -81,81 +82,7 @@ def by_bucket(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """``rows`` of the block in order of segment; ``edges``: where in them each segment begins.
-
-    A row that is in several groups is in several segments.
-    """
-
-    rows: Rows
-    edges: Rows
-
-    def lengths(self) -> npt.NDArray[np.intp]:
-        """Return how many rows each segment has."""
-        return np.diff(self.edges, append=len(self.rows))
-
-    def part(self, some: slice) -> Segments:
-        """Return some segments that follow each other."""
-        edges = self.edges[some]
-        if not len(edges):
-            return Segments(self.rows[:0], edges)
-        start = int(edges[0])
-        after = self.edges[some.stop :] if some.stop is not None else self.edges[:0]
-        stop = int(after[0]) if len(after) else len(self.rows)
-        return Segments(self.rows[start:stop], edges - start)
-
-    def slices(self) -> list[slice]:
-        """Return where in the rows each segment lies."""
-        edges = self.edges.tolist()
-        return [slice(*pair) for pair in zip(edges, [*edges[1:], len(self.rows)], strict=True)]
-
-
 _Fast: TypeAlias = Callable[[Reduction, Block, Segments], Sequence[Partial]]
-
-
-def segmented(
-    reduction: Reduction, tier: Buckets, block: Block
-) -> tuple[Segments, npt.NDArray[np.int64], Labels] | None:
-    """Return the segments of a block, and the bucket and the group of each; None where there is none."""
-    rows = _rows(reduction, block)
-    if isinstance(tier, Cuts):
-        rows = rows[tier.holds(block.times[rows])]
-    codes, groups = np.zeros(0, dtype=np.int64), list[GroupKey]()
-    if reduction.group is not None:
-        rows, codes, groups = grouped(reduction.group, block, rows)
-    if not len(rows):
-        return None
-    numbers, starts_of = bucket_numbers(tier, block.times[rows])
-    if reduction.group is None:
-        order = np.argsort(numbers, kind="stable")
-        segments = Segments(rows[order], _edges(numbers[order]))
-        buckets = starts_of(numbers[order][segments.edges])
-        return segments, buckets, Labels(np.zeros(len(buckets), dtype=np.int64), (None,))
-    order = _order(numbers, codes, len(groups))
-    segments = Segments(rows[order], _edges(numbers[order], codes[order]))
-    buckets = starts_of(numbers[order][segments.edges])
-    return segments, buckets, Labels(codes[order][segments.edges], groups)
-
-
-def _order(numbers: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], groups: int) -> npt.NDArray[np.intp]:
-    """Order rows by bucket and group: numbers of 16 bits sort many times as fast."""
-    if (int(numbers.max()) + 1) * groups > np.iinfo(np.uint16).max:
-        return np.lexsort((codes, numbers))
-    return np.argsort((numbers * groups + codes).astype(np.uint16), kind="stable")
-
-
-def _rows(reduction: Reduction, block: Block) -> Rows:
-    if REDUCES[reduction.reduce].numeric:
-        taken = ~np.isnan(numbers(reduction.value, block))
-    else:
-        taken = present(reduction.value, block)
-    return np.flatnonzero(taken & mask(reduction.filters, block))
-
-
-def _edges(*labels: npt.NDArray[Any]) -> Rows:
-    changes = np.logical_or.reduce([label[1:] != label[:-1] for label in labels])
-    return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
 
 def reduced(reduction: Reduction, block: Block, segments: Segments) -> Sequence[Partial]:
@@ -225,7 +152,7 @@ def _tallies(values: Floats, segments: Segments) -> list[Tally]:
     else:
         for piece in segments.slices():
             values[piece].sort()
-    edges = _edges(values, owners)
+    edges = edges_of(values, owners)
     counts, different = np.diff(edges, append=len(values)), values[edges]
     bounds = np.searchsorted(owners[edges], np.arange(len(segments.edges) + 1)).tolist()
     return [Tally(different[start:stop], counts[start:stop]) for start, stop in pairwise(bounds)]

@@ -29,7 +29,8 @@ from cube.columns import (
     partials,
     paths,
 )
-from cube.columns.sums import exact_sums
+from cube.columns.segments import Cells, labelled
+from cube.columns.sums import exact_sums, exact_totals
 from cube.columns.values import Path
 from cube.expression import parse_metric
 from cube.expression.nodes import Field, Reduction
@@ -172,6 +173,12 @@ def test_many_floats_add_up_exactly(data: st.DataObject) -> None:
     runs = np.split(values, edges[1:])
     high, low = exact_sums(values, edges)
     assert list(zip(high.tolist(), low.tolist(), strict=True)) == [exact_sum(run.tolist()) for run in runs]
+    order = np.random.default_rng(size).permutation(size)
+    lengths = np.diff(edges, append=size)
+    owners = np.repeat(np.arange(len(edges)), lengths) * 2  # every second cell has no values
+    table = Cells(owners[order], 2 * len(edges), 2 * np.arange(len(edges)), lengths)
+    totals = exact_totals(values[order], table)
+    assert totals is None or totals.tolist() == (high + low).tolist()
 
 
 @given(
@@ -215,3 +222,27 @@ def test_values_are_the_same_however_segments_are_sorted(
     block = PackedBlock.of(Block(np.array(times), rows), [("v",), ("s",)])
     for name in ("v", "s") if reduce == "distinct" else ("v",):
         _check_finals(Reduction(reduce, "t", Field((name,)), ()), TEN_SECONDS, block)
+
+
+@pytest.mark.parametrize("cells_a_row", [0, 4])
+@pytest.mark.parametrize("reduce", ["sum", "mean", "count"])
+@pytest.mark.parametrize("numbers", [[0.1, -7.25, 3e9, 0.0], [1e300, -1e300, 1e-300, 0.1], [1e308, 1.5e308]])
+@pytest.mark.parametrize("group", ["g", "each(tags)", "g, floor(v / 100)", 'missing, "none"'])
+def test_values_of_groups_are_the_same_in_a_table_and_in_order(
+    monkeypatch: pytest.MonkeyPatch, group: str, numbers: list[float], reduce: str, cells_a_row: int
+) -> None:
+    """Rows are put in order of bucket and group only where the table would be large."""
+    monkeypatch.setattr("cube.columns.segments._CELLS_A_ROW", cells_a_row)
+    random = Random(reduce)
+    times = np.arange(400) * 200 + 3 * TEN_SECONDS.step
+    data = [
+        {"v": random.choice(numbers), "g": random.choice("abc"), "tags": random.sample("xyz", n % 4)}
+        for n in range(len(times))
+    ]
+    block = PackedBlock.of(Block(times, data), [("v",), ("g",), ("tags",), ("missing",)])
+    reduction = parse_metric(f"{reduce}(t(v)).group({group})")
+    assert isinstance(reduction, Reduction)
+    found = labelled(reduction, TEN_SECONDS, block)
+    assert found is not None
+    assert (found.cells() is not None) == bool(cells_a_row)
+    _check_finals(reduction, TEN_SECONDS, block)
