@@ -16,7 +16,7 @@ from cube.cli.import_progress import progress
 from cube.cli.options import check_type, key_option
 from cube.cli.output import INTERRUPTED, WRONG, tell
 from cube.client.connection import COLLECTOR_URL
-from cube.errors import CubeError, InvalidRequest
+from cube.errors import CubeError, InvalidRequest, InvalidSettings
 from cube.model.zone import Zone
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def import_command(files: tuple[str, ...], collector: str, key: str | None, **gi
     """
     from cube.importing.job import ImportJob
     from cube.importing.opening import files_in
-    from cube.importing.record import NothingFits
+    from cube.importing.record import FileFault
     from cube.importing.sender import CollectorConnection
 
     options = _reading(given)
@@ -104,21 +104,21 @@ def import_command(files: tuple[str, ...], collector: str, key: str | None, **gi
         told = _Told(shown.tell)
         rejects = partial(_rejects, given["rejects"], bool(given["check"]), made, told)
         job = ImportJob(options, collector, connect, rejects, shown.update, shown.tell)
-        unfit = 0
+        faults = 0
         for name in names:
             try:
                 job.run(name)
-            except NothingFits as error:
-                unfit += 1
+            except FileFault as error:
+                faults += 1
                 shown.tell(f"cube: {error.message}")
             except KeyboardInterrupt:
                 tell(f"\ncube: Interrupted. {_so_far(job)}")
                 raise SystemExit(INTERRUPTED) from None
             except CubeError as error:
-                if job.counts.stored or not isinstance(error, InvalidRequest):
+                if job.counts.stored or not isinstance(error, InvalidRequest | InvalidSettings):
                     error.message = f"{error.message} {_so_far(job)}"
                 raise
-    _conclude(job.counts, made, unfit, check=given["check"])
+    _conclude(job.counts, made, faults, check=given["check"])
 
 
 def _reading(given: dict[str, Any]) -> Any:
@@ -191,7 +191,7 @@ def _so_far(job: ImportJob) -> str:
     )
 
 
-def _conclude(counts: ImportCounts, made: list[Path], unfit: int, *, check: bool) -> None:
+def _conclude(counts: ImportCounts, made: list[Path], faults: int, *, check: bool) -> None:
     rejected = f"{counts.rejected} record{'' if counts.rejected == 1 else 's'}"
     if check:
         click.echo(f"{_events(counts.stored)} could be stored, {rejected} could not.")
@@ -201,7 +201,7 @@ def _conclude(counts: ImportCounts, made: list[Path], unfit: int, *, check: bool
             files = [str(path) for path in dict.fromkeys(made) if path.exists()]
             where, has = ", ".join(files), "has" if len(files) == 1 else "have"
             tell(f"cube: {rejected} could not be stored; {where} {has} them, with the reasons.")
-    if counts.rejected or unfit:
+    if counts.rejected or faults:
         sys.exit(WRONG)
 
 

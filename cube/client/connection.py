@@ -39,6 +39,8 @@ COLLECTOR_URL = "http://127.0.0.1:1080"
 EVALUATOR_URL = "http://127.0.0.1:1081"
 TIMEOUT_SECONDS = 60.0
 
+_DAEMONS = {COLLECTOR_URL: "collector", EVALUATOR_URL: "evaluator"}
+
 _KINDS: dict[int, type[CubeError]] = {
     401: AccessDenied,
     403: AccessDenied,
@@ -50,6 +52,16 @@ _KINDS: dict[int, type[CubeError]] = {
     429: Overloaded,
     503: Unavailable,
 }
+
+
+class _Info(msgspec.Struct):
+    title: str = ""
+
+
+class _Description(msgspec.Struct):
+    """What is read of a daemon's ``/openapi.json``."""
+
+    info: _Info = msgspec.field(default_factory=_Info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +197,25 @@ class HttpClient(Closing):
                 f"Nothing answers at {self._url} ({str(reason).lower()}); `cube serve` starts both daemons."
             ) from None
         if error is not None:
-            raise error
+            raise self._misdirected(response.status) or error
         self._heed(response.headers)
         return taken
+
+    def _misdirected(self, status: int) -> InvalidSettings | None:
+        """Return what is told where the other daemon answers; None where that is not so, or not known."""
+        wanted = _DAEMONS.get(self.default_url)
+        if wanted is None or status not in (404, 405):
+            return None
+        with suppress(HTTPException, OSError, msgspec.DecodeError):
+            self._connection.request("GET", f"{self._prefix}/openapi.json", headers=self._headers)
+            answer = msgspec.json.decode(self._connection.getresponse().read(), type=_Description)
+            other = answer.info.title.removeprefix("Cube ")
+            if other != wanted and other in _DAEMONS.values():
+                return InvalidSettings(
+                    f"Got {shown(self._url)}, the address of the {other}; accepted is that of the {wanted},"
+                    f" such as {self.default_url}."
+                )
+        return None
 
     def _heed(self, headers: HTTPMessage) -> None:
         """Look at the headers of an answer that is no error."""

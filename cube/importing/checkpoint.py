@@ -6,6 +6,8 @@ anything else begins anew, which stores nothing twice either, and only takes lon
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +52,8 @@ class ImportCheckpoint:
     def of(cls, name: str, options: str) -> ImportCheckpoint:
         """Return the state of a file: where an earlier import of it was interrupted, or the beginning."""
         path, state = Path(f"{local_name(name)}{STATE}"), ImportState(VERSION, 0, 0, options)
-        if Path(name).is_file():
-            status = Path(name).stat()
+        status = _status(name)
+        if status is not None:
             state.size, state.changed_ns = status.st_size, status.st_mtime_ns
         elif "://" not in name:
             return cls(None, state)
@@ -80,6 +82,14 @@ class ImportCheckpoint:
             return
         with suppress(OSError):
             files.remove(self.path)
+
+
+def _status(name: str) -> os.stat_result | None:
+    """Return what tells a file as it is from what it was; None for what is no file, or is gone."""
+    with suppress(OSError):
+        status = Path(name).stat()
+        return status if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def _read(path: Path) -> ImportState | None:

@@ -6,13 +6,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar
 
 from cube.errors import InvalidRequest
 from cube.importing.cells import SAMPLE_ROWS, Reading, comma_columns, readings, row, rows_as_json
+from cube.importing.recognition import delimiter_of
 from cube.importing.record import LONGEST_RECORD, SourceRecord
-
-DELIMITERS: Final = (",", "\t", ";", "|")
 
 _BETWEEN = "\x1f"  # in what tells a row from others
 
@@ -57,7 +56,7 @@ class DelimitedTable:
     def _table(self) -> Iterator[SourceRecord]:
         first = "" if self._names else self._text.readline()
         start = 1 if first else 0
-        delimiter = self._delimiter or _delimiter(first)
+        delimiter = self._delimiter or delimiter_of(first)
         if self._names is None:
             while first.count('"') % 2 and (more := self._text.readline()):  # a name over several lines
                 first, start = first + more, start + 1
@@ -127,12 +126,6 @@ def _row(number: int, cells: list[str], width: int, head: bytes) -> SourceRecord
 
 def _joined(cells: Sequence[str]) -> bytes:
     return _BETWEEN.join(cells).encode(errors="surrogateescape")
-
-
-def _delimiter(line: str) -> str:
-    """Return the delimiter that a line has most of outside of quotes."""
-    plain = "".join(line.split('"')[::2])
-    return max(DELIMITERS, key=plain.count)
 
 
 def _named(cells: Sequence[str]) -> list[str]:

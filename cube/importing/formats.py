@@ -66,7 +66,10 @@ class ImportOptions:
 
     def form(self, file: OpenedFile) -> Format:
         """Return the records of a file; raises `InvalidRequest`."""
-        return FORMATS[self.format or ("csv" if self._is_utf_16() else sniffed(file))](file, self)
+        if self.format is not None:
+            return FORMATS[self.format](file, self)
+        described = any(each is not None for each in (self.delimiter, self.names, self.decimal)) or self.kept
+        return FORMATS["csv" if self._is_utf_16() else sniffed(file, described=bool(described))](file, self)
 
     def _is_utf_16(self) -> bool:
         """Tell whether the encoding is one of which only CSV is read, and nothing is recognised."""

@@ -17,9 +17,9 @@ from cube.importing.event_maker import EventMaker, ImportedEvent
 from cube.importing.formats import ImportOptions
 from cube.importing.identity import RecordIds
 from cube.importing.json_formats import NestedRecords
-from cube.importing.opening import opened
+from cube.importing.opening import OpenedFile, opened
 from cube.importing.quick_events import QuickTexts
-from cube.importing.record import Format, NothingFits, SourceRecord
+from cube.importing.record import FileFault, Format, NothingFits, SourceRecord
 from cube.importing.rejects import Rejects
 from cube.importing.sender import BatchSender, ImportBatch, Poster
 
@@ -83,7 +83,7 @@ class ImportJob:
     def run(self, name: str) -> None:
         """Import a file.
 
-        Raises `NothingFits`, and what the collector says; then all that is settled is kept, and another run
+        Raises `FileFault`, and what the collector says; then all that is settled is kept, and another run
         goes on behind it. The same holds for Ctrl-C.
         """
         options = self.options.fingerprint(self.target)
@@ -97,9 +97,15 @@ class ImportJob:
             return
         file = opened(name)
         try:
-            FileImport(self, file, self.options.form(file), checkpoint).run()
+            FileImport(self, file, self._form(file), checkpoint).run()
         finally:
             file.close()
+
+    def _form(self, file: OpenedFile) -> Format:
+        try:
+            return self.options.form(file)
+        except OSError as error:
+            raise FileFault(f"The file {file.name} cannot be read: {error.strerror or error}.") from None
 
 
 class FileImport:
@@ -123,7 +129,7 @@ class FileImport:
         self._told = False
         self._looked = False
         self._quick: QuickTexts | None = None
-        self._damage: InvalidRequest | None = None
+        self._damage: FileFault | None = None
 
     def run(self) -> None:
         """Import the file up to its end."""
@@ -217,15 +223,15 @@ class FileImport:
         try:
             yield from self._form.records()
         except InvalidRequest as error:
-            self._damage = error
+            self._damage = FileFault(f"{self._file.name}: {error.message}")
         except OSError as error:
             self._damage = self._damaged(error)
         damage = self._file.damage()
         if damage is not None:
             self._damage = self._damaged(damage)
 
-    def _damaged(self, error: Exception) -> InvalidRequest:
-        return InvalidRequest(
+    def _damaged(self, error: Exception) -> FileFault:
+        return FileFault(
             f"The file {self._file.name} is damaged or ends too early ({str(error) or type(error).__name__});"
             " accepted is a whole one. All that could be read of it is stored."
         )

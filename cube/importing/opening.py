@@ -12,15 +12,17 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import msgspec
 
-from cube.errors import InvalidRequest
+from cube.errors import shown
 from cube.importing.access_log import is_access_log
-from cube.importing.record import NothingFits
+from cube.importing.recognition import is_log_line, is_table
+from cube.importing.record import FileFault, NothingFits
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -115,49 +117,71 @@ def local_name(name: str) -> str:
 
 
 def files_in(names: Iterable[str]) -> Iterator[str]:
-    """Yield the files that names stand for: a directory for all in it, in order, but hidden ones and ours."""
+    """Yield the files that names stand for: a directory for all in it, in order, but hidden ones and ours.
+
+    What cannot be listed, and a directory without files, stands for itself: `opened` says what is wrong.
+    """
     for name in names:
-        path = Path(name)
-        if name == STDIN or not path.is_dir():
+        if name == STDIN or not _is_directory(name):
             yield name
             continue
-        found = sorted(
-            each for each in path.rglob("*") if each.is_file() and _is_data(each.relative_to(path))
-        )
-        if not found:
-            raise InvalidRequest(f"There are no files in the directory {name}; accepted is one with some.")
-        yield from map(str, found)
+        unlisted: list[str] = []
+        found = sorted(map(str, _files_below(name, unlisted)))
+        yield from unlisted
+        yield from found or ([] if unlisted else [name])
+
+
+def _files_below(name: str, unlisted: list[str]) -> Iterator[Path]:
+    """Yield a directory's files, broken links among them; ``unlisted`` takes directories that are closed."""
+    for folder, folders, files in os.walk(name, onerror=lambda error: unlisted.append(str(error.filename))):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (Path(folder, each) for each in files if _is_data(Path(folder, each)))
 
 
 def opened(name: str) -> OpenedFile:
-    """Open a file, or standard input; raises `InvalidRequest` where that is not possible."""
+    """Open a file, or standard input; raises `FileFault` where that is not possible."""
     try:
+        if name != STDIN and _is_directory(name):
+            next(Path(name).iterdir(), None)  # which says what is wrong, if anything is
+            raise FileFault(f"There are no files in the directory {name}; accepted is one with some.")
         raw = sys.stdin.buffer if name == STDIN else io.FileIO(name)
         buffered: io.BufferedReader[Any] = io.BufferedReader(cast("Any", raw), _BUFFER)
         return OpenedFile(name, _size(raw), _decompressed(buffered), buffered)
     except OSError as error:
-        raise InvalidRequest(f"The file {name} cannot be read: {error.strerror or error}.") from None
+        raise FileFault(f"The file {name} cannot be read: {error.strerror or error}.") from None
 
 
-def sniffed(file: OpenedFile) -> str:
+def sniffed(file: OpenedFile, *, described: bool = False) -> str:
     """Return the format that the beginning of a file has: a key of `cube.importing.formats.FORMATS`.
 
-    Raises `NothingFits` for what is none of these.
+    ``described``: somebody has said what its CSV is like, so that it need not look like that. Raises
+    `NothingFits` for what is none of these.
     """
     head = file.plain.peek(_SNIFFED)[:_SNIFFED].removeprefix(b"\xef\xbb\xbf")
     if head.startswith(_PARQUET):
         return "parquet"
-    if head.lstrip()[:1] == b"[":
-        return "json"
     for magic, reason in _REFUSED.items():
         if head.startswith(magic):
             raise NothingFits(f"Nothing of {file.name} is imported: it {reason}.")
     lines = [line.strip() for line in head.split(b"\n") if line.strip()]
+    if head.lstrip()[:1] == b"[" and not is_log_line(lines[0]):
+        return "json"
     if head.lstrip()[:1] == b"{":
         return "jsonl" if _are_values(lines) else "json"
     if lines and is_access_log(lines[0]):
         return "log"
+    if lines and not described and not is_table(lines, whole=len(head) < _SNIFFED):
+        raise NothingFits(
+            f"Nothing of {file.name} is imported: its first line, {shown(_readable(lines[0]))}, does not name"
+            " the columns of CSV, and is not of an access log; accepted are JSON, Parquet, access logs in the"
+            " common or the combined log format, and CSV with the columns' names in its first row, or in"
+            " --columns (--format csv takes it for that as it stands)."
+        )
     return "csv"
+
+
+def _readable(line: bytes) -> str:
+    return line[:80].decode(errors="replace")
 
 
 def _size(file: IO[bytes] | io.FileIO) -> int | None:
@@ -182,7 +206,19 @@ def _is_object(line: bytes) -> bool:
 
 
 def _is_data(path: Path) -> bool:
-    return not any(part.startswith(".") for part in path.parts) and not path.name.endswith((REJECTS, STATE))
+    """Tell whether a file in a directory is to be read: it is, or it is told that it cannot be."""
+    if path.name.startswith(".") or path.name.endswith((REJECTS, STATE)):
+        return False
+    try:
+        return stat.S_ISREG(path.stat().st_mode)  # no socket, pipe or device
+    except OSError:
+        return True
+
+
+def _is_directory(name: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISDIR(Path(name).stat().st_mode)
+    return False
 
 
 def _decompressed(file: io.BufferedReader[Any]) -> io.BufferedReader[Any]:

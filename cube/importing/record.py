@@ -14,7 +14,11 @@ LONGEST_RECORD = 16 * 2**20
 """Bytes; no collector takes a longer event."""
 
 
-class NothingFits(InvalidRequest):
+class FileFault(InvalidRequest):
+    """A file cannot be read, or not to its end; others can."""
+
+
+class NothingFits(FileFault):
     """None of a file's records is an event as it is read; nothing of it is stored."""
 
 

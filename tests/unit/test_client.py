@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -76,6 +77,38 @@ def test_an_idle_connection_that_the_server_closed_is_opened_again() -> None:
         emitter.send([{"type": "a", "id": 1}])
         emitter.send([{"type": "a", "id": 2}])
     assert [body[0]["id"] for _, body in script.asked] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_who_gives_the_address_of_the_other_daemon_is_told(status: int) -> None:
+    asks: list[tuple[str, str, Callable[[str], object]]] = [
+        ("collector", "evaluator", _sent),
+        ("evaluator", "collector", _types),
+    ]
+    for wanted, other, ask in asks:
+        script = Script((status, {"error": "Nothing."}, {}), ok({"info": {"title": f"Cube {other}"}}))
+        with served(script) as url, pytest.raises(InvalidSettings) as caught:
+            ask(url)
+        assert f'{url}", the address of the {other}; accepted is that of the {wanted}' in str(caught.value)
+
+
+def _sent(url: str) -> int:
+    with Emitter(url) as emitter:
+        return emitter.send([{"type": "a"}])
+
+
+def _types(url: str) -> list[str]:
+    with Evaluator(url) as evaluator:
+        return evaluator.types()
+
+
+@pytest.mark.parametrize("answer", [ok({"info": {"title": "Cube collector"}}), ok([]), (404, {}, {}), None])
+def test_an_address_of_the_right_daemon_or_of_something_else_leaves_errors_as_they_are(
+    answer: object,
+) -> None:
+    script = Script((404, {"error": "Nothing."}, {}), answer)
+    with served(script) as url, Emitter(url) as emitter, pytest.raises(NotFound, match="Nothing"):
+        emitter.send([{"type": "a"}])
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
