@@ -218,14 +218,18 @@ def _head(metadata: Mapping[bytes, bytes], name: Sequence[str]) -> FileHead:
 
 def _content(head: FileHead, batch: Any, paths: frozenset[Path]) -> Content:
     reading = _Reading(head, batch)
-    times = reading.fixed(0).astype(np.int64) + (head.start - head.start % _DAY)
+    of_day = reading.fixed(0)
+    if (of_day[1:] < of_day[:-1]).any():
+        raise DamagedColumns("its times are not in order")
+    times = of_day.astype(np.int64)
+    times += head.start - head.start % _DAY
     columns = {}
     for each in head.columns:
         if each.path in paths:
             column = _decoded(each, reading)
             columns.update({(name, each.path): column for name in each.readings})
-    if (np.diff(times) < 0).any() or (len(times) and not head.start <= times[0] <= times[-1] < head.stop):
-        raise DamagedColumns("its times are not in order")
+    if len(times) and not head.start <= times[0] <= times[-1] < head.stop:
+        raise DamagedColumns("its times are not those of its span")
     whole = {path for _, path in columns if {("searched", path), ("stored", path)} <= columns.keys()}
     block = PackedBlock(times, {key: column for key, column in columns.items() if key[1] in whole})
     return Content(head.name, head.start, head.stop, dict(head.revisions), block)
@@ -238,9 +242,8 @@ def _decoded(head: ColumnHead, reading: _Reading) -> PackedColumn:
         kinds = reading.fixed(fields["kinds"]).copy()
     numbers: Floats = np.broadcast_to(NO_NUMBER, rows)
     if "numbers" in fields:
-        numbers = reading.fixed(fields["numbers"]).astype(np.float64)
-        if head.scale != 1:
-            numbers /= head.scale
+        found = reading.fixed(fields["numbers"])
+        numbers = found.astype(np.float64) if head.scale == 1 else found / np.float64(head.scale)
         if "kinds" in fields:
             numbers[~_are_numeric(kinds)] = NO_NUMBER
     codes, texts = None, Texts()

@@ -77,3 +77,23 @@ def bucket_numbers(buckets: Buckets, times: Times) -> tuple[Times, Callable[[Tim
         return numbers - least, lambda some: starts[some + least]
     first, step = buckets.floor(int(times.min())), buckets.step
     return (times - first) // step, lambda some: first + some * step
+
+
+def bucket_edges(buckets: Buckets, times: Times) -> tuple[Times, npt.NDArray[np.intp]]:
+    """Return the starts of the buckets that some ascending times are in, and where in them each begins.
+
+    All times, of which there is at least one, are in buckets.
+    """
+    if isinstance(buckets, Cuts):
+        starts = buckets.starts
+    else:
+        first, step = buckets.floor(int(times[0])), buckets.step
+        count = (int(times[-1]) - first) // step + 1
+        if count > len(times):
+            numbers = (times - first) // step
+            edges = np.concatenate(([0], np.flatnonzero(numbers[1:] != numbers[:-1]) + 1))
+            return first + numbers[edges] * step, edges
+        starts = first + np.arange(count, dtype=np.int64) * step
+    edges = times.searchsorted(starts)
+    filled = np.flatnonzero(np.diff(edges, append=len(times)))
+    return starts[filled], edges[filled]

@@ -19,7 +19,7 @@ from cube.columns.column import Rows, finite
 from cube.columns.evaluation import evaluated, keys, numbers
 from cube.columns.groups import Labels
 from cube.columns.partials import ascending, by_bucket, reduced, values_of
-from cube.columns.segments import Cells, Labelled, Segments, labelled
+from cube.columns.segments import Cells, InOrder, Labelled, Segments, labelled
 from cube.columns.sums import exact_sums, exact_totals
 from cube.columns.values import Floats
 from cube.expression.nodes import Reduction
@@ -79,14 +79,16 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     return Finals(every.tolist(), Labels.of(keys), values, shared)
 
 
-def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled) -> Finals | None:
+def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled | InOrder) -> Finals | None:
     """Return the values out of a table of buckets and groups, for which no row need be put in order.
 
     None where the reduce takes more than totals, a bucket may go on elsewhere, or that is dearer.
     """
     total = _TOTALS.get(reduction.reduce)
-    cells = None if total is None else found.cells()
-    if total is None or cells is None:
+    if total is None or not isinstance(found, Labelled):
+        return None
+    cells = found.cells()
+    if cells is None:
         return None
     buckets, groups = found.named(cells.used)
     if complete(tier, buckets, block.span) != slice(0, len(buckets)):

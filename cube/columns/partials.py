@@ -105,7 +105,7 @@ def _plain(reduction: Reduction, block: Block, segments: Segments) -> list[Parti
 
 def values_of(reduction: Reduction, block: Block, segments: Segments) -> Floats:
     """Return what a numeric reduce takes of the segments' rows."""
-    return numbers(reduction.value, block)[segments.rows]
+    return segments.of(numbers(reduction.value, block))
 
 
 def _ids(block: Block, rows: Rows) -> list[EventId]:

@@ -6,20 +6,22 @@ A *segment* is a run of rows of one bucket and group.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.buckets import Buckets, Cuts, Times, bucket_numbers
+from cube.columns.buckets import Buckets, Cuts, Times, bucket_edges, bucket_numbers
 from cube.columns.column import Rows
 from cube.columns.evaluation import mask, numbers, present
 from cube.columns.groups import Codes, Labels, grouped
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey
+
+Value = TypeVar("Value", np.float64, np.int64)
 
 _CELLS_A_ROW = 4
 """A table has at most so many cells for each row."""
@@ -29,11 +31,13 @@ _CELLS_A_ROW = 4
 class Segments:
     """``rows`` of the block in order of segment; ``edges``: where in them each segment begins.
 
-    A row that is in several groups is in several segments.
+    A row that is in several groups is in several segments. ``first``: the first row, where all follow each
+    other; None where that is not known.
     """
 
     rows: Rows
     edges: Rows
+    first: int | None = None
 
     def lengths(self) -> npt.NDArray[np.intp]:
         """Return how many rows each segment has."""
@@ -47,7 +51,14 @@ class Segments:
         start = int(edges[0])
         after = self.edges[some.stop :] if some.stop is not None else self.edges[:0]
         stop = int(after[0]) if len(after) else len(self.rows)
-        return Segments(self.rows[start:stop], edges - start)
+        first = None if self.first is None else self.first + start
+        return Segments(self.rows[start:stop], edges - start, first)
+
+    def of(self, values: npt.NDArray[Value]) -> npt.NDArray[Value]:
+        """Return the rows' values, of those of all rows of the block; a view where that is enough."""
+        if self.first is None:
+            return values[self.rows]
+        return values[self.first : self.first + len(self.rows)]
 
     def slices(self) -> list[slice]:
         """Return where in the rows each segment lies."""
@@ -120,11 +131,30 @@ class Labelled:
         return self.rows[order], self.numbers[order]
 
 
-def labelled(reduction: Reduction, tier: Buckets, block: Block) -> Labelled | None:
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """``rows`` of a block, at least one, whose ``times`` ascend: where buckets begin is searched for."""
+
+    rows: Rows
+    tier: Buckets
+    times: Times
+
+    def segmented(self) -> tuple[Segments, Times, Labels]:
+        """Return the segments, and the bucket and the group of each; there are no groups."""
+        first, last = self.rows[[0, -1]].tolist()
+        run = Segments(self.rows, self.rows[:0], first if last - first == len(self.rows) - 1 else None)
+        starts, edges = bucket_edges(self.tier, run.of(self.times))
+        labels = Labels(np.zeros(len(starts), dtype=np.int64), (None,))
+        return replace(run, edges=edges), starts, labels
+
+
+def labelled(reduction: Reduction, tier: Buckets, block: Block) -> Labelled | InOrder | None:
     """Return the rows of a block that count; None where there are none."""
     rows = _rows(reduction, block)
     if isinstance(tier, Cuts):
         rows = rows[tier.holds(block.times[rows])]
+    if reduction.group is None and block.span is not None:
+        return InOrder(rows, tier, block.times) if len(rows) else None
     codes: Codes | None = None
     groups: Sequence[GroupKey | None] = (None,)
     if reduction.group is not None:

@@ -1,8 +1,8 @@
-"""Exact sums of many floats: cut into whole numbers that add up without an error."""
+"""Exact sums of many floats: cut into parts that add up without an error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import ldexp
 
@@ -15,7 +15,7 @@ from cube.model.reduce import exact_sum
 
 _FEWEST = 64  # fewer values are added sooner one by one
 _MOST_VALUES = 2**22  # so many numbers of 31 bits add up below 2**53
-_MOST_LIMBS, _LIMB_BITS = 6, 31
+_MOST_LIMBS, _LIMB_BITS, _MANTISSA_BITS = 6, 31, 53
 _WIDEST_EXPONENT = 700  # beyond it a sum, or a part of a value, might be no float
 
 
@@ -24,13 +24,12 @@ def exact_sums(values: Floats, edges: Rows) -> tuple[Floats, Floats]:
 
     ``edges``: where each run begins, the first at 0.
     """
-    limbs = _limbs(values)
-    if limbs is None:
+    totals = _totals(values, lambda limb: np.add.reduceat(limb, edges))
+    if totals is None:
         listed = values.tolist()
         return _columns(
             exact_sum(listed[start:stop]) for start, stop in pairwise([*edges.tolist(), len(listed)])
         )
-    totals = [np.ldexp(np.add.reduceat(limb, edges), exponent) for limb, exponent in limbs]
     if len(totals) > 3:
         return _columns(map(exact_sum, zip(*(total.tolist() for total in totals), strict=True)))
     return _rounded(*totals)
@@ -39,14 +38,17 @@ def exact_sums(values: Floats, edges: Rows) -> tuple[Floats, Floats]:
 def exact_totals(values: Floats, cells: Cells) -> Floats | None:
     """Return the exact sum, rounded, of the values in each cell in use; None where `exact_sums` is cheaper.
 
-    Whole numbers add up without an error in any order, so that no value need be put in one.
+    What values are cut into adds up without an error in any order, so that no value need be put in one.
     """
-    limbs = _limbs(values)
-    if limbs is None or len(limbs) > 3:
+
+    def add(limb: Floats) -> Floats:
+        sums: Floats = np.bincount(cells.of_rows, limb, cells.count)[cells.used].astype(np.float64)
+        return sums
+
+    totals = _totals(values, add)
+    if totals is None or len(totals) > 3:
         return None
-    totals = [np.bincount(cells.of_rows, limb, cells.count)[cells.used] for limb, _ in limbs]
-    exponents = [exponent for _, exponent in limbs]
-    high, low = _rounded(*map(np.ldexp, totals, exponents))
+    high, low = _rounded(*totals)
     with np.errstate(all="ignore"):
         sums: Floats = high + low
     return sums
@@ -87,23 +89,28 @@ def _two_sums(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     return total, (left - (total - shadow)) + (right - shadow)
 
 
-def _limbs(values: Floats) -> list[tuple[Floats, int]] | None:
-    """Cut floats into (whole numbers of 31 bits, exponent of two), until nothing is left of them.
+def _totals(values: Floats, add: Callable[[Floats], Floats]) -> list[Floats] | None:
+    """Cut floats into parts of 31 bits until nothing is left of them; return what each part adds up to.
 
-    None where few values, or values of very different sizes, make that dearer than to add one by one.
+    A part is what is left when a constant is added and taken away again, whose last place is the part's: it
+    is rounded there, and what is left of the value is exact (Rump, Ogita and Oishi, "Accurate floating-point
+    summation", 2008, algorithm 3.2). None where few values, or values of very different sizes, make that
+    dearer than to add one by one.
     """
     if not _FEWEST <= len(values) < _MOST_VALUES:
         return None
-    exponent = int(np.frexp(np.abs(values).max())[1]) - _LIMB_BITS
+    exponent = int(np.frexp(max(values.max(), -values.min()))[1]) - _LIMB_BITS
     if abs(exponent) > _WIDEST_EXPONENT:
         return None
-    limbs: list[tuple[Floats, int]] = []
-    rest = values
-    while len(limbs) < _MOST_LIMBS:
-        limb: Floats = np.rint(rest * ldexp(1.0, -exponent))  # products with powers of two are exact
-        limbs.append((limb, exponent))
-        rest = rest - limb * ldexp(1.0, exponent)
+    totals: list[Floats] = []
+    limb, left, rest = np.empty_like(values), np.empty_like(values), values
+    while len(totals) < _MOST_LIMBS:
+        constant = ldexp(1.5, exponent + _MANTISSA_BITS - 1)
+        np.add(rest, constant, out=limb)
+        np.subtract(limb, constant, out=limb)
+        totals.append(add(limb))
+        rest = np.subtract(rest, limb, out=left)
         if not rest.any():
-            return limbs
+            return totals
         exponent -= _LIMB_BITS
     return None
