@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -33,6 +33,9 @@ READINGS = 32
 
 SPARED_ROWS, FEW_ROWS = 262_144, 65_536
 """Of so many rows in memory values are computed rather than looked up; of fewer where they may be dear."""
+
+AHEAD = 24
+"""The revisions of 10 seconds are read of so many hours at once, at most, where these follow each other."""
 
 WORTH = 0.5
 """Who waits for another's read needs at least this share of it."""
@@ -106,13 +109,18 @@ class TypeBlocks:
         first read. There may be events of other buckets in the same 10 seconds.
         """
         self._register(reading.paths)
-        for piece in hours(gaps):
+        pieces = list(hours(gaps))
+        known: dict[int, Numbers] = {}
+        for place, piece in enumerate(pieces):
             spans = list(joined_buckets(tier, piece))
             if self._is_vouched(tier, piece, spans, reading.paths):
                 for block in self._held(spans):
                     yield block
                 continue
-            numbers = await self._numbers(reading.session, tier, piece)
+            hour = HOUR.floor(spans[0].start)
+            if hour not in known:
+                known = await self._numbers(reading.session, tier, pieces[place : place + AHEAD])
+            numbers = known[hour]
             for span in spans:
                 start, rest = span.start, eventful(span, numbers)
                 while rest:
@@ -188,12 +196,24 @@ class TypeBlocks:
                 start = stop
         return held
 
-    async def _numbers(self, session: ReadSession, tier: Tier, piece: Mapping[int, int]) -> Numbers:
-        """Return the revisions of 10 seconds; a question at that tier, or below, has read them."""
+    async def _numbers(
+        self, session: ReadSession, tier: Tier, pieces: Sequence[Mapping[int, int]]
+    ) -> dict[int, Numbers]:
+        """Return the revisions of 10 seconds of the first piece's hour, and of those that follow it, by hour.
+
+        A question at that tier, or below, has read them.
+        """
+        starts = [HOUR.floor(min(piece)) for piece in pieces]
         if tier in (SECOND, TEN_SECONDS):
-            return of_ten_seconds(tier, piece)
-        span = Span(min(piece), max(piece) + tier.step)
-        return (await session.revisions(self._type, TEN_SECONDS, span)).numbers
+            return {starts[0]: of_ten_seconds(tier, pieces[0])}
+        many = next(
+            (place for place, start in enumerate(starts) if start > starts[0] + place * HOUR.step), None
+        )
+        pieces, starts = pieces[:many], starts[:many]
+        span = Span(min(pieces[0]), max(pieces[-1]) + tier.step)
+        found = (await session.revisions(self._type, TEN_SECONDS, span)).numbers
+        by_hour = {HOUR.floor(min(each)): each for each in hours(found)}
+        return {start: by_hour.get(start, {}) for start in starts}
 
     async def _next(self, reading: Reading, span: Span, numbers: Numbers) -> Segment:
         """Return what begins a span, at these revisions: from memory, or read and put there.
