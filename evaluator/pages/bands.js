@@ -1,6 +1,7 @@
 // A row of a horizon chart, pixel by pixel: values folded into bands of ever stronger colour, what is below 0 in another
 // hue and hanging from above, gaps hatched; and below it a strip of how much it is more or less than some time before.
 import {theme} from "./colours.js";
+import {holding} from "./time-scale.js";
 
 const BANDS = 4;
 const STRIP = 8; // CSS pixels of the comparison
@@ -9,11 +10,11 @@ const palettes = new Map(); // by theme, as pixels have colours
 let scratch = null; // one picture for all rows of a size: they are drawn a hundred at a time
 
 /** Draw a row into a canvas at (0, top), {width, height, ratio} in the canvas's own pixels; values and earlier (or null):
- * one for each of count buckets. Of buckets that share a pixel the greatest is drawn. */
-export function drawBands(context, top, {width, height, ratio = 1}, values, count, earlier = null) {
+ * one for each bucket of a scale of time. Of buckets that share a pixel the greatest is drawn. */
+export function drawBands(context, top, {width, height, ratio = 1}, values, scale, earlier = null) {
   if (scratch?.width !== width || scratch?.height !== height) scratch = new ImageData(width, height);
   const pixels = new Uint32Array(scratch.data.buffer);
-  const places = columns(values, count, width);
+  const places = columns(values, scale, width);
   const row = {pixels, width, ratio, palette: palette(), greatest: places.reduce((most, i) => Math.max(most, Math.abs(values[i]) || 0), 0)};
   const bottom = height - (earlier ? Math.round(STRIP * ratio) : 0);
   for (let x = 0; x < width; x++) {
@@ -25,11 +26,11 @@ export function drawBands(context, top, {width, height, ratio = 1}, values, coun
 }
 
 /** The bucket of each column of pixels. */
-function columns(values, count, width) {
+function columns(values, scale, width) {
   const places = new Uint32Array(width);
   for (let x = 0; x < width; x++) {
-    let found = Math.floor((x * count) / width);
-    const end = Math.floor(((x + 1) * count) / width);
+    let found = holding(scale, x, width);
+    const end = holding(scale, x + 1, width);
     for (let i = found + 1; i < end; i++) if (!(Math.abs(values[i]) <= Math.abs(values[found]))) found = Number.isNaN(values[i]) ? found : i;
     places[x] = found;
   }

@@ -1,6 +1,7 @@
 // A canvas as sharp as the screen, and the axes around a plot.
 import {theme} from "./colours.js";
 import {edgeTicks, number, timeTicks, valueTicks} from "./format.js";
+import {begin, middle} from "./time-scale.js";
 
 export const FONT = "12px system-ui, sans-serif";
 const LEFT = 52, RIGHT = 10, TOP = 10, BOTTOM = 24;
@@ -16,13 +17,14 @@ export function fit(canvas, width, height) {
   return context;
 }
 
-/** Where the plot of a set lies in a canvas, and which value is how high. */
+/** Where the plot of a set lies in a canvas, and which value is how high; ``each``: how wide a bucket is, about. */
 export function frame(set, width, height, [low, high]) {
   const plot = {left: LEFT, top: TOP, width: Math.max(1, width - LEFT - RIGHT), height: height - TOP - BOTTOM};
   const each = plot.width / set.count;
   return {
     ...plot, each, low, high, start: set.start, stop: set.stop, step: set.step, edge: set.edge, times: set.times, count: set.count,
-    x: (index) => plot.left + (index + 0.5) * each,
+    x: (index) => plot.left + middle(set, index) * plot.width,
+    from: (index) => plot.left + begin(set, index) * plot.width,
     y: (value) => plot.top + plot.height * (1 - (value - low) / (high - low)),
   };
 }

@@ -7,6 +7,7 @@ import {scale, theme} from "./colours.js";
 import {el} from "./dom.js";
 import {number} from "./format.js";
 import {nice, panelsOf} from "./heat-rows.js";
+import {begin, holding} from "./time-scale.js";
 
 const RIGHT = 14, HEAD = 40, BOTTOM = 24;
 const LEAST_ROW = 4; // pixels
@@ -81,10 +82,11 @@ export class HeatChart extends PlotChart {
     this.cell.hidden = !row;
     if (!row) return;
     const panel = this.at.panels.find(({letter}) => letter === row.letter);
-    const [each, high] = [this.at.width / this.set.count, panel.height / panel.rows.length];
+    const high = panel.height / panel.rows.length;
+    const [from, to] = [index, index + 1].map((place) => this.at.left + begin(this.set, place) * this.at.width);
     const y = panel.top + (panel.rows.length - 1 - panel.rows.indexOf(row)) * high;
-    this.cell.style.transform = `translate(${this.at.left + index * each}px, ${y}px)`;
-    [this.cell.style.width, this.cell.style.height] = [`${Math.max(3, each)}px`, `${Math.max(3, high)}px`];
+    this.cell.style.transform = `translate(${from}px, ${y}px)`;
+    [this.cell.style.width, this.cell.style.height] = [`${Math.max(3, to - from)}px`, `${Math.max(3, high)}px`];
   }
 }
 
@@ -124,29 +126,30 @@ function hatch(context, {top, height}, {left, width}) {
 
 function drawCells(context, {rows, shades, top, height}, at, count) {
   const high = height / Math.max(1, rows.length);
-  const columns = Math.min(count, Math.floor(at.width));
+  const columns = Math.min(count, Math.floor(at.width)); // of a bucket, or of a pixel where these are fewer
+  const share = (column) => columns === count ? begin(at, column) : column / columns;
+  const firsts = Array.from({length: columns + 1}, (_, column) => columns === count ? column : holding(at, column, columns));
   rows.forEach(({values}, row) => {
     const [from, to] = [Math.round(top + height - (row + 1) * high), Math.round(top + height - row * high)];
     const gap = high > 10 ? 1 : 0;
     const tall = Math.max(1, to - from - gap);
     if (gap) context.clearRect(at.left, to - gap, at.width, gap);
     for (let i = 0; i < columns;) { // neighbours of one colour at once
-      const shade = shades(strongest(values, i, columns, count));
+      const shade = shades(strongest(values, firsts[i], firsts[i + 1]));
       const first = i;
-      while (++i < columns && shades(strongest(values, i, columns, count)) === shade);
+      while (++i < columns && shades(strongest(values, firsts[i], firsts[i + 1])) === shade);
       if (shade === null) continue;
-      const [left, right] = [first, i].map((column) => Math.round(at.left + column * at.width / columns));
+      const [left, right] = [first, i].map((column) => Math.round(at.left + share(column) * at.width));
       context.fillStyle = shade;
       context.fillRect(left, from, Math.max(1, right - left), tall);
     }
   });
 }
 
-/** The value that is farthest from 0 among the buckets of a column; NaN where they have none. */
-function strongest(values, column, columns, count) {
-  let found = NaN;
-  const stop = Math.floor((column + 1) * count / columns);
-  for (let i = Math.floor(column * count / columns); i < stop; i++) {
+/** The value that is farthest from 0 among the buckets that begin in a column, or of the one that goes through it. */
+function strongest(values, first, stop) {
+  let found = values[first];
+  for (let i = first + 1; i < stop; i++) {
     if (!(Math.abs(found) >= Math.abs(values[i])) && !Number.isNaN(values[i])) found = values[i];
   }
   return found;

@@ -6,6 +6,7 @@ import {theme} from "./colours.js";
 import {el} from "./dom.js";
 import {number, percent, time} from "./format.js";
 import {Pointer} from "./pointer.js";
+import {middle} from "./time-scale.js";
 
 const ROW = 30; // CSS pixels, and one for the line below
 const ROWS = 10; // of a canvas
@@ -22,7 +23,7 @@ export class HorizonChart {
     this.element.setAttribute("aria-label", "Horizon charts: arrows left and right move the crosshair, Shift and arrows choose a span, up and down a row, Enter shows the events or zooms");
     this.element.setAttribute("role", "group");
     host.replaceChildren(this.element);
-    const plot = () => this.set && ({left: 0, width: this.list.clientWidth, start: this.set.start, stop: this.set.stop, step: this.set.step, edge: this.set.edge});
+    const plot = () => this.set && ({left: 0, width: this.list.clientWidth, count: this.set.count, times: this.set.times, edge: this.set.edge});
     this.pointer = new Pointer(this.element, {
       plot, hover: (index) => this.hover(index), zoom, pick: (index, place) => this.pick(index, place), step: (by) => this.step(by),
     });
@@ -114,7 +115,7 @@ export class HorizonChart {
   drawRow(context, row, place, width) {
     const ratio = context.canvas.width / width;
     const size = {width: context.canvas.width, height: Math.round(ROW * ratio), ratio};
-    drawBands(context, Math.round(place * (ROW + 1) * ratio), size, row.series.values, this.set.count, row.earlier?.values);
+    drawBands(context, Math.round(place * (ROW + 1) * ratio), size, row.series.values, this.set, row.earlier?.values);
     row.dirty = row.series.dirty = false;
     if (row.earlier) row.earlier.dirty = false;
   }
@@ -163,7 +164,7 @@ export class HorizonChart {
     if (index !== null) {
       this.when.textContent = time(this.set.edge(index), this.set.step, this.options.zone);
       const room = this.element.clientWidth - this.when.offsetWidth;
-      const x = ((index + 0.5) / this.set.count) * this.list.clientWidth - this.when.offsetWidth / 2;
+      const x = middle(this.set, index) * this.list.clientWidth - this.when.offsetWidth / 2;
       this.when.style.transform = `translateX(${Math.max(0, Math.min(room, x))}px)`;
     }
     this.values(index, this.rows);

@@ -53,12 +53,13 @@ const DRAW = {
   },
   stacked: (context, at, {values, base}, count, number) => fill(context, at, values, base, count, colour(number), 0.78),
   bars(context, at, {values, base}, count, number) {
-    const gap = at.each > 4 ? Math.min(3, at.each * 0.2) : 0;
+    const gap = at.each > 4 ? Math.min(3, at.each * 0.2) : 0; // one for all, so that the bars of longer buckets are wider
     context.fillStyle = colour(number);
     for (let i = 0; i < count; i++) {
       if (Number.isNaN(values[i])) continue;
       const [from, to] = [at.y(base[i]), at.y(values[i])];
-      context.fillRect(at.x(i) - at.each / 2 + gap / 2, Math.min(from, to), Math.max(1, at.each - gap), Math.abs(to - from));
+      const [left, right] = [at.from(i), at.from(i + 1)];
+      context.fillRect(left + gap / 2, Math.min(from, to), Math.max(1, right - left - gap), Math.abs(to - from));
     }
   },
 };

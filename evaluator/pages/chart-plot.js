@@ -5,6 +5,7 @@ import {el} from "./dom.js";
 import {number, time} from "./format.js";
 import {drawPanes, panesOf} from "./panes.js";
 import {Pointer} from "./pointer.js";
+import {middle} from "./time-scale.js";
 
 const MOST_IN_BOX = 12;
 const PANE = 12; // rem, at least, where the chart may grow
@@ -113,7 +114,7 @@ export class PlotChart {
       el("time", {textContent: time(edge(index), step, this.options.zone)}), ...lines,
       ...(rows.length ? [] : [el("span", {className: "quiet", textContent: "no value"})]),
       ...(more > 0 ? [el("span", {className: "quiet", textContent: `and ${more} more`})] : []));
-    const x = this.at.left + (index + 0.5) * (this.at.width / this.set.count);
+    const x = this.at.left + middle(this.set, index) * this.at.width;
     const room = this.element.clientWidth - this.box.offsetWidth;
     const left = x + 14 > room ? x - this.box.offsetWidth - 14 : x + 14;
     this.box.style.transform = `translate(${Math.max(0, Math.min(room, left))}px, 12px)`;

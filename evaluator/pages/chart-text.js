@@ -27,7 +27,7 @@ export class NumberChart {
       card.value.textContent = number(last);
       card.change.textContent = `${percent((last - earlier) / Math.abs(earlier))} against ${before ? `${length(ago)} before` : "the mean"}: ${number(earlier)}`;
       card.name.style.borderColor = colour(series.number);
-      drawBands(fit(card.canvas, 240, 28), 0, card.canvas, series.values, set.count);
+      drawBands(fit(card.canvas, 240, 28), 0, card.canvas, series.values, set);
       return card.element;
     });
     const isSame = shown.length === this.element.children.length && shown.every((element, i) => element === this.element.children[i]);

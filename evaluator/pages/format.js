@@ -1,4 +1,5 @@
 // Numbers and times as text, and where the ticks of an axis stand.
+import {begin} from "./time-scale.js";
 
 const MINUTE = 6e4, HOUR = 36e5, DAY = 864e5;
 const TIME_STEPS = [
@@ -79,7 +80,7 @@ export function edgeTicks(times, count, step, most, zone) {
   const ticks = [];
   for (let i = 0; i < count; i += each) {
     const isDay = step >= 0.9 * DAY || midnight(times[i], zone);
-    ticks.push([i / count, tickText(times[i], step >= 27 * DAY ? 30 * DAY : step, isDay, zone), isDay && step < DAY / 2]);
+    ticks.push([begin({times, count}, i), tickText(times[i], step >= 27 * DAY ? 30 * DAY : step, isDay, zone), isDay && step < DAY / 2]);
   }
   return ticks;
 }

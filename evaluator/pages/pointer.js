@@ -1,9 +1,10 @@
 // What a pointer or the keyboard does over a chart: a crosshair, a span chosen by dragging (or Shift and arrows), and a
 // bucket picked by a click (or Enter), of the series under it.
 import {el} from "./dom.js";
+import {begin, holding, middle} from "./time-scale.js";
 
 /** Follow pointer and keys over an element.
- * plot(): {left, width, start, stop, step, edge} of the plot inside it, in CSS pixels and milliseconds; nothing until it is drawn.
+ * plot(): {left, width, count, times, edge} of the plot inside it, in CSS pixels and milliseconds; nothing until it is drawn.
  * hover(index or null): the bucket under the crosshair. zoom({start, stop}): a span was chosen.
  * pick(index, place): a bucket was, at {x, y} of the window; place.event: by this click, null: by Enter.
  * step(by): the series before or after the present one is meant; called while there is a crosshair. */
@@ -27,11 +28,10 @@ export class Pointer {
   at(event) {
     const plot = this.plot();
     if (!plot) return null; // nothing is drawn yet
-    const {left, width, start, stop, step} = plot;
+    const {left, width, count} = plot;
     const x = event.clientX - this.host.getBoundingClientRect().left - left;
     if (this.from === null && (x < 0 || x > width)) return null;
-    const count = Math.round((stop - start) / step);
-    return Math.max(0, Math.min(count - 1, Math.floor((x / width) * count)));
+    return Math.max(0, Math.min(count - 1, holding(plot, x, width)));
   }
 
   move(event) {
@@ -79,9 +79,8 @@ export class Pointer {
   }
 
   key(event) {
-    const {start, stop, step} = this.plot() ?? {};
-    if (!step) return;
-    const count = Math.round((stop - start) / step);
+    const {count} = this.plot() ?? {};
+    if (!count) return;
     const far = event.altKey ? Math.ceil(count / 20) : 1;
     const next = {ArrowLeft: (this.index ?? count) - far, ArrowRight: (this.index ?? -1) + far, Home: 0, End: count - 1}[event.key];
     if (next !== undefined) {
@@ -115,14 +114,14 @@ export class Pointer {
 
   /** Put the crosshair and the chosen span where they belong. */
   show() {
-    const {left, width, start, stop, step} = this.plot() ?? {};
-    const each = width / Math.round((stop - start) / step);
-    this.hair.hidden = this.index === null || !step;
+    const plot = this.plot();
+    this.hair.hidden = this.index === null || !plot;
     this.band.hidden = this.hair.hidden || this.from === null || this.from === this.index;
-    if (!this.hair.hidden) this.hair.style.transform = `translateX(${left + (this.index + 0.5) * each}px)`;
+    if (!this.hair.hidden) this.hair.style.transform = `translateX(${plot.left + middle(plot, this.index) * plot.width}px)`;
     if (this.band.hidden) return;
     const [low, high] = [Math.min(this.from, this.index), Math.max(this.from, this.index) + 1];
-    this.band.style.transform = `translateX(${left + low * each}px)`;
-    this.band.style.width = `${(high - low) * each}px`;
+    const [from, to] = [low, high].map((index) => begin(plot, index) * plot.width);
+    this.band.style.transform = `translateX(${plot.left + from}px)`;
+    this.band.style.width = `${to - from}px`;
   }
 }

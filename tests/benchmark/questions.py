@@ -69,6 +69,7 @@ class Question:
     group: str = ""
     by_powers: bool = False
     written: str = ""
+    timezone: str = "UTC"
     statement: str = ""
     least: int = 1
 
@@ -90,6 +91,8 @@ class Question:
     def path(self, start: int, stop: int) -> str:
         """Return the request's target on an evaluator."""
         query = {"expression": self.expression, "step": self.step, "start": start, "stop": stop}
+        if self.timezone != "UTC":
+            query["timezone"] = self.timezone
         return "/1.0/metric?" + urlencode(query)
 
     def sql(self, reduces: Mapping[str, str], bucket: str) -> str:
@@ -127,7 +130,7 @@ class Question:
     def answer(self, events: Iterable[Event]) -> Answer:
         """Answer it plainly, from events."""
         if self.written:
-            return _answered_by_definition(self.expression, self.step, list(events))
+            return _answered_by_definition(self, list(events))
         found: dict[tuple[int, str], list[Any]] = defaultdict(list)
         for event in events:
             if all(_PASSES[name](_plain(event, field), value) for name, field, value in self.filters):
@@ -148,12 +151,12 @@ class Question:
         return str(math.frexp(value)[1] - 1 if self.by_powers else value)
 
 
-def _answered_by_definition(expression: str, step: int, events: Sequence[Event]) -> Answer:
+def _answered_by_definition(question: Question, events: Sequence[Event]) -> Answer:
     reference = Reference()
     reference.save([Stored(TYPE, each.time, number, each.data()) for number, each in enumerate(events)])
-    grid = grid_of(step)
-    span = Span(FIRST, stop(len(events)))
-    table = reference.evaluate(parse_metric(expression), grid, span)
+    grid = grid_of(question.step, question.timezone)
+    span = grid.cover(Span(FIRST, stop(len(events))))
+    table = reference.evaluate(parse_metric(question.expression), grid, span)
     default = table.pop(ALL)
     found: Answer = {}
     for group, values in table.items() or [("", default)]:

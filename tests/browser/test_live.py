@@ -26,7 +26,7 @@ BANDS = """async () => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [60, 40];
   const context = canvas.getContext("2d", {willReadFrequently: true});
-  drawBands(context, 0, canvas, [0, NaN, 4, -4, 8, 4], 6, [0, 0, 4, 0, 0, 8]);
+  drawBands(context, 0, canvas, [0, NaN, 4, -4, 8, 4], {count: 6}, [0, 0, 4, 0, 0, 8]);
   return [0, 1, 2, 3, 4, 5].map((i) => {
     const seen = (top, high) => {
       const {data} = context.getImageData(10 * i, top, 10, high);
@@ -38,6 +38,44 @@ BANDS = """async () => {
   });
 }"""
 """The colours that six buckets have in their bands, and in their comparison: how many, and which first."""
+
+UNEVEN = """async () => {
+  const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
+  const load = (name) => import(`${folder}${name}.js`);
+  const [{chartIn}, {SeriesSet}] = [await load("chart"), await load("series")];
+  const times = [0, 10, 40, 100, 110].map((day) => Date.UTC(2026, 0, 1 + day));
+  const seen = {};
+  for (const [kind, values] of [["line", [1, null, 1]], ["bars", [1, 1, 1]], ["heat", [1, 2, 4]], ["horizon", [1, 2, 4]]]) {
+    const set = new SeriesSet({start: times[0], step: 1, count: 3, expressions: {A: "x"}, times});
+    set.take("A", values.map((value, i) => ({time: new Date(times[i]).toISOString(), value})));
+    set.settle();
+    const host = document.createElement("div");
+    host.style.cssText = "position: fixed; inset: 0 auto auto 0; width: 700px; height: 300px; display: grid; z-index: 9";
+    document.body.append(host);
+    const chart = chartIn(host, kind, {zoom() {}, hover() {}});
+    chart.show(set, {zone: "utc"});
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const [picture, plot] = [chart.picture(), chart.pointer.plot()];
+    const ratio = picture.width / (kind === "horizon" ? plot.width : chart.element.clientWidth);
+    const y = {line: 0, bars: 250, heat: 150, horizon: 28}[kind];
+    const {data} = picture.getContext("2d").getImageData(plot.left * ratio, y * ratio, plot.width * ratio, kind === "line" ? 276 * ratio : 1);
+    const {colour} = await load("colours");
+    const own = [1, 3, 5].map((i) => parseInt(colour(0).slice(i, i + 2), 16)).join();
+    const wide = Math.round(plot.width * ratio);
+    const at = (x) => kind === "line"
+      ? Array.from({length: data.length / 4 / wide}, (_, row) => data.slice(4 * (row * wide + x), 4 * (row * wide + x) + 3).join()).includes(own)
+      : data.slice(4 * x, 4 * x + 4).join();
+    const changes = [];
+    for (let x = 1; x < wide; x++) if (at(x) !== at(x - 1)) changes.push(x / wide);
+    const left = chart.element.getBoundingClientRect().left + plot.left;
+    const pointed = [0.05, 0.2, 0.38, 0.42, 0.9].map((share) => chart.pointer.at({clientX: left + share * plot.width}));
+    seen[kind] = [changes, pointed];
+    chart.close();
+    host.remove();
+  }
+  return seen;
+}"""
+"""Where, as shares of the width, charts of buckets of 10, 30 and 60 days change along them, and what is pointed at."""
 
 DRAWN = """async () => {
   const frames = [];
@@ -92,6 +130,16 @@ async def test_in_horizons_gaps_are_not_zeros_and_what_was_before_is_a_strip(pag
         ["1 more", "1 more"],
         ["1 more", "1 less"],
     ]
+
+
+async def test_buckets_are_as_wide_as_they_are_long(page: Page) -> None:
+    seen: dict[str, tuple[list[float], list[int]]] = await page.evaluate(UNEVEN)
+    edges = {"line": (0.05, 0.7), "bars": (0, 0.1, 0.4, 1), "heat": (0.1, 0.4), "horizon": (0.1, 0.4)}
+    for kind, (changes, pointed) in seen.items():
+        assert pointed == [0, 1, 1, 2, 2], kind
+        assert {min(edges[kind], key=lambda edge: abs(edge - each)) for each in changes} == set(edges[kind])
+        for each in changes:  # a few pixels are between bars, and a point is as wide
+            assert min(abs(each - edge) for edge in edges[kind]) < 0.01, (kind, changes)
 
 
 async def test_of_a_hundred_rows_that_change_at_once_ten_are_drawn_in_a_frame(page: Page) -> None:
