@@ -118,6 +118,7 @@ def dialect(*, hashed_ids: bool) -> Dialect:
         "Store JSON objects as events.",
         content_type="application/x-ndjson",
         parameters=_PARAMETERS,
+        socket=read,
     )
     return Dialect("lines", (endpoint,))
 

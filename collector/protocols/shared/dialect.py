@@ -189,6 +189,8 @@ class Endpoint:
     with the scope read (see `shared.reading`); ``parameters``: what they take in the query.
     ``options``: answers an OPTIONS that is not a CORS preflight. ``sniffs_gzip``, ``unpacks``: see
     `cube.web.Operation`.
+    ``socket``: reads the messages of a WebSocket, each as the body of a POST; its replies tell how many were
+    ``rejected`` (see `shared.message_session`).
     ``claims``: of a path that another dialect has as well, which requests are for this one, by their head.
     """
 
@@ -202,6 +204,7 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     sniffs_gzip: bool = False
     unpacks: tuple[str, ...] = ()
+    socket: Translate | None = None
     claims: Callable[[Request], bool] | None = None
 
 

@@ -27,6 +27,7 @@ from collector.protocols.shared.dialect import (
     Translation,
 )
 from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, store
+from collector.protocols.shared.message_session import SUMMARY, MessageSession
 from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import EventSearch, SearchLimits
 from collector.protocols.shared.shared_paths import Claims, with_shared_paths
@@ -158,9 +159,13 @@ class DialectService:
             )
             for method, answer, scope in answers
         }
+        socket = endpoint.socket
         return Route(
             path,
             operations,
+            socket=None if socket is None else partial(MessageSession, partial(self._message, socket)),
+            socket_summary="" if socket is None else SUMMARY,
+            socket_scope=Scope.WRITE,
             options=endpoint.options,
             refuse=self._dialect.refuse,
             foreign=True,
@@ -173,6 +178,9 @@ class DialectService:
             self._counters.failed(error)
             raise
         return reply
+
+    async def _message(self, translate: Translate, request: Request) -> Reply:
+        return await self._counted(partial(self._write, translate), request)
 
     async def _read(self, read: Read, request: Request) -> Reply:
         admitted = await self._admit(request, Scope.READ)

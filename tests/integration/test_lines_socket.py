@@ -1,0 +1,113 @@
+"""JSON lines over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from collector.protocols.shared.message_session import WINDOW
+from cube.errors import Unavailable
+from cube.model.environment import DEFAULT, Environment, Scope
+from cube.settings import CollectorSettings, SpoolSettings
+from tests.authenticators import key
+from tests.collector_stage import NOW, Stage, staged
+from tests.web_client import close_socket
+
+LINE = '{"id": %d, "n": %d}'
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened(stage: Stage, target: str, **headers: str) -> AsyncIterator[WebSocketClientConnection]:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    socket = await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{stage.port}{target}", headers=named))
+    try:
+        yield socket
+    finally:
+        await close_socket(socket)
+
+
+async def heard(socket: WebSocketClientConnection) -> Any:
+    message = await asyncio.wait_for(socket.read_message(), 20)
+    assert message is not None
+    return json.loads(message)
+
+
+async def test_a_line_that_is_wrong_costs_no_other(stage: Stage) -> None:
+    async with opened(stage, "/1.0/lines/line?id=id") as socket:
+        await socket.write_message(f"{LINE % (1, 1)}\nnot JSON\n[{LINE % (2, 2)}, 5]\n")
+        assert await heard(socket) == {"stored": 2, "rejected": 2}
+        await socket.write_message((LINE % (3, 3)).encode(), binary=True)
+        await stage.until_stored("line", 3)
+    assert [id for _, id, _ in sorted(await stage.stored("line"))] == [1, 2, 3]
+    refused = [data["payload"] for _, _, data in await stage.stored("cube_rejected")]
+    assert sorted(map(str, refused)) == ["5", "not JSON"]
+
+
+async def test_each_message_is_answered_in_order_where_that_is_asked_for(stage: Stage) -> None:
+    """More messages than may wait, while nothing can be stored: then all are answered."""
+    stage.store.gate.clear()
+    count = 2 * WINDOW
+    async with opened(stage, "/1.0/lines?type=line&time=at&ack=true") as socket:
+        for number in range(count):
+            rows = [{"at": NOW, "n": number, "of": part} for part in range(number % 3 + 1)]
+            await socket.write_message("\n".join(map(json.dumps, rows)))
+        await stage.store.begun.wait()
+        assert await stage.types() == []
+        stage.store.gate.set()
+        answers = [await heard(socket) for _ in range(count)]
+    assert answers == [{"stored": number % 3 + 1, "rejected": 0} for number in range(count)]
+    assert len(await stage.stored("line")) == sum(answer["stored"] for answer in answers)
+
+
+async def test_what_is_refused_as_a_whole_is_told_and_the_socket_lives_on(stage: Stage) -> None:
+    async with opened(stage, "/1.0/lines/line?ack=true") as socket:
+        await socket.write_message("\n".join(["{}"] * 20_001))
+        assert "accepted are 20000" in (await heard(socket))["error"]
+        stage.store.error = Unavailable("The store is away.")
+        await socket.write_message("{}")
+        assert (await heard(socket))["error"] == "The store is away."
+        stage.store.error = None
+        await socket.write_message("{}")
+        assert await heard(socket) == {"stored": 1, "rejected": 0}
+    async with opened(stage, "/1.0/lines/NO") as socket:
+        await socket.write_message("{}")
+        assert "accepted are letters" in (await heard(socket))["error"]
+
+
+async def test_what_is_only_in_the_spool_is_told(tmp_path: Path) -> None:
+    spool = SpoolSettings(directory=str(tmp_path / "spool"))
+    async with staged(tmp_path, replace(CollectorSettings(), spool=spool)) as stage:
+        stage.store.error = Unavailable("The store is away.")
+        async with opened(stage, "/1.0/lines/line?ack=true") as socket:
+            await socket.write_message("{}")
+            assert await heard(socket) == {"stored": 1, "rejected": 0, "spooled": True}
+
+
+async def test_whoever_opens_it_needs_a_key_that_may_write(tmp_path: Path) -> None:
+    keys = (key("writer", Scope.WRITE, types=frozenset({"line"})), key("reader", Scope.READ))
+    environments = (Environment(DEFAULT, "test"),)
+    settings = replace(CollectorSettings(), environments=environments, keys=keys, udp_trusted=True)
+    async with staged(tmp_path, settings) as stage:
+        for given, status in (({}, 401), ({"X_Api_Key": "reader"}, 403)):
+            with pytest.raises(HTTPClientError) as refused:
+                async with opened(stage, "/1.0/lines/line", **given):
+                    pass
+            assert refused.value.code == status
+        async with opened(stage, "/1.0/lines?ack=true", X_Api_Key="writer") as socket:
+            await socket.write_message('{"type": "line"}\n{"type": "other"}')
+            assert await heard(socket) == {"stored": 1, "rejected": 1}
