@@ -24,6 +24,7 @@ SLOW_MODULES = (
     "tests/browser/test_explore.py",
     "tests/browser/test_foreign_page.py",
     "tests/browser/test_page_views.py",
+    "tests/browser/test_product_analytics.py",
     "tests/browser/test_segment.py",
     "tests/browser/test_snowplow.py",
     "tests/end_to_end/test_dialect_*.py",

@@ -38,6 +38,7 @@ GROUP: Final = "mixpanel_group"
 
 _TOKENS: Final = ("token", "$token")
 _INVALID: Final = "some data points in the request failed validation"
+_TEXT: Final = "text/plain"
 _JSON: Final = (b"{", b"[")
 
 _Make: TypeAlias = Callable[[Any], Draft]
@@ -116,8 +117,19 @@ def refuse(error: CubeError, request: Request) -> Reply:
 
 
 def is_ours(request: Request) -> bool:
-    """Tell whether a request of ``/track`` is Mixpanel's: it posts forms, Tracardi JSON."""
-    return request.method in ("GET", "HEAD") or media_type(request) == FORM
+    """Tell whether a request of ``/track`` is Mixpanel's: it posts forms, Tracardi JSON.
+
+    What a page sends with its last breath (`sendBeacon`) is a form that is said to be text; always with ``ip``.
+    """
+    is_beacon = media_type(request) == _TEXT and any(
+        one.startswith("ip=") for one in request.query.split("&")
+    )
+    return request.method in ("GET", "HEAD") or media_type(request) == FORM or is_beacon
+
+
+def no_flags(_: Request, __: RequestContext) -> Translation:
+    """Answer a page that asks for feature flags: there are none."""
+    return Translation((), lambda _: Reply.json({"code": 200, "flags": {}}))
 
 
 def dialect() -> Dialect:
@@ -134,6 +146,8 @@ def dialect() -> Dialect:
     endpoints += (
         Endpoint((f"{PREFIX}/track",), either, "Store Mixpanel's events."),
         Endpoint(("/track",), either, "Store Mixpanel's events.", claims=is_ours),
+        Endpoint((f"{PREFIX}/flags",), {"GET": no_flags}, "Answer that there are no feature flags."),
+        Endpoint(("/flags",), {"GET": no_flags}, "Answer that there are no feature flags.", claims=_is_read),
     )
     return Dialect(
         "mixpanel",
@@ -145,6 +159,11 @@ def dialect() -> Dialect:
         spooled=200,
         password_is_key=True,
     )
+
+
+def _is_read(request: Request) -> bool:
+    """Tell whether a request of ``/flags`` is Mixpanel's: PostHog posts there."""
+    return request.method != "POST"
 
 
 def _translation(request: Request, make: _Make, reply: _Answer) -> Translation:

@@ -40,6 +40,10 @@ _CONFIG: Final = {
     "supportedCompression": ["gzip", "gzip-js"],
     "hasFeatureFlags": False,
     "sessionRecording": False,
+    "surveys": False,
+    "heatmaps": False,
+    "autocapture_opt_out": False,  # without it a page waits for ever before it captures clicks
+    "elementsChainAsString": True,
 }
 _NOT_DATA: Final = frozenset((*_KEYS, "uuid", "timestamp", "offset", "type", "library", "library_version"))
 _WRONG: Final = (  # PostHog's words for what is wrong

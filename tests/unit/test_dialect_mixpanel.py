@@ -180,6 +180,10 @@ def test_a_form_is_mixpanels_and_json_tracardis() -> None:
     assert is_ours(request(headers=FORMS))
     assert is_ours(request(method="GET"))
     assert not is_ours(request(headers={"Content-Type": "application/json"}))
+    beacon = request(headers={"Content-Type": "text/plain;charset=UTF-8"})
+    assert not is_ours(beacon)
+    beacon.query = "verbose=1&ip=1&_=1795978736219"
+    assert is_ours(beacon)
     assert not is_ours(request())
 
 
