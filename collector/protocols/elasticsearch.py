@@ -56,6 +56,7 @@ _ROOT: Final = {
     "tagline": "You Know, for Search",
 }
 _HEALTH: Final = {"cluster_name": "cube", "status": "green", "timed_out": False}
+_REFRESHED: Final = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
 def dialect() -> Dialect:
     """Return the dialect."""
     write, one = {"POST": bulk, "PUT": bulk}, partial(single, operation="index")
+    refresh = dict.fromkeys(("GET", "POST"), partial(told, answer=_REFRESHED))
     table: Sequence[tuple[str, Mapping[str, Callable[..., Translation]], str]] = (
         ("/_bulk", write, "Store documents as events."),
         ("/{index}/_bulk", write, "Store documents as events of an index's type."),
@@ -164,6 +166,8 @@ def dialect() -> Dialect:
         ),
         ("/_cat/health", {"GET": partial(told, answer=_HEALTH)}, "Tell that the collector is there."),
         ("/_cluster/health", {"GET": partial(told, answer=_HEALTH)}, "Tell that the collector is there."),
+        ("/_refresh", refresh, "Do nothing: what is stored is there already."),
+        ("/{index}/_refresh", refresh, "Do nothing: what is stored is there already."),
         ("/_index_template/{name}", {"GET": partial(told, answer={})}, "Tell that a template is there."),
     )
     root = Endpoint((PREFIX,), {"GET": partial(told, answer=_ROOT)}, "Tell a version.", body=None)
