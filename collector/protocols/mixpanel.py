@@ -119,7 +119,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
 def is_ours(request: Request) -> bool:
     """Tell whether a request of ``/track`` is Mixpanel's: it posts forms, Tracardi JSON.
 
-    What a page sends with its last breath (`sendBeacon`) is a form that is said to be text; always with ``ip``.
+    What a page sends as it is left (`sendBeacon`) is a form that is said to be text, always with ``ip``.
     """
     is_beacon = media_type(request) == _TEXT and any(
         one.startswith("ip=") for one in request.query.split("&")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -25,6 +26,10 @@ LOOK_SECONDS = 0.5
 
 _DAMAGES = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _TABLE = "create table if not exists waiting (number integer primary key autoincrement, event blob not null)"
+_MARK = "select user_version from pragma_user_version"
+"""A number that each file gets by chance."""
+
+_FORGET = f"delete from waiting where number <= ? and ({_MARK}) = ?"  # noqa: S608 - our own text
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -85,8 +90,8 @@ class DiskBuffer:
         return None
 
     def settle(self, batch: TakenBatch) -> None:
-        """Forget a batch that was taken."""
-        self._done(lambda file: file.execute("delete from waiting where number <= ?", (batch.last,)))
+        """Forget a batch that was taken; none where the file was replaced since, and has other numbers."""
+        self._done(lambda file: file.execute(_FORGET, (batch.last, batch.file)))
         with self._changed:
             self._changed.notify_all()
 
@@ -166,6 +171,8 @@ class DiskBuffer:
             file.execute("pragma synchronous = normal")
             file.execute(f"pragma max_page_count = {self._most_pages}")
             file.execute(_TABLE)
+            if not _mark_of(file):
+                _give_mark(file)
         except BaseException:
             file.close()
             raise
@@ -200,10 +207,27 @@ class DiskBuffer:
                 texts.append(text)
                 last, size = number, size + len(text)
             rows.close()
-            return TakenBatch(texts, last) if texts else None
+            return TakenBatch(texts, last, _mark_of(file)) if texts else None
 
         return self._done(read)
 
     def _first(self) -> int:
         first = self._done(lambda file: file.execute("select min(number) from waiting").fetchone()[0])
         return 2**63 if first is None else int(first)
+
+
+def _mark_of(file: sqlite3.Connection) -> int:
+    mark: int = file.execute(_MARK).fetchone()[0]
+    return mark
+
+
+def _give_mark(file: sqlite3.Connection) -> None:
+    """Mark a file, unless another process just has."""
+    file.execute("begin immediate")
+    try:
+        if not _mark_of(file):
+            file.execute(f"pragma user_version = {1 + secrets.randbelow(2**31 - 1)}")
+        file.execute("commit")
+    except BaseException:
+        file.execute("rollback") if file.in_transaction else None
+        raise

@@ -167,9 +167,11 @@ class EventPages(AnswerColumns):
             yield from map(self._client.table_of, self._client.walk("/1.0/event", asked, "after"))
             return
         latest: list[AnswerTable] = []
+        found = 0
         for answer in self._client.walk("/1.0/event", asked, "before"):
             latest.append(self._client.table_of(answer))
-            if sum(map(len, latest)) >= self._limit:
+            found += len(latest[-1])
+            if found >= self._limit:
                 break
         whole = joined([table.arrow() for table in reversed(latest)])
         first = max(0, whole.num_rows - self._limit)

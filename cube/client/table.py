@@ -142,7 +142,7 @@ def _joined_column(
         texts = [part if json else _texts(part) for part, json in parts]
         return pa.chunked_array([chunk for part in texts for chunk in part.chunks], pa.utf8()), _JSON_FIELD
     kind = kinds.pop() if kinds else pa.utf8()
-    cast = [_nulls(part, kind) if (part, json) not in full else part.cast(kind) for part, json in parts]
+    cast = [_nulls(part, kind) if part.null_count == len(part) else part.cast(kind) for part, _ in parts]
     return pa.chunked_array([chunk for part in cast for chunk in part.chunks], kind), None
 
 

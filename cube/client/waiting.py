@@ -20,10 +20,14 @@ class Batching:
 
 @dataclass(frozen=True, slots=True)
 class TakenBatch:
-    """JSON texts of events, in their order; ``last``: the number of the last of them where they wait."""
+    """JSON texts of events, in their order; ``last``: the number of the last of them where they wait.
+
+    ``file``: the mark of the file that they wait in; 0 where they wait in memory.
+    """
 
     texts: Sequence[bytes]
     last: int = 0
+    file: int = 0
     size: int = field(init=False)
 
     def __post_init__(self) -> None:

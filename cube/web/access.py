@@ -28,6 +28,7 @@ UNKNOWN_PAGE = "null"
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?", re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NOBODY = Credentials()
+_LONGEST_HOST = 300  # a name has 253, RFC 1035
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Hosts:
 
     def accepts(self, host: str) -> bool:
         """Tell whether a ``Host`` header's text is one of those; "" (HTTP/1.0) is not a browser's."""
-        return not host or _accepts(self, host)
+        return not host or (_accepts if len(host) <= _LONGEST_HOST else _accepts.__wrapped__)(self, host)
 
     def accepts_name(self, name: str) -> bool:
         """Tell whether a host is one of those, without its port."""
@@ -270,7 +271,7 @@ def _from_authorization(value: str, *, password: bool) -> str:
             return ""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # of `_LONGEST_HOST` characters at most
 def _accepts(hosts: Hosts, host: str) -> bool:
     found = _HOST.fullmatch(host)
     return "*" in hosts.allowed or (found is not None and hosts.accepts_name(found["name"]))

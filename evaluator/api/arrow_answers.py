@@ -32,6 +32,7 @@ from evaluator.engine.series import Series
 VALUE_BYTES = 8
 """What a value, or the place of a text, takes."""
 
+_REMEMBERED_CHARACTERS = 200
 _OWN = re.compile(r"(?:time|id)_*")
 _WANTED = re.compile(
     rf"(?:^|,)[ \t]*{re.escape(MEDIA_TYPE)}[ \t]*(?P<parameters>(?:;[^,]*)?)(?:,|$)", re.IGNORECASE
@@ -117,7 +118,7 @@ class ArrowWriter(ResponseWriter):
     def _sized(self, found: Iterable[Found]) -> Iterator[tuple[Any, int]]:
         for event in found:
             id = None if isinstance(event.id, bytes) else event.id
-            values = {_name(path): value for path, value in _leaves(dated(event.data), ())}
+            values = {_column_name(path): value for path, value in _leaves(dated(event.data), ())}
             yield (event.time, id, values), VALUE_BYTES + _size(id) + sum(map(_size, values.values()))
 
 
@@ -144,7 +145,12 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         yield path, value
 
 
-@lru_cache(maxsize=4_096)
+def _column_name(path: tuple[str, ...]) -> str:
+    is_short = sum(map(len, path)) <= _REMEMBERED_CHARACTERS
+    return (_name if is_short else _name.__wrapped__)(path)
+
+
+@lru_cache(maxsize=4_096)  # of `_REMEMBERED_CHARACTERS` at most: a megabyte or two
 def _name(path: tuple[str, ...]) -> str:
     name = print_expression(Field(path)) if path else "data"
     return f"{name}_" if _OWN.fullmatch(name) else name

@@ -187,10 +187,16 @@ SAMPLES = (
         bytes.fromhex("1e740a1c0a077b613d2262227d12110a0c08f8d3c1aa0610c0d5d63a120161"),
         (("Content-Type", "application/x-protobuf"),),
     ),
-    Sample("POST", "/track", b"verbose=1&data=" + quote(to_json([_MIXPANEL])).encode(), _FORM),
+    # The key in a header: names in bytes are changed, too, and a key under another name is data.
+    Sample(
+        "POST",
+        "/track",
+        b"verbose=1&data=" + quote(to_json([{**_MIXPANEL, "properties": {"n": 1}}])).encode(),
+        (*_FORM, ("X-Api-Key", SECRET)),
+    ),
     Sample("GET", "/track?data=" + quote(base64.b64encode(to_json(_MIXPANEL)).decode())),
     Sample("POST", "/import?strict=1", [_MIXPANEL, _MIXPANEL], _JSON),
-    # With a key in JSON alone: names in bytes are changed, too, and a key under another name is data.
+    # With a key in JSON alone, for the same reason.
     Sample("POST", "/engage", [{"$token": SECRET, "$distinct_id": "u", "$set": {"a": 1}}], _JSON),
     Sample(
         "POST", "/engage", b"data=" + quote(to_json({"$distinct_id": "u", "$set": {"a": 1}})).encode(), _FORM

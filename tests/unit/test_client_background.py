@@ -313,6 +313,26 @@ def test_the_end_waits_for_what_is_being_written(tmp_path: Path, monkeypatch: py
     assert len(DiskBuffer(tmp_path / "events", 2**20, Batching())) == 1
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_was_taken_of_a_file_settles_nothing_in_another(tmp_path: Path, is_replaced: bool) -> None:
+    path = tmp_path / "events"
+    buffer = DiskBuffer(path, 2**20, Batching())
+    buffer.append([b"1", b"2"])
+    taken = buffer.take()
+    assert taken is not None
+    buffer.before_fork()  # closes it; it is opened again with the next use
+    buffer.after_fork()
+    if is_replaced:
+        for file in tmp_path.glob("events*"):
+            file.unlink()
+        other = DiskBuffer(path, 2**20, Batching())
+        other.append([b"3"])
+        other.close()
+    buffer.settle(taken)
+    assert len(buffer) == is_replaced
+    buffer.close()
+
+
 def test_of_all_on_one_buffer_one_sends_and_the_next_when_it_ends(tmp_path: Path) -> None:
     script = answers(100)
     buffer = tmp_path / "events"
