@@ -28,6 +28,7 @@ from cube.model.event import Event, id_key
 from cube.store.mongo import revisions
 from cube.store.mongo.documents import encode, stored_id
 from cube.store.mongo.faults import fetched, only_duplicates, storing, written
+from cube.store.mongo.insertion import insert
 from cube.store.mongo.layout import MILLISECONDS, Document, Layout
 from cube.store.mongo.maintenance import ensure
 
@@ -203,22 +204,6 @@ class Intents:
             if before is None:
                 changed.append(exchange.event)
         return changed
-
-
-async def insert(layout: Layout, type: str, events: Sequence[Event]) -> list[Event]:
-    """Insert events in one unordered write; return those whose ids are stored already."""
-    if not events:
-        return []
-    documents = [encode(event) for event in events]
-    try:
-        async with storing(events):
-            await layout.events(type).insert_many(documents, ordered=False)
-    except BulkWriteError as error:
-        places = only_duplicates(error)
-        if places is None:
-            raise
-        return [events[place] for place in places]
-    return []
 
 
 def _intent(type: str, exchange: _Exchange, process: str) -> Document:

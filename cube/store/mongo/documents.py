@@ -16,8 +16,9 @@ import base64
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import bson
@@ -75,6 +76,17 @@ def encode(event: Event) -> Document:
             document["d"] = escape(data)
             document[MARK] = True
     return document
+
+
+def encode_all(events: Sequence[Event]) -> list[Document]:
+    """Return what `encode` does of each of some events, in less time where all data are flat objects."""
+    data = [event.data for event in events]
+    if set(map(type, data)) != {dict} or not _are_flat_and_plain(data):
+        return [encode(event) for event in events]
+    return [
+        {"_id": stored_id(event.id), "t": DatetimeMS(event.time), "d": one}
+        for event, one in zip(events, data, strict=True)
+    ]
 
 
 def stored_id(id: EventId) -> ObjectId | int | float | str:
@@ -233,6 +245,13 @@ def _has_escaped(value: Any) -> bool:
     if _NESTED.isdisjoint(map(type, value)):  # nearly always, and told in C
         return False
     return any(_has_escaped(item) for item in value if item.__class__ in _NESTED)
+
+
+def _are_flat_and_plain(data: Sequence[dict[str, Any]]) -> bool:
+    if not _NESTED.isdisjoint(map(type, chain.from_iterable(map(dict.values, data)))):
+        return False
+    names: set[str] = set().union(*data)
+    return _PLAIN.issuperset(names) or not any(map(is_escaped, names))
 
 
 def _renamed(value: Any, rename: Callable[[str], str]) -> Any:

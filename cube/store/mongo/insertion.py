@@ -1,0 +1,76 @@
+"""Inserting events: one command, whose documents the driver encodes in one call.
+
+`insert_many` looks at each document, and encodes it by itself: as long again as all else that an event takes.
+But it repeats a write that an election meets, or whose reply is lost, and parts one that is too long for a
+message. So what the command fails with for such a reason is done once more with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError
+
+from cube.model.event import Event
+from cube.store.mongo.documents import encode_all
+from cube.store.mongo.faults import is_passing, only_duplicates, storing
+from cube.store.mongo.layout import DURABLE, Document, Layout
+
+
+async def insert(layout: Layout, type: str, events: Sequence[Event]) -> list[Event]:
+    """Insert events in one unordered write; return those whose ids are stored already.
+
+    An event that the first try stored, where only its reply was lost, may be among these.
+    """
+    if not events:
+        return []
+    documents = encode_all(events)
+    try:
+        async with storing(events):
+            if not await _insert(layout, type, documents):
+                await layout.events(type).insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        places = only_duplicates(error)
+        if places is None:
+            raise
+        return [events[place] for place in places]
+    return []
+
+
+async def _insert(layout: Layout, type: str, documents: Sequence[Document]) -> bool:
+    """Insert by a command; return False where it has to be done once more. Raises as `insert_many` does."""
+    name = layout.events(type).name
+    concern = DURABLE.document
+    try:
+        reply = await layout.database.command(
+            "insert", name, documents=documents, ordered=False, writeConcern=concern
+        )
+    except DocumentTooLarge:  # all of them together, which the driver says before it sends anything
+        return False
+    except PyMongoError as error:
+        if isinstance(error, ConnectionFailure) or is_passing(error):
+            return False
+        raise
+    failures = _failures(reply)
+    if failures is None:
+        return True
+    failed = BulkWriteError(failures)
+    if failures["writeConcernErrors"] and is_passing(failed):
+        return False
+    raise failed
+
+
+def _failures(reply: Document) -> dict[str, Any] | None:
+    """Return the details of a `BulkWriteError` about what a reply says has failed; None: nothing has."""
+    written, concern = reply.get("writeErrors", []), reply.get("writeConcernError")
+    if not written and concern is None:
+        return None
+    concerns = [] if concern is None else [concern]
+    labels = reply.get("errorLabels", [])
+    return {
+        "nInserted": reply.get("n", 0),
+        "writeErrors": written,
+        "writeConcernErrors": concerns,
+        "errorLabels": labels,
+    }
