@@ -57,6 +57,15 @@ async def test_a_later_save_into_the_same_hour_reuses_the_note(database: Databas
     assert commands.writes() == [("insert", "test_events"), ("update", "test_revisions")]
 
 
+async def test_a_save_that_is_too_long_for_one_message_is_stored_all_the_same(database: Database) -> None:
+    store = await database.open()
+    texts = [letter * 2**20 for letter in "abcdefghijklmnopq"]
+    await store.events.save("test", [event(T0 + at, at, text) for at, text in enumerate(texts)])
+    assert [(id, data[:1], len(data)) for _, id, data in await rows(store)] == [
+        (at, letter, 2**20) for at, letter in enumerate("abcdefghijklmnopq")
+    ]
+
+
 async def test_revisions_are_raised_finest_first_in_one_ordered_bulk(database: Database) -> None:
     commands = Commands()
     store = await database.open(commands)

@@ -11,8 +11,16 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube.model.event import Event
-from cube.store.mongo.documents import MARK, DocumentDecoder, encode, escape, is_escaped, unescape
+from cube.model.event import ABSENT, Event, make_id
+from cube.store.mongo.documents import (
+    MARK,
+    DocumentDecoder,
+    encode,
+    encode_all,
+    escape,
+    is_escaped,
+    unescape,
+)
 from cube.store.mongo.layout import Document
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Commands, Database, database, rows, sockets_dropped
@@ -56,6 +64,23 @@ def test_a_document_without_such_names_is_squares() -> None:
     data = {"a": [{"b c": 1}], "e%": 2}
     assert document(data) == {"_id": "id", "t": DatetimeMS(T0), "d": data}
     assert document(data)["d"] is data
+
+
+FLAT = st.dictionaries(NAMES, st.integers(0, 9) | st.text(max_size=2), max_size=3)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["id", 7, make_id()]), FLAT)) | st.lists(st.tuples(st.just(1), DATA))
+)
+def test_events_are_encoded_together_as_each_alone(made: list[tuple[Any, Any]]) -> None:
+    events = [Event("a", T0 + place, id, data) for place, (id, data) in enumerate(made)]
+    assert encode_all(events) == list(map(encode, events))
+
+
+def test_an_event_without_data_changes_nothing_about_its_neighbours() -> None:
+    events = [Event("a", T0, "1", {"b": 1}), Event("a", T0, "2"), Event("a", T0, "3", {"c.d": 1})]
+    assert encode_all(events) == list(map(encode, events))
+    assert [one.data is ABSENT for one in events] == [False, True, False]
 
 
 @given(DATA)

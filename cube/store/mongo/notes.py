@@ -49,7 +49,8 @@ class Notes:
     @asynccontextmanager
     async def held(self, type: str, times: Iterable[int]) -> AsyncIterator[None]:
         """Enter when notes for the hours of all times are durable; they stay at least until the exit."""
-        keys = {(type, HOUR.floor(moment)) for moment in times}
+        hours = {moment - (moment - HOUR.origin) % HOUR.step for moment in times}
+        keys = {(type, hour) for hour in hours}
         self._users.update(keys)
         try:
             await self._leave(keys)
