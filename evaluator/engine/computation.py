@@ -12,12 +12,11 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.engine.grid_revisions import GridRevisions
+from evaluator.engine.lookups import look_up
 from evaluator.engine.scan import Held, Scan, runs
-from evaluator.engine.series import ReductionJob
+from evaluator.engine.series import PARTIAL, VALUE, ReductionJob
 from evaluator.engine.single_flight import Gaps
 from evaluator.engine.states import (
-    PARTIAL,
-    VALUE,
     Accumulator,
     Encoded,
     State,
@@ -208,7 +207,7 @@ class Computation:
         """
         kept: Encoded = {}
         for span in spans if job.tier.cached else ():
-            found = await self._metrics.read(job.key(partial_kind(job.reduction)), job.tier, span)
+            found = await look_up(self._metrics, job, partial_kind(job.reduction), job.tier, span)
             kept |= job.believed(found, gaps)
         for part in slices(gaps, job):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}

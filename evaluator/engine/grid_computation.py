@@ -20,9 +20,9 @@ from evaluator.engine.computation import LARGE_SLICE, SLICE, Computation, is_for
 from evaluator.engine.grid_revisions import GridRevisions, ReadRevisions, keeper, read_pieces
 from evaluator.engine.pieces import Numbers, Pieces, Runs, chosen, joined_spans
 from evaluator.engine.scan import Held, Scan
-from evaluator.engine.series import ReductionJob
+from evaluator.engine.series import VALUE, ReductionJob
 from evaluator.engine.single_flight import Gaps
-from evaluator.engine.states import VALUE, Accumulator, Encoded, State, States, encode, merge_states
+from evaluator.engine.states import Accumulator, Encoded, State, States, encode, merge_states
 
 _Mask: TypeAlias = npt.NDArray[np.bool_]
 

@@ -1,13 +1,15 @@
-"""Groups as they stand in cached contents, and contents read back as numbers by group."""
+"""Groups as they stand in cached contents, and contents read back as numbers by group.
+
+A "value" content with groups is the count of these (4 bytes, little-endian), a little-endian float64 for
+each (NaN is "no value"), and a MessagePack array of the groups: several parts are an array, and the rest is
+nil. So the numbers of many contents are one array, and what groups they have is looked at once.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, pairwise
-from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,16 +22,18 @@ from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, 
 from evaluator.engine.places import places_of
 
 Written: TypeAlias = Scalar | tuple[Scalar, ...] | None
-"""A group in a content: several parts are an array, and the rest is nil."""
+"""A group in a content."""
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[tuple[Written, float | None]]).decode
-_decode_many = msgspec.msgpack.Decoder(list[list[tuple[Written, float | None]]]).decode
+KIND: Final = "grouped value"
+"""The kind of key under which values with groups are kept. Versions before 0.1.0 kept pairs under "value"."""
 
-_PAIR, _NIL, _FLOAT = b"\x92", 0xC0, 0xCB  # how an array of two, nil and a float64 begin, in MessagePack
-_ARRAY = b"\xdd"  # and an array of up to 2**32
+_COUNT_BYTES, _FLOAT_BYTES = 4, 8
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Written]).decode
+_decode_pairs = msgspec.msgpack.Decoder(list[tuple[Written, float | None]]).decode
 
 
 def written(key: GroupKey) -> object:
@@ -44,75 +48,38 @@ def key_of(group: Written) -> GroupKey:
     return group_key(group)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class MadeGroups:
-    """What contents were made of: those of bucket ``n`` of a block are its rows from ``edges[n]`` on."""
-
-    finals: Finals
-    edges: Codes
-
-
-class GroupContent(bytes):
-    """A content that knows of what it was made, and the number of its bucket: it need not be decoded."""
-
-    made: MadeGroups
-    number: int
+def encode_values(groups: Iterable[object], values: Sequence[float | None]) -> bytes:
+    """Make a content of groups as `written` returns them, and their values; None is "no value"."""
+    floats = np.array(values, dtype="<f8")  # None is NaN
+    return _head(len(values)) + floats.tobytes() + _encode(list(groups))
 
 
 def encode_groups(found: Finals) -> dict[int, bytes]:
-    """Make the "value" contents with groups of a block's buckets, each a `GroupContent`."""
+    """Make the "value" contents with groups of a block's buckets."""
     if not len(found.buckets):
         return {}
     buckets = np.asarray(found.buckets, dtype=np.int64)
     edges = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1], [True])))
-    made = MadeGroups(found, edges)
-    rows, ends = _encoded_rows(found)
-    cuts = np.concatenate(([0], ends))[edges].tolist()
-    heads = map(_array_head, np.diff(edges).tolist())
-    contents: dict[int, bytes] = {}
-    for number, (bucket, head, (start, stop)) in enumerate(
-        zip(buckets[edges[:-1]].tolist(), heads, pairwise(cuts), strict=True)
-    ):
-        contents[bucket] = content = GroupContent(head + rows[start:stop])
-        content.made, content.number = made, number
-    return contents
+    floats, codes = found.values.astype("<f8").tobytes(), found.groups.codes.astype("<i8").tobytes()
+    tails = _Tails([None if key is None else written(key) for key in found.groups.keys])
+    heads = map(_head, np.diff(edges).tolist())
+    cuts = map(slice, *zip(*pairwise((edges * _FLOAT_BYTES).tolist()), strict=True))
+    return {
+        bucket: head + floats[cut] + tails[codes[cut]]
+        for bucket, head, cut in zip(buckets[edges[:-1]].tolist(), heads, cuts, strict=True)
+    }
 
 
-def _encoded_rows(found: Finals) -> tuple[bytes, Codes]:
-    """Write ``[group, float | nil]`` of each row in MessagePack, one after another; tell where each ends.
-
-    All at once, for a call for each takes ten times as long.
-    """
-    heads = [_PAIR + _encode(None if key is None else written(key)) for key in found.groups.keys]
-    lengths = np.fromiter(map(len, heads), np.int64, len(heads))
-    codes, told = found.groups.codes, ~np.isnan(found.values)
-    before = lengths[codes]
-    ends = np.cumsum(before + np.where(told, 9, 1))
-    starts = np.concatenate(([0], ends[:-1]))
-    text = np.empty(int(ends[-1]), dtype=np.uint8)
-    source = np.frombuffer(b"".join(heads), dtype=np.uint8)
-    text[_ranges(starts, before)] = source[_ranges((np.cumsum(lengths) - lengths)[codes], before)]
-    text[starts + before] = np.where(told, _FLOAT, _NIL)
-    floats = found.values[told].astype(">f8").view(np.uint8).reshape(-1, 8)
-    text[(starts + before)[told, np.newaxis] + np.arange(1, 9)] = floats
-    return text.tobytes(), ends
-
-
-def _array_head(count: int) -> bytes:
-    """Return how an array of so many begins."""
-    if count < 16:
-        return bytes((0x90 | count,))
-    return b"\xdc" + count.to_bytes(2, "big") if count < 2**16 else _ARRAY + count.to_bytes(4, "big")
-
-
-def _ranges(starts: Codes, lengths: Codes) -> Codes:
-    """Return the whole numbers from each start on, so many of each."""
-    return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+def renewed(content: bytes) -> bytes:
+    """Return a content as it is made now, of one that was kept as pairs."""
+    pairs = _decode_pairs(content)
+    return encode_values([group for group, _ in pairs], [value for _, value in pairs])
 
 
 def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
     """Read one "value" content with groups; NaN is "no value"."""
-    return [(key_of(group), math.nan if value is None else value) for group, value in _decode(content)]
+    floats, tail = _parted(content)
+    return list(zip(map(key_of, _decode(tail)), np.frombuffer(floats, "<f8").tolist(), strict=True))
 
 
 def read_groups(
@@ -122,66 +89,50 @@ def read_groups(
 
     ``check`` is told how many groups there are before they are made into arrays.
     """
-    places = places_of(contents, buckets)
-    numbers = Numbered[GroupKey]()
-    told: list[tuple[Codes, Codes, Floats]] = []
-    for each in _told(contents, places):
-        used = np.flatnonzero(np.bincount(each.codes, minlength=len(each.keys)))
-        table = np.zeros(len(each.keys), dtype=np.int64)
-        table[used] = [numbers[each.keys[code]] for code in used.tolist()]
-        told.append((table[each.codes], each.places, each.values))
-        check(len(numbers))
-    found = np.repeat(default[np.newaxis], len(numbers), axis=0)
-    for codes, at, values in told:
-        found[codes, at] = values
-    return dict(zip(numbers, found, strict=True))
+    tails = Numbered[bytes]()
+    parts = list(map(_parted, contents.values()))
+    used = np.fromiter((tails[tail] for _, tail in parts), np.int64, len(parts))
+    values = np.frombuffer(b"".join([floats for floats, _ in parts]), dtype="<f8")
+    groups = list(map(_decode, tails))
+    codes, keys = _factorised(list(chain.from_iterable(groups)))
+    check(len(keys))
+    lengths = np.fromiter(map(len, groups), np.int64, len(groups))
+    starts = np.cumsum(lengths) - lengths
+    found = np.repeat(default[np.newaxis], len(keys), axis=0)
+    if len(values):
+        places = np.repeat(places_of(contents, buckets), lengths[used])
+        found[codes[_ranges(starts[used], lengths[used])], places] = values
+    return dict(zip(keys, found, strict=True))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _GroupValues:
-    """Values with their groups, ``keys[code]``, and the places of their buckets."""
+class _Tails(dict[bytes, bytes]):
+    """How the groups of some codes are written, by the bytes of these; ``names``: all groups, by code."""
 
-    keys: Sequence[GroupKey]
-    codes: Codes
-    places: Codes
-    values: Floats
+    def __init__(self, names: Sequence[object]) -> None:
+        self._names = names
 
-
-def _told(contents: Mapping[int, bytes], places: Codes) -> Iterator[_GroupValues]:
-    made: dict[MadeGroups, list[tuple[int, int]]] = {}
-    others: list[tuple[int, bytes]] = []
-    for place, content in zip(places.tolist(), contents.values(), strict=True):
-        if isinstance(content, GroupContent):
-            made.setdefault(content.made, []).append((place, content.number))
-        elif content:
-            others.append((place, content))
-    for each, some in made.items():
-        yield _taken(each, some)
-    if others:
-        yield _decoded(others)
+    def __missing__(self, codes: bytes) -> bytes:
+        some = np.frombuffer(codes, dtype="<i8").tolist()
+        found = self[codes] = _encode([self._names[code] for code in some])
+        return found
 
 
-def _taken(made: MadeGroups, some: Sequence[tuple[int, int]]) -> _GroupValues:
-    """Take the rows of some contents of one block out of its arrays."""
-    places, numbers = np.array(some, dtype=np.int64).T
-    starts, lengths = made.edges[numbers], np.diff(made.edges)[numbers]
-    rows, groups = _ranges(starts, lengths), made.finals.groups
-    keys = [rest_key() if key is None else key for key in groups.keys]
-    return _GroupValues(keys, groups.codes[rows], np.repeat(places, lengths), made.finals.values[rows])
+def _head(count: int) -> bytes:
+    return count.to_bytes(_COUNT_BYTES, "little")
 
 
-def _decoded(some: Sequence[tuple[int, bytes]]) -> _GroupValues:
-    """Decode contents, all as one: a call for each would take most of the time."""
-    read = _decode_many(_array_head(len(some)) + b"".join([content for _, content in some]))
-    lengths = np.fromiter(map(len, read), np.intp, len(read))
-    flat = list(chain.from_iterable(read))
-    names, values = (list(map(itemgetter(place), flat)) for place in range(2))
-    codes, keys = _factorised(names)
-    places = np.repeat(np.array([place for place, _ in some], dtype=np.int64), lengths)
-    return _GroupValues(keys, codes, places, np.array(values, dtype=np.float64))  # None is NaN
+def _parted(content: bytes) -> tuple[bytes, bytes]:
+    """Return what of a content are numbers, and what groups."""
+    stop = _COUNT_BYTES + _FLOAT_BYTES * int.from_bytes(content[:_COUNT_BYTES], "little")
+    return content[_COUNT_BYTES:stop], content[stop:]
 
 
-def _factorised(groups: Sequence[Written]) -> tuple[npt.NDArray[np.int64], list[GroupKey]]:
+def _ranges(starts: Codes, lengths: Codes) -> Codes:
+    """Return the whole numbers from each start on, so many of each."""
+    return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
+
+
+def _factorised(groups: Sequence[Written]) -> tuple[Codes, list[GroupKey]]:
     """Number different groups, as `factorise` does of scalars."""
     if tuple not in set(map(type, groups)):
         return factorise(groups, key_of)

@@ -28,6 +28,7 @@ from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, whole
+from evaluator.engine.lookups import look_up
 from evaluator.engine.places import places_of
 from evaluator.engine.plain import PlainAnswers, all_of, is_plain
 from evaluator.engine.ranker import Ranker
@@ -35,11 +36,10 @@ from evaluator.engine.ranking import named, unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.sequences import Sequences
-from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, read_series
+from evaluator.engine.series import THREAD_ROWS, VALUE, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import (
     MAX_PARTIAL_BYTES,
-    VALUE,
     Encoded,
     States,
     check_memory,
@@ -298,7 +298,7 @@ class Pyramid:
     ) -> Mapping[int, CachedBucket]:
         """Read what is cached of a span, at whatever revision; see `keeper`."""
         tier = keeper(job.grid)
-        found = await self._metrics.read(job.key(kind), tier, tier.cover(span))
+        found = await look_up(self._metrics, job, kind, tier, tier.cover(span))
         if tier is job.grid:
             return found
         places = ((bucket, tier.floor(bucket)) for bucket in numbers)

@@ -26,6 +26,7 @@ from evaluator.context import QueryContext, within
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_revisions import keeper
+from evaluator.engine.group_codec import KIND
 from evaluator.engine.scan import Scan, runs
 from evaluator.engine.sequence_events import SequenceScan, bucket_edges, counted, parts
 from evaluator.engine.sequence_revisions import (
@@ -35,9 +36,9 @@ from evaluator.engine.sequence_revisions import (
     reaches,
     vouching_tier,
 )
-from evaluator.engine.series import ReductionJob, Series, check_size, read_series
+from evaluator.engine.series import VALUE, ReductionJob, Series, check_size, read_series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import VALUE, Encoded, check_memory
+from evaluator.engine.states import Encoded, check_memory
 from evaluator.scheduling.scheduler import QueryCost
 
 ReadRevisions: TypeAlias = Callable[[str, Tier, Span], Awaitable[Revisions]]
@@ -74,8 +75,10 @@ class SequenceJob:
 
     @property
     def key(self) -> CacheKey:
-        kind = VALUE if isinstance(self.grid, Tier) else f"{VALUE} {self.grid.text}"
-        return CacheKey(self.type, self.text, kind, SEMANTICS)
+        is_grouped = isinstance(self.node, SessionReduction) and self.node.reduction.is_grouped
+        kind = KIND if is_grouped else VALUE
+        of = kind if isinstance(self.grid, Tier) else f"{kind} {self.grid.text}"
+        return CacheKey(self.type, self.text, of, SEMANTICS)
 
 
 class Sequences:

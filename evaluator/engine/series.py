@@ -35,9 +35,12 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey
-from evaluator.engine.group_codec import read_groups
+from evaluator.engine.group_codec import KIND, read_groups
 from evaluator.engine.places import places_of
 from evaluator.query.queries import LimitExceeded
+
+VALUE, PARTIAL = "value", "partial"
+"""The kinds of contents."""
 
 THREAD_ROWS = 2_000
 """Longer series are made, and written, in a thread."""
@@ -76,6 +79,14 @@ class ReductionJob:
 
     def key(self, kind: str) -> CacheKey:
         """Return the key of what is cached of the job, of one kind."""
+        return self._key(KIND if kind == VALUE and self.reduction.is_grouped else kind)
+
+    def former_key(self, kind: str) -> CacheKey | None:
+        """Return under which key older versions kept the same, where it counts: since events have expired."""
+        is_former = kind == VALUE and self.reduction.is_grouped and self.expired_before is not None
+        return self._key(kind) if is_former else None
+
+    def _key(self, kind: str) -> CacheKey:
         of = kind if isinstance(self.grid, Tier) else f"{kind} {self.grid.text}"
         return CacheKey(self.reduction.type, self.text, of, SEMANTICS)
 

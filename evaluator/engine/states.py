@@ -6,7 +6,7 @@ bucket without samples has the empty state. Two kinds of content are made of it:
 =========  ============================================  =================================================
 kind       without group                                 with group (several parts: an array; nil: the rest)
 =========  ============================================  =================================================
-value      a little-endian float64; b"" for "no value"   msgpack of [[group, float | nil], …]
+value      a little-endian float64; b"" for "no value"   see `evaluator.engine.group_codec`
 partial    msgpack of the partial; b"" without samples   msgpack of [[group, partial], …]
 =========  ============================================  =================================================
 
@@ -30,8 +30,8 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
 from cube.model.tier import GroupKey, part_keys
 from cube.settings import EvaluatorLimits
-from evaluator.engine.group_codec import Written, encode_groups, key_of, written
-from evaluator.engine.series import check_size
+from evaluator.engine.group_codec import Written, decode_groups, encode_groups, encode_values, key_of, written
+from evaluator.engine.series import PARTIAL, VALUE, check_size
 from evaluator.query.queries import LimitExceeded
 
 State: TypeAlias = "dict[GroupKey | None, Partial]"
@@ -41,8 +41,6 @@ States: TypeAlias = "dict[int, State | None]"
 
 Encoded: TypeAlias = "dict[int, bytes]"
 """Bucket -> content."""
-
-VALUE, PARTIAL = "value", "partial"
 
 MAX_PARTIAL_BYTES = 64 * 1024
 """Larger partials are not kept: the bucket is scanned when a coarser one needs it."""
@@ -96,7 +94,8 @@ def encode_value(reduction: Reduction, state: State) -> bytes:
     if not reduction.is_grouped:
         value = values.get(None, reduce.empty)
         return b"" if value is None else _FLOAT.pack(value)
-    return _ENCODER.encode([(written(key), value) for key, value in values.items() if key])
+    groups = {key: value for key, value in values.items() if key}
+    return encode_values(map(written, groups), list(groups.values()))
 
 
 def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
@@ -133,7 +132,7 @@ def decode_state(reduction: Reduction, content: bytes) -> State:
     reduce = REDUCES[reduction.reduce]
     if reduction.group is not None and reduce.exact_value:
         # Values are floats, whatever the partial's form is: a count is an int.
-        return {key_of(group): reduce.form(value) for group, value in _decoder(float, True)(content)}
+        return {group: reduce.form(value) for group, value in decode_groups(content)}
     if reduction.group is not None:
         partials = _decoder(msgspec.Raw if reduce.form == _TALLY else reduce.form, True)(content)
         read = Tally.unpacked if reduce.form == _TALLY else None

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from cube.columns import SEMANTICS
 from cube.errors import InvalidQuery
 from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
@@ -16,6 +18,7 @@ from cube.model import instant
 from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS, Span
 from cube.settings import EvaluatorLimits
 from cube.store import mongo
+from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine.states import ENTRY_BYTES
 from evaluator.query.queries import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
@@ -137,11 +140,14 @@ async def test_coarse_tiers_are_built_from_finer_ones(made: Bench) -> None:
 
 async def test_cached_values_of_an_exact_reduce_serve_as_partials(made: Bench) -> None:
     await made.save(*known_events())
-    for expression in ("max(test(i))", "count(test(i).lt(i, 200)).group(i)"):
+    for expression, kept in (
+        ("max(test(i))", "values of 5 minutes"),
+        ("count(test(i).lt(i, 200)).group(i)", "grouped values of 5 minutes"),
+    ):
         await made.series(expression, FIVE_MINUTES.step, DAY, DAY + FIVE_MINUTES.step)
         made.seen.clear()
         await made.series(expression, HOUR_MS, DAY, DAY + FIVE_MINUTES.step)
-        assert "values of 5 minutes" in made.seen.finds
+        assert kept in made.seen.finds
         assert not any(find.startswith("partials") for find in made.seen.finds)
 
 
@@ -251,6 +257,18 @@ async def test_an_expired_bucket_is_merged_from_finer_cached_ones(made: Bench) -
     made.seen.clear()
     assert await made.values("mean(test(v))", HOUR_MS, DAY, DAY + HOUR_MS) == [1.5]
     assert (made.seen.scans, made.seen.saved) == ([], [])
+
+
+async def test_an_expired_bucket_has_what_an_older_version_kept_of_its_groups(made: Bench) -> None:
+    text = "count(test).group(g)"
+    await made.save(*(event(DAY + number, {"g": group}) for number, group in enumerate("abb")))
+    numbers = (await made.pyramid.revisions("test", MINUTE, Span(DAY, DAY + MINUTE_MS))).numbers
+    kept = {DAY: CachedBucket(numbers[DAY], msgspec.msgpack.encode([("a", 1.0), ("b", 2.0)]))}
+    await made.store.metrics.save(CacheKey("test", text, "value", SEMANTICS), MINUTE, kept)
+    await made.store.events.expire("test", DAY + HOUR_MS)
+    assert await made.groups(text, MINUTE_MS, DAY, DAY + MINUTE_MS) == {"a": [1], "b": [2]}
+    assert await made.groups(text, HOUR_MS, DAY, DAY + HOUR_MS) == {"a": [1], "b": [2]}
+    assert made.seen.scans == []
 
 
 async def test_an_expired_bucket_with_a_lost_part_has_no_value(made: Bench) -> None:

@@ -102,54 +102,59 @@ def test_groups_merge_apart() -> None:
     assert merged == {group_key(1): 5, group_key("1"): 1, group_key(True): 1}
 
 
-@pytest.mark.parametrize("remembered", [True, False, None])
-def test_contents_of_groups_are_read_whether_or_not_they_remember_their_arrays(
-    remembered: bool | None,
-) -> None:
-    """A content that was just made is not decoded; of one block some may be remembered, and others not."""
-    keys = [group_key("a"), group_key(1), group_key(2.5), group_key(True), rest_key(), group_key("y")]
+def made_groups() -> Finals:
+    keys = [
+        group_key("a"),
+        group_key(1),
+        group_key(2.5),
+        group_key(True),
+        rest_key(),
+        group_key(("y", 1, True)),
+    ]
     codes = np.array([0, 1, 4, 2, 5, 3, 0, 1])
-    values = np.array([1.5, np.nan, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
-    found = Finals([0, 0, 0, 10, 10, 30, 30, 30], Labels(codes, keys), values)
-    contents = states.encode_finals(found, grouped=True)
-    if remembered is not True:
-        first = contents[0]
-        contents = {bucket: bytes(content) for bucket, content in contents.items()}
-        if remembered is None:
-            contents[0] = first
+    values = np.array([1.5, np.nan, 3.0, 4.0, 5.0, -0.0, 7.0, 8.0])
+    return Finals([0, 0, 0, 10, 10, 30, 30, 30], Labels(codes, keys), values)
 
-    series = group_codec.read_groups(
-        np.zeros(5), range(0, 50, 10), {10: contents[10], 0: contents[0], 30: contents[30]}, lambda _: None
-    )
+
+def test_values_of_groups_are_read_back_bucket_by_bucket() -> None:
+    contents = states.encode_finals(made_groups(), grouped=True)
+    nothing = states.encode_value(reduction("sum(test(v)).group(g)"), {})
+    some = {10: contents[10], 0: contents[0], 40: nothing, 30: contents[30]}
+
+    series = group_codec.read_groups(np.zeros(5), range(0, 50, 10), some, lambda _: None)
 
     assert {key: np.nan_to_num(each, nan=-1.0).tolist() for key, each in series.items()} == {
         group_key("a"): [1.5, 0, 0, 7, 0],
         group_key(1): [-1, 0, 0, 8, 0],
         group_key(2.5): [0, 4, 0, 0, 0],
-        group_key(True): [0, 0, 0, 6, 0],
+        group_key(True): [0, 0, 0, 0, 0],
         rest_key(): [3, 0, 0, 0, 0],
-        group_key("y"): [0, 5, 0, 0, 0],
+        group_key(("y", 1, True)): [0, 5, 0, 0, 0],
     }
     assert group_codec.decode_groups(contents[30]) == [
-        (group_key(True), 6.0),
+        (group_key(True), 0.0),
         (group_key("a"), 7.0),
         (group_key(1), 8.0),
     ]
-
-
-def test_contents_of_a_block_are_the_bytes_that_each_would_be_alone() -> None:
-    several = group_key(("web", 404.0, True))
-    keys = [group_key("a"), group_key("é" * 300), group_key(-2.5), group_key(""), rest_key(), several]
-    keys += [group_key(f"{number}") for number in range(70_000)]
-    codes = np.concatenate((np.arange(15), np.arange(16), [5], np.arange(70_000)))
-    values = np.resize(np.array([1.5, np.nan, -0.0, 5e-324, 1e300]), len(codes))
-    buckets = np.repeat([0, 10, 20, 70], [15, 16, 1, 70_000]).tolist()
-
-    contents = group_codec.encode_groups(Finals(buckets, Labels(codes, keys), values))
-
-    alone: dict[int, list[Any]] = {}
-    for bucket, code, value in zip(buckets, codes.tolist(), values.tolist(), strict=True):
-        pair = (group_codec.written(keys[code]), None if math.isnan(value) else value)
-        alone.setdefault(bucket, []).append(pair)
-    assert contents == {bucket: msgspec.msgpack.encode(pairs) for bucket, pairs in alone.items()}
+    assert group_codec.decode_groups(nothing) == []
+    assert group_codec.read_groups(np.zeros(1), range(0, 10, 10), {0: nothing}, lambda _: None) == {}
     assert group_codec.encode_groups(Finals()) == {}
+
+
+def test_values_of_groups_are_the_same_bytes_from_arrays_and_from_states() -> None:
+    found, asked = made_groups(), reduction("count(test).group(g)")
+    contents = group_codec.encode_groups(Finals(found.buckets, found.groups, np.arange(8.0)))
+    for bucket, content in contents.items():
+        groups = zip(found.buckets, found.groups, range(8), strict=True)
+        state = {group: count for at, group, count in groups if at == bucket}
+        assert states.encode_value(asked, state) == content
+        assert states.decode_state(asked, content) == state
+
+
+def test_values_of_groups_that_an_older_version_kept_are_read_as_they_are_made_now() -> None:
+    for content in group_codec.encode_groups(made_groups()).values():
+        pairs = [
+            (group_codec.written(key), None if math.isnan(value) else value)
+            for key, value in group_codec.decode_groups(content)
+        ]
+        assert group_codec.renewed(msgspec.msgpack.encode(pairs)) == content
