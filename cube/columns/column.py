@@ -45,10 +45,15 @@ class Column:
     def __init__(
         self, values: Sequence[Any], origin: Sequence[Any] = (), rest: Path = (), *, whole: bool = False
     ) -> None:
-        self.values = values
+        self._values = values
         self.whole = whole
         self.origin = origin
         self.rest = rest
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The values, one a row."""
+        return self._values
 
     @cached_property
     def kinds(self) -> npt.NDArray[np.uint8]:

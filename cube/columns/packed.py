@@ -111,13 +111,18 @@ class PackedColumn(Column):
         *,
         whole: bool,
     ) -> None:
-        super().__init__(_Values(self), origin, rest, whole=whole)
+        super().__init__((), origin, rest, whole=whole)
         self.kinds = kinds
         self.numbers = numbers
         self.codes = codes
         self._texts = texts
         self.kept = kept
         self.origins = origin
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The values, made when asked for: were they kept, arrays would outlive their use in a cycle."""
+        return _Values(self)
 
     @property
     def texts(self) -> Texts:
