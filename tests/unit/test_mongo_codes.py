@@ -157,7 +157,9 @@ def test_a_document_that_the_driver_cannot_send_is_at_fault() -> None:
 def test_a_refusal_shows_no_data() -> None:
     failure = {"index": 0, "code": 11000, "errmsg": "E11000 index: d.u_1 dup key: { d.u: 'secret' }"}
     assert "secret" not in refused(BulkWriteError({"writeErrors": [failure]}))
-    assert unavailable(AutoReconnect("host:1 secret")) == "MongoDB does not answer (AutoReconnect)."
+    assert unavailable(AutoReconnect("host:1 secret")) == (
+        "MongoDB does not answer: see that it runs, and can be reached at its address."
+    )
 
 
 def test_no_code_has_two_kinds() -> None:

@@ -187,14 +187,14 @@ def unavailable(error: PyMongoError) -> str | None:
         case WriteConcernError():
             return "MongoDB did not confirm in time that a majority of its servers holds the write on disk."
         case ConnectionFailure():
-            return f"MongoDB does not answer ({type(error).__name__})."
+            return "MongoDB does not answer: see that it runs, and can be reached at its address."
         case ConfigurationError() if type(error.__cause__).__module__.startswith("dns."):
             # a mongodb+srv name is looked up at the first call
             return "MongoDB's addresses cannot be looked up: see the name in the store URL, and the DNS."
         case OperationFailure():
             return _refusal(error)
         case _ if is_passing(error):
-            return f"MongoDB cannot do this now ({type(error).__name__})."
+            return "MongoDB cannot do this now: ask again a little later."
         case _:
             return None
 

@@ -22,7 +22,7 @@ from cube.errors import InvalidRequest, Unavailable
 from cube.model.event import is_type
 from cube.store.mongo.documents import MARK, event_id, plain, unescape
 from cube.store.mongo.extended_json import text_of
-from cube.store.mongo.faults import without_credentials
+from cube.store.mongo.faults import refused, unavailable, without_credentials
 
 _EVENTS: Final = "_events"
 _TIMEOUTS: Final[dict[str, Any]] = {"serverSelectionTimeoutMS": 20_000, "connectTimeoutMS": 5_000}
@@ -110,9 +110,8 @@ def _failing(url: str) -> Iterator[None]:
             " with user and password percent-encoded."
         ) from None
     except PyMongoError as error:
-        raise Unavailable(
-            f"The database at {without_credentials(url)} cannot be read: {str(error)[:200]}."
-        ) from None
+        reason = unavailable(error) or refused(error, "read events")
+        raise Unavailable(f"The database at {without_credentials(url)} cannot be read. {reason}") from error
 
 
 def _behind(place: str) -> Mapping[str, Any]:
