@@ -9,20 +9,22 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Final
 
 import msgspec
 
 from cube.errors import InvalidRequest
+from cube.importing import json_columns
 from cube.importing.json_formats import read_lines
 from cube.importing.record import SourceRecord
 from cube.model import instant
 
-_TEXT = r'"((?:[^"\\]|\\.)*)"'
+_TEXT = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LINE = re.compile(
     rf"(\S+) (\S+) (.+?) \[([^\]]+)\] {_TEXT} (\d{{3}}|-) (\d+|-)(?: {_TEXT} {_TEXT})?(?: (.*))?", re.ASCII
 )
 _REQUEST = re.compile(r"([A-Z]+) (\S+)(?: (HTTP/[0-9.]+))?")
+_ASKED: Final = ("request", "method", "path", "protocol")
 _TIME = "%d/%b/%Y:%H:%M:%S %z"
 
 
@@ -57,8 +59,29 @@ class AccessLog:
         return {name: value for name, value in told.items() if value is not None and value != "-"}
 
     def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
-        """Return what lines say as JSON."""
+        """Return what lines say as JSON, by columns; one by one where one of them is none."""
+        found = [_LINE.fullmatch(record.content.decode(errors="surrogateescape")) for record in records]
+        lines = [line.groups() for line in found if line is not None]
+        with suppress(InvalidRequest):
+            if len(lines) == len(records):
+                return self._by_columns(lines)
         return [self._json(record) for record in records]
+
+    def _by_columns(self, lines: Sequence[Sequence[Any]]) -> list[bytes | None]:
+        hosts, _, users, times, requests, statuses, sizes, referers, agents, rests = zip(*lines, strict=True)
+        asked = [_request(request) for request in requests]
+        columns = {
+            "host": _texts(hosts),
+            "user": _texts(users),
+            "time": _texts([self._time(time) for time in times]),
+            **{name: _texts([each.get(name) for each in asked]) for name in _ASKED},
+            "status": _numbers(statuses),
+            "bytes": _numbers(sizes),
+            "referer": _texts(referers),
+            "agent": _texts(agents),
+            "rest": _texts(rests),
+        }
+        return [*json_columns.objects(list(columns), list(columns.values()))]
 
     def _json(self, record: SourceRecord) -> bytes | None:
         with suppress(InvalidRequest):
@@ -87,6 +110,17 @@ def _request(text: str) -> dict[str, Any]:
     if found is None:
         return {"request": text}
     return {"method": found[1], "path": found[2], "protocol": found[3]}
+
+
+def _texts(values: Sequence[str | None]) -> list[bytes | None]:
+    whole = json_columns.texts([value or "" for value in values])
+    return [
+        None if value is None or value == "-" else text for value, text in zip(values, whole, strict=True)
+    ]
+
+
+def _numbers(values: Sequence[str]) -> list[bytes | None]:
+    return [None if value == "-" else b"%d" % int(value) for value in values]
 
 
 def _number(text: str) -> int | None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmark import dataset, reading, watching, writing, wrk
+from tests.benchmark import dataset, importing, reading, watching, writing, wrk
 from tests.benchmark.asking import Refused
 from tests.benchmark.peers import PEERS, version
 from tests.benchmark.peers.ports import Peer, Unsupported
@@ -33,6 +33,7 @@ KINDS: dict[str, Callable[[Subject, Case], AbstractContextManager[Turn]]] = {
     "websocket": writing.websocket,
     "udp": writing.udp,
     "disk": writing.disk,
+    "import": importing.importing,
 }
 
 _MAIN = {"ingest": "events/s", "growth": "another ms"}

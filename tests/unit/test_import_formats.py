@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from cube.importing.access_log import AccessLog
+from cube.importing.record import SourceRecord
 from cube.importing.splitting import ValueSplitter
 from tests.importing import Imports
 
@@ -136,6 +138,20 @@ def test_access_logs_are_read(imports: Imports) -> None:
             "agent": 'Mozilla/5.0 (\\"x\\")', "rest": "0.5 more",
         },
     ]  # fmt: skip
+
+
+def test_lines_of_access_logs_are_the_same_whether_they_are_read_together_or_alone() -> None:
+    lines = [
+        b'::1 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 007',
+        b'a - b c [17/May/2015:10:05:03 +0200] "\\"quoted\\" \\x16" 400 - "-" "a \\"b\\" \xc3\xa9" rest',
+        b'a - - [17/May/2015:10:05:04 +0000] "-" - 12 "http://x/" "-"',
+    ]
+    log = AccessLog(io.BytesIO(b"\n".join(lines)))
+    records = list(log.records())
+    alone = [log.value(record) for record in records]
+    assert [json.loads(text or b"") for text in log.texts(records)] == alone
+    torn = [*records, SourceRecord(4, b"what else"), SourceRecord(5, lines[0].replace(b"May", b"Mai"))]
+    assert [text and json.loads(text) for text in log.texts(torn)] == [*alone, None, None]
 
 
 def test_bad_records_go_to_a_file_with_reasons_and_no_good_one_is_lost(imports: Imports) -> None:
