@@ -19,6 +19,7 @@ from cube.model import instant
 from tests.browser.chromium import Page, artefact, chromium
 from tests.browser.pages import pages
 from tests.daemon import Daemon, daemon
+from tests.docs.blocks import of
 from tests.tools import NODE, node_package
 
 STEP = 10_000
@@ -146,6 +147,35 @@ async def test_the_demo_s_page_of_cubism_draws_all_of_its_charts(
                 assert all(("&api_key=a%20key" in url) == bool(fragment) for url in questions)
                 assert page.said == []
             await page.screenshot(artefact("cubism-demo.png"))
+
+
+async def test_the_code_on_the_page_of_the_documents_draws_its_charts(
+    daemons: tuple[Daemon, Daemon], tmp_path: Path
+) -> None:
+    node_package("cubism")
+    collector, evaluator = daemons
+    with Emitter(collector.http) as emitter:
+        emitter.send(requests_of_two_hours())
+    charts, keyed = (block.text for block in of("docs/cubism.md", "js"))
+    program = f'var key = "a key";\n{keyed}{charts}'.replace("http://127.0.0.1:1081", evaluator.http)
+    (tmp_path / "index.html").write_text(
+        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body>'
+        f'<script src="/d3.js"></script><script src="/cubism.js"></script><script>{program}</script>'
+    )
+    packages = NODE / "node_modules"
+    content = {
+        "/": tmp_path / "index.html",
+        "/d3.js": packages / "d3" / "d3.js",
+        "/cubism.js": packages / "cubism" / "cubism.v1.js",
+    }
+    async with pages(content) as origin, chromium() as browser:
+        page = await browser.open(f"{origin}/")
+        assert await page.until(f"JSON.parse({SEEN.strip()}).filter(each => each[1]).length === 2")
+        titles = [title for title, _ in json.loads(await page.evaluate(SEEN.strip()))]
+        assert titles == ["sum(request)", "median ms"]
+        asked = await page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
+        assert sum("&api_key=a%20key" in url for url in asked) >= 2
+        assert page.said == []
 
 
 def test_a_directory_without_the_libraries_is_refused(tmp_path: Path) -> None:

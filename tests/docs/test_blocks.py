@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,35 +17,16 @@ import pytest
 import yaml
 
 from cube.cli.main import main
-from cube.settings import settings_of_both
+from cube.expression import parse_event, parse_metric
+from cube.model.reduce import REDUCES
+from cube.settings import CollectorSettings, EvaluatorSettings, load, settings_of_both
+from tests.docs.blocks import BLOCKS, PAGES, ROOT, Block
 from tests.docs.console import commands
 from tests.tools import tool
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One fenced block of a page."""
-
-    page: str
-    language: str
-    text: str
-
-
-def blocks() -> Iterator[Block]:
-    for page in PAGES:
-        for language, text in _FENCED.findall(page.read_text()):
-            yield Block(str(page.relative_to(ROOT)), language, text)
-
-
-BLOCKS = list(blocks())
-
 
 def of(*languages: str) -> Any:
-    """Run a test for each block in these languages."""
+    """Run a test for each block of any page in these languages."""
     chosen = [block for block in BLOCKS if block.language in languages]
     assert chosen
     return pytest.mark.parametrize("block", chosen, ids=lambda block: block.page)
@@ -73,13 +52,23 @@ def test_json_is_valid(block: Block) -> None:
     json.loads(block.text)
 
 
+@of("expression")
+def test_expressions_are_some(block: Block) -> None:
+    for line in block.text.splitlines():
+        (parse_metric if line.split("(")[0] in REDUCES else parse_event)(line)
+
+
 @of("yaml")
 def test_yaml_is_valid(block: Block) -> None:
     assert yaml.safe_load(block.text)
 
 
 @of("toml")
-def test_settings_are_some(block: Block) -> None:
+def test_settings_are_some_that_daemons_take(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(block.text.replace('"KEY"', '"vB3kq0Zr7mXw9TnYc2Lp"'))
+    load(CollectorSettings, ["--config", str(file)], {})
+    load(EvaluatorSettings, ["--config", str(file)], {})
     known = {setting.key for setting in settings_of_both()}
     tables = {"environments", "keys"}
     unknown = [key for key in keys(tomllib.loads(block.text)) if key not in known]

@@ -19,7 +19,7 @@ from tests.daemon import daemon
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "dialects"
 _ROUTE = re.compile(r"`(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[^\s`?]*)")
 
-_METRIC = re.compile(r"(?:`|^    )((?:sum|min|max|median|quantile|distinct)\([^`\n]+\))(?:`|$)", re.MULTILINE)
+_METRIC = re.compile(r"(?:`|^)((?:sum|min|max|median|quantile|distinct)\([^`\n]+\))(?:`|$)", re.MULTILINE)
 
 SWITCHES = [field.name for field in fields(DialectSettings) if field.type == "bool" and "_" not in field.name]
 ALL = dialects(DialectSettings(**dict.fromkeys(SWITCHES, True)))

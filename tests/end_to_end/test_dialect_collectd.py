@@ -205,7 +205,7 @@ async def test_values_beside_meta_data_that_are_no_json_count(tmp_path: Path) ->
 
 
 async def test_the_pages_configuration_sends_by_itself(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"(?:^    .*\n)+", _PAGE.read_text(), re.MULTILINE)
+    (shown,) = re.findall(r"^```apache\n(.*?)^```", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert "FlushInterval 10\n" in shown
     quick = shown.replace(
         "FlushInterval 10\n", "FlushInterval 0.2\n"

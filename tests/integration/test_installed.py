@@ -17,10 +17,20 @@ import pytest
 import requests
 
 from tests.daemon import CHECKOUT
+from tests.docs.blocks import of
+from tests.docs.console import commands
+from tests.docs.shell import Shell
 from tests.tools import SLOW
 
 PARTS = ("bin", "cube", "collector", "evaluator", "config", "docs", "setup.cfg", "pyproject.toml")
-TEXTS = ("README.md", "CHANGELOG.md", "LICENSE")
+TEXTS = ("README.md", "CHANGELOG.md", "LICENSE", "constraints.txt")
+COMMANDS = [
+    command.text
+    for block in of("docs/install.md", "console")
+    for command in commands(f"```console\n{block.text}```\n")
+    if command.text.startswith(("pip ", ".venv/bin/pip "))
+]
+"""What the page on installing says to type into a checkout, in its order."""
 VERSION = version("cube-events")
 PROGRAMS = {"cube": f"cube, version {VERSION}"} | {
     f"cube-{name}": f"{name} {VERSION}" for name in ("collector", "evaluator")
@@ -69,13 +79,19 @@ def installed(tmp_path: Path) -> Path:
         copy(from_there, source / part)
     for text in TEXTS:
         shutil.copy(CHECKOUT / text, source)
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(tmp_path, *pip, "wheel", "--no-deps", "--wheel-dir", tmp_path / "wheels", source)
-    (wheel,) = (tmp_path / "wheels").iterdir()
     venv.create(made)
     (packages,) = made.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
-    run(tmp_path, *pip, f"--python={made}", "install", "--no-deps", "--no-warn-script-location", wheel)
+    pip = f"{sys.executable} -m pip --quiet --disable-pip-version-check"
+    install = f"{pip} --python={made} install --no-deps --no-warn-script-location"
+    with Shell(source) as shell:
+        shell.run(f'pip() {{ if [ "$1" = install ]; then {install} "${{@:2}}"; else {pip} "$@"; fi; }}')
+        for command in COMMANDS:
+            typed = command.replace(".venv/bin/pip", "pip")
+            told = shell.run(f"{typed} && echo installed")
+            assert told.strip() == "installed", (command, told)
+    wheel = next(source.glob("dist/cube_events-*.whl"))  # and not the checkout, which came last
+    run(source, *install.split(), "--force-reinstall", wheel)
     return made
 
 

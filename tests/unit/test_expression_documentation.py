@@ -12,10 +12,12 @@ from cube.columns import Block, states
 from cube.errors import InvalidExpression
 from cube.expression import parse_event, parse_metric, print_expression
 from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
+from cube.expression.definitions import Definitions
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Reduction
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_number
+from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.expression.series_functions import SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS
 from cube.expression.value_types import NUMBER
@@ -49,6 +51,37 @@ def test_every_metric_shown_parses(text: str) -> None:
 @pytest.mark.parametrize("text", blocks("Events"))
 def test_every_event_expression_shown_parses(text: str) -> None:
     parse_event(text)
+
+
+UNTITLED = [
+    line.partition("   ")[0]
+    for block in re.findall(r"^```\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if not line.startswith("{") and ":=" not in block
+]
+NAMED = re.findall(r"^```named\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_line_of_every_block_is_an_expression() -> None:
+    """But events, and the grammar."""
+    assert len(UNTITLED) > 25
+    for line in UNTITLED:
+        word = re.match(r"\w*", line)
+        assert word
+        is_event = word[0].isidentifier() and word[0] not in {
+            *REDUCES,
+            *SERIES_FUNCTIONS,
+            *SEQUENCE_FUNCTIONS,
+        }
+        (parse_event if is_event else parse_metric)(line)
+
+
+def test_every_line_with_a_name_is_a_metric_where_the_name_is_one() -> None:
+    names = Definitions({"error_rate": "sum(request.ge(status, 500)) / sum(request)"})
+    lines = "".join(NAMED).splitlines()
+    assert len(lines) > 1
+    for line in lines:
+        parse_metric(line, names)
 
 
 @pytest.mark.parametrize(("written", "canonical"), rows("Canonical text"))

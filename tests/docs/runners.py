@@ -1,0 +1,65 @@
+"""Which test runs which blocks of the documents, and which blocks no test can run."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+from tests.docs.blocks import BLOCKS, Block
+
+BENCH, DRAWING = (
+    next(block.begin for block in BLOCKS if block.page == page)
+    for page in ("docs/performance.md", "docs/architecture.md")
+)
+
+TESTED = (
+    ("README.md", "console", "tests/docs/test_readme.py"),
+    ("docs/guide.md", "console", "tests/docs/test_readme.py"),
+    ("docs/coming-from/*.md", "console", "tests/docs/test_coming_from.py"),
+    ("docs/import.md", "console", "tests/docs/test_import.py"),
+    ("docs/client.md", "python text", "tests/docs/test_client.py"),
+    ("docs/extending.md", "python", "tests/docs/test_extending.py"),
+    ("docs/sql.md", "json sql csv", "tests/docs/test_sql.py"),
+    ("docs/sql.md", "sh text", "tests/docs/test_sql_commands.py"),
+    ("docs/functions/*.md", "script", "tests/golden/test_scripts.py"),
+    ("docs/language.md", " named", "tests/unit/test_expression_documentation.py"),
+    ("docs/operations.md", "nginx", "tests/docs/test_proxy.py"),
+    ("docs/operations.md", "text", "tests/docs/test_shell_blocks.py"),
+    ("docs/install.md", "console", "tests/integration/test_installed.py"),
+    ("docs/prometheus.md", "yaml", "tests/docs/test_shell_blocks.py"),
+    ("docs/cubism.md", "sh js", "tests/browser/test_cubism.py"),
+    ("docs/dialects/eye.md", "json", "tests/docs/test_shell_blocks.py"),
+    ("docs/dialects/*.md", "expression", "tests/docs/test_blocks.py"),
+    ("docs/dialects/*.md", "python js html", "tests/docs/test_client_blocks.py"),
+    ("docs/dialects/collectd.md", "apache", "tests/docs/test_shell_blocks.py"),
+    ("docs/*.md", "toml", "tests/docs/test_blocks.py"),
+    ("docs/*.md", "console sh", "tests/docs/test_shell_blocks.py"),
+    ("docs/*.md", "{*", "Makefile"),  # what Sphinx makes of them: `make docs`
+)
+"""Pages, the languages of their blocks, and what runs these; the first that fits counts."""
+
+CANNOT = {
+    "$ docker compose -f config/docker/compose.yaml up --detach": "needs Docker; test_packaging reads it",
+    "# useradd --system --home-dir /var/lib/cube cube": "needs root; test_packaging verifies the units",
+    "$ systemctl start cube-collector@b && systemctl stop cube-collector@a": "no systemd to ask",
+    BENCH: "takes an hour",
+    "$ (umask 077; sqlite3 data/cube_development.events.db \"VACUUM INTO '/backup/events.db'\")": (
+        "test_operations runs its statement on a running store, and restores it"
+    ),
+    "cube/                    what both share": "a list of folders",
+    DRAWING: "a drawing",
+}
+"""What no test runs, by its first line, and why."""
+
+
+def runner(block: Block) -> str | None:
+    """Return the file that runs a block."""
+    for page, languages, file in TESTED:
+        if fnmatch(block.page, page) and any(fnmatch(block.language, each) for each in languages.split(" ")):
+            return file
+    return None
+
+
+def run_by(name: str) -> list[Block]:
+    """Return the blocks that a test file of this folder has to run, by its `__file__`."""
+    own = [block for block in BLOCKS if (runner(block) or "").endswith(f"/{name.rpartition('/')[2]}")]
+    return [block for block in own if block.begin not in CANNOT]
