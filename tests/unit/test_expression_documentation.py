@@ -57,7 +57,7 @@ UNTITLED = [
     line.partition("   ")[0]
     for block in re.findall(r"^```\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if not line.startswith("{") and ":=" not in block
+    if line[:1] not in (" ", "{") and ":=" not in block
 ]
 NAMED = re.findall(r"^```named\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
