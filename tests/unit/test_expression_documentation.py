@@ -24,6 +24,7 @@ from cube.expression.value_types import NUMBER
 from cube.model import instant
 from cube.model.reduce import REDUCES
 from cube.model.tier import DAY
+from tests.docs.blocks import of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text()
 
@@ -55,11 +56,11 @@ def test_every_event_expression_shown_parses(text: str) -> None:
 
 UNTITLED = [
     line.partition("   ")[0]
-    for block in re.findall(r"^```\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    for line in block.splitlines()
-    if line[:1] not in (" ", "{") and ":=" not in block
+    for block in of("docs/language.md", "")
+    for line in block.text.splitlines()
+    if line[:1] not in (" ", "{") and ":=" not in block.text
 ]
-NAMED = re.findall(r"^```named\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+NAMED = [block.text for block in of("docs/language.md", "named")]
 
 
 def test_every_line_of_every_block_is_an_expression() -> None:
