@@ -8,6 +8,8 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from tests.benchmark import dataset, wrk
 from tests.benchmark.asking import Connection, answer, at_once
@@ -20,6 +22,9 @@ Figures = dict[str, float]
 Turn = Callable[[], Figures]
 
 MIB = 2**20
+
+_FILED_SECONDS = 8.0
+"""Column files come within so long of each other, and of the last question."""
 
 
 class AnswersDiffer(Exception):
@@ -60,7 +65,7 @@ def restarted(subject: Subject, case: Case) -> Iterator[Turn]:
     url, folder = store.untouched(), store.folder / f"restarted-{time.monotonic_ns()}"
     with subject.evaluator(store, url, folder) as evaluator, Connection(evaluator.http) as connection:
         _read_all(connection, case["events"])
-        time.sleep(case["settle_seconds"])
+        _until_filed(url, case["settle_seconds"])
     numbers = itertools.count(1)
 
     def turn() -> Figures:
@@ -112,18 +117,45 @@ def warm(subject: Subject, case: Case) -> Iterator[Turn]:
 def growth(subject: Subject, case: Case) -> Iterator[Turn]:
     """A question that was never asked, a warm one and, once, the first one ever, over so many events."""
     store = subject.filled(case.store, case["events"])
+    url, folder = store.untouched(), store.folder / f"growth-{time.monotonic_ns()}"
     path = case.asked.path(dataset.FIRST, dataset.stop(case["events"]))
-    with subject.evaluator(store, store.untouched()) as evaluator, Connection(evaluator.http) as connection:
+    with subject.evaluator(store, url, folder) as evaluator, Connection(evaluator.http) as connection:
         _warm_code(connection, [case.asked])
         first_ms = connection.milliseconds(path)
-        _read_all(connection, case["events"])
+        if case.get("settle_seconds"):  # more than the memory holds is read from column files
+            _until_filed(url, case["settle_seconds"])
+        else:
+            _read_all(connection, case["events"])
         turn = _never_asked(connection, case)
-        yield lambda: {
-            "another ms": turn()["ms"],
-            "warm ms": connection.milliseconds(path),
-            "first ms": first_ms,
-            **_memory(evaluator),
+        others = {
+            name: _never_asked(connection, replace(case, question=question)) for name, question in _OTHERS
         }
+
+        def measured() -> Figures:
+            return {
+                "another ms": turn()["ms"],
+                **{f"another {name} ms": ask()["ms"] for name, ask in others.items()},
+                "warm ms": connection.milliseconds(path),
+                "first ms": first_ms,
+                **_memory(evaluator),
+            }
+
+        yield measured
+
+
+_OTHERS = (("median", Question("median", "duration_ms", 3_600_000)),)
+"""What else is asked of many events, in buckets of an hour."""
+
+
+def _until_filed(url: str, seconds: float) -> None:
+    """Wait until no column files come any more, so long at most; none at all come of older builds."""
+    folder, began = Path(url.removeprefix("sqlite:")), time.monotonic()
+    seen, since = 0, began
+    while time.monotonic() < min(began + seconds, since + _FILED_SECONDS):
+        time.sleep(0.5)
+        count = sum(1 for _ in folder.rglob("*.arrow"))
+        if count != seen:
+            seen, since = count, time.monotonic()
 
 
 @functools.lru_cache(maxsize=64)
