@@ -182,10 +182,13 @@ async def bench(directory: Path | str, limits: EvaluatorLimits | None = None) ->
 
 
 @asynccontextmanager
-async def bench_on(store: Store, limits: EvaluatorLimits | None = None) -> AsyncIterator[Bench]:
-    """A bench on an open store, which it closes."""
+async def bench_on(
+    store: Store, limits: EvaluatorLimits | None = None, *, keeps: bool = False
+) -> AsyncIterator[Bench]:
+    """A bench on an open store, which it closes; ``keeps``: with what was read and answered in memory."""
     with ThreadPoolExecutor(1) as executor:
-        made = Bench(store, executor, limits)
+        kept, series = (BlockCache(10**7), SeriesCache(10**7)) if keeps else (None, None)
+        made = Bench(store, executor, limits, kept=kept, series=series)
         try:
             yield made
         finally:

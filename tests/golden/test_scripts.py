@@ -48,12 +48,16 @@ def test_a_script_holds_by_the_plain_definitions(script: Path) -> None:
                 _check_parse(script, step)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "mongodb"])
+@pytest.mark.parametrize(
+    ("kind", "keeps"),
+    [("sqlite", False), ("sqlite", True), ("mongodb", True)],
+    ids=["plain", "kept", "mongodb"],
+)
 async def test_a_script_holds_on_every_store(
-    script: Path, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    script: Path, kind: str, keeps: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Each question is asked twice: what is computed, and what is cached, is the same."""
-    async with bench_on(await _open(kind, tmp_path, request)) as bench:
+    async with bench_on(await _open(kind, tmp_path, request), keeps=keeps) as bench:
         for step in read(script):
             if isinstance(step, Load):
                 for event in step.events:  # one save each: of equal ids the last one stored counts
