@@ -16,9 +16,9 @@ from cube.expression.nodes import Reduction
 from cube.model.event import Event
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import TIERS, Group, Span, Tier, group_key
-from cube.store import mongo
+from cube.store import mongo, sqlite
 from evaluator.scheduling.scheduler import QueryCost
-from tests.evaluator_running import DAY, Bench, bench, bench_on, event, plain
+from tests.evaluator_running import DAY, Bench, bench_on, event, plain
 from tests.mongo_server import MongoServer, mongo_server
 
 __all__ = ["mongo_server"]
@@ -121,27 +121,32 @@ async def follow(made: Bench, grouped: bool, saves: list[list[Event]], asked: li
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-@settings(max_examples=12, deadline=None)
+@pytest.mark.parametrize("keeps", [False, True])
+@settings(max_examples=8, deadline=None)
 @given(saves=_saves, asked=_asked)
 def test_the_pyramid_is_the_plain_definition(
-    grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]
+    keeps: bool, grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]
 ) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            async with bench(folder) as made:
+            async with bench_on(await sqlite.open_store(folder, "test"), keeps=keeps) as made:
                 await follow(made, grouped, saves, asked)
 
     asyncio.run(run())
 
 
 @settings(max_examples=5, deadline=None)
-@given(grouped=st.booleans(), saves=_saves, asked=_asked)
+@given(keeps=st.booleans(), grouped=st.booleans(), saves=_saves, asked=_asked)
 def test_the_pyramid_is_the_plain_definition_on_mongodb(
-    mongo_server: MongoServer, grouped: bool, saves: list[list[Event]], asked: list[tuple[str, int]]
+    mongo_server: MongoServer,
+    keeps: bool,
+    grouped: bool,
+    saves: list[list[Event]],
+    asked: list[tuple[str, int]],
 ) -> None:
     async def run() -> None:
         name = mongo_server.database()
-        async with bench_on(await mongo.open_store(mongo_server.url, name)) as made:
+        async with bench_on(await mongo.open_store(mongo_server.url, name), keeps=keeps) as made:
             await follow(made, grouped, saves, asked)
         mongo_server.forget(name)
 
