@@ -14,7 +14,8 @@ from cube.expression import parse_event
 from cube.model.event import Event
 from cube.model.tier import Span
 from cube.store.mongo import open_store
-from cube.store.ports import Store, StoredText
+from cube.store.ports import Store
+from cube.store.record_ports import StoredText
 from tests.mongo_server import MongoServer
 
 from .databases import Database
