@@ -14,22 +14,29 @@ from cube.model.event import ABSENT
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One event of a stream; ``type``: of its expression. ``data``: `ABSENT` where none was asked for."""
+    """One event of a stream; ``type``: of its expression. ``data``: `ABSENT` where none was asked for.
+
+    ``place``: which of the expressions it is of, from 0.
+    """
 
     type: str
     time: int
     id: str | int | float | None
     data: Any
+    place: int = 0
 
 
 async def streamed(
-    url: str, expressions: Sequence[str], request: Mapping[str, Any], *, key: str | None = None
+    url: str, expressions: Sequence[str], requests: Sequence[Mapping[str, Any]], *, key: str | None = None
 ) -> AsyncGenerator[StreamedEvent, None]:
-    """Yield the events of expressions without end; ``url``: of the evaluator, ``request``: start, limit, …
+    """Yield the events of expressions without end.
 
-    Raises as `messages` does.
+    ``url``: of the evaluator, ``requests``: start, limit, … of each. Raises as `messages` does.
     """
-    asked = [{**request, "id": place, "expression": text} for place, text in enumerate(expressions)]
+    asked = [
+        {**request, "id": place, "expression": text}
+        for place, (text, request) in enumerate(zip(expressions, requests, strict=True))
+    ]
     types = [type_of(text) for text in expressions]
     socket = url.replace("http", "ws", 1).rstrip("/") + "/1.0/event/get"
     async with aclosing(messages(socket, asked, key=key)) as answers:
@@ -40,6 +47,7 @@ async def streamed(
                     instant.parse(answer["time"]),
                     answer.get("event"),
                     answer.get("data", ABSENT),
+                    answer["id"],
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Final
@@ -17,6 +18,7 @@ from cube.cli.options import evaluator_options
 from cube.cli.output import INTERRUPTED, is_table, json_option, tell, warn
 from cube.cli.spans import TIME_HELP
 from cube.cli.tail_lines import TailLines
+from cube.cli.tail_place import TailPlace
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import NotFound, Unavailable
@@ -31,6 +33,9 @@ DELAY: Final = "1s"
 
 LEARNT: Final = 50
 """So many events of the past decide which columns there are."""
+
+MOST_ROWS: Final = 10_000
+"""As many events as the evaluator gives at the beginning of a stream."""
 
 AGAIN_SECONDS: Final = 0.5
 """The first pause before a lost connection is made anew; they double."""
@@ -60,7 +65,8 @@ def tail(
     """Show the events that EXPRESSIONS select as they come, until Ctrl-C; without any, those of all types.
 
     Lines with the fields as columns on a terminal, JSON lines otherwise. Without fields in EXPRESSION all
-    data are shown. An event that is replaced comes again. Where the connection is lost another is made.
+    data are shown. An event that is replaced comes again. Where the connection is lost another is made, and
+    what came meanwhile is shown, all of it, but for what is more than ten minutes late.
     """
     wait = duration.parse(delay) if delay != "0" else 0
     with Evaluator(url, key=key, retries=NO_RETRIES, warn=_told_once) as evaluator:
@@ -79,7 +85,8 @@ def tail(
     since = start or ("now" if limit == 0 else None)
     request = {"limit": max(limit, 1), "delay": wait, **({} if since is None else {"start": since})}
     try:
-        asyncio.run(_follow(url, key, asked, request, lines, count))
+        shown = _Shown(TailPlace(asked, time.time_ns() // 1_000_000), lines, count)
+        _follow(url, key, asked, request, shown)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
 
@@ -88,32 +95,71 @@ def _told_once(_: str) -> None:
     """Leave out what `refuse_metric` has told of an expression."""
 
 
-async def _follow(
+class _Shown:
+    """Prints events until there are ``count``."""
+
+    def __init__(self, place: TailPlace, lines: TailLines | None, count: int | None) -> None:
+        self.place = place
+        self.any = False
+        self._lines = lines
+        self._left = count
+
+    @property
+    def is_done(self) -> bool:
+        return self._left == 0
+
+    def show(self, found: StreamedEvent) -> None:
+        """Print an event."""
+        _print(found, self._lines)
+        self.any = True
+        if self._left is not None:
+            self._left -= 1
+
+
+def _follow(
+    url: str, key: str | None, expressions: Sequence[str], request: dict[str, Any], shown: _Shown
+) -> None:
+    """Print events; where the connection is lost, make it again, and print all that came meanwhile."""
+    backoff, attempt, requests = Backoff(AGAIN_SECONDS), 0, [request] * len(expressions)
+    while True:
+        try:
+            if attempt:
+                _catch_up(url, key, shown)
+            shown.any = False
+            if not shown.is_done:
+                asyncio.run(_stream(url, key, expressions, requests, shown))
+        except Unavailable as error:
+            tell(f"cube: {error.message} Trying again.")
+        if shown.is_done:
+            return
+        attempt = 0 if shown.any else attempt
+        time.sleep(backoff.pause(attempt))
+        attempt += 1
+        requests = [{**request, "start": start, "limit": MOST_ROWS} for start in shown.place.starts]
+
+
+def _catch_up(url: str, key: str | None, shown: _Shown) -> None:
+    with Evaluator(url, key=key, retries=NO_RETRIES, warn=_told_once) as evaluator:
+        for found in shown.place.missed(evaluator):
+            shown.show(found)
+            if shown.is_done:
+                return
+    shown.place.resume()
+
+
+async def _stream(
     url: str,
     key: str | None,
     expressions: Sequence[str],
-    request: dict[str, Any],
-    lines: TailLines | None,
-    count: int | None,
+    requests: Sequence[dict[str, Any]],
+    shown: _Shown,
 ) -> None:
-    """Print events until there are ``count``; a connection that is lost is made again, for what is new."""
-    backoff, attempt, newest = Backoff(AGAIN_SECONDS), 0, None
-    while True:
-        try:
-            async with aclosing(streamed(url, expressions, request, key=key)) as events:
-                async for found in events:
-                    _print(found, lines)
-                    attempt, newest = 0, max(newest or found.time, found.time)
-                    if count is not None and (count := count - 1) == 0:
-                        return
-        except Unavailable as error:
-            if newest is None and attempt == 0:
-                raise
-            tell(f"cube: {error.message} Trying again.")
-        await asyncio.sleep(backoff.pause(attempt))
-        attempt += 1
-        if newest is not None:
-            request = {**request, "start": newest + 1, "limit": 10_000}
+    async with aclosing(streamed(url, expressions, requests, key=key)) as events:
+        async for found in events:
+            if shown.place.is_new(found):
+                shown.show(found)
+                if shown.is_done:
+                    return
 
 
 def _print(found: StreamedEvent, lines: TailLines | None) -> None:
