@@ -57,11 +57,10 @@ class ImportSource(Protocol):
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What has become of records. ``resumed``: those that an earlier import had settled."""
+    """What has become of records; ``rejected``: by the import that this one goes on with, too."""
 
     stored: int = 0
     rejected: int = 0
-    resumed: int = 0
 
 
 @dataclass(slots=True)
@@ -123,6 +122,8 @@ class FileImport:
         self._ids = RecordIds(checkpoint.state.keys, within)
         self._rejects = job.rejects(file.name, checkpoint.resumed)
         self._good = checkpoint.state.stored
+        if checkpoint.resumed:
+            job.counts.rejected += checkpoint.state.rejected
         self._bad: list[tuple[SourceRecord, str]] = []
         self._arrived = int(time.time() * 1000)
         self._saved = time.monotonic()
