@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import duckdb
 import pyarrow as pa
 
-from evaluator.sql import sandbox
+from evaluator.sql import redshift, sandbox
 from evaluator.sql.formats import NAMES
 from evaluator.sql.lazy_table import LazyTable, Stale
 from evaluator.sql.messages import TRIES, Channel, Columns, Done, Failed, Part, Ready, Statement
@@ -56,7 +56,8 @@ _EXPLAIN: Final = re.compile(r"\s*explain(\s+analyze)?\s+", re.IGNORECASE)
 
 _REHEARSED: Final = """
     SELECT DISTINCT i, now(), now()::TIMESTAMP, 1.5::DECIMAL(9, 1), [now()], {'a': [i]}, '1'::JSON,
-        DATE '2026-01-01', TIME '10:00', i IN (1), 'x'::BLOB, uuid(), to_years(1), 'a'::ENUM('a')
+        DATE '2026-01-01', TIME '10:00', i IN (1), 'x'::BLOB, uuid(), to_years(1), 'a'::ENUM('a'),
+        dateadd(day, i, sysdate)
     FROM range(3) t(i)
 """
 
@@ -102,6 +103,7 @@ def connect(memory_bytes: int) -> duckdb.DuckDBPyConnection:
     """Open an empty database in memory that reads nothing beside what is put into it."""
     connection = duckdb.connect(":memory:", config={**CONFIGURATION, "memory_limit": f"{memory_bytes}B"})
     connection.execute("SET TimeZone = 'UTC'")  # of an extension, so that it is no setting until it is there
+    redshift.define(connection)
     return connection
 
 
@@ -149,8 +151,9 @@ def _run(channel: Channel, statement: Statement, connection: duckdb.DuckDBPyConn
         connection.from_arrow(LazyTable(channel, place, table)).create_view(table.name)
     connection.execute("SET search_path = ?", [_quoted(statement.schema)])
     connection.execute("SET lock_configuration = true")
-    check(connection, statement.text)
-    relation = _shown(connection.sql(statement.text))
+    text = redshift.translated(connection, statement.text)
+    check(connection, text)
+    relation = _shown(connection.sql(text))
     channel.tell(Columns(list(zip(relation.columns, map(str, relation.types), strict=True))))
     for part in _written(statement.format, relation, count):
         for first in range(0, len(part), MOST_PART):
@@ -186,8 +189,9 @@ def _rehearse(memory_bytes: int) -> None:
     """Use once what a statement uses: nothing can be imported or opened later."""
     with connect(memory_bytes) as connection:
         for format in NAMES.values():
-            check(connection, _REHEARSED)
-            relation = _shown(connection.sql(_REHEARSED))
+            text = redshift.translated(connection, _REHEARSED)
+            check(connection, text)
+            relation = _shown(connection.sql(text))
             list(_written(format, relation, lambda rows: None))
         table = pa.table({"time": pa.array([0], pa.timestamp("us", "UTC"))})
         connection.from_arrow(pa.dataset.dataset(table)).create_view("t")

@@ -249,6 +249,11 @@ async def test_the_statements_that_warehouses_of_datacoral_take_run_as_they_stan
             f"SELECT to_timestamp(collector_tstamp / 1000) FROM {schema}.page_view",
             "2011-07-18T00:00:01.500Z",
         ),
+        (
+            f"SELECT DATEADD(ms, collector_tstamp, '1970-01-01') FROM {schema}.page_view;",
+            "2011-07-18T00:00:01.500",
+        ),
+        (f'SELECT count(*) FROM "{schema}"."page_view" WHERE time < dateadd(day, -1, sysdate)', 1),
     ):
         assert await made.values(statement) == [found]
 
