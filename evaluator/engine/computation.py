@@ -99,7 +99,7 @@ class Computation:
                 kept.update(some)
 
             values = await self._scan.kept_values(job.reduction, job.tier, held, gaps, keep)
-            rest = {bucket: values[bucket] for bucket in values if bucket not in kept}
+            rest = {bucket: values[bucket] for bucket in values if bucket not in kept} if kept else values
             await self._save_contents(job, VALUE, gaps, rest)
             return values
         return await self._save(job, gaps, await self._states(job, gaps, read.revisions.numbers))

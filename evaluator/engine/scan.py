@@ -149,6 +149,8 @@ class Scan:
 
         def finish(some: Collection[int]) -> Encoded:
             shared = accumulator.states()
+            if not shared and contents.keys() == set(some):
+                return contents
             values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
             found = dict.fromkeys(some, encode_value(reduction, {})) | contents | values
             return {bucket: found[bucket] for bucket in some}
