@@ -13,6 +13,7 @@ from tests.benchmark.peers.sql import in_process, postgresql
 
 PEERS: dict[str, Callable[[str, Path], AbstractContextManager[Peer]]] = {
     "duckdb": in_process,
+    "duckdb-json": in_process,
     "chdb": in_process,
     "postgresql": postgresql,
     "influxdb": influxdb,

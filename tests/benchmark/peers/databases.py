@@ -42,6 +42,19 @@ class DuckDB:
         return [list(row) for row in zip(*columns, strict=True)]
 
 
+class DuckDBAsJson(DuckDB):
+    """The same, whose answers are one text each: an array of JSON objects."""
+
+    def ask(self, sql: str) -> Any:
+        """Answer."""
+        return self._connection.execute(sql).fetchone()[0]
+
+    def rows(self, found: Any) -> list[list[Any]]:
+        """Return an answer's rows."""
+        rows = json.loads(found or "[]")
+        return [[row["bucket"], row["grp"], row["value"]] for row in rows if row["value"] is not None]
+
+
 class ChDB:
     """ClickHouse in process, on a MergeTree table on disk."""
 
@@ -107,7 +120,12 @@ class PostgreSQL:
 
 def main(name: str, place: str) -> None:
     """Do as the lines say."""
-    databases: dict[str, Callable[[str], Any]] = {"duckdb": DuckDB, "chdb": ChDB, "postgresql": PostgreSQL}
+    databases: dict[str, Callable[[str], Any]] = {
+        "duckdb": DuckDB,
+        "duckdb-json": DuckDBAsJson,
+        "chdb": ChDB,
+        "postgresql": PostgreSQL,
+    }
     database = databases[name](place)
     for line in sys.stdin:
         told = json.loads(line)

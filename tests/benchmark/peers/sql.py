@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.benchmark.dataset import FIRST, stop
 from tests.benchmark.peers import environment
 from tests.benchmark.peers.ports import Unsupported
 from tests.benchmark.processes import running, wait_until
@@ -46,6 +47,15 @@ _REDUCES = {
     },
 }
 
+_AS_JSON = """
+WITH answer AS ({sql}), groups AS (SELECT DISTINCT grp FROM answer),
+buckets AS (SELECT range AS bucket FROM range({start}, {stop}, {step})),
+every AS (SELECT bucket, grp, value FROM buckets CROSS JOIN groups LEFT JOIN answer USING (bucket, grp)
+          ORDER BY bucket, grp)
+SELECT '[' || string_agg(CAST(to_json(every) AS VARCHAR), ',') || ']' FROM every
+"""
+"""What an evaluator's client gets: a row for each bucket and group, as JSON text."""
+
 
 class SqlPeer:
     """A database behind ``databases.py``."""
@@ -54,9 +64,12 @@ class SqlPeer:
         self.name = name
         self.version = ""
         self._process = process
+        self._dialect = name.removesuffix("-json")
+        self._stop = FIRST
 
     def load(self, rows: Path, events: int) -> float:
         """Fill it; return the milliseconds."""
+        self._stop = stop(events)
         return float(self._tell(load=str(rows))["ms"])
 
     def answer(self, question: Question) -> Answer:
@@ -69,13 +82,19 @@ class SqlPeer:
         return float(self._tell(ask=self._sql(question))["ms"])
 
     def _sql(self, question: Question) -> str:
-        if question.statement and self.name == "duckdb":
+        sql, step = self._selected(question), question.step
+        if self._dialect == self.name:
+            return sql
+        return _AS_JSON.format(sql=sql, start=FIRST // step * step, stop=self._stop, step=step)
+
+    def _selected(self, question: Question) -> str:
+        if question.statement and self._dialect == "duckdb":
             return question.sql({}, "")
-        if question.reduce not in _REDUCES[self.name]:
+        if question.reduce not in _REDUCES[self._dialect]:
             raise Unsupported(f"{self.name} has no {question.reduce}")
-        if question.is_computed and self.name != "duckdb":
+        if question.is_computed and self._dialect != "duckdb":
             raise Unsupported(f"{question.expression} is not written in the SQL of {self.name}")
-        return question.sql(_REDUCES[self.name], _BUCKETS[self.name])
+        return question.sql(_REDUCES[self._dialect], _BUCKETS[self._dialect])
 
     def _tell(self, **told: str) -> dict[str, Any]:
         assert self._process.stdin is not None
