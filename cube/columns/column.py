@@ -18,6 +18,7 @@ from cube.model.event import ABSENT
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.intp]
 Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item", bound=np.generic)
 
 _NARROW = 2**12
 _TABLE_CELLS = 2**20
@@ -157,11 +158,18 @@ def numbered(floats: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
             places = (floats - least).astype(np.int64)
             if np.array_equal(places + least, floats):
                 used = np.flatnonzero(np.bincount(places))
+                if len(used) == used[-1] + 1:
+                    return places, used + least
                 codes = np.zeros(int(used[-1]) + 1, dtype=np.int64)
                 codes[used] = np.arange(len(used))
                 return codes[places], used + least
     different, inverse = np.unique(floats, return_inverse=True)
     return inverse.astype(np.int64), different
+
+
+def of_rows(values: npt.NDArray[Item], rows: Rows) -> npt.NDArray[Item]:
+    """Return the values of some rows, ascending and each once: of all of them without a copy."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def renumbered(

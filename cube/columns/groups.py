@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Keys, Rows, factorise, renumbered, searched
+from cube.columns.column import Keys, Rows, factorise, of_rows, renumbered, searched
 from cube.columns.definition import group_at
 from cube.columns.evaluation import evaluated
 from cube.columns.values import Kind, Path, as_number, group_of, kind_of, read
@@ -216,10 +216,10 @@ def _with_otherwise(key: GroupKey, part: _Part) -> _Part:
 def _told(value: Value, block: Block, rows: Rows) -> tuple[npt.NDArray[np.bool_], Codes, list[GroupKey]]:
     """Tell which rows have a group, as `definition.group_at` defines it, and the number of each one's."""
     column = evaluated(value, block)
-    kinds = column.kinds[rows]
-    number = (kinds == Kind.NUMBER) & ~np.isnan(column.numbers[rows])
-    told = number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
-    codes, keys = column.factorised(rows[told], _KEYS)
+    kinds = of_rows(column.kinds, rows)
+    number = (kinds == Kind.NUMBER) & ~np.isnan(of_rows(column.numbers, rows))
+    told = number if number.all() else number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)
+    codes, keys = column.factorised(rows if told.all() else rows[told], _KEYS)
     return told, codes, keys
 
 

@@ -15,7 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.column import Booleans, Column, Key, Keys, Rows, numbered, renumbered, searched, stored
+from cube.columns.column import (
+    Booleans,
+    Column,
+    Key,
+    Keys,
+    Rows,
+    numbered,
+    of_rows,
+    renumbered,
+    searched,
+    stored,
+)
 from cube.columns.values import EXACT_BOUND, Floats, Kind, Path
 from cube.model.event import ABSENT
 
@@ -188,14 +199,14 @@ class PackedColumn(Column):
 
     def factorised(self, rows: Rows, keys: Keys[Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values, from the codes where all are texts."""
-        kinds = self.kinds[rows]
+        kinds = of_rows(self.kinds, rows)
         if self.codes is not None and (kinds == Kind.STRING).all():
-            codes, used = renumbered(self.codes[rows].astype(np.int64), self.text_count)
+            codes, used = renumbered(of_rows(self.codes, rows).astype(np.int64), self.text_count)
             is_all = len(used) == self.text_count
             texts = self.texts if is_all else [self.texts[code] for code in used.tolist()]
             return codes, keys.of_texts(texts)
         if not len(self.kept) and (kinds == Kind.NUMBER).all():
-            places, numbers = numbered(self.numbers[rows])
+            places, numbers = numbered(of_rows(self.numbers, rows))
             return places, list(map(keys.of, numbers.tolist()))
         return super().factorised(rows, keys)
 

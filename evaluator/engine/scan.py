@@ -148,12 +148,7 @@ class Scan:
             contents.update(more)
 
         def finish(some: Collection[int]) -> Encoded:
-            shared = accumulator.states()
-            if not shared and contents.keys() == set(some):
-                return contents
-            values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
-            found = dict.fromkeys(some, encode_value(reduction, {})) | contents | values
-            return {bucket: found[bucket] for bucket in some}
+            return _completed(reduction, contents, accumulator.states(), some)
 
         began, stop = time.monotonic(), min(gaps, default=0)
 
@@ -216,6 +211,17 @@ class Scan:
 
 def _accumulate(accumulator: Accumulator, reduction: Reduction, buckets: Buckets, block: Block) -> None:
     accumulator.add(states(reduction, buckets, block))
+
+
+def _completed(
+    reduction: Reduction, contents: Encoded, shared: Mapping[int, State], some: Collection[int]
+) -> Encoded:
+    """Return the contents of some buckets, of which some are made of what several blocks share."""
+    if not shared and contents.keys() == set(some):
+        return contents
+    values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
+    found = dict.fromkeys(some, encode_value(reduction, {})) | contents | values
+    return {bucket: found[bucket] for bucket in some}
 
 
 def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int = 6) -> list[Span]:
