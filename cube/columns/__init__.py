@@ -8,7 +8,7 @@ from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts
 from cube.columns.evaluation import mask
 from cube.columns.finals import Finals, finals, finished, with_argument
-from cube.columns.joining import joined
+from cube.columns.joining import joined, taken
 from cube.columns.packed import PackedBlock
 from cube.columns.partials import grouped_partials, partials, states
 from cube.columns.selection import (

@@ -1,4 +1,4 @@
-"""Packed blocks put one behind the other: their columns, with one table of texts for each."""
+"""Packed blocks put one behind the other, with one table of texts for each column, or in another order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cube.columns.column import Rows
 from cube.columns.packed import Codes, Kept, PackedBlock, PackedColumn, Texts
 from cube.columns.values import Path
 
@@ -22,6 +23,37 @@ def joined(blocks: Sequence[PackedBlock]) -> PackedBlock:
         is_same = all(each is other for each, other in both)
         columns["stored", path] = found if is_same else _joined([each for _, each in both])
     return PackedBlock(np.concatenate([block.times for block in blocks]), columns)
+
+
+def taken(block: PackedBlock, order: Rows) -> PackedBlock:
+    """Return a block with its rows in another order: all of their places."""
+    changed = {id(column): _taken(column, order) for column in block.packed.values()}
+    columns = {key: changed[id(column)] for key, column in block.packed.items()}
+    return PackedBlock(block.times[order], columns)
+
+
+def _taken(column: PackedColumn, order: Rows) -> PackedColumn:
+    places = np.empty(len(order), dtype=np.intp)
+    places[order] = np.arange(len(order))
+    return PackedColumn(
+        column.kinds[order],
+        column.numbers[order],
+        None if column.codes is None else column.codes[order],
+        column.texts,
+        _kept_at(column.kept, places),
+        _kept_at(column.origins, places),
+        column.rest,
+        whole=column.whole,
+    )
+
+
+def _kept_at(kept: Kept, places: Rows) -> Kept:
+    """Return what is kept where each row has a place of its own."""
+    if not len(kept):
+        return kept
+    rows = places[kept.rows]
+    order = np.argsort(rows)
+    return Kept(rows[order], [kept.values[place] for place in order.tolist()])
 
 
 def _joined(columns: Sequence[PackedColumn]) -> PackedColumn:

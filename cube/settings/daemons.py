@@ -228,6 +228,11 @@ class BlockSettings:
         "Where the column files are, if not beside the files of a sqlite: store; for a MongoDB there are none"
         " where this is empty.",
     )
+    read_ahead: bool = setting(
+        True,
+        "Read what comes in about once a second, of types whose newest buckets somebody asks for, so that"
+        " little is left to read when a bucket closes; else all of it is read then.",
+    )
     idle: bool = setting(
         True,
         "Read quiet hours while nobody asks, and make column files of all their fields; else none are made,"

@@ -15,7 +15,7 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
@@ -99,6 +99,34 @@ class MetricSave(NamedTuple):
     buckets: Mapping[int, CachedBucket]
 
 
+class PartEvents(NamedTuple):
+    """Events in no order; ``ids``: those that Cube made, 12 bytes each, one behind the other."""
+
+    block: Block
+    ids: bytes
+
+
+class StoredParts(Protocol):
+    """The events of a span as one session sees them: in parts that never change, and the rest.
+
+    ``keys``: by the number of each part what it is known by. One that has the same number and key in a later
+    session has the same events. ``sizes``: how many events each has. ``has_rest``: whether there are others.
+    """
+
+    @property
+    def keys(self) -> Mapping[int, Hashable]: ...
+    @property
+    def sizes(self) -> Mapping[int, int]: ...
+    @property
+    def has_rest(self) -> bool: ...
+
+    async def read(self, fields: Sequence[str], numbers: Collection[int]) -> PartEvents:
+        """Read the events of some parts, in no order."""
+
+    async def rest(self, fields: Sequence[str]) -> PartEvents | None:
+        """Read the events that are in no part, in no order; None where some have ids that clients gave."""
+
+
 class ReadSession(Protocol):
     """One query's view of the events: it sees all that was acknowledged before it began.
 
@@ -131,6 +159,9 @@ class ReadSession(Protocol):
         events that do not pass them.
         An unknown type has no blocks.
         """
+
+    async def stored_parts(self, type: str, span: Span) -> StoredParts | None:
+        """Return in which parts the events of whole seconds are; None where that is not to be had."""
 
     async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
         """Count the events of a span that an index finds for ``wanted``, up to ``most``; None without one."""

@@ -22,6 +22,7 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession
+from evaluator.engine.ahead import AheadBuckets
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
@@ -63,8 +64,14 @@ class StoreBlocks:
     def of(self, type: str) -> TypeBlocks:
         found = self._types.get(type)
         if found is None:
-            found = self._types[type] = self._make(type, SegmentMap(self._cache), self._read, self.files)
+            ahead = AheadBuckets(type, self._cache, self._read)
+            found = self._make(type, SegmentMap(self._cache), ahead, self._read, self.files)
+            self._types[type] = found
         return found
+
+    def followed(self, now: int) -> list[TypeBlocks]:
+        """Return the blocks of the types of which somebody has lately asked for what was new then."""
+        return [found for found in self._types.values() if found.ahead.is_followed(now)]
 
     def spare_lookup(self, job: ReductionJob, numbers: Mapping[int, int]) -> bool:
         """Tell whether values are computed as fast from what is in memory as they are looked up.
@@ -83,17 +90,19 @@ class StoreBlocks:
 
 
 class TypeBlocks:
-    """The blocks of one type."""
+    """The blocks of one type; ``ahead``: what was read ahead."""
 
     def __init__(
         self,
         type: str,
         segments: SegmentMap,
+        ahead: AheadBuckets,
         read: Callable[[int], None],
         files: ColumnFiles | None = None,
     ) -> None:
+        self.type = type
+        self.ahead = ahead
         self._files = files
-        self._type = type
         self._segments = segments
         self._read = read
         self._wanted: OrderedDict[Path, None] = OrderedDict()
@@ -110,6 +119,8 @@ class TypeBlocks:
         """
         self._register(reading.paths)
         pieces = list(hours(gaps))
+        if reading.follows and pieces:
+            self.ahead.follow(max(pieces[-1]) + tier.step)
         known: dict[int, Numbers] = {}
         for place, piece in enumerate(pieces):
             spans = list(joined_buckets(tier, piece))
@@ -142,21 +153,10 @@ class TypeBlocks:
             numbers = of_ten_seconds(tier, piece) if is_told else {}
             if not is_told and not self._is_vouched(tier, piece, spans, paths):
                 return None
-            if is_told and not all(self._agrees(span, numbers, paths) for span in spans):
+            if is_told and not all(self._segments.agree(span, numbers, paths) for span in spans):
                 return None
             rows += sum(len(each.block) for span in spans for each in self._segments.overlapping(span))
         return rows
-
-    def _agrees(self, span: Span, numbers: Numbers, paths: frozenset[Path]) -> bool:
-        """Tell whether all of a span is in memory at these revisions."""
-        reached = span.start
-        for segment in self._segments.overlapping(span):
-            if segment.span.start > reached or not paths <= segment.block.paths:
-                return False
-            reached = segment.agrees(span, numbers)
-            if reached < min(segment.span.stop, span.stop):
-                return False
-        return reached >= span.stop
 
     def reaches_over(self, span: Span, paths: frozenset[Path]) -> bool:
         """Tell whether some events of each hour of a span are in memory, with the columns at some paths."""
@@ -211,7 +211,7 @@ class TypeBlocks:
         )
         pieces, starts = pieces[:many], starts[:many]
         span = Span(min(pieces[0]), max(pieces[-1]) + tier.step)
-        found = (await session.revisions(self._type, TEN_SECONDS, span)).numbers
+        found = (await session.revisions(self.type, TEN_SECONDS, span)).numbers
         by_hour = {HOUR.floor(min(each)): each for each in hours(found)}
         return {start: by_hour.get(start, {}) for start in starts}
 
@@ -266,7 +266,7 @@ class TypeBlocks:
         """
         async with reading.time_slice():
             segments = await run_in_thread(
-                files.holding, self._type, span.start, reading.paths, reading.opened
+                files.holding, self.type, span.start, reading.paths, reading.opened
             )
         found = None
         for segment in segments:
@@ -282,7 +282,14 @@ class TypeBlocks:
         """Read what is not present from the span's start on, and put it; return that."""
         paths = reading.paths | self._wanted.keys()
         absent = self._absent(reading, span, numbers)
-        span, block = await read_events(reading, self._type, absent, paths, self._read)
+        first, block = self.ahead.first(absent), None
+        if first == absent.start:
+            span = Span(first, first + TEN_SECONDS.step)
+            block = await self.ahead.read(reading, first, paths)
+        elif first is not None:
+            absent = Span(absent.start, first)
+        if block is None:
+            span, block = await read_events(reading, self.type, absent, paths, self._read)
         some = {bucket: number for bucket, number in numbers.items() if bucket in span}
         segment = Segment.of(span, some, self._with_older_columns(span, some, block))
         self._segments.put(segment)

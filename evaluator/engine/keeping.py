@@ -14,6 +14,7 @@ from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
+from evaluator.engine.read_ahead import ReadAhead
 
 FREE_SHARE = 0.05
 """No column files are made while less of their disk is free."""
@@ -28,6 +29,7 @@ class Keeping:
         self._folders = column_folders(settings)
         self._bound = FileBound(tuple(self._folders.values()), self._settings.disk_bytes, FREE_SHARE)
         self._work: dict[str, IdleWork] = {}
+        self._ahead: dict[str, ReadAhead] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -45,17 +47,20 @@ class Keeping:
         if not self._settings.memory_bytes:
             return None
         counters, folder = context.counters, self._folders.get(name)
-        if folder is None:
-            return StoreBlocks(self._cache, counters.read)
-        files = ColumnFiles(folder, context.store.identity, counters.filed)
+        files = None if folder is None else ColumnFiles(folder, context.store.identity, counters.filed)
         blocks = StoreBlocks(self._cache, counters.read, files=files)
-        self._work[name] = IdleWork(context, blocks, files, self._bound, makes=self._settings.idle)
+        if files is not None:
+            self._work[name] = IdleWork(context, blocks, files, self._bound, makes=self._settings.idle)
+        if self._settings.read_ahead:
+            self._ahead[name] = ReadAhead(context, blocks)
         return blocks
 
     def start(self) -> None:
-        """Begin the idle work of all stores."""
+        """Begin the idle work of all stores, and to read ahead."""
         for name, work in self._work.items():
             self._tasks.append(asyncio.create_task(work.run(), name=f"column files of {name}"))
+        for name, ahead in self._ahead.items():
+            self._tasks.append(asyncio.create_task(ahead.run(), name=f"reading ahead of {name}"))
 
     async def close(self) -> None:
         """End it."""

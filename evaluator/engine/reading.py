@@ -27,13 +27,14 @@ Numbers: TypeAlias = "Mapping[int, int]"
 class Reading:
     """How one question reads: its session, the columns that it needs, and what begins its turns.
 
-    ``opened``: the column files that it has looked into: once is enough.
+    ``opened``: the column files that it has looked into: once is enough. ``follows``: whether somebody asks.
     """
 
     session: ReadSession
     paths: frozenset[Path]
     time_slice: TimeSlice
     opened: set[FilePath] = field(default_factory=set)
+    follows: bool = True
 
 
 def eventful(span: Span, numbers: Numbers) -> Span:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cube.columns import PackedBlock, joined
+from cube.columns.values import Path
 from cube.model.tier import HOUR, TEN_SECONDS, Span, Tier
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.reading import SEGMENT_ROWS, Numbers
@@ -89,6 +90,17 @@ class SegmentMap:
                 return ()
             position = segment.span.stop
         return found if position >= span.stop else ()
+
+    def agree(self, span: Span, numbers: Numbers, paths: frozenset[Path]) -> bool:
+        """Tell whether all of a span is in memory at these revisions."""
+        reached = span.start
+        for segment in self.overlapping(span):
+            if segment.span.start > reached or not paths <= segment.block.paths:
+                return False
+            reached = segment.agrees(span, numbers)
+            if reached < min(segment.span.stop, span.stop):
+                return False
+        return reached >= span.stop
 
     def use(self, segment: Segment) -> None:
         self._cache.use(segment)

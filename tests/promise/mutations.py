@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
-from cube.store.sqlite import catalog, saving
+from cube.store.sqlite import catalog, parts, saving
+from cube.store.sqlite.parts import SqliteParts
 from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import Removed, RowRemoval
 from evaluator.engine import computation
+from evaluator.engine.ahead import AheadBuckets
 from evaluator.engine.blocks import Reading, TypeBlocks
 from evaluator.engine.computation import Computation
 from evaluator.engine.grid_revisions import GridRevisions
@@ -238,7 +241,7 @@ def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch
     async def _refreshed(self: TypeBlocks, reading: Reading, span: Span, numbers: Gaps) -> Segment:
         segment = await refreshed(self, reading, span, numbers)
         async with _EVENTS.get().read() as session:
-            fresh = (await session.revisions(self._type, TEN_SECONDS, segment.span)).numbers
+            fresh = (await session.revisions(self.type, TEN_SECONDS, segment.span)).numbers
         later = Segment.of(segment.span, dict(fresh), segment.block)
         self._segments.put(later)
         return later
@@ -316,6 +319,40 @@ def deletions_judge_what_they_found(patch: pytest.MonkeyPatch) -> None:
     """What has been replaced meanwhile is deleted as well."""
     patch.setattr(RowRemoval, "_selected", lambda self, rows: rows)
 
+
+def parts_are_known_by_their_numbers(patch: pytest.MonkeyPatch) -> None:
+    """A part that has the number of one that was read ahead is taken for that one."""
+    find = parts.find
+
+    def _find(*arguments: Any) -> SqliteParts | None:
+        found = find(*arguments)
+        return None if found is None else replace(found, keys=dict.fromkeys(found.keys, 0))
+
+    patch.setattr(parts, "find", _find)
+
+
+def parts_that_have_gone_are_counted(patch: pytest.MonkeyPatch) -> None:
+    """What was read ahead is in the bucket, whatever has become of it since."""
+    patch.setattr(AheadBuckets, "_useful", lambda self, bucket, *_: self._held.get(bucket))
+
+
+def what_is_in_no_part_is_not_read(patch: pytest.MonkeyPatch) -> None:
+    """A bucket of which something was read ahead has nothing but parts."""
+    find = parts.find
+
+    def _find(*arguments: Any) -> SqliteParts | None:
+        found = find(*arguments)
+        return None if found is None else replace(found, has_rest=False)
+
+    patch.setattr(parts, "find", _find)
+
+
+OF_READING_AHEAD: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    parts_are_known_by_their_numbers,
+    parts_that_have_gone_are_counted,
+    what_is_in_no_part_is_not_read,
+)
+"""Those that walks with reading ahead find."""
 
 OF_DELETIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     deletions_raise_nothing,

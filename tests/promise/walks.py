@@ -7,9 +7,12 @@ shrinks what it finds, but what it tries changes with its version.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from random import Random
+from unittest import mock
 
+from cube.store.sqlite import packs
 from tests.promise.asked import GRIDS, IDS, STEPS, TIMES, Asked
 from tests.promise.places import ClusterPlace, Place
 from tests.promise.under_way import Save
@@ -27,22 +30,29 @@ def walk(
     windows: bool = False,
     grids: bool = False,
     deletions: bool = False,
+    ahead: bool = False,
 ) -> None:
     """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
 
     ``files``: whether an evaluator keeps column files, and is restarted now and then. ``windows``: whether
     functions of series are asked for. ``grids``: whether buckets are of grids that are not tiers.
-    ``deletions``: whether events are deleted by expressions, beside column files.
+    ``deletions``: whether events are deleted by expressions, beside column files. ``ahead``: whether buckets
+    are read ahead, and events are stored in packs, however few.
     """
-    world = World(make, files=files or deletions)
+    kinds = {
+        _AheadWalker: ahead,
+        _DeletionsWalker: deletions,
+        _GridsWalker: grids,
+        _WindowsWalker: windows,
+        _FilesWalker: files,
+    }
+    kind = next((kind for kind, is_asked in kinds.items() if is_asked), _Walker)
+    with mock.patch.object(packs, "MIN_EVENTS", 1) if ahead else nullcontext():
+        _walk(kind, World(make, files=files or deletions, made_ids=ahead), seed, steps)
+
+
+def _walk(kind: type[_Walker], world: World, seed: int, steps: int) -> None:
     try:
-        kinds = {
-            _DeletionsWalker: deletions,
-            _GridsWalker: grids,
-            _WindowsWalker: windows,
-            _FilesWalker: files,
-        }
-        kind = next((kind for kind, is_asked in kinds.items() if is_asked), _Walker)
         walker = kind(world, Random(seed))
         for _ in range(steps):
             walker.step()
@@ -196,6 +206,43 @@ class _DeletionsWalker(_FilesWalker):
             self._world.kill(self._random.choice(self._world.saves))
             if self._random.random() < 0.5:
                 self._world.sweep()
+
+
+class _AheadWalker(_DeletionsWalker):
+    """The same with buckets that are read ahead, whose events are stored in packs; nobody dies."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        gone = (self._kill, self._shred, self._restart)
+        self._actions = [each for each in self._actions if each not in gone]
+        self._actions += [self._read_ahead, *[self._close] * 6]
+
+    def _read_ahead(self) -> None:
+        self._world.read_ahead(self._time())
+
+    def _close(self) -> None:
+        """Read a bucket ahead, let more come in, be replaced or be deleted, and ask."""
+        time = self._near_times[1]
+        asked = self._asked(self._steps[0], time, 2, 3)
+        for _ in range(2):
+            self._world.ask(0, asked)
+            self._world.read_ahead(time)
+            for reader in list(self._world.shredding):
+                self._world.let_on(reader, self._random.choice((3, 10_000, 10_000)))
+            for _ in range(self._random.randint(1, 3)):
+                is_removed = self._random.random() < 0.3
+                writer = self._removal(time) if is_removed else self._save_at(time)
+                if writer is not None:
+                    self._world.drive(writer)
+        self._world.ask(0, asked)
+
+    def _save_at(self, time: int) -> Save | None:
+        ids = self._random.sample(IDS, self._random.randint(1, 2))
+        return self._world.begin_save(self._random.randrange(COLLECTORS), [(id, time) for id in ids])
+
+    def _removal(self, time: int) -> Save | None:
+        kind = self._random.choice((0, 1, None))
+        return self._world.begin_removal(self._random.randrange(COLLECTORS), kind, time - 4_000, time + 1)
 
 
 class _GridsWalker(_Walker):

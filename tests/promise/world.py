@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
-from cube.model.event import Event
+from cube.model.event import Event, EventId
 from cube.model.tier import HOUR, Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
@@ -28,6 +28,7 @@ from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.deferred_metrics import DeferredMetrics
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
+from evaluator.engine.read_ahead import ReadAhead
 from evaluator.engine.single_flight import SingleFlight
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
@@ -43,9 +44,14 @@ COLLECTORS, EVALUATORS = 3, 2
 
 KEPT_BYTES = (10**7, None)
 """What each evaluator keeps of blocks, and of answers: all, and none."""
-SHREDDING = 2  # hours whose files are being made at once
+SHREDDING = 2  # hours whose files are being made at once, or buckets that are read ahead
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
+
+
+def made_id(name: str) -> bytes:
+    """Return an id as Cube makes them, of a name: events that have these are stored in packs."""
+    return name.encode().rjust(12, b"-")
 
 
 class World:
@@ -57,7 +63,12 @@ class World:
     """
 
     def __init__(
-        self, make: Callable[[], Place], kept_bytes: Sequence[int | None] = KEPT_BYTES, *, files: bool = False
+        self,
+        make: Callable[[], Place],
+        kept_bytes: Sequence[int | None] = KEPT_BYTES,
+        *,
+        files: bool = False,
+        made_ids: bool = False,
     ) -> None:
         self.runner = asyncio.Runner()
         self.place = make()
@@ -70,6 +81,7 @@ class World:
         self._threads = ThreadPoolExecutor(1)
         self.shredding: list[Actor] = []
         self._kept_bytes = kept_bytes
+        self._id: Callable[[str], EventId] = made_id if made_ids else str
         self._filing = Filing() if files else None
         self.runner.run(self._open())
 
@@ -99,7 +111,7 @@ class World:
         for question in self.questions:
             question.window.widen(versions)
         events = [
-            Event("test", version.time, version.id, {"v": version.value, "kind": version.kind})
+            Event("test", version.time, self._id(version.id), {"v": version.value, "kind": version.kind})
             for version in versions
         ]
         save = Save(self._begin(self.collectors[collector].events.save("test", events)), versions, collector)
@@ -198,6 +210,12 @@ class World:
         if self._filing is not None and len(self.shredding) < SHREDDING:
             self.shredding.append(self._begin(self._filing.make(HOUR.floor(time))))
 
+    def read_ahead(self, time: int) -> None:
+        """Have the first evaluator begin to read ahead, as if it were a time."""
+        blocks = self._read_ahead.blocks.of("test")
+        if blocks.wanted and len(self.shredding) < SHREDDING:
+            self.shredding.append(self._begin(self._read_ahead.read(blocks, time)))
+
     def flush(self) -> None:
         """Have the first evaluator write the metrics that it has computed; the other one does at once."""
         self.runner.run(self._deferred.flush())
@@ -289,6 +307,8 @@ class World:
             blocks = self._filing.blocks(context, kept_bytes)
         elif kept_bytes is not None:
             blocks = StoreBlocks(BlockCache(kept_bytes), counters.read, KeptBlocks)
+        if blocks is not None:
+            self._read_ahead = ReadAhead(context, blocks)
         series = None if kept_bytes is None else SeriesCache(kept_bytes)
         metrics = DeferredMetrics(store.metrics, delay_seconds=None)
         if kept_bytes is not None:

@@ -9,7 +9,7 @@ import pytest
 from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
-from tests.promise.mutations import MUTATIONS, OF_DELETIONS, OF_GRIDS, WITH_FILES
+from tests.promise.mutations import MUTATIONS, OF_DELETIONS, OF_GRIDS, OF_READING_AHEAD, WITH_FILES
 from tests.promise.places import ClusterPlace, MongoPlace, SqlitePlace
 from tests.promise.walks import walk
 from tests.tools import LONG, SLOW
@@ -17,6 +17,7 @@ from tests.tools import LONG, SLOW
 __all__ = ["mongo_server"]
 
 CLUSTER_STEPS = 40
+AHEAD_STEPS = 60
 SEEDS = range(100)
 FINDING = {
     "revisions_are_read_after_the_scan": 6,
@@ -35,6 +36,9 @@ FINDING = {
     "blocks_are_taken_at_any_revision": 6,
     "blocks_are_vouched_for_at_any_revision": 6,
     "blocks_keep_the_revisions_that_follow_their_events": 6,
+    "parts_are_known_by_their_numbers": 3,
+    "parts_that_have_gone_are_counted": 3,
+    "what_is_in_no_part_is_not_read": 3,
     "deletions_raise_nothing": 0,
     "deletions_raise_before_they_delete": 2,
     "deletions_judge_what_they_found": 1,
@@ -111,6 +115,22 @@ def test_a_broken_rule_is_found_by_grids(mutate: Mutation, monkeypatch: pytest.M
 @pytest.mark.parametrize("seed", range(12 if LONG else 3))
 def test_a_walk_with_deletions_finds_nothing(seed: int) -> None:
     walk(SqlitePlace, seed, deletions=True)
+
+
+@pytest.mark.parametrize("seed", range(12 if LONG else 2))
+def test_a_walk_that_reads_ahead_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, AHEAD_STEPS, ahead=True)
+
+
+@pytest.mark.parametrize("mutate", OF_READING_AHEAD, ids=lambda mutate: mutate.__name__)
+def test_a_broken_rule_of_reading_ahead_is_found(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in (FINDING[mutate.__name__], *SEEDS):
+        try:
+            walk(SqlitePlace, seed, AHEAD_STEPS, ahead=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
 
 
 @SLOW

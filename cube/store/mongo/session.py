@@ -119,6 +119,9 @@ class MongoSession:
                 async with answered(CLOSE_SECONDS):
                     await cursor.close()
 
+    async def stored_parts(self, type: str, span: Span) -> None:
+        """Return None: any document may be replaced where it is."""
+
     async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
         events = self._layout.events(type, self._session)
         filter = await self._filter(events, span, wanted)

@@ -15,7 +15,7 @@ from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
 from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
-from cube.store.sqlite import catalog, field_index, packs, saving
+from cube.store.sqlite import catalog, field_index, packs, parts, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
@@ -191,6 +191,10 @@ class SqliteSession:
                 block, query = await self._lease.run(query.read)
             if len(block):
                 yield block
+
+    async def stored_parts(self, type: str, span: Span) -> parts.SqliteParts | None:
+        run = self._lease.run
+        return await run(lambda connection: parts.find(connection, type, span, run))
 
     async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
         entry = await self._lease.run(lambda connection: catalog.find(connection, type))
