@@ -1,4 +1,8 @@
-"""Scans: the one seam through which events are read for metrics."""
+"""Scans: the one seam through which events are read for metrics.
+
+What is kept are all events of a stretch of time, whatever is asked of them. Where an index on a field that
+must equal something leaves few of a long stretch, and that is not in memory, those few are read alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,14 +19,13 @@ from cube.columns import Block, Buckets, PackedBlock, finals, has_patterns, need
 from cube.columns.buckets import first_rows
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import Span, Tier
+from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import FIRST_ROWS, Ends, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import StoreBlocks
-from evaluator.engine.narrow import is_narrow, narrowed, span_of
 from evaluator.engine.reading import Reading
 from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
 
@@ -30,6 +33,9 @@ T = TypeVar("T")
 
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
+
+MOST_ROWS: Final = 16_384
+"""More events are read as blocks, which are kept: one by one they cost three times as much."""
 
 FEW_BUCKETS = 400
 """So many plain values are put together without a hop between threads."""
@@ -245,3 +251,31 @@ def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int =
             spans.append(Span(bucket, stop))
         between = 0
     return spans
+
+
+def span_of(tier: Tier, gaps: Mapping[int, int]) -> Span:
+    """Return the span that some buckets reach over."""
+    return Span(min(gaps), max(gaps) + tier.step)
+
+
+async def is_narrow(session: ReadSession, reduction: Reduction, span: Span) -> bool:
+    """Tell whether an index leaves few events of a span, an hour or longer, that filters may pass."""
+    wanted = wanted_by(reduction.filters)
+    if not wanted or span.length < HOUR.step:
+        return False
+    found = await session.indexed(reduction.type, span, wanted, MOST_ROWS + 1)
+    return found is not None and found <= MOST_ROWS
+
+
+async def narrowed(
+    session: ReadSession, reduction: Reduction, span: Span, count: Callable[[int], None]
+) -> AsyncGenerator[Block, None]:
+    """Yield blocks with all events of a span that the filters pass, and maybe others, ordered by time.
+
+    ``count`` is told how many events each has.
+    """
+    scan = session.scan(reduction.type, span, needed(reduction), wanted=wanted_by(reduction.filters))
+    async with aclosing(scan) as blocks:
+        async for block in blocks:
+            count(len(block))
+            yield block
