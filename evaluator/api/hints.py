@@ -13,7 +13,7 @@ from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
 from cube.model.environment import Caller
 from cube.model.tier import Span
 from evaluator.api.known import NO_DEFINITIONS, KnownEvents
-from evaluator.catalog.hints import hints
+from evaluator.catalog.hints import FieldName, hints, trusted_fields
 from evaluator.catalog.kept_samples import KeptSamples
 from evaluator.catalog.uses import Tree, types_of
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HEADER: Final = "Cube-Warnings"
 """Sentences about a question, as a JSON array in ASCII."""
 
+MOST_FIELDS: Final = 10_000
+"""So many fields are remembered to have been there."""
+
 SECONDS: Final = 1.0
 """An answer waits no longer for them."""
 
@@ -31,32 +34,46 @@ SECONDS: Final = 1.0
 class Hints:
     """Finds what a question may get wrong about the events that there are.
 
-    ``kept``: the samples that it looks at. A type that was there once is not looked for again, unless an
-    answer says nothing.
+    ``kept``: the samples that it looks at. A type or field that was there once is not looked for again,
+    unless an answer says nothing.
     """
 
     kept: KeptSamples = field(default_factory=KeptSamples)
     _seen: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _fields: defaultdict[tuple[str, str], set[FieldName]] = field(default_factory=lambda: defaultdict(set))
 
     async def of(
         self, service: QueryService, caller: Caller, tree: Tree, span: Span | None, *, is_silent: bool
     ) -> list[str]:
         """Return sentences about a question that is answered; ``is_silent``: with nothing, or zeros alone.
 
-        Of one that is not silent only unknown types are told, which costs nothing where all are known.
+        Of one that is not silent only unknown types are told, and fields that it goes without as well
+        (`trusted_fields`), which costs nothing where all are known.
         Nothing where the store or the evaluator has no time for it: the answer is as good without.
         """
         types, seen = set(types_of(tree)), self._seen[caller.environment.name]
-        if not is_silent and types <= seen:
+        fields = self._fields_seen(caller)
+        names = None if is_silent else [name for name in trusted_fields(tree) if name not in fields]
+        if not names and not is_silent and types <= seen:
             return []
         known = KnownEvents(service, caller, self.kept, NO_DEFINITIONS)
         try:
             async with asyncio.timeout(SECONDS):
-                told = await hints(tree, known, span, only_types=not is_silent)
+                told = await hints(tree, known, span, names=names)
                 seen |= types.intersection(await known.types())
+                for type, name in names or ():
+                    if type in seen and name in (await known.sampled(type))[0]:
+                        fields.add((type, name))
                 return told
         except (TimeoutError, InvalidRequest, AccessDenied, Overloaded, Unavailable):
             return []
+
+    def _fields_seen(self, caller: Caller) -> set[FieldName]:
+        """Return the fields that were there for whoever sees the same events."""
+        fields = self._fields[caller.environment.name, "" if caller.key is None else caller.key.filter]
+        if len(fields) > MOST_FIELDS:
+            fields.clear()
+        return fields
 
 
 def warning_headers(told: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -7,18 +7,21 @@ more than that: it is never a reason to refuse a question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from cube.columns.values import Kind
-from cube.expression.nodes import Cohorts, SeriesCall
+from cube.expression.nodes import Cohorts, Comparison, Field, Not, Reduction, SeriesCall
 from cube.expression.printer import walk
 from cube.model import instant
 from cube.model.tier import Span
 from evaluator.catalog.fields import FieldTally, Path, field_text
 from evaluator.catalog.sample import EventSample
 from evaluator.catalog.uses import Demand, Tree, Use, asker_text, is_number, types_of, uses
+
+FieldName: TypeAlias = tuple[str, Path]
+"""A type, and the names that lead to a field of its events."""
 
 MOST_HINTS: Final = 5
 """Sentences about one expression."""
@@ -29,6 +32,7 @@ MOST_NAMED: Final = 5
 LONGEST: Final = 100
 """Characters of a field that a sentence shows."""
 
+_NEGATIVE: Final = ("ne", "nin")
 _KINDS: Final = {
     Kind.STRING: "text",
     Kind.NUMBER: "a number",
@@ -51,11 +55,12 @@ class KnownTypes(Protocol):
 
 
 async def hints(
-    tree: Tree, known: KnownTypes, span: Span | None = None, *, only_types: bool = False
+    tree: Tree, known: KnownTypes, span: Span | None = None, *, names: Collection[FieldName] | None = None
 ) -> list[str]:
     """Return sentences about an expression, at most `MOST_HINTS`; ``span``: what was asked about.
 
-    ``only_types``: only about unknown types, for which no event is read. Raises as `sample` does.
+    ``names``: only about unknown types and, of the fields that it uses, unknown ones among these; where there
+    are none no event is read. Raises as `sample` does.
     """
     types = await known.types()
     found: list[str] = []
@@ -63,11 +68,31 @@ async def hints(
     for type in types_of(tree):
         if type not in types:
             found.append(_unknown_type(type, types))
-        elif not only_types:
+        elif names is not None:
+            asked = [name for of, name in names if of == type]
+            fields, taken = await known.sampled(type) if asked else ({}, EventSample())
+            unknown = (name for name in asked if name not in fields)
+            found += [_unknown_field(type, name, fields, taken) for name in unknown if taken.events]
+        else:
             fields, taken = await known.sampled(type)
             found += _of_type(type, (use for use in uses(tree) if use.type == type), fields, taken)
             found += [] if span is None or looks_elsewhere else _outside(type, taken, span)
     return list(dict.fromkeys(found))[:MOST_HINTS]
+
+
+def trusted_fields(tree: Tree) -> list[FieldName]:
+    """Return the fields whose names an answer with values says nothing about, each once.
+
+    Those of an expression in which events pass for want of a field, or that adds something else up beside it.
+    """
+    nodes = list(walk(tree))
+    is_negative = any(
+        isinstance(node, Not) or (isinstance(node, Comparison) and node.operator in _NEGATIVE)
+        for node in nodes
+    )
+    if not is_negative and sum(isinstance(node, Reduction) for node in nodes) < 2:
+        return []
+    return list(dict.fromkeys((use.type, _names(use.field)) for use in uses(tree)))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -95,12 +120,16 @@ def _of_type(
             yield f"There are no events of the type {type} that may be seen."
         return
     for use in used:
-        names = tuple(part for part in use.field.path if isinstance(part, str))
+        names = _names(use.field)
         tally = fields.get(names)
         if tally is None:
             yield _unknown_field(type, names, fields, taken)
         elif use.demand is not None and len(names) == len(use.field.path):
             yield from _misfit(use, use.demand, tally, taken)
+
+
+def _names(field: Field) -> Path:
+    return tuple(part for part in field.path if isinstance(part, str))
 
 
 def _unknown_field(type: str, names: Path, fields: Mapping[Path, FieldTally], taken: EventSample) -> str:

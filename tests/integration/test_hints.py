@@ -111,6 +111,24 @@ async def test_an_answer_that_says_nothing_tells_what_may_be_wrong(start: Start)
         await check_prometheus(made)
 
 
+async def test_an_answer_with_values_tells_of_fields_that_it_goes_without(start: Start) -> None:
+    async with start(now=DAY + 60_000) as made:
+        await save(made)
+        span = {"start": DAY, "stop": DAY + 10_000}
+        told = TOLD["sum(request(mss))"]
+        for expression, sentence in {
+            'sum(request.ne(mss, "x"))': told,
+            "sum(request.not(eq(mss, 1)))": told,
+            "sum(request(ms)) + sum(request(mss))": told,
+            'sum(request.ne(status, "x"))': "",
+            "sum(request)": "",
+        }.items():
+            for _ in range(2):
+                answer = await ask(made, "/1.0/metric", expression=expression, **span)
+                assert any(row["value"] for row in answer.json), expression
+                assert warned(answer) == sentence, expression
+
+
 async def check_spans(made: Running) -> None:
     after = await ask(made, "/1.0/metric", expression="sum(request)", start=DAY + 20_000, stop=DAY + 30_000)
     newest, start = instant.format(DAY + 1), instant.format(DAY + 20_000)
