@@ -65,15 +65,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         run(_serve(settings, CollectorRegistry()))
 
 
-async def _serve(settings: CollectorSettings, registry: CollectorRegistry) -> None:
-    """Serve until told to stop, with metrics in a registry."""
+async def _serve(settings: CollectorSettings, registry: CollectorRegistry, turns: Path | None = None) -> None:
+    """Serve until told to stop, with metrics in a registry; ``turns``: see `cube.daemon.host`."""
 
     async def start(stores: Mapping[str, Store], authenticator: Authenticator) -> Collector:
         return await Collector.start(stores, authenticator, settings, with_process_metrics(registry), now)
 
     known = KnownKeys.beside_spool(settings)
     if known is None:
-        await host(settings, start)
+        await host(settings, start, turns=turns)
     else:
         await host(settings, start, late=known.exist, remembered=lambda keys: RememberedKeys(keys, known))
 
@@ -114,7 +114,7 @@ def _run_worker(directory: Path, number: int, count: int, flags: Sequence[str]) 
     async def serve(settings: CollectorSettings) -> None:
         registry = MultiprocessRegistry(directory, number, count)
         async with registry.told():
-            await _serve(settings, registry)
+            await _serve(settings, registry, directory)
 
     os.environ.pop("NOTIFY_SOCKET", None)  # systemd hears of the parent
     with begun(CollectorSettings, flags) as settings:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cube.errors import InvalidSettings, Unavailable, shown
@@ -75,15 +76,17 @@ async def host(
     *,
     late: bool = False,
     remembered: Callable[[KeyStore], KeyReader] = lambda keys: keys,
+    turns: Path | None = None,
 ) -> None:
     """Open the environments' stores, start a daemon on them, and stop it cleanly when told to.
 
     ``start`` takes the stores by the names of their environments, and who may call. ``late``: a MongoDB
-    need not answer yet. ``remembered``: what reads the keys, given the store's.
+    need not answer yet. ``remembered``: what reads the keys, given the store's. ``turns``: a directory of the
+    processes that write to the same files (see `opened`).
     """
     environments = environments_of(settings)
     async with opened(
-        settings.store, environments, settings.database, foreign=settings.foreign, late=late
+        settings.store, environments, settings.database, foreign=settings.foreign, late=late, turns=turns
     ) as databases:
         keys, ring = remembered(databases.keys), KeyRing(settings.keys)
         await load_keys(keys, ring)

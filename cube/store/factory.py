@@ -34,15 +34,17 @@ async def opened(
     *,
     foreign: Collection[str] = (),
     late: bool = False,
+    turns: Path | None = None,
 ) -> AsyncIterator[Databases]:
     """Open the databases of some environments, and close them at the end.
 
     ``late``: a MongoDB need not answer yet; a `ping` of each store has to succeed before it is written to.
+    ``turns``: a directory that all processes have which write to the same SQLite files much.
     Raises `Unavailable` where the store does not answer, `InvalidSettings` where the URL is not a store's.
     """
     async with AsyncExitStack() as stack:
         location = StoreUrl.parse(url)
-        opening = _OPENERS[location.scheme](location.location, foreign=foreign, late=late)
+        opening = _OPENERS[location.scheme](location.location, foreign=foreign, late=late, turns=turns)
         opener = await stack.enter_async_context(opening)
         stores: dict[str, Store] = {}
         for environment in environments:
@@ -78,7 +80,7 @@ class _Opener(NamedTuple):
 
 
 @asynccontextmanager
-async def _sqlite(place: str, **_: Any) -> AsyncIterator[_Opener]:
+async def _sqlite(place: str, *, turns: Path | None = None, **_: Any) -> AsyncIterator[_Opener]:
     from cube.store.sqlite import SqliteKeys, open_store
 
     directory = _absolute(place)
@@ -90,7 +92,7 @@ async def _sqlite(place: str, **_: Any) -> AsyncIterator[_Opener]:
     def keys(database: str) -> KeyStore:
         return SqliteKeys(directory / f"{database}.keys.db")
 
-    yield _Opener(partial(open_store, directory), keys, holds_anything)
+    yield _Opener(partial(open_store, directory, turns=turns), keys, holds_anything)
 
 
 def _absolute(place: str) -> Path:
@@ -98,7 +100,7 @@ def _absolute(place: str) -> Path:
 
 
 @asynccontextmanager
-async def _mongo(url: str, **options: Any) -> AsyncIterator[_Opener]:
+async def _mongo(url: str, *, turns: Path | None = None, **options: Any) -> AsyncIterator[_Opener]:
     """All environments share one client, and so one pool of connections."""
     from cube.store import mongo
 

@@ -25,6 +25,7 @@ from cube.store.sqlite.metrics import SqliteMetrics
 from cube.store.sqlite.readers import CommitWatch, ReaderPool
 from cube.store.sqlite.records import SqliteDeletions, SqliteNames, SqliteTexts
 from cube.store.sqlite.reports import SqliteReports
+from cube.store.sqlite.turns import Turns
 from cube.store.sqlite.writer import Writer
 
 _WRITER_CACHE_BYTES = 16 * 1024 * 1024  # measured: 64 MiB is not faster; ids and times come nearly in order
@@ -41,15 +42,16 @@ _PROBE = "CREATE TABLE IF NOT EXISTS probe (name TEXT PRIMARY KEY, at INTEGER NO
 
 
 async def open_store(
-    directory: Path | str, database: str, *, log: LogLimits = DEFAULT_LOG_LIMITS
+    directory: Path | str, database: str, *, log: LogLimits = DEFAULT_LOG_LIMITS, turns: Path | None = None
 ) -> SqliteStore:
     """Open ``<directory>/<database>.events.db`` and its metrics cache, making what is missing.
 
     ``log``: how long the write-ahead log of the events may get. Any number of processes may have the same
-    files open. Raises `Unavailable`, with what to do, where the directory cannot be made, or a file is not a
-    database or made by a later Cube.
+    files open; those that write much do so in turns, by a pipe in the directory ``turns``. Raises
+    `Unavailable`, with what to do, where the directory cannot be made, or a file is not a database or made
+    by a later Cube.
     """
-    return await asyncio.to_thread(_open, directory, database, log)
+    return await asyncio.to_thread(_open, directory, database, log, turns)
 
 
 class SqliteStore:
@@ -103,7 +105,7 @@ class SqliteStore:
         self.metrics.close()
 
 
-def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
+def _open(directory: Path | str, database: str, log: LogLimits, turns: Path | None) -> SqliteStore:
     directory = Path(directory).absolute()
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise Unavailable(
@@ -124,7 +126,8 @@ def _open(directory: Path | str, database: str, log: LogLimits) -> SqliteStore:
             catalog.prepare(connection, path)
             identity = catalog.cache_id(connection)
             watch = watch_of(path)
-            writer = Writer(connection, path, watch, log)
+            in_turns = None if turns is None else Turns(turns / f"{database}.turns")
+            writer = Writer(connection, path, watch, log, in_turns)
             watching = connect(path, synchronous="FULL", cache_bytes=_WATCH_CACHE_BYTES, busy_seconds=0)
         except BaseException:
             connection.close()

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from cube.errors import CubeError, Unavailable
 from cube.files import FileWatch
 from cube.store.sqlite.database import BUSY_TIMEOUT_SECONDS, LogLimits, answering, immediate
+from cube.store.sqlite.turns import Turns
 
 GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
 CHECKPOINT_PAGES = 4_000  # 32 MiB: fewer checkpoints write each hot page less often
@@ -47,13 +48,22 @@ class Writer:
     """Runs writes one after another; those that wait together share a transaction and its fsync.
 
     The failure of one does not fail the others, and a caller that goes away cancels nothing. The
-    connection belongs to the writer from here on.
+    connection and ``turns``, where other processes of this program write as well, belong to the writer from
+    here on.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, watch: FileWatch, log: LogLimits) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        watch: FileWatch,
+        log: LogLimits,
+        turns: Turns | None = None,
+    ) -> None:
         self._connection = connection
         self._path = path
         self._watch = watch
+        self._turns = turns
         self._checkpoint = Checkpoint(connection, path, log)
         self._waiting: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._closed = False
@@ -83,6 +93,8 @@ class Writer:
                 self._commit(group)
                 self._checkpoint.after_commit()
         self._connection.close()
+        if self._turns is not None:
+            self._turns.close()
 
     def _next_group(self) -> tuple[list[WriteJob], bool]:
         job = self._waiting.get()
@@ -117,10 +129,13 @@ class Writer:
         """Return the results of a group's writes, or the `CubeError` of each that refused."""
         writes = [job.prepare() for job in group]
         self._watch.check()
-        with answering(self._path), immediate(self._connection):
+        with self._turn(), answering(self._path), immediate(self._connection):
             outcomes = [_outcome(write, self._connection) for write in writes]
         self._watch.check()  # deleted meanwhile, what was committed is lost with the file
         return outcomes
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn()
 
 
 def _outcome(write: Write[Any], connection: sqlite3.Connection) -> Any:
