@@ -359,6 +359,16 @@ async def test_an_expression_is_given_a_name_which_others_use(
         await shows(page, "1 series")
         await page.get_by_role("button", name="Names", exact=True).click()
         await expect(page.get_by_role("link", name="wait_ms")).to_be_visible()
+        slow = f"{evaluator.http}/1.0/definitions/slow"
+        made = {"If-None-Match": "*"}
+        assert (await page.request.put(slow, data={"expression": "wait_ms / 2"}, headers=made)).status == 201
         await page.get_by_role("button", name="Delete wait_ms").click()
+        used = page.get_by_role("dialog", name="wait_ms is used")
+        await expect(used.get_by_role("listitem")).to_have_text(["the name slow"])
+        await used.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("link", name="wait_ms")).to_be_visible()
+        await page.get_by_role("button", name="Delete wait_ms").click()
+        await used.get_by_role("button", name="Delete it all the same").click()
         await expect(page.get_by_role("link", name="wait_ms")).to_have_count(0)
-        assert said == []
+        assert (await page.request.delete(slow, headers={"If-Match": "*"})).status == 204
+        assert all("409 (Conflict)" in each for each in said)

@@ -172,11 +172,12 @@ def test_a_key_restricts_every_event_that_is_looked_at() -> None:
         restriction.metric(parse_metric("funnel(u,1h,a,c)"))
 
 
-async def test_a_late_event_beyond_a_bucket_changes_a_live_metric(start: Start) -> None:
+@pytest.mark.parametrize("asked", ["funnel(u,2h,a,b)", "rolling(funnel(u,2h,a,b),1h)"])
+async def test_a_late_event_beyond_a_bucket_changes_a_live_metric(start: Start, asked: str) -> None:
     async with start(now=DAY + 2 * HOUR) as evaluator:
         await evaluator.save(event(DAY, {"u": 1}, 1, "a"))
         socket = await evaluator.socket("/1.0/metric/get")
-        await socket.ask(expression="funnel(u,2h,a,b)", step=HOUR, start=DAY, limit=10, id=7)
+        await socket.ask(expression=asked, step=HOUR, start=DAY, limit=10, id=7)
         rows = [await socket.next()]
         while not rows[-1].get("live"):
             rows.append(await socket.next())
