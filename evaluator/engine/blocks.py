@@ -330,11 +330,19 @@ class TypeBlocks:
         if tier in (SECOND, TEN_SECONDS):
             return
         for span in joined_buckets(tier, piece):
-            parts = [segment.part(span) for segment in self._segments.overlapping(span)]
-            held = {bucket: number for part in parts for bucket, number in part.numbers.items()}
-            if held == {bucket: number for bucket, number in numbers.items() if bucket in span}:
-                inside = {bucket: number for bucket, number in piece.items() if bucket in span}
-                self._segments.vouch(tier.step, inside)
+            parts = [segment.part(span).numbers for segment in self._segments.overlapping(span)]
+            held = (
+                parts[0] if len(parts) == 1 else {bucket: part[bucket] for part in parts for bucket in part}
+            )
+            if held == _inside(numbers, span):
+                self._segments.vouch(tier.step, _inside(piece, span))
+
+
+def _inside(numbers: Numbers, span: Span) -> Numbers:
+    """Return the buckets that lie in a span: mostly all of them."""
+    if not numbers or (min(numbers) >= span.start and max(numbers) < span.stop):
+        return numbers
+    return {bucket: number for bucket, number in numbers.items() if bucket in span}
 
 
 class _Read:
