@@ -11,8 +11,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from cube.client.connection import COLLECTOR_URL, EVALUATOR_URL, TIMEOUT_SECONDS, Retries, log_warning
 from cube.client.emitter import Emitter, RawEvent
-from cube.client.evaluator import FoundEvent
-from cube.client.queries import Client, EventOptions, MetricOptions
+from cube.client.evaluator import FoundEvent, MetricOptions
+from cube.client.queries import Client, EventOptions
 from cube.client.streams import LiveOptions, StreamOptions, StreamSource, follow_events, follow_metric
 from cube.client.table import AnswerTable
 from cube.model.tier import Metric

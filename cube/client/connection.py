@@ -110,7 +110,8 @@ class HttpClient(Closing):
 
     ``url``: ``http://HOST:PORT`` or ``https://…``, by default `default_url`. ``key``: an API key that each
     request carries. A request is only repeated where that is safe: events carry ids, and questions change
-    nothing.
+    nothing. ``warn``: is told each sentence of a warning, such as one about an unknown field; it is logged
+    unless another is given.
     """
 
     default_url: ClassVar[str]
@@ -122,8 +123,10 @@ class HttpClient(Closing):
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self._url = self.default_url if url is None else url
+        self._warn = log_warning if warn is None else warn
         parts = urlsplit(self._url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidSettings(

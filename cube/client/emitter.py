@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from cube.client.connection import COLLECTOR_URL, TIMEOUT_SECONDS, Closing, HttpClient, Retries, log_warning
+from cube.client.connection import COLLECTOR_URL, Closing, HttpClient
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge, shown
 
 RawEvent: TypeAlias = Mapping[str, Any]
@@ -50,18 +50,6 @@ class Emitter(HttpClient):
     """
 
     default_url = COLLECTOR_URL
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        key: str | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        retries: Retries | None = None,
-        warn: Callable[[str], None] = log_warning,
-    ) -> None:
-        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
-        self._warn = warn
 
     def send(self, events: Iterable[RawEvent]) -> int:
         """Store events durably, in batches in their order, and return how many.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPMessage
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, Unpack
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from cube import json_text
-from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, HttpClient, Retries, log_warning
+from cube.client.connection import EVALUATOR_URL, HttpClient
 from cube.client.sql_answer import SqlAnswer
 from cube.model import instant
 from cube.model.event import ABSENT
@@ -29,6 +29,23 @@ TRUNCATED: Final = "Cube-Truncated"
 WARNINGS: Final = "Cube-Warnings"
 
 _NEXT = re.compile(r'<\?([^>]*)>; rel="next"')
+
+
+class MetricOptions(TypedDict, total=False):
+    """What a question for metrics may say.
+
+    ``step``: milliseconds, or words such as ``15m``, ``1d`` or ``month``. ``start``, ``stop``: milliseconds
+    since 1970, ISO 8601, a datetime (without zone: UTC), or relative to now, such as ``-6h``.
+    ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday. What is left
+    out has the daemon's default.
+    """
+
+    step: int | str | None
+    start: Instant | None
+    stop: Instant | None
+    limit: int | None
+    timezone: str | None
+    week_start: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +88,16 @@ class Evaluator(HttpClient):
 
     default_url = EVALUATOR_URL
 
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        key: str | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        retries: Retries | None = None,
-        warn: Callable[[str], None] = log_warning,
-    ) -> None:
-        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
-        self._warn = warn
-
     def _heed(self, headers: HTTPMessage) -> None:
         for sentence in msgspec.json.decode(headers.get(WARNINGS, "[]"), type=list[str]):
             self._warn(sentence)
 
-    def metrics(
-        self,
-        expression: str,
-        *,
-        step: int | str | None = None,
-        start: Instant | None = None,
-        stop: Instant | None = None,
-        limit: int | None = None,
-        timezone: str | None = None,
-        week_start: str | None = None,
-    ) -> list[Metric]:
+    def metrics(self, expression: str, **options: Unpack[MetricOptions]) -> list[Metric]:
         """Return the values of a metric expression, one for each bucket (and group), ascending.
 
         A group of several parts is a tuple.
-
-        ``step``: milliseconds, or words such as ``15m``, ``1d`` or ``month``; see `cube.model.grid`.
-        ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday.
         """
-        zoned = {"timezone": timezone, "week_start": week_start}
-        asked = query_string(expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned)
+        asked = query_string(expression=expression, **options)
         return [metric_of(row) for row in self._request("GET", f"/1.0/metric?{asked}")]
 
     def events(
@@ -145,25 +136,12 @@ class Evaluator(HttpClient):
                 return
             after = page.cursor
 
-    def metric_pages(
-        self,
-        expression: str,
-        *,
-        step: int | str | None = None,
-        start: Instant | None = None,
-        stop: Instant | None = None,
-        limit: int | None = None,
-        timezone: str | None = None,
-        week_start: str | None = None,
-    ) -> Iterator[AnswerPage]:
+    def metric_pages(self, expression: str, **options: Unpack[MetricOptions]) -> Iterator[AnswerPage]:
         """Yield all values of a metric expression, the page of the latest first, each ascending in itself.
 
         ``limit``: of the buckets of a page.
         """
-        zoned = {"timezone": timezone, "week_start": week_start}
-        asked: str | None = query_string(
-            expression=expression, step=step, start=start, stop=stop, limit=limit, **zoned
-        )
+        asked: str | None = query_string(expression=expression, **options)
         while asked is not None:
             content, headers = self._fetch(f"/1.0/metric?{asked}")
             found = _NEXT.fullmatch(headers.get("Link", ""))

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
 
-from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, Fetched, HttpClient, Retries, log_warning
-from cube.client.evaluator import CURSOR, TRUNCATED, WARNINGS, FoundEvent, Instant, query_string
+from cube.client.connection import EVALUATOR_URL, TIMEOUT_SECONDS, Fetched, HttpClient, Retries
+from cube.client.evaluator import (
+    CURSOR,
+    TRUNCATED,
+    WARNINGS,
+    FoundEvent,
+    Instant,
+    MetricOptions,
+    query_string,
+)
 from cube.client.streams import (
     LiveOptions,
     StreamOptions,
@@ -25,23 +33,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NEXT = re.compile(r'<(\?[^>]*)>; rel="next"')
-
-
-class MetricOptions(TypedDict, total=False):
-    """What a question for metrics may say.
-
-    ``step``: milliseconds, or words such as ``15m``, ``1d`` or ``month``. ``start``, ``stop``: milliseconds
-    since 1970, ISO 8601, a datetime (without zone: UTC), or relative to now, such as ``-6h``.
-    ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday. What is left
-    out has the daemon's default.
-    """
-
-    step: int | str | None
-    start: Instant | None
-    stop: Instant | None
-    limit: int | None
-    timezone: str | None
-    week_start: str | None
 
 
 class EventOptions(TypedDict, total=False):
@@ -72,10 +63,9 @@ class Client(HttpClient):
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries | None = None,
-        warn: Callable[[str], None] = log_warning,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries)
-        self._warn = warn
+        super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries, warn=warn)
         self._source = StreamSource(self._url, key, self._retries)
 
     def metric(self, expression: str, **options: Unpack[MetricOptions]) -> AnswerTable:

@@ -31,7 +31,7 @@ class StreamSource:
 
 
 class LiveOptions(TypedDict, total=False):
-    """What a question for a live metric may say, as `cube.client.queries.MetricOptions`."""
+    """What a question for a live metric may say, as `cube.client.evaluator.MetricOptions`."""
 
     step: int | str | None
     start: Instant | None
