@@ -46,10 +46,14 @@ _EVENT_SCHEMA: dict[str, Any] = {
             "description": "ISO 8601, or milliseconds since 1970; absent is now.",
         },
         "id": {
-            "type": ["string", "number"],
+            "type": ["string", "number", "object"],
             "minLength": 1,
             "maxLength": 512,
-            "description": "An event with an id that is stored replaces it.",
+            "required": ["$oid"],
+            "properties": {"$oid": {"type": "string", "pattern": "^[0-9a-f]{24}$"}},
+            "additionalProperties": False,
+            "description": "An event with an id that is stored replaces it. An object is an id that Cube has"
+            " made, as exports have it.",
         },
         "data": {"description": "Any JSON; a property may have any name that is not empty."},
     },

@@ -120,14 +120,19 @@ class Evaluator(HttpClient):
         stop: Instant | None = None,
         limit: int | None = None,
         after: str = "",
+        all_ids: bool = False,
     ) -> Generator[AnswerPage, int | None, None]:
         """Yield all events that an expression selects, ascending, some at a time and at least one page.
 
         ``after``: the cursor of a page, to go on behind it. ``limit``: of a page; another may be sent to the
-        generator for the next one. Relative times are those of the first.
+        generator for the next one. Relative times are those of the first. ``all_ids``: those that Cube has
+        made are shown, too, as ``{"$oid": …}``.
         """
+        ids = "all" if all_ids else None
         while True:
-            asked = query_string(expression=expression, start=start, stop=stop, limit=limit, after=after)
+            asked = query_string(
+                expression=expression, start=start, stop=stop, limit=limit, after=after, ids=ids
+            )
             answer = self._fetch(f"/1.0/event?{asked}")
             is_last = TRUNCATED not in answer.headers
             page = AnswerPage(answer.content, answer.headers.get(CURSOR, after), is_last=is_last)

@@ -57,6 +57,7 @@ def download(
         stop=question.stop,
         limit=FIRST_PAGE,
         after=reached.cursor,
+        all_ids=True,
     )
     page = next(pages)
     while True:

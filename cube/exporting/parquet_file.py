@@ -14,6 +14,8 @@ from cube.exporting.table import ColumnKind, NamedColumn, Row, Rows
 from cube.model import instant
 
 JSON_MARK: Final = {b"cube": b"json"}
+EVENTS_MARK: Final = {b"cube": b"events"}
+"""What says that a table's rows are events, in its own metadata."""
 
 
 def write_parquet(to: BinaryIO, columns: Sequence[NamedColumn], rows: Rows) -> None:
@@ -33,7 +35,8 @@ def write_parquet(to: BinaryIO, columns: Sequence[NamedColumn], rows: Rows) -> N
         pa.field(each.name, types[each.kind], metadata=JSON_MARK if each.kind is ColumnKind.JSON else None)
         for each in columns
     ]
-    schema = pa.schema(fields)
+    are_events = [each.name for each in columns[:2]] == ["type", "time"]
+    schema = pa.schema(fields, metadata=EVENTS_MARK if are_events else None)
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
         for some in rows():
             arrays = [pa.array(_values(column, some), types[column.kind]) for column in columns]

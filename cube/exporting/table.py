@@ -1,8 +1,9 @@
 """Rows of JSON as a table: which columns they have, and of which kind each is.
 
 A field of an event's data is a column under the name that expressions have for it (``user.name``,
-``headers["user-agent"]``); objects are taken apart, arrays are not. ``time`` and ``id`` are the event's own,
-and ``data`` is data that is no object: a field that would be called so has an underscore more.
+``headers["user-agent"]``); objects are taken apart, arrays are not. ``type``, ``time`` and ``id`` are the
+event's own, ``made_id`` is an id that Cube has made, and ``data`` is data that is no object: a field that
+would be called so has an underscore more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import NoneType
 from typing import Any, Final, TypeAlias
 
 from cube.errors import InvalidRequest
-from cube.model.event import ABSENT
+from cube.model.event import ABSENT, OBJECT_ID
 from cube.model.property import step
 
 MOST_COLUMNS: Final = 1_000
@@ -27,7 +28,7 @@ Rows: TypeAlias = Callable[[], Iterator[Sequence[Row]]]
 """Reads all rows from the first on, some at a time; called twice, for the columns and for what they hold."""
 
 _EXACT: Final = 2**53
-_RESERVED = re.compile(r"(?:time|id|data)_*")
+_RESERVED = re.compile(r"(?:type|time|id|made_id|data)_*")
 _NAMES: dict[tuple[str, str], str] = {}
 _MOST_NAMES: Final = 10_000
 
@@ -64,7 +65,7 @@ _KINDS: tuple[tuple[frozenset[type], ColumnKind], ...] = (
 """The first line that has all kinds of a column's values is its kind; of none, it is JSON."""
 
 
-EVENT_COLUMNS: Final[Mapping[str, ColumnKind]] = {"time": ColumnKind.TIME}
+EVENT_COLUMNS: Final[Mapping[str, ColumnKind]] = {"type": ColumnKind.TEXT, "time": ColumnKind.TIME}
 """The columns of events that are known before any is read."""
 
 
@@ -94,9 +95,12 @@ def columns_of(parts: Iterable[Sequence[Row]], known: Mapping[str, ColumnKind]) 
 
 def flat_event(event: Mapping[str, Any]) -> Row:
     """Return an event as a row."""
-    row = {"time": event["time"]}
-    if "id" in event:
-        row["id"] = event["id"]
+    row = {"type": event["type"], "time": event["time"]}
+    id = event.get("id")
+    if id.__class__ is dict:
+        row["made_id"] = id[OBJECT_ID]
+    elif id is not None:
+        row["id"] = id
     data = event.get("data", ABSENT)
     if data.__class__ is dict:
         _flatten(row, "", data)

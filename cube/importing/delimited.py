@@ -6,13 +6,16 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Final
 
 from cube.errors import InvalidRequest
+from cube.importing import own_exports
 from cube.importing.cells import SAMPLE_ROWS, Reading, comma_columns, readings, row, rows_as_json
 from cube.importing.recognition import delimiter_of
 from cube.importing.record import LONGEST_RECORD, SourceRecord
+from cube.json_text import encode
 
+_EXPORTED: Final = (*own_exports.COLUMNS, "id", "made_id")
 _BETWEEN = "\x1f"  # in what tells a row from others
 
 
@@ -21,6 +24,7 @@ class DelimitedTable:
 
     ``names``: of the columns, where the file has no row with them. ``kept``: columns that stay text.
     ``decimal``: as of `readings`. ``with_commas``: columns of numbers that stay text for want of it.
+    ``has_events``: rows of ``cube export`` are events.
     """
 
     counts: ClassVar[str] = "line"
@@ -35,6 +39,7 @@ class DelimitedTable:
         kept: frozenset[str] = frozenset(),
         encoding: str = "utf-8-sig",
         decimal: str | None = None,
+        has_events: bool = False,
     ) -> None:
         errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
         self._text = io.TextIOWrapper(file, encoding, errors, newline="")
@@ -42,6 +47,8 @@ class DelimitedTable:
         self._names = names
         self._kept = kept
         self._decimal = decimal
+        self._may_have_events = has_events
+        self._is_export = False
         self.with_commas: list[str] = []
         self._reads: list[Reading] = []
 
@@ -71,10 +78,16 @@ class DelimitedTable:
 
     def value(self, record: SourceRecord) -> Any:
         """Return a row as an object, without the columns in which it has nothing."""
-        return row(self._names or (), self._reads, record.value)
+        found = row(self._names or (), self._reads, record.value)
+        if not self._is_export:
+            return found
+        cells = {name: own_exports.value_of(value) for name, value in found.items()}
+        return own_exports.event_of({**cells, "id": own_exports.id_of(found.get("id"))})
 
     def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
         """Return the JSON of rows without errors."""
+        if self._is_export:
+            return [encode(self.value(record)) for record in records]
         return [*rows_as_json(self._names or (), self._reads, [record.value for record in records])]
 
     def _kept_known(self, names: Sequence[str]) -> None:
@@ -89,7 +102,9 @@ class DelimitedTable:
         names = self._names or ()
         sample = list(islice(rows, SAMPLE_ROWS))
         good = [each.value for each in sample if each.error is None]
-        self._reads = readings(names, good, self._kept, self._decimal)
+        self._is_export = self._may_have_events and own_exports.is_export(names, good)
+        kept = self._kept | (frozenset(_EXPORTED) if self._is_export else frozenset())
+        self._reads = readings(names, good, kept, self._decimal)
         if self._decimal is None:
             self.with_commas = [name for name in comma_columns(names, good) if name not in self._kept]
         yield from sample

@@ -138,7 +138,12 @@ def _object(form: Format, record: SourceRecord) -> dict[str, Any]:
     value = form.value(record)
     if not isinstance(value, dict):
         raise InvalidRequest(f"Got {described(value)}; accepted is an object.")
-    return _plain(value) if form.is_json and _EXTENDED in record.content else value
+    if not (form.is_json and _EXTENDED in record.content):
+        return value
+    plain: dict[str, Any] = _plain(value)
+    if isinstance(value.get("id"), dict) and _shape(value, typed=False) is Shape.EVENT:
+        plain["id"] = value["id"]  # one that Cube has made, which stays what it is
+    return plain
 
 
 def at(record: Mapping[str, Any], path: str) -> Any:

@@ -54,6 +54,11 @@ class ImportOptions:
         }
         return msgspec.json.encode([collector, str(self.zone), sorted(self.kept), told]).decode()
 
+    @property
+    def finds_events(self) -> bool:
+        """Whether what is an event stays one: nobody has said where another's time or id is."""
+        return self.time is None and self.id is None and not self.now
+
     def database(self, url: str) -> Format:
         """Return the events of a database; raises `InvalidRequest` for options that do not apply to these."""
         given = {"--time": self.time, "--id": self.id, "--now": self.now, "--records": self.records}
@@ -102,13 +107,14 @@ def _table(file: OpenedFile, options: ImportOptions) -> Format:
         kept=options.kept,
         encoding=options.encoding,
         decimal=options.decimal,
+        has_events=options.finds_events,
     )
 
 
-def _parquet(file: OpenedFile, _: ImportOptions) -> Format:
+def _parquet(file: OpenedFile, options: ImportOptions) -> Format:
     from cube.importing.parquet import ParquetRows  # with pyarrow, which takes a while to import
 
-    return ParquetRows(file.plain)
+    return ParquetRows(file.plain, has_events=options.finds_events)
 
 
 def _access_log(file: OpenedFile, _: ImportOptions) -> Format:

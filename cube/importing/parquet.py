@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cube.errors import InvalidRequest
+from cube.exporting.parquet_file import EVENTS_MARK, JSON_MARK
 from cube.importing import json_columns
+from cube.importing.own_exports import event_of
 from cube.importing.record import SourceRecord
 from cube.json_text import decode, encode
 from cube.model.event import MAX_INTEGER
@@ -40,8 +42,9 @@ class ParquetRows:
     counts: ClassVar[str] = "row"
     is_json: ClassVar[bool] = True
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], *, has_events: bool = False) -> None:
         self._file = file
+        self._has_events = has_events
 
     def records(self) -> Iterator[SourceRecord]:
         """Yield the rows; their content is the JSON text of their values."""
@@ -49,8 +52,11 @@ class ParquetRows:
         with _seekable(self._file) as file:
             try:
                 opened = pq.ParquetFile(file)
+                read = _rows
+                if self._has_events and opened.schema_arrow.metadata == EVENTS_MARK:
+                    read = _events
                 for batch in opened.iter_batches(_ROWS):
-                    for text in _rows(batch):
+                    for text in read(batch):
                         number += 1
                         yield SourceRecord(number, text)
             except (pa.ArrowException, OSError) as error:
@@ -84,6 +90,17 @@ def _rows(batch: Any) -> list[bytes]:
     if not batch.num_columns:
         return [b"{}"] * batch.num_rows
     return json_columns.objects(batch.schema.names, [_as_json(column) for column in batch.columns])
+
+
+def _events(batch: Any) -> list[bytes]:
+    """Return the rows of an export as events."""
+    marked = [(field.metadata or {}) == JSON_MARK for field in batch.schema]
+    columns = [
+        [None if value is None else decode(value) for value in values] if is_json else values
+        for is_json, values in zip(marked, map(_values, batch.columns), strict=True)
+    ]
+    names = batch.schema.names
+    return [encode(event_of(dict(zip(names, row, strict=True)))) for row in zip(*columns, strict=True)]
 
 
 def _as_json(column: Any) -> list[bytes | None]:

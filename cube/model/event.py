@@ -37,6 +37,10 @@ MAX_INTEGER = 2**63 - 1
 
 KEYS: Final = frozenset(("type", "time", "id", "data"))
 
+OBJECT_ID: Final = "$oid"
+"""The key of an ObjectId in MongoDB's extended JSON."""
+
+_MADE = re.compile(r"[0-9a-f]{24}", re.ASCII)
 _MAX_TOLD = 10
 _MAX_COMPARED = 40  # characters of a key that are looked at
 _UNWRITTEN = re.compile(r"[\W_]+")
@@ -162,6 +166,11 @@ def id_key(id: EventId) -> tuple[int, EventId]:
     return (1, id) if isinstance(id, str) else (0, id)
 
 
+def shown_id(id: EventId) -> Any:
+    """Return an id as JSON has it; one that Cube made as MongoDB's extended JSON has an ObjectId."""
+    return {OBJECT_ID: id.hex()} if isinstance(id, bytes) else id
+
+
 def is_type(name: str) -> bool:
     """Tell whether `name` is a valid type."""
     return len(name) <= MAX_TYPE_LENGTH and _TYPE.fullmatch(name) is not None
@@ -218,11 +227,21 @@ def _id(value: object) -> EventId:
         return int(value) if value.is_integer() and abs(value) < 2**63 else value
     if isinstance(value, int) and not isinstance(value, bool) and MIN_INTEGER <= value <= MAX_INTEGER:
         return value
+    made = _made_id(value)
+    if made is not None:
+        return made
     raise InvalidEvent(
         f"Got the id {_shown(value)}; accepted is text of 1 to {MAX_ID_LENGTH} characters or a"
         " number (integers within 64 bits).",
         field="id",
     )
+
+
+def _made_id(value: object) -> bytes | None:
+    """Read an id that Cube made, as `shown_id` shows it; None for anything else."""
+    digits = value.get(OBJECT_ID) if isinstance(value, dict) and len(value) == 1 else None
+    is_made = isinstance(digits, str) and _MADE.fullmatch(digits) is not None
+    return bytes.fromhex(digits) if is_made else None  # type: ignore[arg-type]  # text, as is_made says
 
 
 def _data(value: object) -> Any:

@@ -67,6 +67,7 @@ class ResponseWriter:
         self.rows: list[Any] = []  # of JSON texts, unless a subclass keeps others
         self._size = AnswerSize(limit)
         self._frame = frame
+        self.all_ids = False
         self._unreported = 0
         self._growing = Reservation(answers, self._drop, AnswerDropped)
         self._give_up: Callable[[], object] | None = None
@@ -111,7 +112,7 @@ class ResponseWriter:
 
     def write_found(self, found: Iterable[Found], may_end: bool) -> int:
         """Write some events and return how many; with ``may_end`` those up to the limit, if there are any."""
-        rows = event_rows(found)
+        rows = event_rows(found, all_ids=self.all_ids)
         texts = map(json_text.encode, rows if self._frame is None else map(self._frame, rows))
         return self.take_fitting(((text, len(text) + 1) for text in texts), may_end)
 

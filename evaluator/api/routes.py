@@ -67,6 +67,11 @@ _AFTER = Parameter(
     "The first events behind a cursor, in place of the latest; empty: from the start. Beside it no before.",
 )
 _BEFORE = Parameter("before", "The latest events before a cursor; empty: before the stop.")
+_IDS = Parameter(
+    "ids",
+    "all: those that Cube has made are shown, too, in JSON; given: those of clients.",
+    {"type": "string", "enum": ["given", "all"], "default": "given"},
+)
 _NEXT = {
     "Cube-Truncated": "Only where the answer was cut, or may have been: by limit, time or bytes.",
     "Link": 'With Cube-Truncated, unless it is too long: the next page, as <?…>; rel="next".',
@@ -77,7 +82,12 @@ _PAGE = {
 }
 _EVENT = _object(
     "time",
-    id={"type": ["string", "number"], "description": "Only where a client gave one."},
+    id={
+        "type": ["string", "number", "object"],
+        "required": ["$oid"],
+        "properties": {"$oid": {"type": "string", "pattern": "^[0-9a-f]{24}$"}},
+        "description": "Only where a client gave one, or with ids=all.",
+    },
     time=_SHOWN_TIME,
     data={"description": "The requested fields, nested as stored; absent where none is requested."},
 )
@@ -223,6 +233,7 @@ def routes(
         _limit(f"The latest so many events; more than {limits.rows} counts as that.", limits.rows),
         _AFTER,
         _BEFORE,
+        _IDS,
         headers=_PAGE,
         other_types=(ARROW,),
     )

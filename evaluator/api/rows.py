@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cube import json_text
 from cube.columns.values import Floats
 from cube.model import instant
-from cube.model.event import ABSENT
+from cube.model.event import ABSENT, shown_id
 from cube.model.grid import Grid
 from cube.model.tier import GroupKey, Scalar, Span, group_of_key, is_rest
 from cube.store.find import Found
@@ -168,14 +168,14 @@ def _row_starts(grid: Grid, span: Span) -> Sequence[bytes]:
     return [f'{{"time":"{time}"'.encode() for time in bucket_times(grid, span)]
 
 
-def event_rows(found: Iterable[Found]) -> Iterator[Row]:
-    """Yield ``{id?, time, data?}`` for each event; an id that Cube made is not shown."""
+def event_rows(found: Iterable[Found], *, all_ids: bool = False) -> Iterator[Row]:
+    """Yield ``{id?, time, data?}`` for each event; one that Cube made only with ``all_ids``."""
     rest = iter(found)
     while some := list(islice(rest, PART_ROWS)):
         for event, time in zip(some, _time_texts([event.time for event in some]), strict=True):
             row: Row = {}
-            if not isinstance(event.id, bytes):
-                row["id"] = event.id
+            if all_ids or not isinstance(event.id, bytes):
+                row["id"] = shown_id(event.id)
             row["time"] = time
             if event.data is not ABSENT:
                 row["data"] = dated(event.data)

@@ -213,6 +213,7 @@ class QueryServices:
         query = await service.event_query(request.parameters())
         stop = query.start if query.stop is None else query.stop
         with self._writer(request, service, query) as writer:
+            writer.all_ids = query.all_ids
             page = await service.write_events(query, stop, writer)
             if not query.upwards:
                 writer.rows.reverse()

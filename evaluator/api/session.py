@@ -215,11 +215,14 @@ class EventSocket(SocketHandler):
                 async for batch in batches:
                     # What a stream holds is bounded already.
                     with ResponseWriter(sys.maxsize, service.answers, frame) as writer:
-                        await run_by_size(len(batch), THREAD_ROWS, writer.write, event_rows(batch))
+                        await run_by_size(
+                            len(batch), THREAD_ROWS, writer.write, event_rows(batch, all_ids=query.all_ids)
+                        )
                         await responder.send_written(writer)
             return
         async with responder.session.answers:
             with service.writer(frame) as writer:
+                writer.all_ids = query.all_ids
                 page = await service.write_events(query, query.stop, writer)
                 await responder.send_written(writer)
         await responder.end(**(told_of(query, page) if query.is_paged else {}))

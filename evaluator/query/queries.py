@@ -45,8 +45,9 @@ class EventQuery:
     """Events in ``[start, stop)``; ``stop`` None: from ``start`` on, a stream.
 
     The latest ``limit``, or, ``upwards``, the first; ``place``: from there on. ``is_paged``: whether the
-    client goes from page to page. ``text``: the expression as it was written; ``asked``: without what a key
-    adds, where one does. ``asked_at``: when the walk was begun: its relative times are relative to that.
+    client goes from page to page; ``all_ids``: whether those are shown that Cube has made. ``text``: the
+    expression as it was written; ``asked``: without what a key adds, where one does. ``asked_at``: when the
+    walk was begun: its relative times are relative to that.
     """
 
     expression: EventExpression
@@ -61,6 +62,7 @@ class EventQuery:
     is_paged: bool = False
     asked: EventExpression | None = field(default=None, compare=False)
     asked_at: int = field(default=0, compare=False)
+    all_ids: bool = False
 
     @classmethod
     def parse(
@@ -90,6 +92,7 @@ class EventQuery:
             place=place,
             is_paged="after" in raw or "before" in raw,
             asked_at=now,
+            all_ids=_all_ids(raw),
         )
 
 
@@ -254,6 +257,13 @@ def _step(given: object) -> int | str:
     if not value.is_integer():
         raise InvalidQuery(f"Got the step {shown(given)}; accepted is {ACCEPTED}.", field="step")
     return int(value)
+
+
+def _all_ids(raw: Mapping[str, Any]) -> bool:
+    given = raw.get("ids", "given")
+    if given not in ("given", "all"):
+        raise InvalidQuery(f"Got the ids {shown(given)}; accepted are given and all.", field="ids")
+    return bool(given == "all")
 
 
 def _word(raw: Mapping[str, Any], name: str, usual: str) -> str:

@@ -84,13 +84,13 @@ async def test_json_lines_are_the_events_that_collectors_take_again(made: Runnin
     finally:
         await copy.close()
 
-    def shown(found: list[tuple[int, Any, Any]]) -> list[str]:
-        """Ids that were made are others; all else is the same, floats that are whole included."""
-        return sorted(
-            repr((time, id if not isinstance(id, bytes) else "made", data)) for time, id, data in found
-        )
+    assert sorted(map(repr, ours)) == sorted(map(repr, theirs))  # ids that were made, and whole floats, too
 
-    assert shown(ours) == shown(theirs)
+
+async def test_exports_show_the_ids_that_were_made(made: Running) -> None:
+    await made.save(event(DAY, {"i": 1}, "a"), event(DAY + 1, {"i": 2}, None))
+    rows = [json.loads(line) for line in (await export(made, "test")).splitlines()]
+    assert [row["id"] if row["data"]["i"] == 1 else set(row["id"]) for row in rows] == ["a", {"$oid"}]
 
 
 async def test_more_events_than_an_answer_has_are_exported_in_order(made: Running, tmp_path: Path) -> None:
@@ -111,7 +111,8 @@ async def test_csv_has_a_column_for_each_field(made: Running, tmp_path: Path) ->
     rows = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
     assert len(rows) == len(DATA)
     first = next(row for row in rows if row["id"] == "a")
-    assert first == {
+    assert {name: value for name, value in first.items() if name != "made_id"} == {
+        "type": "test",
         "time": "2011-07-18T00:00:00.000Z",
         "id": "a",
         "i": "1",
@@ -138,8 +139,10 @@ async def test_parquet_has_typed_columns(made: Running, tmp_path: Path) -> None:
     await export(made, "test", "-o", out)
     table = parquet.read_table(out)
     assert {field.name: str(field.type) for field in table.schema} == {
+        "type": "string",
         "time": "timestamp[ms, tz=UTC]",
         "id": "string",
+        "made_id": "string",
         "i": "int64",
         "f": "double",
         "t": "string",
@@ -163,7 +166,7 @@ async def test_parquet_has_typed_columns(made: Running, tmp_path: Path) -> None:
 
 
 async def test_an_export_of_nothing_is_a_whole_file(made: Running, tmp_path: Path) -> None:
-    for name, rows in (("a.jsonl", b""), ("a.csv", b"time\n")):
+    for name, rows in (("a.jsonl", b""), ("a.csv", b"type,time\n")):
         await export(made, "nothing", "-o", tmp_path / name)
         assert (tmp_path / name).read_bytes() == rows
     await export(made, "nothing", "-o", tmp_path / "a.parquet")
