@@ -35,6 +35,9 @@ T = TypeVar("T")
 PAGE_TIME = 0.5
 """A page ends after so much of the time that a query has, and the next one goes on."""
 
+NO_BUCKET: Final = "No bucket of this step is over since the start; a stop of now shows the one that goes on."
+"""What is told of an answer without rows, where no stop was asked for."""
+
 _LONG_EXPRESSION = 300  # characters; parsing more than these takes milliseconds
 
 
@@ -204,6 +207,8 @@ class QueryServices:
         query = await service.metric_query(request.parameters())
         with self._writer(request, service, query) as writer:
             says_something = await service.write_metrics(query, writer)
+            if not query.span and query.start is not None and "stop" not in request.parameters():
+                return await writer.reply(warning_headers((NO_BUCKET,)))
             told = await self._hints(request, service, query, query.span, is_silent=not says_something)
             return await writer.reply(metric_headers(request, query) + told)
 

@@ -129,6 +129,17 @@ async def test_an_answer_with_values_tells_of_fields_that_it_goes_without(start:
                 assert warned(answer) == sentence, expression
 
 
+async def test_an_answer_without_a_bucket_says_how_to_see_the_one_that_goes_on(start: Start) -> None:
+    async with start(now=DAY + 60_000) as made:
+        await save(made)
+        asked = {"expression": "sum(request)", "start": DAY, "step": "1h"}
+        answer = await ask(made, "/1.0/metric", **asked)
+        assert (answer.json, "a stop of now" in warned(answer)) == ([], True)
+        answer = await ask(made, "/1.0/metric", **asked, stop="now")
+        assert ([row["value"] for row in answer.json], warned(answer)) == ([len(EVENTS)], "")
+        assert warned(await ask(made, "/1.0/metric", **asked, stop=DAY)) == ""
+
+
 async def check_spans(made: Running) -> None:
     after = await ask(made, "/1.0/metric", expression="sum(request)", start=DAY + 20_000, stop=DAY + 30_000)
     newest, start = instant.format(DAY + 1), instant.format(DAY + 20_000)
