@@ -1,4 +1,4 @@
-"""Requests whose head is known, byte for byte, answered without reading it again.
+"""Requests whose head is known, byte for byte but for the body's length, answered without reading it again.
 
 A client that keeps its connection sends the same head with every event; reading, checking and routing it
 takes several times as long as the event. So each connection remembers some heads that were read and checked
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from cube.errors import CubeError
 from cube.model.environment import Caller, Credentials
@@ -40,6 +41,7 @@ MAX_HEADS: Final = 8
 MAX_HEAD_BYTES: Final = 2_048
 
 _VERSION: Final = "HTTP/1.1"
+_LENGTH: Final = re.compile(rb"\r\nContent-Length: ([0-9]{1,5})\r\n", re.IGNORECASE)
 _OTHERWISE: Final = ("Transfer-Encoding", "Content-Encoding", "Expect", "Upgrade")
 _log = logging.getLogger(__name__)
 
@@ -48,15 +50,15 @@ _log = logging.getLogger(__name__)
 class KnownHead:
     """What came of a head: the request without its body, what it is for, and how its usual reply begins.
 
-    ``length``: of the body. ``written``: a reply, and its head before and behind the request's id.
-    ``caller``: the last one that was admitted with it, whose page was found to be one that may call.
+    ``request``: its headers tell another body's length. ``written``: a reply, and its head before and behind
+    the request's id. ``caller``: the last one that was admitted with it, whose page was found to be one that
+    may call.
     """
 
     request: Request
     route: Route
     operation: Operation
     begin: Begin
-    length: int
     has_own_id: bool
     credentials: Credentials
     written: tuple[Reply, bytes, bytes] | None = field(default=None)
@@ -73,13 +75,18 @@ class KnownHead:
         return request
 
 
+HeadKey: TypeAlias = tuple[bytes, int]
+"""A head without the digits of its body's length, and where they stood."""
+
+
 class PromptRequests:
     """What one connection knows of its client's heads; not of TLS, whose bytes are Tornado's to read."""
 
     def __init__(self, service: Service, stream: Stream) -> None:
         self._service = service
         self._stream = stream
-        self._heads: dict[bytes, KnownHead] = {}
+        self._most = min(READ_BYTES - MAX_HEAD_BYTES, service.max_body_bytes)
+        self._heads: dict[HeadKey, KnownHead] = {}
         self._is_busy = False
         self._has_more = False
         self._part = b""  # of a request whose head is known
@@ -95,16 +102,16 @@ class PromptRequests:
             return
         if any(name in headers for name in _OTHERWISE) or type(self._stream) is not Stream:
             return
-        length = int(headers.get("Content-Length", "0"))
-        if len(self.head) > MAX_HEAD_BYTES or not 0 < length <= READ_BYTES - len(self.head):
+        key, _ = _parted(self.head)
+        if key is None or len(self.head) > MAX_HEAD_BYTES:
             return
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         has_own_id = request.id == headers.get("X-Request-Id")
         credentials = standard_credentials(headers, request.query)
-        known = KnownHead(request, route, operation, operation.begin, length, has_own_id, credentials)
+        known = KnownHead(request, route, operation, operation.begin, has_own_id, credentials)
         known.request = known.again(b"")  # the first one's body comes, and would be held as long as this
-        self._heads[self.head] = known
+        self._heads[key] = known
 
     async def serve(self) -> None:
         """Answer while heads are known; return when something else is there to be read, or all is over."""
@@ -132,10 +139,12 @@ class PromptRequests:
         if self._part:
             data, self._part = self._part + data, b""
         end = data.find(b"\r\n\r\n") + 4
-        known = self._heads.get(data[:end])
-        if known is None or len(data) > end + known.length or self._service.leaving:
+        key, length = _parted(data[:end])
+        known = None if key is None else self._heads.get(key)
+        size = end + length
+        if known is None or not 0 < length <= self._most or len(data) > size or self._service.leaving:
             self._stream.resume(data)
-        elif len(data) < end + known.length:
+        elif len(data) < size:
             self._wait_for_rest(data)
         else:
             self._begin(known, known.again(data[end:]))
@@ -155,16 +164,16 @@ class PromptRequests:
         answer = partial(self._answer, known, request, began)
         try:
             self._admit(known, request)
-            self._service.bodies.take(known.length)
+            self._service.bodies.take(len(request.body))
         except Exception as error:
             answer(self._error(request, error), 0)
             return
         try:
             outcome, reply = known.begin(request)
         except Exception as error:
-            answer(self._error(request, error), known.length)
+            answer(self._error(request, error), len(request.body))
             return
-        outcome.add_done_callback(partial(self._done, request, reply, answer, known.length))
+        outcome.add_done_callback(partial(self._done, request, reply, answer, len(request.body)))
 
     def _admit(self, known: KnownHead, request: Request) -> None:
         """Do what `Service.admitted_operation` does; of its answers only who calls may have changed."""
@@ -246,3 +255,15 @@ class PromptRequests:
             if id and known.written is None:
                 known.written = (reply, before, behind)
         return head
+
+
+def _parted(head: bytes) -> tuple[HeadKey | None, int]:
+    """Return the key of a head, and the length of its body; None and 0 where it tells of none.
+
+    Two heads of one key differ in those digits alone: so what was found of one's framing holds for both.
+    """
+    found = _LENGTH.search(head)
+    if found is None:
+        return None, 0
+    start, end = found.span(1)
+    return (head[:start] + head[end:], start), int(found[1])

@@ -71,6 +71,42 @@ async def test_the_second_request_with_a_head_is_answered_as_the_first(
     assert stage.figure("cube_http_requests_total", **counted) == 4
 
 
+async def test_bodies_of_any_length_are_answered_as_the_first(stage: Stage, taken: list[bytes]) -> None:
+    bodies = [b'{"type":"a","id":"%s"}' % (b"x" * length) for length in (1, 300, 2, 77, 512)]
+    many = b"[%s]" % b",".join(b'{"type":"a"}' for _ in range(999))
+    async with connection(stage.port) as own:
+        for body in (*bodies, many):
+            assert await ask(own, body) == (200, {})
+    assert taken == [*bodies[1:], many]
+    assert len(await stage.stored("a")) == 5 + 999
+
+
+LENGTHS = [b"0", b"70000000", b"1x", b"+5", b"5, 5", b"5\r\nContent-Length: 5", b"5\r\nContent-Length: 6"]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+async def test_another_length_is_checked_as_in_a_first_request(
+    stage: Stage, taken: list[bytes], length: bytes
+) -> None:
+    odd = request(b"12345").replace(b"Content-Length: 5", b"Content-Length: " + length)
+    async with connection(stage.port) as first, connection(stage.port) as own:
+        first.send(odd)
+        await ask(own, BODY % 0)
+        own.send(odd)
+        answers = [await first.answer(), await own.answer()]
+    assert answers[0].status == answers[1].status != 200
+    assert not taken
+
+
+async def test_a_long_body_behind_a_known_head_is_read_as_usual(stage: Stage, taken: list[bytes]) -> None:
+    body = b'{"type":"a","data":"%s"}' % (b"x" * 65_500)
+    async with connection(stage.port) as own:
+        assert await ask(own, BODY % 0) == (200, {})
+        assert await ask(own, body) == (200, {})
+        assert await ask(own, BODY % 2) == (200, {})
+    assert taken == [BODY % 2]
+
+
 async def test_ids_that_clients_give_stay_theirs(stage: Stage, taken: list[bytes]) -> None:
     async with connection(stage.port) as own:
         for number in range(2):
