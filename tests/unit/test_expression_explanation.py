@@ -31,6 +31,11 @@ METRICS = {
     "sum(a).group(round(b / 100))": (
         "the number of a events, for each value of the nearest whole number to (b divided by 100)"
     ),
+    "sum(a.gt(b,c + 1))": "the number of a events where b is greater than (c plus 1)",
+    "sum(a).group(b).top(3,rolling(sum(a),7d))": (
+        "the number of a events, for each b; of the whole time only the 3 largest by the number of a events,"
+        " over the 1w up to the end of each bucket, and the rest as one"
+    ),
     "-(1 + sum(a))": "minus (1 plus the number of a events)",
     "(1 + sum(a)) * 2": "(1 plus the number of a events) times 2",
 }

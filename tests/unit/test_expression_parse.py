@@ -25,6 +25,7 @@ from cube.expression.nodes import (
     Product,
     Ranking,
     Reduction,
+    Relation,
     Sum,
     Value,
 )
@@ -78,6 +79,9 @@ METRICS: list[tuple[str, Any]] = [
         Reduction("sum", "a", None, (Comparison("eq", Field(("id.orig_h",)), ("x",)),)),
     ),
     ("sum(a.eq(x,1).eq(x,1))", Reduction("sum", "a", None, (Comparison("eq", X, 1),) * 2)),
+    ("sum(a.le(x, x))", Reduction("sum", "a", None, (Relation("le", X, X),))),
+    ("sum(a.le(x, (1)))", Reduction("sum", "a", None, (Comparison("le", X, 1),))),
+    ("sum(a.le(x, -x))", Reduction("sum", "a", None, (Relation("le", X, Negation(X)),))),
     ("sum(a) - sum(b) - sum(c)", Sum((("+", A), ("-", B), ("-", C)))),
     ("sum(a) - (sum(b) - sum(c))", Sum((("+", A), ("-", Sum((("+", B), ("-", C))))))),
     ("(sum(a) - sum(b)) - sum(c)", Sum((("+", Sum((("+", A), ("-", B)))), ("-", C)))),
