@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from cube.errors import CubeError, InvalidRequest, shown
 from cube.importing import sender
+from cube.importing.batch_filler import BatchFiller
 from cube.importing.checkpoint import ImportCheckpoint
 from cube.importing.databases import DatabaseSource, Resumable, is_database
 from cube.importing.delimited import DelimitedTable
-from cube.importing.event_maker import EventMaker, ImportedEvent
+from cube.importing.event_maker import EventMaker
 from cube.importing.formats import ImportOptions
 from cube.importing.identity import RecordIds
 from cube.importing.json_formats import NestedRecords
 from cube.importing.opening import OpenedFile, opened
-from cube.importing.quick_events import QuickTexts
 from cube.importing.record import FileFault, Format, NothingFits, SourceRecord
 from cube.importing.rejects import Rejects
 from cube.importing.sender import BatchSender, ImportBatch, Poster
-
-LOOKED_AT: Final = 100
-"""Where none of a file's first so many records is an event, none of them is taken."""
 
 _RUN: Final = 1_000
 _RUN_BYTES: Final = 2**20
@@ -121,15 +118,13 @@ class FileImport:
         within = form.path if isinstance(form, NestedRecords) else ""
         self._ids = RecordIds(checkpoint.state.keys, within)
         self._rejects = job.rejects(file.name, checkpoint.resumed)
-        self._good = checkpoint.state.stored
+        self._filler = BatchFiller(
+            file.name, form, self._maker, checkpoint.state.stored, stores=job.connect is not None
+        )
         if checkpoint.resumed:
             job.counts.rejected += checkpoint.state.rejected
-        self._bad: list[tuple[SourceRecord, str]] = []
-        self._arrived = int(time.time() * 1000)
         self._saved = time.monotonic()
         self._told = False
-        self._looked = False
-        self._quick: QuickTexts | None = None
         self._damage: FileFault | None = None
 
     def run(self) -> None:
@@ -138,7 +133,7 @@ class FileImport:
             for batch in self._batches():
                 self._settle(batch)
             return
-        batches = BatchSender(self._job.connect, self._settle, self._check)
+        batches = BatchSender(self._job.connect, self._settle, self._filler.check)
         try:
             for batch in self._batches():
                 batches.send(batch)
@@ -167,11 +162,11 @@ class FileImport:
         batch, has_places = ImportBatch(), isinstance(self._form, Resumable)
         for run in self._runs():
             made_ids, before = self._ids.of(run), max(0, settled - count)
-            self._look(run)
+            self._filler.look(run)
             count += len(run)
             if before >= len(run):
                 continue
-            self._put(batch, run[before:], made_ids[before:])
+            self._filler.put(batch, run[before:], made_ids[before:])
             batch.upto = count
             if has_places:
                 batch.upto, batch.place = run[-1].number, run[-1].value
@@ -212,8 +207,8 @@ class FileImport:
         return state.records
 
     def _last(self, batch: ImportBatch) -> Iterator[ImportBatch]:
-        if not self._good and self._bad:
-            raise self._damage or self._nothing_fits()
+        if not self._filler.good and self._filler.bad:
+            raise self._damage or self._filler.nothing_fits()
         if batch.upto:
             yield batch
         if self._damage is not None:
@@ -235,99 +230,6 @@ class FileImport:
         return FileFault(
             f"The file {self._file.name} is damaged or ends too early ({str(error) or type(error).__name__});"
             " accepted is a whole one. All that could be read of it is stored."
-        )
-
-    def _look(self, run: Sequence[SourceRecord]) -> None:
-        """Find out what the records are, once one tells."""
-        if self._looked:
-            return
-        self._looked = any(self._maker.look(self._form, record) for record in run)
-        if self._looked and self._job.connect is not None:
-            self._quick = self._maker.quick()
-
-    def _put(self, batch: ImportBatch, run: Sequence[SourceRecord], made_ids: Sequence[bytes]) -> None:
-        """Put the events of records into a batch, by their texts alone where that does.
-
-        The first ones are checked here, so that a file of which nothing fits is known before any is sent.
-        """
-        for place, (record, made_id) in enumerate(zip(run, made_ids, strict=True)):
-            if self._quick is not None and self._good >= LOOKED_AT:
-                self._put_quickly(batch, run[place:], made_ids[place:], self._quick)
-                return
-            self._take(batch, record, made_id)
-
-    def _put_quickly(
-        self, batch: ImportBatch, run: Sequence[SourceRecord], made_ids: Sequence[bytes], quick: QuickTexts
-    ) -> None:
-        texts = quick(self._texts(run), made_ids)
-        if None not in texts:
-            batch.events += map(ImportedEvent, run, made_ids, cast("list[bytes]", texts))
-            batch.size += sum(map(len, texts))  # type: ignore[arg-type]  # none of them is None
-            batch.checked = False
-            return
-        for record, made_id, text in zip(run, made_ids, texts, strict=True):
-            if text is None:
-                self._take(batch, record, made_id)
-                continue
-            batch.events.append(ImportedEvent(record, made_id, text))
-            batch.size += len(text)
-            batch.checked = False
-
-    def _texts(self, run: Sequence[SourceRecord]) -> list[bytes | None]:
-        """Return records as JSON; None for those that have none."""
-        if all(record.error is None for record in run):
-            try:
-                return self._form.texts(run)
-            except UnicodeError:
-                pass
-        return [self._text(record) for record in run]
-
-    def _text(self, record: SourceRecord) -> bytes | None:
-        with suppress(UnicodeError):
-            return None if record.error is not None else self._form.texts([record])[0]
-        return None
-
-    def _take(self, batch: ImportBatch, record: SourceRecord, made_id: bytes) -> None:
-        """Put the event of a record into a batch, or the reason why there is none."""
-        try:
-            event = self._maker.event(self._form, record, made_id, self._arrived)
-        except InvalidRequest as error:
-            self._refuse(batch, record, f"{error.message}{self._encoding_hint(record)}")
-            return
-        batch.events.append(event)
-        batch.size += len(event.text)
-        self._good += 1
-
-    def _encoding_hint(self, record: SourceRecord) -> str:
-        if not isinstance(self._form, DelimitedTable):
-            return ""
-        try:
-            record.content.decode()
-        except UnicodeDecodeError:
-            return " It may be --encoding cp1252."
-        return ""
-
-    def _check(self, batch: ImportBatch) -> None:
-        """Make a batch's events once more, and check them."""
-        made, batch.events, batch.checked = batch.events, [], True
-        for event in made:
-            self._take(batch, event.record, event.made_id)
-
-    def _refuse(self, batch: ImportBatch, record: SourceRecord, reason: str) -> None:
-        batch.rejected.append((record, reason))
-        if self._good:
-            return
-        self._bad.append((record, reason))
-        if len(self._bad) == LOOKED_AT:
-            raise self._nothing_fits()
-
-    def _nothing_fits(self) -> NothingFits:
-        record, reason = self._bad[0]
-        counts, number = self._form.counts, len(self._bad)
-        none = f"none of its first {number} {counts}s is" if number > 1 else f"its {counts} is not"
-        return NothingFits(
-            f"Nothing of {self._file.name} is imported: {none} an event as it is read. {counts.capitalize()}"
-            f" {record.number}: {reason}"
         )
 
     def _settle(self, batch: ImportBatch) -> None:

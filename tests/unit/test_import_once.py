@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.importing import job
+from cube.importing import batch_filler
 from cube.importing.event_maker import EventMaker
 from cube.importing.identity import HEAD_RECORDS, RecordIds
 from cube.importing.record import SourceRecord
@@ -173,9 +173,9 @@ def test_events_at_their_arrival_keep_the_time_of_the_first(imports: Imports) ->
 def test_what_the_collector_alone_refuses_is_rejected_and_the_rest_is_stored(imports: Imports) -> None:
     """Data are looked at by the collector, once the first records were seen to fit."""
     bad = '{"time":1577836800000,"deep":' + "[" * 60 + "]" * 60 + "}\n"
-    imports.write("x.jsonl", lines(job.LOOKED_AT + 50) + bad + lines(100, 1000) + bad)
+    imports.write("x.jsonl", lines(batch_filler.LOOKED_AT + 50) + bad + lines(100, 1000) + bad)
     assert imports.run("x.jsonl").exit_code == 2
-    assert len(imports.collector.stored) == job.LOOKED_AT + 150
+    assert len(imports.collector.stored) == batch_filler.LOOKED_AT + 150
     assert [each["line"] for each in imports.rejects("x.jsonl.rejects.jsonl")] == [151, 252]
 
 
@@ -190,7 +190,7 @@ def test_only_the_first_records_are_looked_at_whole(
     head = "time,n\n" if line[0] == "%" else ""
     found = imports.imported("x.data", head + "".join(f"{line % (DAY + n)}\n" for n in range(500)))
     assert [data["n"] for data in found] == [1] * 500
-    assert len(calls) == job.LOOKED_AT
+    assert len(calls) == batch_filler.LOOKED_AT
 
 
 def test_rows_that_are_not_unicode_are_rejected_wherever_they_stand(imports: Imports) -> None:
