@@ -51,7 +51,7 @@ class StoreWriter:
         """Finish what was begun."""
 
 
-class Part(NamedTuple):
+class TypePart(NamedTuple):
     """The events of one type in one request; ``places``: see `PendingBatch`."""
 
     type: str
@@ -222,7 +222,7 @@ class Intake:
             await asyncio.wait(committing)
         await self._writer.close()
 
-    def _wanted(self, parts: Sequence[Part]) -> list[tuple[Usage, int, int]]:
+    def _wanted(self, parts: Sequence[TypePart]) -> list[tuple[Usage, int, int]]:
         queues = ((part, self._queues.get(part.type)) for part in parts)
         return [(Usage() if it is None else it.usage, len(part.events), part.size) for part, it in queues]
 
@@ -232,7 +232,7 @@ class Intake:
         if not self._quota.fits(wanted):
             raise self._quota.overloaded()
 
-    def _queue(self, part: Part) -> PendingBatch:
+    def _queue(self, part: TypePart) -> PendingBatch:
         type, events, size, places = part
         pending = PendingBatch(events, size, self._loop.create_future(), places)
         self._tally.arrivals.add(type, len(events))
@@ -306,12 +306,12 @@ Intakes: TypeAlias = Mapping[str, Intake]
 """The intake of each environment, by its name."""
 
 
-def _of_each_type(batch: Batch) -> list[Part]:
+def _of_each_type(batch: Batch) -> list[TypePart]:
     by_type = batch.by_type() if batch.events else {}
     if len(by_type) == 1:
-        return [Part(batch.events[0].type, batch.events, batch.size)]
+        return [TypePart(batch.events[0].type, batch.events, batch.size)]
     return [
-        Part(
+        TypePart(
             type,
             [batch.events[place] for place in places],
             batch.size * len(places) // len(batch.events),
