@@ -34,7 +34,7 @@ PART_ROWS = 1_000
 FEW_TIMES = 8
 """Fewer are written one by one."""
 
-PART_TEXTS = 5_000
+PART_TEXTS = 20_000
 """So many of those that are written from arrays."""
 
 MOST_SHARE = 0.25
