@@ -6,7 +6,7 @@ sets of keys that would be most of the work; they are sorted, or counted, as arr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.buckets import Buckets, complete
+from cube.columns.buckets import Buckets, Times, complete
 from cube.columns.column import Rows, finite
 from cube.columns.evaluation import evaluated, keys, numbers
 from cube.columns.groups import Labels
@@ -48,7 +48,7 @@ class Finals:
     may have more samples in other blocks, the first and the last at most; they are not among the others.
     """
 
-    buckets: Sequence[int] = ()
+    buckets: Times = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     groups: Labels = field(default_factory=lambda: Labels.of(()))
     values: Floats = field(default_factory=lambda: np.zeros(0))
     shared: Mapping[int, dict[GroupKey | None, Partial]] = field(default_factory=dict)
@@ -73,10 +73,10 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     finish = _FINISHES.get(reduction.reduce, _finished)
     values = finish(reduction, block, segments.part(some))
     if reduction.arguments is None:
-        return Finals(buckets[some].tolist(), groups[some], values, shared)
+        return Finals(buckets[some], groups[some], values, shared)
     every = np.repeat(buckets[some], len(reduction.arguments))
     keys = [with_argument(key, each) for key in groups[some] for each in reduction.arguments]
-    return Finals(every.tolist(), Labels.of(keys), values, shared)
+    return Finals(every, Labels.of(keys), values, shared)
 
 
 def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled | InOrder) -> Finals | None:
@@ -94,7 +94,7 @@ def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled |
     if complete(tier, buckets, block.span) != slice(0, len(buckets)):
         return None
     values = total(reduction, block, found.rows, cells)
-    return None if values is None else Finals(buckets.tolist(), groups, values)
+    return None if values is None else Finals(buckets, groups, values)
 
 
 def finished(

@@ -1,8 +1,8 @@
 """Groups as they stand in cached contents, and contents read back as numbers by group.
 
-A "value" content with groups is the count of these (4 bytes, little-endian), a little-endian float64 for
-each (NaN is "no value"), and a MessagePack array of the groups: several parts are an array, and the rest is
-nil. So the numbers of many contents are one array, and what groups they have is looked at once.
+A "value" content with groups is a little-endian float64 for each (NaN is "no value"), a MessagePack array
+of the groups (several parts are an array, and the rest is nil), and their count in 4 bytes, little-endian. So
+the numbers of many contents are one array, and what groups they have is looked at once.
 """
 
 from __future__ import annotations
@@ -51,22 +51,21 @@ def key_of(group: Written) -> GroupKey:
 def encode_values(groups: Iterable[object], values: Sequence[float | None]) -> bytes:
     """Make a content of groups as `written` returns them, and their values; None is "no value"."""
     floats = np.array(values, dtype="<f8")  # None is NaN
-    return _head(len(values)) + floats.tobytes() + _encode(list(groups))
+    return floats.tobytes() + _tail(list(groups))
 
 
 def encode_groups(found: Finals) -> dict[int, bytes]:
     """Make the "value" contents with groups of a block's buckets."""
     if not len(found.buckets):
         return {}
-    buckets = np.asarray(found.buckets, dtype=np.int64)
+    buckets = found.buckets
     edges = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1], [True])))
     floats, codes = found.values.astype("<f8").tobytes(), found.groups.codes.astype("<i8").tobytes()
     tails = _Tails([None if key is None else written(key) for key in found.groups.keys])
-    heads = map(_head, np.diff(edges).tolist())
     cuts = map(slice, *zip(*pairwise((edges * _FLOAT_BYTES).tolist()), strict=True))
     return {
-        bucket: head + floats[cut] + tails[codes[cut]]
-        for bucket, head, cut in zip(buckets[edges[:-1]].tolist(), heads, cuts, strict=True)
+        bucket: floats[cut] + tails[codes[cut]]
+        for bucket, cut in zip(buckets[edges[:-1]].tolist(), cuts, strict=True)
     }
 
 
@@ -79,7 +78,7 @@ def renewed(content: bytes) -> bytes:
 def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
     """Read one "value" content with groups; NaN is "no value"."""
     floats, tail = _parted(content)
-    return list(zip(map(key_of, _decode(tail)), np.frombuffer(floats, "<f8").tolist(), strict=True))
+    return list(zip(map(key_of, _groups(tail)), np.frombuffer(floats, "<f8").tolist(), strict=True))
 
 
 def read_groups(
@@ -93,7 +92,7 @@ def read_groups(
     parts = list(map(_parted, contents.values()))
     used = np.fromiter((tails[tail] for _, tail in parts), np.int64, len(parts))
     values = np.frombuffer(b"".join([floats for floats, _ in parts]), dtype="<f8")
-    groups = list(map(_decode, tails))
+    groups = list(map(_groups, tails))
     codes, keys = _factorised(list(chain.from_iterable(groups)))
     check(len(keys))
     lengths = np.fromiter(map(len, groups), np.int64, len(groups))
@@ -106,25 +105,29 @@ def read_groups(
 
 
 class _Tails(dict[bytes, bytes]):
-    """How the groups of some codes are written, by the bytes of these; ``names``: all groups, by code."""
+    """What ends a content with the groups of some codes, by the bytes of these; ``names``: all, by code."""
 
     def __init__(self, names: Sequence[object]) -> None:
         self._names = names
 
     def __missing__(self, codes: bytes) -> bytes:
         some = np.frombuffer(codes, dtype="<i8").tolist()
-        found = self[codes] = _encode([self._names[code] for code in some])
+        found = self[codes] = _tail([self._names[code] for code in some])
         return found
 
 
-def _head(count: int) -> bytes:
-    return count.to_bytes(_COUNT_BYTES, "little")
+def _tail(groups: Sequence[object]) -> bytes:
+    return _encode(groups) + len(groups).to_bytes(_COUNT_BYTES, "little")
+
+
+def _groups(tail: bytes) -> list[Written]:
+    return _decode(tail[:-_COUNT_BYTES])
 
 
 def _parted(content: bytes) -> tuple[bytes, bytes]:
     """Return what of a content are numbers, and what groups."""
-    stop = _COUNT_BYTES + _FLOAT_BYTES * int.from_bytes(content[:_COUNT_BYTES], "little")
-    return content[_COUNT_BYTES:stop], content[stop:]
+    stop = _FLOAT_BYTES * int.from_bytes(content[-_COUNT_BYTES:], "little")
+    return content[:stop], content[stop:]
 
 
 def _ranges(starts: Codes, lengths: Codes) -> Codes:

@@ -122,7 +122,7 @@ class Series:
     def is_silent(self) -> bool:
         """Whether it has no value other than zero."""
         shown = (self.default,) if self.groups is None else self.groups.values()
-        return not any(np.nan_to_num(values).any() for values in shown)
+        return not any((np.abs(values) > 0).any() for values in shown)
 
 
 def check_size(limits: EvaluatorLimits, buckets: int, groups: int) -> None:

@@ -103,9 +103,9 @@ def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
     if not grouped:
         packed = found.values.astype("<f8").tobytes()
         pieces = [packed[start : start + _FLOAT.size] for start in range(0, len(packed), _FLOAT.size)]
-        contents = dict(zip(found.buckets, pieces, strict=True))
+        contents = dict(zip(found.buckets.tolist(), pieces, strict=True))
         for place in np.flatnonzero(np.isnan(found.values)).tolist():
-            contents[found.buckets[place]] = b""
+            contents[int(found.buckets[place])] = b""
         return contents
     return encode_groups(found)
 

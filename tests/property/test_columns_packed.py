@@ -151,7 +151,7 @@ def _check_whole(
         for group, value in finished(reduction, state)
     }
     values = [None if math.isnan(value) else value for value in found.values.tolist()]
-    pairs = zip(found.buckets, found.groups, strict=True)
+    pairs = zip(found.buckets.tolist(), found.groups, strict=True)
     assert dict(zip(pairs, values, strict=True)) == expected
 
 
