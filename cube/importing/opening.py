@@ -170,7 +170,8 @@ def sniffed(file: OpenedFile, *, described: bool = False) -> str:
         return "jsonl" if _are_values(lines) else "json"
     if lines and is_access_log(lines[0]):
         return "log"
-    if lines and not described and not is_table(lines, whole=len(head) < _SNIFFED):
+    whole = lines if head.endswith(b"\n") else lines[:-1]  # of a pipe there may be but a part as yet
+    if lines and not described and (is_log_line(lines[0]) or (whole and not is_table(whole))):
         raise NothingFits(
             f"Nothing of {file.name} is imported: its first line, {shown(_readable(lines[0]))}, does not name"
             " the columns of CSV, and is not of an access log; accepted are JSON, Parquet, access logs in the"

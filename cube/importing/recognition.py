@@ -40,18 +40,13 @@ def is_log_line(line: bytes) -> bool:
     return _LOG_LINE.match(line.decode(errors="replace")) is not None
 
 
-def is_table(lines: Sequence[bytes], *, whole: bool) -> bool:
-    """Tell whether lines are rows of CSV below one that names the columns, rather than those of a log.
+def is_table(lines: Sequence[bytes]) -> bool:
+    """Tell whether lines, whole ones, are rows of CSV below one that names the columns, and no sentences.
 
-    ``whole``: whether they are all there are; else the last one may be cut. The first one may be neither a
-    line of a log by its form nor a sentence, and half of the others have as many cells.
+    The first one may not be a sentence, and half of the others have as many cells.
     """
     texts = [line.decode(errors="replace") for line in lines[: _ROWS + 1]]
-    if not whole and 1 < len(lines) <= _ROWS + 1:
-        texts.pop()
     head = texts[0]
-    if is_log_line(lines[0]):
-        return False
     try:
         rows = [cells for cells in csv.reader(texts, delimiter=delimiter_of(head)) if cells]
     except csv.Error:  # which whoever reads all of it can tell

@@ -84,8 +84,8 @@ def decode(text: bytes) -> Event:
 def key_of(event: Event) -> int | None:
     """Return 64 bits that events of equal type and id share; None for an id that we made.
 
-    Others may share them once in a very long while: an event then waits behind a stranger. Nobody can
-    replace an event whose id we made, so nothing need wait behind it.
+    Others may share them once in a very long while: an event then waits behind a stranger. An event
+    whose id we made is replaced by imports of an export alone, so nothing need wait behind it.
     """
     if isinstance(event.id, bytes):
         return None

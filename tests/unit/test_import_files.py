@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from cube.importing.opening import OpenedFile, sniffed
 from tests.importing import Imports
 
 JSON_LINE: Final = '{"time":1600000000000,"n":1}\n'
@@ -114,6 +115,14 @@ def test_tables_are_taken_for_csv(imports: Imports, content: str) -> None:
     named = ["--time", "Event Time"] if content.startswith("Event") else []
     imports.run("x.csv", *named)
     assert imports.collector.stored
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_a_pipe_that_has_but_a_part_of_a_table_as_yet_is_one(cut: int) -> None:
+    """What has come of a pipe when it is looked at may end anywhere."""
+    content = b"Event Time;The Count\n2026-01-01;5\n"
+    head = io.BytesIO(content[:cut])
+    assert sniffed(OpenedFile("-", None, io.BufferedReader(head), io.BufferedReader(head))) == "csv"
 
 
 def test_a_row_that_names_no_columns_is_taken_where_columns_are_named(imports: Imports) -> None:
