@@ -23,6 +23,9 @@ SAMPLE_EVENTS: Final = 2_000
 SAMPLE_BYTES: Final = 8 * 2**20
 """Or about so many bytes of them."""
 
+MOST_FITTING: Final = 100_000
+"""So many days of fields are remembered to hold nothing but what their columns can."""
+
 MOST_COLUMNS: Final = 1_000
 """A table has no more columns."""
 
@@ -33,9 +36,13 @@ OWN: Final = (TIME, MILLISECONDS, ID)
 
 @dataclass(slots=True)
 class KnownFields:
-    """What is known of one type's fields; ``met``: a type, and the day and revision where it was met."""
+    """What is known of one type's fields; ``met``: a type, and the day and revision where it was met.
+
+    ``fitting``: of a field and a day, at which revision of the day all of its values were of which type.
+    """
 
     met: dict[str, tuple[ColumnType, int, int]] = field(default_factory=dict)
+    fitting: dict[tuple[str, int], tuple[int, ColumnType]] = field(default_factory=dict)
     sampled: dict[str, ColumnType] = field(default_factory=dict)
     state: int = 0
 
@@ -53,6 +60,17 @@ class KnownFields:
         """Remember that a field has values of a type in a day."""
         known = self.met.get(name)
         self.met[name] = (type if known is None else merged(known[0], type), day, number)
+
+    def fit(self, name: str, type: ColumnType, day: int, number: int) -> None:
+        """Remember that a column of a type holds all values of a field in a day."""
+        if len(self.fitting) >= MOST_FITTING:
+            self.fitting.clear()
+        self.fitting[name, day] = (number, type)
+
+    def fits(self, name: str, type: ColumnType, day: int, number: int) -> bool:
+        """Tell whether a column of a type is known to hold all values of a field in a day."""
+        at, known = self.fitting.get((name, day), (None, NOTHING))
+        return at == number and merged(type, known) == type
 
 
 async def sample(

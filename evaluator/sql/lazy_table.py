@@ -34,6 +34,10 @@ class Stale(Exception):
     """The columns of a table have other types by now: the statement begins again."""
 
 
+READ_AHEAD: Final = 2
+"""Batches that Arrow is to hold beside the one that DuckDB works on; its own thread may be further."""
+
+
 class LazyTable(ds.InMemoryDataset):  # type: ignore[misc]  # pyarrow has no types
     """One table; DuckDB calls `scanner` each time that it reads it."""
 
@@ -53,7 +57,12 @@ class LazyTable(ds.InMemoryDataset):  # type: ignore[misc]  # pyarrow has no typ
         schema = pa.schema([self.columns.field(name) for name in needed])
         spans = self._spans(filter)
         return ds.Scanner.from_batches(
-            self._batches(needed, spans, schema), schema=schema, columns=columns, filter=filter
+            self._batches(needed, spans, schema),
+            schema=schema,
+            columns=columns,
+            filter=filter,
+            batch_readahead=READ_AHEAD,
+            fragment_readahead=1,
         )
 
     def _batches(self, columns: list[str], spans: list[tuple[int, int]], schema: Any) -> Iterator[Any]:

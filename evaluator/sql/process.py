@@ -27,12 +27,19 @@ START_SECONDS: Final = 60.0
 _PROGRAM: Final = """
 import os, sys
 sys.path[:] = sys.argv[1].split(os.pathsep)
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Without)
 from cube.launch import import_own
 import_own("evaluator")
 from evaluator.sql.worker import main
 main(int(sys.argv[2]), float(sys.argv[3]))
 """
-"""What it runs: our own packages, as they are found here."""
+"""What it runs: our own packages, as they are found here. Without pandas, which pyarrow imports where it is
+there: that takes as long as all else together, and 30 MB."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +63,10 @@ class StatementProcess:
         """Return what it says next; None where it has ended."""
         source = self._process.stdout
         return None if source is None else await received(source)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def has_ended(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -116,6 +116,23 @@ class TypeTable:
         day = DAY.floor(span.start)
         self._known.meet(name, type, day, self._revisions.numbers.get(day, 0))
 
+    def unproven(self, paths: Sequence[str], span: Span) -> tuple[str, ...]:
+        """Return the fields whose columns are not known to hold all of the day of a span."""
+        day = DAY.floor(span.start)
+        number = self._revisions.numbers.get(day)
+        if number is None or self._is_untold or span.stop > day + DAY.step:
+            return tuple(paths)
+        return tuple(path for path in paths if not self._known.fits(path, self.type_of(path), day, number))
+
+    def prove(self, paths: Sequence[str], spans: Sequence[Span]) -> None:
+        """Note that the columns of fields hold all values in some spans, as far as these are whole days."""
+        whole = [] if self._is_untold else list(_joined(spans))
+        for day, number in self._revisions.numbers.items():
+            covered = self._unexpired(Span(day, day + DAY.step))
+            if any(span.start <= covered.start and covered.stop <= span.stop for span in whole):
+                for path in paths:
+                    self._known.fit(path, self.type_of(path), day, number)
+
     def refresh(self) -> None:
         """Take up what was met."""
         self._name_columns()
@@ -188,20 +205,30 @@ class TypeScan:
                 self._reached = span.stop
 
     async def check(self) -> None:
-        """Look at all that has not been given yet; raises `Widened` where a column cannot hold some of it."""
-        rest = TypeScan(
-            self._table, (), [Span(max(each.start, self._reached), each.stop) for each in self._spans]
-        )
-        rest.paths = [path for path in self.paths if self._table.type_of(path) != JSON]
-        if not rest.paths:
-            return
+        """Look at all that has not been given yet; raises `Widened` where a column cannot hold some of it.
+
+        Days are passed over that were looked at before, and are at that revision still.
+        """
+        paths = [path for path in self.paths if self._table.type_of(path) != JSON]
+        rest = [Span(max(each.start, self._reached), each.stop) for each in self._spans]
         is_wider = False
-        async with aclosing(rest.blocks()) as blocks:
-            async for block, _, span in blocks:
-                async with self._table.reader.time_slice():
-                    is_wider |= await run_in_thread(self._is_wider, block, rest.paths, span)
+        for unproven, spans in groupby(rest, lambda span: self._table.unproven(paths, span)):
+            scan = TypeScan(self._table, (), list(spans))
+            scan.paths = list(unproven)
+            if unproven:
+                is_wider |= await scan.has_wider()
         if is_wider:
             raise Widened
+        self._table.prove(paths, self._spans)
+
+    async def has_wider(self) -> bool:
+        """Look whether there are values that a column cannot hold, and note them all."""
+        is_wider = False
+        async with aclosing(self.blocks()) as blocks:
+            async for block, _, span in blocks:
+                async with self._table.reader.time_slice():
+                    is_wider |= await run_in_thread(self._is_wider, block, self.paths, span)
+        return is_wider
 
     async def blocks(self) -> AsyncGenerator[tuple[PackedBlock, Sequence[EventId] | None, Span], None]:
         """Yield blocks with the columns that are needed, their ids where they are, and where they lie."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ import pytest_asyncio
 
 from cube.errors import AccessDenied, InvalidQuery
 from cube.expression import parse_event
+from cube.model.environment import Caller
 from cube.store import mongo
 from cube.store.deletion import EVER, Erasure
 from cube.store.sqlite import open_store
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
 from evaluator.sql import service
-from evaluator.sql.formats import ARROW, CSV, LINES, PARQUET
+from evaluator.sql.formats import ARROW, CSV, JSON, LINES, PARQUET
 from evaluator.sql.messages import Part, TableScan
+from evaluator.sql.tables import TypeScan, Widened
 from tests.evaluator_running import DAY, event
 from tests.mongo_server import MongoServer, mongo_server
 from tests.sql_running import Statements, key_of, statements_on
@@ -213,6 +216,40 @@ async def test_a_long_answer_is_looked_through_before_it_is_begun(made: Statemen
     rows = await made.rows("SELECT v, t FROM test")
     assert len(rows) == 4_201
     assert [row["v"] for row in rows if row["v"] % 1] == [1.5]
+
+
+async def test_what_was_looked_through_is_not_looked_through_again_until_it_changes(
+    made: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = range(20)
+    for day in days:
+        await made.save(*(event(DAY + day * DAY_MS + place, {"v": place}) for place in range(3)))
+    looked: list[int] = []
+    has_wider = TypeScan.has_wider
+
+    async def counted(scan: TypeScan) -> bool:
+        looked.append(len(scan._spans))
+        return await has_wider(scan)
+
+    monkeypatch.setattr(TypeScan, "has_wider", counted)
+
+    async def look() -> list[int]:
+        """Look through the table as a statement does whose answer is long; return of how many days."""
+        looked.clear()
+        spans = [(DAY + day * DAY_MS, DAY + (day + 1) * DAY_MS) for day in days]
+        async with AsyncExitStack() as stack:
+            caller = Caller(made.environment, None)
+            _, [table], _ = await made.sql._prepared(caller, "FROM test", JSON, stack)
+            await table.scan(["v"], spans).check()
+        return list(looked)
+
+    assert [await look(), await look()] == [[20], []]
+    await made.save(event(DAY + 7 * DAY_MS + 9, {"v": 8}))
+    assert [await look(), await look()] == [[1], []]
+    await made.save(event(DAY + 7 * DAY_MS + 9, {"v": "late"}))
+    monkeypatch.setattr(service, "SAMPLE_EVENTS", 10)  # of later days
+    with pytest.raises(Widened):
+        await look()
 
 
 async def test_a_field_that_the_newest_events_have_not_is_found(made: Statements) -> None:

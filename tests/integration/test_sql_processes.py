@@ -218,3 +218,21 @@ def test_a_sandboxed_process_opens_and_starts_nothing() -> None:
     assert found.pop("thread") == "done"
     assert set(found.values()) <= {"Permission denied", "No such file or directory"}
     assert found["connect"] == found["fork"] == "Permission denied"
+
+
+def test_a_process_does_not_load_pandas() -> None:
+    """Which pyarrow imports where it is there, and which would double the time that a start takes."""
+    pytest.importorskip("pandas")
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("the system does not tell what a process has loaded")
+
+    async def loaded() -> str:
+        process = await StatementProcesses(SqlSettings(enabled=True)).start()
+        try:
+            return await asyncio.to_thread(Path(f"/proc/{process.pid}/maps").read_text)
+        finally:
+            await process.close()
+
+    told = asyncio.run(loaded())
+    assert "duckdb" in told
+    assert "pandas" not in told
