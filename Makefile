@@ -49,7 +49,9 @@ soak: .venv/.dev-ready
 fuzz: .venv/.dev-ready
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# And the tables that the code makes.
 format: .venv/.dev-ready
+	$(BIN)/python -m docs.made
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
