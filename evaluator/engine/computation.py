@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.store.ports import CachedBucket, MetricStore, Revisions
 from evaluator.engine.grid_revisions import GridRevisions
-from evaluator.engine.lookups import look_up
+from evaluator.engine.group_codec import renewed
 from evaluator.engine.scan import Held, Scan, runs
 from evaluator.engine.series import PARTIAL, VALUE, ReductionJob
 from evaluator.engine.single_flight import Gaps
@@ -244,6 +244,27 @@ class Computation:
         kept = dict(zip(contents, map(_cached, pairs), strict=True))
         if kept:
             await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)
+
+
+async def look_up(
+    metrics: MetricStore, job: ReductionJob, kind: str, tier: Tier, span: Span
+) -> Mapping[int, CachedBucket]:
+    """Return what is cached of a job's buckets in an aligned span of a tier, whatever the revisions.
+
+    Values of groups whose events have expired are found as well where an older version kept them, in another
+    form: nobody can compute those again.
+    """
+    found = await metrics.read(job.key(kind), tier, span)
+    former = job.former_key(kind)
+    if former is None:
+        return found
+    older = await metrics.read(former, tier, span)
+    kept = {
+        bucket: CachedBucket(cached.revision, renewed(cached.content))
+        for bucket, cached in older.items()
+        if bucket not in found and job.is_expired(bucket)
+    }
+    return {**kept, **found}
 
 
 def _accumulate(accumulator: Accumulator, job: ReductionJob, finer: States) -> States:

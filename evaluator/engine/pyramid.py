@@ -23,12 +23,11 @@ from evaluator.context import QueryContext, within
 from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.builds import Builds
-from evaluator.engine.computation import Computation
+from evaluator.engine.computation import Computation, look_up
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, whole
-from evaluator.engine.lookups import look_up
 from evaluator.engine.places import places_of
 from evaluator.engine.plain import PlainAnswers, all_of, is_plain
 from evaluator.engine.ranker import Ranker
