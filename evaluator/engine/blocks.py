@@ -14,8 +14,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
-import numpy as np
-
 from cube.columns import PackedBlock, has_patterns, paths
 from cube.columns.values import Path
 from cube.model.reduce import REDUCES
@@ -272,7 +270,9 @@ class TypeBlocks:
         for segment in segments:
             for run in segment.agreeing(span, numbers):
                 part = segment.part(run)
-                part = Segment.of(run, part.numbers, self._with_older_columns(run, part.numbers, part.block))
+                part = Segment.of(
+                    run, part.numbers, self._segments.with_older_columns(run, part.numbers, part.block)
+                )
                 self._segments.put(part)
                 if run.start == span.start:
                     found = part
@@ -291,7 +291,7 @@ class TypeBlocks:
         if block is None:
             span, block = await read_events(reading, self.type, absent, paths, self._read)
         some = {bucket: number for bucket, number in numbers.items() if bucket in span}
-        segment = Segment.of(span, some, self._with_older_columns(span, some, block))
+        segment = Segment.of(span, some, self._segments.with_older_columns(span, some, block))
         self._segments.put(segment)
         return segment
 
@@ -305,16 +305,6 @@ class TypeBlocks:
                 if number and bucket > span.start and segment.numbers.get(bucket) == number:
                     return Span(span.start, bucket)
         return span
-
-    def _with_older_columns(self, span: Span, numbers: Numbers, block: PackedBlock) -> PackedBlock:
-        """Return a block with the columns, too, that are there of the same events."""
-        older = self._segments.covering(span)
-        if len(older) != 1:
-            return block
-        part = older[0].part(span)
-        if part.numbers != numbers or not np.array_equal(part.block.times, block.times):
-            return block
-        return part.block.beside(block)
 
     def _is_vouched(
         self, tier: Tier, piece: Mapping[int, int], spans: Iterable[Span], paths: frozenset[Path]

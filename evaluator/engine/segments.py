@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from cube.columns import PackedBlock, joined
 from cube.columns.values import Path
 from cube.model.tier import HOUR, TEN_SECONDS, Span, Tier
@@ -103,6 +105,16 @@ class SegmentMap:
             if reached < min(segment.span.stop, span.stop):
                 return False
         return reached >= span.stop
+
+    def with_older_columns(self, span: Span, numbers: Numbers, block: PackedBlock) -> PackedBlock:
+        """Return a block with the columns, too, that are there of the same events."""
+        older = self.covering(span)
+        if len(older) != 1:
+            return block
+        part = older[0].part(span)
+        if part.numbers != numbers or not np.array_equal(part.block.times, block.times):
+            return block
+        return part.block.beside(block)
 
     def use(self, segment: Segment) -> None:
         self._cache.use(segment)
