@@ -87,6 +87,8 @@ class DelimitedTable:
     def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
         """Return the JSON of rows without errors."""
         if self._is_export:
+            for record in records:
+                record.content.decode()  # `encode` would mend what is not Unicode
             return [encode(self.value(record)) for record in records]
         return [*rows_as_json(self._names or (), self._reads, [record.value for record in records])]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from cube.model.event import OBJECT_ID
+from cube.model.event import OBJECT_ID, is_type
 
 COLUMNS: Final = ("type", "time")
 """The first columns of each export; ``id`` or ``made_id`` is among the others."""
@@ -29,15 +30,15 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re
 def is_export(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether rows of text, the first of a table, are an export's.
 
-    All have a time just as Cube writes it, and an id of their own: so what is taken for an export by mistake
-    is still stored as it should be.
+    All have a type that events can have, a time just as Cube writes it, and an id of their own: so what is
+    taken for an export by mistake is still stored as it should be.
     """
     if tuple(names[: len(COLUMNS)]) != COLUMNS or not rows or {"id", "made_id"}.isdisjoint(names):
         return False
     places = [names.index(name) for name in ("id", "made_id") if name in names]
     ids = [tuple(row[place] for place in places) for row in rows]
     return (
-        all(_TIME.fullmatch(row[1]) for row in rows)
+        all(is_type(row[0]) and _TIME.fullmatch(row[1]) for row in rows)
         and all(sum(map(bool, id)) == 1 for id in ids)
         and len({(row[0], id) for row, id in zip(rows, ids, strict=True)}) == len(rows)
     )
@@ -58,9 +59,13 @@ def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def id_of(cell: str | None) -> Any:
-    """Return the id that a cell of CSV says: a number, text, or text in quotes that would be a number."""
+    """Return the id that a cell of CSV says: a number, text, or text in quotes that would be a number.
+
+    What no export has, such as a quote without its other, is text as it stands.
+    """
     if cell is not None and (_NUMBER.fullmatch(cell) or cell.startswith('"')):
-        return msgspec.json.decode(cell)
+        with suppress(msgspec.DecodeError, UnicodeError):
+            return msgspec.json.decode(cell)
     return cell
 
 
@@ -69,7 +74,7 @@ def value_of(cell: Any) -> Any:
     if isinstance(cell, str) and (cell.startswith("[") or cell == "{}"):
         try:
             return msgspec.json.decode(cell)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             return cell
     return cell
 

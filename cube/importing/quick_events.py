@@ -20,7 +20,7 @@ QuickTexts = Callable[[Sequence[bytes | None], Sequence[bytes]], list[bytes | No
 """Makes the texts of events of records' JSON and ids; None where `EventMaker` has to look at a record."""
 
 _EXTENDED: Final = b'"$'  # what MongoDB's extended JSON has, and hardly anything else
-_MADE_ID: Final = b'"id":{"$oid":'  # an id that Cube has made, in its exports
+_MADE_ID: Final = b'{"$oid":'  # how an id begins that Cube has made, in its exports
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidRequest)
 _PARTS: Final = 10
 
@@ -70,7 +70,7 @@ def of_events(type: str | None, otherwise: str, reading: TimeReading) -> QuickTe
     default = b'"%b"' % otherwise.encode()
 
     def make(contents: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes]:
-        found = _decoded(decoder, contents)
+        found = _decoded(decoder, contents, _made_ids)
         moments = _moments(reading, [each.time for each in found])
         return [
             b'{"type":%b,"id":%b,"time":%d,"data":%b}'
@@ -104,13 +104,27 @@ def _found_type(paths: Mapping[str, str]) -> type | None:
     return msgspec.defstruct("Found", fields, rename=rename, gc=False)
 
 
-def _decoded(decoder: msgspec.json.Decoder[list[Any]], contents: Sequence[bytes]) -> list[Any]:
-    """Read records at once. A text of what is not one value is not JSON, so that the collector refuses it."""
+def _decoded(
+    decoder: msgspec.json.Decoder[list[Any]],
+    contents: Sequence[bytes],
+    extended: Callable[[Sequence[Any]], int] = lambda found: 0,
+) -> list[Any]:
+    """Read records at once. A text of what is not one value is not JSON, so that the collector refuses it.
+
+    ``extended``: tells how many objects of extended JSON in them may stay as they are.
+    """
     joined = b"[%b]" % b",".join(contents)
     found = decoder.decode(joined)
-    if len(found) != len(contents) or joined.count(_EXTENDED) != joined.count(_MADE_ID):
+    marks = joined.count(_EXTENDED)
+    if len(found) != len(contents) or (marks and marks != extended(found)):
         raise InvalidRequest("These records are to be looked at one by one.")
     return found
+
+
+def _made_ids(events: Sequence[_OwnEvent]) -> int:
+    """Return how many of some events have an id that Cube has made."""
+    ids = (event.id for event in events)
+    return sum(isinstance(id, msgspec.Raw) and bytes(id).startswith(_MADE_ID) for id in ids)
 
 
 def _moments(reading: TimeReading, values: list[Any]) -> list[int]:

@@ -89,8 +89,21 @@ def test_tables_of_others_are_not_taken_for_exports(imports: Imports) -> None:
     assert not is_export(names, [*good, ["order", TIME, "1", "7"]])  # not ids, for they come again
     assert not is_export(names, [*good, ["order", TIME, "", "7"]])
     assert not is_export(names, [["order", "2020-01-01", "1", "5"]])
+    assert not is_export(names, [["Page view", TIME, "1", "5"], ["Page view", TIME, "2", "5"]])
     found = imports.imported("x.csv", f"type,time,id,n\no,{TIME},s,1\no,{TIME},s,1\n")
     assert found == [{"type": "o", "time": TIME, "id": "s", "n": 1}] * 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "stored"), [('"""abc",x', 1), ("1e999,x", 1), ('"""\udcff""",x', 0), ("y,[\udcff", 0)]
+)
+def test_a_row_that_no_export_has_costs_no_other(imports: Imports, cells: str, stored: int) -> None:
+    """It comes behind the rows by which the table is known."""
+    rows = "".join(f"order,{TIME},{n},x\n" for n in range(1000))
+    content = f"type,time,id,s\n{rows}order,{TIME},{cells}\n"
+    imports.write("x.csv", content.encode(errors="surrogateescape"))
+    imports.run("x.csv")
+    assert len(imports.collector.stored) == 1000 + stored
 
 
 def test_paths_that_are_none_are_names(imports: Imports) -> None:

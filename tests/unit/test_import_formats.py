@@ -125,6 +125,19 @@ def test_extended_json_becomes_plain_values(imports: Imports) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "record", ['{{"time":{},"user":{{"id":{}}}}}', '{{"type":"x","time":{},"data":{{"user":{{"id":{}}}}}}}']
+)
+def test_ids_in_data_are_plain_however_many_records_there_are(imports: Imports, record: str) -> None:
+    """The later ones are taken many at once; only an event's own id may be one that Cube has made."""
+    id = "5e0be1000000000000000000"
+    lines = [
+        record.format(1577836800000 + n, json.dumps({"$oid": id}, separators=(",", ":"))) for n in range(150)
+    ]
+    found = imports.imported("x.jsonl", "\n".join(lines), "--type", "x")
+    assert {row["user"]["id"] if isinstance(row["user"]["id"], str) else "" for row in found} == {id}
+
+
 def test_access_logs_are_read(imports: Imports) -> None:
     common = '127.0.0.1 - frank [17/May/2015:10:05:03 +0200] "GET /a?b=1 HTTP/1.1" 200 2326'
     combined = '::1 - - [17/May/2015:10:05:04 +0200] "-" 408 - "http://x/" "Mozilla/5.0 (\\"x\\")" 0.5 more'
