@@ -42,6 +42,7 @@ MAX_HEAD_BYTES: Final = 2_048
 
 _VERSION: Final = "HTTP/1.1"
 _LENGTH: Final = re.compile(rb"\r\nContent-Length: ([0-9]{1,5})\r\n", re.IGNORECASE)
+_TOLD: Final = re.compile(rb"content-length", re.IGNORECASE)
 _OTHERWISE: Final = ("Transfer-Encoding", "Content-Encoding", "Expect", "Upgrade")
 _log = logging.getLogger(__name__)
 
@@ -103,8 +104,8 @@ class PromptRequests:
         if any(name in headers for name in _OTHERWISE) or type(self._stream) is not Stream:
             return
         key, _ = _parted(self.head)
-        if key is None or len(self.head) > MAX_HEAD_BYTES:
-            return
+        if key is None or len(self.head) > MAX_HEAD_BYTES or len(_TOLD.findall(self.head)) > 1:
+            return  # of two lengths, which Tornado lets pass where they are equal, one alone is read here
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         has_own_id = request.id == headers.get("X-Request-Id")

@@ -98,6 +98,21 @@ async def test_another_length_is_checked_as_in_a_first_request(
     assert not taken
 
 
+@pytest.mark.parametrize("second", [b"Content-Length: 19", b"content-length:19"])
+async def test_of_a_length_that_is_told_twice_both_are_checked(
+    stage: Stage, taken: list[bytes], second: bytes
+) -> None:
+    """Or a proxy that heeds the other one takes the rest of the body for a request of its own."""
+    twice = request(BODY % 1).replace(b"\r\n\r\n", b"\r\n" + second + b"\r\n\r\n")
+    assert b"Content-Length: 19" in twice
+    async with connection(stage.port) as own:
+        own.send(twice)
+        assert (await own.answer()).status == 200
+        own.send(twice.replace(b"Content-Length: 19", b"Content-Length: 2", 1).replace(BODY % 1, b"[]"))
+        assert (await own.answer()).status == 400
+    assert not taken
+
+
 async def test_a_long_body_behind_a_known_head_is_read_as_usual(stage: Stage, taken: list[bytes]) -> None:
     body = b'{"type":"a","data":"%s"}' % (b"x" * 65_500)
     async with connection(stage.port) as own:
