@@ -11,6 +11,7 @@ from random import Random
 import pytest
 import pytest_asyncio
 
+from cube.expression import parse_event
 from cube.model.event import Event, make_id
 from cube.model.tier import Span
 from cube.store.sqlite import open_store
@@ -125,6 +126,20 @@ async def test_where_clients_give_ids_a_bucket_is_read_as_ever(made: Bench) -> N
     assert await made.values("sum(test(v))", TEN, DAY, DAY + 2 * TEN) == [0, A_SECOND * 10 + 7]
     await made.save(Event("test", DAY + 12_000, "mine", {"v": 9}))
     assert await made.values("sum(test(v))", TEN, DAY, DAY + 2 * TEN) == [0, A_SECOND * 10 + 9]
+
+
+async def test_events_that_are_deleted_and_come_again_with_other_data_are_read_again(made: Bench) -> None:
+    """Whoever imports an export gives the ids that Cube made; and the number of the last pack comes again."""
+    assert made.blocks is not None
+    ahead, events = ReadAhead(made.context, made.blocks), second(10)
+    await made.save(*second(0))
+    await made.values("sum(test(v))", TEN, DAY, DAY + TEN)
+    await made.save(*events)
+    await ahead.read(made.blocks.of("test"), DAY + 11_000)
+    span = Span(DAY + TEN, DAY + 2 * TEN)
+    assert (await made.store.events.delete(parse_event("test"), span)).deleted == A_SECOND
+    await made.save(*(Event("test", each.time, each.id, {"v": 1}) for each in events))
+    assert await made.values("sum(test(v))", TEN, DAY, span.stop) == [0, A_SECOND]
 
 
 async def test_who_has_asked_for_the_past_alone_is_not_followed(made: Bench) -> None:

@@ -8,6 +8,7 @@ never packed, for events with them are replaced.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ MAX_EVENT_BYTES: Final = 1_024
 
 MOST_EVENTS: Final = 131_072
 """Of the packs of a second, about: more become rows, which are read block by block."""
+
+_JUMP_BITS: Final = 24
+"""Numbers go on from the last one by a random jump, for packs that have gone may have had the next ones: who
+has read these knows them by their numbers (`cube.store.sqlite.parts`)."""
 
 _LOOK: Final = 16  # packs of a second between two looks at how many events they have
 
@@ -235,8 +240,13 @@ def numbers_of(connection: sqlite3.Connection, table: str, second: int) -> list[
 
 
 def insert(connection: sqlite3.Connection, table: str, packs: Iterable[Pack]) -> None:
-    """Store packs of events that are not stored yet."""
-    connection.executemany(f"INSERT INTO {table} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", packs)  # noqa: S608 - our names
+    """Store packs of events that are not stored yet, under new numbers; see `_JUMP_BITS`."""
+    numbered = list(packs)
+    if numbered:
+        (last,) = connection.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()  # noqa: S608 - our table
+        first = last + 1 + secrets.randbits(_JUMP_BITS)
+        query = f"INSERT INTO {table} (number, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
+        connection.executemany(query, ((number, *pack) for number, pack in enumerate(numbered, first)))
 
 
 def take(connection: sqlite3.Connection, table: str, numbers: Collection[int]) -> Iterator[Any]:

@@ -1,7 +1,8 @@
 """The parts of a span's events: its packs, which never change, and its rows, which may be replaced.
 
-A pack is known by its number and the ids of its events. The number alone may come again, once the last pack
-has gone; an event of a pack that is replaced, or deleted beside others, leaves that pack first.
+A pack is known by its number and the ids of its events. A number hardly ever comes again, nor do ids, unless
+events are imported that were exported and deleted: so it takes both. An event of a pack that is replaced, or
+deleted beside others, leaves that pack first.
 """
 
 from __future__ import annotations
