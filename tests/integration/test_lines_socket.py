@@ -8,16 +8,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from collector.protocols.shared.message_session import WINDOW
+from collector.ingest.quota import DecodingQuota
+from collector.protocols.shared.message_session import WINDOW, MessageSession
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Environment, Scope
 from cube.settings import CollectorSettings, SpoolSettings
+from cube.web import Connection, Reply, Request
 from tests.authenticators import key
 from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import close_socket
@@ -111,3 +114,36 @@ async def test_whoever_opens_it_needs_a_key_that_may_write(tmp_path: Path) -> No
         async with opened(stage, "/1.0/lines?ack=true", X_Api_Key="writer") as socket:
             await socket.write_message('{"type": "line"}\n{"type": "other"}')
             assert await heard(socket) == {"stored": 1, "rejected": 1}
+
+
+class Reader:
+    """The way back to a client that reads answers only once ``read`` is set."""
+
+    def __init__(self, read: asyncio.Event) -> None:
+        self.request = Request("GET", "/1.0/lines?ack=true", HTTPHeaders(), "127.0.0.1")
+        self._read = read
+
+    async def send(self, _: object) -> None:
+        await self._read.wait()
+
+
+async def test_what_all_sockets_hold_that_is_not_stored_is_bounded_together() -> None:
+    """And whoever does not read the answers holds nobody else up."""
+    stored, read = asyncio.Event(), asyncio.Event()
+
+    async def write(_: Request) -> Reply:
+        await stored.wait()
+        return Reply.json({"stored": 1, "rejected": 0})
+
+    window = DecodingQuota(10)
+    first, second = (MessageSession(write, window, cast("Connection", Reader(read))) for _ in range(2))
+    await first.receive(b"12345678")
+    waiting = asyncio.create_task(second.receive(b"1234"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    stored.set()
+    await asyncio.wait_for(waiting, 20)
+    read.set()
+    await asyncio.wait_for(asyncio.gather(first.finish(), second.finish()), 20)
+    assert window.held == 0

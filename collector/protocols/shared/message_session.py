@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from collector.ingest.quota import DecodingQuota
 from cube.errors import InvalidQuery, Unavailable
 from cube.process.threads import Condition
 from cube.web import Connection, Reply, Request
@@ -17,7 +18,7 @@ WINDOW: Final = 64
 """Messages of one socket that may wait for the store; then the next one is not read."""
 
 WINDOW_BYTES: Final = 16 * 2**20
-"""The same for their bytes; a single larger message may wait alone."""
+"""The same for their bytes, and those of all sockets that are not stored yet; a larger one waits alone."""
 
 SUMMARY: Final = (
     "As a WebSocket: each message, text or binary, is read as a body would be, and answered, in order, where"
@@ -31,10 +32,14 @@ class MessageSession:
     """Writes message after message, some at a time; their answers come in the order of the messages.
 
     ``write``: stores what a request holds, and makes the reply that tells how many of it were ``rejected``.
+    ``window``: bounds the bytes of what all sessions hold that is not stored yet.
     """
 
-    def __init__(self, write: Callable[[Request], Awaitable[Reply]], connection: Connection) -> None:
+    def __init__(
+        self, write: Callable[[Request], Awaitable[Reply]], window: DecodingQuota, connection: Connection
+    ) -> None:
         self._write = write
+        self._window = window
         self._connection = connection
         self._tells_all = _wants_all(connection.request)
         self._last: asyncio.Task[None] | None = None
@@ -47,10 +52,12 @@ class MessageSession:
         """Take one message; waits while the store is behind."""
         size = len(message)
         await self._eased.wait_for(lambda: self._has_room(size))
+        await self._window.enter(size)
         if self._stopping:
+            self._window.leave(size)
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         self._waiting_bytes += size
-        task = asyncio.get_running_loop().create_task(self._answer(self._request(message), self._last))
+        task = asyncio.get_running_loop().create_task(self._answer(self._written(message), self._last))
         self._last = task
         self._running.add(task)
         task.add_done_callback(lambda done: self._done(done, size))
@@ -73,11 +80,18 @@ class MessageSession:
         request.body = message
         return request
 
-    async def _answer(self, request: Request, before: asyncio.Task[None] | None) -> None:
+    async def _written(self, message: bytes) -> Reply:
+        """Write a message; whoever does not read the answer to it keeps no other from being written."""
+        try:
+            return await self._write(self._request(message))
+        finally:
+            self._window.leave(len(message))
+
+    async def _answer(self, written: Awaitable[Reply], before: asyncio.Task[None] | None) -> None:
         """Write a message, and answer it once the one before has been answered."""
         error: Exception | None = None
         try:
-            reply = await self._write(request)
+            reply = await written
         except Exception as raised:
             error = raised  # `Connection.fail` logs what is no `CubeError`
         if before is not None:

@@ -27,7 +27,7 @@ from collector.protocols.shared.dialect import (
     Translation,
 )
 from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, store
-from collector.protocols.shared.message_session import SUMMARY, MessageSession
+from collector.protocols.shared.message_session import SUMMARY, WINDOW_BYTES, MessageSession
 from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import EventSearch, SearchLimits
 from collector.protocols.shared.shared_paths import Claims, with_shared_paths
@@ -118,6 +118,7 @@ class DialectService:
         self._dialect = dialect
         self._ingest = context.ingest
         self._decoding = context.decoding
+        self._window = DecodingQuota(WINDOW_BYTES)
         self._search = search
         self._counters = context.counters.of(dialect.name)
         self._targets = {
@@ -159,11 +160,13 @@ class DialectService:
             )
             for method, answer, scope in answers
         }
-        socket = endpoint.socket
+        socket = None
+        if endpoint.socket is not None:
+            socket = partial(MessageSession, partial(self._message, endpoint.socket), self._window)
         return Route(
             path,
             operations,
-            socket=None if socket is None else partial(MessageSession, partial(self._message, socket)),
+            socket=socket,
             socket_summary="" if socket is None else SUMMARY,
             socket_scope=Scope.WRITE,
             options=endpoint.options,
