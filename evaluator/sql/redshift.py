@@ -29,6 +29,9 @@ _PARTS: Final = {
 _WORDS: Final = frozenset(word for words in _PARTS.values() for word in words) | {"epoch", "dow", "doy"}
 _OF_PARTS: Final = frozenset({"dateadd", "datediff", "date_diff", "date_part", "datepart"})
 _NOW: Final = "sysdate"
+_NAMING: Final = ("alias", "aliases", "column_name_alias")
+"""Where DuckDB's tree has the names that a statement gives."""
+
 _SEEN: Final = re.compile("|".join((*_OF_PARTS, _NOW)), re.IGNORECASE)
 
 _LONG: Final = ("to_milliseconds", "to_seconds", "to_minutes", "to_hours")  # take 64 bits, the others 32
@@ -92,7 +95,7 @@ def translated(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     """Return a statement with quotes around parts of times, ``dateadd(day, …)``, and a call for ``sysdate``.
 
     It is the text itself where there is nothing of that, or where it is not one SELECT. A column that is
-    called sysdate stays one.
+    called sysdate stays one, of a table or of the statement itself.
     """
     if _SEEN.search(text) is None:
         return text
@@ -100,6 +103,7 @@ def translated(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     tree = json.loads(told)
     listed = "SELECT lower(column_name) FROM duckdb_columns() WHERE NOT internal"
     columns = {name for (name,) in connection.execute(listed).fetchall()}
+    columns |= {name for node in _nodes(tree) if _word(node) != _NOW for name in _given(node)}
     if tree.get("error") or sum(_translate(node, columns) for node in _nodes(tree)) == 0:
         return text
     [[made]] = connection.execute("SELECT json_deserialize_sql($1)", [json.dumps(tree)]).fetchall()
@@ -129,6 +133,13 @@ def _word(node: Mapping[str, Any]) -> str | None:
     """Return the name of a column that is only that, in small letters."""
     names: list[Any] = node.get("column_names", []) if node.get("class") == "COLUMN_REF" else []
     return str(names[0]).lower() if len(names) == 1 else None
+
+
+def _given(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that a node gives, in small letters."""
+    for key in _NAMING:
+        names = node.get(key) or []
+        yield from (str(name).lower() for name in ([names] if isinstance(names, str) else names))
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

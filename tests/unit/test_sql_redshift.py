@@ -94,6 +94,26 @@ def test_a_field_may_be_called_sysdate() -> None:
         assert first(opened, "select sysdate from job") == 7
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "with s as (select 7 as sysdate) select sysdate from s",
+        "with s(sysdate) as (select 7) select Sysdate from s",
+        "select sysdate from (select 7) s(SYSDATE)",
+        "select 7 - n as sysdate from (values (1), (0)) t(n) order by sysdate desc",
+    ],
+)
+def test_what_a_statement_calls_sysdate_is_that(
+    connection: duckdb.DuckDBPyConnection, statement: str
+) -> None:
+    assert first(connection, statement) == 7
+
+
+def test_sysdate_may_be_called_so(connection: duckdb.DuckDBPyConnection) -> None:
+    statement = "with s as (select sysdate as sysdate) select sysdate = getdate() from s"
+    assert first(connection, statement) is True
+
+
 def test_a_part_of_a_time_that_is_none_is_told(connection: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(duckdb.Error, match="no part of a time: era"):
         first(connection, "select dateadd('era', 1, getdate())")
