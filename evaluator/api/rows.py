@@ -24,6 +24,7 @@ from cube.model.event import ABSENT, shown_id
 from cube.model.grid import Grid
 from cube.model.tier import GroupKey, Scalar, Span, group_of_key, is_rest
 from cube.store.find import Found
+from evaluator.engine.kept_series import bytes_of
 from evaluator.engine.series import Series
 
 Row: TypeAlias = "dict[str, Any]"
@@ -56,7 +57,7 @@ class AnswerText:
 
     @property
     def bytes(self) -> int:
-        return sum(map(len, self.parts))
+        return sum(map(len, self.parts)) + bytes_of(self.series)  # which it keeps alive
 
 
 class AnswerTexts:

@@ -43,7 +43,7 @@ class KeptSeries:
 
     @property
     def bytes(self) -> int:
-        return _bytes_of(self.series) + self.revisions.nbytes
+        return bytes_of(self.series) + self.revisions.nbytes
 
     def known(self, span: Span, revisions: Revisions) -> npt.NDArray[np.bool_]:
         """Tell of which buckets of a span its numbers count: those at the very revisions that are given."""
@@ -99,7 +99,7 @@ class Answered:
 
     @property
     def bytes(self) -> int:
-        return _bytes_of(self.series)
+        return bytes_of(self.series)
 
 
 class SeriesCache:
@@ -165,7 +165,8 @@ def _freeze(series: Series) -> None:
         values.flags.writeable = False
 
 
-def _bytes_of(series: Series) -> int:
+def bytes_of(series: Series) -> int:
+    """Return what a series takes in memory where it is kept, about."""
     return (series.default.nbytes + _ENTRY_BYTES) * (1 + len(series.groups or ()))
 
 

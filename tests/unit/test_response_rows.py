@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from cube.model import instant
@@ -9,6 +11,7 @@ from cube.model.event import ABSENT
 from cube.model.tier import MINUTE, Span
 from cube.store.find import Found
 from evaluator.api.rows import FEW_TIMES, PART_ROWS, AnswerTexts, event_rows
+from evaluator.engine.kept_series import bytes_of
 from evaluator.engine.series import Series
 
 EDGES = [instant.EARLIEST, -1, 0, 1, 999, 1_310_947_199_999, instant.LATEST]
@@ -28,18 +31,36 @@ def test_times_of_other_tools_beyond_the_years_are_written_as_ever() -> None:
 
 
 def test_texts_are_kept_of_series_that_revisions_vouch_for_within_their_bound() -> None:
-    texts, span = AnswerTexts(100), Span(0, 60_000)
+    span = Span(0, 60_000)
     series = [Series(np.zeros(1), vouched=number) for number in (1, 2, 3, 4, 5, 0)]
+    size = 20 + bytes_of(series[0])
+    texts = AnswerTexts(5 * size)
     for each in series:
         texts.put(each, MINUTE, span, (b"x" * 10, b"y" * 10))
     found = [texts.get(each, MINUTE, span) for each in series]
-    assert texts.bytes == 100
+    assert texts.bytes == 5 * size
     assert [None if text is None else text.parts for text in found] == [None, *[(b"x" * 10, b"y" * 10)] * 5]
     assert all(text is None or text.is_silent for text in found)
 
     whoever, large = Series(np.ones(1)), Series(np.ones(1), vouched=1)
     texts.put(whoever, MINUTE, span, (b"x",))
-    texts.put(large, MINUTE, span, (b"x" * 26,))
+    texts.put(large, MINUTE, span, (b"x" * 2 * size,))
     assert texts.get(whoever, MINUTE, span) is texts.get(large, MINUTE, span) is None
     assert texts.get(series[1], MINUTE, Span(60_000, 120_000)) is None
-    assert texts.bytes == 100
+    assert texts.bytes == 5 * size
+
+
+def test_short_texts_take_no_more_memory_than_their_bound() -> None:
+    """Of a poll for one bucket the text is the least: the series that it is of, and its key, take more."""
+    bound = 200_000
+    texts = AnswerTexts(bound)
+    tracemalloc.start()
+    try:
+        for start in range(0, 2_000 * 60_000, 60_000):
+            series = Series(np.ones(1), vouched=1)
+            texts.put(series, MINUTE, Span(start, start + 60_000), (bytes(45),))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0 < texts.bytes <= bound
+    assert taken < 1.5 * bound
