@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 from cube.errors import Unavailable
 from cube.model.tier import CACHED_TIERS, HOUR, TEN_SECONDS
@@ -64,6 +67,22 @@ async def test_a_save_that_is_too_long_for_one_message_is_stored_all_the_same(da
     assert [(id, data[:1], len(data)) for _, id, data in await rows(store)] == [
         (at, letter, 2**20) for at, letter in enumerate("abcdefghijklmnopq")
     ]
+
+
+async def test_a_save_of_more_documents_than_a_server_takes_at_once_is_stored_all_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests' server takes any number; MongoDB refuses the whole of more than 100 000, with this error."""
+    store, command = await database.open(), AsyncDatabase.command
+
+    async def refusing(self: AsyncDatabase[Any], name: Any, *arguments: Any, **options: Any) -> Any:
+        if name == "insert" and len(options["documents"]) > 2:
+            raise OperationFailure("Write batch sizes must be between 1 and 2. Got 3 operations.", 21)
+        return await command(self, name, *arguments, **options)
+
+    monkeypatch.setattr(AsyncDatabase, "command", refusing)
+    await store.events.save("test", [event(T0 + at, at) for at in range(3)])
+    assert [id for _, id, _ in await rows(store)] == [0, 1, 2]
 
 
 async def test_revisions_are_raised_finest_first_in_one_ordered_bulk(database: Database) -> None:

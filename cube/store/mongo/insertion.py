@@ -2,20 +2,30 @@
 
 `insert_many` looks at each document, and encodes it by itself: as long again as all else that an event takes.
 But it repeats a write that an election meets, or whose reply is lost, and parts one that is too long for a
-message. So what the command fails with for such a reason is done once more with it.
+message, or has more documents than the server takes at once. So what the command fails with for such a reason
+is done once more with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+)
 
 from cube.model.event import Event
 from cube.store.mongo.documents import encode_all
 from cube.store.mongo.faults import is_passing, only_duplicates, storing
 from cube.store.mongo.layout import DURABLE, Document, Layout
+
+_INVALID_LENGTH: Final = 21
+"""What a server says to more documents than its ``maxWriteBatchSize``, 100 000 of MongoDB's, before any other."""
 
 
 async def insert(layout: Layout, type: str, events: Sequence[Event]) -> list[Event]:
@@ -49,7 +59,7 @@ async def _insert(layout: Layout, type: str, documents: Sequence[Document]) -> b
     except DocumentTooLarge:  # all of them together, which the driver says before it sends anything
         return False
     except PyMongoError as error:
-        if isinstance(error, ConnectionFailure) or is_passing(error):
+        if isinstance(error, ConnectionFailure) or is_passing(error) or _are_too_many(error):
             return False
         raise
     failures = _failures(reply)
@@ -59,6 +69,10 @@ async def _insert(layout: Layout, type: str, documents: Sequence[Document]) -> b
     if failures["writeConcernErrors"] and is_passing(failed):
         return False
     raise failed
+
+
+def _are_too_many(error: PyMongoError) -> bool:
+    return isinstance(error, OperationFailure) and error.code == _INVALID_LENGTH
 
 
 def _failures(reply: Document) -> dict[str, Any] | None:
