@@ -25,7 +25,7 @@ from cube.store.mongo.faults import is_passing, only_duplicates, storing
 from cube.store.mongo.layout import DURABLE, Document, Layout
 
 _INVALID_LENGTH: Final = 21
-"""What a server says to more documents than its ``maxWriteBatchSize``, 100 000 of MongoDB's, before any other."""
+"""What a server says to more documents than its ``maxWriteBatchSize``, which is 100 000; it stores none."""
 
 
 async def insert(layout: Layout, type: str, events: Sequence[Event]) -> list[Event]:
