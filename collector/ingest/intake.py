@@ -209,10 +209,15 @@ class Intake:
         self.check()
         await self._writer.ready()
 
+    def has_room(self, batch: Batch) -> bool:
+        """Tell whether `batch` would be accepted now, or nothing will be any more."""
+        if self._closed or self._quota.is_ample(len(batch.events), batch.size):
+            return True
+        return self._quota.fits(self._wanted(_of_each_type(batch)))
+
     async def room(self, batch: Batch) -> None:
-        """Return when `batch` would be accepted: for those that can make their client wait."""
-        parts = _of_each_type(batch)
-        await self._quota.eased.wait_for(lambda: self._closed or self._quota.fits(self._wanted(parts)))
+        """Return once it `has_room`: for those that can make their client wait."""
+        await self._quota.eased.wait_for(lambda: self.has_room(batch))
 
     async def close(self) -> None:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""

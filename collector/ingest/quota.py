@@ -38,6 +38,13 @@ class Quota:
         self._max_bytes = max_bytes
         self.eased = Condition()
 
+    def is_ample(self, events: int, size: int) -> bool:
+        """Tell whether so many events and bytes more may wait, of whichever types: half would be free then.
+
+        Who holds all of less than half holds less than what is free.
+        """
+        return 2 * (self.events + events) <= self._max_events and 2 * (self.bytes + size) <= self._max_bytes
+
     def fits(self, wanted: Iterable[tuple[Usage, int, int]]) -> bool:
         """Tell whether so many events and bytes more, each for a usage, may wait."""
         if not self.events:
@@ -97,14 +104,19 @@ class DecodingQuota:
 
     async def enter(self, size: int) -> None:
         """Wait until so many bytes more may be decoded."""
-        if size <= self._free:
-            return
-        if not self._first.locked() and self._fits(size):
-            self.held += size
+        if self.enter_at_once(size):
             return
         async with self._first:
             await self._eased.wait_for(lambda: self._fits(size))
             self.held += size
+
+    def enter_at_once(self, size: int) -> bool:
+        """Decode so many bytes more if nobody has to be waited for; tells whether it may be done."""
+        if size > self._free:
+            if self._first.locked() or not self._fits(size):
+                return False
+            self.held += size
+        return True
 
     def leave(self, size: int) -> None:
         """Note that so many bytes are handed over."""

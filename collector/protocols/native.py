@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from collector.front_page import with_front_page
-from collector.ingest.batch import Batch, BatchLimits, read_batch, read_message
+from collector.ingest.batch import Batch, BatchLimits, Message, read_batch, read_message
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DECODING_SHARE, DecodingQuota
@@ -118,11 +118,7 @@ class PutEvents:
     def begin(self, request: Request) -> tuple[asyncio.Future[int], Callable[[int], Reply]]:
         """Do the same with a short body, without a task."""
         intake = self._intakes[request.admitted.environment.name]
-        try:
-            batch = read_batch(request.body, self._limits, self._clock())
-        except CubeError as error:
-            intake.refused(error)
-            raise
+        batch = _read_at_once(read_batch, request.body, self._limits, self._clock(), intake)
         _check_types(batch, request.admitted, intake)
         return intake.offer(batch), partial(self._reply, batch.warnings)
 
@@ -148,27 +144,50 @@ class IntakeSession:
         self._eased = Condition()
         self._stopping = False
 
-    async def receive(self, message: bytes) -> None:
-        """Take one message, all or nothing of it; waits while the store is behind."""
+    def receive(self, message: bytes) -> Awaitable[None] | None:
+        """Take one message, all or nothing of it: at once where it is short and there is room.
+
+        What is returned waits while the store is behind, or tells what is wrong.
+        """
+        size = len(message)
+        at_once = size <= json_text.THREAD_BYTES and self._has_room(size)
+        if not at_once or not self._decoding.enter_at_once(size):
+            return self._receive_in_turn(message)
+        try:
+            read = _read_at_once(read_message, message, self._limits, self._clock(), self._intake)
+        finally:
+            self._decoding.leave(size)
+        if not self._intake.has_room(read.batch):
+            return self._receive_in_turn(message)  # decoded anew: what waits so long is held as text
+        return self._take(read, size)
+
+    async def _receive_in_turn(self, message: bytes) -> None:
         size = len(message)
         async with self._decoding.of(size):
-            batch, ack = await _read(read_message, message, self._limits, self._clock(), self._intake)
-            answer = {} if ack is ABSENT else {"ack": ack}
-            await self._room(batch.size)
-            await self._intake.room(batch)
-            try:
-                _check_types(batch, self._caller, self._intake)
-                if self._stopping:
-                    raise Unavailable("The collector is stopping; nothing new is accepted.")
-                stored = self._intake.offer(batch)
-            except CubeError as error:
-                await self._connection.fail(error, **answer)
-                return
-            self._waiting += 1
-            self._waiting_bytes += size
-            if answer:
-                answer |= batch.warnings
-            stored.add_done_callback(partial(self._settled, answer, size))
+            read = await _read(read_message, message, self._limits, self._clock(), self._intake)
+            await self._eased.wait_for(lambda: self._has_room(read.batch.size))
+            await self._intake.room(read.batch)
+            refusal = self._take(read, size)
+            if refusal is not None:
+                await refusal
+
+    def _take(self, read: Message, size: int) -> Awaitable[None] | None:
+        """Hand a batch to the intake; returns the telling why it was refused."""
+        batch, ack = read
+        answer = {} if ack is ABSENT else {"ack": ack}
+        try:
+            _check_types(batch, self._caller, self._intake)
+            if self._stopping:
+                raise Unavailable("The collector is stopping; nothing new is accepted.")
+            stored = self._intake.offer(batch)
+        except CubeError as error:
+            return self._connection.fail(error, **answer)
+        self._waiting += 1
+        self._waiting_bytes += size
+        if answer:
+            answer |= batch.warnings
+        stored.add_done_callback(partial(self._settled, answer, size))
+        return None
 
     def closed(self) -> None:
         """Do nothing: what was accepted is stored all the same."""
@@ -177,12 +196,9 @@ class IntakeSession:
         self._stopping = True
         await self._eased.wait_for(lambda: not self._waiting)
 
-    async def _room(self, size: int) -> None:
-        def has_room() -> bool:
-            fits = not self._waiting or self._waiting_bytes + size <= WINDOW_BYTES
-            return self._waiting < WINDOW and fits
-
-        await self._eased.wait_for(has_room)
+    def _has_room(self, size: int) -> bool:
+        fits = not self._waiting or self._waiting_bytes + size <= WINDOW_BYTES
+        return self._waiting < WINDOW and fits
 
     def _settled(self, answer: dict[str, Any], size: int, settled: asyncio.Future[int]) -> None:
         self._waiting_bytes -= size
@@ -215,6 +231,16 @@ async def _read(
 ) -> T:
     try:
         return await run_by_size(len(text), json_text.THREAD_BYTES, read, text, limits, now)
+    except CubeError as error:
+        intake.refused(error)
+        raise
+
+
+def _read_at_once(
+    read: Callable[[bytes, BatchLimits, int], T], text: bytes, limits: BatchLimits, now: int, intake: Intake
+) -> T:
+    try:
+        return read(text, limits, now)
     except CubeError as error:
         intake.refused(error)
         raise

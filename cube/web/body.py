@@ -49,15 +49,23 @@ class BodyBudget:
             f"{held} bytes of requests are held, and no more than {self._limit} may be; send again later."
         )
 
+    def take_at_once(self, size: int) -> bool:
+        """Hold so many bytes more if they fit, and tell whether they do; see `take_in_turn`."""
+        with self._lock:
+            if self.held and self.held + size > self._limit:
+                return False
+            self.held += size
+            return True
+
     async def take_in_turn(self, size: int) -> None:
         """Hold so many bytes more once they fit: for a message, whose client can be made to wait.
 
         Raises `Overloaded` where too many bytes wait already.
         """
-        if self.held and self.held + size > self._limit:
+        if not self.take_at_once(size):
             await self._turn(size)
-        with self._lock:
-            self.held += size
+            with self._lock:
+                self.held += size
 
     def give_back(self, size: int) -> None:
         """Hold so many bytes less."""

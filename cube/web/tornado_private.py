@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from asyncio import Future, get_running_loop
+from asyncio import Future, get_running_loop, sleep
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
+from tornado.util import _websocket_mask
 from tornado.websocket import WebSocketProtocol13
 
 Head: TypeAlias = tuple[str, HTTPHeaders]
@@ -24,6 +25,15 @@ NOT_UTF8 = 1007
 
 _MASKED = 0x80
 _TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
+_WHOLE = {0x80 | _TEXT: _TEXT, 0x80 | _BINARY: _BINARY}  # first bytes of a message in one frame
+_SHORTEST = 8  # bytes, so that the longest head of those read at once is there
+_LENGTH_FOLLOWS = 126
+
+_YIELD_BYTES = 64 * 1024
+"""After so many bytes of frames everybody else has their turn: Tornado's bound is four times as much."""
+
+_FRAME_COST = 1024
+"""A frame counts for so many bytes more: handling it costs as much as reading them."""
 
 
 def read_with(
@@ -94,6 +104,26 @@ class BufferedStream(IOStream):
         """Return so many bytes at most of what was read and not used."""
         return bytes(self._read_buffer[:size])
 
+    def whole_frame(self) -> tuple[int, bytes] | None:
+        """Take a masked message in one frame of less than 64 KiB, if it is next and has been read as a whole.
+
+        Returns its opcode and its content.
+        """
+        head = self._read_buffer
+        opcode = _WHOLE.get(head[0]) if len(head) >= _SHORTEST else None
+        if opcode is None:
+            return None
+        length, mask = head[1] - _MASKED, 2
+        if length == _LENGTH_FOLLOWS:
+            length, mask = (head[2] << 8) | head[3], 4
+        elif not 0 <= length < _LENGTH_FOLLOWS:
+            return None
+        start = mask + 4
+        if len(head) < start + length:
+            return None
+        frame = self._consume(start + length)
+        return opcode, _websocket_mask(frame[mask:start], frame[start:])
+
     def forget(self) -> None:
         """Release what was read of a message that will not end: the garbage collector comes seldom."""
         self._read_buffer.clear()
@@ -104,16 +134,37 @@ class Frames(WebSocketProtocol13):
     """The frames of a WebSocket as RFC 6455 has servers read them; Tornado is more lenient, and copies more.
 
     A client's have to be masked (section 5.1), and a failure has its code. A text is handed on as its
-    UTF-8: as a string and its encoding once more it would be held three times.
+    UTF-8: as a string and its encoding once more it would be held three times. Messages that have been read
+    as a whole are taken as they are, without a promise for each part of each.
     """
 
     _awaits_head = False
     _is_receiving = False
+    _unyielded = 0
 
     async def _receive_frame(self) -> None:
-        self._awaits_head = self._is_receiving = True
-        await super()._receive_frame()
-        self._is_receiving = False
+        before = self._wire_bytes_in
+        whole = self._whole_message()
+        if whole is None:
+            self._awaits_head = self._is_receiving = True
+            await super()._receive_frame()
+            self._is_receiving = False
+        else:
+            handled = self._handle_message(*whole)
+            if handled is not None:
+                await handled
+        self._unyielded += self._wire_bytes_in - before + _FRAME_COST
+        if self._unyielded >= _YIELD_BYTES:
+            self._unyielded = 0
+            await sleep(0)
+
+    def _whole_message(self) -> tuple[int, bytes] | None:
+        if self._fragmented_message_buffer is not None or self._decompressor is not None:
+            return None
+        before = len(self.stream._read_buffer)
+        whole = cast("BufferedStream", self.stream).whole_frame()
+        self._wire_bytes_in += before - len(self.stream._read_buffer)
+        return whole
 
     async def _read_bytes(self, n: int) -> bytes:
         content = await super()._read_bytes(n)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
@@ -53,8 +53,11 @@ _log = logging.getLogger(__name__)
 class Session(Protocol):
     """What a daemon does with the messages of one socket."""
 
-    async def receive(self, message: bytes) -> None:
-        """Handle one message. A `CubeError` is sent as ``{"error": …}``; anything else is a fault."""
+    def receive(self, message: bytes) -> Awaitable[None] | None:
+        """Handle one message; what is returned is awaited before the next one is read.
+
+        A `CubeError`, raised here or there, is sent as ``{"error": …}``; anything else is a fault.
+        """
 
     def closed(self) -> None:
         """The socket is gone: stop all work for it at once."""
@@ -192,32 +195,54 @@ class Socket(WebSocketHandler):
         self.sockets.open.add(self)
         self._session = self._begin(self._connection)
 
-    async def on_message(self, message: str | bytes) -> None:
-        """Hand a message over; whatever comes of it, the socket lives on."""
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Hand a message over, without a task where nothing has to be waited for."""
         content = cast("bytes", message)  # see `Frames`
         self.stream.enter(Phase.HANDLING)
-        try:
-            if len(content) > self.sockets.message_bytes:
-                raise TooLarge(f"The message is over {self.sockets.message_bytes} bytes, which is the limit.")
-            await self._receive(content)
-        except Exception as error:
-            await self._connection.fail(error)
-        finally:
-            self.stream.enter(Phase.SOCKET)
+        if len(content) > self.sockets.message_bytes:
+            text = f"The message is over {self.sockets.message_bytes} bytes, which is the limit."
+            return self._finish(self._connection.fail(TooLarge(text)), 0)
+        if not self.sockets.bodies.take_at_once(len(content)):
+            return self._in_turn(content)
+        rest = self._receive(content)
+        if rest is not None:
+            return self._finish(rest, len(content))
+        self._handled(len(content))
+        return None
 
-    async def _receive(self, content: bytes) -> None:
-        bodies = self.sockets.bodies
+    def _receive(self, content: bytes) -> Awaitable[None] | None:
+        """Begin to handle a message; whatever comes of it, the socket lives on."""
         try:
-            await bodies.take_in_turn(len(content))
+            return None if self._session is None else self._session.receive(content)
+        except Exception as error:
+            return self._connection.fail(error)
+
+    async def _in_turn(self, content: bytes) -> None:
+        try:
+            await self.sockets.bodies.take_in_turn(len(content))
         except Overloaded as error:
             await self._connection.fail(error)  # whatever token or id it has: it is not read
             self.close(TRY_AGAIN_LATER, "too many messages wait")
+            self.stream.enter(Phase.SOCKET)
             return
+        rest = self._receive(content)
+        if rest is None:
+            self._handled(len(content))
+        else:
+            await self._finish(rest, len(content))
+
+    async def _finish(self, rest: Awaitable[None], held: int) -> None:
+        """Wait for what is left of a message."""
         try:
-            if self._session is not None:
-                await self._session.receive(content)
+            await rest
+        except Exception as error:
+            await self._connection.fail(error)
         finally:
-            bodies.give_back(len(content))
+            self._handled(held)
+
+    def _handled(self, held: int) -> None:
+        self.sockets.bodies.give_back(held)
+        self.stream.enter(Phase.SOCKET)
 
     def on_ping(self, data: bytes) -> None:
         """Note that it is not part of a message, though it may come amid one."""
