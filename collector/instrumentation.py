@@ -95,8 +95,8 @@ class DatagramCounters:
     """What is counted of datagrams: nobody is answered there, so this is where losses show."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str = "cube_udp") -> None:
-        counter = partial(Counter, registry=registry)
-        self.datagrams = counter(f"{prefix}_datagrams", "Datagrams received.")
+        counter = partial(CountFamily, registry=registry)
+        self.datagrams = counter(f"{prefix}_datagrams", "Datagrams received.").labels()
         why = "Events (or unreadable datagrams) that were not stored, by reason."
         dropped = counter(f"{prefix}_dropped", why, ["reason"])
         self.invalid = dropped.labels("invalid")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cube.errors import InvalidRequest
 from cube.model.environment import DEFAULT, Environment, Scope
 from cube.web import (
     Authenticator,
@@ -26,6 +29,7 @@ from cube.web import (
 from cube.web.access import Hosts
 from cube.web.http1 import IGNORED_BYTES, LINE_BYTES
 from tests.web_client import HANDSHAKE, Answer, connection
+from tests.web_client import Connection as Client
 
 LIMIT = 200_000
 
@@ -56,6 +60,38 @@ class Silent:
         return
 
 
+class Noting:
+    """Notes messages at once, each with the event loop's turn that it came in, and tells all when asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.noted: list[str] = []
+        self.turns: list[int] = []
+        self.turn = 0
+        self.is_open = True
+        self._tick()
+
+    def receive(self, message: bytes) -> Awaitable[None] | None:
+        if message == b"?":
+            return self.connection.send({"noted": self.noted, "turns": self.turns})
+        if message == b"!":
+            raise InvalidRequest("This is refused.")
+        self.noted.append(message.decode())
+        self.turns.append(self.turn)
+        return None
+
+    def closed(self) -> None:
+        self.is_open = False
+
+    async def finish(self) -> None:
+        return
+
+    def _tick(self) -> None:
+        self.turn += 1
+        if self.is_open:
+            asyncio.get_running_loop().call_soon(self._tick)
+
+
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     operation = Operation(told, "What came.", body={})
@@ -66,6 +102,7 @@ async def port() -> AsyncIterator[int]:
             Route("/asked", {"GET": asked}),
             Route("/", {"GET": operation}),
             Route("/echo", {}, socket=Silent),
+            Route("/noting", {}, socket=Noting),
         ],
         access=Authenticator((Environment(DEFAULT, "test"),), KeyRing(), Hosts(("*",))),
         telemetry=Telemetry(CollectorRegistry()),
@@ -356,3 +393,63 @@ async def test_a_text_in_pieces_is_one_message(port: int) -> None:
         client.send(masked(0x01, text[:1]) + masked(0x89, b"") + masked(0x80, text[1:]))
         assert await asyncio.wait_for(client.reader.readexactly(2), 10) == b"\x8a\x00"
         assert await asyncio.wait_for(client.reader.readexactly(6), 10) == b'\x81\x04"\xc3\xbc"'
+
+
+def long(first: int, content: bytes, mask: bytes) -> bytes:
+    """Return a frame whose length has two bytes, and whose mask changes something."""
+    masked_content = bytes(byte ^ mask[place % 4] for place, byte in enumerate(content))
+    return bytes([first, 0xFE]) + len(content).to_bytes(2, "big") + mask + masked_content
+
+
+async def message(client: Client) -> bytes:
+    """Return the content of the next frame from the server."""
+    head = await asyncio.wait_for(client.reader.readexactly(2), 10)
+    size = head[1]
+    if size == 126:
+        size = int.from_bytes(await asyncio.wait_for(client.reader.readexactly(2), 10), "big")
+    elif size == 127:
+        size = int.from_bytes(await asyncio.wait_for(client.reader.readexactly(8), 10), "big")
+    return await asyncio.wait_for(client.reader.readexactly(size), 10)
+
+
+@pytest.mark.parametrize("cut", [None, 1, 3, 9])
+async def test_messages_that_come_together_are_handled_in_order(port: int, cut: int | None) -> None:
+    """Whatever their form, and wherever what was read of them ends."""
+    texts = [f"text {number}" for number in range(300)]
+    middle, last = "ü" * 500, "in pieces"
+    frames = b"".join(masked(0x81 + number % 2, text.encode()) for number, text in enumerate(texts))
+    frames += long(0x82, middle.encode(), b"\x01\x80\xff\x00")
+    frames += masked(0x01, last[:4].encode()) + masked(0x89, b"p") + masked(0x80, last[4:].encode())
+    frames += masked(0x81, b"!") + masked(0x81, b"after") + masked(0x81, b"?")
+    async with connection(port) as client:
+        assert (await client.ask("GET", "/noting", headers=HANDSHAKE)).status == 101
+        step = len(frames) if cut is None else len(frames) // cut - cut
+        for start in range(0, len(frames), step):
+            client.send(frames[start : start + step])
+            await client.writer.drain()
+        assert await message(client) == b"p"
+        assert msgspec.json.decode(await message(client))["error"] == "This is refused."
+        noted = msgspec.json.decode(await message(client))["noted"]
+    assert noted == [*texts, middle, last, "after"]
+
+
+async def test_messages_that_come_together_leave_others_their_turn(port: int) -> None:
+    async with connection(port) as client:
+        assert (await client.ask("GET", "/noting", headers=HANDSHAKE)).status == 101
+        client.send(masked(0x81, b"x") * 1_000 + masked(0x81, b"?"))
+        turns = msgspec.json.decode(await message(client))["turns"]
+    assert len(turns) == 1_000
+    assert max(Counter(turns).values()) <= 64
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"), [(b"\x81\x02{}", 1002), (masked(0xC1, b"{}"), 1002), (masked(0x81, b"\xff"), 1007)]
+)
+async def test_a_bad_frame_behind_good_ones_ends_the_socket_and_nothing_behind_it_is_heard(
+    port: int, bad: bytes, code: int
+) -> None:
+    async with connection(port) as client:
+        assert (await client.ask("GET", "/noting", headers=HANDSHAKE)).status == 101
+        client.send(masked(0x81, b"x") * 3 + bad + masked(0x81, b"?") * 3)
+        assert int.from_bytes((await message(client))[:2], "big") == code
+        assert await client.ended()
