@@ -47,12 +47,12 @@ async def stored(cube: Running, *types: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(40):
-            while not found.keys() >= set(types):
+            while not all(found.get(type) for type in types):  # a type may be there before its events
                 await asyncio.sleep(0.05)
                 for type in cube.evaluator.types():
                     events = cube.evaluator.events(f"{type}(*)", start="2020-01-01", stop="9999-01-01")
                     found[type] = [event.data for event in events]
-    assert found.keys() >= set(types)
+    assert all(found.get(type) for type in types), {type: len(events) for type, events in found.items()}
     return found
 
 
