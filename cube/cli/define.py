@@ -35,7 +35,11 @@ def define(
     with Evaluator(url, key=key, retries=NO_RETRIES) as evaluator:
         if deleted is not None:
             if definition or at is None:
-                raise InvalidRequest("Accepted beside --delete NAME is one of --revision and --force alone.")
+                got = "an expression" if definition else "no revision"
+                raise InvalidRequest(
+                    f"Got {got} beside --delete {deleted}; accepted is --revision, which `cube define` shows,"
+                    " or --force."
+                )
             evaluator.delete_definition(deleted, at, force=force)
             click.echo(f"The definition {deleted} is deleted.")
         elif definition:

@@ -31,7 +31,8 @@ def metric_expected(expression: str) -> Iterator[None]:
     try:
         yield
     except InvalidExpression as error:
-        if _is_of_whole_events(expression):
+        is_name = error.message.startswith("The definition of ")
+        if not is_name and _is_of_whole_events(expression):
             error.message = (
                 f"{error.message} Where {expression} is meant to select events, sum({expression}) is how many"
                 " there are, and `cube event` shows them."

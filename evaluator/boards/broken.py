@@ -34,7 +34,7 @@ class Broken:
         if told:
             raise InUse(
                 f"{what}: {' and '.join(told)} would not be valid any more;"
-                " accepted is to change these first, or force=true.",
+                " accepted is to change these first, or force=true (`cube define --force`).",
                 definitions=list(self.definitions),
                 boards=list(self.boards),
             )

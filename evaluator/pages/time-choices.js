@@ -26,12 +26,12 @@ export class TimeChoices {
     const query = read();
     const [from, to] = [query.get("from") ?? `-${this.usual()}`, query.get("to") ?? "now"];
     const spans = SPANS.includes(this.usual()) ? SPANS : [this.usual(), ...SPANS];
-    const isPreset = to === "now" && spans.includes(from.slice(1));
+    const preset = to === "now" && from.startsWith("-") && spans.find((text) => duration(text) === duration(from.slice(1)));
     return [
       choice("Time", [...spans.map((text) => [`-${text}`, `Last ${length(duration(text))}`]), ["custom", "From … to …"]],
-        isPreset ? from : "custom", (value) => value === "custom" ? this.absolute() : write({from: value, to: null})),
+        preset ? `-${preset}` : "custom", (value) => value === "custom" ? this.absolute() : write({from: value, to: null})),
       this.arrows(),
-      ...(isPreset ? [] : [this.fields()]),
+      ...(preset ? [] : [this.fields()]),
     ];
   }
 

@@ -62,6 +62,18 @@ _CALL: Final[dict[str, Any]] = {
 }
 """DuckDB's tree of a call of ``getdate()``."""
 
+_TIMESTAMP: Final[dict[str, Any]] = {
+    "class": "TYPE",
+    "type": "TYPE",
+    "alias": "",
+    "catalog": "",
+    "schema": "",
+    "type_name": "TIMESTAMP",
+    "children": [],
+    "qualified_name": {"path": ["TIMESTAMP"]},
+}
+"""DuckDB's tree of the type."""
+
 
 def _strftime() -> str:
     text = "format"
@@ -119,7 +131,18 @@ def _translate(node: dict[str, Any], columns: Container[str]) -> bool:
         return True
     if node.get("class") != "FUNCTION" or str(node["function_name"]).lower() not in _OF_PARTS:
         return False
-    first: dict[str, Any] = next((each["expression"] for each in node["arguments"]), {})
+    arguments: list[dict[str, Any]] = [each["expression"] for each in node["arguments"]]
+    is_changed = _quote(arguments[0]) if arguments else False
+    is_added_to = str(node["function_name"]).lower() == "dateadd"  # its second argument is a number
+    if not is_added_to and all(_is_text(each) for each in arguments[1:]):  # DuckDB does not guess their type
+        for each in arguments[1:]:
+            _cast(each)
+            is_changed = True
+    return is_changed
+
+
+def _quote(first: dict[str, Any]) -> bool:
+    """Make a text of the part of a time, and tell whether it had to be."""
     word = _word(first)
     if word not in _WORDS:
         return False
@@ -127,6 +150,19 @@ def _translate(node: dict[str, Any], columns: Container[str]) -> bool:
     literal = {"kind": "STRING", "text": word}
     first.update({"class": "CONSTANT", "type": "VALUE_CONSTANT", "literal": literal})
     return True
+
+
+def _is_text(node: Mapping[str, Any]) -> bool:
+    literal: Mapping[str, Any] = node.get("literal", {}) if node.get("class") == "CONSTANT" else {}
+    return literal.get("kind") == "STRING"
+
+
+def _cast(node: dict[str, Any]) -> None:
+    child = dict(node)
+    at = {name: node[name] for name in ("alias", "query_location", "query_location_length")}
+    node.clear()
+    node.update({"class": "CAST", "type": "OPERATOR_CAST", "child": child, "try_cast": False}, **at)
+    node["type_expr"] = dict(_TIMESTAMP)
 
 
 def _word(node: Mapping[str, Any]) -> str | None:

@@ -335,10 +335,14 @@ async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
     phone = {"width": 390, "height": 800}
     async with opened(browser, viewport=phone, color_scheme="dark", reduced_motion="reduce") as (page, said):
         await page.goto(
-            f"{daemons[1].http}/?view=explore&from=-3h&e=sum(request).group(host)&e=max(request(ms))"
+            f"{daemons[1].http}/?view=explore&from=-180m&e=sum(request).group(host)&e=max(request(ms))"
         )
         await shows(page, "4 series")
+        assert await page.get_by_label("Time", exact=True).input_value() == "-3h"
         assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
+        told = await page.locator(".head .status").bounding_box()
+        assert told is not None
+        assert told["width"] > 0.9 * (phone["width"] - 24)
         assert said == []
 
 

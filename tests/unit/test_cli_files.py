@@ -75,3 +75,9 @@ def test_who_gives_events_for_a_metric_is_told_how_they_become_one(expression: s
         raise InvalidExpression("Expected a reduce.", line=1, column=1)
     assert raised.value.message.startswith("Expected a reduce")
     assert (f"sum({expression}) is how many" in raised.value.message) is is_told
+
+
+def test_a_name_whose_definition_is_not_valid_is_taken_for_no_type() -> None:
+    with pytest.raises(InvalidExpression) as raised, metric_expected("rate"):
+        raise InvalidExpression("The definition of rate is not valid.", line=1, column=1)
+    assert raised.value.message == "The definition of rate is not valid."

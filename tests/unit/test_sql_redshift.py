@@ -56,6 +56,10 @@ def first(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
         (f"select count(*) from page_view where {EPOCH} < sysdate - interval '1 day'", 1),
         ("select count(*) from page_view where collector_tstamp < extract(epoch from getdate()) * 1000", 1),
         (f"select datediff(hour, timestamp '2026-03-01', {EPOCH}) from page_view", 10),
+        ("select datediff(day, '2026-01-01 23:00', '2026-01-02 01:00')", 1),
+        ("select dateadd(day, '1', '2026-01-01')", datetime(2026, 1, 2)),
+        ("select date_diff('month', '2026-01-31', '2026-03-01')", 2),
+        ("select date_part(year, '2026-03-01')", 2026),
         (f"select date_part(hour, {EPOCH}) from page_view", 10),
         (
             f"select convert_timezone('Europe/Berlin', {EPOCH}) from page_view",
