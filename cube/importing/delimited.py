@@ -150,5 +150,7 @@ def _named(cells: Sequence[str]) -> list[str]:
     names: list[str] = []
     for number, cell in enumerate(cells, 1):
         name = cell.strip() or f"column_{number}"
-        names.append(f"{name}_{number}" if name in names else name)
+        while name in names:
+            name += f"_{number}"
+        names.append(name)
     return names

@@ -128,3 +128,9 @@ def test_a_pipe_that_has_but_a_part_of_a_table_as_yet_is_one(cut: int) -> None:
 def test_a_row_that_names_no_columns_is_taken_where_columns_are_named(imports: Imports) -> None:
     found = imports.imported("x.csv", "2026-01-31 12:00:00,1\n", "--columns", "time,n")
     assert [data["n"] for data in found] == [1]
+
+
+def test_no_two_columns_of_a_table_have_one_name(imports: Imports) -> None:
+    assert imports.imported("x.csv", "time,a,a_4,a,,column_5\n2020-01-01,1,2,3,4,5\n") == [
+        {"time": "2020-01-01", "a": 1, "a_4": 2, "a_4_4": 3, "column_5": 4, "column_5_6": 5}
+    ]
