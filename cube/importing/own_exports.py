@@ -31,7 +31,7 @@ def is_export(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether rows of text, the first of a table, are an export's.
 
     All have a type that events can have, a time just as Cube writes it, and an id of their own: so what is
-    taken for an export by mistake is still stored as it should be.
+    taken for an export by mistake is still stored as it should be, as long as no id comes again further down.
     """
     if tuple(names[: len(COLUMNS)]) != COLUMNS or not rows or {"id", "made_id"}.isdisjoint(names):
         return False
