@@ -56,10 +56,9 @@ def mask(filters: Sequence[Filter], block: Block) -> Booleans:
 
     Raises `InvalidQuery` for a pattern that RE2 refuses.
     """
-    passed = np.ones(len(block), dtype=np.bool_)
-    for each in filters:
-        passed &= _mask(each, block)
-    return passed
+    if not filters:
+        return np.ones(len(block), dtype=np.bool_)
+    return reduce(operators.and_, (_mask(each, block) for each in filters))
 
 
 def numbers(value: Value | None, block: Block) -> Floats:

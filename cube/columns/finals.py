@@ -127,9 +127,15 @@ def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
 
 
 def _sums(reduction: Reduction, block: Block, segments: Segments) -> Floats:
+    if reduction.value is None:
+        return _counts(reduction, block, segments)
     high, low = exact_sums(values_of(reduction, block, segments), segments.edges)
     with np.errstate(all="ignore"):
         return finite(high + low)
+
+
+def _counts(_: Reduction, __: Block, segments: Segments) -> Floats:
+    return segments.lengths().astype(np.float64)
 
 
 def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
@@ -138,7 +144,13 @@ def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
         return finite((high + low) / segments.lengths())
 
 
+def _total_counts(_: Reduction, __: Block, ___: Rows, cells: Cells) -> Floats:
+    return cells.lengths.astype(np.float64)
+
+
 def _total_sums(reduction: Reduction, block: Block, rows: Rows, cells: Cells) -> Floats | None:
+    if reduction.value is None:
+        return _total_counts(reduction, block, rows, cells)
     totals = exact_totals(numbers(reduction.value, block)[rows], cells)
     return None if totals is None else finite(totals)
 
@@ -259,7 +271,7 @@ def _codes(reduction: Reduction, block: Block, rows: Rows) -> tuple[npt.NDArray[
 _FINISHES: dict[str, _Finish] = {
     "sum": _sums,
     "mean": _means,
-    "count": lambda reduction, block, segments: segments.lengths().astype(np.float64),
+    "count": _counts,
     "min": _extremes(np.minimum),
     "max": _extremes(np.maximum),
     "median": _quantiles,
@@ -271,6 +283,6 @@ _FINISHES: dict[str, _Finish] = {
 _TOTALS: dict[str, _Total] = {
     "sum": _total_sums,
     "mean": _total_means,
-    "count": lambda reduction, block, rows, cells: cells.lengths.astype(np.float64),
+    "count": _total_counts,
 }
 """What makes values of totals by cell alone."""

@@ -103,12 +103,15 @@ def _truths(operator: Operator) -> tuple[bool, ...]:
 def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     truths = _truths(operator)
     numbers = column.kinds == Kind.NUMBER
-    exact = numbers & (np.abs(column.numbers) < EXACT_BOUND)
     wanted = [
         float(each)  # type: ignore[arg-type]  # a number
         for each in _alternatives(operator, literal)
         if kind_of(each) is Kind.NUMBER
     ]
+    if max(map(abs, wanted)) < EXACT_BOUND:  # a literal that no two numbers as one float are around
+        exact = numbers & ~np.isnan(column.numbers)
+    else:
+        exact = numbers & (np.abs(column.numbers) < EXACT_BOUND)
     if truths == _EQUALITY and len(wanted) > 1:
         passed |= exact & np.isin(column.numbers, wanted)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cube.columns.column import Booleans, Column, Rows
+from cube.columns.column import Booleans, Column, Rows, of_rows
 from cube.columns.matching import relates
 from cube.columns.packed import Codes
 from cube.columns.values import EXACT_BOUND, Kind
@@ -17,11 +17,11 @@ def related(left: Column, right: Column, operator: Operator) -> Booleans:
         raise TypeError(f"{operator.name} takes a literal")
     passed = np.zeros(len(left.kinds), dtype=np.bool_)
     same = left.kinds == right.kinds
+    table = np.array([operator.passes(sign) for sign in (-1, 0, 1)])
     for kind, orders in ((Kind.NUMBER, _of_numbers), (Kind.BOOL, _of_numbers), (Kind.STRING, _of_texts)):
         rows = np.flatnonzero(same & (left.kinds == kind))
         if len(rows):
-            found = orders(left, right, rows)
-            passed[rows] = np.array([operator.passes(sign) for sign in (-1, 0, 1)])[found + 1]
+            passed[rows] = table[orders(left, right, rows) + 1]
     if operator.negated:
         passed = ~passed
     _judge_inexact(passed, left, right, same, operator)
@@ -32,23 +32,29 @@ def _judge_inexact(
     passed: Booleans, left: Column, right: Column, same: Booleans, operator: OrderOperator
 ) -> None:
     """Compare as they are stored the numbers that floats do not tell apart, or cannot hold."""
-    alike = (left.numbers == right.numbers) & (np.abs(left.numbers) >= EXACT_BOUND)
-    unknown = np.isnan(left.numbers) | np.isnan(right.numbers)
-    rows = np.flatnonzero(same & (left.kinds == Kind.NUMBER) & (alike | unknown))
+    rows = np.flatnonzero(same & (left.kinds == Kind.NUMBER))
+    if not len(rows):
+        return
+    ones, others = of_rows(left.numbers, rows), of_rows(right.numbers, rows)
+    alike = (ones == others) & (np.abs(ones) >= EXACT_BOUND)
+    rows = rows[alike | np.isnan(ones) | np.isnan(others)]
     for row, one, other in zip(rows.tolist(), left.at(rows), right.at(rows), strict=True):
         passed[row] = relates(operator, one, other)
 
 
 def _of_numbers(left: Column, right: Column, rows: Rows) -> Codes:
     with np.errstate(invalid="ignore"):
-        ones, others = left.numbers[rows], right.numbers[rows]
+        ones, others = of_rows(left.numbers, rows), of_rows(right.numbers, rows)
         return (ones > others).astype(np.int32) - (ones < others)
 
 
 def _of_texts(left: Column, right: Column, rows: Rows) -> Codes:
     """Compare texts by their places among all that are there: by code points, as Python sorts them."""
     (ones, some), (others, more) = left.text_codes(rows), right.text_codes(rows)
-    used = {*(some[code] for code in np.unique(ones)), *(more[code] for code in np.unique(others))}
+    used = {
+        *(some[code] for code in np.flatnonzero(np.bincount(ones)).tolist()),
+        *(more[code] for code in np.flatnonzero(np.bincount(others)).tolist()),
+    }
     places = {text: place for place, text in enumerate(sorted(used))}
     ours, theirs = (
         np.array([places.get(text, -1) for text in texts], dtype=np.int32)[codes]

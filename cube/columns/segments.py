@@ -172,6 +172,8 @@ def _order(numbers: Times, codes: Codes, groups: int) -> npt.NDArray[np.intp]:
 
 
 def _rows(reduction: Reduction, block: Block) -> Rows:
+    if reduction.value is None:
+        return np.flatnonzero(mask(reduction.filters, block))
     if REDUCES[reduction.reduce].numeric:
         taken = ~np.isnan(numbers(reduction.value, block))
     else:

@@ -158,13 +158,15 @@ class TypeBlocks:
 
     def reaches_over(self, span: Span, paths: frozenset[Path]) -> bool:
         """Tell whether some events of each hour of a span are in memory, with the columns at some paths."""
-        held = {
-            hour
-            for segment in self._segments.overlapping(span)
-            if paths <= segment.block.paths
-            for hour in HOUR.buckets(HOUR.cover(segment.span))
-        }
-        return held.issuperset(HOUR.buckets(HOUR.cover(span)))
+        return self.rows_near(HOUR.buckets(HOUR.cover(span)), paths) is not None
+
+    def rows_near(self, times: Iterable[int], paths: frozenset[Path]) -> int | None:
+        """Return how many rows are in memory around the hours of some times; None where one has none."""
+        wanted = set(map(HOUR.floor, times))
+        around = Span(min(wanted), max(wanted) + HOUR.step)
+        held = [each for each in self._segments.overlapping(around) if paths <= each.block.paths]
+        known = {hour for each in held for hour in HOUR.buckets(HOUR.cover(each.span))}
+        return sum(len(each.block) for each in held) if known >= wanted else None
 
     @property
     def wanted(self) -> frozenset[Path]:

@@ -24,6 +24,7 @@ from evaluator.engine import windows
 from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.builds import Builds
 from evaluator.engine.computation import Computation, look_up
+from evaluator.engine.first_keys import FirstKeys
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
@@ -84,6 +85,7 @@ class Pyramid:
         self._sequences = Sequences(
             context, blocks, self._metrics, self._flights, self.revisions, on_computed
         )
+        self._firsts = FirstKeys(context, blocks, self._flights, self.revisions, self._scan, on_computed)
 
     async def evaluate(
         self,
@@ -195,6 +197,9 @@ class Pyramid:
             return await self._sequences.measure(measured, leaf.frame.grid, span, cost)
         if span is not None:
             return await self.measure(measured, leaf.frame.grid, span, cost)
+        counted = await self._firsts.measure(measured, leaf.frame, cost)
+        if counted is not None:
+            return counted
         limits, run = self.context.limits, self.context.scheduler.run
         starts, stops = leaf.frame.intervals()
         states: States = {}

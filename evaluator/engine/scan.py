@@ -17,6 +17,7 @@ import numpy as np
 
 from cube.columns import Block, Buckets, PackedBlock, finals, has_patterns, needed, paths, states
 from cube.columns.buckets import first_rows
+from cube.columns.first_times import FirstTimes
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
@@ -123,6 +124,15 @@ class Scan:
             accumulator.add(states(reduction, whole, block.rows(start, stop)))
 
         await self._each_kept(reduction, held, whole, take)
+
+    async def kept_firsts(self, reduction: Reduction, held: Held, firsts: FirstTimes) -> None:
+        """Have the first times of keys gathered, as `kept_states` gathers states; raises as that does."""
+
+        def take(block: Block) -> None:
+            firsts.add(block)
+            check_memory(self.limits, firsts.bytes)
+
+        await self._each_kept(reduction, held, held.tier, take)
 
     async def kept_values(
         self,

@@ -85,7 +85,8 @@ def test_a_name_of_plain_reductions_may_rank_groups() -> None:
     found = parse_metric("sum(hit).group(host).top(2, 2 * error_rate)", Definitions(TEXTS))
     ranking = "2 * (sum(request.ge(status,500)) / sum(request))"
     assert print_expression(found) == f"sum(hit).group(host).top(2,{ranking})"
-    for refused in ("weekly", "grouped", "steps"):
+    assert parse_metric("sum(hit).group(host).top(2, weekly)", Definitions(TEXTS))
+    for refused in ("grouped", "steps"):
         texts = {**TEXTS, "grouped": "sum(hit).group(path)", "steps": "funnel(user, 1h, hit, hit)"}
         with pytest.raises(InvalidExpression, match="without groups") as error:
             parse_metric(f"sum(hit).group(host).top(2, {refused})", Definitions(texts))
