@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from tests.benchmark.processes import Address
@@ -51,18 +51,40 @@ class Connection:
         return (time.perf_counter() - start) * 1000
 
     def _answer(self) -> bytes:
-        status = self._file.readline()
-        length = None
-        while (line := self._file.readline()).strip():
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        if length is None:
-            raise Refused(f"{status!r} came without a Content-Length")
-        body = self._file.read(length)
-        if b" 200 " not in status:
-            raise Refused(f"{status.decode().strip()}: {body[:500].decode()}")
-        return body
+        status = self._file.readline().decode()
+        headers = header_values(iter(self._file.readline, b"\r\n"))
+        return accepted(status, self._chunks() if is_chunked(headers) else self._sized(status, headers))
+
+    def _sized(self, status: str, headers: Mapping[str, str]) -> bytes:
+        if "content-length" not in headers:
+            raise Refused(f"{status.strip()!r} came without a Content-Length, and not in chunks")
+        return self._file.read(int(headers["content-length"]))
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self._file.readline(), 16):
+            parts.append(self._file.read(size))
+            self._file.readline()
+        self._file.readline()
+        return b"".join(parts)
+
+
+def header_values(lines: Iterable[bytes]) -> dict[str, str]:
+    """Read the headers of an answer, by name in lower case."""
+    pairs = (line.decode("latin-1").partition(":") for line in lines)
+    return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+def is_chunked(headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer comes in chunks, as long ones do, whose length nobody knew at their head."""
+    return headers.get("transfer-encoding", "").lower() == "chunked"
+
+
+def accepted(status: str, body: bytes) -> bytes:
+    """Return the body of an answer; raises `Refused` where its status is another than 200."""
+    if " 200 " not in status:
+        raise Refused(f"{status.strip()}: {body[:500].decode()}")
+    return body
 
 
 def request(method: str, path: str, body: bytes = b"") -> bytes:
@@ -110,13 +132,13 @@ async def at_once(address: Address, paths: Sequence[str]) -> tuple[float, list[b
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> bytes:
     """Send one GET and return the body; raises `Refused`."""
     writer.write(request("GET", path))
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = next(
-        int(line.partition(":")[2])
-        for line in head.split("\r\n")
-        if line.lower().startswith("content-length:")
-    )
-    body = await reader.readexactly(length)
-    if " 200 " not in head.partition("\r\n")[0]:
-        raise Refused(f"{head.partition(chr(13))[0]}: {body[:500].decode()}")
-    return body
+    status, *lines = (await reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+    headers = header_values(lines)
+    if not is_chunked(headers):
+        return accepted(status.decode(), await reader.readexactly(int(headers["content-length"])))
+    parts = []
+    while size := int(await reader.readline(), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readline()
+    await reader.readline()
+    return accepted(status.decode(), b"".join(parts))
