@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -103,6 +103,13 @@ class Computation:
             await self._save_contents(job, VALUE, gaps, rest)
             return values
         return await self._save(job, gaps, await self._states(job, gaps, read.revisions.numbers))
+
+    async def values_together(self, jobs: Sequence[ReductionJob], gaps: Gaps) -> list[Encoded]:
+        """Compute some gaps of jobs of one type over one tier, below an hour; keep and return the values."""
+        found = await self._scan.kept_values_together([job.reduction for job in jobs], jobs[0].tier, gaps)
+        for job, contents in zip(jobs, found, strict=True):
+            await self._save_contents(job, VALUE, gaps, contents)
+        return found
 
     async def _partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their partials, however large."""

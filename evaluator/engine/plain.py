@@ -21,6 +21,7 @@ from cube.model.tier import Span
 from evaluator.context import QueryContext
 from evaluator.engine.kept_series import Answered, SeriesCache
 from evaluator.engine.series import Series, check_size, compute
+from evaluator.engine.together import Together
 from evaluator.scheduling.scheduler import QueryCost
 
 K = TypeVar("K")
@@ -29,7 +30,6 @@ _REMEMBERED = 1_000
 
 Measure: TypeAlias = Callable[[Reduction, Grid, Span, QueryCost], Coroutine[None, None, Series]]
 """Measures one reduction, as `Pyramid.measure` does."""
-
 
 Measuring: TypeAlias = Callable[[], Coroutine[None, None, Series]]
 
@@ -60,10 +60,13 @@ class PlainAnswers:
     version of the store is read after the question has come, and was read before the revisions were.
     """
 
-    def __init__(self, context: QueryContext, measure: Measure, cache: SeriesCache | None) -> None:
+    def __init__(
+        self, context: QueryContext, measure: Measure, cache: SeriesCache | None, together: Together
+    ) -> None:
         self._context = context
         self._measure = measure
         self._cache = cache
+        self._together = together
 
     async def evaluate(self, expression: MetricExpression, grid: Grid, span: Span, cost: QueryCost) -> Series:
         """Return the series of a plain expression, as `Pyramid.evaluate` does."""
@@ -88,7 +91,7 @@ class PlainAnswers:
         if not buckets:
             return Series(np.empty(0), {} if any(each.is_grouped for each in wanted.values()) else None)
         check_size(limits, buckets, 0)
-        measured = await all_of(
+        measured = await self._together.measure(wanted, grid, span, cost) or await all_of(
             {text: partial(self._measure, each, grid, span, cost) for text, each in wanted.items()}
         )
         if any(series.groups is not None for series in measured.values()):

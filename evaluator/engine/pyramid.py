@@ -49,6 +49,7 @@ from evaluator.engine.states import (
     weight,
 )
 from evaluator.engine.time_functions import Leaf, Measured, computed, leaves, lowered
+from evaluator.engine.together import Together
 from evaluator.scheduling.scheduler import QueryCost
 
 
@@ -79,13 +80,14 @@ class Pyramid:
         self._series = series
         self._metrics = context.store.metrics if metrics is None else metrics
         self._reads = RevisionReads(context) if reads is None else reads
-        self._plain = PlainAnswers(context, self.measure, series)
+        shared = (context, blocks, self._flights, self.revisions, self._scan, on_computed)
+        self._plain = PlainAnswers(context, self.measure, series, Together(*shared, self._metrics, series))
         self._ranker = Ranker(context, self._read, self._flights, self._total, keeps=series is not None)
         self._builds = Builds(context.store.events)
         self._sequences = Sequences(
             context, blocks, self._metrics, self._flights, self.revisions, on_computed
         )
-        self._firsts = FirstKeys(context, blocks, self._flights, self.revisions, self._scan, on_computed)
+        self._firsts = FirstKeys(*shared)
 
     async def evaluate(
         self,

@@ -182,6 +182,36 @@ class Scan:
             return finish(gaps)
         return await self.run(finish, gaps)
 
+    async def kept_values_together(
+        self, reductions: Sequence[Reduction], tier: Tier, gaps: Mapping[int, int]
+    ) -> list[Encoded]:
+        """Return what `kept_values` does of several reductions of one type without groups, in one pass."""
+        if self.blocks is None:
+            raise ValueError("no blocks are kept")
+        accumulators = [Accumulator(each, self.limits) for each in reductions]
+        contents: list[Encoded] = [{} for _ in reductions]
+
+        def take(block: Block) -> None:
+            for reduction, accumulator, own in zip(reductions, accumulators, contents, strict=True):
+                found = finals(reduction, tier, block)
+                accumulator.add(found.shared)
+                own.update(encode_finals(found, grouped=False))
+
+        def finish() -> list[Encoded]:
+            return [
+                _completed(reduction, own, accumulator.states(), gaps)
+                for reduction, accumulator, own in zip(reductions, accumulators, contents, strict=True)
+            ]
+
+        slices = self._slices(reductions[0], KEPT_ROWS, lambda block: first_rows(tier, block.times))
+        reading = Reading(self.session, frozenset().union(*map(paths, reductions)), self.time_slice)
+        kept = self.blocks.of(reductions[0].type).blocks(reading, tier, gaps)
+        async with aclosing(kept) as blocks:
+            async for block in blocks:
+                async for _ in slices.each(block, take):
+                    continue
+        return finish() if len(gaps) <= FEW_BUCKETS else await self.run(finish)
+
     async def _each_kept(
         self,
         reduction: Reduction,
