@@ -67,7 +67,7 @@ def test_every_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         failed = {name: told for name in ORDER if (told := said(EXAMPLES[name], running, monkeypatch))}
     gc.collect()  # what is left open is told here, and not in another test
     assert failed == {}
-    assert (tmp_path / "requests.csv").read_text().startswith("time")
+    assert (tmp_path / "requests.csv").read_text().startswith("type,time")
 
 
 def said(example: str, running: Serving, monkeypatch: pytest.MonkeyPatch) -> str:
