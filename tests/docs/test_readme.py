@@ -21,7 +21,7 @@ from tests.docs.shell import Shell
 from tests.mongo_server import MongoServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 EVERY = list(commands((ROOT / "README.md").read_text()))
 STARTS = [command for command in EVERY if command.text.startswith("make run")]
 OTHERS = [command for command in EVERY if command not in STARTS]
