@@ -7,7 +7,7 @@ the numbers of many contents are one array, and what groups they have is looked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +19,6 @@ from cube.columns import Finals
 from cube.columns.column import Numbered, factorise
 from cube.columns.values import Floats
 from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, rest_key
-from evaluator.engine.places import places_of
 
 Written: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """A group in a content."""
@@ -82,14 +81,14 @@ def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
 
 
 def read_groups(
-    default: Floats, buckets: Sequence[int], contents: Mapping[int, bytes], check: Callable[[int], None]
+    default: Floats, places: Codes, contents: Sequence[bytes], check: Callable[[int], None]
 ) -> dict[GroupKey, Floats]:
-    """Read the "value" contents of some buckets; a group has ``default`` in those where it is not.
+    """Read the "value" contents of the buckets at some places; a group has ``default`` where it is not.
 
     ``check`` is told how many groups there are before they are made into arrays.
     """
     tails = Numbered[bytes]()
-    parts = list(map(_parted, contents.values()))
+    parts = list(map(_parted, contents))
     used = np.fromiter((tails[tail] for _, tail in parts), np.int64, len(parts))
     values = np.frombuffer(b"".join([floats for floats, _ in parts]), dtype="<f8")
     groups = list(map(_groups, tails))
@@ -99,8 +98,8 @@ def read_groups(
     starts = np.cumsum(lengths) - lengths
     found = np.repeat(default[np.newaxis], len(keys), axis=0)
     if len(values):
-        places = np.repeat(places_of(contents, buckets), lengths[used])
-        found[codes[_ranges(starts[used], lengths[used])], places] = values
+        where = np.repeat(places, lengths[used])
+        found[codes[_ranges(starts[used], lengths[used])], where] = values
     return dict(zip(keys, found, strict=True))
 
 

@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from cube.model.grid import Grid
 from cube.model.tier import Span
-from evaluator.engine.places import places_of
-from evaluator.engine.series import Series
+from evaluator.engine.series import Series, places_of
 
 KEPT_BUCKETS = 10_000
 """Longer series are not kept: to compare their revisions would hold up the event loop."""
@@ -176,3 +175,13 @@ def dense(numbers: Mapping[int, int], grid: Grid, span: Span) -> Revisions:
     revisions = np.zeros(len(buckets), dtype=np.int64)
     revisions[places_of(numbers, buckets)] = np.fromiter(numbers.values(), np.int64, len(numbers))
     return revisions
+
+
+def unknown(
+    numbers: Mapping[int, int], known: npt.NDArray[np.bool_], grid: Grid, span: Span
+) -> dict[int, int]:
+    """Return the revisions of those of a span's buckets that are not known."""
+    places = places_of(numbers, grid.buckets(span)).tolist()
+    return {
+        bucket: numbers[bucket] for bucket, place in zip(numbers, places, strict=True) if not known[place]
+    }

@@ -28,8 +28,7 @@ from evaluator.engine.first_keys import FirstKeys
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_computation import GridComputation
 from evaluator.engine.grid_revisions import GridRevisions, keeper, read_grid_revisions
-from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, whole
-from evaluator.engine.places import places_of
+from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, unknown, whole
 from evaluator.engine.plain import PlainAnswers, all_of, is_plain
 from evaluator.engine.ranker import Ranker
 from evaluator.engine.ranking import named, unbounded
@@ -247,10 +246,7 @@ class Pyramid:
         if kept is not None and known.all():
             self.context.looked_up(len(numbers), 0)
             return kept.part(span)
-        places = places_of(numbers, grid.buckets(span)).tolist()
-        rest = {
-            bucket: numbers[bucket] for bucket, place in zip(numbers, places, strict=True) if not known[place]
-        }
+        rest = unknown(numbers, known, grid, span)
         contents: Encoded = {}
         if rest:
             self.context.looked_up(len(numbers) - len(rest), 0)

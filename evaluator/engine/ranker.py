@@ -117,11 +117,11 @@ class Ranker:
             numbers = frozenset(revisions.numbers.items())
             key = ("total", job.text, reduction.type, grid.text, job.expired_before, span, numbers)
             contents = await self._flights.contents(key, {span.start: 0}, compute, cost)
-        whole = range(span.start, span.start + max(1, span.length), max(1, span.length))
         empty = REDUCES[reduction.reduce].empty
         default = np.full(1, np.nan if empty is None else empty)
         run = self._context.scheduler.run
-        return Series(default, await run(cost, read_groups, default, whole, contents, lambda _: None))
+        place, found = np.zeros(len(contents), dtype=np.int64), list(contents.values())
+        return Series(default, await run(cost, read_groups, default, place, found, lambda _: None))
 
 
 def _seen(type: str, interval: Span, grid: Grid, read: GridRevisions) -> Hashable:

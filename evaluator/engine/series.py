@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from cube.columns import SEMANTICS
 from cube.columns.values import OPERATIONS, Floats
@@ -36,7 +37,6 @@ from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine.group_codec import KIND, read_groups
-from evaluator.engine.places import places_of
 from evaluator.query.queries import LimitExceeded
 
 VALUE, PARTIAL = "value", "partial"
@@ -171,7 +171,8 @@ def read_series(
     default[places_of(job.lost(numbers, contents, span), buckets)] = np.nan
     if reduction.is_grouped:
         check = partial(check_size, limits, len(buckets))
-        return Series(default, read_groups(default, buckets, contents, check))
+        places = places_of(contents, buckets)
+        return Series(default, read_groups(default, places, list(contents.values()), check))
     if contents:
         default[places_of(contents, buckets)] = decode_values(contents.values())
     return Series(default)
@@ -256,3 +257,11 @@ def _apply(operation: Callable[[Floats, Floats], Floats], left: Floats, right: F
         result = operation(left, right)
     result[~np.isfinite(result)] = np.nan
     return result
+
+
+def places_of(some: Collection[int], buckets: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the place of each of some buckets of a span among all of them, which ascend."""
+    found = np.fromiter(some, np.int64, len(some))
+    if isinstance(buckets, range):
+        return (found - buckets.start) // buckets.step
+    return np.array(buckets, dtype=np.int64).searchsorted(found)

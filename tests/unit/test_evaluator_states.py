@@ -16,6 +16,7 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import group_key, rest_key
 from evaluator.engine import group_codec, series, states
+from evaluator.engine.series import places_of
 from evaluator.engine.states import State
 
 SAMPLES = [Sample(1, "a", 2.0), Sample(2, b"123456789012", 3.5), Sample(3, 7, 2.0)]
@@ -121,7 +122,8 @@ def test_values_of_groups_are_read_back_bucket_by_bucket() -> None:
     nothing = states.encode_value(reduction("sum(test(v)).group(g)"), {})
     some = {10: contents[10], 0: contents[0], 40: nothing, 30: contents[30]}
 
-    series = group_codec.read_groups(np.zeros(5), range(0, 50, 10), some, lambda _: None)
+    places = places_of(some, range(0, 50, 10))
+    series = group_codec.read_groups(np.zeros(5), places, list(some.values()), lambda _: None)
 
     assert {key: np.nan_to_num(each, nan=-1.0).tolist() for key, each in series.items()} == {
         group_key("a"): [1.5, 0, 0, 7, 0],
@@ -137,7 +139,7 @@ def test_values_of_groups_are_read_back_bucket_by_bucket() -> None:
         (group_key(1), 8.0),
     ]
     assert group_codec.decode_groups(nothing) == []
-    assert group_codec.read_groups(np.zeros(1), range(0, 10, 10), {0: nothing}, lambda _: None) == {}
+    assert group_codec.read_groups(np.zeros(1), np.zeros(1, dtype=np.int64), [nothing], lambda _: None) == {}
     assert group_codec.encode_groups(Finals()) == {}
 
 
