@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tests.benchmark import builds, machine, plot, report
@@ -46,21 +48,33 @@ def main(words: list[str]) -> int:
         return 2
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cube-bench-") as folder:
-        rows, failures, run = _run(cases, options, Path(folder), load)
-    if options.write and rows:
-        text = report.merged(report.PAGE.read_text(), rows, run, [case.name for case in every])
-        plot.write(report.read(text))
-        report.PAGE.write_text(text)
+        order = [case.name for case in every]
+        write = partial(_write, order=order) if options.write else _keep
+        failures, run = _run(cases, options, Path(folder), load, write)
     print(f"\n{run}")
     for failure in failures:
         print(f"FAILED {failure}")
     return 1 if failures else 0
 
 
+def _write(rows: list[Row], run: str, *, order: list[str]) -> None:
+    """Put rows into the page, after each workload: who ends a run of half an hour keeps what it had."""
+    text = report.merged(report.PAGE.read_text(), rows, run, order)
+    plot.write(report.read(text))
+    report.PAGE.write_text(text)
+
+
+def _keep(rows: list[Row], run: str) -> None:
+    """Write nothing."""
+
+
 def _run(
-    cases: list[Case], options: argparse.Namespace, folder: Path, load: float
-) -> tuple[list[Row], list[str], str]:
-    rows: list[Row] = []
+    cases: list[Case],
+    options: argparse.Namespace,
+    folder: Path,
+    load: float,
+    write: Callable[[list[Row], str], None],
+) -> tuple[list[str], str]:
     failures: list[str] = []
     with ExitStack() as stack:
         versions = [builds.working_tree()]
@@ -80,12 +94,16 @@ def _run(
                 failures.append(f"{case.name}: {error}")
                 print(f"{case.name}: {error}", flush=True)
                 continue
-            rows += _told(report.rows(measured, when))
+            write(_told(report.rows(measured, when)), _described(load, rivals))
             for name, reason in measured.missing.items():
                 print(f"    without {name}: {reason}", flush=True)
-        peers = ", ".join(f"{name} {version}" for name, version in rivals.versions.items())
+        return failures, _described(load, rivals)
+
+
+def _described(load: float, rivals: Rivals) -> str:
+    peers = ", ".join(f"{name} {version}" for name, version in rivals.versions.items())
     run = f"Last run {datetime.now(UTC):%Y-%m-%d}: {machine.described(load)}; {machine.versions()}"
-    return rows, failures, f"{run}; beside it {peers or 'nobody'}."
+    return f"{run}; beside it {peers or 'nobody'}."
 
 
 def _as_asked(case: Case, options: argparse.Namespace) -> Case:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from cube.expression import parse_metric
 from cube.model.event import Event as Stored
-from cube.model.grid import grid_of
+from cube.model.grid import Grid, grid_of
 from cube.model.tier import Span, group_of_key
 from tests.benchmark.dataset import FIRST, Event, stop
 from tests.golden.reference import ALL, Reference
@@ -88,6 +88,11 @@ class Question:
         group = f"floor(log2({self.group}))" if self.by_powers else _cube(self.group)
         return reduced + (f".group({group})" if group else "")
 
+    @property
+    def grid(self) -> Grid:
+        """The buckets that it asks for."""
+        return grid_of(self.step, self.timezone)
+
     def path(self, start: int, stop: int) -> str:
         """Return the request's target on an evaluator."""
         query = {"expression": self.expression, "step": self.step, "start": start, "stop": stop}
@@ -154,7 +159,7 @@ class Question:
 def _answered_by_definition(question: Question, events: Sequence[Event]) -> Answer:
     reference = Reference()
     reference.save([Stored(TYPE, each.time, number, each.data()) for number, each in enumerate(events)])
-    grid = grid_of(question.step, question.timezone)
+    grid = question.grid
     span = grid.cover(Span(FIRST, stop(len(events))))
     table = reference.evaluate(parse_metric(question.expression), grid, span)
     default = table.pop(ALL)

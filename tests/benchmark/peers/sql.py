@@ -85,7 +85,7 @@ class SqlPeer:
         sql, step = self._selected(question), question.step
         if self._dialect == self.name:
             return sql
-        return _AS_JSON.format(sql=sql, start=FIRST // step * step, stop=self._stop, step=step)
+        return _AS_JSON.format(sql=sql, start=question.grid.floor(FIRST), stop=self._stop, step=step)
 
     def _selected(self, question: Question) -> str:
         if question.statement and self._dialect == "duckdb":
