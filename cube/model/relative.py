@@ -18,6 +18,9 @@ ACCEPTED: Final = (
     " -6h, now or now-1d, in the years 1 to 9999"
 )
 
+YEARS: Final = range(1900, 2200)
+"""Numbers that are rather a year than milliseconds."""
+
 _LONGEST: Final = instant.LATEST - instant.EARLIEST
 # A blank is a + that was lost in a query string.
 _RELATIVE = re.compile(rf"(?:now|(?=[+ -]))(?:([+ -])({duration.PATTERN}))?", re.ASCII)
@@ -27,8 +30,12 @@ def parse(value: object, now: int) -> int:
     """Read a time as `instant.parse` does, or as words relative to ``now``, an instant.
 
     Words are ``now``, and a duration (see `cube.model.duration`) after a sign, with ``now`` before it or
-    without. Digits alone are milliseconds since 1970, with a sign as well. Raises `InvalidRequest`.
+    without. Digits alone are milliseconds since 1970, with a sign as well; but a year, as text or as a
+    number, is refused: as milliseconds it would be in the first three seconds of 1970. Raises
+    `InvalidRequest`.
     """
+    if _is_year(value):
+        raise InvalidRequest(_either(int(value)))  # type: ignore[call-overload]  # text or a number, then
     found = _RELATIVE.fullmatch(value) if isinstance(value, str) and len(value) <= 100 else None
     try:
         if found is None:
@@ -49,6 +56,17 @@ def read_time(raw: Mapping[str, Any], name: str, now: int) -> int | None:
         return parse(raw[name], now)
     except InvalidRequest as error:
         raise InvalidQuery(f"The parameter {name} is not a valid time. {error.message}", field=name) from None
+
+
+def _is_year(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) == 4 and value.isascii() and value.isdigit() and int(value) in YEARS
+    return isinstance(value, (int, float)) and value in YEARS
+
+
+def _either(year: int) -> str:
+    moment = instant.format(year)
+    return f"Got the time {year}, a year or {moment} as milliseconds; accepted are {year}-01-01 and {moment}."
 
 
 def _signed(found: re.Match[str]) -> int:

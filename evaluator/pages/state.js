@@ -3,6 +3,7 @@
 
 const UNITS = {s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5};
 const RELATIVE = /^now(?:([+-])(\d+)([smhdw]))?$|^(-)(\d+)([smhdw])$/;
+const YEAR = /^(19|20|21)\d\d$/;
 
 /** The query's parameters: get(name) and getAll(name), as text. */
 export function read() {
@@ -39,14 +40,14 @@ export function duration(text) {
   return found ? Number(found[1]) * UNITS[found[2]] : NaN;
 }
 
-/** A time in milliseconds: relative to now, ISO 8601 (without a zone: UTC, as in the API) or milliseconds; else NaN. */
+/** A time in milliseconds: relative to now, ISO 8601 (without a zone: UTC, as in the API) or milliseconds; else NaN. A year alone is that year. */
 export function resolve(text, now) {
   const found = RELATIVE.exec(text);
   if (found) {
     const [sign, number, unit] = found[4] ? found.slice(4, 7) : found.slice(1, 4);
     return sign ? now + Number(`${sign}${number}`) * UNITS[unit] : now;
   }
-  if (/^-?\d+$/.test(text)) return Number(text);
+  if (/^-?\d+$/.test(text) && !YEAR.test(text)) return Number(text);
   const iso = text.trim().replace(" ", "T");
   return Date.parse(/T/.test(iso) && !/(Z|[+-]\d\d:?\d\d)$/i.test(iso) ? `${iso}Z` : iso);
 }

@@ -205,11 +205,11 @@ def test_questions_pass_what_was_given_and_nothing_else() -> None:
     script = Script(ok([]), ok([]), ok(["a", "b"]))
     with served(script) as url, Evaluator(url) as evaluator:
         evaluator.metrics("sum(a) + 1", step=60_000, start=datetime(2011, 9, 12, tzinfo=UTC), stop=5)
-        evaluator.events("a", limit=3, start="2011")
+        evaluator.events("a", limit=3, start="2011-09")
         assert evaluator.types() == ["a", "b"]
     assert [path for path, _ in script.asked] == [
         "/1.0/metric?expression=sum%28a%29+%2B+1&step=60000&start=2011-09-12T00%3A00%3A00.000Z&stop=5",
-        "/1.0/event?expression=a&start=2011&limit=3",
+        "/1.0/event?expression=a&start=2011-09&limit=3",
         "/1.0/types",
     ]
 

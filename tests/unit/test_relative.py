@@ -9,6 +9,7 @@ from cube.model import instant, relative
 
 NOW = instant.parse("2011-07-18T12:34:56.789Z")
 HOUR = 3_600_000
+YEAR = instant.parse("2026-01-01")
 
 READ = {
     "now": NOW,
@@ -56,3 +57,31 @@ def test_what_is_neither_is_refused_with_what_is_accepted(value: object) -> None
 
 def test_numbers_are_read_as_instants() -> None:
     assert relative.parse(NOW, 0) == NOW
+
+
+@pytest.mark.parametrize("year", ["1900", "2026", "2199", 2026, 2026.0])
+def test_a_year_alone_is_refused_with_both_that_it_may_mean(year: object) -> None:
+    number = int(year)  # type: ignore[call-overload]
+    moment = instant.format(number)
+    with pytest.raises(InvalidRequest) as refused:
+        relative.parse(year, NOW)
+    assert str(refused.value) == (
+        f"Got the time {number}, a year or {moment} as milliseconds;"
+        f" accepted are {number}-01-01 and {moment}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("1899", 1899),
+        ("2200", 2200),
+        ("-2026", -2026),
+        ("02026", 2026),
+        (2026.5, 2026),
+        ("2026-01", YEAR),
+        ("0", 0),
+    ],
+)
+def test_numbers_that_are_no_year_stay_milliseconds(value: object, time: int) -> None:
+    assert relative.parse(value, NOW) == time
