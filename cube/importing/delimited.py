@@ -24,7 +24,7 @@ class DelimitedTable:
 
     ``names``: of the columns, where the file has no row with them. ``kept``: columns that stay text.
     ``decimal``: as of `readings`. ``with_commas``: columns of numbers that stay text for want of it.
-    ``has_events``: rows of ``cube export`` are events.
+    ``has_events``: rows of ``cube export`` are events. ``is_export``: whether they were taken for such.
     """
 
     counts: ClassVar[str] = "line"
@@ -48,7 +48,7 @@ class DelimitedTable:
         self._kept = kept
         self._decimal = decimal
         self._may_have_events = has_events
-        self._is_export = False
+        self.is_export = False
         self.with_commas: list[str] = []
         self._reads: list[Reading] = []
 
@@ -79,14 +79,14 @@ class DelimitedTable:
     def value(self, record: SourceRecord) -> Any:
         """Return a row as an object, without the columns in which it has nothing."""
         found = row(self._names or (), self._reads, record.value)
-        if not self._is_export:
+        if not self.is_export:
             return found
         cells = {name: own_exports.value_of(value) for name, value in found.items()}
         return own_exports.event_of({**cells, "id": own_exports.id_of(found.get("id"))})
 
     def texts(self, records: Sequence[SourceRecord]) -> list[bytes | None]:
         """Return the JSON of rows without errors."""
-        if self._is_export:
+        if self.is_export:
             for record in records:
                 record.content.decode()  # `encode` would mend what is not Unicode
             return [encode(self.value(record)) for record in records]
@@ -104,8 +104,8 @@ class DelimitedTable:
         names = self._names or ()
         sample = list(islice(rows, SAMPLE_ROWS))
         good = [each.value for each in sample if each.error is None]
-        self._is_export = self._may_have_events and own_exports.is_export(names, good)
-        kept = self._kept | (frozenset(_EXPORTED) if self._is_export else frozenset())
+        self.is_export = self._may_have_events and own_exports.is_export(names, good)
+        kept = self._kept | (frozenset(_EXPORTED) if self.is_export else frozenset())
         self._reads = readings(names, good, kept, self._decimal)
         if self._decimal is None:
             self.with_commas = [name for name in comma_columns(names, good) if name not in self._kept]

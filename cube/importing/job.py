@@ -270,6 +270,11 @@ class FileImport:
                 f"events of type {self._maker.type or self._maker.otherwise}, their time from {shown(found)}"
             )
             self._job.tell(f"{self._file.name}: {made}.")
+        if isinstance(self._form, DelimitedTable) and self._form.is_export:
+            self._job.tell(
+                f"{self._file.name}: its rows look as cube export writes them, and are taken as events with"
+                " their own types and ids; --time time makes them data of events."
+            )
         if isinstance(self._form, DelimitedTable) and self._form.with_commas:
             names = ", ".join(map(shown, self._form.with_commas))
             self._job.tell(

@@ -80,6 +80,19 @@ def test_a_type_that_is_named_is_that_of_all(imports: Imports) -> None:
     assert list(imports.collector.stored) == [("copy", "a")]
 
 
+def test_that_a_table_is_taken_for_an_export_is_told_with_the_other_way(imports: Imports) -> None:
+    """Another's may happen to look so."""
+    imports.write("x.csv", f"type,time,id,n\norder,{TIME},1,5\n".encode())
+    told = imports.run("x.csv").stderr
+    assert "x.csv: its rows look as cube export writes them, and are taken as events with their own" in told
+    assert "--time time makes them data of events." in told
+    assert imports.run("x.csv", "--time", "time").exit_code == 0
+    assert [(e.type, e.data) for e in imports.collector.stored.values()] == [
+        ("order", {"n": 5}),
+        ("x", {"type": "order", "time": TIME, "id": 1, "n": 5}),
+    ]
+
+
 def test_tables_of_others_are_not_taken_for_exports(imports: Imports) -> None:
     names = ["type", "time", "id", "n"]
     good = [["order", TIME, "1", "5"], ["order", TIME, "2", "5"]]
