@@ -19,8 +19,9 @@ from collector.ingest.spooling import ping
 from collector.instrumentation import DialectCounters, RetentionCounters
 from collector.protocols.native import routes
 from collector.protocols.registry import dialects
+from collector.protocols.shared.admission import LOOP_BYTES
 from collector.protocols.shared.reading import SearchLimits
-from collector.protocols.shared.service import LOOP_BYTES, DialectContext, dialect_routes
+from collector.protocols.shared.service import DialectContext, dialect_routes
 from collector.protocols.snowplow.payload import is_anonymous
 from collector.protocols.udp import DatagramServer, listen
 from cube.errors import CubeError, Unavailable

@@ -15,7 +15,7 @@ from typing import Any, Final
 from collector.ingest.context import IngestContext
 from cube.columns import check
 from cube.columns.key_filter import Restriction, filters_of
-from cube.errors import AccessDenied, InvalidQuery, shown
+from cube.errors import AccessDenied, InvalidQuery
 from cube.expression import parse_event
 from cube.expression.nodes import EventExpression
 from cube.model import instant
@@ -25,7 +25,7 @@ from cube.model.relative import read_time
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.deletion import EVER, DeletedSlice, Erasure, refuse_unbounded
-from cube.web import Operation, Parameter, Reply, Request
+from cube.web import Operation, Parameter, Reply, Request, switch
 
 REQUEST_SECONDS: Final = 5.0
 """One request begins no slice after so long; the next one goes on."""
@@ -92,7 +92,7 @@ class DeleteEvents:
                 " the setting limits.keyless_deletion is true."
             )
         raw = request.parameters()
-        is_count = _flag(raw, "count")
+        is_count = switch(raw, "count")
         erasure = await self._erasure(caller, raw)
         work = _Work(erasure, hides=bool(filters_of(caller)))
         if is_count:
@@ -108,7 +108,7 @@ class DeleteEvents:
         now = self._context.clock()
         start, stop = read_time(raw, "start", now), read_time(raw, "stop", now)
         expression = await run_in_thread(_expression, raw)
-        refuse_unbounded(expression, start, stop, whole=_flag(raw, "all"))
+        refuse_unbounded(expression, start, stop, whole=switch(raw, "all"))
         return Erasure(
             self._context.stores[caller.environment.name],
             Restriction.of(caller).event(expression),
@@ -168,13 +168,6 @@ def _expression(raw: Mapping[str, str]) -> EventExpression:
     expression = parse_event(raw["expression"])
     check(expression, raw["expression"])
     return expression
-
-
-def _flag(raw: Mapping[str, str], name: str) -> bool:
-    given = raw.get(name, "")
-    if given not in ("", "true", "false"):
-        raise InvalidQuery(f"Got {name} {shown(given)}; accepted are true and false.", field=name)
-    return given == "true"
 
 
 def _reply(name: str, work: _Work, span: Span) -> Reply:

@@ -38,6 +38,9 @@ TIMES: Final = ("time", "timestamp", "@timestamp", "ts", "created", "ISODATE")
 OTHERWISE: Final = "log"
 """The type of records without one."""
 
+MOST_REASONS: Final = 10
+"""So many different reasons why records were rejected are told."""
+
 _FORM = "application/x-www-form-urlencoded"
 _OURS = ("type", "time", "id", "api_key")  # parameters of the query that are no part of a record
 _PARAMETERS = (
@@ -135,7 +138,10 @@ def _translation(
 
 
 def _stored(count: int, rejections: Sequence[Rejection]) -> Reply:
-    return Reply.json({"stored": count - len(rejections), "rejected": len(rejections)})
+    told: dict[str, Any] = {"stored": count - len(rejections), "rejected": len(rejections)}
+    if rejections:
+        told["reasons"] = [*islice(dict.fromkeys(each.reason for each in rejections), MOST_REASONS)]
+    return Reply.json(told)
 
 
 def _payload(record: Any) -> Any:

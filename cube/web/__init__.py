@@ -30,4 +30,5 @@ from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server, serve
 from cube.web.service import RequestEvents, Service, Telemetry
 from cube.web.standard_routes import with_standard_routes
+from cube.web.switch import switch
 from cube.web.websocket import Connection, Session, SessionFactory

@@ -13,7 +13,7 @@ from cube.expression import parse_event
 from cube.expression.completion import CompletionSpot, places
 from cube.expression.nodes import EventExpression, Field
 from cube.model.event import MAX_TYPE_LENGTH
-from cube.web import Reply, Request
+from cube.web import Reply, Request, switch
 from evaluator.api.hints import warning_headers
 from evaluator.api.known import MIB, KnownEvents, read_sample
 from evaluator.api.service import QueryService, QueryServices
@@ -40,7 +40,6 @@ SHOWN_VALUES, MOST_VALUES = 20, 1_000
 
 _TYPE: Final = re.compile(rf"[a-z_][a-zA-Z0-9_]{{0,{MAX_TYPE_LENGTH - 1}}}", re.ASCII)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
-_SWITCH: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Catalog:
     async def get_types(self, request: Request) -> Reply:
         """Answer with the names of all types, sorted; with ``details`` with an object for each."""
         service = self.services.of(request.admitted)
-        if not _wants_details(request.parameters()):
+        if not switch(request.parameters(), "details"):
             return Reply.json(await service.types())
         async with service.context.query():
             seconds = min(DETAILS_SECONDS, service.context.limits.query_seconds / 2)
@@ -167,14 +166,6 @@ def _read_type(raw: Mapping[str, str]) -> str:
             field="type",
         )
     return type
-
-
-def _wants_details(raw: Mapping[str, str]) -> bool:
-    """Tell whether types are to be told in detail; raises `InvalidQuery`."""
-    given = raw.get("details", "")
-    if given not in _SWITCH:
-        raise InvalidQuery(f"Got details {shown(given)}; accepted are true and false.", field="details")
-    return _SWITCH[given]
 
 
 def _required(raw: Mapping[str, str], name: str) -> str:

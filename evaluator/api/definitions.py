@@ -14,14 +14,14 @@ from typing import Any, Final
 from cube import json_text
 from cube.columns import check
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidQuery, InvalidRequest, NotFound, described, shown
+from cube.errors import AccessDenied, InvalidRequest, NotFound, described, shown
 from cube.expression import parse_metric, print_expression
 from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
 from cube.expression.explanation import explain
 from cube.model import instant
 from cube.model.environment import Caller, Scope
 from cube.store.record_ports import NO_REVISION, DefinitionStore, StoredDefinition
-from cube.web import Operation, Parameter, Reply, Request, Route
+from cube.web import Operation, Parameter, Reply, Request, Route, switch
 from evaluator.api.changes import (
     CHANGED,
     DELETE_IF,
@@ -91,7 +91,8 @@ class DefinitionRoutes:
     async def put(self, request: Request) -> Reply:
         """Save a definition at a revision; refused where it is not valid, circular, or breaks others."""
         caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
-        expected, text, is_forced = expected_revision(request), _text(request.body), _is_forced(request)
+        expected, text = expected_revision(request), _text(request.body)
+        is_forced = switch(request.parameters(), "force")
         service = self._services.of(caller)
         others = await service.definitions()
         await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
@@ -110,11 +111,8 @@ class DefinitionRoutes:
     async def delete(self, request: Request) -> Reply:
         """Delete a definition at a revision; refused where others use it."""
         caller, name = writer(request, "definitions"), request.captures["name"]
-        service, expected, is_forced = (
-            self._services.of(caller),
-            expected_revision(request),
-            _is_forced(request),
-        )
+        service, expected = self._services.of(caller), expected_revision(request)
+        is_forced = switch(request.parameters(), "force")
         others = await service.definitions()
         if name in others and not is_forced:
             await _refuse_broken(service, name, others, others.without(name), "deleted")
@@ -174,13 +172,6 @@ def _text(body: bytes) -> str:
     if not isinstance(text, str):
         raise InvalidRequest(f'Got {described(raw)}; accepted is {{"expression": "sum(request)"}}.')
     return text
-
-
-def _is_forced(request: Request) -> bool:
-    given = request.parameters().get("force", "false")
-    if given not in ("true", "false"):
-        raise InvalidQuery(f"Got the force {shown(given)}; accepted are true and false.", field="force")
-    return given == "true"
 
 
 async def _refuse_broken(

@@ -333,7 +333,7 @@ async def test_what_stands_after_the_place_is_replaced_too(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "parameters", "error"),
     [
-        ("types", {"details": "maybe"}, 'Got details "maybe"; accepted are true and false.'),
+        ("types", {"details": "maybe"}, 'Got details "maybe"; accepted are true and false, or 1 and 0.'),
         ("fields", {}, "The parameter type is missing."),
         ("fields", {"type": "A b"}, 'Got the type "A b"; accepted is [a-z_][a-zA-Z0-9_]*'),
         ("values", {"type": "a"}, "The parameter field is missing."),

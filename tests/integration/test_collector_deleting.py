@@ -151,8 +151,8 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"expression": "sum(request)"}, "sum"),
     ({"expression": X, "start": "yesterday"}, "The parameter start is not a valid time."),
     ({"expression": X, "start": NOW, "stop": NOW - 1}, "is after the stop"),
-    ({"expression": X, "all": "yes"}, 'Got all "yes"; accepted are true and false.'),
-    ({"expression": X, "count": "1"}, 'Got count "1"; accepted are true and false.'),
+    ({"expression": X, "all": "yes"}, 'Got all "yes"; accepted are true and false, or 1 and 0.'),
+    ({"expression": X, "count": "2"}, 'Got count "2"; accepted are true and false, or 1 and 0.'),
     ({"expression": 'request.re(user, "(")'}, "regular expression"),
 )
 

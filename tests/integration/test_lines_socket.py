@@ -16,7 +16,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from collector.ingest.quota import DecodingQuota
-from collector.protocols.shared.message_session import WINDOW, MessageSession
+from collector.protocols.shared.message_session import WINDOW, MessageSession, Turn
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Environment, Scope
 from cube.settings import CollectorSettings, SpoolSettings
@@ -53,7 +53,12 @@ async def heard(socket: WebSocketClientConnection) -> Any:
 async def test_a_line_that_is_wrong_costs_no_other(stage: Stage) -> None:
     async with opened(stage, "/1.0/lines/line?id=id") as socket:
         await socket.write_message(f"{LINE % (1, 1)}\nnot JSON\n[{LINE % (2, 2)}, 5]\n")
-        assert await heard(socket) == {"stored": 2, "rejected": 2}
+        told = await heard(socket)
+        assert (told["stored"], told["rejected"]) == (2, 2)
+        assert [reason.partition(";")[0] for reason in told["reasons"]] == [
+            "Got text that is not JSON: expecting value",
+            "Got 5",
+        ]
         await socket.write_message((LINE % (3, 3)).encode(), binary=True)
         await stage.until_stored("line", 3)
     assert [id for _, id, _ in sorted(await stage.stored("line"))] == [1, 2, 3]
@@ -75,6 +80,34 @@ async def test_each_message_is_answered_in_order_where_that_is_asked_for(stage: 
         answers = [await heard(socket) for _ in range(count)]
     assert answers == [{"stored": number % 3 + 1, "rejected": 0} for number in range(count)]
     assert len(await stage.stored("line")) == sum(answer["stored"] for answer in answers)
+
+
+async def test_of_two_messages_with_one_id_the_second_counts_however_long_the_first_is(stage: Stage) -> None:
+    """Long ones are read in threads, side by side with the short ones behind them."""
+    long = json.dumps({"id": "x", "n": 1, "text": "x" * 200_000})
+    async with opened(stage, "/1.0/lines/line?id=id&ack=1") as socket:
+        for number in range(20):
+            await socket.write_message(long.replace('"x"', f'"{number}"', 1))
+            await socket.write_message(json.dumps({"id": str(number), "n": 2}))
+        assert [(await heard(socket))["stored"] for _ in range(40)] == [1] * 40
+    assert [data["n"] for _, _, data in await stage.stored("line")] == [2] * 20
+
+
+@pytest.mark.parametrize(("given", "answers"), [("1", 2), ("true", 2), ("0", 1), ("false", 1), ("", 1)])
+async def test_an_acknowledgement_is_asked_for_as_any_switch(stage: Stage, given: str, answers: int) -> None:
+    async with opened(stage, f"/1.0/lines/line?ack={given}") as socket:
+        await socket.write_message("{}")
+        await socket.write_message("5")
+        assert [(await heard(socket))["rejected"] for _ in range(answers)] == [0, 1][-answers:]
+
+
+async def test_another_value_of_the_switch_refuses_each_message(stage: Stage) -> None:
+    async with opened(stage, "/1.0/lines/line?ack=yes") as socket:
+        for _ in range(2):
+            await socket.write_message("{}")
+            told = await heard(socket)
+            assert told["error"] == 'Got ack "yes"; accepted are true and false, or 1 and 0.'
+    assert await stage.types() == []
 
 
 async def test_what_is_refused_as_a_whole_is_told_and_the_socket_lives_on(stage: Stage) -> None:
@@ -113,7 +146,8 @@ async def test_whoever_opens_it_needs_a_key_that_may_write(tmp_path: Path) -> No
             assert refused.value.code == status
         async with opened(stage, "/1.0/lines?ack=true", X_Api_Key="writer") as socket:
             await socket.write_message('{"type": "line"}\n{"type": "other"}')
-            assert await heard(socket) == {"stored": 1, "rejected": 1}
+            told = await heard(socket)
+            assert (told["stored"], told["rejected"], len(told["reasons"])) == (1, 1, 1)
 
 
 class Reader:
@@ -131,7 +165,7 @@ async def test_what_all_sockets_hold_that_is_not_stored_is_bounded_together() ->
     """And whoever does not read the answers holds nobody else up."""
     stored, read = asyncio.Event(), asyncio.Event()
 
-    async def write(_: Request) -> Reply:
+    async def write(_: Request, turn: Turn) -> Reply:
         await stored.wait()
         return Reply.json({"stored": 1, "rejected": 0})
 

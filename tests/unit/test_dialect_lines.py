@@ -120,7 +120,14 @@ def test_what_is_no_object_is_told_and_costs_no_other() -> None:
     assert [draft.data for draft in translation.drafts] == [{"a": 1}, {"logs": 3}]
     assert [each.payload for each in translation.rejections] == [5, "plain text", "x"]
     reply = json.loads(translation.reply(translation.rejections).body)
-    assert reply == {"stored": 2, "rejected": 3}
+    assert reply == {"stored": 2, "rejected": 3, "reasons": [each.reason for each in translation.rejections]}
+
+
+def test_so_many_different_reasons_are_told() -> None:
+    translation = read("\n".join(map(str, [*range(20), *range(20)])).encode())
+    reply = json.loads(translation.reply(translation.rejections).body)
+    assert reply["rejected"] == 40
+    assert reply["reasons"] == [f"Got {number}; accepted is an object." for number in range(10)]
 
 
 def test_a_form_and_a_query_are_one_record() -> None:

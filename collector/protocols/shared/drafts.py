@@ -7,7 +7,7 @@ nobody is there to send something else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,22 +92,31 @@ def _event(draft: Draft, type: str, now: int) -> Event:
 
 
 async def store(
-    intake: Intake, saved: EventStore, events: Sequence[Event], size: int
+    intake: Intake,
+    saved: EventStore,
+    events: Sequence[Event],
+    size: int,
+    handed_over: Callable[[], None] = lambda: None,
 ) -> tuple[dict[int, str], int]:
     """Make all events durable that the store takes. Raises `Overloaded` and `Unavailable`.
 
+    ``handed_over``: called once they wait in the intake, whose order is that of the store.
     Returns, by their places and in order, why it refuses others as too old, and how many of those that it
     takes are only in the spool.
     """
     try:
-        return {}, await intake.accept(Batch(events, size))
+        settled = intake.offer(Batch(events, size))
+        handed_over()
+        return {}, await settled
     except InvalidEvent:
         pass
     # Those that have expired are known at once; without them the others are one commit again.
     refused = _expired(events, await _expired_before(saved, {event.type for event in events}))
     kept = [place for place in range(len(events)) if place not in refused]
     try:
-        spooled = await intake.accept(Batch([events[place] for place in kept], size))
+        settled = intake.offer(Batch([events[place] for place in kept], size))
+        handed_over()
+        spooled = await settled
     except InvalidEvent:
         alone, spooled = await _each_alone(intake, events, kept, size)
         refused = dict(sorted((refused | alone).items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from collector.ingest.quota import DecodingQuota
 from cube.errors import InvalidQuery, Unavailable
 from cube.process.threads import Condition
-from cube.web import Connection, Reply, Request
+from cube.web import Connection, Reply, Request, switch
 
 WINDOW: Final = 64
 """Messages of one socket that may wait for the store; then the next one is not read."""
@@ -28,21 +27,49 @@ SUMMARY: Final = (
 _SPOOLED: Final = 202
 
 
-class MessageSession:
-    """Writes message after message, some at a time; their answers come in the order of the messages.
+class Turn:
+    """A message's turn to be handed to the intake: it comes when that of the one before it is over.
 
-    ``write``: stores what a request holds, and makes the reply that tells how many of it were ``rejected``.
+    So the messages of a socket may be read side by side, and are still stored in their order.
+    """
+
+    __slots__ = ("_before", "over")
+
+    def __init__(self, before: Turn | None = None) -> None:
+        self._before = None if before is None else before.over
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def come(self) -> None:
+        """Wait for the turn."""
+        if self._before is not None and not self._before.done():
+            await asyncio.wait([self._before])
+
+    def end(self) -> None:
+        """Say that the message is handed over, or will not be."""
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+class MessageSession:
+    """Writes message after message, some at a time; they are stored and answered in the order they came.
+
+    ``write``: stores what a request holds, in its turn, and makes the reply that tells how many of it were
+    ``rejected``.
     ``window``: bounds the bytes of what all sessions hold that is not stored yet.
     """
 
     def __init__(
-        self, write: Callable[[Request], Awaitable[Reply]], window: DecodingQuota, connection: Connection
+        self,
+        write: Callable[[Request, Turn], Awaitable[Reply]],
+        window: DecodingQuota,
+        connection: Connection,
     ) -> None:
         self._write = write
         self._window = window
         self._connection = connection
         self._tells_all = _wants_all(connection.request)
         self._last: asyncio.Task[None] | None = None
+        self._turn: Turn | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._waiting_bytes = 0
         self._eased = Condition()
@@ -57,7 +84,9 @@ class MessageSession:
             self._window.leave(size)
             raise Unavailable("The collector is stopping; nothing new is accepted.")
         self._waiting_bytes += size
-        task = asyncio.get_running_loop().create_task(self._answer(self._written(message), self._last))
+        self._turn = Turn(self._turn)
+        written = self._written(message, self._turn)
+        task = asyncio.get_running_loop().create_task(self._answer(written, self._last))
         self._last = task
         self._running.add(task)
         task.add_done_callback(lambda done: self._done(done, size))
@@ -80,11 +109,14 @@ class MessageSession:
         request.body = message
         return request
 
-    async def _written(self, message: bytes) -> Reply:
+    async def _written(self, message: bytes, turn: Turn) -> Reply:
         """Write a message; whoever does not read the answer to it keeps no other from being written."""
         try:
-            return await self._write(self._request(message))
+            if self._tells_all is None:
+                switch(self._connection.request.parameters(), "ack")  # raises what is wrong with it
+            return await self._write(self._request(message), turn)
         finally:
+            turn.end()
             self._window.leave(len(message))
 
     async def _answer(self, written: Awaitable[Reply], before: asyncio.Task[None] | None) -> None:
@@ -109,7 +141,9 @@ class MessageSession:
         self._eased.notify()
 
 
-def _wants_all(opening: Request) -> bool:
-    with suppress(InvalidQuery):  # told as the answer to each message
-        return opening.parameters().get("ack") == "true"
-    return False
+def _wants_all(opening: Request) -> bool | None:
+    """Tell whether each message is to be answered; None where that is said wrongly: each is refused."""
+    try:
+        return switch(opening.parameters(), "ack")
+    except InvalidQuery:
+        return None

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from collector.ingest.context import IngestContext
-from collector.ingest.intake import Intake
 from collector.ingest.quota import DecodingQuota
 from collector.ingest.redaction import Redaction
 from collector.instrumentation import DialectCounters
+from collector.protocols.shared.admission import LOOP_BYTES, AdmittedRequest, DialectTarget
 from collector.protocols.shared.dead_letters import MAX_PAYLOAD_BYTES, dead_letters
 from collector.protocols.shared.dialect import (
     Dialect,
@@ -22,20 +22,18 @@ from collector.protocols.shared.dialect import (
     Endpoint,
     Read,
     Rejection,
-    RequestContext,
     Translate,
     Translation,
 )
 from collector.protocols.shared.drafts import CheckedDrafts, check, rejected, store
-from collector.protocols.shared.message_session import SUMMARY, WINDOW_BYTES, MessageSession
+from collector.protocols.shared.message_session import SUMMARY, WINDOW_BYTES, MessageSession, Turn
 from collector.protocols.shared.naming import TypeNames
 from collector.protocols.shared.reading import EventSearch, SearchLimits
 from collector.protocols.shared.shared_paths import Claims, with_shared_paths
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, TooLarge
-from cube.model.environment import Caller, Credentials, Scope
+from cube.model.environment import Credentials, Scope
 from cube.model.event import Event
 from cube.process.threads import run_by_size
-from cube.store.ports import EventStore
 from cube.web import Operation, Reply, Request, Route, standard_credentials
 
 T = TypeVar("T")
@@ -44,9 +42,6 @@ MAX_GROWTH: Final = 4
 """How many times the bound of a body the events made of one may be together."""
 
 DECODED_BYTES: Final = 16 * 2**20
-
-LOOP_BYTES: Final = 16 * 1024
-"""Longer bodies are translated in a thread: some take 0.5 ms a KiB, and would hold up all other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +56,6 @@ class DialectContext:
     counters: DialectCounters
     searches: SearchLimits = field(default_factory=SearchLimits)
     decoding: DecodingQuota = field(default_factory=lambda: DecodingQuota(DECODED_BYTES))
-
-
-@dataclass(frozen=True, slots=True)
-class DialectTarget:
-    """A dialect in one environment: where its events go, and what it remembers.
-
-    ``order``: held by the request that is translated, until its thread has ended.
-    """
-
-    intake: Intake
-    events: EventStore
-    types: TypeNames
-    state: DialectState
-    order: asyncio.Lock
-
-
-@dataclass(frozen=True, slots=True)
-class AdmittedRequest:
-    """A request that was admitted: whose it is, when it came, and what its dead letters do not show."""
-
-    request: Request
-    caller: Caller
-    target: DialectTarget
-    now: int
-    redaction: Redaction
-
-    @property
-    def context(self) -> RequestContext:
-        key, environment = self.caller.key, self.caller.environment.name
-        return RequestContext(self.now, environment, self.target.state, None if key is None else key.id)
-
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Call a function, in a thread where a large body could block the event loop for long."""
-        return await run_by_size(len(self.request.body), LOOP_BYTES, work, *arguments)
 
 
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
@@ -182,8 +143,8 @@ class DialectService:
             raise
         return reply
 
-    async def _message(self, translate: Translate, request: Request) -> Reply:
-        return await self._counted(partial(self._write, translate), request)
+    async def _message(self, translate: Translate, request: Request, turn: Turn) -> Reply:
+        return await self._counted(partial(self._write, translate), request, turn)
 
     async def _read(self, read: Read, request: Request) -> Reply:
         admitted = await self._admit(request, Scope.READ)
@@ -192,9 +153,10 @@ class DialectService:
             return wanted
         return await self._search.answer(wanted, admitted.target.events, admitted.caller)
 
-    async def _write(self, translate: Translate, request: Request) -> Reply:
+    async def _write(self, translate: Translate, request: Request, turn: Turn | None = None) -> Reply:
         async with self._decoding.of(len(request.body)):
-            return await self._take(translate, await self._admit(request, Scope.WRITE))
+            admitted = await self._admit(request, Scope.WRITE)
+            return await self._take(translate, replace(admitted, turn=turn))
 
     async def _take(self, translate: Translate, admitted: AdmittedRequest) -> Reply:
         intake = admitted.target.intake
@@ -279,7 +241,9 @@ class DialectService:
         intake, saved = admitted.target.intake, admitted.target.events
         events = checked.events
         dead = await self._dead_letters(checked.rejections, 0, admitted)
-        refused, spooled = await store(intake, saved, [*events, *dead], checked.size)
+        if admitted.turn is not None:
+            await admitted.turn.come()
+        refused, spooled = await store(intake, saved, [*events, *dead], checked.size, admitted.handed_over)
         late = [rejected(checked.drafts[at], reason) for at, reason in refused.items() if at < len(events)]
         if late:
             self._counters.refused(expired=len(late))
