@@ -21,6 +21,7 @@ from cube.cli.tail_lines import TailLines
 from cube.cli.tail_place import TailPlace
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
+from cube.client.stream_place import MOST_ROWS
 from cube.errors import NotFound, Unavailable
 from cube.model import duration, instant
 from cube.model.event import ABSENT
@@ -33,9 +34,6 @@ DELAY: Final = "1s"
 
 LEARNT: Final = 50
 """So many events of the past decide which columns there are."""
-
-MOST_ROWS: Final = 10_000
-"""As many events as the evaluator gives at the beginning of a stream."""
 
 AGAIN_SECONDS: Final = 0.5
 """The first pause before a lost connection is made anew; they double."""

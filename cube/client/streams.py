@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from cube.client.connection import Retries
-from cube.client.evaluator import FoundEvent, Instant, event_of, given_only, metric_of
+from cube.client.connection import NO_RETRIES, Retries
+from cube.client.evaluator import AnswerPage, Evaluator, FoundEvent, Instant, event_of, given_only, metric_of
 from cube.client.sockets import messages
+from cube.client.stream_place import LATE_MS, MOST_ROWS, StreamPlace
 from cube.errors import Overloaded, Unavailable
 from cube.model.tier import Metric
 
@@ -62,10 +63,15 @@ async def follow_metric(
     buckets come again. Raises what the evaluator says.
     """
     asked = given_only({"expression": expression, **options})
-    async with aclosing(_rows(source, "/1.0/metric/get", lambda: asked)) as rows:
-        async for row in rows:
-            if "time" in row:  # else it says that what follows is live
-                yield metric_of(row)
+
+    async def stream(_: bool) -> AsyncGenerator[Metric | None]:
+        async with aclosing(_rows(source, "/1.0/metric/get", asked)) as rows:
+            async for row in rows:
+                yield metric_of(row) if "time" in row else None  # which says that what follows is live
+
+    async with aclosing(_insistent(source, stream)) as metrics:
+        async for metric in metrics:
+            yield metric
 
 
 async def follow_events(
@@ -73,62 +79,89 @@ async def follow_events(
 ) -> AsyncGenerator[FoundEvent]:
     """Yield events as they come, ascending but for late ones, each once.
 
-    Where the connection breaks another is opened, as often in a row as the retries say, and the stream goes
-    on where it was, with what `limit` allows of what came meanwhile, late events left out. Raises what the
-    evaluator says.
+    Where the connection breaks another is opened, as often in a row as the retries say, and all that came
+    meanwhile comes, read page by page; of late events those that are within ``late``, ten minutes unless
+    given, of the newest. Raises what the evaluator says.
     """
-    walk = _StreamPlace(given_only({"expression": expression, "start": "now", **options}))
-    async with aclosing(_rows(source, "/1.0/event/get", walk.begin)) as rows:
-        async for row in rows:
+    asked = given_only({"expression": expression, "start": "now", **options})
+    started = time.time_ns() // 1_000_000 if asked["start"] == "now" else asked["start"]
+    late = options.get("late")
+    place = StreamPlace(started, late_ms=LATE_MS if late is None else late)
+
+    async def stream(is_again: bool) -> AsyncGenerator[FoundEvent | None]:
+        request = asked
+        if is_again:
+            async with aclosing(_missed(source, expression, place)) as missed:
+                async for event in missed:
+                    yield event
+            request = {**asked, "start": place.start, "limit": MOST_ROWS}
+        place.resume()
+        async with aclosing(_rows(source, "/1.0/event/get", request)) as rows:
+            async for row in rows:
+                found = event_of(row)
+                yield found if place.is_new(found) else None
+
+    async with aclosing(_insistent(source, stream)) as events:
+        async for event in events:
+            yield event
+
+
+async def _missed(source: StreamSource, expression: str, place: StreamPlace) -> AsyncGenerator[FoundEvent]:
+    """Yield the events up to now that have not come, ascending."""
+    place.resume()
+    start, after = place.start, ""
+    while True:
+        page = await asyncio.to_thread(_page, source, expression, start, after)
+        for row in msgspec.json.decode(page.content):
             event = event_of(row)
-            if walk.is_new(event, row):
+            if place.is_new(event):
                 yield event
+        if page.is_last:
+            return
+        after = page.cursor
 
 
-class _StreamPlace:
-    """Where a stream is: the latest time that came, and what came of it, which a second beginning repeats."""
-
-    def __init__(self, asked: dict[str, object]) -> None:
-        self._asked = asked
-        self._latest: int | None = None
-        self._came: Counter[bytes] = Counter()
-        self._repeated: Counter[bytes] = Counter()
-
-    def begin(self) -> dict[str, object]:
-        """Return what to ask for, now that the stream begins, or begins again."""
-        self._repeated = self._came.copy()
-        return self._asked if self._latest is None else {**self._asked, "start": self._latest}
-
-    def is_new(self, event: FoundEvent, row: dict[str, Any]) -> bool:
-        text = msgspec.json.encode(row)
-        if event.time == self._latest and self._repeated[text]:
-            self._repeated[text] -= 1
-            return False
-        if self._latest is None or event.time > self._latest:
-            self._latest = event.time
-            self._came.clear()
-        if event.time == self._latest:
-            self._came[text] += 1
-        return True
+def _page(source: StreamSource, expression: str, start: Instant, after: str) -> AnswerPage:
+    """Read a page, over a connection of its own: whoever waits for it may be cancelled."""
+    with Evaluator(source.url, key=source.key, retries=NO_RETRIES, warn=_told_to_none) as evaluator:
+        return next(evaluator.event_pages(expression, start=start, stop="now", after=after))
 
 
-async def _rows(
-    source: StreamSource, path: str, asked: Callable[[], dict[str, object]]
-) -> AsyncGenerator[dict[str, Any]]:
-    """Yield the messages of a stream, over one socket after the other."""
-    url = source.url.replace("http", "ws", 1).rstrip("/") + path
-    failures = 0
+def _told_to_none(_: str) -> None:
+    """Leave out what a question may get wrong: a stream tells of nothing but its events."""
+
+
+async def _insistent(
+    source: StreamSource, stream: Callable[[bool], AsyncGenerator[T | None]]
+) -> AsyncGenerator[T]:
+    """Yield what a stream yields but None, which is a sign of life, over one socket after the other.
+
+    ``stream``: begins it; is told whether that is again.
+    """
+    failures, is_again = 0, False
     while True:
         try:
-            async with aclosing(messages(url, [asked()], key=source.key)) as rows:
-                async for row in rows:
+            async with aclosing(stream(is_again)) as items:
+                async for item in items:
                     failures = 0
-                    yield row
+                    if item is not None:
+                        yield item
         except (Overloaded, Unavailable) as error:
             if failures == source.retries.attempts:
                 raise
             await asyncio.sleep(source.retries.pause(failures, error))
             failures += 1
+            is_again = True
+
+
+async def _rows(
+    source: StreamSource, path: str, asked: Mapping[str, object]
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield the messages of a stream, up to the end of its socket."""
+    url = source.url.replace("http", "ws", 1).rstrip("/") + path
+    async with aclosing(messages(url, [asked], key=source.key)) as rows:
+        async for row in rows:
+            yield row
 
 
 def in_thread(make: Callable[[], AsyncGenerator[T]]) -> Generator[T]:

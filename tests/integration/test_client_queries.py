@@ -189,11 +189,11 @@ async def test_a_stream_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> 
             aclosing(client.follow_events("live", start=START, delay=0)) as events,
             asyncio.timeout(100),
         ):
-            await emitter.send({"type": "live", "time": START + 1, "id": i} for i in range(3))
+            await emitter.send({"type": "live", "time": START + 1 + 4 * i, "id": i} for i in range(3))
             assert [(await anext(events)).id for _ in range(3)] == [0, 1, 2]
             evaluator.kill()
-            await emitter.send([{"type": "live", "time": START + 1, "id": 3}])
-            await emitter.send([{"type": "live", "time": START + 2, "id": 4}])
+            await emitter.send([{"type": "live", "time": START + 2, "id": 3}])  # a late one
+            await emitter.send([{"type": "live", "time": START + 9, "id": 4}])
             evaluator.start()
             assert [(await anext(events)).id for _ in range(2)] == [3, 4]
 

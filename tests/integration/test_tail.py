@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from cube.cli.event_stream import StreamedEvent
-from cube.cli.tail_place import LATE_MS, TailPlace
+from cube.cli.tail_place import TailPlace
 from cube.client import Evaluator
+from cube.client.stream_place import LATE_MS
 from tests.evaluator_running import DAY, event, running
 
 TAIL = "from cube.cli.main import main; main()"

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from cube.client import Retries
+from cube.client.evaluator import CURSOR, TRUNCATED
+from cube.client.stream_place import MOST_ROWS
 from cube.client.streams import StreamSource, follow_events, follow_metric
 from cube.errors import InvalidExpression, Unavailable
 from cube.model.tier import Metric
@@ -26,9 +28,14 @@ def row(second: int, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def sockets(*scripts: Sequence[Any]) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve WebSockets that send one script each and close; yield the address, and what they are asked."""
-    left, asked = list(scripts), []
+async def sockets(
+    *scripts: Sequence[Any], pages: Sequence[Sequence[Any]] = ()
+) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """Serve WebSockets that send one script each and close; yield the address, and what they are asked.
+
+    ``pages``: of events over HTTP, in order; behind them all are empty.
+    """
+    left, asked, unread = list(scripts), [], list(pages)
 
     class Handler(WebSocketHandler):
         async def on_message(self, message: str | bytes) -> None:
@@ -37,7 +44,16 @@ async def sockets(*scripts: Sequence[Any]) -> AsyncIterator[tuple[str, list[dict
                 await self.write_message(json.dumps(each))
             self.close()
 
-    server = HTTPServer(Application([("/1.0/(?:event|metric)/get", Handler)]))
+    class Pages(RequestHandler):
+        def get(self) -> None:
+            asked.append({name: self.get_argument(name) for name in self.request.arguments})
+            page = unread.pop(0) if unread else []
+            if unread:
+                self.set_header(TRUNCATED, "1")
+                self.set_header(CURSOR, str(len(unread)))
+            self.write(json.dumps(page))
+
+    server = HTTPServer(Application([("/1.0/(?:event|metric)/get", Handler), ("/1.0/event", Pages)]))
     listening, port = bind_unused_port()
     server.add_sockets([listening])
     try:
@@ -63,11 +79,25 @@ async def events(url: str, retries: int) -> list[Any]:
 async def test_what_comes_again_is_left_out_and_what_is_only_alike_is_not() -> None:
     first = [row(1, data=1), row(2, data=2), row(2, data=2), row(1, data="late")]
     again = [row(2, data=2), row(2, data=2), row(2, data=2), row(2, data=3), row(3, data=4)]
-    async with sockets(first, again, [row(3, data=4), BAD]) as (url, asked):
+    async with sockets(first, again, [row(3, data=4), BAD]) as (url, _):
         found = await events(url, 1)
     assert found == [1, 2, 2, "late", 2, 3, 4, InvalidExpression]
-    latest = [1_315_785_602_000, 1_315_785_603_000]
-    assert [each["start"] for each in asked] == [0, *latest]
+
+
+async def test_all_that_came_while_there_was_no_connection_comes_late_events_too() -> None:
+    first = [row(1, data=1), row(9, data=2)]
+    missed = [[row(1, data=1), row(2, data="late")], [row(9, data=2), row(9, data=3)]]
+    again = [row(1, data=1), row(3, data="later"), row(9, data=3), row(9, data=4), BAD]
+    async with sockets(first, again, pages=missed) as (url, asked):
+        found = await events(url, 1)
+    assert found == [1, 2, "late", 3, "later", 4, InvalidExpression]
+    start = 1_315_785_601_000
+    assert asked == [
+        {"expression": "a", "start": 0, "delay": 0},
+        {"expression": "a", "start": str(start), "stop": "now", "after": ""},
+        {"expression": "a", "start": str(start), "stop": "now", "after": "1"},
+        {"expression": "a", "start": start, "delay": 0, "limit": MOST_ROWS},
+    ]
 
 
 async def test_errors_are_raised_or_waited_out() -> None:
