@@ -7,7 +7,6 @@ sees, as if it had read all: no revision need vouch for what was read ahead (doc
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,9 @@ KEPT_BUCKETS: Final = 8
 FOLLOWED_SECONDS: Final = 90
 """So long after a question about what was new then somebody counts as asking for more."""
 
+MOST_ENDS: Final = 1_024
+"""So many ends of what was asked for are held: of each hour one."""
+
 PIECE_EVENTS: Final = 4_096
 """Parts are read until they have so many events: in some 10 ms."""
 
@@ -53,27 +55,37 @@ class Ahead:
 
 
 class AheadBuckets:
-    """What was read ahead of one type, within the bound of a cache; safe for concurrent callers.
-
-    ``newest``: the end of what was asked for.
-    """
+    """What was read ahead of one type, within the bound of a cache; safe for concurrent callers."""
 
     def __init__(self, type: str, cache: BlockCache, read: Callable[[int], None]) -> None:
-        self.newest = 0
-        self._asked = -math.inf
+        self._asked: dict[int, float] = {}
         self._type = type
         self._cache = cache
         self._read = read
         self._held: dict[int, Ahead] = {}
 
-    def follow(self, newest: int) -> None:
-        """Note that somebody asks for what came up to a time."""
-        self.newest, self._asked = max(self.newest, newest), time.monotonic()
+    def follow(self, ends: Sequence[int]) -> None:
+        """Note that somebody asks for what came up to some times, ascending: the end of it in each hour."""
+        asked = time.monotonic()
+        for end in ends[-MOST_ENDS:]:
+            self._asked.pop(end, None)
+            self._asked[end] = asked
+        for oldest in list(self._asked)[:-MOST_ENDS]:
+            del self._asked[oldest]
+
+    def newest(self, now: int) -> int:
+        """Return the end of what somebody has lately asked for; 0 where nobody has.
+
+        What is further ahead than the longest bucket that is open does not count: there are clocks that are
+        wrong, and what they send hides nothing of what is new.
+        """
+        since = time.monotonic() - FOLLOWED_SECONDS
+        ends = (end for end, asked in self._asked.items() if asked >= since and end <= now + HOUR.step)
+        return max(ends, default=0)
 
     def is_followed(self, now: int) -> bool:
         """Tell whether somebody has lately asked for what was new then."""
-        is_new = now - FOLLOWED_SECONDS * 1000 <= self.newest <= now + HOUR.step
-        return is_new and time.monotonic() - self._asked <= FOLLOWED_SECONDS
+        return now - FOLLOWED_SECONDS * 1000 <= self.newest(now)
 
     def first(self, span: Span) -> int | None:
         """Return the first bucket in a span of which something was read ahead."""

@@ -118,7 +118,7 @@ class TypeBlocks:
         self._register(reading.paths)
         pieces = list(hours(gaps))
         if reading.follows and pieces:
-            self.ahead.follow(max(pieces[-1]) + tier.step)
+            self.ahead.follow([next(reversed(piece)) + tier.step for piece in pieces])
         known: dict[int, Numbers] = {}
         for place, piece in enumerate(pieces):
             spans = list(joined_buckets(tier, piece))

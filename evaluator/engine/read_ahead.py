@@ -66,7 +66,7 @@ class ReadAhead:
             ReadOptions(context.limits.query_seconds, time_slice)
         ) as session:
             reading = Reading(session, blocks.wanted, time_slice, follows=False)
-            newest = TEN_SECONDS.floor(min(blocks.ahead.newest, current))
+            newest = TEN_SECONDS.floor(min(blocks.ahead.newest(now), current))
             span = Span(max(newest, current - LOOK_BACK), current + TEN_SECONDS.step)
             revisions = await session.revisions(blocks.type, TEN_SECONDS, span)
             is_expired = revisions.expired_before is not None and revisions.expired_before > span.start

@@ -148,3 +148,27 @@ async def test_who_has_asked_for_the_past_alone_is_not_followed(made: Bench) -> 
     await made.values("sum(test(v))", TEN, DAY, DAY + TEN)
     assert made.blocks.followed(DAY + TEN + 90_000)
     assert not made.blocks.followed(DAY + TEN + 90_001)
+
+
+async def test_events_far_ahead_of_now_are_left_out_and_nothing_else_is(made: Bench) -> None:
+    """A sender whose clock is wrong does not switch off what is read ahead of its type."""
+    assert made.blocks is not None
+    read, ahead = counted(made), ReadAhead(made.context, made.blocks)
+    far = Event("test", DAY + 5 * 3_600_000, make_id(), {"v": 7})
+    await made.save(*second(0), far)
+    await made.values("sum(test(v))", TEN, DAY, far.time + TEN)
+    assert [blocks.type for blocks in made.blocks.followed(DAY + TEN)] == ["test"]
+    await made.save(*second(10))
+    await ahead.read(made.blocks.of("test"), DAY + 11_000)
+    read.clear()
+    assert await made.values("sum(test(v))", TEN, DAY, DAY + 2 * TEN) == [0, A_SECOND * 10]
+    assert not read
+
+
+async def test_who_has_asked_for_the_future_alone_is_not_followed(made: Bench) -> None:
+    assert made.blocks is not None
+    far = Event("test", DAY + 5 * 3_600_000, make_id(), {"v": 7})
+    await made.save(far)
+    await made.values("sum(test(v))", TEN, far.time, far.time + TEN)
+    assert not made.blocks.followed(DAY + TEN)
+    assert made.blocks.followed(far.time)
