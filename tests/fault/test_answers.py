@@ -96,6 +96,24 @@ async def test_a_write_that_an_election_meets_is_repeated_once_and_stored_once(
     assert None not in await all_numbers(store, T0 + 7_200_000)
 
 
+async def test_what_is_stored_and_only_its_reply_lost_is_not_replaced(
+    store: MongoStore, commands: CommandProxy
+) -> None:
+    """But what was stored before under one of the ids is."""
+    await store.events.save("test", [event(T0, "c", 1)])
+    before = await all_numbers(store, T0)
+    lost = Fault(["insert"], "test_events", executed=True, cut=True, times=1)
+    commands.faults = [lost, Fault(["insert"], "cube_intents", answer=error(13, "Unauthorized"))]
+    await store.events.save("test", [event(T0, id, 2) for id in ("a", "b")])
+    assert lost.met == 1
+    assert all(a != b for a, b in zip(before, await all_numbers(store, T0), strict=True))
+
+    commands.faults = [Fault(["insert"], "test_events", executed=True, cut=True, times=1)]
+    await store.events.save("test", [event(T0, id, 3) for id in ("c", "d")])
+    found = sorted((id, data) for _, id, data in await rows(store))
+    assert found == [("a", 2), ("b", 2), ("c", 3), ("d", 3)]
+
+
 async def test_overload_is_waited_for_and_then_said(store: MongoStore, commands: CommandProxy) -> None:
     await store.events.save("test", [event(T0, "before")])
     commands.faults = [Fault(["insert"], "test_events", answer=THROTTLED, times=1)]

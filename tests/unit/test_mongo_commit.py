@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from cube.errors import Unavailable
 from cube.model.tier import CACHED_TIERS, HOUR, TEN_SECONDS
@@ -83,6 +84,29 @@ async def test_a_save_of_more_documents_than_a_server_takes_at_once_is_stored_al
     monkeypatch.setattr(AsyncDatabase, "command", refusing)
     await store.events.save("test", [event(T0 + at, at) for at in range(3)])
     assert [id for _, id, _ in await rows(store)] == [0, 1, 2]
+
+
+async def test_a_server_that_is_away_is_waited_for_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver itself waits for one; whoever does so again holds up twice as long."""
+    store, command, waits = await database.open(), AsyncDatabase.command, []
+
+    async def away(self: AsyncDatabase[Any], name: Any, *arguments: Any, **options: Any) -> Any:
+        if name != "insert":
+            return await command(self, name, *arguments, **options)
+        waits.append(name)
+        raise ServerSelectionTimeoutError("No servers found yet")
+
+    async def again(*_: Any, **__: Any) -> None:
+        waits.append("again")
+        raise ServerSelectionTimeoutError("No servers found yet")
+
+    monkeypatch.setattr(AsyncDatabase, "command", away)
+    monkeypatch.setattr(AsyncCollection, "insert_many", again)
+    with pytest.raises(Unavailable, match="MongoDB does not answer"):
+        await store.events.save("test", [event(T0)])
+    assert waits == ["insert"]
 
 
 async def test_revisions_are_raised_finest_first_in_one_ordered_bulk(database: Database) -> None:

@@ -28,7 +28,7 @@ from cube.model.event import Event, id_key
 from cube.store.mongo import revisions
 from cube.store.mongo.documents import encode, stored_id
 from cube.store.mongo.faults import fetched, only_duplicates, storing, written
-from cube.store.mongo.insertion import insert
+from cube.store.mongo.insertion import differing, insert
 from cube.store.mongo.layout import MILLISECONDS, Document, Layout
 from cube.store.mongo.maintenance import ensure
 
@@ -62,7 +62,9 @@ class Commit:
 
     async def write(self, process: str) -> None:
         """Store all events; intents have the name `process`."""
-        duplicates = await insert(self._layout, self.type, self._latest)
+        duplicates, repeated = await insert(self._layout, self.type, self._latest)
+        if duplicates and repeated:
+            duplicates = await self._intents.without_own(self, duplicates)
         if duplicates:
             await self._intents.replace(self, duplicates, process)
 
@@ -118,11 +120,22 @@ class Intents:
 
         Raises `Unavailable` if other writers keep changing one of the ids.
         """
-        if not self._indexed:
-            await ensure(self._documents, "key")
-            self._indexed = True
+        await self._index()
         for some in _sliced(events):
             await self._replace(commit, some, process)
+
+    async def without_own(self, commit: Commit, events: Sequence[Event]) -> list[Event]:
+        """Return those of some duplicates that the first try of an insert has not stored.
+
+        The others are stored as they would be replaced, and confirmed by the second try. Whoever exchanged
+        one of them before may have that still to raise.
+        """
+        await self._index()
+        others: list[Event] = []
+        for some in _sliced(events):
+            others += await differing(self._layout, commit.type, some)
+            await self._touch_open(commit, some)
+        return others
 
     async def all(self) -> list[Document]:
         return await fetched(self._documents.find({}))
@@ -143,12 +156,21 @@ class Intents:
                 _Exchange(event, stored[stored_id(event.id)], commit.expired_before) for event in found
             ]
             await self._open(commit, exchanges, process)
-            left = await insert(self._layout, commit.type, gone)
+            left = (await insert(self._layout, commit.type, gone)).duplicates
             left += await self._exchange(commit.type, exchanges)
             if not left:
                 break
         else:
             raise Unavailable(f"Other writers kept changing {len(left)} of the ids of this batch.")
+        await self._touch_open(commit, events)
+
+    async def _index(self) -> None:
+        if not self._indexed:
+            await ensure(self._documents, "key")
+            self._indexed = True
+
+    async def _touch_open(self, commit: Commit, events: Sequence[Event]) -> None:
+        """Tell `commit` what the open intents of some ids touch."""
         keys = [_key(commit.type, event) for event in events]
         commit.touched.update(times_of(await fetched(self._documents.find({"key": {"$in": keys}}))))
 
