@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from cube.errors import InvalidExpression
 from cube.expression.nodes import Field, MetricExpression
 from cube.expression.printer import quote_anything
+from cube.expression.usage import usage
 
 T = TypeVar("T")
 
@@ -148,7 +149,7 @@ class Source(str):
         return quote_anything(shown)
 
     def _hint(self) -> str:
-        """Guess a "+" that a URL turned into a blank, or a name that needs brackets."""
+        """Guess a "+" that a URL turned into a blank, a name that needs brackets, or a function not known."""
         place = self.furthest
         if not _NAMED.isdisjoint(self.expected) and _ODD_START.match(self, place):
             return ' (a name that is not an identifier is written in brackets: ["@type"])'
@@ -157,7 +158,10 @@ class Source(str):
             and self[place - 1 : place] in tuple(_BLANKS)
             and _OPERAND_START.match(self, place)
         )
-        return ' (in a URL, a "+" is written %2B)' if is_lost_plus else ""
+        if is_lost_plus:
+            return ' (in a URL, a "+" is written %2B)'
+        form = usage(self, place)
+        return f"; {form}" if form else ""
 
 
 def _in_order(names: dict[str, None]) -> list[str]:

@@ -208,6 +208,34 @@ def test_no_other_mistake_recalls_it(text: str) -> None:
     assert "%2B" not in metric_refusal(text).message
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("session(30m)", "sessions are of events, with a key and a gap, as in mean(view.session("),
+        ("sum(session(30m))", "sessions are of events, with a key and a gap, as in"),
+        ("sum(a.session(user))", "sessions are of events, with a key and a gap, as in"),
+        ("sum(a).session(user,30m)", "sessions are of events, with a key and a gap, as in"),
+        ("funnel(a)", "a funnel has a key, a window and two steps or more, as in funnel(user, 1h, view,"),
+        ("1+funnel(lower(user),'(',b)", "a funnel has a key, a window and two steps or more, as in"),
+        ("funnel(user,1d,a)", "a funnel has a key, a window and two steps or more, as in"),
+        ("retention(user,1d,7)", "a retention has a key, a period, how many, and its steps, as in"),
+        ("sum(a).top(5)", "a ranking chooses among groups, as in sum(request).group(path).top(5)"),
+        ("sum(a.bottom(5))", "a ranking chooses among groups, as in"),
+        ("sum(a.group(b))", "groups stand behind a reduction, as in sum(request).group(path)"),
+        ("rolling(sum(a))", "rolling is written as in rolling(distinct(request(user)), 7d)"),
+    ],
+)
+def test_how_a_function_is_written_is_told_where_it_is_not(text: str, told: str) -> None:
+    message = metric_refusal(text).message
+    assert f"; {told}" in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize("text", ["sum(session(x y))", "sum(a).group(b).group(c)", "sum(a)("])
+def test_and_not_where_a_name_is_only_alike(text: str) -> None:
+    assert " as in " not in metric_refusal(text).message
+
+
 def test_a_text_over_10_000_characters_is_refused() -> None:
     assert parse_metric("1" + " " * 9_999) == parse_metric("1")
     error = metric_refusal("1" + " " * 10_000)
