@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from cube.cli.own_evaluator import own_evaluator
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.client.sql_answer import SqlAnswer
-from cube.errors import CubeError
+from cube.errors import CubeError, InvalidSettings
 from cube.exporting.formats import format_of
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "parquet", "arrow")
@@ -102,6 +103,11 @@ def _asked(
         with Evaluator(url, key=key, retries=NO_RETRIES, timeout_seconds=WAIT_SECONDS) as evaluator:
             yield evaluator
         return
+    if find_spec("duckdb") is None:  # which the evaluator would tell of a setting
+        raise InvalidSettings(
+            "SQL needs DuckDB, which is not installed; accepted is an installation with the extra sql,"
+            " in a checkout by .venv/bin/pip install -c constraints.txt -e '.[sql]'."
+        )
     if store is not None:
         Place.read(config, store, database).check()
     flags = (*words, "--sql-enabled", "true", "--blocks-idle", "false")
