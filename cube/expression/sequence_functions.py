@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cube.expression.nodes import Funnel, MetricExpression
+from cube.expression.printer import print_expression, walk
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceFunction:
@@ -33,3 +36,12 @@ SEQUENCE_FUNCTIONS: Final[Mapping[str, SequenceFunction]] = {
     each.name: each for each in (FUNNEL, RETENTION, SESSION)
 }
 """Each by its name in the expression language; a session stands after events, the others by themselves."""
+
+
+def funnel_steps(metric: MetricExpression) -> list[str] | None:
+    """Return the texts of the steps that the groups 1, 2, … of a metric are; None where they are others.
+
+    They are others where no funnel is in it, or several that differ in their steps.
+    """
+    found = {each.steps for each in walk(metric) if isinstance(each, Funnel)}
+    return [print_expression(step) for step in found.pop()] if len(found) == 1 else None

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from cube.expression.sequence_functions import FUNNEL, RETENTION, SEQUENCE_FUNCTIONS, SESSION
+from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
 from cube.expression.series_functions import SERIES_FUNCTIONS
 
 _PIECE = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|(?P<name>\.?[ \t\n\r]*[\w$]+)|.""")
 _WORD = re.compile(r"[\w$]+")
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdw]))+(?![\w$])", re.ASCII)
 
-_FORMS: Final = {
-    **{
-        each.name: f"{each.name} is written as in {each.example}"
-        for each in (*SEQUENCE_FUNCTIONS.values(), *SERIES_FUNCTIONS.values())
-    },
+_FORMS: Final[Mapping[str, str]] = {
+    **{name: f"{name} is written as in {each.example}" for name, each in SERIES_FUNCTIONS.items()},
     FUNNEL.name: f"a funnel has a key, a window and two steps or more, as in {FUNNEL.example}",
     RETENTION.name: f"a retention has a key, a period, how many, and its steps, as in {RETENTION.example}",
     SESSION.name: f"sessions are of events, with a key and a gap, as in {SESSION.example}",

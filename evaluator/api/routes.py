@@ -184,6 +184,11 @@ _READINGS = _object(
             expression=_TEXT,
             explanation=_TEXT,
             reductions={**_array(_REDUCTION), "description": "Those of a metric, each different one once."},
+            steps={
+                **_array(_TEXT),
+                "type": ["array", "null"],
+                "description": "Of a funnel: what its groups 1, 2, … are.",
+            },
         )
     ),
     error={

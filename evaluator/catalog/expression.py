@@ -30,7 +30,7 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS
 from cube.expression.printer import print_literal, print_part
-from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
+from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION, funnel_steps
 from cube.expression.sequence_grammar import EVENTS, LENGTH
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
 from cube.expression.tokens import CONDITIONS, several
@@ -103,7 +103,8 @@ def _reading(kind: str, tree: MetricExpression | EventExpression) -> dict[str, A
     told = {"kind": kind, "expression": print_expression(tree), "explanation": explain(tree)}
     if isinstance(tree, EventExpression):
         return told
-    return {**told, "reductions": [_reduction(each) for each in dict.fromkeys(reductions(tree))]}
+    read = [_reduction(each) for each in dict.fromkeys(reductions(tree))]
+    return {**told, "reductions": read, "steps": funnel_steps(tree)}
 
 
 def _reduction(reduction: Reduction) -> dict[str, Any]:

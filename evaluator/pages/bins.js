@@ -5,7 +5,7 @@ const plain = new Intl.NumberFormat("en", {maximumSignificantDigits: 4});
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 4});
 
-/** What an expression's groups are: {bins, parts, isAdditive}. bins: as GET /1.0/expression tells them, null where groups
+/** What an expression's groups are: {bins, parts, steps, isAdditive}. steps: of a funnel the texts of its steps. bins: as GET /1.0/expression tells them, null where groups
  * are others; parts: those of each part of them; isAdditive: whether several groups together have the sum of their
  * values, and no event is 0. */
 export async function groupingOf(text) {
@@ -15,7 +15,7 @@ export async function groupingOf(text) {
   const isOne = first?.bins && others.every(({bins}) => JSON.stringify(bins) === JSON.stringify(first.bins));
   const isAdditive = metric?.expression === first?.expression && ["sum", "count"].includes(first?.reduce);
   const isSame = others.every(({groups}) => groups.length !== first.groups.length || sameBins(groups, first.groups));
-  return {bins: isOne ? first.bins : null, parts: first && isSame ? first.groups : [], isAdditive};
+  return {steps: metric?.steps ?? null, bins: isOne ? first.bins : null, parts: first && isSame ? first.groups : [], isAdditive};
 }
 
 function sameBins(one, other) {

@@ -1,5 +1,5 @@
 // The legend of a chart of a board, in a line or two: each series with its value at the crosshair, else the last.
-import {colour} from "./colours.js";
+import {marked} from "./colours.js";
 import {el} from "./dom.js";
 import {number} from "./format.js";
 
@@ -15,7 +15,7 @@ export class PanelLegend {
   show(set) {
     const listed = set.list.slice(0, MOST);
     if (this.set !== set || this.rows.length !== listed.length) this.build(set, listed);
-    for (const {mark, series} of this.rows) mark.style.background = colour(series.number);
+    for (const {mark, series} of this.rows) mark.style.background = marked(series.number);
     this.at(this.index);
   }
 

@@ -16,6 +16,7 @@ const DARK = {
   ink: "#e8ecef", quiet: "#9aa7b0", line: "#262d33", strong: "#45505a", paper: "#14181b",
 };
 const DASHES = [[], [7, 3], [2, 3]];
+const NEXT = 0.45; // so much nearer to the ink are the colours of the second seven: further from the paper
 const SHADES = 24; // of a heat map
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -41,19 +42,32 @@ function blend(stops) {
   return Array.from({length: SHADES}, (_, i) => {
     const place = (i / (SHADES - 1)) * (stops.length - 1);
     const low = Math.min(stops.length - 2, Math.floor(place));
-    const part = (text, j) => parseInt(text.slice(1 + 2 * j, 3 + 2 * j), 16);
-    const mixed = (j) => Math.round(part(stops[low], j) + (part(stops[low + 1], j) - part(stops[low], j)) * (place - low));
-    return `rgb(${mixed(0)} ${mixed(1)} ${mixed(2)})`;
+    return mix(stops[low], stops[low + 1], place - low);
   });
 }
 
-/** The colour of the series with a number; below 0 it stands back, grey. */
-export function colour(number) {
-  const {series, quiet} = theme();
-  return number < 0 ? quiet : series[number % series.length];
+function mix(from, to, share) {
+  const part = (text, j) => parseInt(text.slice(1 + 2 * j, 3 + 2 * j), 16);
+  const mixed = (j) => Math.round(part(from, j) + (part(to, j) - part(from, j)) * share);
+  return `rgb(${mixed(0)} ${mixed(1)} ${mixed(2)})`;
 }
 
-/** The dashes of its line: series beyond the colours are told apart by them. */
+/** The colour of the series with a number; below 0 it stands back, grey. Fourteen are different. */
+export function colour(number) {
+  const {series, quiet, ink} = theme();
+  if (number < 0) return quiet;
+  const one = series[number % series.length];
+  return Math.floor(number / series.length) % 2 ? mix(one, ink, NEXT) : one;
+}
+
+/** The same for a legend, as a background that shows the dashes of the line too. */
+export function marked(number) {
+  const [drawn, left] = dashes(number);
+  const one = colour(number);
+  return drawn ? `repeating-linear-gradient(90deg, ${one} 0 ${drawn}px, transparent ${drawn}px ${drawn + left}px)` : one;
+}
+
+/** The dashes of its line: each seven colours are told apart by them, too. */
 export function dashes(number) {
   return DASHES[Math.floor(Math.max(0, number) / LIGHT.series.length) % DASHES.length];
 }

@@ -158,6 +158,7 @@ class Explore {
     const words = [
       `${set.count.toLocaleString("en")} buckets of ${bucketWords(query)}`, `${count} series`, `${Math.round(this.took)} ms`,
       ...(query.isLive ? ["live"] : []),
+      ...(set.isOnlyOpen ? ["all there is lies in the bucket that goes on, shown once it is over; a shorter step shows it now"] : []),
     ];
     this.status.textContent = words.join(" · ");
   }

@@ -1,6 +1,6 @@
 // The legend: each series with its value at the crosshair (else the last), least, mean and greatest.
 // A click leaves one series alone, or brings all back; with Ctrl (or ⌘) it hides or shows that one.
-import {colour} from "./colours.js";
+import {marked} from "./colours.js";
 import {el} from "./dom.js";
 import {number} from "./format.js";
 import {read, write} from "./state.js";
@@ -30,7 +30,7 @@ export class Legend {
       let row = this.rows.get(series.key);
       if (row && row.series !== series) row.element.remove();
       if (row?.series !== series) this.rows.set(series.key, (row = this.row(series)));
-      row.mark.style.background = colour(series.number);
+      row.mark.style.background = marked(series.number);
       row.element.classList.toggle("off", series.hidden);
       row.button.setAttribute("aria-pressed", String(!series.hidden));
       const {min, mean, max} = series.summary;

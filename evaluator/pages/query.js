@@ -75,8 +75,8 @@ async function run(width, coarser, signal, told, params) {
     if (before) await fill(before, name, query, query.before, signal);
     if (letters.length > 1) set.units[name] = await unit(query.expressions[name], signal);
   });
-  // Bins are told by their bounds; only what is rounded down makes some.
-  const binned = letters.filter((name) => /\bfloor\b/.test(query.expressions[name]));
+  // Bins are told by their bounds, and only what is rounded down makes some; a funnel's groups by its steps.
+  const binned = letters.filter((name) => /\b(floor|funnel)\b/.test(query.expressions[name]));
   const known = binned.map((name) => groupingOf(query.expressions[name]).then((found) => { set.groupings[name] = found; }, () => {}));
   const results = await Promise.allSettled(asked);
   await Promise.all(known);

@@ -15,12 +15,13 @@ class Series {
     this.call();
   }
 
-  /** Name it by its group: a bin by its bounds. */
+  /** Name it by its group: a bin by its bounds, the step of a funnel by its number and text. */
   call() {
     const {group, set, letter} = this;
-    const parts = set.groupings[letter]?.parts ?? [];
+    const {parts = [], steps} = set.groupings[letter] ?? {};
     if (group === undefined) this.name = "";
     else if (this.isRest) this.name = group;
+    else if (steps?.[group - 1]) this.name = `${group} ${steps[group - 1]}`;
     else this.name = [group].flat().map((part, i) => partName(part, parts[i]?.bins)).join(" · ");
   }
 
@@ -88,7 +89,7 @@ export class SeriesSet {
   /** Take rows of an expression, shifted by some time; whether anything that is shown has changed. */
   take(letter, rows, shift = 0) {
     const known = this.list.length;
-    let text = null, index = 0, isNews = false;
+    let text = null, index = 0, isNews = false, isOpen = false;
     for (const row of rows) {
       if (row.time !== text) {
         text = row.time;
@@ -99,10 +100,13 @@ export class SeriesSet {
       const value = row.value ?? NaN;
       if (Object.is(series.values[index], value)) continue;
       series.values[index] = value;
-      if (index === this.count) continue; // the bucket that is still open
+      if (index === this.count) { // the bucket that is still open
+        isOpen = true;
+        continue;
+      }
       series.dirty = isNews = true;
     }
-    return isNews || this.list.length > known;
+    return isNews || this.list.length > known || (isOpen && this.isOnlyOpen);
   }
 
   of(letter, row) {
@@ -167,6 +171,12 @@ export class SeriesSet {
   /** Take edges that come after those that are known. */
   extend(edges) {
     this.times = [...this.times, ...edges.filter((edge) => edge > this.times.at(-1))];
+  }
+
+  /** Whether all that there is lies in the bucket that is still open: whole ones have nothing, or zeros. */
+  get isOnlyOpen() {
+    const whole = ({values}) => values.subarray(0, this.count);
+    return this.list.some(({values}) => values[this.count]) && this.list.every((one) => whole(one).every((value) => !value));
   }
 
   /** The series that are to be seen. */

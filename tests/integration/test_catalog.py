@@ -237,6 +237,7 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
                             "events": "request(*)",
                         }
                     ],
+                    "steps": None,
                 }
             ],
             "error": None,
@@ -254,6 +255,20 @@ async def test_an_expression_is_told_in_words_or_its_error_placed(start: Start) 
         assert (refused["line"], refused["column"], refused["position"]) == (2, 17, text.index("'\\x28'"))
         metric = await answer(made, "metric", expression=text)
         assert (metric.status, metric.json["line"], metric.json["column"]) == (400, 2, 17)
+
+
+async def test_a_funnel_tells_what_its_groups_are(start: Start) -> None:
+    async with start() as made:
+        funnel = "funnel(user, 1h, view, cart.gt(n, 1), buy)"
+
+        async def steps(text: str) -> Any:
+            (reading,) = (await ask(made, "expression", expression=text))["readings"]
+            return reading["steps"]
+
+        found = ["view", "cart.gt(n,1)", "buy"]
+        assert await steps(funnel) == await steps(f"{funnel} / shift({funnel}, 1w)") == found
+        assert await steps(f"{funnel} / funnel(user, 1h, view, buy)") is None
+        assert await steps("retention(user, 1d, 7, view)") is None
 
 
 async def test_an_expression_tells_which_events_each_reduction_is_made_of(tmp_path: Path) -> None:

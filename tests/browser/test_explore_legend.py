@@ -1,0 +1,99 @@
+"""What Explore calls and colours series, and what it says where a chart shows nothing of what there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from cube.client import Emitter
+from tests.browser.playwright_page import launched, opened
+from tests.daemon import Daemon, daemon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FUNNEL = 'funnel(user, 1h, view, cart.eq(shop, "<b>"), buy)'
+
+COLOURS = """async () => {
+  const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
+  const {colour, marked, theme} = await import(`${folder}colours.js`);
+  const light = (text) => {
+    const hex = text.match(/[0-9a-f]{2}/g)?.map((part) => parseInt(part, 16));
+    const parts = text[0] === "#" ? hex : text.match(/\\d+/g).map(Number);
+    const linear = (part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = parts.map((part) => linear(part / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const colours = Array.from({length: 14}, (_, i) => colour(i));
+  const paper = light(theme().paper);
+  const contrasts = colours.map(light).map((one) => Math.max(one, paper) / Math.min(one, paper));
+  const marks = Array.from({length: 21}, (_, i) => marked(i));
+  return [new Set(colours).size, Math.min(...contrasts), new Set(marks).size];
+}"""
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
+    """A collector and an evaluator, with a funnel of some users, all of it now."""
+    directory = tmp_path_factory.mktemp("legend")
+    store = f"sqlite:{directory}"
+    with (
+        daemon("collector", store, directory) as collector,
+        daemon("evaluator", store, directory) as evaluator,
+    ):
+        now = int(time.time() * 1000)
+        with Emitter(collector.http) as emitter:
+            emitter.send(
+                {"type": type, "time": now - 60_000 + 1000 * at, "data": {"user": user, "shop": "<b>"}}
+                for at, type in enumerate(("view", "cart", "buy"))
+                for user in range(3 - at)
+            )
+        yield collector, evaluator
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched() as found:
+        yield found
+
+
+async def test_a_funnels_legend_names_its_steps(browser: Browser, daemons: tuple[Daemon, Daemon]) -> None:
+    async with opened(browser) as (page, said):
+        asked = urlencode({"view": "explore", "from": "-1h", "step": "10000", "e": FUNNEL})
+        await page.goto(f"{daemons[1].http}/?{asked}")
+        await expect(page.locator(".legend button")).to_have_text(
+            ["1 view", '2 cart.eq(shop,"<b>")', "3 buy"]
+        )
+        assert said == []
+
+
+async def test_what_lies_in_the_open_bucket_alone_is_told(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    told = "all there is lies in the bucket that goes on"
+    async with opened(browser) as (page, said):
+        asked = {"view": "explore", "from": "-800d", "e": "sum(view)"}
+        await page.goto(f"{daemons[1].http}/?{urlencode({**asked, 'step': 'year'})}")
+        await expect(page.locator(".status")).to_contain_text(told)
+        asked |= {"from": "-1h", "step": "10000"}
+        await page.goto(f"{daemons[1].http}/?{urlencode(asked)}")
+        await expect(page.locator(".status")).to_contain_text("live")
+        await expect(page.locator(".legend tbody td").last).to_have_text("3")
+        await expect(page.locator(".status")).not_to_contain_text(told)
+        assert said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_fourteen_series_have_colours_of_their_own_that_stand_out(
+    browser: Browser, daemons: tuple[Daemon, Daemon], scheme: str
+) -> None:
+    async with opened(browser) as (page, _):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # a literal to mypy
+        await page.goto(f"{daemons[1].http}/?view=explore")
+        different, least, marks = await page.evaluate(COLOURS)
+        assert (different, marks) == (14, 21)
+        assert least >= 3
