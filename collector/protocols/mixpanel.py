@@ -17,6 +17,7 @@ from collector.protocols.shared.dialect import (
     Endpoint,
     Rejection,
     RequestContext,
+    Translate,
     Translation,
     check_count,
     translate_each,
@@ -132,6 +133,16 @@ def no_flags(_: Request, __: RequestContext) -> Translation:
     return Translation((), lambda _: Reply.json({"code": 200, "flags": {}}))
 
 
+def no_settings(_: Request, __: RequestContext) -> Translation:
+    """Answer a page that asks for its settings: there are none but its own."""
+    return Translation((), lambda _: Reply.json({}))
+
+
+def not_recorded(_: Request, __: RequestContext) -> Translation:
+    """Take a part of a session's recording, and keep nothing: else a page tells of an error for each."""
+    return Translation((), lambda _: Reply.json({"code": 200, "status": "OK"}))
+
+
 def dialect() -> Dialect:
     """Return the dialect."""
     table: Sequence[tuple[str, Callable[..., Translation], str]] = (
@@ -139,9 +150,16 @@ def dialect() -> Dialect:
         ("/engage", partial(updates, type=PROFILE), "Store what is set of profiles."),
         ("/groups", partial(updates, type=GROUP), "Store what is set of groups."),
     )
+    unkept: Sequence[tuple[str, str, Translate, str]] = (
+        ("/settings", "GET", no_settings, "Answer that there are no settings."),
+        ("/record", "POST", not_recorded, "Keep nothing of a session's replay."),
+    )
     endpoints = [
         Endpoint((path, PREFIX + path), {"POST": read, "GET": read}, summary) for path, read, summary in table
     ]
+    endpoints += (
+        Endpoint((path, PREFIX + path), {method: read}, summary) for path, method, read, summary in unkept
+    )
     either = {"POST": track, "GET": track}
     endpoints += (
         Endpoint((f"{PREFIX}/track",), either, "Store Mixpanel's events."),

@@ -89,7 +89,7 @@ async def test_mixpanels_page_is_measured_up_to_its_last_words(cube: Running) ->
     node_package("mixpanel-browser")
     content = {"/shop": HTML, "/library.js": MIXPANEL}
     options = {"api_host": cube.collector, "debug": True, "autocapture": True, "flags": True}
-    options |= {"batch_flush_interval_ms": 500}
+    options |= {"batch_flush_interval_ms": 500, "remote_settings_mode": "fallback"}
     async with pages(content) as origin, chromium(AGENT) as browser:
         page = await browser.open(f"{origin}/shop")
         await run(page, f"mixpanel.init('{KEY}', {json.dumps(options)})")
@@ -98,6 +98,10 @@ async def test_mixpanels_page_is_measured_up_to_its_last_words(cube: Running) ->
         await run(page, "mixpanel.get_group('company', 'acme').set({size: 5})")
         await run(page, "document.querySelector('button').click()")
         await stored(cube, "item_bought", "mixpanel_profile", "mixpanel_group", "mp_click")
+        await page.until(
+            "performance.getEntriesByType('resource').some("
+            "one => one.name.includes('/settings/') && one.responseStatus === 200)"
+        )
         assert await page.evaluate("mixpanel.flags.get_variant_value('beta', 'none')") == "none"
         await run(page, "mixpanel.track('At Once', {}, {transport: 'sendBeacon', send_immediately: true})")
         await run(page, "mixpanel.track('Last Words')")
@@ -112,4 +116,4 @@ async def test_mixpanels_page_is_measured_up_to_its_last_words(cube: Running) ->
     assert "pro" in [update.get("$set", {}).get("plan") for update in found["mixpanel_profile"]]
     assert found["mixpanel_group"][0]["$set"] == {"size": 5}
     assert "cube_rejected" not in found
-    assert not [said for said in page.said if "No flags in" in said]
+    assert not [said for said in page.said if "No flags in" in said or "remote settings" in said]

@@ -191,3 +191,14 @@ def test_errors_are_told_in_mixpanels_form() -> None:
     reply = refuse(AccessDenied("No."), request())
     assert (reply.status, json.loads(reply.body)) == (401, {"status": 0, "error": "No."})
     assert refuse(Unavailable("Gone."), request()).status == 503
+
+
+@pytest.mark.parametrize("prefix", ["", "/mixpanel"])
+def test_settings_and_recordings_are_answered_and_nothing_is_kept(prefix: str) -> None:
+    """A page takes any other answer for an error, and tells of each."""
+    token = {"Authorization": "Basic S0VZOg=="}
+    asked = sent(b"", f"{prefix}/settings?sdk_config=1&mp_lib=web", token, "GET")
+    assert (asked.drafts, told(asked)) == ((), (200, {}))
+    recorded = {**token, "Content-Type": "application/octet-stream"}
+    taken = sent(b"\x1f\x8b\x08part", f"{prefix}/record?format=gzip&seq=0", recorded)
+    assert (taken.drafts, told(taken)) == ((), (200, {"code": 200, "status": "OK"}))
