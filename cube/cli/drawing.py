@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import plotille
 
 from cube.cli.output import cell
-from cube.model.duration import UNITS
+from cube.cli.time_axis import TimeAxis
 from cube.model.tier import Metric
 
 COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red", "white")
@@ -62,14 +61,23 @@ def drawn(found: Sequence[Metric], size: Size, *, with_colours: bool) -> str:
     figure.width = size.buckets
     figure.height = max(LEAST_HEIGHT, min(MOST_HEIGHT, size.height - LINES_AROUND))
     figure.origin = False
-    figure.x_label, figure.y_label = "UTC", ""
-    _set_limits(figure, found, values)
+    figure.x_label, figure.y_label = "", ""
+    last = _set_limits(figure, found, values)
     for name, colour in zip(shown, COLOURS, strict=False):
         _add(figure, lines[name], colour)
-    text = str(figure.show())
+    axis = TimeAxis(found[0].time, last, figure.width)
+    text = _with_axis(str(figure.show()), axis)
     return (
         text if len(lines) < 2 else f"{text}\n{_legend(shown, len(lines), size, with_colours=with_colours)}"
     )
+
+
+def _with_axis(text: str, axis: TimeAxis) -> str:
+    """Return a plot with an axis of round times: plotille marks every tenth column, whatever its time is."""
+    *lines, _, _ = text.splitlines()
+    marks, labels = axis.lines()
+    left = MARGIN - len("|-|")
+    return "\n".join((*lines, f"{'-' * left}|-{marks}-> UTC", f"{' ' * left}| {labels}"))
 
 
 def _legend(names: Sequence[str], groups: int, size: Size, *, with_colours: bool) -> str:
@@ -85,23 +93,21 @@ def _legend(names: Sequence[str], groups: int, size: Size, *, with_colours: bool
     return "".join(parts) + (f"  and {more} more" if more else "")
 
 
-def _set_limits(figure: Any, found: Sequence[Metric], values: Sequence[float]) -> None:
+def _set_limits(figure: Any, found: Sequence[Metric], values: Sequence[float]) -> int:
+    """Set what a plot is from and to; returns where its times end."""
     first, last = found[0].time, found[-1].time
-    figure.set_x_limits(min_=first, max_=last + max(1, (last - first) // 100))
+    end = last + max(1, (last - first) // 100)
+    figure.set_x_limits(min_=first, max_=end)
     low, high = min(0.0, *values), max(values)
     room = (high - low) * TOP or 1.0  # what lies at a limit is not drawn
     figure.set_y_limits(min_=low - (room if low < 0 else 0), max_=high + room)
-    days = last - first >= 2 * UNITS["d"]
-    seconds = last - first < 10 * UNITS["m"]
 
     def label(value: float, chars: int, delta: float, left: bool = False) -> str:
-        if not left:  # of the axis at the left: plotille means where the text stands in its place
-            return short_number(value).rjust(chars)
-        form = "%m-%d" if days else "%H:%M:%S" if seconds else "%H:%M"
-        return datetime.fromtimestamp(value / 1000, UTC).strftime(form).ljust(chars)
+        return short_number(value).rjust(chars)
 
     for kind in (int, float):
         figure.register_label_formatter(kind, label)
+    return end
 
 
 def _lines(found: Sequence[Metric]) -> dict[str, list[Line]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cube.cli.drawing import Size, drawn, short_number
+from cube.cli.time_axis import TimeAxis
 from cube.model import instant
 from cube.model.tier import Metric
 
@@ -23,7 +26,7 @@ def test_a_line_stands_in_axes_of_times_and_values() -> None:
     heights = [float(line.split("|")[0]) for line in lines[1:-2]]
     assert (heights[-1], sorted(heights, reverse=True)) == (0, heights)
     assert 30 < heights[0] < 32
-    assert lines[-1].split()[1:4] == ["12:00", "12:07", "12:15"]
+    assert lines[-1].split()[1:4] == ["12:00", "12:10", "12:20"]
 
 
 def test_a_gap_is_not_drawn_over() -> None:
@@ -68,3 +71,25 @@ def test_what_has_no_extent_is_drawn(values: tuple[float, ...]) -> None:
 )
 def test_numbers_of_an_axis_are_short(value: float, text: str) -> None:
     assert short_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "labels"),
+    [
+        ("2026-11-29T12:03:17Z", "2026-11-29T12:04:17Z", ["12:03:30", "12:03:45", "12:04:00", "12:04:15"]),
+        ("2026-11-29T12:03Z", "2026-11-29T13:03Z", ["12:10", "12:20", "12:30", "12:40", "12:50", "13:00"]),
+        ("2026-11-29T07:00Z", "2026-11-30T12:00Z", ["12:00", "18:00", "11-30", "06:00"]),
+        ("2026-11-29T12:00Z", "2027-01-02", ["11-30", "12-07", "12-14", "12-21", "12-28"]),
+        ("2026-11-02", "2027-11-01", ["2027-01", "2027-04", "2027-07", "2027-10"]),
+        ("2026-01-01", "2027-01-01", ["2026-01", "2026-04", "2026-07", "2026-10"]),
+        ("1970-01-01", "2026-01-01", ["1980-01", "2000-01", "2020-01"]),
+    ],
+)
+def test_marks_stand_at_round_times(start: str, stop: str, labels: list[str]) -> None:
+    axis = TimeAxis(instant.parse(start), instant.parse(stop), 50)
+    marks, text = axis.lines()
+    assert text.split() == labels
+    assert [place for place, mark in enumerate(marks) if mark == "|"] == [
+        found.start() for found in re.finditer(r"\S+", text)
+    ]
+    assert len(marks) == 50
