@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
-import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -14,7 +15,11 @@ from urllib.request import urlopen
 import pytest
 
 from tests.daemon import Daemon, daemon
+from tests.docs.console import commands
+from tests.docs.runners import run_by
+from tests.docs.shell import Shell
 from tests.mongo_server import MongoServer
+from tests.tools import tool
 from tests.web_client import ask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +61,15 @@ def test_every_metric_that_is_explained_exists(metrics: set[str]) -> None:
     assert named - metrics == set()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+@contextmanager
+def both(folder: Path) -> Iterator[tuple[Daemon, Daemon]]:
+    """Run both daemons on the store in `folder`/data."""
+    store, database = f"sqlite:{folder}/data", "cube_development"
+    with (
+        daemon("collector", store, folder, database=database) as collector,
+        daemon("evaluator", store, folder, database=database) as evaluator,
+    ):
+        yield collector, evaluator
 
 
 async def count(evaluator: Daemon) -> float:
@@ -73,29 +85,25 @@ async def store(collector: Daemon, first: int, last: int) -> None:
 
 async def test_a_sqlite_backup_of_a_running_daemon_restores_to_what_it_held(tmp_path: Path) -> None:
     """With the cache of metrics left as it was, which by then knows of later events."""
-    (command,) = [line for line in PAGE.splitlines() if "VACUUM INTO" in line]
-    statement = re.findall(r'"(VACUUM INTO .*)"', command)[0]
-    backup = tmp_path / "backup.db"
-    data = tmp_path / "data"
-    data.mkdir()
-    live = data / "test.events.db"
-    with (
-        daemon("collector", f"sqlite:{data}", tmp_path) as collector,
-        daemon("evaluator", f"sqlite:{data}", tmp_path) as evaluator,
-    ):
+    [block] = [block for block in run_by(__file__) if "VACUUM INTO" in block.text]
+    [command] = commands(f"```console\n{block.text}```\n")
+    backup = tmp_path / "backup" / "events.db"
+    for folder in ("data", "backup"):
+        (tmp_path / folder).mkdir()
+    live = tmp_path / "data" / "cube_development.events.db"
+    tool("sqlite3")
+    with both(tmp_path) as (collector, evaluator):
         await store(collector, 0, 100)
         assert await count(evaluator) == 100
-        with contextlib.closing(sqlite3.connect(live)) as opened:
-            opened.execute(statement.replace("/backup/events.db", str(backup)))
+        with Shell(tmp_path) as shell:
+            assert shell.run(command.text.replace("/backup/", f"{backup.parent}/")) == ""
+        assert stat.S_IMODE(backup.stat().st_mode) == 0o600
         await store(collector, 100, 150)
         assert await count(evaluator) == 150
     for suffix in ("-wal", "-shm"):
         live.with_name(live.name + suffix).unlink(missing_ok=True)
     shutil.copy(backup, live)
-    with (
-        daemon("collector", f"sqlite:{data}", tmp_path) as collector,
-        daemon("evaluator", f"sqlite:{data}", tmp_path) as evaluator,
-    ):
+    with both(tmp_path) as (collector, evaluator):
         assert await count(evaluator) == 100
         await store(collector, 200, 210)
         assert await count(evaluator) == 110
