@@ -7,11 +7,9 @@ is under way. To leave, therefore: `hold_new`, take what comes for `HANDSHAKE_SE
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import socket
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +21,11 @@ BACKLOG = 1024
 HANDSHAKE_SECONDS = 0.5
 """How long handshakes that have begun get to end: more than a round trip, less than TCP's first second."""
 
-# Attached to a listening socket, drops segments with SYN and without ACK; others pass. The client's kernel
-# sends its SYN again after a second, and then another process has it. (Loads the flags, byte 13 of TCP's
-# header; masks SYN and ACK; SYN alone: keep 0 bytes, else all.) Needs no privilege. asm/socket.h: 26.
-_SO_ATTACH_FILTER = 26
-_NO_SYN = (
-    (0x30, 0, 0, 13),
-    (0x54, 0, 0, 0x12),
-    (0x15, 0, 1, 0x02),
-    (0x06, 0, 0, 0),
-    (0x06, 0, 0, 0xFFFFFFFF),
-)
+# A listening socket that takes only what has come over no router drops SYNs: their senders begin with 64 or
+# 128 hops. The client's kernel sends it again after a second, and then another process has it. Segments of
+# handshakes that have begun pass (tcp_v4_rcv, tcp_v6_rcv). Needs no privilege. linux/in.h: 21; in6.h: 73.
+_LEAST_HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+_ALL_HOPS = 255
 
 _LISTENING = "0A"
 _log = logging.getLogger(__name__)
@@ -117,19 +109,23 @@ def is_shared(listening: socket.socket) -> bool:
 
 
 def hold_new(listening: socket.socket) -> bool:
-    """Let no new handshake begin on a listening socket, while those under way end; False: it cannot."""
+    """Let no new handshake begin on a listening socket, while those under way end; False: it cannot.
+
+    Connections that are accepted from then on have to be taken by `admit`.
+    """
     if sys.platform != "linux":
         return False
-    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_SYN)
-    held = ctypes.create_string_buffer(program)
     try:
-        listening.setsockopt(
-            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN), ctypes.addressof(held))
-        )
+        listening.setsockopt(*_LEAST_HOPS[listening.family], _ALL_HOPS)
     except OSError as error:
         _log.warning("new connections cannot be held back; some may be reset: %s", error.strerror)
         return False
     return True
+
+
+def admit(connection: socket.socket) -> None:
+    """Let a connection have what comes for it: it has inherited the bound of a listener that was held."""
+    connection.setsockopt(*_LEAST_HOPS[connection.family], 0)
 
 
 def turn_away(datagrams: socket.socket) -> None:

@@ -20,6 +20,7 @@ from cube.process.listening import (
     BACKLOG,
     HANDSHAKE_SECONDS,
     address,
+    admit,
     hold_new,
     is_shared,
     open_listening,
@@ -64,6 +65,7 @@ class Server:
         )
         self._http.conn_params.header_timeout = None  # see `ConnectionReaper`
         self._listening = open_listening(host, port, reuse_port=reuse_port)
+        self._held = False
         self.port: int = self._listening.getsockname()[1]
         self.address = address(host, self.port)
         self.url = f"{'http' if tls is None else 'https'}://{self.address}"
@@ -104,7 +106,8 @@ class Server:
         """
         if self._listening.fileno() == -1:  # it has left before
             return
-        if is_shared(self._listening) and hold_new(self._listening):
+        self._held = is_shared(self._listening) and hold_new(self._listening)
+        if self._held:
             self.service.leaving = True
             self._http.conn_params.no_keep_alive = True
             await asyncio.sleep(min(HANDSHAKE_SECONDS, seconds / 4))
@@ -135,6 +138,8 @@ class Server:
 
     def _take(self, connection: socket.socket, at: Any) -> None:
         """Serve a new connection."""
+        if self._held:
+            admit(connection)
         if self._reaper.is_full:
             self.service.telemetry.turned_away.inc()
             _turn_away(connection, plain=self._tls is None)

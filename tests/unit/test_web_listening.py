@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from cube.errors import InvalidSettings
 from cube.process.listening import (
+    admit,
     hold_new,
     is_shared,
     open_datagrams,
@@ -60,13 +64,20 @@ def test_others_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-def test_held_back_connections_go_to_the_other_listener() -> None:
+HOPS = {"127.0.0.1": (socket.IPPROTO_IP, socket.IP_TTL)}
+if has_ipv6():
+    HOPS["::1"] = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+"""How the clients on a host set how many hops their packets have left."""
+
+
+@pytest.mark.parametrize("host", HOPS)
+def test_held_back_connections_go_to_the_other_listener(host: str) -> None:
     """Every one of 64, each of which the kernel could have given to either."""
-    with open_listening("127.0.0.1", 0, reuse_port=True) as leaving:
+    with open_listening(host, 0, reuse_port=True) as leaving:
         place = leaving.getsockname()
-        with open_listening("127.0.0.1", place[1], reuse_port=True) as staying:
+        with open_listening(host, place[1], reuse_port=True) as staying:
             assert hold_new(leaving)
-            clients = [socket.socket() for _ in range(64)]
+            clients = [socket.socket(leaving.family) for _ in range(64)]
             try:
                 for client in clients:
                     client.setblocking(False)
@@ -80,6 +91,38 @@ def test_held_back_connections_go_to_the_other_listener() -> None:
             finally:
                 for client in clients:
                     client.close()
+
+
+@pytest.mark.parametrize("host", HOPS)
+def test_a_connection_that_was_made_all_the_same_is_heard_once_it_is_admitted(host: str) -> None:
+    """Here it gets through as its client sends with the most hops there are; then it does as others do."""
+    with open_listening(host, 0, reuse_port=True) as leaving:
+        assert hold_new(leaving)
+        with socket.socket(leaving.family) as client:
+            client.settimeout(10)
+            client.setsockopt(*HOPS[host], 255)
+            client.connect(leaving.getsockname())
+            with leaving.accept()[0] as accepted:
+                client.setsockopt(*HOPS[host], 64)
+                client.sendall(b"heard")
+                accepted.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    accepted.recv(100)
+                admit(accepted)
+                accepted.settimeout(10)
+                assert accepted.recv(100) == b"heard"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can hold back")
+def test_holding_back_needs_no_privilege() -> None:
+    program = (
+        "from cube.process.listening import hold_new, open_listening\n"
+        "with open_listening('127.0.0.1', 0, reuse_port=True) as leaving:\n"
+        "    print(hold_new(leaving))\n"
+    )
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    ran = subprocess.run([*drop, sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("True\n", "")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
