@@ -60,6 +60,14 @@ def test_every_block_of_the_page_prints_what_it_shows(
             scope[name].close()
 
 
+def test_pandas_and_polars_are_used_only_after_the_page_says_to_install_them() -> None:
+    before, _, after = PAGE.partition("`pip install pandas polars`")
+    assert after
+    assert [code for code, _ in BLOCKS if re.search("pandas|polars", code) and code in before] == []
+    first = "".join(NOTEBOOK["cells"][0]["source"])
+    assert "`pip install pandas polars`" in first
+
+
 def test_every_cell_of_the_notebook_runs(addresses: Addresses, tmp_path: Path) -> None:
     scope: dict[str, Any] = {}
     for cell in CELLS:
