@@ -68,6 +68,19 @@ def tool(name: str) -> str:
     return str(found)
 
 
+def as_root() -> list[str]:
+    """Return the words before a command that only root may run; skips where nobody can be root."""
+    if os.getuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if (
+        sudo is None
+        or subprocess.run([sudo, "-n", "true"], capture_output=True, timeout=60, check=False).returncode
+    ):
+        _missing("only root can do this, and there is no sudo without a password")
+    return [str(sudo), "-n"]
+
+
 def rsyslog(module: str) -> str:
     """Return the path of rsyslog's daemon, where a module of it is installed."""
     if not any(Path("/usr/lib").glob(f"*/rsyslog/{module}.so")):

@@ -38,13 +38,13 @@ APART = {
     "$ (umask 077; sqlite3 data/cube_development.events.db \"VACUUM INTO '/backup/events.db'\")": (
         "tests/docs/test_operations.py"
     ),
+    "# useradd --system --home-dir /var/lib/cube cube": "tests/docs/test_systemd.py",
+    "$ systemctl start cube-collector@b && systemctl stop cube-collector@a": "tests/docs/test_systemd.py",
 }
 """Blocks, by their first line, that another file runs than the rest of their page."""
 
 CANNOT = {
     "$ docker compose -f config/docker/compose.yaml up --detach": "needs Docker; test_packaging reads it",
-    "# useradd --system --home-dir /var/lib/cube cube": "needs root; test_packaging verifies the units",
-    "$ systemctl start cube-collector@b && systemctl stop cube-collector@a": "no systemd to ask",
 }
 """What no test runs, by its first line, and why."""
 

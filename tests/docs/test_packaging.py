@@ -37,7 +37,9 @@ def unit(file: Path) -> configparser.ConfigParser:
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for file in UNITS:
-        text = re.sub(r"/opt/cube/bin/\S+", "/bin/true", file.read_text()).replace("User=cube", "User=root")
+        text = re.sub(r"/opt/cube\S*/bin/\S+", "/bin/true", file.read_text()).replace(
+            "User=cube", "User=root"
+        )
         (tmp_path / file.name).write_text(text)
     checked = subprocess.run(
         [tool("systemd-analyze"), "verify", "--man=no", *sorted(tmp_path.iterdir())],
@@ -50,13 +52,22 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("program", SETTINGS)
-def test_a_unit_runs_what_is_installed_with_time_to_stop(program: str) -> None:
-    service = unit(CONFIG / f"systemd/{program}.service")["Service"]
+@pytest.mark.parametrize("file", sorted((CONFIG / "systemd").glob("*.service")), ids=lambda file: file.stem)
+def test_a_unit_runs_what_is_installed_with_time_to_stop(file: Path) -> None:
+    service = unit(file)["Service"]
     path, *flags = shlex.split(service["ExecStart"])
+    program = file.stem.removesuffix("@")
     assert Path(path).name == program
     assert flags == ["--config", f"/etc/cube/{program.removeprefix('cube-')}.toml"]
     assert int(service["TimeoutStopSec"]) > SETTINGS[program]().stop_seconds + 3
+
+
+def test_a_unit_of_a_template_is_shut_in_as_the_one_with_sockets() -> None:
+    plain, template = (
+        dict(unit(CONFIG / f"systemd/cube-collector{at}.service")["Service"]) for at in ("", "@")
+    )
+    assert template.pop("ExecStart") == plain.pop("ExecStart").replace("/opt/cube/", "/opt/cube-%i/")
+    assert template == plain
 
 
 def test_the_sockets_are_where_the_settings_have_them_by_default() -> None:

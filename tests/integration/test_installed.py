@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import site
 import subprocess
 import sys
@@ -16,19 +15,15 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.checkout import copy_checkout
 from tests.daemon import CHECKOUT
-from tests.docs.blocks import of
 from tests.docs.console import commands
+from tests.docs.runners import run_by
 from tests.docs.shell import Shell
 from tests.tools import SLOW
 
-PARTS = ("bin", "cube", "collector", "evaluator", "config", "docs", "setup.cfg", "pyproject.toml")
-TEXTS = ("README.md", "CHANGELOG.md", "LICENSE", "constraints.txt")
 COMMANDS = [
-    command.text
-    for block in of("docs/install.md", "console")
-    for command in commands(f"```console\n{block.text}```\n")
-    if command.text.startswith(("pip ", ".venv/bin/pip "))
+    command.text for block in run_by(__file__) for command in commands(f"```console\n{block.text}```\n")
 ]
 """What the page on installing says to type into a checkout, in its order."""
 VERSION = version("cube-events")
@@ -71,14 +66,7 @@ def test_programs_of_a_checkout_run_beside_modules_of_their_names(elsewhere: Pat
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """An environment with the wheel; what it depends on is that of the tests."""
-    source, made = tmp_path / "source", tmp_path / "environment"
-    source.mkdir()
-    for part in PARTS:
-        from_there = CHECKOUT / part
-        copy = shutil.copytree if from_there.is_dir() else shutil.copy
-        copy(from_there, source / part)
-    for text in TEXTS:
-        shutil.copy(CHECKOUT / text, source)
+    source, made = copy_checkout(tmp_path / "source"), tmp_path / "environment"
     venv.create(made)
     (packages,) = made.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
