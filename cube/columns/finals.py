@@ -67,7 +67,8 @@ def finals(reduction: Reduction, tier: Buckets, block: Block) -> Finals:
     some = complete(tier, buckets, block.span)
     shared: dict[int, dict[GroupKey | None, Partial]] = {}
     for outer in (slice(0, some.start), slice(some.stop, None)):
-        shared |= by_bucket(reduction, block, segments.part(outer), buckets[outer], groups[outer])
+        ends = segments.part(outer), buckets[outer], groups[outer]
+        shared |= by_bucket(reduction, block, *ends, at_ends=True)
     if some.start == some.stop:
         return Finals(shared=shared)
     finish = _FINISHES.get(reduction.reduce, _finished)

@@ -73,10 +73,15 @@ def by_bucket(
     segments: Segments,
     buckets: npt.NDArray[np.int64],
     groups: Labels,
+    *,
+    at_ends: bool = False,
 ) -> dict[int, dict[GroupKey | None, Partial]]:
-    """Return the partial of each of some segments, by the start of its bucket and by its group."""
+    """Return the partial of each of some segments, by the start of its bucket and by its group.
+
+    ``at_ends``: they are buckets at the ends of a block, to be merged with another's, and finished.
+    """
     found: dict[int, dict[GroupKey | None, Partial]] = {}
-    partials = reduced(reduction, block, segments)
+    partials = _at_ends(reduction, block, segments) if at_ends else reduced(reduction, block, segments)
     for bucket, group, partial in zip(buckets.tolist(), groups, partials, strict=True):
         found.setdefault(bucket, {})[group] = partial
     return found
@@ -90,6 +95,14 @@ def reduced(reduction: Reduction, block: Block, segments: Segments) -> Sequence[
     if not len(segments.edges):
         return ()
     return FAST.get(reduction.reduce, _plain)(reduction, block, segments)
+
+
+def _at_ends(reduction: Reduction, block: Block, segments: Segments) -> Sequence[Partial]:
+    few = len(segments.edges)
+    if reduction.reduce not in ("median", "quantile") or not few or len(segments.rows) < _LONG * few:
+        return reduced(reduction, block, segments)
+    values = values_of(reduction, block, segments) + 0.0  # -0.0 is 0
+    return [Tally.unsorted(values[piece].copy()) for piece in segments.slices()]
 
 
 def _plain(reduction: Reduction, block: Block, segments: Segments) -> list[Partial]:

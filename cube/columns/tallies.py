@@ -26,6 +26,11 @@ _FORMS = (
 )
 """Entries of a map in MessagePack, all as wide as each other: their form, how counts begin, their bound."""
 
+_MOST_UNSORTED = 2**17
+"""Of more values a tally is made at once: where many are alike, it takes less memory than they do."""
+
+_NOTHING, _NO_COUNTS = np.zeros(0), np.zeros(0, dtype=np.int64)
+
 _decode_any = msgspec.msgpack.Decoder(dict[float, int]).decode
 
 
@@ -35,11 +40,34 @@ class Tally(Mapping[float, int]):
     Both have shape (n,), and never change.
     """
 
-    __slots__ = ("counts", "numbers")
+    __slots__ = ("_sorted", "loose")
 
     def __init__(self, numbers: Floats, counts: Counts) -> None:
-        self.numbers = numbers
-        self.counts = counts
+        self._sorted = numbers, counts
+        self.loose: Floats | None = None
+        """The values in any order, as long as nobody needed them in order; then None."""
+
+    @classmethod
+    def unsorted(cls, values: Floats) -> Tally:
+        """Return the tally of values in any order, -0.0 not among them.
+
+        They are put in order where somebody needs that. Quantiles do not: to find some ranks takes a fifth.
+        """
+        if len(values) > _MOST_UNSORTED:
+            return cls(*_counted(values))
+        tally = cls(_NOTHING, _NO_COUNTS)
+        tally.loose = values
+        return tally
+
+    @property
+    def numbers(self) -> Floats:
+        """The different values."""
+        return self._settled()[0]
+
+    @property
+    def counts(self) -> Counts:
+        """How often each of them is there."""
+        return self._settled()[1]
 
     @classmethod
     def of(cls, tally: Mapping[float, int]) -> Tally:
@@ -66,11 +94,15 @@ class Tally(Mapping[float, int]):
     @property
     def nbytes(self) -> int:
         """What it takes in memory, about."""
-        return self.numbers.nbytes + self.counts.nbytes
+        values = self.loose
+        return sum(each.nbytes for each in self._sorted) if values is None else values.nbytes
 
     def merged(self, tallies: Sequence[Mapping[float, int]]) -> Tally:
         """Return the tally of all that some tallies, of which this is one, have counted."""
         parts = list(map(Tally.of, tallies))
+        loose = [values for part in parts if (values := part.loose) is not None]
+        if len(loose) == len(parts) and sum(map(len, loose)) <= _MOST_UNSORTED:
+            return Tally.unsorted(np.concatenate(loose))
         numbers = np.concatenate([part.numbers for part in parts])
         order = np.argsort(numbers, kind="stable")  # which merges what is in order already
         numbers = numbers[order]
@@ -80,16 +112,31 @@ class Tally(Mapping[float, int]):
 
     def quantile(self, q: float) -> float:
         """Interpolate as `cube.model.reduce.quantile` does."""
-        passed = np.cumsum(self.counts)
-        position = (int(passed[-1]) - 1) * q
+        values = self.loose
+        if values is None:
+            passed = np.cumsum(self.counts)
+            count = int(passed[-1])
+        else:
+            count = len(values)
+        position = (count - 1) * q
         below = math.floor(position)
-        low, high = self.numbers[
-            passed.searchsorted((below, min(below + 1, passed[-1] - 1)), "right")
-        ].tolist()
+        ranks = [below, min(below + 1, count - 1)]
+        if values is None:
+            found = self.numbers[passed.searchsorted(ranks, "right")]
+        else:
+            found = np.partition(values, ranks)[ranks]
+        low, high = found.tolist()
         if position == below:
             return float(low)
         share = position - below
         return float(low * (1 - share) + high * share)
+
+    def _settled(self) -> tuple[Floats, Counts]:
+        values = self.loose
+        if values is not None:
+            self._sorted = _counted(values)
+            self.loose = None
+        return self._sorted
 
     def packed(self) -> bytes:
         """Return it as a map of MessagePack."""
@@ -120,6 +167,13 @@ class Tally(Mapping[float, int]):
                 if (numbers[1:] > numbers[:-1]).all():
                     return cls(numbers, counts)
         return cls.of(_decode_any(content))
+
+
+def _counted(values: Floats) -> tuple[Floats, Counts]:
+    """Return some values, at least one, in order and each once, and how often each is there."""
+    values = np.sort(values)
+    edges = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
+    return values[edges], np.diff(edges, append=len(values))
 
 
 def _head(count: int) -> bytes:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cube.columns import tallies as tallies_module
 from cube.columns.tallies import Tally
 from cube.model.reduce import REDUCES, quantile
 
@@ -29,6 +36,31 @@ def test_they_merge_and_finish_as_plain_ones_do(
     assert merged == plain
     assert MEDIAN.finish(merged, q) == MEDIAN.finish(plain, q)
     assert Tally.of(plain).quantile(q) == quantile(plain, q)
+
+
+loose_values = st.lists(st.floats(-1e300, 1e300).map(lambda value: value + 0.0), min_size=1, max_size=20)
+
+
+@given(
+    st.lists(st.tuples(loose_values, st.sampled_from([dict, Tally.of, None])), min_size=1, max_size=5),
+    st.floats(0, 1),
+    st.sampled_from([3, 10, 2**17]),
+)
+def test_those_whose_values_are_in_no_order_yet_are_the_same(
+    parts: list[tuple[list[float], Callable[[Any], Any] | None]], q: float, most: int
+) -> None:
+    plain = MEDIAN.merge([Counter(values) for values, _ in parts])
+    with patch.object(tallies_module, "_MOST_UNSORTED", most):
+        merged = MEDIAN.merge(
+            [
+                Tally.unsorted(np.array(values)) if make is None else make(Counter(values))
+                for values, make in parts
+            ]
+        )
+
+        assert MEDIAN.finish(merged, q) == MEDIAN.finish(plain, q)
+        assert merged == plain
+        assert MEDIAN.finish(merged, q) == MEDIAN.finish(plain, q)  # now that it has been put in order
 
 
 @given(tallies)
