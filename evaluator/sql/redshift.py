@@ -35,8 +35,11 @@ _NAMING: Final = ("alias", "aliases", "column_name_alias")
 _SEEN: Final = re.compile("|".join((*_OF_PARTS, _NOW)), re.IGNORECASE)
 
 _LONG: Final = ("to_milliseconds", "to_seconds", "to_minutes", "to_hours")  # take 64 bits, the others 32
+# Cut, as Redshift divides whole numbers, where DuckDB makes a fraction of them.
+_LONG_COUNT: Final = "trunc(n::DOUBLE)::BIGINT"
+_COUNT: Final = "try_cast(trunc(n::DOUBLE) AS INTEGER)"
 _INTERVAL: Final = " ".join(
-    f"WHEN lower(part) IN {words} THEN {made}({'n::BIGINT' if made in _LONG else 'try_cast(n AS INTEGER)'})"
+    f"WHEN lower(part) IN {words} THEN {made}({_LONG_COUNT if made in _LONG else _COUNT})"
     for made, words in _PARTS.items()
 )
 _FORMATS: Final = (

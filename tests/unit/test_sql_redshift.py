@@ -49,8 +49,11 @@ def first(connection: duckdb.DuckDBPyConnection, statement: str) -> Any:
         ("select dateadd(ms, collector_tstamp, '1970-01-01') from page_view", AT),
         (
             "select DATEADD(second, collector_tstamp / 1000, timestamp '1970-01-01') from page_view",
-            datetime(2026, 3, 1, 10, 0, 2),
+            datetime(2026, 3, 1, 10, 0, 1),
         ),
+        ("select dateadd(day, 1.999, '2026-01-01')", datetime(2026, 1, 2)),
+        ("select dateadd(hour, -7 / 4, '2026-01-02')", datetime(2026, 1, 1, 23)),
+        ("select dateadd(ms, '1500.9', '2026-01-01')", datetime(2026, 1, 1, 0, 0, 1, 500_000)),
         (f"select dateadd('month', -1, {EPOCH}) from page_view", datetime(2026, 2, 1, 10, 0, 1, 500_000)),
         (f"select count(*) from page_view where {EPOCH} > dateadd(day, -7, getdate())", 0),
         (f"select count(*) from page_view where {EPOCH} < sysdate - interval '1 day'", 1),
