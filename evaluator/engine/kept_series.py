@@ -86,7 +86,7 @@ class KeptSeries:
         ours, theirs = self.series.default, newer.series.default
         values = np.concatenate((ours[before], theirs, ours[after]))
         revisions = np.concatenate((self.revisions[before], newer.revisions, self.revisions[after]))
-        return KeptSeries(self.grid, span, revisions, Series(values))
+        return KeptSeries(self.grid, span, revisions, whole(Series(values), revisions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ async def test_who_asks_again_reads_revisions_alone(made: Bench) -> None:
     assert first[50:] == [None] * 10
 
 
+async def test_spans_that_overlap_vouch_together_for_what_is_around_both(made: Bench) -> None:
+    for start, stop in ((0, 30), (15, 45)):
+        await made.values("sum(test(v))", MINUTE, DAY + start * MINUTE, DAY + stop * MINUTE)
+    first = await made.values("sum(test(v))", MINUTE, DAY, DAY + 45 * MINUTE)
+    made.seen.clear()
+    assert await made.values("sum(test(v))", MINUTE, DAY, DAY + 45 * MINUTE) == first
+    assert made.seen.finds == []
+
+
 @pytest.mark.parametrize("text", ["sum(test(v))", "sum(test(v)).group(w)", "1 - sum(test(v)) / count(test)"])
 async def test_as_long_as_nobody_commits_nothing_is_read(made: Bench, tmp_path: Path, text: str) -> None:
     other = await open_store(tmp_path, "series")  # as another process has it
