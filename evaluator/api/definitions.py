@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 from cube import json_text
 from cube.columns import check
 from cube.columns.key_filter import Restriction
-from cube.errors import AccessDenied, InvalidRequest, NotFound, described, shown
+from cube.errors import AccessDenied, Conflict, InUse, InvalidRequest, NotFound, described, shown
 from cube.expression import parse_metric, print_expression
 from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
 from cube.expression.explanation import explain
@@ -93,14 +94,15 @@ class DefinitionRoutes:
         caller, name = writer(request, "definitions"), check_definition_name(request.captures["name"])
         expected, text = expected_revision(request), _text(request.body)
         is_forced = switch(request.parameters(), "force")
-        service = self._services.of(caller)
+        service, store = self._services.of(caller), self._store(caller)
         others = await service.definitions()
         await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
         if name in others and not is_forced:
             await _refuse_broken(service, name, others, others.with_one(name, text), "changed")
         now, by = service.context.clock(), "" if caller.key is None else caller.key.id
-        stored = StoredDefinition(name, new_revision(), now, text, by, now)
-        await self._store(caller).save(stored, expected, MOST_DEFINITIONS)
+        stored, before = StoredDefinition(name, new_revision(), now, text, by, now), await store.find(name)
+        await store.save(stored, expected, MOST_DEFINITIONS)
+        await _confirm_change(service, stored, before, is_forced=is_forced)
         told = (who(caller), name, caller.environment.name, stored.revision)
         _log.info("%s defined %s of %s at revision %d", *told)
         tree = await service.context.scheduler.run(QueryCost(), others.with_one(name, text).tree, name)
@@ -116,7 +118,11 @@ class DefinitionRoutes:
         others = await service.definitions()
         if name in others and not is_forced:
             await _refuse_broken(service, name, others, others.without(name), "deleted")
-        await self._store(caller).delete(name, expected)
+        store = self._store(caller)
+        before = await store.find(name)
+        await store.delete(name, expected)
+        if before is not None and not is_forced:
+            await _confirm_deletion(service, before)
         _log.info("%s deleted the definition %s of %s", who(caller), name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
@@ -181,6 +187,45 @@ async def _refuse_broken(
     boards = {each.name: each.content for each in await service.context.store.boards.all()}
     found = await service.context.scheduler.run(QueryCost(), broken_by, name, before, after, boards)
     found.refuse(f"The definition of {name} is not {done}")
+
+
+async def _confirm_change(
+    service: QueryService, stored: StoredDefinition, before: StoredDefinition | None, *, is_forced: bool
+) -> None:
+    """Take a change back that another one, saved since it was checked, has left without meaning.
+
+    Of two that do not go together whoever reads later sees both; where each does, both are taken back.
+    """
+    store, name = service.context.store.definitions, stored.name
+    now = await service.definitions()
+    if now.texts.get(name) != stored.content:  # whoever has changed it has checked it since
+        return
+    try:
+        await service.context.scheduler.run(QueryCost(), _check, now, name)
+        if before is not None and not is_forced:
+            await _refuse_broken(service, name, now.with_one(name, before.content), now, "changed")
+    except InvalidRequest:
+        with suppress(Conflict):  # changed meanwhile: it is as another has left it
+            if before is None:
+                await store.delete(name, stored.revision)
+            else:
+                again = replace(before, revision=new_revision())
+                await store.save(again, stored.revision, MOST_DEFINITIONS)
+        raise
+
+
+async def _confirm_deletion(service: QueryService, before: StoredDefinition) -> None:
+    """Take a deletion back that leaves what was saved since it was checked without meaning."""
+    now = await service.definitions()
+    if before.name in now:
+        return
+    try:
+        await _refuse_broken(service, before.name, now.with_one(before.name, before.content), now, "deleted")
+    except InUse:
+        with suppress(Conflict):  # made anew meanwhile
+            again = replace(before, revision=new_revision())
+            await service.context.store.definitions.save(again, NO_REVISION, MOST_DEFINITIONS)
+        raise
 
 
 def _check(definitions: Definitions, name: str) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
+from cube.expression.definitions import Definitions
 from cube.model.environment import Scope
+from evaluator.api.service import QueryService
 from tests.authenticators import key, with_keys
 from tests.evaluator_running import DAY, Running, Socket, Start, event, start
 from tests.mongo_server import mongo_server
@@ -102,6 +107,59 @@ async def test_a_change_that_leaves_others_without_meaning_is_refused(start: Sta
         assert "The definition of failed is not changed: the definition slow" in refused.json["error"]
         forced = await client.ask("PUT", f"{PATH}?force=true", change, headers={"If-Match": "*"})
         assert forced.status == 200
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let so many requests read the definitions before any of them goes on."""
+    arrived: list[None] = []
+    all_here, read = asyncio.Event(), QueryService.definitions
+
+    async def together(self: QueryService) -> Definitions:
+        found = await read(self)
+        arrived.append(None)
+        if len(arrived) >= count:
+            all_here.set()
+        await all_here.wait()
+        return found
+
+    monkeypatch.setattr(QueryService, "definitions", together)
+
+
+async def test_of_changes_that_are_saved_at_once_none_makes_a_circle(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as made, connection(made.port) as one, connection(made.port) as other:
+        asked = {name: f"/1.0/definitions/{name}" for name in ("left", "right")}
+        tags = {
+            name: {"If-Match": (await one.ask("PUT", path, body("sum(test)"), headers=NEW)).headers["etag"]}
+            for name, path in asked.items()
+        }
+        at_once(monkeypatch, 2)
+        answers = await asyncio.gather(
+            one.ask("PUT", asked["left"], body("right + 1"), headers=tags["left"]),
+            other.ask("PUT", asked["right"], body("left + 1"), headers=tags["right"]),
+        )
+        refused = [answer for answer in answers if answer.status != 200]
+        assert refused
+        assert all("uses itself: " in answer.json["error"] for answer in refused)
+        listed = (await one.ask("GET", "/1.0/definitions")).json["definitions"]
+        assert [each["error"] for each in listed] == [None, None]
+
+
+async def test_what_begins_to_be_used_while_it_is_deleted_stays(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as made, connection(made.port) as one, connection(made.port) as other:
+        await one.ask("PUT", PATH, body("sum(test)"), headers=NEW)
+        at_once(monkeypatch, 2)
+        deleted, used = await asyncio.gather(
+            one.ask("DELETE", PATH, headers={"If-Match": "*"}),
+            other.ask("PUT", "/1.0/definitions/rate", body("failed / 2"), headers=NEW),
+        )
+        assert {deleted.status, used.status} & {400, 409}
+        listed = (await one.ask("GET", "/1.0/definitions")).json["definitions"]
+        assert [each["error"] for each in listed] == [None] * len(listed)
+        assert len(listed) == (2 if used.status == 201 else 1 if deleted.status == 409 else 0)
 
 
 async def test_a_live_metric_follows_what_a_name_stands_for(start: Start) -> None:
