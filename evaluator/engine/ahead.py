@@ -91,6 +91,11 @@ class AheadBuckets:
         """Return the first bucket in a span of which something was read ahead."""
         return min((bucket for bucket in self._held if bucket in span), default=None)
 
+    def rows(self, bucket: int, paths: frozenset[Path]) -> int | None:
+        """Return of how many events of a bucket the columns at some paths were read ahead; None of none."""
+        ahead = self._held.get(bucket)
+        return len(ahead.block) if ahead is not None and paths <= ahead.block.paths else None
+
     async def read(self, reading: Reading, bucket: int, wanted: frozenset[Path]) -> PackedBlock | None:
         """Return all events of a bucket that a session sees; None where its parts are not to be had.
 

@@ -142,7 +142,7 @@ class TypeBlocks:
     def holds(self, tier: Tier, gaps: Mapping[int, int], paths: frozenset[Path]) -> int | None:
         """Return how many rows hold all of some buckets at their revisions; None where that is not known.
 
-        ``tier``: of less than an hour.
+        What was read ahead counts as if nothing had come since. ``tier``: of less than an hour.
         """
         rows = 0
         for piece in hours(gaps):
@@ -151,9 +151,26 @@ class TypeBlocks:
             numbers = of_ten_seconds(tier, piece) if is_told else {}
             if not is_told and not self._is_vouched(tier, piece, spans, paths):
                 return None
-            if is_told and not all(self._segments.agree(span, numbers, paths) for span in spans):
-                return None
-            rows += sum(len(each.block) for span in spans for each in self._segments.overlapping(span))
+            for span in spans:
+                if is_told and not self._segments.agree(span, numbers, paths):
+                    ahead = self._read_ahead(span, numbers, paths)
+                    if ahead is None:
+                        return None
+                    rows += ahead
+                rows += sum(len(each.block) for each in self._segments.overlapping(span))
+        return rows
+
+    def _read_ahead(self, span: Span, numbers: Numbers, paths: frozenset[Path]) -> int | None:
+        """Return how many rows were read ahead of what of a span is not held; None where some was not."""
+        rows = 0
+        for bucket in TEN_SECONDS.buckets(span):
+            if bucket in numbers and not self._segments.agree(
+                Span(bucket, bucket + TEN_SECONDS.step), numbers, paths
+            ):
+                ahead = self.ahead.rows(bucket, paths)
+                if ahead is None:
+                    return None
+                rows += ahead
         return rows
 
     def reaches_over(self, span: Span, paths: frozenset[Path]) -> bool:

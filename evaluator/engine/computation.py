@@ -111,6 +111,10 @@ class Computation:
             await self._save_contents(job, VALUE, gaps, contents)
         return found
 
+    async def keep_values(self, job: ReductionJob, gaps: Gaps, values: Encoded) -> None:
+        """Keep values that were computed elsewhere, at the revisions of some gaps."""
+        await self._save_contents(job, VALUE, gaps, values)
+
     async def _partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
         """Compute some gaps, keep what was computed, and return their partials, however large."""
         states = await self._states(job, gaps, eventful)

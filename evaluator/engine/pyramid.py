@@ -36,6 +36,7 @@ from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.sequences import Sequences
 from evaluator.engine.series import THREAD_ROWS, VALUE, ReductionJob, Series, check_size, read_series
+from evaluator.engine.shared_scans import SharedScan, SharedScans
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import (
     MAX_PARTIAL_BYTES,
@@ -58,7 +59,7 @@ class Pyramid:
     ``blocks``: those that are kept, if any are. ``on_computed`` is told the type, the reduction's text and
     the milliseconds of each computation. ``flights``: its computations under way. ``series``: keeps what was
     answered, where it is given. ``metrics``: the cache of metrics, where it is not the store's own.
-    ``reads``: its reads of revisions.
+    ``reads``: its reads of revisions. ``share``: makes its shared scans.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pyramid:
         series: SeriesCache | None = None,
         metrics: MetricStore | None = None,
         reads: RevisionReads | None = None,
+        share: Callable[[Gaps, QueryCost], SharedScan] = SharedScan,
     ) -> None:
         self.context: Final = context
         self.blocks = blocks
@@ -87,6 +89,7 @@ class Pyramid:
             context, blocks, self._metrics, self._flights, self.revisions, on_computed
         )
         self._firsts = FirstKeys(*shared)
+        self._shared_scans = None if blocks is None else SharedScans(blocks, self._metrics, self._scan, share)
 
     async def evaluate(
         self,
@@ -189,6 +192,8 @@ class Pyramid:
         """Return when the work that nobody waits for any more has released the store."""
         await self._builds.close()
         await self._flights.close()
+        if self._shared_scans is not None:
+            await self._shared_scans.close()
 
     async def _measure_leaf(self, leaf: Leaf, measured: Measured, cost: QueryCost) -> Series:
         span = leaf.frame.aligned()
@@ -289,7 +294,7 @@ class Pyramid:
             valid |= await self._flights.contents(
                 (job.text, job.reduction.type, job.grid.text, job.expired_before, kind),
                 gaps,
-                lambda some: self._compute(job, some, read, cost, kind),
+                lambda some: self._compute(job, some, read, cost, kind, shares=spares),
                 cost,
             )
             check_memory(self.context.limits, sum(map(len, valid.values())))
@@ -307,20 +312,34 @@ class Pyramid:
         return {bucket: found[place] for bucket, place in places if place in found}
 
     async def _compute(
-        self, job: ReductionJob, gaps: Gaps, read: GridRevisions, cost: QueryCost, kind: str
+        self,
+        job: ReductionJob,
+        gaps: Gaps,
+        read: GridRevisions,
+        cost: QueryCost,
+        kind: str,
+        *,
+        shares: bool = False,
     ) -> AsyncGenerator[FlightPart, None]:
         """Compute and save some buckets of the grid that is asked for, in a session of its own.
 
-        Whole slices are kept, whatever comes after them; one that is cut leaves nothing.
+        Whole slices are kept, whatever comes after them; one that is cut leaves nothing. ``shares``: whether
+        they are worth a scan that is shared.
         """
         began, held = time.monotonic(), 0
-        async with self._scan(cost) as scan:
-            computing = self._computing(scan, job)
-            for part in computing.slices(gaps, job, read, kind):
-                contents = await computing.contents(job, part, read, kind)
-                held += sum(map(len, contents.values()))
-                check_memory(self.context.limits, held)
-                yield FlightPart(part, contents)
+        found = None
+        if shares and self._shared_scans is not None:
+            found = await self._shared_scans.contents(job, gaps, cost)
+        if found is not None:
+            yield FlightPart(gaps, found)
+        else:
+            async with self._scan(cost) as scan:
+                computing = self._computing(scan, job)
+                for part in computing.slices(gaps, job, read, kind):
+                    contents = await computing.contents(job, part, read, kind)
+                    held += sum(map(len, contents.values()))
+                    check_memory(self.context.limits, held)
+                    yield FlightPart(part, contents)
         if self._on_computed is not None:
             self._on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)
 

@@ -164,7 +164,7 @@ class Scan:
             contents.update(more)
 
         def finish(some: Collection[int]) -> Encoded:
-            return _completed(reduction, contents, accumulator.states(), some)
+            return completed(reduction, contents, accumulator.states(), some)
 
         began, stop = time.monotonic(), min(gaps, default=0)
 
@@ -199,7 +199,7 @@ class Scan:
 
         def finish() -> list[Encoded]:
             return [
-                _completed(reduction, own, accumulator.states(), gaps)
+                completed(reduction, own, accumulator.states(), gaps)
                 for reduction, accumulator, own in zip(reductions, accumulators, contents, strict=True)
             ]
 
@@ -259,7 +259,7 @@ def _accumulate(accumulator: Accumulator, reduction: Reduction, buckets: Buckets
     accumulator.add(states(reduction, buckets, block))
 
 
-def _completed(
+def completed(
     reduction: Reduction, contents: Encoded, shared: Mapping[int, State], some: Collection[int]
 ) -> Encoded:
     """Return the contents of some buckets, of which some are made of what several blocks share."""

@@ -1,4 +1,4 @@
-"""Flights as actors of their own, which stand at their gates whoever waits for them, or has gone.
+"""Flights and shared scans as actors, which stand at their gates whoever waits for them, or has gone.
 
 That of a question which is not an actor meets no gates either.
 """
@@ -6,12 +6,14 @@ That of a question which is not an actor meets no gates either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Coroutine, Hashable
 
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.revision_reads import RevisionReads
+from evaluator.engine.shared_scans import SharedScan
 from evaluator.engine.single_flight import Compute, Flight, Gaps
+from evaluator.engine.states import Encoded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
 
@@ -32,6 +34,10 @@ class Flights:
         """Make one, which is an actor from when it is run."""
         return _Flight(key, gaps, cost, self._actors)
 
+    def share(self, gaps: Gaps, cost: QueryCost) -> SharedScan:
+        """Make a scan that is shared, an actor likewise."""
+        return _SharedScan(gaps, cost, self._actors)
+
 
 class _Flight(Flight):
     def __init__(self, key: Hashable, gaps: Gaps, cost: QueryCost, actors: list[Actor]) -> None:
@@ -51,6 +57,27 @@ class _Flight(Flight):
         actor = current()
         more = super().until_more(seen)
         await (more if actor is None else actor.block(more))
+
+
+class _SharedScan(SharedScan):
+    def __init__(self, gaps: Gaps, cost: QueryCost, actors: list[Actor]) -> None:
+        super().__init__(gaps, cost)
+        self._actors = actors
+
+    async def run(self, scan: Callable[[], Coroutine[None, None, None]]) -> None:
+        work = super().run(scan)
+        if current() is None:
+            await work
+        else:
+            actor = Actor(work)
+            self._actors.append(actor)
+            await actor.task
+
+    async def until(self, found: asyncio.Future[Encoded | None]) -> Encoded | None:
+        actor = current()
+        if actor is not None:
+            await actor.block(found)
+        return await super().until(found)
 
 
 class SharedReads(RevisionReads):

@@ -34,6 +34,7 @@ from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.segments import Segment
 from evaluator.engine.series import ReductionJob, Series
+from evaluator.engine.shared_scans import SharedScans
 from evaluator.engine.shredding import Shredded, Shredder
 from evaluator.engine.single_flight import Flight, FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded, States
@@ -48,9 +49,9 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
     """A value is kept with the revisions that its buckets have when it is ready."""
     compute, save = Pyramid._compute, Computation._save
 
-    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[FlightPart, None]:
+    async def _compute(self: Pyramid, *arguments: Any, **options: Any) -> AsyncGenerator[FlightPart, None]:
         _EVENTS.set(self.context.store.events)
-        async for part in compute(self, *arguments):
+        async for part in compute(self, *arguments, **options):
             yield part
 
     async def _save(self: Computation, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
@@ -185,6 +186,15 @@ def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SingleFlight, "_joined", _joined)
 
 
+def scans_are_shared_at_any_revision(patch: pytest.MonkeyPatch) -> None:
+    """A question takes part in whatever shared scan of its buckets has not begun."""
+
+    def _key(job: ReductionJob, gaps: Gaps) -> tuple[str, Tier, frozenset[tuple[int, int]]]:
+        return (job.reduction.type, job.tier, frozenset((bucket, 0) for bucket in gaps))
+
+    patch.setattr(SharedScans, "_key", staticmethod(_key))
+
+
 def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
     """A question reads what was there when its connection's last question began."""
 
@@ -248,9 +258,9 @@ def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch
 
     compute = Pyramid._compute
 
-    async def _compute(self: Pyramid, *arguments: Any) -> AsyncGenerator[FlightPart, None]:
+    async def _compute(self: Pyramid, *arguments: Any, **options: Any) -> AsyncGenerator[FlightPart, None]:
         _EVENTS.set(self.context.store.events)
-        async for part in compute(self, *arguments):
+        async for part in compute(self, *arguments, **options):
             yield part
 
     patch.setattr(Pyramid, "_compute", _compute)
@@ -413,3 +423,6 @@ WITH_FILES: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     files_keep_the_revisions_that_follow_their_events,
 )
 """Those that only walks with column files find."""
+
+OF_SHARED_SCANS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (scans_are_shared_at_any_revision,)
+"""That only walks with charts find."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 from random import Random
 from unittest import mock
 
+from cube.model.tier import TEN_SECONDS
 from cube.store.sqlite import packs
 from tests.promise.asked import GRIDS, IDS, STEPS, TIMES, Asked
 from tests.promise.places import ClusterPlace, Place
@@ -31,15 +32,19 @@ def walk(
     grids: bool = False,
     deletions: bool = False,
     ahead: bool = False,
+    charts: bool = False,
 ) -> None:
     """Take one walk of so many steps; raises AssertionError where an answer breaks the promise.
 
     ``files``: whether an evaluator keeps column files, and is restarted now and then. ``windows``: whether
     functions of series are asked for. ``grids``: whether buckets are of grids that are not tiers.
     ``deletions``: whether events are deleted by expressions, beside column files. ``ahead``: whether buckets
-    are read ahead, and events are stored in packs, however few.
+    are read ahead, and events are stored in packs, however few. ``charts``: the same, and questions that are
+    alike are asked of a bucket that has just closed.
     """
+    ahead = ahead or charts
     kinds = {
+        _ChartsWalker: charts,
         _AheadWalker: ahead,
         _DeletionsWalker: deletions,
         _GridsWalker: grids,
@@ -243,6 +248,30 @@ class _AheadWalker(_DeletionsWalker):
     def _removal(self, time: int) -> Save | None:
         kind = self._random.choice((0, 1, None))
         return self._world.begin_removal(self._random.randrange(COLLECTORS), kind, time - 4_000, time + 1)
+
+
+class _ChartsWalker(_AheadWalker):
+    """The same with questions about buckets whose columns are in memory, which share scans."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        self._actions += [self._share] * 6
+
+    def _share(self) -> None:
+        """Ask while others wait for the scan of the same buckets to begin, before and after more came in."""
+        time, step = self._near_times[1], TEN_SECONDS.step
+        self._world.ask(0, Asked(step, time, 0, 1))
+        self._world.read_ahead(time)
+        for reader in list(self._world.shredding):
+            self._world.let_on(reader, 10_000)
+        for after in self._random.sample((1, 2, 2, 3), self._random.randint(2, 4)):
+            question = self._world.begin_question(0, Asked(step, time, 0, after))
+            if question is not None:
+                self._world.let_on(question.actor, self._random.choice((3, 10, 10)))
+            if self._random.random() < 0.5:
+                save = self._save_at(time)
+                if save is not None:
+                    self._world.drive(save)
 
 
 class _GridsWalker(_Walker):

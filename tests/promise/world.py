@@ -320,6 +320,7 @@ class World:
             series=series,
             metrics=None if kept_bytes is None else metrics,
             reads=SharedReads(context),
+            share=flights.share,
         )
 
     def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> Actor:

@@ -9,7 +9,14 @@ import pytest
 from cube.store.mongo import faults
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
-from tests.promise.mutations import MUTATIONS, OF_DELETIONS, OF_GRIDS, OF_READING_AHEAD, WITH_FILES
+from tests.promise.mutations import (
+    MUTATIONS,
+    OF_DELETIONS,
+    OF_GRIDS,
+    OF_READING_AHEAD,
+    OF_SHARED_SCANS,
+    WITH_FILES,
+)
 from tests.promise.places import ClusterPlace, MongoPlace, SqlitePlace
 from tests.promise.walks import walk
 from tests.tools import LONG, SLOW
@@ -29,6 +36,7 @@ FINDING = {
     "reads_are_joined_after_they_began": 15,
     "flights_give_all_that_they_have": 38,
     "flights_are_joined_at_any_revision": 9,
+    "scans_are_shared_at_any_revision": 3,
     "connections_keep_their_snapshot": 6,
     "expired_buckets_are_scanned": 8,
     "expired_buckets_without_a_value_are_empty": 8,
@@ -120,6 +128,22 @@ def test_a_walk_with_deletions_finds_nothing(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(12 if LONG else 2))
 def test_a_walk_that_reads_ahead_finds_nothing(seed: int) -> None:
     walk(SqlitePlace, seed, AHEAD_STEPS, ahead=True)
+
+
+@pytest.mark.parametrize("seed", range(12 if LONG else 2))
+def test_a_walk_with_charts_finds_nothing(seed: int) -> None:
+    walk(SqlitePlace, seed, AHEAD_STEPS, charts=True)
+
+
+@pytest.mark.parametrize("mutate", OF_SHARED_SCANS, ids=lambda mutate: mutate.__name__)
+def test_a_broken_rule_of_shared_scans_is_found(mutate: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    for seed in (FINDING[mutate.__name__], *SEEDS):
+        try:
+            walk(SqlitePlace, seed, AHEAD_STEPS, charts=True)
+        except AssertionError:
+            return
+    pytest.fail(f"no walk of {len(SEEDS)} has found that {mutate.__name__.replace('_', ' ')}")
 
 
 @pytest.mark.parametrize("mutate", OF_READING_AHEAD, ids=lambda mutate: mutate.__name__)

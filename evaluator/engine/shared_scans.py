@@ -1,0 +1,235 @@
+"""Shared scans: small reductions of many questions over the same buckets, in one pass over their columns.
+
+A bucket closes, and each chart of a page needs it of a reduction of its own. To look after one (a session, a
+place, a hop between threads for each block) takes longer than to compute it. Here all of that is there once
+for all who came before the pass begins; they are reduced one after another, in pieces of some milliseconds,
+each in a time slice of its own: others wait no longer than ever (docs/decisions/0066-shared-scans.md).
+
+The promise is single flight's: all have read the same revision of each bucket before the scan's first read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+from typing import Final, TypeAlias
+
+from cube.columns import Block, finals, paths
+from cube.errors import CubeError
+from cube.model.tier import Tier
+from cube.process.threads import PIECE_SECONDS, run_in_thread
+from cube.settings import EvaluatorLimits
+from cube.store.ports import MetricStore
+from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.computation import Computation
+from evaluator.engine.reading import Reading
+from evaluator.engine.scan import Scan, completed
+from evaluator.engine.series import ReductionJob
+from evaluator.engine.single_flight import Gaps
+from evaluator.engine.states import Accumulator, Encoded, check_memory, encode_finals
+from evaluator.scheduling.scheduler import QueryCost
+
+MOST_BUCKETS: Final = 400
+"""More are computed alone: that takes long enough."""
+
+OpenScan: TypeAlias = Callable[[QueryCost], AbstractAsyncContextManager[Scan]]
+
+_Key: TypeAlias = "tuple[str, Tier, frozenset[tuple[int, int]]]"
+
+
+class SharedScans:
+    """The shared scans of one store; safe for any number of concurrent callers.
+
+    ``metrics``: where values are saved. ``open_scan``: begins a scan, at a cost; ``make``: who takes part.
+    """
+
+    def __init__(
+        self,
+        blocks: StoreBlocks,
+        metrics: MetricStore,
+        open_scan: OpenScan,
+        make: Callable[[Gaps, QueryCost], SharedScan],
+    ) -> None:
+        self._blocks = blocks
+        self._metrics = metrics
+        self._open_scan = open_scan
+        self._make = make
+        self._joinable: dict[_Key, SharedScan] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def contents(self, job: ReductionJob, gaps: Gaps, cost: QueryCost) -> Encoded | None:
+        """Compute some gaps of a tier below an hour, of few rows in memory; keep and return their values.
+
+        None where that fails, or is not for sharing: computed alone, it meets its own bounds and errors.
+        """
+        if len(gaps) > MOST_BUCKETS or cost.is_long:
+            return None
+        key = self._key(job, gaps)
+        shared = self._joinable.get(key)
+        if shared is None:
+            shared = self._joinable[key] = self._make(gaps, cost)
+            shared.task = asyncio.create_task(shared.run(partial(self._scan, key, shared)))
+            shared.task.add_done_callback(lambda task: self._end(key, shared, task))
+            self._tasks.add(shared.task)
+        return await shared.join(job, cost)
+
+    async def close(self) -> None:
+        """Return when all scans have ended, the cancelled ones included."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @staticmethod
+    def _key(job: ReductionJob, gaps: Gaps) -> _Key:
+        """Return what all who share a scan have in common, the revisions among it."""
+        return (job.reduction.type, job.tier, frozenset(gaps.items()))
+
+    async def _scan(self, key: _Key, shared: SharedScan) -> None:
+        type, tier, _ = key
+        async with self._open_scan(shared.cost) as scan:
+            self._close(key, shared)
+            await _Pass(scan, shared, self._metrics).run(self._blocks, type, tier)
+
+    def _close(self, key: _Key, shared: SharedScan) -> None:
+        """Let nobody join any more."""
+        if self._joinable.get(key) is shared:
+            del self._joinable[key]
+
+    def _end(self, key: _Key, shared: SharedScan, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._close(key, shared)
+        failure = None if task.cancelled() else task.exception()
+        # What the store or a bound refuses is met again, or not, by each who goes on alone; a fault is told.
+        shared.end(None if isinstance(failure, CubeError) else failure)
+
+
+class SharedScan:
+    """Who takes part in one scan of some gaps: ``cost`` stands for whoever of them has had the least."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, gaps: Gaps, cost: QueryCost) -> None:
+        self.gaps = gaps
+        self.cost = QueryCost(cost.reach)
+        self.cost.seconds = cost.seconds
+        self.parts: list[_Participant] = []
+
+    async def run(self, scan: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do the scan."""
+        await scan()
+
+    async def join(self, job: ReductionJob, cost: QueryCost) -> Encoded | None:
+        """Take part, and return the values; None where there are none."""
+        part = _Participant(job, cost)
+        self.parts.append(part)
+        self.cost.inherit(cost)
+        try:
+            return await self.until(part.found)
+        finally:
+            if part.found.cancelled() and not self.waiting():
+                self.task.cancel()
+
+    async def until(self, found: asyncio.Future[Encoded | None]) -> Encoded | None:
+        """Wait for what the scan finds."""
+        return await found
+
+    def waiting(self) -> list[_Participant]:
+        """Return those that still wait for their values."""
+        return [part for part in self.parts if not part.found.done()]
+
+    def end(self, fault: BaseException | None) -> None:
+        """Tell all who still wait that nothing comes, or of a fault."""
+        for part in self.waiting():
+            if fault is None:
+                part.found.set_result(None)
+            else:
+                part.found.set_exception(fault)
+
+
+class _Participant:
+    """One job of a shared scan: what is computed of it, for one who waits at a cost of its own."""
+
+    def __init__(self, job: ReductionJob, cost: QueryCost) -> None:
+        self.job = job
+        self.cost = cost
+        self.found: asyncio.Future[Encoded | None] = asyncio.get_running_loop().create_future()
+        self.failed = False
+        self.values: Encoded = {}
+        self._accumulator: Accumulator | None = None
+        self._contents: Encoded = {}
+        self._bytes = 0
+
+    def take(self, block: Block, limits: EvaluatorLimits) -> None:
+        """Reduce a block; in a thread."""
+        reduction = self.job.reduction
+        if self._accumulator is None:
+            self._accumulator = Accumulator(reduction, limits)
+        found = finals(reduction, self.job.tier, block)
+        if reduction.arguments is None:  # else these are not the groups of the states
+            self._accumulator.count(found.groups.different())
+        self._accumulator.add(found.shared)
+        contents = encode_finals(found, grouped=reduction.is_grouped)
+        self._bytes += sum(map(len, contents.values()))
+        check_memory(limits, self._bytes)
+        self._contents.update(contents)
+
+    def finish(self, gaps: Collection[int]) -> None:
+        """Make the values of all gaps; in a thread."""
+        shared = {} if self._accumulator is None else self._accumulator.states()
+        self.values = completed(self.job.reduction, self._contents, shared, gaps)
+
+
+class _Pass:
+    """Computes what the parts of a shared scan need, block by block, and hands each its values."""
+
+    def __init__(self, scan: Scan, shared: SharedScan, metrics: MetricStore) -> None:
+        self._scan = scan
+        self._shared = shared
+        self._computing = Computation(scan, metrics)
+
+    async def run(self, blocks: StoreBlocks, type: str, tier: Tier) -> None:
+        """Take all blocks, finish, save and hand on."""
+        gaps = self._shared.gaps
+        needs = frozenset().union(*(paths(part.job.reduction) for part in self._shared.parts))
+        reading = Reading(self._scan.session, needs, self._scan.time_slice)
+        async with aclosing(blocks.of(type).blocks(reading, tier, gaps)) as found:
+            async for block in found:
+                async for _ in self._done(partial(_Participant.take, block=block, limits=self._scan.limits)):
+                    continue
+        async for part in self._done(partial(_Participant.finish, gaps=gaps)):
+            if not part.failed:
+                await self._computing.keep_values(part.job, gaps, part.values)
+            if not part.found.done():
+                part.found.set_result(None if part.failed else part.values)
+
+    async def _done(self, work: Callable[[_Participant], None]) -> AsyncIterator[_Participant]:
+        """Do some work for each who waits, as much in a time slice as fits; yield those it was done for."""
+        left = deque(part for part in self._shared.waiting() if not part.failed)
+        failed = [part for part in self._shared.waiting() if part.failed]
+        while left:
+            self._shared.cost.seconds = min(part.cost.seconds for part in left)
+            async with self._scan.time_slice():
+                done = await run_in_thread(_piece, left, work, executor=self._scan.context.executor)
+            for part in done:
+                yield part
+        for part in failed:
+            yield part
+
+
+def _piece(left: deque[_Participant], work: Callable[[_Participant], None]) -> list[_Participant]:
+    """Do some work for those who are left, one after another, until a piece is as long as it should be."""
+    done: list[_Participant] = []
+    began = time.perf_counter()
+    while left and (not done or time.perf_counter() < began + PIECE_SECONDS):
+        part = left.popleft()
+        done.append(part)
+        start = time.perf_counter()
+        try:
+            work(part)
+        except Exception:  # alone it meets the same, and tells of it
+            part.failed = True
+        part.cost.seconds += time.perf_counter() - start
+    return done
