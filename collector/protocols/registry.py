@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import collectd, elasticsearch, lines, mixpanel, posthog, segment, webhook
+from collector.protocols import collectd, lines, mixpanel, posthog, segment, webhook
 from collector.protocols.cloudevents import http as cloudevents
+from collector.protocols.elasticsearch import protocol as elasticsearch
 from collector.protocols.eye import EYE
 from collector.protocols.influx import protocol as influx
 from collector.protocols.loki import protocol as loki

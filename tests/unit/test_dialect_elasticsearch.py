@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from collector.protocols import elasticsearch
-from collector.protocols.elasticsearch import base_name, bulk, credentials, dialect, refuse
+from collector.protocols.elasticsearch import actions, protocol
+from collector.protocols.elasticsearch.actions import base_name
+from collector.protocols.elasticsearch.protocol import bulk, credentials, dialect, refuse
 from collector.protocols.shared.dialect import Draft, Translation
 from cube.errors import Overloaded, Unauthenticated
 from cube.model.event import ABSENT
+from cube.web.route import Route, RouteTable
 from tests.dialect_request import context, request
 
 TIME, MILLISECONDS = "2026-01-02T03:04:05.678Z", 1_767_323_045_678
@@ -131,6 +133,18 @@ def test_who_would_send_for_ever_is_told_that_all_is_well() -> None:
     assert answer(translation)["errors"] is False
 
 
+def test_a_path_may_name_a_type_of_documents_as_before_release_7() -> None:
+    table = RouteTable(Route(path) for endpoint in dialect().endpoints for path in endpoint.paths)
+    for path, index in (
+        ("/icinga2-2026.11.29/doc/_bulk", "icinga2-2026.11.29"),
+        ("/elastic/icinga2/doc/_bulk", "icinga2"),
+        ("/elastic/icinga2/_bulk", "icinga2"),
+    ):
+        route, captured = table.find(path)
+        assert route is not None
+        assert captured["index"] == index
+
+
 def test_an_overload_is_told_item_by_item_and_in_text_to_who_has_no_name() -> None:
     error, body = Overloaded("Too much.", retry_after_seconds=1), lines(INDEX, {"n": 1}, INDEX, {"n": 2})
     reply = refuse(error, request(body, {"User-Agent": "x"}, "/_bulk"))
@@ -153,8 +167,8 @@ def test_no_more_of_a_body_is_read_than_may_be_in_it(monkeypatch: pytest.MonkeyP
         looked.append(line)
         return json.loads(line)
 
-    monkeypatch.setattr(elasticsearch, "decode_leniently", noted)
-    monkeypatch.setattr(elasticsearch, "MAX_ITEMS", 10)
+    monkeypatch.setattr(actions, "decode_leniently", noted)
+    monkeypatch.setattr(protocol, "MAX_ITEMS", 10)
     many = request(b"{}\n" * 1_000, {"User-Agent": "x"}, "/_bulk")
     bulk(many, context())
     assert len(looked) < 30

@@ -8,19 +8,16 @@ updated or searched here.
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from itertools import islice
 from typing import Any, Final
 
+from collector.protocols.elasticsearch.actions import STORED, Action, read, text_of
 from collector.protocols.shared.dialect import (
     MAX_ITEMS,
     Dialect,
-    Draft,
     Endpoint,
     Rejection,
     RequestContext,
@@ -29,25 +26,15 @@ from collector.protocols.shared.dialect import (
     translate_each,
 )
 from collector.protocols.shared.values import Occurrences, hashed
-from cube.errors import CubeError, InvalidRequest, Overloaded, Unavailable, described
+from cube.errors import CubeError, InvalidRequest, Overloaded, Unavailable
 from cube.json_text import decode_leniently
-from cube.model import instant
 from cube.model.environment import Credentials
-from cube.model.event import ABSENT
 from cube.web import Reply, Request, error_reply
 
 PREFIX: Final = "/elastic"
 """All paths are there with it, too: for clients that ask for the root, where the collector's page is."""
 
-TIMES: Final = ("@timestamp", "time", "timestamp", "timereported")
 
-_OPERATIONS: Final = ("index", "create", "update", "delete")
-_STORED: Final = ("index", "create")
-_LONGEST_ID: Final = 200
-_TRIES: Final = "attempts"  # a property that winston-elasticsearch puts beside an action
-_DATED: Final = re.compile(r"(.+?)[-_.]\d{4}[-.]\d{2}(?:[-.]\d{2})?", re.ASCII)
-_DATA_STREAM: Final = re.compile(r"\.ds-(.+)-\d{4}\.\d{2}\.\d{2}-\d{6}", re.ASCII)
-_GENERATION: Final = re.compile(r"(.+)-\d{6}", re.ASCII)
 _PRODUCT: Final = (("X-Elastic-Product", "Elasticsearch"),)
 _ROOT: Final = {
     "name": "cube",
@@ -59,49 +46,9 @@ _HEALTH: Final = {"cluster_name": "cube", "status": "green", "timed_out": False}
 _REFRESHED: Final = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One action of a request, and its document; ``wrong``: why they cannot be read."""
-
-    operation: str
-    index: str
-    id: str | None
-    document: Any = None
-    wrong: str = ""
-    source: Any = None
-    is_retried: bool = False
-
-    def draft(self, seen: Occurrences) -> Draft:
-        """Make the event of a document. Raises `InvalidRequest`."""
-        if self.wrong:
-            raise InvalidRequest(self.wrong)
-        if self.operation not in _STORED:
-            raise InvalidRequest(f"Got the action {self.operation}; accepted are {' and '.join(_STORED)}.")
-        if not isinstance(self.document, dict):
-            raise InvalidRequest(f"Got {described(self.document)} as a document; accepted is an object.")
-        time, used = _time(self.document)
-        data = {name: value for name, value in self.document.items() if name != used}
-        return Draft(base_name(self.index), time=time, id=self._id(time, seen), data=data, source=self.source)
-
-    def _id(self, time: Any, seen: Occurrences) -> Any:
-        if self.id is not None:
-            id = f"{self.index}/{self.id}"
-            return id if len(id) <= _LONGEST_ID else hashed([self.index, self.id])
-        return ABSENT if time is ABSENT else seen.own(hashed([self.index, self.document]))
-
-
-def base_name(index: str) -> str:
-    """Return an index's name without its date and generation: ``logs-2026.11.28`` is logs."""
-    for form in (_DATA_STREAM, _GENERATION, _DATED):
-        found = form.fullmatch(index)
-        if found is not None:
-            index = found[1]
-    return index
-
-
 def bulk(request: Request, _: RequestContext) -> Translation:
     """Read ``_bulk``: a line with an action, a line with its document, and so on."""
-    return _translation(list(islice(_actions(request), MAX_ITEMS + 1)), _items)
+    return _translation(list(islice(read(request), MAX_ITEMS + 1)), _items)
 
 
 def single(request: Request, _: RequestContext, *, operation: str) -> Translation:
@@ -110,7 +57,7 @@ def single(request: Request, _: RequestContext, *, operation: str) -> Translatio
     try:
         document = decode_leniently(request.body)
     except InvalidRequest as error:
-        return _translation([Action(operation, index, id, None, error.message, _text(request.body))], _one)
+        return _translation([Action(operation, index, id, None, error.message, text_of(request.body))], _one)
     return _translation([Action(operation, index, id, document, source=document)], _one)
 
 
@@ -142,7 +89,7 @@ def refuse(error: CubeError, request: Request) -> Reply:
     if is_later and "User-Agent" not in request.headers:
         return Reply(error.message.encode(), 503, "text/plain; charset=utf-8", _PRODUCT)
     if is_later and request.path.endswith("_bulk") and request.body:
-        actions = list(islice(_actions(request, reads_documents=False), MAX_ITEMS + 1))
+        actions = list(islice(read(request, reads_documents=False), MAX_ITEMS + 1))
         if len(actions) <= MAX_ITEMS:
             kind = "es_rejected_execution_exception"
             return _bulk_reply([_item(each, 429, kind, error.message) for each in actions])
@@ -169,6 +116,12 @@ def dialect() -> Dialect:
         ("/_refresh", refresh, "Do nothing: what is stored is there already."),
         ("/{index}/_refresh", refresh, "Do nothing: what is stored is there already."),
         ("/_index_template/{name}", {"GET": partial(told, answer={})}, "Tell that a template is there."),
+        # The last, since /elastic/{index}/_bulk would be one of its paths.
+        (
+            "/{index}/{type}/_bulk",
+            write,
+            "Store documents as events of an index's type, as before release 7.",
+        ),
     )
     root = Endpoint((PREFIX,), {"GET": partial(told, answer=_ROOT)}, "Tell a version.", body=None)
     endpoints = [
@@ -186,79 +139,6 @@ def _translation(actions: Sequence[Action], answer: Callable[..., Reply]) -> Tra
     )
 
 
-def _actions(request: Request, *, reads_documents: bool = True) -> Iterator[Action]:
-    """Pair the lines of a body, without blank ones; one that cannot be read takes its document along."""
-    default = request.captures.get("index", "")
-    lines = (line.rstrip(b"\n") for line in BytesIO(request.body) if line.strip())
-    held: bytes | None = None
-    while True:
-        line = held if held is not None else next(lines, None)
-        held = None
-        if line is None:
-            return
-        operation, named = _action(line)
-        if operation == "delete":
-            yield _named(operation, named, default, source=_text(line))
-            continue
-        document = next(lines, None)
-        if not operation and document is not None and _action(document)[0]:
-            held, document = document, None
-        yield _paired(operation, named, default, line, document, reads_documents=reads_documents)
-
-
-def _action(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    """Return the operation of a line that is an action, and what it names; "" for another line."""
-    with suppress(InvalidRequest):
-        found = decode_leniently(line)
-        for operation in _OPERATIONS:
-            named = found.get(operation) if isinstance(found, dict) else None
-            if isinstance(named, dict) and set(found) <= {operation, _TRIES}:
-                return operation, {**named, **{name: found[name] for name in (_TRIES,) if name in found}}
-    return "", {}
-
-
-def _named(operation: str, named: Mapping[str, Any], default: str, **rest: Any) -> Action:
-    index, id = named.get("_index") or default, named.get("_id")
-    wrong = rest.pop("wrong", "")
-    if not wrong and not (isinstance(index, str) and index):
-        wrong = f"Got {described(index)} as the index of an action; accepted is a name."
-    text = None if id is None or id == "" else str(id)
-    return Action(operation, str(index), text, wrong=wrong, is_retried=_TRIES in named, **rest)
-
-
-def _paired(
-    operation: str,
-    named: Mapping[str, Any],
-    default: str,
-    line: bytes,
-    document: bytes | None,
-    *,
-    reads_documents: bool,
-) -> Action:
-    source = _text(line if document is None else b"%s\n%s" % (line, document))
-    if not operation:
-        wrong = f"Got a line that is no action; accepted are {', '.join(_OPERATIONS)}."
-        return _named("index", named, default or "unknown", wrong=wrong, source=source)
-    if document is None:
-        return _named(operation, named, default, wrong="The action has no document.", source=source)
-    if not reads_documents:
-        return _named(operation, named, default, source=source)
-    try:
-        content = decode_leniently(document)
-    except InvalidRequest as error:
-        return _named(operation, named, default, wrong=error.message, source=source)
-    return _named(operation, named, default, document=content, source=content)
-
-
-def _time(document: Mapping[str, Any]) -> tuple[Any, str | None]:
-    for name in TIMES:
-        with suppress(InvalidRequest):  # a property of that name may be something else
-            time = instant.parse_any_unit(document.get(name))
-            if time >= instant.EARLIEST_PLAUSIBLE or name == TIMES[0]:
-                return time, name
-    return ABSENT, None
-
-
 def _items(actions: Sequence[Action], rejections: Sequence[Rejection]) -> Reply:
     reasons = {id(rejection.payload): rejection.reason for rejection in rejections}
     items = []
@@ -268,7 +148,7 @@ def _items(actions: Sequence[Action], rejections: Sequence[Rejection]) -> Reply:
             items.append(_item(action, 201))
         else:
             kind = "action_request_validation_exception"
-            kind = "document_parsing_exception" if action.operation in _STORED else kind
+            kind = "document_parsing_exception" if action.operation in STORED else kind
             items.append(_item(action, 400, kind, reason))
     return _bulk_reply(items)
 
@@ -295,7 +175,3 @@ def _bulk_reply(items: Sequence[Mapping[str, Any]]) -> Reply:
 def _json(value: Mapping[str, Any], status: int = 200) -> Reply:
     made = Reply.json(value, status)
     return Reply(made.body, status, made.content_type, _PRODUCT)
-
-
-def _text(line: bytes) -> str:
-    return line.decode(errors="replace")
