@@ -1,0 +1,134 @@
+"""Prometheus scrapes both daemons and raises an alert over a metric; Alertmanager posts it back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
+
+from cube.client import Emitter, Evaluator
+from tests.daemon import daemon
+from tests.foreign_client import KEYED, WRITE_KEY
+from tests.scripted_server import free_port
+from tests.tools import running, tool
+
+SECONDS = 60.0
+READ_KEY = "read-key-0123456789abcd"
+HOUR = 3_600_000
+SCRAPING = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: [rules.yml]
+alerting:
+  alertmanagers: [{{static_configs: [{{targets: ["127.0.0.1:{alertmanager}"]}}]}}]
+scrape_configs:
+  - job_name: cube
+    metrics_path: /prometheus/federate
+    basic_auth: {{username: {key}, password: any}}
+    params: {{expression: ["rolling(sum(order(price)), 1h)", "sum(order).group(shop)"], name: [sold, orders]}}
+    static_configs: [{{targets: ["{evaluator}"]}}]
+  - job_name: daemons
+    static_configs: [{{targets: ["{collector}", "{evaluator}"]}}]
+"""
+RULES = """
+groups:
+  - name: cube
+    rules:
+      - alert: Sold
+        expr: sold > 6
+        labels: {severity: page}
+        annotations: {summary: "{{ $value }} sold in an hour"}
+"""
+SENDING = """
+route: {{receiver: cube, group_by: [alertname], group_wait: 0s, group_interval: 1s}}
+receivers:
+  - name: cube
+    webhook_configs: [{{url: "{collector}/1.0/webhook/alert?api_key={key}", send_resolved: true}}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    address: str
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """Ask its API; None where it does not answer yet."""
+        try:
+            with urlopen(f"{self.address}/api/v1/{path}?{urlencode(parameters)}", timeout=SECONDS) as answer:
+                return json.load(answer)["data"]
+        except URLError:
+            return None
+
+
+@contextmanager
+def watching(collector: str, evaluator: str, directory: Path) -> Iterator[Prometheus]:
+    """Run Prometheus, and an Alertmanager that it tells its alerts."""
+    watcher, teller = free_port(), free_port()
+    scraping, sending = directory / "prometheus.yml", directory / "alertmanager.yml"
+    scraping.write_text(
+        SCRAPING.format(
+            alertmanager=teller,
+            evaluator=urlsplit(evaluator).netloc,
+            collector=urlsplit(collector).netloc,
+            key=READ_KEY,
+        )
+    )
+    (directory / "rules.yml").write_text(RULES)
+    sending.write_text(SENDING.format(collector=collector, key=WRITE_KEY))
+    prometheus = (
+        tool("prometheus"),
+        f"--config.file={scraping}",
+        f"--storage.tsdb.path={directory / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{watcher}",
+    )
+    alertmanager = (
+        tool("prometheus-alertmanager"),
+        f"--config.file={sending}",
+        f"--storage.path={directory / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{teller}",
+        "--cluster.listen-address=",
+    )
+    with running(*alertmanager), running(*prometheus):
+        yield Prometheus(f"http://127.0.0.1:{watcher}")
+
+
+def test_an_alert_over_a_metric_comes_back_as_an_event(tmp_path: Path) -> None:
+    settings, store = tmp_path / "settings.toml", f"sqlite:{tmp_path}"
+    settings.write_text(KEYED)
+    with (
+        daemon("collector", store, tmp_path, "--config", str(settings)) as collector,
+        daemon("evaluator", store, tmp_path, "--config", str(settings)) as evaluator,
+        Emitter(collector.http, key=WRITE_KEY) as emitter,
+        Evaluator(evaluator.http, key=READ_KEY) as asked,
+        watching(collector.http, evaluator.http, tmp_path) as prometheus,
+    ):
+        at = int(time.time() * 1000) - HOUR // 2
+        emitter.send({"type": "order", "time": at, "data": {"price": 2**n, "shop": "a"}} for n in range(3))
+        (event,) = _until(lambda: asked.events("alert(*)"), "an alert")
+        targets = prometheus.ask("targets", state="active")["activeTargets"]
+        assert {target["lastError"] for target in targets} == {""}
+        assert [target["health"] for target in targets] == ["up"] * 3
+        assert prometheus.ask("query", query="sold")["result"][0]["value"][1] == "7"
+        (stored,) = prometheus.ask("query", query="cube_events_stored_total")["result"]
+        assert float(stored["value"][1]) >= 3
+    told = event.data
+    (alert,) = told["alerts"]
+    assert (told["status"], told["receiver"]) == ("firing", "cube")
+    assert (alert["labels"]["alertname"], alert["labels"]["severity"]) == ("Sold", "page")
+    assert alert["annotations"] == {"summary": "7 sold in an hour"}
+
+
+def _until(ask: Callable[[], Any], what: str) -> Any:
+    until = time.monotonic() + SECONDS
+    while not (found := list(ask())):
+        assert time.monotonic() < until, f"waited {SECONDS:g} s for {what}"
+        time.sleep(0.2)
+    return found
