@@ -17,7 +17,8 @@ from cube.expression import grammar, parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE
 from evaluator.context import QueryContext
-from evaluator.engine.states import encode, encode_finals
+from evaluator.engine.bucket_values import BucketValues
+from evaluator.engine.states import encode
 from evaluator.query.queries import DeadlineExceeded
 
 EXPRESSIONS = (
@@ -44,7 +45,8 @@ def rehearse(*, files: bool) -> None:
             raise TypeError(f"Got {expression}; accepted here is a reduction.")
         names = sorted({str(path[0]) for path in paths(reduction)})
         block = PackedBlock.of(Block.from_joined(times, text, fields=names), paths(reduction))
-        encode_finals(finals(reduction, MINUTE, block), grouped=reduction.group is not None)
+        found = finals(reduction, MINUTE, block)
+        BucketValues.of_finals(reduction, [found], found.shared, found.buckets).contents()
         encode(reduction, {**states(reduction, MINUTE, block)})
 
 

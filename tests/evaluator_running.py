@@ -29,11 +29,11 @@ from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.block_cache import BlockCache
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import Series
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.authenticators import open_authenticator
 from tests.mongo_server import MongoServer

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias, get_origin
@@ -79,7 +79,8 @@ class Reduce:
     is itself the partial, so that cached values serve as partials; merging one with ``empty`` changes
     nothing. ``ordered``: samples need their ids. ``takes_probability``: has an argument, from 0 to 1.
     ``words``: how an explanation begins (``name`` and ``argument`` are put in), and ``of_events`` where the
-    value is 1 for every event, if that makes another sentence.
+    value is 1 for every event, if that makes another sentence. ``grows``: whether a partial is as large as
+    there are different values, and is not a few numbers.
     """
 
     name: str
@@ -94,11 +95,10 @@ class Reduce:
     takes_probability: bool = False
     words: str = "the {name} of"
     of_events: str = ""
+    grows: bool = field(init=False)
 
-    @property
-    def grows(self) -> bool:
-        """Whether a partial is as large as there are different values, and is not a few numbers."""
-        return get_origin(self.form) in (dict, set, list)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grows", get_origin(self.form) in (dict, set, list))
 
 
 def quantile(tally: dict[float, int], q: float) -> float:

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.tier import Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.deletion import DeletedSlice, DeletionStore
 from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
 from cube.store.record_ports import BoardStore, DefinitionStore, Names, ReportStore
@@ -62,7 +63,7 @@ class Revisions:
     after ``expired_before``, None if nothing is forgotten.
     """
 
-    numbers: Mapping[int, int] = field(default_factory=dict)
+    numbers: BucketRevisions = NO_REVISIONS
     complete: bool = False
     expired_before: int | None = None
     known: bool = False

@@ -11,80 +11,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
 
-from cube.columns import PackedBlock, has_patterns, paths
+from cube.columns import PackedBlock
 from cube.columns.values import Path
-from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.ports import ReadSession
 from evaluator.engine.ahead import AheadBuckets
-from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
 from evaluator.engine.segments import Segment, SegmentMap, hours, joined_buckets, of_ten_seconds
-from evaluator.engine.series import ReductionJob
 
 READINGS = 32
 """So many columns of a type, those asked for last, are made of all events that are read."""
-
-SPARED_ROWS, FEW_ROWS = 262_144, 65_536
-"""Of so many rows in memory values are computed rather than looked up; of fewer where they may be dear."""
 
 AHEAD = 24
 """The revisions of 10 seconds are read of so many hours at once, at most, where these follow each other."""
 
 WORTH = 0.5
 """Who waits for another's read needs at least this share of it."""
-
-
-class StoreBlocks:
-    """The blocks of one store, by type; ``read`` is told of how many events each read was.
-
-    ``files``: where those are that have left the memory, if anywhere.
-    """
-
-    def __init__(
-        self,
-        cache: BlockCache,
-        read: Callable[[int], None],
-        make: Callable[..., TypeBlocks] | None = None,
-        files: ColumnFiles | None = None,
-    ) -> None:
-        self.files = files
-        self._cache = cache
-        self._make = TypeBlocks if make is None else make
-        self._read = read
-        self._types: dict[str, TypeBlocks] = {}
-
-    def of(self, type: str) -> TypeBlocks:
-        found = self._types.get(type)
-        if found is None:
-            ahead = AheadBuckets(type, self._cache, self._read)
-            found = self._make(type, SegmentMap(self._cache), ahead, self._read, self.files)
-            self._types[type] = found
-        return found
-
-    def followed(self, now: int) -> list[TypeBlocks]:
-        """Return the blocks of the types of which somebody has lately asked for what was new then."""
-        return [found for found in self._types.values() if found.ahead.is_followed(now)]
-
-    def spare_lookup(self, job: ReductionJob, numbers: Mapping[int, int]) -> bool:
-        """Tell whether values are computed as fast from what is in memory as they are looked up.
-
-        So it is of few rows, where no pattern is searched for.
-        """
-        tier, reduction = job.grid, job.reduction
-        if not isinstance(tier, Tier) or tier.step >= HOUR.step or job.expired_before is not None:
-            return False
-        reduce, found = REDUCES[reduction.reduce], self._types.get(reduction.type)
-        if found is None or reduce.ordered or has_patterns(reduction):
-            return False
-        rows = found.holds(tier, numbers, paths(reduction))
-        grows = reduce.grows or reduction.is_grouped
-        return rows is not None and rows <= (FEW_ROWS if grows else SPARED_ROWS)
 
 
 class TypeBlocks:
@@ -107,23 +55,23 @@ class TypeBlocks:
         self._reads: WeakValueDictionary[int, _Read] = WeakValueDictionary()
 
     async def blocks(
-        self, reading: Reading, tier: Tier, gaps: Mapping[int, int]
+        self, reading: Reading, tier: Tier, gaps: BucketRevisions
     ) -> AsyncGenerator[PackedBlock, None]:
         """Yield blocks that hold the events of some buckets, each event once, ordered by time.
 
         Each tells of which span it has all events; between those of buckets that follow each other is none.
-        ``tier``: of an hour at most. ``gaps``: bucket -> its revision, which was read before the session's
-        first read. There may be events of other buckets in the same 10 seconds.
+        ``tier``: of an hour at most. ``gaps``: their revisions, which were read before the session's first
+        read. There may be events of other buckets in the same 10 seconds.
         """
         self._register(reading.paths)
         pieces = list(hours(gaps))
         if reading.follows and pieces:
-            self.ahead.follow([next(reversed(piece)) + tier.step for piece in pieces])
+            self.ahead.follow([int(piece.buckets[-1]) + tier.step for piece in pieces])
         known: dict[int, Numbers] = {}
         for place, piece in enumerate(pieces):
             spans = list(joined_buckets(tier, piece))
-            if self._is_vouched(tier, piece, spans, reading.paths):
-                for block in self._held(spans):
+            if self._segments.is_vouched(tier, piece, spans, reading.paths):
+                for block in self._segments.blocks(spans):
                     yield block
                 continue
             hour = HOUR.floor(spans[0].start)
@@ -137,9 +85,9 @@ class TypeBlocks:
                     rest = eventful(Span(part.span.stop, span.stop), numbers)
                     yield part.block.over(Span(start, rest.start))
                     start = rest.start
-            self._vouch(tier, piece, numbers)
+            self._segments.vouch(tier, piece, numbers)
 
-    def holds(self, tier: Tier, gaps: Mapping[int, int], paths: frozenset[Path]) -> int | None:
+    def holds(self, tier: Tier, gaps: BucketRevisions, paths: frozenset[Path]) -> int | None:
         """Return how many rows hold all of some buckets at their revisions; None where that is not known.
 
         What was read ahead counts as if nothing had come since. ``tier``: of less than an hour.
@@ -148,8 +96,8 @@ class TypeBlocks:
         for piece in hours(gaps):
             spans = list(joined_buckets(tier, piece))
             is_told = tier in (SECOND, TEN_SECONDS)
-            numbers = of_ten_seconds(tier, piece) if is_told else {}
-            if not is_told and not self._is_vouched(tier, piece, spans, paths):
+            numbers = of_ten_seconds(tier, piece) if is_told else NO_REVISIONS
+            if not is_told and not self._segments.is_vouched(tier, piece, spans, paths):
                 return None
             for span in spans:
                 if is_told and not self._segments.agree(span, numbers, paths):
@@ -201,36 +149,23 @@ class TypeBlocks:
         while len(self._wanted) > READINGS:
             self._wanted.popitem(last=False)
 
-    def _held(self, spans: Iterable[Span]) -> list[PackedBlock]:
-        held: list[PackedBlock] = []
-        for span in spans:
-            segments = self._segments.overlapping(span)
-            stops = [*(segment.span.start for segment in segments[1:]), span.stop]
-            start = span.start
-            for segment, stop in zip(segments, stops, strict=True):
-                self._segments.use(segment)
-                held.append(segment.part(span).block.over(Span(start, stop)))
-                start = stop
-        return held
-
     async def _numbers(
-        self, session: ReadSession, tier: Tier, pieces: Sequence[Mapping[int, int]]
+        self, session: ReadSession, tier: Tier, pieces: Sequence[BucketRevisions]
     ) -> dict[int, Numbers]:
         """Return the revisions of 10 seconds of the first piece's hour, and of those that follow it, by hour.
 
         A question at that tier, or below, has read them.
         """
-        starts = [HOUR.floor(min(piece)) for piece in pieces]
+        starts = [HOUR.floor(int(piece.buckets[0])) for piece in pieces]
         if tier in (SECOND, TEN_SECONDS):
             return {starts[0]: of_ten_seconds(tier, pieces[0])}
         many = next(
             (place for place, start in enumerate(starts) if start > starts[0] + place * HOUR.step), None
         )
         pieces, starts = pieces[:many], starts[:many]
-        span = Span(min(pieces[0]), max(pieces[-1]) + tier.step)
+        span = Span(int(pieces[0].buckets[0]), pieces[-1].span(tier.step).stop)
         found = (await session.revisions(self.type, TEN_SECONDS, span)).numbers
-        by_hour = {HOUR.floor(min(each)): each for each in hours(found)}
-        return {start: by_hour.get(start, {}) for start in starts}
+        return {start: found.part(Span(start, start + HOUR.step)) for start in starts}
 
     async def _next(self, reading: Reading, span: Span, numbers: Numbers) -> Segment:
         """Return what begins a span, at these revisions: from memory, or read and put there.
@@ -241,7 +176,7 @@ class TypeBlocks:
         part = self._present(reading, span, numbers)
         if part is not None:
             return part
-        read = self._read_in(HOUR.floor(span.start))
+        read = self._reads.setdefault(HOUR.floor(span.start), _Read())
         if read.lock.locked() and span.length < WORTH * read.span.length:
             return await self._refreshed(reading, span, numbers)
         await self.until_free(read.lock)
@@ -257,12 +192,6 @@ class TypeBlocks:
     async def until_free(self, lock: asyncio.Lock) -> None:
         """Wait for another's read, and take its place."""
         await lock.acquire()
-
-    def _read_in(self, hour: int) -> _Read:
-        read = self._reads.get(hour)
-        if read is None:
-            read = self._reads[hour] = _Read()
-        return read
 
     def _present(self, reading: Reading, span: Span, numbers: Numbers) -> Segment | None:
         found = self._segments.overlapping(Span(span.start, span.start + 1))
@@ -309,7 +238,7 @@ class TypeBlocks:
             absent = Span(absent.start, first)
         if block is None:
             span, block = await read_events(reading, self.type, absent, paths, self._read)
-        some = {bucket: number for bucket, number in numbers.items() if bucket in span}
+        some = numbers.part(span)
         segment = Segment.of(span, some, self._segments.with_older_columns(span, some, block))
         self._segments.put(segment)
         return segment
@@ -319,39 +248,11 @@ class TypeBlocks:
         for segment in self._segments.overlapping(span):
             if not reading.paths <= segment.block.paths:
                 continue
-            for bucket in TEN_SECONDS.buckets(segment.span.intersect(span)):
-                number = numbers.get(bucket)
-                if number and bucket > span.start and segment.numbers.get(bucket) == number:
-                    return Span(span.start, bucket)
+            later = Span(span.start + 1, span.stop).intersect(segment.span)
+            present = numbers.part(later).agreeing(segment.numbers)
+            if present:
+                return Span(span.start, int(present.buckets[0]))
         return span
-
-    def _is_vouched(
-        self, tier: Tier, piece: Mapping[int, int], spans: Iterable[Span], paths: frozenset[Path]
-    ) -> bool:
-        """Tell whether all of a piece is held as it was at the revisions that were read."""
-        if not self._segments.vouched(tier.step).items() >= piece.items():
-            return False
-        segments = [segment for span in spans for segment in self._segments.overlapping(span)]
-        return all(paths <= segment.block.paths for segment in segments)
-
-    def _vouch(self, tier: Tier, piece: Mapping[int, int], numbers: Numbers) -> None:
-        """Remember the revisions of a piece where it is still held as it was read."""
-        if tier in (SECOND, TEN_SECONDS):
-            return
-        for span in joined_buckets(tier, piece):
-            parts = [segment.part(span).numbers for segment in self._segments.overlapping(span)]
-            held = (
-                parts[0] if len(parts) == 1 else {bucket: part[bucket] for part in parts for bucket in part}
-            )
-            if held == _inside(numbers, span):
-                self._segments.vouch(tier.step, _inside(piece, span))
-
-
-def _inside(numbers: Numbers, span: Span) -> Numbers:
-    """Return the buckets that lie in a span: mostly all of them."""
-    if not numbers or (min(numbers) >= span.start and max(numbers) < span.stop):
-        return numbers
-    return {bucket: number for bucket, number in numbers.items() if bucket in span}
 
 
 class _Read:

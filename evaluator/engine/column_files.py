@@ -24,6 +24,7 @@ from cube import files
 from cube.columns import arrow
 from cube.columns.values import Path as ColumnPath
 from cube.model.tier import TIERS, Span
+from cube.store.bucket_revisions import BucketRevisions
 from evaluator.engine.file_bound import size_on_disk
 from evaluator.engine.segments import Segment
 
@@ -118,7 +119,8 @@ class ColumnFiles:
             if time.time() - file.path.stat().st_mtime > TOUCH_SECONDS:
                 os.utime(file.path)
         self._count(len(content.block))
-        return Segment.of(Span(content.start, content.stop), content.revisions, content.block)
+        revisions = BucketRevisions.of(content.revisions)
+        return Segment.of(Span(content.start, content.stop), revisions, content.block)
 
     def save(self, type: str, revision: int, segment: Segment) -> int:
         """Write a segment beside the others, whole or not at all; return its bytes. Raises `OSError`."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
-from typing import TypeVar
 
+import numpy as np
+
+from cube.columns.buckets import Times
+from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, are_among
 from cube.store.ports import CachedBucket, MetricStore, Revisions
+from evaluator.engine.bucket_values import BucketValues
+from evaluator.engine.deferred_metrics import unsaved
 from evaluator.engine.grid_revisions import GridRevisions
-from evaluator.engine.group_codec import renewed
-from evaluator.engine.scan import Held, Scan, runs
+from evaluator.engine.reading import runs
+from evaluator.engine.scan import Held, Scan
 from evaluator.engine.series import PARTIAL, VALUE, ReductionJob
 from evaluator.engine.single_flight import Gaps
 from evaluator.engine.states import (
@@ -27,13 +32,10 @@ from evaluator.engine.states import (
     merge_states,
     partial_kind,
 )
-
-T = TypeVar("T")
+from evaluator.engine.value_codec import renewed
 
 SLICE = 4_096
 """So many finer buckets are computed at once, so that a long span takes no more memory than a short one."""
-
-_cached = partial(tuple.__new__, CachedBucket)  # makes thousands of them, without a call in Python for each
 
 LARGE_SLICE = 256
 """The same where a bucket's partial may be large: a tally, or a partial for each group."""
@@ -53,20 +55,12 @@ def slices(gaps: Gaps, job: ReductionJob, *, values_alone: bool = False) -> Iter
         grows = job.reduction.group is not None or REDUCES[job.reduction.reduce].grows
         finest = LARGE_SLICE if grows else SLICE
         size = finest if tier.finer is None else max(1, finest * tier.finer.step // tier.step)
-    if gaps and len(gaps) <= size and max(gaps) - min(gaps) < REACH * size * tier.step:
-        yield gaps
-        return
-    part: dict[int, int] = {}
     first = 0
-    for bucket in sorted(gaps):
-        if len(part) == size or (part and bucket - first >= REACH * size * tier.step):
-            yield part
-            part = {}
-        if not part:
-            first = bucket
-        part[bucket] = gaps[bucket]
-    if part:
-        yield part
+    while first < len(gaps):
+        reach = int(gaps.buckets[first]) + REACH * size * tier.step
+        stop = min(first + size, int(gaps.buckets.searchsorted(reach)))
+        yield gaps.rows(first, stop)
+        first = stop
 
 
 class Computation:
@@ -86,36 +80,40 @@ class Computation:
         """Cut gaps into slices, each of which is computed at once, and kept when it is."""
         return slices(gaps, job, values_alone=kind == VALUE and self.takes_values_alone(job))
 
-    async def contents(self, job: ReductionJob, gaps: Gaps, read: GridRevisions, kind: str) -> Encoded:
-        """Compute some gaps, keep what was computed, and return their values, or their partials."""
+    async def contents(
+        self, job: ReductionJob, gaps: Gaps, read: GridRevisions, kind: str
+    ) -> BucketValues | Encoded:
+        """Compute some gaps, keep what was computed, and return their values, or the contents of partials."""
         if kind != VALUE:
             return await self._partials(job, gaps, read.revisions.numbers)
         if self.takes_values_alone(job):
-            held = Held(job.tier, gaps)
-            kept: set[int] = set()
-
-            async def keep(some: Encoded) -> None:
-                await self._save_contents(job, VALUE, gaps, some)
-                kept.update(some)
-
-            values = await self._scan.kept_values(job.reduction, job.tier, held, gaps, keep)
-            rest = {bucket: values[bucket] for bucket in values if bucket not in kept} if kept else values
-            await self._save_contents(job, VALUE, gaps, rest)
-            return values
+            return await self._values_alone(job, gaps)
         return await self._save(job, gaps, await self._states(job, gaps, read.revisions.numbers))
 
-    async def values_together(self, jobs: Sequence[ReductionJob], gaps: Gaps) -> list[Encoded]:
+    async def _values_alone(self, job: ReductionJob, gaps: Gaps) -> BucketValues:
+        kept: list[Times] = []
+
+        async def keep(some: BucketValues) -> None:
+            await self._save_values(job, gaps, some)
+            kept.append(some.buckets)
+
+        held = Held(job.tier, gaps)
+        values = await self._scan.kept_values(job.reduction, job.tier, held, gaps.buckets, keep)
+        await self._save_values(job, gaps, values.without(np.concatenate(kept)) if kept else values)
+        return values
+
+    async def values_together(self, jobs: Sequence[ReductionJob], gaps: Gaps) -> list[BucketValues]:
         """Compute some gaps of jobs of one type over one tier, below an hour; keep and return the values."""
         found = await self._scan.kept_values_together([job.reduction for job in jobs], jobs[0].tier, gaps)
-        for job, contents in zip(jobs, found, strict=True):
-            await self._save_contents(job, VALUE, gaps, contents)
+        for job, values in zip(jobs, found, strict=True):
+            await self._save_values(job, gaps, values)
         return found
 
-    async def keep_values(self, job: ReductionJob, gaps: Gaps, values: Encoded) -> None:
+    async def keep_values(self, job: ReductionJob, gaps: Gaps, values: BucketValues) -> None:
         """Keep values that were computed elsewhere, at the revisions of some gaps."""
-        await self._save_contents(job, VALUE, gaps, values)
+        await self._save_values(job, gaps, values)
 
-    async def _partials(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> Encoded:
+    async def _partials(self, job: ReductionJob, gaps: Gaps, eventful: Gaps) -> Encoded:
         """Compute some gaps, keep what was computed, and return their partials, however large."""
         states = await self._states(job, gaps, eventful)
         await self._save(job, gaps, states)
@@ -138,19 +136,18 @@ class Computation:
         """
         gaps, foreign = read.revisions.numbers, read.revisions.foreign
         whole = Tier("span", span.length, span.start, job.tier, cached=False)
-        fresh = {bucket: revision for bucket, revision in gaps.items() if not job.is_expired(bucket)}
         accumulator = Accumulator(job.reduction, self._scan.limits)
         if self._keeps(job) and job.tier.step < HOUR.step and not foreign:
-            rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
-            await self._scan.kept_total(job.reduction, Held(job.tier, fresh), whole, accumulator)
+            rest = job.expired(gaps)
+            await self._scan.kept_total(job.reduction, Held(job.tier, job.fresh(gaps)), whole, accumulator)
         elif foreign or not job.tier.cached:
-            rest = {}
+            rest = NO_REVISIONS
             if job.expired_before is not None:
                 span = span.intersect(Span(job.tier.ceil(job.expired_before), span.stop))
             accumulator.add(await self._scan.states(job.reduction, whole, [span]))
         else:
-            rest = dict(gaps)
-        spans = [Span(min(rest), max(rest) + job.tier.step)] if rest else []
+            rest = gaps
+        spans = [rest.span(job.tier.step)] if rest else []
         async with aclosing(self.parts(job, rest, rest, spans)) as parts:
             async for states in parts:
                 known = {bucket: state for bucket, state in states.items() if state is not None}
@@ -158,30 +155,29 @@ class Computation:
         found = await self._scan.run(accumulator.states)
         return next(iter(found.values()), {})
 
-    async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
+    async def foreign(self, job: ReductionJob, span: Span) -> BucketValues:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
-        values, _ = await self._scan.run(encode, job.reduction, await self.foreign_states(job, span))
-        return values
+        states = await self.foreign_states(job, span)
+        return await self._scan.run(BucketValues.of_states, job.reduction, states)
 
     async def foreign_states(self, job: ReductionJob, span: Span) -> States:
         """Return the states of a whole span of such a type, but of what has expired."""
         states = await self._scan.states(job.reduction, job.tier, [span])
         return {bucket: state for bucket, state in states.items() if not job.is_expired(bucket)}
 
-    async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Collection[int]) -> States:
+    async def _states(self, job: ReductionJob, gaps: Gaps, eventful: Gaps) -> States:
         """Return the states of some gaps: from the finer tier where there is one, else from events."""
         if self._keeps(job):
             return await self._kept_states(job, gaps)
         if job.tier.finer is not None:
             return await self._merge(job, replace(job, grid=job.tier.finer), gaps)
-        fresh = [bucket for bucket in gaps if not job.is_expired(bucket)]
+        fresh = job.fresh(gaps)
         found = await self._scan.states(job.reduction, job.tier, runs(fresh, eventful, job.tier))
         return dict.fromkeys(gaps) | {bucket: found.get(bucket, {}) for bucket in fresh}
 
     async def _kept_states(self, job: ReductionJob, gaps: Gaps) -> States:
         """Return the states of some gaps from events; of those that have expired, from the finer tier."""
-        fresh = {bucket: revision for bucket, revision in gaps.items() if not job.is_expired(bucket)}
-        expired = {bucket: revision for bucket, revision in gaps.items() if bucket not in fresh}
+        fresh, expired = job.fresh(gaps), job.expired(gaps)
         states: States = dict.fromkeys(expired)
         if expired and job.tier.finer is not None:
             states = await self._merge(job, replace(job, grid=job.tier.finer), expired)
@@ -191,18 +187,18 @@ class Computation:
 
     async def _merge(self, job: ReductionJob, finer: ReductionJob, gaps: Gaps) -> States:
         """Build the states of some gaps from the finer tier, whose revisions are read only now."""
-        span = Span(min(gaps), max(gaps) + job.tier.step)
+        span = gaps.span(job.tier.step)
         revisions = await self._session.revisions(job.reduction.type, finer.tier, span)
         finer = replace(finer, expired_before=revisions.expired_before)
         lost: States = {bucket: None for bucket in gaps if is_forgotten(bucket, revisions)}
-        gaps = {bucket: revision for bucket, revision in gaps.items() if bucket not in lost}
-        numbers = {
-            bucket: number for bucket, number in revisions.numbers.items() if job.tier.floor(bucket) in gaps
-        }
+        gaps = gaps.without(np.array(sorted(lost), dtype=np.int64))
+        finer_buckets = revisions.numbers.buckets
+        coarse = finer_buckets - (finer_buckets - job.tier.origin) % job.tier.step
+        numbers = revisions.numbers.where(are_among(coarse, gaps.buckets))
         accumulator = Accumulator(
             job.reduction, self._scan.limits
         )  # merges as they come, so that few are held
-        spans = [Span(min(numbers), max(numbers) + finer.tier.step)] if numbers else []
+        spans = [numbers.span(finer.tier.step)] if numbers else []
         async with aclosing(self.parts(finer, numbers, revisions.numbers, spans)) as parts:
             async for states in parts:
                 lost |= await self._scan.run(_accumulate, accumulator, job, states)
@@ -210,7 +206,7 @@ class Computation:
         return states | await self._scan.run(accumulator.states) | lost
 
     async def parts(
-        self, job: ReductionJob, gaps: Gaps, eventful: Collection[int], spans: Iterable[Span]
+        self, job: ReductionJob, gaps: Gaps, eventful: Gaps, spans: Iterable[Span]
     ) -> AsyncGenerator[States, None]:
         """Yield the states of some gaps, part by part: from the cache where they are kept, else computed.
 
@@ -223,7 +219,7 @@ class Computation:
         for part in slices(gaps, job):
             some = {bucket: kept[bucket] for bucket in part if bucket in kept}
             states = await self._scan.run(decode, job.reduction, some) if some else {}
-            missing = {bucket: number for bucket, number in part.items() if bucket not in states}
+            missing = part.without(np.array(sorted(states), dtype=np.int64)) if states else part
             if missing:
                 fresh = await self._states(job, missing, eventful)
                 await self._save(job, missing, fresh)
@@ -234,27 +230,29 @@ class Computation:
         """Tell whether kept blocks serve a job: up to an hour."""
         return self._scan.keeps(job.reduction) and job.tier.step <= HOUR.step
 
-    async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
+    async def _save(self, job: ReductionJob, gaps: Gaps, states: States) -> BucketValues:
         """Keep what was computed with the revisions that were read before; return the values."""
-        values, partials = await self._scan.run(encode, job.reduction, states)
-        await self._save_contents(job, VALUE, gaps, values)
-        await self._save_contents(job, PARTIAL, gaps, partials)
+        values, partials = await self._scan.run(_made, job.reduction, states)
+        await self._save_values(job, gaps, values)
+        fresh = job.fresh(gaps).items() if job.tier.cached and partials else ()
+        kept = {bucket: CachedBucket(at, partials[bucket]) for bucket, at in fresh if bucket in partials}
+        if kept:
+            await self._metrics.save(job.key(PARTIAL), job.tier, kept, self._scan.time_slice)
         return values
 
-    async def _save_contents(self, job: ReductionJob, kind: str, gaps: Gaps, contents: Encoded) -> None:
-        """Keep contents, but of what has expired: it was merged from what is kept as long as it."""
+    async def _save_values(self, job: ReductionJob, gaps: Gaps, values: BucketValues) -> None:
+        """Keep values, but of what has expired: it was merged from what is kept as long as it."""
         if not job.tier.cached:
             return
-        if job.expired_before is not None or self._most is not None:
-            contents = {
-                bucket: content
-                for bucket, content in contents.items()
-                if not job.is_expired(bucket) and (self._most is None or len(content) <= self._most)
-            }
-        pairs = zip(map(gaps.__getitem__, contents), contents.values(), strict=True)
-        kept = dict(zip(contents, map(_cached, pairs), strict=True))
-        if kept:
-            await self._metrics.save(job.key(kind), job.tier, kept, self._scan.time_slice)
+        if job.expired_before is not None:
+            values = values.only(job.fresh(gaps).buckets)
+        if len(values.buckets):
+            kept = unsaved(gaps, values, job.tier, self._most)
+            await self._metrics.save(job.key(VALUE), job.tier, kept, self._scan.time_slice)
+
+
+def _made(reduction: Reduction, states: States) -> tuple[BucketValues, Encoded]:
+    return BucketValues.of_states(reduction, states), encode(reduction, states)
 
 
 async def look_up(

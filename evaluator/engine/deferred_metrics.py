@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import Context
+from functools import partial
 from operator import attrgetter
 from typing import TypeAlias
 
+from cube.columns.buckets import Times
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
+from cube.process.threads import run_by_size, run_in_thread
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import CachedBucket, CacheKey, MetricSave, MetricStore, TimeSlice
+from evaluator.engine.bucket_values import BucketValues
 
 DELAY_SECONDS = 0.2
 """So long what was computed waits for others to be written with."""
@@ -28,16 +33,73 @@ MOST_BYTES = 16 * 1024 * 1024
 BATCH_BUCKETS = 5_000
 """Buckets of one transaction, at least: some milliseconds."""
 
+FEW_BUCKETS = 400
+"""The contents of so many buckets that wait are made without a hop between threads."""
+
 CLOSE_SECONDS = 2.0
 """How long the end of the process waits for what is not written yet."""
 
 _BUCKET_BYTES = 150  # about what one takes beside its content
 
-_Held: TypeAlias = "dict[tuple[CacheKey, Tier], dict[int, CachedBucket]]"
+_Buckets: TypeAlias = "Mapping[int, CachedBucket]"
+_Held: TypeAlias = "dict[tuple[CacheKey, Tier], list[_Buckets]]"
+"""What was saved under a key, in that order: of a bucket that is in several the last counts."""
 
 _content = attrgetter("content")
+_cached = partial(tuple.__new__, CachedBucket)  # makes thousands of them, without a call in Python for each
 
 _log = logging.getLogger(__name__)
+
+
+class UnsavedBuckets(Mapping[int, CachedBucket]):
+    """Values with the revisions that they were computed at, as what is cached: made where that is looked at.
+
+    ``keys``: under which bucket each is kept. ``most``: larger contents are not; None keeps all.
+    """
+
+    def __init__(self, keys: Times, revisions: Times, values: BucketValues, most: int | None = None) -> None:
+        self._keys = keys
+        self._revisions = revisions
+        self._values = values
+        self._most = most
+        self._made: dict[int, CachedBucket] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """About what the contents take."""
+        return self._values.bytes
+
+    def __len__(self) -> int:
+        return len(self._keys) if self._most is None else len(self._buckets)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._buckets)
+
+    def __getitem__(self, bucket: int) -> CachedBucket:
+        return self._buckets[bucket]
+
+    def keys(self) -> KeysView[int]:
+        return self._buckets.keys() if self._most else dict.fromkeys(self._keys.tolist()).keys()
+
+    def items(self) -> ItemsView[int, CachedBucket]:
+        return self._buckets.items()
+
+    @property
+    def _buckets(self) -> dict[int, CachedBucket]:
+        if self._made is None:
+            pairs = zip(self._revisions.tolist(), self._values.contents().values(), strict=True)
+            made = zip(self._keys.tolist(), map(_cached, pairs), strict=True)
+            most = self._most
+            self._made = {at: one for at, one in made if most is None or len(one.content) <= most}
+        return self._made
+
+
+def unsaved(
+    gaps: BucketRevisions, values: BucketValues, tier: Tier, most: int | None = None
+) -> UnsavedBuckets:
+    """Return values as what is to be cached in buckets of a tier, each with the revision of its gap."""
+    keys = values.buckets - (values.buckets - tier.origin) % tier.step
+    return UnsavedBuckets(keys, gaps.at(values.buckets), values, most)
 
 
 class DeferredMetrics:
@@ -69,10 +131,11 @@ class DeferredMetrics:
         """Return the cached buckets of a span, those that are not written yet among them."""
         name = (key, tier)
         # Looked at before the store: what is written meanwhile may not be there yet.
-        held = {**self._writing.get(name, {}), **self._waiting.get(name, {})}
+        saved = [*self._writing.get(name, ()), *self._waiting.get(name, ())]
         found = await self._metrics.read(key, tier, span)
-        if not held:
+        if not saved:
             return found
+        held = await run_by_size(sum(map(len, saved)), FEW_BUCKETS, _merged, saved)
         return {**found, **{bucket: cached for bucket, cached in held.items() if bucket in span}}
 
     async def save(
@@ -107,7 +170,7 @@ class DeferredMetrics:
                 try:
                     await self._write(self._writing)
                 finally:
-                    self.bytes -= sum(map(_size, self._writing.values()))
+                    self.bytes -= sum(_size(each) for saved in self._writing.values() for each in saved)
                     self._writing = {}
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -122,10 +185,10 @@ class DeferredMetrics:
             await asyncio.wait([self._task])
 
     def _hold(self, name: tuple[CacheKey, Tier], buckets: Mapping[int, CachedBucket]) -> None:
-        waiting = self._waiting.setdefault(name, {})
-        replaced = {bucket: waiting[bucket] for bucket in buckets.keys() & waiting.keys()}
-        self.bytes += _size(buckets) - _size(replaced)
-        waiting.update(buckets)
+        waiting = self._waiting.get(name, ())
+        kept = [each for each in waiting if not each.keys() <= buckets.keys()]
+        self._waiting[name] = [*kept, buckets]
+        self.bytes += sum(map(_size, kept)) + _size(buckets) - sum(map(_size, waiting))
 
     async def _run(self, delay_seconds: float) -> None:
         try:
@@ -141,12 +204,13 @@ class DeferredMetrics:
         while self._waiting and count < BATCH_BUCKETS:
             name = next(iter(self._waiting))
             batch[name] = self._waiting.pop(name)
-            count += len(batch[name])
+            count += sum(map(len, batch[name]))
         return batch
 
     async def _write(self, batch: _Held) -> None:
-        saves = [MetricSave(key, tier, buckets) for (key, tier), buckets in batch.items()]
         try:
+            async with self._time_slice():
+                saves = await run_in_thread(_saves, batch)
             await self._metrics.save_all(saves, self._time_slice)
         except Unavailable as error:
             _log.debug("computed metrics are not saved: %s", error.message)
@@ -154,5 +218,22 @@ class DeferredMetrics:
             _log.exception("saving computed metrics met a fault")
 
 
-def _size(buckets: Mapping[int, CachedBucket]) -> int:
-    return sum(map(len, map(_content, buckets.values()))) + _BUCKET_BYTES * len(buckets)
+def _saves(batch: _Held) -> list[MetricSave]:
+    """Make the contents of what was computed, all that waits under a key as one."""
+    return [MetricSave(key, tier, _merged(saved)) for (key, tier), saved in batch.items()]
+
+
+def _merged(saved: Iterable[_Buckets]) -> dict[int, CachedBucket]:
+    merged: dict[int, CachedBucket] = {}
+    for buckets in saved:
+        merged.update(buckets.items())
+    return merged
+
+
+def _size(buckets: _Buckets) -> int:
+    contents = (
+        buckets.bytes
+        if isinstance(buckets, UnsavedBuckets)
+        else sum(map(len, map(_content, buckets.values())))
+    )
+    return contents + _BUCKET_BYTES * len(buckets)

@@ -11,7 +11,7 @@ same ones. Nothing is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -23,14 +23,15 @@ from cube.columns.first_times import FirstTimes
 from cube.expression import print_expression
 from cube.expression.nodes import Reduction
 from cube.model.tier import FIVE_MINUTES, Span, Tier
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import Revisions
 from evaluator.context import QueryContext
 from evaluator.engine import windows
-from evaluator.engine.blocks import SPARED_ROWS, StoreBlocks
 from evaluator.engine.frames import Frame, Instants
 from evaluator.engine.scan import Held, Scan
 from evaluator.engine.series import Series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
+from evaluator.engine.store_blocks import SPARED_ROWS, StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost
 
 ReadRevisions: TypeAlias = Callable[[str, Tier, Span], Awaitable[Revisions]]
@@ -69,7 +70,7 @@ class FirstKeys:
         numbers = revisions.numbers
         if revisions.foreign or revisions.expired_before is not None or not numbers:
             return None
-        rows = self.blocks.of(reduction.type).rows_near(numbers, paths(reduction))
+        rows = self.blocks.of(reduction.type).rows_near(numbers.buckets.tolist(), paths(reduction))
         if rows is None or rows > SPARED_ROWS:
             return None
         return Series(_counts(await self._firsts(reduction, span, Held(tier, numbers), cost), stops))
@@ -78,21 +79,21 @@ class FirstKeys:
         """Return the first times of all keys, together with all who have read the same revisions."""
         self.context.looked_up(0, len(held.numbers))
         text = print_expression(reduction)
-        contents = await self.flights.contents(
+        (found,) = await self.flights.parts(
             ("first times", text, reduction.type, held.tier.text, span),
-            {span.start: _digest(held.numbers)},
+            BucketRevisions.of({span.start: hash(held.numbers)}),
             lambda gaps: self._compute(reduction, text, span, held, gaps, cost),
             cost,
         )
-        return np.frombuffer(contents[span.start], dtype=np.int64)
+        return found.contents
 
     async def _compute(
         self, reduction: Reduction, text: str, span: Span, held: Held, gaps: Gaps, cost: QueryCost
-    ) -> AsyncGenerator[FlightPart, None]:
+    ) -> AsyncGenerator[FlightPart[Instants], None]:
         began, firsts = time.monotonic(), FirstTimes(reduction, span)
         async with self.scan(cost) as scan:
             await scan.kept_firsts(reduction, held, firsts)
-            yield FlightPart(gaps, {span.start: firsts.ascending().tobytes()})
+            yield FlightPart(gaps, firsts.ascending())
         if self.on_computed is not None:
             self.on_computed(reduction.type, text, (time.monotonic() - began) * 1000)
 
@@ -112,7 +113,3 @@ def _since(starts: Instants, stops: Instants) -> Span | None:
 
 def _counts(firsts: Instants, stops: Instants) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return firsts.searchsorted(stops).astype(np.float64)
-
-
-def _digest(numbers: Mapping[int, int]) -> int:
-    return hash(tuple(sorted(numbers.items())))

@@ -15,14 +15,17 @@ from cube.columns import Cuts
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
-from cube.store.ports import CachedBucket, MetricStore
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
+from cube.store.ports import MetricStore
+from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import LARGE_SLICE, SLICE, Computation, is_forgotten
+from evaluator.engine.deferred_metrics import unsaved
 from evaluator.engine.grid_revisions import GridRevisions, ReadRevisions, keeper, read_pieces
 from evaluator.engine.pieces import Numbers, Pieces, Runs, chosen, joined_spans
 from evaluator.engine.scan import Held, Scan
 from evaluator.engine.series import VALUE, ReductionJob
 from evaluator.engine.single_flight import Gaps
-from evaluator.engine.states import Accumulator, Encoded, State, States, encode, merge_states
+from evaluator.engine.states import Accumulator, State, States, merge_states
 
 _Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -44,26 +47,28 @@ class GridComputation:
         if tiers:
             grows = job.reduction.group is not None or REDUCES[job.reduction.reduce].grows
             size = max(1, (LARGE_SLICE if grows else SLICE) * tiers[0].step // job.grid.shortest)
-        buckets = sorted(gaps)
-        for first in range(0, len(buckets), size):
-            yield {bucket: gaps[bucket] for bucket in buckets[first : first + size]}
+        for first in range(0, len(gaps), size):
+            yield gaps.rows(first, first + size)
 
-    async def contents(self, job: ReductionJob, gaps: Gaps, read: GridRevisions, kind: str) -> Encoded:
+    async def contents(self, job: ReductionJob, gaps: Gaps, read: GridRevisions, kind: str) -> BucketValues:
         """Compute some gaps at the revisions that were read, keep what was computed, return the values.
 
         Of no other ``kind``: partials are kept of tiers alone.
         """
         if kind != VALUE:
             raise ValueError(f"{job.grid.text} is not a tier: no {kind} of it is kept")
-        fresh = {bucket: read.intervals[bucket] for bucket in gaps if not job.is_expired(bucket)}
-        expired = {bucket: read.intervals[bucket] for bucket in gaps if bucket not in fresh}
-        values: Encoded = {}
+        expired, fresh = (
+            {bucket: read.intervals[bucket] for bucket in some.buckets.tolist()}
+            for some in (job.expired(gaps), job.fresh(gaps))
+        )
+        parts: list[BucketValues] = []
         if fresh:
-            values = await self._fresh(job, fresh, read)
-            await self._save(job, gaps, values)
+            parts.append(await self._fresh(job, fresh, read))
+            await self._save(job, gaps, parts[0])
         if expired:
-            values |= await self._encoded(job, expired, await self._expired(job, [*expired.values()], read))
-        return values
+            states = await self._expired(job, [*expired.values()], read)
+            parts.insert(0, await self._finished(job, expired, states))
+        return BucketValues.joined(parts)
 
     async def total(self, job: ReductionJob, read: GridRevisions, span: Span) -> State:
         """Return the state of all events of a span together, whatever the number of groups.
@@ -92,27 +97,29 @@ class GridComputation:
             await self._merge_tiers(job, pieces, numbers, merging)
         return await merging.total()
 
-    async def foreign(self, job: ReductionJob, span: Span) -> Encoded:
+    async def foreign(self, job: ReductionJob, span: Span) -> BucketValues:
         """Scan a whole span of a type whose revisions say nothing; skip and keep nothing."""
         pairs = zip(job.grid.buckets(span), job.grid.intervals(span), strict=True)
         known = {bucket: interval for bucket, interval in pairs if not job.is_expired(bucket)}
         if not known:
-            return {}
+            return BucketValues.of_states(job.reduction, {})
         intervals = [*known.values()]
         found = await self._scan.states(job.reduction, Cuts.of(intervals), joined_spans(intervals))
         merging = _Merging(self._scan, job.reduction, len(intervals))
         await merging.take(found, [_runs(intervals)])
-        return await self._encoded(job, known, await merging.states())
+        return await self._finished(job, known, await merging.states())
 
-    async def _fresh(self, job: ReductionJob, intervals: Mapping[int, Span], read: GridRevisions) -> Encoded:
+    async def _fresh(
+        self, job: ReductionJob, intervals: Mapping[int, Span], read: GridRevisions
+    ) -> BucketValues:
         pieces = Pieces.of(read.plan, [*intervals.values()])
         if not read.plan.tiers and self._scan.keeps(job.reduction):
-            held = _held(pieces, read.numbers)
-            return await self._scan.kept_values(job.reduction, Cuts.of(pieces.intervals), held, intervals)
+            held, wanted = _held(pieces, read.numbers), np.array([*intervals], dtype=np.int64)
+            return await self._scan.kept_values(job.reduction, Cuts.of(pieces.intervals), held, wanted)
         merging = _Merging(self._scan, job.reduction, len(intervals))
         await self._merge_tiers(job, pieces, read.numbers, merging)
         await self._merge_rests(job.reduction, pieces, read.numbers, merging)
-        return await self._encoded(job, intervals, await merging.states())
+        return await self._finished(job, intervals, await merging.states())
 
     async def _expired(
         self, job: ReductionJob, intervals: Sequence[Span], read: GridRevisions
@@ -125,7 +132,7 @@ class GridComputation:
         await self._merge_tiers(job, pieces, numbers, merging)
         states = await merging.states()
         rest = pieces.plan.rest
-        cut = [_overlapped(numbers.get(rest, {}), runs.covered(rest)) for runs in pieces.rests]
+        cut = [_overlapped(numbers.get(rest, NO_REVISIONS), runs.covered(rest)) for runs in pieces.rests]
         lost = np.logical_or.reduce(cut)
         return [
             None if is_lost or is_forgotten(interval.start, revisions) else state
@@ -136,7 +143,7 @@ class GridComputation:
         self, job: ReductionJob, pieces: Pieces, numbers: Numbers, merging: _Merging
     ) -> None:
         for tier, runs in pieces.runs.items():
-            known = numbers.get(tier, {})
+            known = numbers.get(tier, NO_REVISIONS)
             some = chosen(known, runs)
             if not some:
                 continue
@@ -160,7 +167,7 @@ class GridComputation:
         self, reduction: Reduction, pieces: Pieces, numbers: Numbers, merging: _Merging
     ) -> None:
         rest = pieces.plan.rest
-        eventful = chosen(numbers.get(rest, {}), pieces.covers())
+        eventful = chosen(numbers.get(rest, NO_REVISIONS), pieces.covers())
         cuts = pieces.rest_spans()
         if not eventful or not cuts:
             return
@@ -171,21 +178,20 @@ class GridComputation:
             found = await self._scan.states(reduction, Cuts.of(cuts), spans)
         await merging.take(found, pieces.rests)
 
-    async def _encoded(
+    async def _finished(
         self, job: ReductionJob, intervals: Mapping[int, Span], states: Sequence[State | None]
-    ) -> Encoded:
+    ) -> BucketValues:
         by_bucket: States = dict(zip(intervals, states, strict=True))
-        values, _ = await self._scan.run(encode, job.reduction, by_bucket)
-        return values
+        return await self._scan.run(BucketValues.of_states, job.reduction, by_bucket)
 
     def _reads(self, type: str) -> ReadRevisions:
         return partial(self._scan.session.revisions, type)
 
-    async def _save(self, job: ReductionJob, gaps: Gaps, values: Encoded) -> None:
-        if not job.grid.cached or not values:
+    async def _save(self, job: ReductionJob, gaps: Gaps, values: BucketValues) -> None:
+        if not job.grid.cached or not len(values.buckets):
             return
         tier = keeper(job.grid)
-        kept = {tier.floor(bucket): CachedBucket(gaps[bucket], content) for bucket, content in values.items()}
+        kept = unsaved(gaps, values, tier)
         await self._metrics.save(job.key(VALUE), tier, kept, self._scan.time_slice)
 
 
@@ -232,7 +238,7 @@ class _Merging:
 def _held(pieces: Pieces, numbers: Numbers) -> Held:
     """Return which kept blocks have the events of the rests."""
     rest = pieces.plan.rest
-    return Held(rest, chosen(numbers.get(rest, {}), pieces.covers()))
+    return Held(rest, chosen(numbers.get(rest, NO_REVISIONS), pieces.covers()))
 
 
 def _runs(intervals: Sequence[Span]) -> Runs:
@@ -240,8 +246,8 @@ def _runs(intervals: Sequence[Span]) -> Runs:
     return Runs(starts, stops)
 
 
-def _overlapped(numbers: Collection[int], runs: Runs) -> _Mask:
-    buckets = np.sort(np.fromiter(numbers, np.int64, len(numbers)))
+def _overlapped(numbers: BucketRevisions, runs: Runs) -> _Mask:
+    buckets = numbers.buckets
     overlapped: _Mask = buckets.searchsorted(runs.stops) > buckets.searchsorted(runs.starts)
     return overlapped
 

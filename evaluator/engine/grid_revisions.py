@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from cube.model.grid import Grid
 from cube.model.tier import CACHED_TIERS, TEN_SECONDS, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.ports import Revisions
 from evaluator.engine.pieces import Numbers, PiecePlan, Pieces
 
@@ -37,7 +38,8 @@ async def read_grid_revisions(read: ReadRevisions, grid: Grid, span: Span) -> Gr
     found, numbers = await read_pieces(read, pieces)
     by_bucket = zip(grid.buckets(span), pieces.intervals, pieces.revisions(numbers), strict=True)
     eventful = [(bucket, interval, revision) for bucket, interval, revision in by_bucket if revision]
-    revisions = replace(found, numbers={bucket: revision for bucket, _, revision in eventful})
+    by_bucket_start = {bucket: revision for bucket, _, revision in eventful}
+    revisions = replace(found, numbers=BucketRevisions.of(by_bucket_start))
     intervals = {bucket: interval for bucket, interval, _ in eventful}
     return GridRevisions(revisions, pieces.plan, numbers, intervals)
 
@@ -48,11 +50,11 @@ async def read_pieces(read: ReadRevisions, pieces: Pieces) -> tuple[Revisions, N
     Of what has expired, or is forgotten, the latest counts.
     """
     last = Revisions()
-    numbers: dict[Tier, dict[int, int]] = {}
+    numbers: dict[Tier, BucketRevisions] = {}
     for tier, spans in pieces.reads():
         for span in spans:
             last = await read(tier, span)
-            numbers.setdefault(tier, {}).update(last.numbers)
+            numbers[tier] = numbers.get(tier, NO_REVISIONS).joined(last.numbers)
     return last, numbers
 
 

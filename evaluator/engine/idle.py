@@ -20,10 +20,10 @@ from cube.model.tier import HOUR, Span
 from cube.process.threads import run_in_thread
 from cube.store.ports import Revisions
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import WEEK, ColumnFile, ColumnFiles
 from evaluator.engine.file_bound import DiskUse, FileBound
 from evaluator.engine.shredding import READ_SECONDS, NotQuiet, Shredder
+from evaluator.engine.store_blocks import StoreBlocks
 
 QUIET_SECONDS = 2.0
 """An hour's revision is the same for so long until its files are made, and twice as long each time after."""

@@ -10,11 +10,11 @@ from cube.settings import EvaluatorSettings, environments_of
 from cube.store.url import StoreUrl
 from evaluator.context import QueryContext
 from evaluator.engine.block_cache import BlockCache
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
 from evaluator.engine.read_ahead import ReadAhead
+from evaluator.engine.store_blocks import StoreBlocks
 
 FREE_SHARE = 0.05
 """No column files are made while less of their disk is free."""

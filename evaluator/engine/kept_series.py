@@ -10,7 +10,7 @@ store, which then need not be read, nor decoded. Everything here runs on one eve
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cube.model.grid import Grid
 from cube.model.tier import Span
+from cube.store.bucket_revisions import BucketRevisions
 from evaluator.engine.series import Series, places_of
 
 KEPT_BUCKETS = 10_000
@@ -169,19 +170,16 @@ def bytes_of(series: Series) -> int:
     return (series.default.nbytes + _ENTRY_BYTES) * (1 + len(series.groups or ()))
 
 
-def dense(numbers: Mapping[int, int], grid: Grid, span: Span) -> Revisions:
+def dense(numbers: BucketRevisions, grid: Grid, span: Span) -> Revisions:
     """Return the revisions of a span's buckets as an array."""
     buckets = grid.buckets(span)
     revisions = np.zeros(len(buckets), dtype=np.int64)
-    revisions[places_of(numbers, buckets)] = np.fromiter(numbers.values(), np.int64, len(numbers))
+    revisions[places_of(numbers.buckets, buckets)] = numbers.revisions
     return revisions
 
 
 def unknown(
-    numbers: Mapping[int, int], known: npt.NDArray[np.bool_], grid: Grid, span: Span
-) -> dict[int, int]:
+    numbers: BucketRevisions, known: npt.NDArray[np.bool_], grid: Grid, span: Span
+) -> BucketRevisions:
     """Return the revisions of those of a span's buckets that are not known."""
-    places = places_of(numbers, grid.buckets(span)).tolist()
-    return {
-        bucket: numbers[bucket] for bucket, place in zip(numbers, places, strict=True) if not known[place]
-    }
+    return numbers.where(~known[places_of(numbers.buckets, grid.buckets(span))])

@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from cube.model.grid import FixedGrid, Grid
 from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 
 Times: TypeAlias = npt.NDArray[np.int64]
 
-Numbers: TypeAlias = "Mapping[Tier, Mapping[int, int]]"
-"""Tier -> bucket -> its revision."""
+Numbers: TypeAlias = "Mapping[Tier, BucketRevisions]"
+"""The revisions of each tier."""
 
 FEW: Final = 6
 """A tier whose edges are not those of a grid serves it where a bucket has at least so many of its own."""
@@ -119,9 +120,9 @@ class Pieces:
         total = np.zeros(len(self.intervals), dtype=np.uint64)
         held = np.zeros(len(self.intervals), dtype=np.bool_)
         for tier, each in self.runs.items():
-            _add(total, held, tier, numbers.get(tier, {}), each)
+            _add(total, held, tier, numbers.get(tier, NO_REVISIONS), each)
         rest = self.plan.rest
-        _add(total, held, rest, numbers.get(rest, {}), self.covers())
+        _add(total, held, rest, numbers.get(rest, NO_REVISIONS), self.covers())
         for bounds in ([each.start for each in self.intervals], [each.stop for each in self.intervals]):
             total = _mixed(total ^ np.array(bounds, dtype=np.int64).view(np.uint64))
         found = np.maximum((total >> np.uint64(1)).astype(np.int64), 1)
@@ -143,15 +144,15 @@ class Pieces:
         return [Span(*pair) for pair in sorted(pairs) if pair[0] < pair[1]]
 
 
-def chosen(numbers: Mapping[int, int], runs: Sequence[Runs]) -> dict[int, int]:
-    """Return the buckets that are in any of some runs, ascending, with their revisions."""
-    buckets = np.sort(np.fromiter(numbers, np.int64, len(numbers)))
+def chosen(numbers: BucketRevisions, runs: Sequence[Runs]) -> BucketRevisions:
+    """Return the buckets that are in any of some runs."""
+    buckets = numbers.buckets
     changes = np.zeros(len(buckets) + 1, dtype=np.int64)
     for each in runs:
         first = buckets.searchsorted(each.starts)
         np.add.at(changes, first, 1)
         np.subtract.at(changes, np.maximum(buckets.searchsorted(each.stops), first), 1)
-    return {bucket: numbers[bucket] for bucket in buckets[np.cumsum(changes)[:-1] > 0].tolist()}
+    return numbers.where(np.cumsum(changes)[:-1] > 0)
 
 
 def joined_spans(spans: Iterator[Span] | Sequence[Span], gap: int = 0) -> list[Span]:
@@ -169,14 +170,13 @@ def _add(
     total: npt.NDArray[np.uint64],
     held: npt.NDArray[np.bool_],
     tier: Tier,
-    numbers: Mapping[int, int],
+    numbers: BucketRevisions,
     runs: Sequence[Runs],
 ) -> None:
     """Add what the revisions in each interval's runs are mixed to, as differences of running sums."""
     if not numbers:
         return
-    buckets = np.sort(np.fromiter(numbers, np.int64, len(numbers)))
-    found = np.fromiter((numbers[bucket] for bucket in buckets.tolist()), np.int64, len(buckets))
+    buckets, found = numbers.buckets, numbers.revisions
     mixed = _mixed(_mixed((buckets + tier.step).view(np.uint64)) ^ found.view(np.uint64))
     sums = np.concatenate((np.zeros(1, dtype=np.uint64), np.cumsum(mixed)))
     for each in runs:

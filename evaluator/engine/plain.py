@@ -94,13 +94,13 @@ class PlainAnswers:
         measured = await self._together.measure(wanted, grid, span, cost) or await all_of(
             {text: partial(self._measure, each, grid, span, cost) for text, each in wanted.items()}
         )
+        if isinstance(expression, Reduction):
+            return measured[canonical_text(expression)]
         if any(series.groups is not None for series in measured.values()):
             run = self._context.scheduler.run
             series = await run(cost, compute, expression, buckets, measured, limits)
         else:
             series = compute(expression, buckets, measured, limits)
-        if isinstance(expression, Reduction):
-            return series
         vouched = [each.vouched for each in measured.values() if each.vouched is not None]
         return replace(series, vouched=sum(vouched)) if len(vouched) == len(measured) else series
 

@@ -16,22 +16,22 @@ from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.grid import FixedGrid, Grid, simplified
 from cube.model.reduce import REDUCES
 from cube.model.tier import Group, Span
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import Revisions
 from evaluator.context import QueryContext
+from evaluator.engine.bucket_values import BucketValues, scattered
 from evaluator.engine.grid_revisions import GridRevisions
-from evaluator.engine.group_codec import read_groups
 from evaluator.engine.kept_series import dense
 from evaluator.engine.ranking import Choices, RankingQuestion, with_groups
 from evaluator.engine.series import ReductionJob, Series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import Encoded
 from evaluator.scheduling.scheduler import QueryCost
 
 Read: TypeAlias = Callable[[str, Grid, Span], Awaitable[GridRevisions]]
 """Reads the revisions of a type in an aligned span."""
 
-ComputeTotal: TypeAlias = Callable[[ReductionJob, GridRevisions, Span, QueryCost], Awaitable[bytes]]
-"""Computes the "value" content of all events of a span together."""
+ComputeTotal: TypeAlias = Callable[[ReductionJob, GridRevisions, Span, QueryCost], Awaitable[BucketValues]]
+"""Computes the values of all events of a span together, as those of one bucket."""
 
 _Revisions: TypeAlias = tuple[Grid, GridRevisions]
 """Revisions, with the grid whose buckets they are of."""
@@ -109,19 +109,18 @@ class Ranker:
         revisions = read.revisions
         job = ReductionJob(reduction, print_expression(reduction), grid, revisions.expired_before)
 
-        async def compute(gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
-            yield FlightPart(gaps, {span.start: await self._compute_total(job, read, span, cost)})
+        async def compute(gaps: Gaps) -> AsyncGenerator[FlightPart[BucketValues], None]:
+            yield FlightPart(gaps, await self._compute_total(job, read, span, cost))
 
-        contents: Encoded = {}
+        parts: list[FlightPart[BucketValues]] = []
         if revisions.numbers or revisions.foreign or (revisions.expired_before is not None and span):
-            numbers = frozenset(revisions.numbers.items())
-            key = ("total", job.text, reduction.type, grid.text, job.expired_before, span, numbers)
-            contents = await self._flights.contents(key, {span.start: 0}, compute, cost)
+            key = ("total", job.text, reduction.type, grid.text, job.expired_before, span, revisions.numbers)
+            parts = await self._flights.parts(key, BucketRevisions.of({span.start: 1}), compute, cost)
         empty = REDUCES[reduction.reduce].empty
         default = np.full(1, np.nan if empty is None else empty)
+        placed = [(np.zeros(1, dtype=np.int64), part.contents) for part in parts]
         run = self._context.scheduler.run
-        place, found = np.zeros(len(contents), dtype=np.int64), list(contents.values())
-        return Series(default, await run(cost, read_groups, default, place, found, lambda _: None))
+        return Series(default, await run(cost, scattered, default, placed, lambda _: None))
 
 
 def _seen(type: str, interval: Span, grid: Grid, read: GridRevisions) -> Hashable:

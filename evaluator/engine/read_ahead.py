@@ -12,8 +12,9 @@ from cube.errors import CubeError
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.ports import ReadOptions
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import StoreBlocks, TypeBlocks
+from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.reading import Reading
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost
 
 PAUSE_SECONDS: Final = 1.0
@@ -74,7 +75,7 @@ class ReadAhead:
                 return
             if current in revisions.numbers:
                 await blocks.ahead.read(reading, current, blocks.wanted)
-            closed = {bucket: number for bucket, number in revisions.numbers.items() if bucket != current}
+            closed = revisions.numbers.part(Span(span.start, current))
             async with aclosing(blocks.blocks(reading, TEN_SECONDS, closed)) as read:
                 async for _ in read:
                     continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -12,15 +12,16 @@ import numpy as np
 
 from cube.columns import Block, PackedBlock, joined
 from cube.columns.values import Path
-from cube.model.tier import TEN_SECONDS, Span
+from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import ReadSession, TimeSlice
 
 SEGMENT_ROWS = 65_536
 """A segment has no more rows, unless one bucket of 10 seconds has."""
 
-Numbers: TypeAlias = "Mapping[int, int]"
-"""Bucket of 10 seconds -> revision; one that is not there has no events."""
+Numbers: TypeAlias = BucketRevisions
+"""The revisions of buckets of 10 seconds; one that is not there has no events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,32 @@ class Reading:
 
 def eventful(span: Span, numbers: Numbers) -> Span:
     """Return a span from its first bucket on that has events; empty where none has."""
-    first = next((bucket for bucket in TEN_SECONDS.buckets(span) if bucket in numbers), span.stop)
-    return Span(first, span.stop)
+    place = int(numbers.buckets.searchsorted(span.start))
+    first = int(numbers.buckets[place]) if place < len(numbers) else span.stop
+    return Span(min(first, span.stop), span.stop)
+
+
+def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int = 6) -> list[Span]:
+    """Join gaps into spans to scan.
+
+    ``eventful``: all buckets that may have events, the gaps included. Two gaps are joined where at
+    most ``bridge`` other eventful buckets lie between them: to read those again is cheaper than to
+    begin another scan. What lies between without events costs nothing.
+    """
+    wanted = set(gaps)
+    spans: list[Span] = []
+    between = 0
+    for bucket in sorted(eventful):
+        if bucket not in wanted:
+            between += 1
+            continue
+        stop = bucket + tier.step
+        if spans and between <= bridge:
+            spans[-1] = Span(spans[-1].start, stop)
+        else:
+            spans.append(Span(bucket, stop))
+        between = 0
+    return spans
 
 
 async def read_events(

@@ -11,7 +11,10 @@ import asyncio
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from cube.model.tier import SECOND, TEN_SECONDS, Span, Tier
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import Revisions
 from evaluator.context import QueryContext
 
@@ -42,13 +45,7 @@ class RevisionReads:
         if tier is not SECOND:
             return await self._read(type, tier, span)
         coarse = await self._read(type, TEN_SECONDS, TEN_SECONDS.cover(span))
-        numbers = {
-            second: number
-            for bucket, number in coarse.numbers.items()
-            for second in range(bucket, bucket + TEN_SECONDS.step, SECOND.step)
-            if second in span
-        }
-        return replace(coarse, numbers=numbers)
+        return replace(coarse, numbers=_of_seconds(coarse.numbers).part(span))
 
     async def until_done(self, done: asyncio.Event) -> None:
         """Wait for another's read."""
@@ -64,7 +61,7 @@ class RevisionReads:
                 return await self._look_up(_Lookup(type, tier, span))
             await self.until_done(read.done)
             if read.found is not None:
-                return _part(read.found, tier, read.span, span)
+                return _part(read.found, read.span, span)
             if read.failed:
                 return await self._look_up(_Lookup(type, tier, span))
 
@@ -77,7 +74,7 @@ class RevisionReads:
             if earlier is not None:
                 await self._gather(earlier)
             found = await self._look_up(read, key)
-            return _part(found, read.tier, read.span, span)
+            return _part(found, read.span, span)
         except Exception:
             read.failed = True
             raise
@@ -134,13 +131,15 @@ class _Lookup:
         return True
 
 
-def _part(found: Revisions, tier: Tier, read: Span, span: Span) -> Revisions:
+def _part(found: Revisions, read: Span, span: Span) -> Revisions:
     """Return what was found of a span that was read, of a part of it."""
     if span == read:
         return found
-    numbers = found.numbers
-    if len(numbers) > len(tier.buckets(span)):
-        some = {bucket: numbers[bucket] for bucket in tier.buckets(span) if bucket in numbers}
-    else:
-        some = {bucket: number for bucket, number in numbers.items() if bucket in span}
-    return replace(found, numbers=some)
+    return replace(found, numbers=found.numbers.part(span))
+
+
+def _of_seconds(numbers: BucketRevisions) -> BucketRevisions:
+    """Give each second the revision of the 10 seconds around."""
+    seconds = np.arange(0, TEN_SECONDS.step, SECOND.step)
+    buckets = (numbers.buckets[:, np.newaxis] + seconds).ravel()
+    return BucketRevisions(buckets, np.repeat(numbers.revisions, len(seconds)))

@@ -7,7 +7,7 @@ must equal something leaves few of a long stretch, and that is not in memory, th
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -15,20 +15,23 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from cube.columns import Block, Buckets, PackedBlock, finals, has_patterns, needed, paths, states
-from cube.columns.buckets import first_rows
+from cube.columns import Block, Buckets, Finals, PackedBlock, finals, has_patterns, needed, paths, states
+from cube.columns.buckets import Times, first_rows
 from cube.columns.first_times import FirstTimes
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import HOUR, Span, Tier
+from cube.model.tier import HOUR, GroupKey, Span, Tier
 from cube.process.threads import FIRST_ROWS, Ends, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession, TimeSlice
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.reading import Reading
-from evaluator.engine.states import Accumulator, Encoded, State, check_memory, encode_finals, encode_value
+from evaluator.engine.series import check_memory, check_size
+from evaluator.engine.states import Accumulator, State
+from evaluator.engine.store_blocks import StoreBlocks
 
 T = TypeVar("T")
 
@@ -37,9 +40,6 @@ KEPT_ROWS = 65_536
 
 MOST_ROWS: Final = 16_384
 """More events are read as blocks, which are kept: one by one they cost three times as much."""
-
-FEW_BUCKETS = 400
-"""So many plain values are put together without a hop between threads."""
 
 KEEP_SECONDS = 1.0
 """What an expensive reduction has computed is kept about so often."""
@@ -52,7 +52,7 @@ class Held(NamedTuple):
     """
 
     tier: Tier
-    numbers: Mapping[int, int]
+    numbers: BucketRevisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,69 +139,40 @@ class Scan:
         reduction: Reduction,
         buckets: Buckets,
         held: Held,
-        gaps: Collection[int],
-        keep: Callable[[Encoded], Awaitable[None]] | None = None,
-    ) -> Encoded:
-        """Return the "value" contents of buckets, as `kept_states` does, without partials on the way.
+        wanted: Times,
+        keep: Callable[[BucketValues], Awaitable[None]] | None = None,
+    ) -> BucketValues:
+        """Return the values of the ``wanted`` buckets, as `kept_states` does, without partials on the way.
 
         Only of a bucket that lies in more than one block, or may, partials are made, and merged. ``keep``, of
         a tier's buckets: is given what is complete, every `KEEP_SECONDS`, so that it outlives a deadline.
         """
-        limits = self.limits
-        accumulator = Accumulator(reduction, limits)
-        contents: Encoded = {}
-        size = 0
-
-        def take(block: Block) -> None:
-            nonlocal size
-            found = finals(reduction, buckets, block)
-            if reduction.arguments is None:  # else these are not the groups of the states
-                accumulator.count(found.groups.different())
-            accumulator.add(found.shared)
-            more = encode_finals(found, grouped=reduction.is_grouped)
-            size += sum(map(len, more.values()))
-            check_memory(limits, size)
-            contents.update(more)
-
-        def finish(some: Collection[int]) -> Encoded:
-            return completed(reduction, contents, accumulator.states(), some)
-
-        began, stop = time.monotonic(), min(gaps, default=0)
+        gathered = GatheredValues(reduction, self.limits)
+        began, first = time.monotonic(), 0
 
         async def reached(last: int) -> None:
-            nonlocal began, stop
+            nonlocal began, first
             if keep is None or time.monotonic() < began + KEEP_SECONDS:
                 return
-            first, stop = stop, held.tier.floor(last)  # whose own bucket may go on
-            if whole := [bucket for bucket in gaps if first <= bucket < stop]:
-                await keep(await self.run(finish, whole))
-            began = time.monotonic()
+            stop = int(wanted.searchsorted(held.tier.floor(last)))  # whose own bucket may go on
+            if stop > first:
+                await keep(await self.run(gathered.values, wanted[first:stop]))
+            began, first = time.monotonic(), stop
 
-        await self._each_kept(reduction, held, buckets, take, reached)
-        if len(gaps) <= FEW_BUCKETS and not (reduction.is_grouped or REDUCES[reduction.reduce].grows):
-            return finish(gaps)
-        return await self.run(finish, gaps)
+        await self._each_kept(reduction, held, buckets, partial(gathered.take, buckets), reached)
+        return gathered.values(wanted) if gathered.is_cheap else await self.run(gathered.values, wanted)
 
     async def kept_values_together(
-        self, reductions: Sequence[Reduction], tier: Tier, gaps: Mapping[int, int]
-    ) -> list[Encoded]:
+        self, reductions: Sequence[Reduction], tier: Tier, gaps: BucketRevisions
+    ) -> list[BucketValues]:
         """Return what `kept_values` does of several reductions of one type without groups, in one pass."""
         if self.blocks is None:
             raise ValueError("no blocks are kept")
-        accumulators = [Accumulator(each, self.limits) for each in reductions]
-        contents: list[Encoded] = [{} for _ in reductions]
+        gathered = [GatheredValues(each, self.limits) for each in reductions]
 
         def take(block: Block) -> None:
-            for reduction, accumulator, own in zip(reductions, accumulators, contents, strict=True):
-                found = finals(reduction, tier, block)
-                accumulator.add(found.shared)
-                own.update(encode_finals(found, grouped=False))
-
-        def finish() -> list[Encoded]:
-            return [
-                completed(reduction, own, accumulator.states(), gaps)
-                for reduction, accumulator, own in zip(reductions, accumulators, contents, strict=True)
-            ]
+            for each in gathered:
+                each.take(tier, block)
 
         slices = self._slices(reductions[0], KEPT_ROWS, lambda block: first_rows(tier, block.times))
         reading = Reading(self.session, frozenset().union(*map(paths, reductions)), self.time_slice)
@@ -210,7 +181,7 @@ class Scan:
             async for block in blocks:
                 async for _ in slices.each(block, take):
                     continue
-        return finish() if len(gaps) <= FEW_BUCKETS else await self.run(finish)
+        return [each.values(gaps.buckets) for each in gathered]
 
     async def _each_kept(
         self,
@@ -245,7 +216,7 @@ class Scan:
         if self.blocks is None:
             raise ValueError("no blocks are kept")
         kept = self.blocks.of(reduction.type)
-        span, needs = span_of(held.tier, held.numbers), paths(reduction)
+        span, needs = held.numbers.span(held.tier.step), paths(reduction)
         if not kept.reaches_over(span, needs) and await is_narrow(self.session, reduction, span):
             return narrowed(self.session, reduction, span, self.context.counters.read)
         return kept.blocks(Reading(self.session, needs, self.time_slice), held.tier, held.numbers)
@@ -259,43 +230,43 @@ def _accumulate(accumulator: Accumulator, reduction: Reduction, buckets: Buckets
     accumulator.add(states(reduction, buckets, block))
 
 
-def completed(
-    reduction: Reduction, contents: Encoded, shared: Mapping[int, State], some: Collection[int]
-) -> Encoded:
-    """Return the contents of some buckets, of which some are made of what several blocks share."""
-    if not shared and contents.keys() == set(some):
-        return contents
-    values = {bucket: encode_value(reduction, state) for bucket, state in shared.items()}
-    found = dict.fromkeys(some, encode_value(reduction, {})) | contents | values
-    return {bucket: found[bucket] for bucket in some}
+class GatheredValues:
+    """What blocks say of a reduction's buckets, and the states of those that several share.
 
-
-def runs(gaps: Iterable[int], eventful: Iterable[int], tier: Tier, bridge: int = 6) -> list[Span]:
-    """Join gaps into spans to scan.
-
-    ``eventful``: all buckets that may have events, the gaps included. Two gaps are joined where at
-    most ``bridge`` other eventful buckets lie between them: to read those again is cheaper than to
-    begin another scan. What lies between without events costs nothing.
+    Raises `LimitExceeded` as `Accumulator` does.
     """
-    wanted = set(gaps)
-    spans: list[Span] = []
-    between = 0
-    for bucket in sorted(eventful):
-        if bucket not in wanted:
-            between += 1
-            continue
-        stop = bucket + tier.step
-        if spans and between <= bridge:
-            spans[-1] = Span(spans[-1].start, stop)
-        else:
-            spans.append(Span(bucket, stop))
-        between = 0
-    return spans
 
+    def __init__(self, reduction: Reduction, limits: EvaluatorLimits) -> None:
+        self._reduction = reduction
+        self._limits = limits
+        self._shared: Accumulator | None = None
+        self._groups: set[GroupKey | None] = set()
+        self._found: list[Finals] = []
+        self._bytes = 0
 
-def span_of(tier: Tier, gaps: Mapping[int, int]) -> Span:
-    """Return the span that some buckets reach over."""
-    return Span(min(gaps), max(gaps) + tier.step)
+    @property
+    def is_cheap(self) -> bool:
+        """Whether values are put together as fast as a hop between threads is made."""
+        return not (self._reduction.is_grouped or REDUCES[self._reduction.reduce].grows)
+
+    def take(self, buckets: Buckets, block: Block) -> None:
+        """Reduce a block; in a thread."""
+        found = finals(self._reduction, buckets, block)
+        if self._reduction.arguments is None:  # else the arguments are among them, which do not count
+            self._groups.update(found.groups.different())
+        self._groups.update(*found.shared.values())
+        check_size(self._limits, 0, len(self._groups))
+        if found.shared:
+            self._shared = self._shared or Accumulator(self._reduction, self._limits)
+            self._shared.add(found.shared)
+        self._found.append(found)
+        self._bytes += found.values.nbytes + found.groups.codes.nbytes
+        check_memory(self._limits, self._bytes)
+
+    def values(self, some: Times) -> BucketValues:
+        """Return the values of some ascending buckets, of which all blocks have been taken."""
+        shared = {} if self._shared is None else self._shared.states()
+        return BucketValues.of_finals(self._reduction, self._found, shared, some)
 
 
 async def is_narrow(session: ReadSession, reduction: Reduction, span: Span) -> bool:

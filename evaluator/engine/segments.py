@@ -7,8 +7,8 @@ in pieces of an hour, as spans of whole 10 seconds.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from cube.columns import PackedBlock, joined
 from cube.columns.values import Path
-from cube.model.tier import HOUR, TEN_SECONDS, Span, Tier
+from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.reading import SEGMENT_ROWS, Numbers
 
@@ -45,28 +46,19 @@ class Segment:
         if span == self.span:
             return self
         first, last = self.block.times.searchsorted((span.start, span.stop)).tolist()
-        numbers = {bucket: number for bucket, number in self.numbers.items() if bucket in span}
-        return Segment.of(span, numbers, self.block.rows(first, last))
+        return Segment.of(span, self.numbers.part(span), self.block.rows(first, last))
 
     def agrees(self, span: Span, numbers: Numbers) -> int:
         """Return up to where, from the span's start on, its buckets are at these revisions."""
         span = self.span.intersect(span)
-        if self.numbers == numbers:
-            return span.stop
-        buckets = TEN_SECONDS.buckets(span)
-        ours, theirs = list(map(self.numbers.get, buckets)), list(map(numbers.get, buckets))
-        if ours == theirs:
-            return span.stop
-        return next(bucket for bucket, one, other in zip(buckets, ours, theirs, strict=True) if one != other)
+        differing = self.numbers.part(span).differing(numbers.part(span))
+        return int(differing[0]) if len(differing) else span.stop
 
     def agreeing(self, span: Span, numbers: Numbers) -> list[Span]:
         """Return the runs of its buckets in a span that are at these revisions."""
         span = self.span.intersect(span)
-        if self.numbers == numbers:
-            return [span] if span else []
-        ours, theirs = self.numbers.get, numbers.get
-        differing = [bucket for bucket in TEN_SECONDS.buckets(span) if ours(bucket) != theirs(bucket)]
-        edges = [span.start - TEN_SECONDS.step, *differing, span.stop]
+        differing = self.numbers.part(span).differing(numbers.part(span))
+        edges = [span.start - TEN_SECONDS.step, *differing.tolist(), span.stop]
         runs = (Span(before + TEN_SECONDS.step, after) for before, after in pairwise(edges))
         return [run for run in runs if run]
 
@@ -140,13 +132,43 @@ class SegmentMap:
         for segment in [each for each in self._segments if each.span.start < before]:
             self._evict(segment)
 
-    def vouched(self, step: int) -> Mapping[int, int]:
-        """Return the buckets of a tier that are held as they were at a revision of that tier."""
-        return self._vouched.get(step, {})
+    def blocks(self, spans: Iterable[Span]) -> list[PackedBlock]:
+        """Return what some spans, all of which are in memory, hold; each block tells how far it reaches."""
+        held: list[PackedBlock] = []
+        for span in spans:
+            segments = self.overlapping(span)
+            stops = [*(segment.span.start for segment in segments[1:]), span.stop]
+            start = span.start
+            for segment, stop in zip(segments, stops, strict=True):
+                self.use(segment)
+                held.append(segment.part(span).block.over(Span(start, stop)))
+                start = stop
+        return held
 
-    def vouch(self, step: int, buckets: Mapping[int, int]) -> None:
-        """Remember at which revisions some buckets of a tier are held, until a part of them changes."""
-        self._vouched.setdefault(step, {}).update(buckets)
+    def is_vouched(
+        self, tier: Tier, piece: BucketRevisions, spans: Iterable[Span], paths: frozenset[Path]
+    ) -> bool:
+        """Tell whether all of a piece, which spans hold, is in memory as it was at the revisions read."""
+        vouched = self._vouched.get(tier.step)
+        if not vouched or not vouched.items() >= piece.items():
+            return False
+        segments = [segment for span in spans for segment in self.overlapping(span)]
+        return all(paths <= segment.block.paths for segment in segments)
+
+    def vouch(self, tier: Tier, piece: BucketRevisions, numbers: Numbers) -> None:
+        """Remember the revisions of a piece, until a part of it changes, where it is still held as read.
+
+        ``numbers``: the revisions of 10 seconds at which it was read; where these tell the piece's own, there
+        is nothing to remember.
+        """
+        if tier in (SECOND, TEN_SECONDS):
+            return
+        for span in joined_buckets(tier, piece):
+            held = NO_REVISIONS
+            for segment in self.overlapping(span):
+                held = held.joined(segment.numbers.part(span))
+            if held == numbers.part(span):
+                self._vouched.setdefault(tier.step, {}).update(piece.part(span).items())
 
     def _place(self, time: int) -> int:
         """Return the place of the first segment that ends after a time."""
@@ -182,7 +204,7 @@ class SegmentMap:
             self._take_out(later)
             span = Span(earlier.span.start, later.span.stop)
             self._insert(
-                Segment.of(span, {**earlier.numbers, **later.numbers}, joined([earlier.block, later.block]))
+                Segment.of(span, earlier.numbers.joined(later.numbers), joined([earlier.block, later.block]))
             )
             place = self._place(span.start)
 
@@ -198,40 +220,27 @@ def _are_joinable(earlier: Segment, later: Segment) -> bool:
     )
 
 
-def hours(gaps: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
+def hours(gaps: BucketRevisions) -> Iterator[BucketRevisions]:
     """Cut gaps into those of each hour, ordered by time."""
-    buckets = sorted(gaps)
-    first = 0
-    while first < len(buckets):
-        stop = bisect_left(buckets, HOUR.after(buckets[first]), first)
-        some = buckets[first:stop]
-        yield dict(zip(some, map(gaps.__getitem__, some), strict=True))
-        first = stop
+    edges = np.flatnonzero(np.diff(gaps.buckets // HOUR.step)) + 1  # hours begin at 0
+    for start, stop in pairwise((0, *edges.tolist(), len(gaps))):
+        if start < stop:
+            yield gaps.rows(start, stop)
 
 
-def of_ten_seconds(tier: Tier, piece: Mapping[int, int]) -> Numbers:
+def of_ten_seconds(tier: Tier, piece: BucketRevisions) -> Numbers:
     """Return the revisions of 10 seconds as those of 1 second, or of 10, tell them."""
     if tier is TEN_SECONDS:
         return piece
-    return {TEN_SECONDS.floor(bucket): number for bucket, number in piece.items()}
+    buckets, first = np.unique(piece.buckets // TEN_SECONDS.step, return_index=True)
+    return BucketRevisions(buckets * TEN_SECONDS.step, piece.revisions[first])
 
 
-def joined_buckets(tier: Tier, piece: Collection[int]) -> Iterator[Span]:
-    """Join ascending buckets that follow each other, as spans of whole 10 seconds."""
-    step = TEN_SECONDS.step
-    if piece and len(piece) > 1:
-        first, last = min(piece), max(piece)
-        if last - first == (len(piece) - 1) * tier.step:
-            yield TEN_SECONDS.cover(Span(first, last + tier.step))
-            return
-    start = stop = None
-    for bucket in piece:
-        first, last = bucket - bucket % step, -(-(bucket + tier.step) // step) * step
-        if start is None or stop is None:
-            start = first
-        elif first > stop:
-            yield Span(start, stop)
-            start = first
-        stop = last
-    if start is not None and stop is not None:
-        yield Span(start, stop)
+def joined_buckets(tier: Tier, piece: BucketRevisions) -> Iterator[Span]:
+    """Join buckets that follow each other, as spans of whole 10 seconds."""
+    starts, stops = piece.buckets, piece.buckets + tier.step
+    starts, stops = starts - starts % TEN_SECONDS.step, stops + -stops % TEN_SECONDS.step
+    edges = np.flatnonzero(starts[1:] > stops[:-1]) + 1
+    for start, stop in pairwise((0, *edges.tolist(), len(piece))):
+        if start < stop:
+            yield Span(int(starts[start]), int(stops[stop - 1]))

@@ -23,11 +23,12 @@ from cube.model.tier import HOUR, Span, Tier, group_key
 from cube.process.threads import Slices
 from cube.settings import EvaluatorLimits
 from evaluator.engine import windows
-from evaluator.engine.reading import Reading
-from evaluator.engine.scan import KEPT_ROWS, Scan, runs
+from evaluator.engine.bucket_values import BucketValues
+from evaluator.engine.reading import Reading, runs
+from evaluator.engine.scan import KEPT_ROWS, Scan
 from evaluator.engine.sequence_revisions import ReachRevisions, reaches
-from evaluator.engine.series import Series
-from evaluator.engine.states import Encoded, States, check_memory, encode_finals, encode_value, weight
+from evaluator.engine.series import Series, check_memory
+from evaluator.engine.states import Encoded, States, weight
 from evaluator.query.queries import LimitExceeded
 
 _WINDOWS: Final = 8
@@ -62,9 +63,7 @@ class SequenceScan:
             case SessionReduction(key, gap, joined, reduction):
                 events = KeyEventList(key, (joined,))
                 await self._gather(events, span)
-                found = await self.scan.run(_sessions, events, gap, span, reduction, self.grid)
-                nothing = encode_value(reduction, {})
-                return {bucket: found.get(bucket, nothing) for bucket in buckets}
+                return await self.scan.run(_sessions, events, gap, span, reduction, self.grid, buckets)
             case _:
                 assert_never(self.node)
 
@@ -203,11 +202,13 @@ def _session_windows(
     return windows.series(reduction, starts, stops, known, limits)
 
 
-def _sessions(events: KeyEventList, gap: int, span: Span, reduction: Reduction, grid: Grid) -> Encoded:
+def _sessions(
+    events: KeyEventList, gap: int, span: Span, reduction: Reduction, grid: Grid, some: Sequence[int]
+) -> Encoded:
     buckets = grid if isinstance(grid, Tier) else Cuts.of(grid.intervals(span))
     found = finals(reduction, buckets, sessions(events.joined(), gap, span))
-    shared = {bucket: encode_value(reduction, state) for bucket, state in found.shared.items()}
-    return encode_finals(found, grouped=reduction.is_grouped) | shared
+    wanted = np.array(some, dtype=np.int64)
+    return BucketValues.of_finals(reduction, [found], found.shared, wanted).contents()
 
 
 def counted(node: Funnel | Cohorts, counts: Counts) -> Series:

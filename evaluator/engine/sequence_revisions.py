@@ -7,7 +7,7 @@ digest of theirs. They are revisions of one tier (`vouching_tier`), read before 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -19,6 +19,7 @@ from cube.columns.sessions import followed, needs_ends
 from cube.expression.nodes import Cohorts, EventExpression, Funnel, SequenceExpression, SessionReduction
 from cube.model.grid import Grid
 from cube.model.tier import HOUR, MINUTE, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.ports import Revisions
 
 Digests = npt.NDArray[np.uint64]
@@ -26,6 +27,7 @@ Digests = npt.NDArray[np.uint64]
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _STEPS: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _LAST: Final = np.uint64(31)
+_EARLIEST: Final = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,20 @@ class ReachRevisions:
         self.reach = reach
         self.revisions = revisions
         self._tier = tier
-        count = len(revisions.numbers)
-        starts = np.fromiter(revisions.numbers.keys(), np.int64, count)
-        order = np.argsort(starts)
-        self._starts = starts[order]
-        numbers = np.fromiter(revisions.numbers.values(), np.int64, count)[order]
+        self._starts, numbers = revisions.numbers.buckets, revisions.numbers.revisions
         mixed = _mixed(self._starts.astype(np.uint64) * _SPREAD ^ numbers.astype(np.uint64))
         self._sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)))
 
-    def gaps(self, bucket: Span) -> Mapping[int, int]:
+    def gaps(self, bucket: Span) -> BucketRevisions:
         """Return the revisions of what has events to be read for some buckets, and has not expired."""
         span, expired = self.reach.span(bucket), self.revisions.expired_before
-        start = None if span is None else self._tier.floor(span.start)
+        starts = [
+            each
+            for each in (None if span is None else self._tier.floor(span.start), expired)
+            if each is not None
+        ]
         stop = bucket.stop + self.reach.after
-        return {
-            at: number
-            for at, number in self.revisions.numbers.items()
-            if (start is None or at >= start) and at < stop and (expired is None or at >= expired)
-        }
+        return self.revisions.numbers.part(Span(max(starts, default=_EARLIEST), stop))
 
     def digests(self, edges: Codes) -> Digests:
         """Return the digest of all that each bucket between edges depends on."""
@@ -125,16 +123,16 @@ class ReachRevisions:
         return np.searchsorted(self._starts, floors), np.searchsorted(self._starts, stops)
 
 
-def bucket_revisions(known: Sequence[ReachRevisions], edges: Codes) -> dict[int, int]:
+def bucket_revisions(known: Sequence[ReachRevisions], edges: Codes) -> BucketRevisions:
     """Return a revision for each bucket between edges that may have events; of one that has none, nothing."""
     if not len(edges):
-        return {}
+        return NO_REVISIONS
     total = np.zeros(len(edges) - 1, dtype=np.uint64)
     for each in known:
         total = _mixed(total * _SPREAD + each.digests(edges))
     numbers = (total >> np.uint64(2)).astype(np.int64) + 1  # a revision is positive
     some = np.flatnonzero(known[0].eventful(edges))
-    return dict(zip(edges[some].tolist(), numbers[some].tolist(), strict=True))
+    return BucketRevisions(edges[some], numbers[some])
 
 
 def _mixed(numbers: Digests) -> Digests:

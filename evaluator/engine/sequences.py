@@ -21,13 +21,14 @@ from cube.model import instant
 from cube.model.grid import Grid, simplified
 from cube.model.tier import WEEK, Span, Tier
 from cube.settings import EvaluatorLimits
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.ports import CachedBucket, CacheKey, MetricStore, Revisions
 from evaluator.context import QueryContext, within
-from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.frames import Frame
 from evaluator.engine.grid_revisions import keeper
-from evaluator.engine.group_codec import KIND
-from evaluator.engine.scan import Scan, runs
+from evaluator.engine.reading import runs
+from evaluator.engine.scan import Scan
 from evaluator.engine.sequence_events import SequenceScan, bucket_edges, counted, parts
 from evaluator.engine.sequence_revisions import (
     Reach,
@@ -36,9 +37,11 @@ from evaluator.engine.sequence_revisions import (
     reaches,
     vouching_tier,
 )
-from evaluator.engine.series import VALUE, ReductionJob, Series, check_size, read_series
+from evaluator.engine.series import VALUE, ReductionJob, Series, check_memory, check_size
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import Encoded, check_memory
+from evaluator.engine.states import Encoded
+from evaluator.engine.store_blocks import StoreBlocks
+from evaluator.engine.value_codec import KIND
 from evaluator.scheduling.scheduler import QueryCost
 
 ReadRevisions: TypeAlias = Callable[[str, Tier, Span], Awaitable[Revisions]]
@@ -113,7 +116,7 @@ class Sequences:
         grid = simplified(grid, span)
         job = await self._job(node, grid, span)
         if job.is_foreign:
-            numbers = dict.fromkeys(grid.buckets(span), 1)
+            numbers = BucketRevisions.of(dict.fromkeys(grid.buckets(span), 1))
             contents: Encoded = {}
             async for part in self._compute(job, numbers, cost):
                 contents |= part.contents
@@ -169,15 +172,15 @@ class Sequences:
             return await self._read(reach.type, tier, tier.cover(inside))
         weeks = await self._read(reach.type, WEEK, _EVERYTHING)
         end = tier.cover(span).stop
-        numbers: dict[int, int] = {}
+        numbers = NO_REVISIONS
         found = weeks
         for run in runs(*_joined_weeks(weeks.numbers, end), WEEK, bridge=_APART):
             found = await self._read(reach.type, tier, Span(run.start, min(run.stop, end)))
-            numbers |= found.numbers
+            numbers = numbers.joined(found.numbers)
         return replace(found, numbers=numbers)
 
     async def _contents(
-        self, job: SequenceJob, numbers: Mapping[int, int], span: Span, cost: QueryCost
+        self, job: SequenceJob, numbers: BucketRevisions, span: Span, cost: QueryCost
     ) -> Encoded:
         valid: Encoded = {}
         if job.grid.cached and numbers:
@@ -185,27 +188,29 @@ class Sequences:
             found = await self._metrics.read(job.key, tier, tier.cover(span))
             cached = ((bucket, found.get(tier.floor(bucket))) for bucket in numbers)
             valid = {bucket: one.content for bucket, one in cached if one and one.revision == numbers[bucket]}
-        gaps = {bucket: number for bucket, number in numbers.items() if bucket not in valid}
+        gaps = numbers.without(np.array([*valid], dtype=np.int64))
         self._context.looked_up(len(valid), len(gaps))
         if gaps:
-            valid |= await self._flights.contents(
+            parts = await self._flights.parts(
                 (job.text, job.type, job.grid.text, job.expired_before),
                 gaps,
                 lambda some: self._compute(job, some, cost),
                 cost,
             )
+            for part in parts:
+                valid |= {bucket: part.contents[bucket] for bucket in part.gaps if bucket in part.contents}
         return valid
 
     async def _compute(
         self, job: SequenceJob, gaps: Gaps, cost: QueryCost
-    ) -> AsyncGenerator[FlightPart, None]:
+    ) -> AsyncGenerator[FlightPart[Encoded], None]:
         """Compute and save some buckets, part by part; what has expired has no content."""
         context, began, held = self._context, time.monotonic(), 0
         expired = job.expired_before
-        fresh = [bucket for bucket in sorted(gaps) if expired is None or bucket >= expired]
-        lost = {bucket: gaps[bucket] for bucket in gaps if expired is not None and bucket < expired}
-        if lost:
-            yield FlightPart(lost, {})
+        first = 0 if expired is None else int(gaps.buckets.searchsorted(expired))
+        fresh = gaps.buckets[first:].tolist()
+        if first:
+            yield FlightPart(gaps.rows(0, first), {})
         async with (
             within(context.limits.query_seconds),
             context.session(cost) as (session, time_slice),
@@ -220,13 +225,13 @@ class Sequences:
                     tier = keeper(job.grid)
                     kept = {tier.floor(at): CachedBucket(gaps[at], each) for at, each in contents.items()}
                     await self._metrics.save(job.key, tier, kept, time_slice)
-                yield FlightPart({bucket: gaps[bucket] for bucket in part}, contents)
+                yield FlightPart(gaps.only(np.array(part, dtype=np.int64)), contents)
         if self._on_computed is not None:
             self._on_computed(job.type, job.text, (time.monotonic() - began) * 1000)
 
 
 def sequence_series(
-    job: SequenceJob, numbers: Mapping[int, int], contents: Encoded, span: Span, limits: EvaluatorLimits
+    job: SequenceJob, numbers: BucketRevisions, contents: Encoded, span: Span, limits: EvaluatorLimits
 ) -> Series:
     """Make the series of a sequence of its contents by bucket; those of other buckets are empty, or lost.
 
@@ -234,7 +239,8 @@ def sequence_series(
     """
     if isinstance(job.node, SessionReduction):
         reduction = ReductionJob(job.node.reduction, job.text, job.grid, job.expired_before)
-        return read_series(reduction, numbers, contents, span, limits)
+        values = BucketValues.decoded(contents, grouped=job.node.reduction.is_grouped)
+        return read_series(reduction, numbers, [values], span, limits)
     buckets = job.grid.buckets(span)
     expired = job.expired_before
     default, table = np.zeros(len(buckets)), np.zeros((len(buckets), _groups(job.node)))

@@ -5,17 +5,14 @@ Everything here is pure. NaN is "no value" throughout.
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import assert_never
+from typing import Final, assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from cube.columns import SEMANTICS
+from cube.columns.buckets import Times
 from cube.columns.values import OPERATIONS, Floats
 from cube.expression import canonical_text
 from cube.expression.grouping import Parts, grouped_by
@@ -35,8 +32,9 @@ from cube.model.grid import Grid
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
+from cube.store.bucket_revisions import BucketRevisions, are_among
 from cube.store.ports import CachedBucket, CacheKey
-from evaluator.engine.group_codec import KIND, read_groups
+from evaluator.engine.value_codec import KIND
 from evaluator.query.queries import LimitExceeded
 
 VALUE, PARTIAL = "value", "partial"
@@ -45,7 +43,7 @@ VALUE, PARTIAL = "value", "partial"
 THREAD_ROWS = 2_000
 """Longer series are made, and written, in a thread."""
 
-_NO_VALUE = struct.pack("<d", math.nan)
+_NEVER: Final = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +64,34 @@ class ReductionJob:
 
     def is_expired(self, bucket: int) -> bool:
         """Tell whether a bucket's events are, or may be, gone."""
-        return self.expired_before is not None and bucket < self.expired_before
+        return bucket < self._horizon
 
-    def lost(self, numbers: Mapping[int, int], contents: Mapping[int, bytes], span: Span) -> set[int]:
-        """Return the buckets that have no value, though they had, or may have had, events."""
-        lost = numbers.keys() - contents.keys()
-        if self.is_expired(span.start):
-            lost |= {
-                bucket for bucket in self.grid.buckets(span) if self.is_expired(bucket)
-            } - contents.keys()
-        return lost
+    def fresh(self, gaps: BucketRevisions) -> BucketRevisions:
+        """Return the buckets whose events are all there."""
+        return gaps.rows(self._count_expired(gaps), len(gaps))
+
+    def expired(self, gaps: BucketRevisions) -> BucketRevisions:
+        """Return the buckets whose events are, or may be, gone."""
+        return gaps.rows(0, self._count_expired(gaps))
+
+    def lost(self, numbers: BucketRevisions, known: Times, span: Span) -> Times:
+        """Return the buckets that have no value, though they had, or may have had, events.
+
+        ``known``: those that have one, ascending.
+        """
+        lost = numbers.without(known).buckets
+        if not self.is_expired(span.start):
+            return lost
+        buckets = np.array(self.grid.buckets(span), dtype=np.int64)
+        expired = buckets[buckets < self._horizon]
+        return np.union1d(lost, expired[~are_among(expired, known)])
+
+    @property
+    def _horizon(self) -> int:
+        return _NEVER if self.expired_before is None else self.expired_before
+
+    def _count_expired(self, gaps: BucketRevisions) -> int:
+        return int(gaps.buckets.searchsorted(self._horizon))
 
     def key(self, kind: str) -> CacheKey:
         """Return the key of what is cached of the job, of one kind."""
@@ -90,12 +106,15 @@ class ReductionJob:
         of = kind if isinstance(self.grid, Tier) else f"{kind} {self.grid.text}"
         return CacheKey(self.reduction.type, self.text, of, SEMANTICS)
 
-    def believed(self, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]) -> dict[int, bytes]:
+    def believed(self, found: Mapping[int, CachedBucket], numbers: BucketRevisions) -> dict[int, bytes]:
         """Return the contents that count: of the same revision, whether the bucket is expired or not."""
+        if not found:
+            return {}
+        revision_of = numbers.get
         return {
             bucket: cached.content
             for bucket, cached in found.items()
-            if numbers.get(bucket) == cached.revision
+            if revision_of(bucket) == cached.revision
         }
 
 
@@ -152,30 +171,17 @@ def check_size(limits: EvaluatorLimits, buckets: int, groups: int) -> None:
         )
 
 
-def read_series(
-    job: ReductionJob,
-    numbers: Mapping[int, int],
-    contents: Mapping[int, bytes],
-    span: Span,
-    limits: EvaluatorLimits,
-) -> Series:
-    """Make the series of a job of its "value" contents by bucket; see `evaluator.engine.states`.
-
-    ``numbers``: the revisions. Of the buckets without content some are lost; the others are empty.
-    """
-    reduction = job.reduction
-    empty = REDUCES[reduction.reduce].empty
-    buckets = job.grid.buckets(span)
-    check_size(limits, len(buckets), 0)
-    default = np.full(len(buckets), np.nan if empty is None else empty)
-    default[places_of(job.lost(numbers, contents, span), buckets)] = np.nan
-    if reduction.is_grouped:
-        check = partial(check_size, limits, len(buckets))
-        places = places_of(contents, buckets)
-        return Series(default, read_groups(default, places, list(contents.values()), check))
-    if contents:
-        default[places_of(contents, buckets)] = decode_values(contents.values())
-    return Series(default)
+def check_memory(limits: EvaluatorLimits, held: int) -> None:
+    """Raise `LimitExceeded` where a query holds more bytes than it may."""
+    if held > limits.memory_bytes:
+        *most, last = sorted(reduce.name for reduce in REDUCES.values() if reduce.grows)
+        raise LimitExceeded(
+            f"The query would hold more than {limits.memory_bytes} bytes of partial results, which is the"
+            " limit: take a shorter span, fewer groups, or a reduce other than"
+            f" {', '.join(most)} and {last}.",
+            reason="memory",
+            field="expression",
+        )
 
 
 def compute(
@@ -204,11 +210,6 @@ def compute(
             return total
         case _:
             assert_never(node)
-
-
-def decode_values(contents: Iterable[bytes]) -> Floats:
-    """Read "value" contents without groups; NaN is "no value"."""
-    return np.frombuffer(b"".join(content or _NO_VALUE for content in contents), dtype="<f8")
 
 
 def _spread(left: Series, by: Parts, right: Series, its_by: Parts) -> tuple[Series, Series]:
@@ -259,9 +260,8 @@ def _apply(operation: Callable[[Floats, Floats], Floats], left: Floats, right: F
     return result
 
 
-def places_of(some: Collection[int], buckets: Sequence[int]) -> npt.NDArray[np.int64]:
+def places_of(some: Times, buckets: Sequence[int]) -> Times:
     """Return the place of each of some buckets of a span among all of them, which ascend."""
-    found = np.fromiter(some, np.int64, len(some))
     if isinstance(buckets, range):
-        return (found - buckets.start) // buckets.step
-    return np.array(buckets, dtype=np.int64).searchsorted(found)
+        return (some - buckets.start) // buckets.step
+    return np.array(buckets, dtype=np.int64).searchsorted(some)

@@ -13,24 +13,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Final, TypeAlias
 
-from cube.columns import Block, finals, paths
+from cube.columns import Block, paths
 from cube.errors import CubeError
 from cube.model.tier import Tier
 from cube.process.threads import PIECE_SECONDS, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import MetricStore
-from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation
 from evaluator.engine.reading import Reading
-from evaluator.engine.scan import Scan, completed
+from evaluator.engine.scan import GatheredValues, Scan
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
-from evaluator.engine.states import Accumulator, Encoded, check_memory, encode_finals
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost
 
 MOST_BUCKETS: Final = 400
@@ -38,7 +38,7 @@ MOST_BUCKETS: Final = 400
 
 OpenScan: TypeAlias = Callable[[QueryCost], AbstractAsyncContextManager[Scan]]
 
-_Key: TypeAlias = "tuple[str, Tier, frozenset[tuple[int, int]]]"
+_Key: TypeAlias = "tuple[str, Tier, Gaps]"
 
 
 class SharedScans:
@@ -61,7 +61,7 @@ class SharedScans:
         self._joinable: dict[_Key, SharedScan] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def contents(self, job: ReductionJob, gaps: Gaps, cost: QueryCost) -> Encoded | None:
+    async def values(self, job: ReductionJob, gaps: Gaps, cost: QueryCost) -> BucketValues | None:
         """Compute some gaps of a tier below an hour, of few rows in memory; keep and return their values.
 
         None where that fails, or is not for sharing: computed alone, it meets its own bounds and errors.
@@ -85,7 +85,7 @@ class SharedScans:
     @staticmethod
     def _key(job: ReductionJob, gaps: Gaps) -> _Key:
         """Return what all who share a scan have in common, the revisions among it."""
-        return (job.reduction.type, job.tier, frozenset(gaps.items()))
+        return (job.reduction.type, job.tier, gaps)
 
     async def _scan(self, key: _Key, shared: SharedScan) -> None:
         type, tier, _ = key
@@ -121,7 +121,7 @@ class SharedScan:
         """Do the scan."""
         await scan()
 
-    async def join(self, job: ReductionJob, cost: QueryCost) -> Encoded | None:
+    async def join(self, job: ReductionJob, cost: QueryCost) -> BucketValues | None:
         """Take part, and return the values; None where there are none."""
         part = _Participant(job, cost)
         self.parts.append(part)
@@ -132,7 +132,7 @@ class SharedScan:
             if part.found.cancelled() and not self.waiting():
                 self.task.cancel()
 
-    async def until(self, found: asyncio.Future[Encoded | None]) -> Encoded | None:
+    async def until(self, found: asyncio.Future[BucketValues | None]) -> BucketValues | None:
         """Wait for what the scan finds."""
         return await found
 
@@ -155,31 +155,23 @@ class _Participant:
     def __init__(self, job: ReductionJob, cost: QueryCost) -> None:
         self.job = job
         self.cost = cost
-        self.found: asyncio.Future[Encoded | None] = asyncio.get_running_loop().create_future()
+        self.found: asyncio.Future[BucketValues | None] = asyncio.get_running_loop().create_future()
         self.failed = False
-        self.values: Encoded = {}
-        self._accumulator: Accumulator | None = None
-        self._contents: Encoded = {}
-        self._bytes = 0
+        self.values: BucketValues | None = None
+        self._gathered: GatheredValues | None = None
 
     def take(self, block: Block, limits: EvaluatorLimits) -> None:
         """Reduce a block; in a thread."""
-        reduction = self.job.reduction
-        if self._accumulator is None:
-            self._accumulator = Accumulator(reduction, limits)
-        found = finals(reduction, self.job.tier, block)
-        if reduction.arguments is None:  # else these are not the groups of the states
-            self._accumulator.count(found.groups.different())
-        self._accumulator.add(found.shared)
-        contents = encode_finals(found, grouped=reduction.is_grouped)
-        self._bytes += sum(map(len, contents.values()))
-        check_memory(limits, self._bytes)
-        self._contents.update(contents)
+        if self._gathered is None:
+            self._gathered = GatheredValues(self.job.reduction, limits)
+        self._gathered.take(self.job.tier, block)
 
-    def finish(self, gaps: Collection[int]) -> None:
+    def finish(self, gaps: Gaps) -> None:
         """Make the values of all gaps; in a thread."""
-        shared = {} if self._accumulator is None else self._accumulator.states()
-        self.values = completed(self.job.reduction, self._contents, shared, gaps)
+        if self._gathered is None:  # no block has any event
+            self.values = BucketValues.of_finals(self.job.reduction, (), {}, gaps.buckets)
+        else:
+            self.values = self._gathered.values(gaps.buckets)
 
 
 class _Pass:
@@ -200,10 +192,11 @@ class _Pass:
                 async for _ in self._done(partial(_Participant.take, block=block, limits=self._scan.limits)):
                     continue
         async for part in self._done(partial(_Participant.finish, gaps=gaps)):
-            if not part.failed:
-                await self._computing.keep_values(part.job, gaps, part.values)
+            values = None if part.failed else part.values
+            if values is not None:
+                await self._computing.keep_values(part.job, gaps, values)
             if not part.found.done():
-                part.found.set_result(None if part.failed else part.values)
+                part.found.set_result(values)
 
     async def _done(self, work: Callable[[_Participant], None]) -> AsyncIterator[_Participant]:
         """Do some work for each who waits, as much in a time slice as fits; yield those it was done for."""

@@ -19,9 +19,9 @@ from cube.model.tier import HOUR, TEN_SECONDS, Span
 from cube.process.threads import run_in_thread
 from cube.store.ports import ReadSession, Revisions
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.reading import SEGMENT_ROWS, Reading, eventful, read_events
 from evaluator.engine.segments import Segment
+from evaluator.engine.store_blocks import StoreBlocks
 
 READ_SECONDS = 10.0
 """A read for nobody that takes longer is given up: the store holds on to what was there when it began."""
@@ -79,7 +79,7 @@ class Shredder:
         reading = Reading(session, paths, self._context.scheduler.idle_slice)
         rows = min(SEGMENT_ROWS, MOST_CELLS // max(1, len(paths)))
         rest, block = await read_events(reading, type, rest, paths, lambda rows: None, rows)
-        numbers = {bucket: number for bucket, number in revisions.numbers.items() if bucket in rest}
+        numbers = revisions.numbers.part(rest)
         if not set(TEN_SECONDS.step * np.unique(block.times // TEN_SECONDS.step)) <= numbers.keys():
             raise NotQuiet  # an event whose bucket has not been raised yet: its writer may die before that
         return Shredded(revision, Segment.of(rest, numbers, block))

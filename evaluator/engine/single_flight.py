@@ -11,31 +11,36 @@ under its own bounds, and it joins none that has much more to do than the questi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from contextlib import aclosing
-from typing import NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from cube.process.threads import Condition
-from evaluator.engine.states import Encoded
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from evaluator.query.queries import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 
-Gaps: TypeAlias = "Mapping[int, int]"
-"""Bucket -> the revision that was read."""
+T = TypeVar("T")
+
+Gaps: TypeAlias = BucketRevisions
+"""Buckets, each with the revision that was read."""
 
 JOINING_SHARE = 0.5
 """A flight is joined for at least this share of what it has still to do: so that nobody waits for much
 more than a computation of one's own would take."""
 
 
-class FlightPart(NamedTuple):
-    """Some gaps that are computed, and their contents; a bucket that is lost has none."""
+class FlightPart(NamedTuple, Generic[T]):
+    """Some gaps that are computed, and what they came to; that may have other buckets, and none that is lost.
+
+    Whoever takes a part has no use for other buckets than its gaps.
+    """
 
     gaps: Gaps
-    contents: Encoded
+    contents: T
 
 
-Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[FlightPart, None]]"
+Compute: TypeAlias = "Callable[[Gaps], AsyncGenerator[FlightPart[T], None]]"
 """Computes some gaps, part by part; each part is right whatever becomes of those after it."""
 
 
@@ -51,40 +56,41 @@ class Flight:
     def __init__(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> None:
         self.key = key
         self.gaps = gaps
-        self.left = set(gaps)
+        self.left = gaps
         self.waiting = 0
         self._cost = cost
-        self._parts: list[FlightPart] = []
+        self._parts: list[FlightPart[Any]] = []
         self._progress = Condition()
 
-    async def run(self, compute: Compute) -> None:
+    async def run(self, compute: Compute[Any]) -> None:
         """Compute the gaps, and hand each part to those who wait."""
         async with aclosing(compute(self.gaps)) as parts:
             async for part in parts:
                 self._parts.append(part)
-                self.left.difference_update(part.gaps)
+                self.left = self.left.without(part.gaps.buckets)
                 self.notify()
 
-    def offer(self, buckets: Collection[int], cost: QueryCost) -> Collection[int]:
-        """Return those of some buckets that are done, and the others if they are worth the wait.
+    def offer(self, gaps: Gaps, cost: QueryCost) -> Gaps:
+        """Return those of some gaps that are done, and the others if they are worth the wait.
 
         From then on it has the priority of whoever of those who wait has had less.
         """
-        pending = self.left.intersection(buckets)
+        pending = gaps.only(self.left.buckets)
         if pending:
             if len(pending) < JOINING_SHARE * len(self.left) or (self._cost.is_parked and not cost.is_long):
-                return [bucket for bucket in buckets if bucket not in pending]
+                return gaps.without(pending.buckets)
             self._cost.inherit(cost)
-        return buckets
+        return gaps
 
-    async def take(self, buckets: Collection[int], found: Encoded) -> set[int]:
-        """Put the contents of some buckets into `found` as they come; return those that come no more."""
-        wanted, seen = set(buckets), 0
+    async def take(self, gaps: Gaps, found: list[FlightPart[Any]]) -> Gaps:
+        """Put what some gaps come to into `found` as it comes; return those that come no more."""
+        wanted, seen = gaps, 0
         while True:
             for part in self._parts[seen:]:
-                mine = wanted.intersection(part.gaps)
-                wanted -= mine
-                found.update({bucket: part.contents[bucket] for bucket in mine & part.contents.keys()})
+                mine = part.gaps.only(wanted.buckets)
+                wanted = wanted.without(mine.buckets)
+                if mine:
+                    found.append(FlightPart(mine, part.contents))
             seen = len(self._parts)
             if not wanted or self.task.done():
                 return wanted
@@ -103,30 +109,31 @@ class SingleFlight:
 
     def __init__(self, flight: Callable[[Hashable, Gaps, QueryCost], Flight] = Flight) -> None:
         self._make = flight
-        self._flights: dict[Hashable, dict[tuple[int, int], Flight]] = {}
+        self._flights: dict[Hashable, list[Flight]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def contents(self, key: Hashable, gaps: Gaps, compute: Compute, cost: QueryCost) -> Encoded:
-        """Return the contents of some gaps: those in flight are waited for, the others computed.
+    async def parts(
+        self, key: Hashable, gaps: Gaps, compute: Compute[T], cost: QueryCost
+    ) -> list[FlightPart[T]]:
+        """Return what some gaps come to: those in flight are waited for, the others computed.
 
-        A flight gives only the buckets for which it was joined: it may be at work on others at an older
-        revision. It is cancelled once nobody waits for it. Raises what a computation of one's own raises.
+        No bucket is in two parts. A flight gives only the buckets for which it was joined: it may be at work
+        on others at an older revision. It is cancelled once nobody waits for it. Raises what a computation of
+        one's own raises.
         """
-        found: Encoded = {}
+        found: list[FlightPart[T]] = []
         joined = self._joined(key, gaps, cost)
-        elsewhere = {bucket for buckets in joined.values() for bucket in buckets}
         rest = gaps
-        if elsewhere:
-            rest = {bucket: revision for bucket, revision in gaps.items() if bucket not in elsewhere}
+        for elsewhere in joined.values():
+            rest = rest.without(elsewhere.buckets)
         lost = await self._wait(joined, self._start(key, rest, compute, cost), found)
         for flight in joined:
             task = flight.task
             failure = task.exception() if task.done() and not task.cancelled() else None
             # What was too much of buckets that are all asked for here as well, is too much here as well.
-            if isinstance(failure, LimitExceeded) and flight.gaps.items() <= gaps.items():
+            if isinstance(failure, LimitExceeded) and len(flight.gaps.agreeing(gaps)) == len(flight.gaps):
                 raise failure
-        again = {bucket: gaps[bucket] for bucket in lost}
-        await self._wait({}, self._start(key, again, compute, cost), found)
+        await self._wait({}, self._start(key, lost, compute, cost), found)
         return found
 
     async def close(self) -> None:
@@ -134,44 +141,44 @@ class SingleFlight:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _joined(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> dict[Flight, Collection[int]]:
-        """Return the flights to join, each with the buckets that it is to give."""
-        flights = self._flights.get(key)
-        if flights is None:
-            return {}
-        wanted: dict[Flight, list[int]] = {}
-        for gap in gaps.items():
-            flight = flights.get(gap)
-            if flight is not None:
-                wanted.setdefault(flight, []).append(gap[0])
-        offers = {flight: flight.offer(buckets, cost) for flight, buckets in wanted.items()}
-        return {flight: buckets for flight, buckets in offers.items() if buckets}
+    def _joined(self, key: Hashable, gaps: Gaps, cost: QueryCost) -> dict[Flight, Gaps]:
+        """Return the flights to join, each with the gaps that it is to give; the latest comes first."""
+        joined: dict[Flight, Gaps] = {}
+        for flight in reversed(self._flights.get(key, ())):
+            wanted = gaps.agreeing(flight.gaps)
+            if not wanted:
+                continue
+            gaps = gaps.without(wanted.buckets)
+            offered = flight.offer(wanted, cost)
+            if offered:
+                joined[flight] = offered
+        return joined
 
-    def _start(self, key: Hashable, gaps: Gaps, compute: Compute, cost: QueryCost) -> Flight | None:
+    def _start(self, key: Hashable, gaps: Gaps, compute: Compute[Any], cost: QueryCost) -> Flight | None:
         """Begin to compute what there is to compute; who asks next joins this rather than an older flight."""
         if not gaps:
             return None
         flight = self._make(key, gaps, cost)
-        self._flights.setdefault(key, {}).update(dict.fromkeys(gaps.items(), flight))
+        self._flights.setdefault(key, []).append(flight)
         flight.task = asyncio.create_task(flight.run(compute))
         self._tasks.add(flight.task)
         flight.task.add_done_callback(lambda _: self._end(flight))
         return flight
 
     async def _wait(
-        self, joined: Mapping[Flight, Collection[int]], own: Flight | None, found: Encoded
-    ) -> set[int]:
-        """Take what the flights give; return the buckets of joined ones that have failed."""
+        self, joined: Mapping[Flight, Gaps], own: Flight | None, found: list[FlightPart[Any]]
+    ) -> Gaps:
+        """Take what the flights give; return what joined ones that have failed do not."""
         aboard = dict(joined) if own is None else {own: own.gaps, **joined}
         for flight in aboard:
             flight.waiting += 1
-        lost: set[int] = set()
+        lost = NO_REVISIONS
         try:
-            for flight, buckets in list(aboard.items()):
-                left = await flight.take(buckets, found)
+            for flight, gaps in list(aboard.items()):
+                left = await flight.take(gaps, found)
                 if left and flight is own:
                     own.task.result()
-                lost |= left
+                lost = lost.joined(left)
                 del aboard[flight]
                 self._leave(flight)
         finally:
@@ -194,8 +201,7 @@ class SingleFlight:
         flight.notify()
 
     def _forget(self, flight: Flight) -> None:
-        flights = self._flights.get(flight.key, {})
-        others = {gap: other for gap, other in flights.items() if other is not flight}
+        others = [other for other in self._flights.get(flight.key, ()) if other is not flight]
         if others:
             self._flights[flight.key] = others
         else:

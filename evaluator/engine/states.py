@@ -6,7 +6,7 @@ bucket without samples has the empty state. Two kinds of content are made of it:
 =========  ============================================  =================================================
 kind       without group                                 with group (several parts: an array; nil: the rest)
 =========  ============================================  =================================================
-value      a little-endian float64; b"" for "no value"   see `evaluator.engine.group_codec`
+value      a little-endian float64; b"" for "no value"   see `evaluator.engine.value_codec`
 partial    msgpack of the partial; b"" without samples   msgpack of [[group, partial], …]
 =========  ============================================  =================================================
 
@@ -16,23 +16,20 @@ Where a reduce's value is its own partial (`Reduce.exact_value`), only values ar
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
 
-from cube.columns import Finals, finished
 from cube.columns.tallies import Tally
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Partial, Reduce
 from cube.model.tier import GroupKey, part_keys
 from cube.settings import EvaluatorLimits
-from evaluator.engine.group_codec import Written, decode_groups, encode_groups, encode_values, key_of, written
-from evaluator.engine.series import PARTIAL, VALUE, check_size
-from evaluator.query.queries import LimitExceeded
+from evaluator.engine.series import PARTIAL, VALUE, check_memory, check_size
+from evaluator.engine.value_codec import Written, decode_content, key_of, written
 
 State: TypeAlias = "dict[GroupKey | None, Partial]"
 
@@ -70,14 +67,16 @@ def partial_kind(reduction: Reduction) -> str:
     return VALUE if REDUCES[reduction.reduce].exact_value else PARTIAL
 
 
-def encode(reduction: Reduction, states: States) -> tuple[Encoded, Encoded]:
-    """Return the "value" and the "partial" contents of the states that are not lost."""
-    known = [(bucket, state) for bucket, state in states.items() if state is not None]
-    values = {bucket: encode_value(reduction, state) for bucket, state in known}
+def encode(reduction: Reduction, states: States) -> Encoded:
+    """Return the "partial" contents of the states that are not lost, and not too large to keep.
+
+    None where the values are the partials.
+    """
     if partial_kind(reduction) == VALUE:
-        return values, {}
+        return {}
+    known = [(bucket, state) for bucket, state in states.items() if state is not None]
     partials = ((bucket, encode_partial(reduction, state)) for bucket, state in known)
-    return values, {bucket: content for bucket, content in partials if content is not None}
+    return {bucket: content for bucket, content in partials if content is not None}
 
 
 def encode_partials(reduction: Reduction, states: States) -> Encoded:
@@ -85,29 +84,6 @@ def encode_partials(reduction: Reduction, states: States) -> Encoded:
     return {
         bucket: _encode_partial(reduction, state) for bucket, state in states.items() if state is not None
     }
-
-
-def encode_value(reduction: Reduction, state: State) -> bytes:
-    """Finish a state and make it the "value" content of its bucket."""
-    reduce = REDUCES[reduction.reduce]
-    values = dict(finished(reduction, state))
-    if not reduction.is_grouped:
-        value = values.get(None, reduce.empty)
-        return b"" if value is None else _FLOAT.pack(value)
-    groups = {key: value for key, value in values.items() if key}
-    return encode_values(map(written, groups), list(groups.values()))
-
-
-def encode_finals(found: Finals, *, grouped: bool) -> Encoded:
-    """Make the "value" contents of a block's buckets that are not shared with other blocks."""
-    if not grouped:
-        packed = found.values.astype("<f8").tobytes()
-        pieces = [packed[start : start + _FLOAT.size] for start in range(0, len(packed), _FLOAT.size)]
-        contents = dict(zip(found.buckets.tolist(), pieces, strict=True))
-        for place in np.flatnonzero(np.isnan(found.values)).tolist():
-            contents[int(found.buckets[place])] = b""
-        return contents
-    return encode_groups(found)
 
 
 def encode_partial(reduction: Reduction, state: State) -> bytes | None:
@@ -132,7 +108,7 @@ def decode_state(reduction: Reduction, content: bytes) -> State:
     reduce = REDUCES[reduction.reduce]
     if reduction.group is not None and reduce.exact_value:
         # Values are floats, whatever the partial's form is: a count is an int.
-        return {group: reduce.form(value) for group, value in decode_groups(content)}
+        return {group: reduce.form(value) for group, value in decode_content(content)}
     if reduction.group is not None:
         partials = _decoder(msgspec.Raw if reduce.form == _TALLY else reduce.form, True)(content)
         read = Tally.unpacked if reduce.form == _TALLY else None
@@ -187,11 +163,6 @@ class Accumulator:
         check_size(self._limits, 0, len(self._groups))
         check_memory(self._limits, self._bytes)
 
-    def count(self, groups: Iterable[GroupKey | None]) -> None:
-        """Count groups of which no state is taken; raises as `add` does."""
-        self._groups.update(groups)
-        check_size(self._limits, 0, len(self._groups))
-
     def states(self) -> dict[int, State]:
         for runs in self._runs.values():
             while len(runs) > 1:
@@ -213,19 +184,6 @@ class _Run(NamedTuple):
     slices: int
     state: State
     bytes: int
-
-
-def check_memory(limits: EvaluatorLimits, held: int) -> None:
-    """Raise `LimitExceeded` where a query holds more bytes than it may."""
-    if held > limits.memory_bytes:
-        *most, last = sorted(reduce.name for reduce in REDUCES.values() if reduce.grows)
-        raise LimitExceeded(
-            f"The query would hold more than {limits.memory_bytes} bytes of partial results, which is the"
-            " limit: take a shorter span, fewer groups, or a reduce other than"
-            f" {', '.join(most)} and {last}.",
-            reason="memory",
-            field="expression",
-        )
 
 
 def weight(state: State) -> int:

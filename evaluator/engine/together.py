@@ -9,33 +9,30 @@ same ones, and each reduction's values are kept at these, as if it had been aske
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from cube.expression.nodes import Reduction
 from cube.model.grid import Grid, simplified
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import MetricStore, Revisions
 from evaluator.context import QueryContext
-from evaluator.engine.blocks import StoreBlocks
+from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.computation import Computation, slices
 from evaluator.engine.kept_series import KEPT_BUCKETS, KeptSeries, SeriesCache, dense, whole
 from evaluator.engine.scan import Scan
-from evaluator.engine.series import ReductionJob, Series, read_series
+from evaluator.engine.series import ReductionJob, Series
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
-from evaluator.engine.states import Encoded
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost
 
 ReadRevisions: TypeAlias = Callable[[str, Tier, Span], Awaitable[Revisions]]
 OpenScan: TypeAlias = Callable[[QueryCost], AbstractAsyncContextManager[Scan]]
-
-_WIDTH: Final = 8
-_NO_VALUE: Final = struct.pack("<d", float("nan"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +74,12 @@ class Together:
         jobs = [ReductionJob(each, text, grid, None) for text, each in wanted.items()]
         if not all(self.blocks.spare_lookup(job, numbers) for job in jobs):
             return None
-        contents = await self._contents(jobs, numbers, cost)
+        parts = await self._parts(jobs, numbers, cost)
         return {
-            job.text: self._read(job, part, numbers, span) for job, part in zip(jobs, contents, strict=True)
+            job.text: self._read(
+                job, [each.contents[place].only(each.gaps.buckets) for each in parts], numbers, span
+            )
+            for place, job in enumerate(jobs)
         }
 
     def _has_some(self, text: str, type: str, grid: Tier, span: Span) -> bool:
@@ -87,8 +87,10 @@ class Together:
         kept = None if self.series is None else self.series.get((self.context.store, type, text, grid.text))
         return kept is not None and bool(kept.span.intersect(span))
 
-    def _read(self, job: ReductionJob, contents: Encoded, numbers: Mapping[int, int], span: Span) -> Series:
-        series = read_series(job, numbers, contents, span, self.context.limits)
+    def _read(
+        self, job: ReductionJob, values: Sequence[BucketValues], numbers: BucketRevisions, span: Span
+    ) -> Series:
+        series = read_series(job, numbers, values, span, self.context.limits)
         if self.series is not None:
             wanted = dense(numbers, job.grid, span)
             series = whole(series, wanted)
@@ -96,32 +98,27 @@ class Together:
             self.series.put(key, KeptSeries(job.grid, span, wanted, series))
         return series
 
-    async def _contents(
-        self, jobs: Sequence[ReductionJob], numbers: Mapping[int, int], cost: QueryCost
-    ) -> list[Encoded]:
-        """Return the contents of each job, computed together with all who have read the same revisions."""
+    async def _parts(
+        self, jobs: Sequence[ReductionJob], numbers: BucketRevisions, cost: QueryCost
+    ) -> list[FlightPart[list[BucketValues]]]:
+        """Return the values of each job, computed together with all who have read the same revisions."""
         self.context.looked_up(0, len(jobs) * len(numbers))
         texts = tuple(job.text for job in jobs)
-        joined = await self.flights.contents(
+        return await self.flights.parts(
             (texts, jobs[0].reduction.type, jobs[0].grid.text),
             numbers,
             lambda gaps: self._compute(jobs, gaps, cost),
             cost,
         )
-        ends = [slice(place * _WIDTH, (place + 1) * _WIDTH) for place in range(len(jobs))]
-        return [{bucket: content[end] for bucket, content in joined.items()} for end in ends]
 
     async def _compute(
         self, jobs: Sequence[ReductionJob], gaps: Gaps, cost: QueryCost
-    ) -> AsyncGenerator[FlightPart, None]:
+    ) -> AsyncGenerator[FlightPart[list[BucketValues]], None]:
         began = time.monotonic()
         async with self.scan(cost) as scan:
             computing = Computation(scan, self.metrics)
             for part in slices(gaps, jobs[0], values_alone=True):
-                values = await computing.values_together(jobs, part)
-                yield FlightPart(
-                    part, {bucket: b"".join(each[bucket] or _NO_VALUE for each in values) for bucket in part}
-                )
+                yield FlightPart(part, await computing.values_together(jobs, part))
         if self.on_computed is not None:
             for job in jobs:
                 self.on_computed(job.reduction.type, job.text, (time.monotonic() - began) * 1000)

@@ -20,9 +20,10 @@ from cube.model import instant
 from cube.model.event import EventId
 from cube.model.tier import DAY, HOUR, Span
 from cube.process.threads import run_in_thread
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import ReadSession, Revisions, TimeSlice
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.reading import Reading
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.sql import arrow_columns
 from evaluator.sql.column_types import JSON, NOTHING, ColumnType, merged
 from evaluator.sql.fields import ID, MILLISECONDS, OWN, TIME, KnownFields, sample, unique
@@ -152,11 +153,11 @@ class TypeTable:
         """Whether blocks are kept of it."""
         return self._reader.blocks is not None and not self._is_untold
 
-    async def eventful_hours(self, span: Span) -> dict[int, int]:
+    async def eventful_hours(self, span: Span) -> BucketRevisions:
         """Return the hours of a span that have events which have not expired, with their revisions."""
         found = await self._reader.session.revisions(self.type, HOUR, HOUR.cover(span))
         first = max(span.start, self._revisions.expired_before or span.start)
-        return {hour: number for hour, number in found.numbers.items() if first <= hour < span.stop}
+        return found.numbers.part(Span(first, span.stop))
 
     def _unexpired(self, span: Span) -> Span:
         return Span(max(span.start, self._revisions.expired_before or span.start), span.stop)
@@ -241,8 +242,9 @@ class TypeScan:
             store = table.reader.blocks
             assert store is not None  # noqa: S101 - `is_kept` says so
             reading = Reading(table.reader.session, paths, table.reader.time_slice)
-            for hour, number in sorted((await table.eventful_hours(span)).items()):
-                kept = store.of(table.type).blocks(reading, HOUR, {hour: number})
+            hours = await table.eventful_hours(span)
+            for place, hour in enumerate(hours):
+                kept = store.of(table.type).blocks(reading, HOUR, hours.rows(place, place + 1))
                 async with aclosing(kept) as blocks:
                     async for block in blocks:
                         yield block, None, Span(hour, hour + HOUR.step)

@@ -76,7 +76,8 @@ class Changes:
         ``revisions``: of all that the subscribers watch, read in this session. First come the buckets in
         which something is due; for those with late events there are `LATE_SECONDS`.
         """
-        numbers, self._unsettled = revisions.numbers, self._window.backlog_buckets
+        numbers: Mapping[int, int] = revisions.numbers
+        self._unsettled = self._window.backlog_buckets
         if revisions.foreign:
             self._polls += 1  # a number that differs each time, so that all is read again
             numbers = dict.fromkeys(foreign_buckets(active, now), self._polls)

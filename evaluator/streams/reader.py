@@ -16,9 +16,10 @@ from cube.expression.nodes import EventExpression
 from cube.model.event import ABSENT, EventId
 from cube.model.tier import TEN_SECONDS, Span
 from cube.process.threads import Slices
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.find import search
 from cube.store.ports import ReadSession, Revisions, TimeSlice
-from evaluator.engine.scan import runs
+from evaluator.engine.reading import runs
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)
 
@@ -53,7 +54,7 @@ class StreamReader:
             for span in spans or [Span(0, 0)]
         ]
         numbers = {bucket: number for each in read for bucket, number in each.numbers.items()}
-        return replace(read[-1], numbers=numbers)
+        return replace(read[-1], numbers=BucketRevisions.of(numbers))
 
     def in_order(
         self, span: Span, *, limit: int | None = None, newest_first: bool = False

@@ -12,6 +12,7 @@ from cube.expression.grouping import compared, ranked, reductions_in
 from cube.expression.nodes import MetricExpression, Reduction
 from cube.model.grid import Grid
 from cube.model.tier import Span
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import Revisions
 from evaluator.engine import windows
 from evaluator.engine.frames import Frame
@@ -146,5 +147,5 @@ async def _read(pyramid: Pyramid, watch: Watch, frame: Frame) -> Watched:
         numbers = {
             bucket: number for each in read for bucket, number in each.numbers.items() if bucket in wanted
         }
-        found[tier] = replace(read[-1], numbers=numbers)
+        found[tier] = replace(read[-1], numbers=BucketRevisions.of(numbers))
     return Watched(frame, watch.before, found)

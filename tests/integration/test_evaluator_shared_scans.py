@@ -256,6 +256,6 @@ async def test_what_each_has_had_is_its_own(made: Bench) -> None:
         assert isinstance(tree, Reduction)
         jobs.append(ReductionJob(tree, canonical_text(tree), TEN_SECONDS, None))
     await asyncio.gather(
-        *(scans.contents(job, revisions.numbers, cost) for job, cost in zip(jobs, costs, strict=True))
+        *(scans.values(job, revisions.numbers, cost) for job, cost in zip(jobs, costs, strict=True))
     )
     assert all(cost.seconds > 0 for cost in costs)

@@ -28,7 +28,7 @@ async def until_waiting(made: Bench, count: int) -> None:
     """Return when so many questions wait for one computation."""
     known = made.pyramid._flights._flights
     while True:
-        flights = [flight for of_key in known.values() for flight in of_key.values()]
+        flights = [flight for of_key in known.values() for flight in of_key]
         if max((flight.waiting for flight in flights), default=0) >= count:
             return
         await asyncio.sleep(0.001)

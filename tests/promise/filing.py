@@ -8,11 +8,11 @@ from pathlib import Path
 
 from evaluator.context import QueryContext
 from evaluator.engine.block_cache import BlockCache
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
 from evaluator.engine.shredding import NotQuiet
+from evaluator.engine.store_blocks import StoreBlocks
 from tests.promise.flights import KeptBlocks
 
 

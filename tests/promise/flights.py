@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
 
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import TypeBlocks
+from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.shared_scans import SharedScan
 from evaluator.engine.single_flight import Compute, Flight, Gaps
-from evaluator.engine.states import Encoded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
 
@@ -44,7 +45,7 @@ class _Flight(Flight):
         super().__init__(key, gaps, cost)
         self._actors = actors
 
-    async def run(self, compute: Compute) -> None:
+    async def run(self, compute: Compute[Any]) -> None:
         work = super().run(compute)
         if current() is None:
             await work
@@ -73,7 +74,7 @@ class _SharedScan(SharedScan):
             self._actors.append(actor)
             await actor.task
 
-    async def until(self, found: asyncio.Future[Encoded | None]) -> Encoded | None:
+    async def until(self, found: asyncio.Future[BucketValues | None]) -> BucketValues | None:
         actor = current()
         if actor is not None:
             await actor.block(found)

@@ -7,7 +7,7 @@ by random walks; see `tests/property/test_promise_mutations.py`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 
 from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, Span, Tier
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.mongo import layout
 from cube.store.ports import CachedBucket, EventStore, Revisions
 from cube.store.sqlite import catalog, packs, parts, saving
@@ -25,6 +26,7 @@ from cube.store.sqlite.removal import Removed, RowRemoval
 from evaluator.engine import computation
 from evaluator.engine.ahead import AheadBuckets
 from evaluator.engine.blocks import Reading, TypeBlocks
+from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation
 from evaluator.engine.grid_revisions import GridRevisions
 from evaluator.engine.kept_series import Answered, SeriesCache
@@ -32,7 +34,7 @@ from evaluator.engine.pieces import Numbers, Pieces, Runs
 from evaluator.engine.plain import PlainAnswers
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.revision_reads import RevisionReads
-from evaluator.engine.segments import Segment
+from evaluator.engine.segments import Segment, SegmentMap
 from evaluator.engine.series import ReductionJob, Series
 from evaluator.engine.shared_scans import SharedScans
 from evaluator.engine.shredding import Shredded, Shredder
@@ -49,16 +51,19 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
     """A value is kept with the revisions that its buckets have when it is ready."""
     compute, save = Pyramid._compute, Computation._save
 
-    async def _compute(self: Pyramid, *arguments: Any, **options: Any) -> AsyncGenerator[FlightPart, None]:
+    async def _compute(
+        self: Pyramid, *arguments: Any, **options: Any
+    ) -> AsyncGenerator[FlightPart[Any], None]:
         _EVENTS.set(self.context.store.events)
         async for part in compute(self, *arguments, **options):
             yield part
 
-    async def _save(self: Computation, job: ReductionJob, gaps: Gaps, states: States) -> Encoded:
-        span = Span(min(gaps), max(gaps) + job.tier.step)
+    async def _save(self: Computation, job: ReductionJob, gaps: Gaps, states: States) -> BucketValues:
+        span = gaps.span(job.tier.step)
         async with _EVENTS.get().read() as session:
             fresh = await session.revisions(job.reduction.type, job.tier, span)
-        return await save(self, job, {bucket: fresh.numbers.get(bucket, 0) for bucket in gaps}, states)
+        later = BucketRevisions(gaps.buckets, fresh.numbers.at(gaps.buckets))
+        return await save(self, job, later, states)
 
     patch.setattr(Pyramid, "_compute", _compute)
     patch.setattr(Computation, "_save", _save)
@@ -66,7 +71,7 @@ def revisions_are_read_after_the_scan(patch: pytest.MonkeyPatch) -> None:
 
 def finer_revisions_are_read_before_the_coarse_ones(patch: pytest.MonkeyPatch) -> None:
     """A coarse bucket is merged from finer ones that are believed at revisions older than its own."""
-    read, merge = Pyramid._read, Computation._merge
+    read, merge = Pyramid.read, Computation._merge
 
     async def _read(self: Pyramid, type: str, grid: Grid, span: Span) -> GridRevisions:
         finer = grid.finer if isinstance(grid, Tier) else None
@@ -79,7 +84,7 @@ def finer_revisions_are_read_before_the_coarse_ones(patch: pytest.MonkeyPatch) -
             self._session = _Early(self._session)
         return await merge(self, job, finer, gaps)
 
-    patch.setattr(Pyramid, "_read", _read)
+    patch.setattr(Pyramid, "read", _read)
     patch.setattr(Computation, "_merge", _merge)
 
 
@@ -97,9 +102,7 @@ class _Early:
 def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """What is cached counts for as long as its bucket has events."""
 
-    def believed(
-        self: ReductionJob, found: Mapping[int, CachedBucket], numbers: Mapping[int, int]
-    ) -> Encoded:
+    def believed(self: ReductionJob, found: Mapping[int, CachedBucket], numbers: BucketRevisions) -> Encoded:
         return {bucket: cell.content for bucket, cell in found.items() if bucket in numbers}
 
     patch.setattr(ReductionJob, "believed", believed)
@@ -107,7 +110,7 @@ def values_are_believed_at_any_revision(patch: pytest.MonkeyPatch) -> None:
 
 def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
     """A question uses the revisions that another one has read."""
-    read = Pyramid._read
+    read = Pyramid.read
     known: dict[tuple[object, ...], GridRevisions] = {}
 
     async def _read(self: Pyramid, type: str, grid: Grid, span: Span) -> GridRevisions:
@@ -116,7 +119,7 @@ def revisions_are_remembered(patch: pytest.MonkeyPatch) -> None:
             known[name] = await read(self, type, grid, span)
         return known[name]
 
-    patch.setattr(Pyramid, "_read", _read)
+    patch.setattr(Pyramid, "read", _read)
 
 
 def answers_count_at_any_version_of_the_store(patch: pytest.MonkeyPatch) -> None:
@@ -154,34 +157,32 @@ def reads_are_joined_after_they_began(patch: pytest.MonkeyPatch) -> None:
 
 def flights_give_all_that_they_have(patch: pytest.MonkeyPatch) -> None:
     """Who joins for one bucket takes the others too, as it did until November 2026."""
-    contents, take = SingleFlight.contents, Flight.take
+    parts, take = SingleFlight.parts, Flight.take
 
-    async def _contents(self: SingleFlight, key: Hashable, gaps: Gaps, *arguments: Any) -> Encoded:
-        found = await contents(self, key, gaps, *arguments)
-        return {bucket: content for bucket, content in found.items() if bucket in gaps}
+    async def _parts(self: SingleFlight, key: Hashable, gaps: Gaps, *arguments: Any) -> list[FlightPart[Any]]:
+        found = await parts(self, key, gaps, *arguments)
+        return [FlightPart(part.gaps.only(gaps.buckets), part.contents) for part in found]
 
-    async def _take(self: Flight, buckets: Collection[int], found: Encoded) -> set[int]:
-        left = await take(self, buckets, found)
-        for part in self._parts:
-            found.update(part.contents)
+    async def _take(self: Flight, gaps: Gaps, found: list[FlightPart[Any]]) -> Gaps:
+        left = await take(self, gaps, found)
+        found += self._parts
         return left
 
-    patch.setattr(SingleFlight, "contents", _contents)
+    patch.setattr(SingleFlight, "parts", _parts)
     patch.setattr(Flight, "take", _take)
 
 
 def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """A question waits for whatever computation of its buckets is under way."""
 
-    def _joined(
-        self: SingleFlight, key: Hashable, gaps: Gaps, cost: QueryCost
-    ) -> dict[Flight, Collection[int]]:
-        flights = {bucket: flight for (bucket, _), flight in self._flights.get(key, {}).items()}
-        wanted: dict[Flight, Collection[int]] = {}
-        for bucket in gaps:
-            if bucket in flights:
-                wanted[flights[bucket]] = [*wanted.get(flights[bucket], ()), bucket]
-        return wanted
+    def _joined(self: SingleFlight, key: Hashable, gaps: Gaps, cost: QueryCost) -> dict[Flight, Gaps]:
+        joined: dict[Flight, Gaps] = {}
+        for flight in reversed(self._flights.get(key, ())):
+            wanted = gaps.only(flight.gaps.buckets)
+            gaps = gaps.without(wanted.buckets)
+            if wanted:
+                joined[flight] = wanted
+        return joined
 
     patch.setattr(SingleFlight, "_joined", _joined)
 
@@ -189,8 +190,8 @@ def flights_are_joined_at_any_revision(patch: pytest.MonkeyPatch) -> None:
 def scans_are_shared_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """A question takes part in whatever shared scan of its buckets has not begun."""
 
-    def _key(job: ReductionJob, gaps: Gaps) -> tuple[str, Tier, frozenset[tuple[int, int]]]:
-        return (job.reduction.type, job.tier, frozenset((bucket, 0) for bucket in gaps))
+    def _key(job: ReductionJob, gaps: Gaps) -> tuple[str, Tier, Gaps]:
+        return (job.reduction.type, job.tier, BucketRevisions(gaps.buckets, 0 * gaps.revisions))
 
     patch.setattr(SharedScans, "_key", staticmethod(_key))
 
@@ -217,12 +218,12 @@ def connections_keep_their_snapshot(patch: pytest.MonkeyPatch) -> None:
 
 def expired_buckets_are_scanned(patch: pytest.MonkeyPatch) -> None:
     """What is left of a bucket's events is taken for all of them."""
-    patch.setattr(ReductionJob, "is_expired", lambda self, bucket: False)
+    patch.setattr(ReductionJob, "_horizon", -(2**63))
 
 
 def expired_buckets_without_a_value_are_empty(patch: pytest.MonkeyPatch) -> None:
     """What nobody knows any more is nothing."""
-    patch.setattr(ReductionJob, "lost", lambda self, numbers, contents, span: set())
+    patch.setattr(ReductionJob, "lost", lambda self, numbers, known, span: known[:0])
 
 
 def forgotten_buckets_are_empty(patch: pytest.MonkeyPatch) -> None:
@@ -238,10 +239,10 @@ def blocks_are_taken_at_any_revision(patch: pytest.MonkeyPatch) -> None:
 def blocks_are_vouched_for_at_any_revision(patch: pytest.MonkeyPatch) -> None:
     """A coarse bucket that was read whole is taken for whole whatever has come since."""
 
-    def _is_vouched(self: TypeBlocks, tier: Tier, piece: Gaps, *arguments: Any) -> bool:
-        return self._segments.vouched(tier.step).keys() >= piece.keys()
+    def is_vouched(self: SegmentMap, tier: Tier, piece: Gaps, *arguments: Any) -> bool:
+        return self._vouched.get(tier.step, {}).keys() >= piece.keys()
 
-    patch.setattr(TypeBlocks, "_is_vouched", _is_vouched)
+    patch.setattr(SegmentMap, "is_vouched", is_vouched)
 
 
 def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch) -> None:
@@ -252,13 +253,15 @@ def blocks_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch
         segment = await refreshed(self, reading, span, numbers)
         async with _EVENTS.get().read() as session:
             fresh = (await session.revisions(self.type, TEN_SECONDS, segment.span)).numbers
-        later = Segment.of(segment.span, dict(fresh), segment.block)
+        later = Segment.of(segment.span, fresh, segment.block)
         self._segments.put(later)
         return later
 
     compute = Pyramid._compute
 
-    async def _compute(self: Pyramid, *arguments: Any, **options: Any) -> AsyncGenerator[FlightPart, None]:
+    async def _compute(
+        self: Pyramid, *arguments: Any, **options: Any
+    ) -> AsyncGenerator[FlightPart[Any], None]:
         _EVENTS.set(self.context.store.events)
         async for part in compute(self, *arguments, **options):
             yield part
@@ -282,7 +285,7 @@ def files_keep_the_revisions_that_follow_their_events(patch: pytest.MonkeyPatch)
             return None
         async with self._context.idle_session() as later:
             fresh = (await later.revisions(type, TEN_SECONDS, found.segment.span)).numbers
-        return Shredded(found.revision, Segment.of(found.segment.span, dict(fresh), found.segment.block))
+        return Shredded(found.revision, Segment.of(found.segment.span, fresh, found.segment.block))
 
     patch.setattr(Shredder, "_next", _next)
 

@@ -24,12 +24,12 @@ from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
 from evaluator.context import QueryContext, QueryCounters
 from evaluator.engine.block_cache import BlockCache
-from evaluator.engine.blocks import StoreBlocks
 from evaluator.engine.deferred_metrics import DeferredMetrics
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.read_ahead import ReadAhead
 from evaluator.engine.single_flight import SingleFlight
+from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 from tests.promise.actors import Actor
 from tests.promise.asked import IDS, STEPS, Asked

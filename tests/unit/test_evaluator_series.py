@@ -15,9 +15,10 @@ from cube.expression import parse_metric, print_expression
 from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
+from cube.store.bucket_revisions import BucketRevisions
 from evaluator.api.rows import metric_rows, metric_texts
-from evaluator.engine.series import ReductionJob, Series, check_size, compute, read_series
-from evaluator.engine.states import encode_value
+from evaluator.engine.bucket_values import BucketValues, read_series
+from evaluator.engine.series import ReductionJob, Series, check_size, compute
 from evaluator.query.queries import LimitExceeded
 
 NAN = math.nan
@@ -129,18 +130,20 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
     """With half the span there are as many groups, so the refusal says what span would do."""
     reduction = parse_metric("sum(x).group(g)")
     assert isinstance(reduction, Reduction)
-    contents = {
-        bucket * MINUTE.step: encode_value(
-            reduction, {group_key(f"{number}"): (1.0, 0.0) for number in range(bucket % 5, 937, 5)}
-        )
-        for bucket in range(buckets)
-    }
+    values = BucketValues.of_states(
+        reduction,
+        {
+            bucket * MINUTE.step: {group_key(f"{number}"): (1.0, 0.0) for number in range(bucket % 5, 937, 5)}
+            for bucket in range(buckets)
+        },
+    )
     span = Span(0, buckets * MINUTE.step)
-    job, numbers = ReductionJob(reduction, "sum(x).group(g)", MINUTE, None), dict.fromkeys(contents, 1)
+    job = ReductionJob(reduction, "sum(x).group(g)", MINUTE, None)
+    numbers = BucketRevisions(values.buckets, np.ones(buckets, dtype=np.int64))
     with pytest.raises(LimitExceeded, match=f"{buckets} buckets times 937 groups or more; .* 5 buckets: "):
-        read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000))
+        read_series(job, numbers, [values], span, EvaluatorLimits(cells=5_000))
     with pytest.raises(LimitExceeded, match="more than 900 groups"):
-        read_series(job, numbers, contents, span, EvaluatorLimits(cells=5_000, groups=900))
+        read_series(job, numbers, [values], span, EvaluatorLimits(cells=5_000, groups=900))
 
 
 @pytest.mark.parametrize("buckets", [1, 3, 12_001])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cube.store.bucket_revisions import BucketRevisions
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded
 from evaluator.query.queries import DeadlineExceeded, LimitExceeded
@@ -20,12 +21,12 @@ class Computing:
     """A computation that waits before each of its parts, of one bucket each, and keeps what it was asked."""
 
     def __init__(self, fails: dict[int, Exception] | None = None) -> None:
-        self.asked: list[Gaps] = []
+        self.asked: list[dict[int, int]] = []
         self.cancelled = 0
         self._fails = fails or {}
         self._go = asyncio.Semaphore(0)
 
-    async def __call__(self, gaps: Gaps) -> AsyncGenerator[FlightPart, None]:
+    async def __call__(self, gaps: Gaps) -> AsyncGenerator[FlightPart[dict[int, bytes]], None]:
         self.asked.append(dict(gaps))
         for bucket, revision in gaps.items():
             try:
@@ -35,7 +36,7 @@ class Computing:
                 raise
             if bucket in self._fails:
                 raise self._fails[bucket]
-            yield FlightPart({bucket: revision}, {bucket: b"%d" % revision})
+            yield FlightPart(BucketRevisions.of({bucket: revision}), {bucket: b"%d" % revision})
 
     def go(self, parts: int = 100) -> Computing:
         """Let so many parts be computed."""
@@ -45,9 +46,17 @@ class Computing:
 
 
 def ask(
-    flights: SingleFlight, computing: Computing, gaps: Gaps, cost: QueryCost | None = None
+    flights: SingleFlight, computing: Computing, gaps: dict[int, int], cost: QueryCost | None = None
 ) -> asyncio.Task[Encoded]:
-    return asyncio.create_task(flights.contents("key", gaps, computing, cost or QueryCost()))
+    """Ask for some gaps; what is returned has only those that the parts were taken for."""
+
+    async def asked() -> Encoded:
+        parts = await flights.parts("key", BucketRevisions.of(gaps), computing, cost or QueryCost())
+        found = [bucket for part in parts for bucket in part.gaps]
+        assert len(set(found)) == len(found)
+        return {bucket: part.contents[bucket] for part in parts for bucket in part.gaps}
+
+    return asyncio.create_task(asked())
 
 
 async def begun(*arguments: Any) -> asyncio.Task[Encoded]:
@@ -62,7 +71,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def right(gaps: Gaps) -> Encoded:
+def right(gaps: dict[int, int]) -> Encoded:
     return {bucket: b"%d" % revision for bucket, revision in gaps.items()}
 
 

@@ -15,8 +15,8 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES, Sample
 from cube.model.tier import group_key, rest_key
-from evaluator.engine import group_codec, series, states
-from evaluator.engine.series import places_of
+from evaluator.engine import states, value_codec
+from evaluator.engine.bucket_values import BucketValues, scattered
 from evaluator.engine.states import State
 
 SAMPLES = [Sample(1, "a", 2.0), Sample(2, b"123456789012", 3.5), Sample(3, 7, 2.0)]
@@ -26,6 +26,10 @@ def reduction(text: str) -> Reduction:
     node = parse_metric(text)
     assert isinstance(node, Reduction)
     return node
+
+
+def value_content(asked: Reduction, state: State) -> bytes:
+    return BucketValues.of_states(asked, {0: state}).contents()[0]
 
 
 def text_of(name: str) -> str:
@@ -43,7 +47,7 @@ def partial(name: str) -> Any:
 def test_a_partial_reads_back(name: str) -> None:
     asked = reduction(text_of(name))
     state: State = {None: partial(name)}
-    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
+    encode = value_content if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, state)
     assert content is not None
     assert states.decode_state(asked, content) == state
@@ -53,7 +57,7 @@ def test_a_partial_reads_back(name: str) -> None:
 def test_partials_of_groups_read_back(name: str) -> None:
     asked = reduction(text_of(name) + ".group(g)")
     state: State = {group_key(group): partial(name) for group in (1, "1", True, 0.5, "", False)}
-    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
+    encode = value_content if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, state)
     assert content is not None
     found = states.decode_state(asked, content)
@@ -64,19 +68,19 @@ def test_partials_of_groups_read_back(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(REDUCES))
 def test_an_empty_bucket_reads_back(name: str) -> None:
     asked = reduction(text_of(name))
-    encode = states.encode_value if REDUCES[name].exact_value else states.encode_partial
+    encode = value_content if REDUCES[name].exact_value else states.encode_partial
     content = encode(asked, {})
     assert content is not None
     assert states.decode_state(asked, content) == {}
-    (value,) = series.decode_values([states.encode_value(asked, {})])
+    (value,) = value_codec.decode_values([value_content(asked, {})])
     empty = REDUCES[name].empty
     assert math.isnan(value) if empty is None else value == empty
 
 
 def test_values_read_back_with_no_value_between() -> None:
     asked = reduction("sum(test(v))")
-    contents = [states.encode_value(asked, {None: (high, 0.0)}) for high in (1.5, math.inf, -0.0)]
-    values = series.decode_values(contents)
+    contents = [value_content(asked, {None: (high, 0.0)}) for high in (1.5, math.inf, -0.0)]
+    values = value_codec.decode_values(contents)
     assert values[0] == 1.5
     assert math.isnan(values[1])
     assert values[2] == 0
@@ -84,8 +88,8 @@ def test_values_read_back_with_no_value_between() -> None:
 
 def test_values_of_groups_read_back() -> None:
     asked = reduction("sum(test(v)).group(g)")
-    content = states.encode_value(asked, {group_key("a"): (1.0, 0.0), group_key(True): (math.inf, 0.0)})
-    (first, second) = group_codec.decode_groups(content)
+    content = value_content(asked, {group_key("a"): (1.0, 0.0), group_key(True): (math.inf, 0.0)})
+    (first, second) = value_codec.decode_content(content)
     assert first == ((1, "a"), 1.0)
     assert second[0] == (2, True)
     assert math.isnan(second[1])
@@ -117,14 +121,21 @@ def made_groups() -> Finals:
     return Finals(np.array([0, 0, 0, 10, 10, 30, 30, 30]), Labels(codes, keys), values)
 
 
+def contents_of(found: Finals, *more: int) -> dict[int, bytes]:
+    """Make the contents of groups' values, and of other buckets, which have none."""
+    some = np.unique(np.concatenate([found.buckets, np.array(more, dtype=np.int64)]))
+    asked = reduction("sum(test(v)).group(g)")
+    return BucketValues.of_finals(asked, [found], {}, some).contents()
+
+
 def test_values_of_groups_are_read_back_bucket_by_bucket() -> None:
-    contents = states.encode_finals(made_groups(), grouped=True)
-    nothing = states.encode_value(reduction("sum(test(v)).group(g)"), {})
-    some = {10: contents[10], 0: contents[0], 40: nothing, 30: contents[30]}
+    contents = contents_of(made_groups(), 40)
+    some = {bucket: contents[bucket] for bucket in (10, 0, 40, 30)}
 
-    places = places_of(some, range(0, 50, 10))
-    series = group_codec.read_groups(np.zeros(5), places, list(some.values()), lambda _: None)
+    values = BucketValues.decoded(some, grouped=True)
+    series = scattered(np.zeros(5), [(values.buckets // 10, values)], lambda _: None)
 
+    assert values.buckets.tolist() == [0, 10, 30, 40]
     assert {key: np.nan_to_num(each, nan=-1.0).tolist() for key, each in series.items()} == {
         group_key("a"): [1.5, 0, 0, 7, 0],
         group_key(1): [-1, 0, 0, 8, 0],
@@ -133,30 +144,31 @@ def test_values_of_groups_are_read_back_bucket_by_bucket() -> None:
         rest_key(): [3, 0, 0, 0, 0],
         group_key(("y", 1, True)): [0, 5, 0, 0, 0],
     }
-    assert group_codec.decode_groups(contents[30]) == [
+    assert value_codec.decode_content(contents[30]) == [
         (group_key(True), 0.0),
         (group_key("a"), 7.0),
         (group_key(1), 8.0),
     ]
-    assert group_codec.decode_groups(nothing) == []
-    assert group_codec.read_groups(np.zeros(1), np.zeros(1, dtype=np.int64), [nothing], lambda _: None) == {}
-    assert group_codec.encode_groups(Finals()) == {}
+    assert value_codec.decode_content(contents[40]) == []
+    nothing = BucketValues.decoded({40: contents[40]}, grouped=True)
+    assert scattered(np.zeros(1), [(np.zeros(1, dtype=np.int64), nothing)], lambda _: None) == {}
+    assert contents_of(Finals()) == {}
 
 
 def test_values_of_groups_are_the_same_bytes_from_arrays_and_from_states() -> None:
     found, asked = made_groups(), reduction("count(test).group(g)")
-    contents = group_codec.encode_groups(Finals(found.buckets, found.groups, np.arange(8.0)))
+    contents = contents_of(Finals(found.buckets, found.groups, np.arange(8.0)))
     for bucket, content in contents.items():
         groups = zip(found.buckets.tolist(), found.groups, range(8), strict=True)
         state = {group: count for at, group, count in groups if at == bucket}
-        assert states.encode_value(asked, state) == content
+        assert value_content(asked, state) == content
         assert states.decode_state(asked, content) == state
 
 
 def test_values_of_groups_that_an_older_version_kept_are_read_as_they_are_made_now() -> None:
-    for content in group_codec.encode_groups(made_groups()).values():
+    for content in contents_of(made_groups()).values():
         pairs = [
-            (group_codec.written(key), None if math.isnan(value) else value)
-            for key, value in group_codec.decode_groups(content)
+            (value_codec.written(key), None if math.isnan(value) else value)
+            for key, value in value_codec.decode_content(content)
         ]
-        assert group_codec.renewed(msgspec.msgpack.encode(pairs)) == content
+        assert value_codec.renewed(msgspec.msgpack.encode(pairs)) == content

@@ -14,6 +14,7 @@ from bson import Int64
 from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
+from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.mongo.faults import answered, fetched, upsert
 from cube.store.mongo.layout import STATE, Document, Layout, chunk_id, chunks
 from cube.store.ports import Revisions
@@ -57,7 +58,7 @@ async def read(
     foreign = type in layout.foreign or (type in layout.server.unbuilt and not state.complete)
     complete = state.complete and not foreign
     return Revisions(
-        numbers={} if foreign else _numbers(tier, span, found),
+        numbers=NO_REVISIONS if foreign else _numbers(tier, span, found),
         complete=complete,
         expired_before=state.expired_before,
         known=complete or await exists(layout, type, session),
@@ -141,7 +142,7 @@ def _increments(places: Iterable[int | str]) -> Document:
     return {"$inc": {f"r.{place}": Int64(random.getrandbits(32) + 1) for place in places}}
 
 
-def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> dict[int, int]:
+def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> BucketRevisions:
     numbers: dict[int, int] = {}
     for chunk in chunks(tier, span):
         document = found.get(chunk_id(tier, chunk))
@@ -150,4 +151,4 @@ def _numbers(tier: Tier, span: Span, found: dict[str, Document]) -> dict[int, in
             bucket = start + int(place) * tier.step
             if span.start <= bucket < span.stop:
                 numbers[bucket] = int(number)
-    return numbers
+    return BucketRevisions.of(numbers)

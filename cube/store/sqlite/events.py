@@ -12,6 +12,7 @@ from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.tier import CACHED_TIERS, Span, Tier
+from cube.store.bucket_revisions import NO_REVISIONS
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
 from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
@@ -20,7 +21,7 @@ from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import RowRemoval, known_buckets
-from cube.store.sqlite.scanning import BlockQuery, as_stored, read_pairs
+from cube.store.sqlite.scanning import BlockQuery, as_stored, read_revisions
 from cube.store.sqlite.writer import Writer, in_slices, pause_after
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
@@ -215,10 +216,10 @@ def _revisions(connection: sqlite3.Connection, type: str, tier: Tier, span: Span
     entry = catalog.find(connection, type)
     if entry is None:
         return Revisions()
-    numbers: dict[int, int] = {}
+    numbers = NO_REVISIONS
     if entry.known:
         query = f"SELECT bucket, number FROM {entry.revisions} WHERE step = ? AND bucket >= ? AND bucket < ?"  # noqa: S608 - our table
-        numbers = read_pairs(connection, query, (tier.step, span.start, span.stop))
+        numbers = read_revisions(connection, query, (tier.step, span.start, span.stop))
     return Revisions(
         numbers,
         entry.complete,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cube.columns.block import Block
 from cube.model.event import EventId
 from cube.model.tier import Span
+from cube.store.bucket_revisions import BucketRevisions
 from cube.store.equality import Scalar, Wanted
 from cube.store.sqlite.field_index import Lookup
 
@@ -164,11 +165,11 @@ def as_stored(wanted: Wanted) -> tuple[str, ...]:
     return tuple(msgspec.json.encode(text).decode() for text in texts)
 
 
-def read_pairs(connection: sqlite3.Connection, query: str, parameters: Sequence[int]) -> dict[int, int]:
-    """Return what a query finds, two integers a row, as a dict: read as one row."""
+def read_revisions(connection: sqlite3.Connection, query: str, parameters: Sequence[int]) -> BucketRevisions:
+    """Return what a query finds, a bucket and its revision a row: read as one row."""
     joined = f"WITH pairs(a, b) AS ({query}) SELECT group_concat(a), group_concat(b) FROM pairs"  # noqa: S608
-    keys, values = connection.execute(joined, parameters).fetchone()
-    return dict(zip(_listed(keys), _listed(values), strict=True))
+    buckets, revisions = (_numbers(each) for each in connection.execute(joined, parameters).fetchone())
+    return BucketRevisions.sorted(buckets, revisions)
 
 
 @contextmanager
@@ -190,7 +191,7 @@ def _block(
     fields: Sequence[str] | None,
 ) -> Block | None:
     """Make a block of joined rows; None where they are not in order, which SQLite does not promise."""
-    instants = np.array(_listed(times), dtype=np.int64)
+    instants = _numbers(times)
     if len(instants) != count or (np.diff(instants) < 0).any():
         return None
     if not present:
@@ -198,6 +199,10 @@ def _block(
     if absent is not None and (len(absent), int(absent.sum())) != (count, count - present):
         return None
     return Block.from_joined(instants, data, absent, fields=fields)
+
+
+def _numbers(joined: str | None) -> npt.NDArray[np.int64]:
+    return np.array(_listed(joined), dtype=np.int64)
 
 
 def _listed(joined: str | None) -> list[int]:

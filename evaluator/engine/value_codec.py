@@ -1,22 +1,25 @@
-"""Groups as they stand in cached contents, and contents read back as numbers by group.
+"""The "value" contents, as which arrays of numbers are cached, and these read back.
 
-A "value" content with groups is a little-endian float64 for each (NaN is "no value"), a MessagePack array
-of the groups (several parts are an array, and the rest is nil), and their count in 4 bytes, little-endian. So
-the numbers of many contents are one array, and what groups they have is looked at once.
+Without groups a content is a little-endian float64, or no byte, which is "no value". With groups it is a
+little-endian float64 for each (NaN is "no value"), a MessagePack array of the groups (several parts are an
+array, and the rest is nil), and their count in 4 bytes, little-endian. So the numbers of many contents are
+one array, and what groups they have is looked at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, pairwise
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise, starmap
 from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns import Finals
 from cube.columns.column import Numbered, factorise
+from cube.columns.groups import Labels
 from cube.columns.values import Floats
 from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, rest_key
 
@@ -29,6 +32,7 @@ KIND: Final = "grouped value"
 """The kind of key under which values with groups are kept. Versions before 0.1.0 kept pairs under "value"."""
 
 _COUNT_BYTES, _FLOAT_BYTES = 4, 8
+_NO_VALUE = struct.pack("<d", math.nan)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Written]).decode
@@ -47,60 +51,54 @@ def key_of(group: Written) -> GroupKey:
     return group_key(group)
 
 
-def encode_values(groups: Iterable[object], values: Sequence[float | None]) -> bytes:
-    """Make a content of groups as `written` returns them, and their values; None is "no value"."""
-    floats = np.array(values, dtype="<f8")  # None is NaN
-    return floats.tobytes() + _tail(list(groups))
+def encode_values(values: Floats) -> list[bytes]:
+    """Make the "value" contents without groups of buckets; NaN is "no value"."""
+    packed = values.astype("<f8").tobytes()
+    edges = range(0, len(packed) + 1, _FLOAT_BYTES)
+    contents = [packed[start:stop] for start, stop in pairwise(edges)]
+    for place in np.flatnonzero(np.isnan(values)).tolist():
+        contents[place] = b""
+    return contents
 
 
-def encode_groups(found: Finals) -> dict[int, bytes]:
-    """Make the "value" contents with groups of a block's buckets."""
-    if not len(found.buckets):
-        return {}
-    buckets = found.buckets
-    edges = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1], [True])))
-    floats, codes = found.values.astype("<f8").tobytes(), found.groups.codes.astype("<i8").tobytes()
-    tails = _Tails([None if key is None else written(key) for key in found.groups.keys])
-    cuts = map(slice, *zip(*pairwise((edges * _FLOAT_BYTES).tolist()), strict=True))
-    return {
-        bucket: floats[cut] + tails[codes[cut]]
-        for bucket, cut in zip(buckets[edges[:-1]].tolist(), cuts, strict=True)
-    }
+def decode_values(contents: Iterable[bytes]) -> Floats:
+    """Read "value" contents without groups; NaN is "no value"."""
+    return np.frombuffer(b"".join(content or _NO_VALUE for content in contents), dtype="<f8")
+
+
+def encode_groups(edges: Codes, groups: Labels, values: Floats) -> list[bytes]:
+    """Make the "value" contents with groups of buckets, whose values begin, and end, at edges."""
+    floats, codes = values.astype("<f8").tobytes(), groups.codes.astype("<i8").tobytes()
+    tails = _Tails([None if key is None else written(key) for key in groups.keys])
+    cuts = starmap(slice, pairwise((edges * _FLOAT_BYTES).tolist()))
+    return [floats[cut] + tails[codes[cut]] for cut in cuts]
 
 
 def renewed(content: bytes) -> bytes:
     """Return a content as it is made now, of one that was kept as pairs."""
     pairs = _decode_pairs(content)
-    return encode_values([group for group, _ in pairs], [value for _, value in pairs])
+    floats = np.array([value for _, value in pairs], dtype="<f8")  # None is NaN
+    return floats.tobytes() + _tail([group for group, _ in pairs])
 
 
-def decode_groups(content: bytes) -> list[tuple[GroupKey, float]]:
+def decode_content(content: bytes) -> list[tuple[GroupKey, float]]:
     """Read one "value" content with groups; NaN is "no value"."""
     floats, tail = _parted(content)
     return list(zip(map(key_of, _groups(tail)), np.frombuffer(floats, "<f8").tolist(), strict=True))
 
 
-def read_groups(
-    default: Floats, places: Codes, contents: Sequence[bytes], check: Callable[[int], None]
-) -> dict[GroupKey, Floats]:
-    """Read the "value" contents of the buckets at some places; a group has ``default`` where it is not.
-
-    ``check`` is told how many groups there are before they are made into arrays.
-    """
+def decode_groups(contents: Sequence[bytes]) -> tuple[Codes, Labels, Floats]:
+    """Read "value" contents with groups: of each value the place of its content, and its group."""
     tails = Numbered[bytes]()
     parts = list(map(_parted, contents))
     used = np.fromiter((tails[tail] for _, tail in parts), np.int64, len(parts))
     values = np.frombuffer(b"".join([floats for floats, _ in parts]), dtype="<f8")
     groups = list(map(_groups, tails))
     codes, keys = _factorised(list(chain.from_iterable(groups)))
-    check(len(keys))
     lengths = np.fromiter(map(len, groups), np.int64, len(groups))
     starts = np.cumsum(lengths) - lengths
-    found = np.repeat(default[np.newaxis], len(keys), axis=0)
-    if len(values):
-        where = np.repeat(places, lengths[used])
-        found[codes[_ranges(starts[used], lengths[used])], where] = values
-    return dict(zip(keys, found, strict=True))
+    places = np.repeat(np.arange(len(contents)), lengths[used])
+    return places, Labels(codes[_ranges(starts[used], lengths[used])], keys), values
 
 
 class _Tails(dict[bytes, bytes]):
