@@ -71,6 +71,11 @@ class _EventsProxy(_PortProxy):
 
 
 class _SessionProxy(_PortProxy):
+    @property
+    def orders_ids(self) -> bool:
+        has_order: bool = self._port.orders_ids
+        return has_order
+
     async def scan(self, *arguments: Any, **options: Any) -> AsyncGenerator[Block, None]:
         await self._proxy.before("session.scan", *arguments)
         async for block in self._port.scan(*arguments, **options):

@@ -120,17 +120,23 @@ async def in_order(
     newest_first: bool,
     most: int | None,
     slices: Slices,
+    *,
+    has_order: bool = False,
 ) -> AsyncGenerator[tuple[list[P], int | None], None]:
     """Find in parts that share no time: events of a slice's last time wait for the next slice.
 
     There is a part, which may be empty, for each slice, with the time before which all has been yielded, and
     a last one, with None. Of more than ``most`` events of one time only the first in order are kept.
+    ``has_order``: the scan has events of one time in order already; then none wait, and parts may share one.
     """
     waiting: list[P] = []
     async with aclosing(scan) as blocks:
         async for block in blocks:
             async with aclosing(slices.each(block, partial(_with_last, select))) as selections:
                 async for found, last in selections:
+                    if has_order:
+                        yield found, last
+                        continue
                     waiting += found
                     ready = [found for found in waiting if found.time != last]
                     waiting = waiting[len(ready) :]

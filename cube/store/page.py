@@ -129,6 +129,7 @@ class EventPage:
             ids=True,
             newest_first=walk.downwards,
             wanted=wanted_by(expression.filters),
+            after=walk.place,
         )
         slices = Slices(time_slice, searched=has_patterns(expression), hold=hold)
-        return in_order(scan, select, walk.downwards, self._limit + 1, slices)
+        return in_order(scan, select, walk.downwards, self._limit + 1, slices, has_order=session.orders_ids)

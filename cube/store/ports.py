@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
+from cube.model.place import EventPlace
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.deletion import DeletedSlice, DeletionStore
@@ -133,7 +134,12 @@ class ReadSession(Protocol):
 
     On SQLite one read transaction; on a MongoDB replica set one causally consistent session. Not
     safe for concurrent calls: a query that wants two scans at once opens two sessions.
+
+    ``orders_ids``: whether a scan with ids has events of one time in the order of `id_key`, too.
     """
+
+    @property
+    def orders_ids(self) -> bool: ...
 
     async def types(self) -> list[str]:
         """Return the names of all types that have a collection of events, sorted."""
@@ -150,6 +156,7 @@ class ReadSession(Protocol):
         ids: bool = False,
         newest_first: bool = False,
         wanted: Wanted = NOTHING_WANTED,
+        after: EventPlace | None = None,
     ) -> AsyncGenerator[Block, None]:
         """Read the events of a span as blocks of bounded size, none of them empty, ordered by time.
 
@@ -157,7 +164,8 @@ class ReadSession(Protocol):
         others; None is the whole data, () leaves all of it out. ``ids``: whether the blocks carry ids.
         ``newest_first`` turns the order, of the blocks and of the rows in each.
         ``wanted``: what filters that the caller applies ask for: a store that is faster so may leave out
-        events that do not pass them.
+        events that do not pass them. ``after``: a place in the span that a walk in this direction has come
+        to: the store may leave out events of its time that are passed.
         An unknown type has no blocks.
         """
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from cube.columns.block import Block
 from cube.expression.nodes import Comparison, EventExpression, Field, Filter
-from cube.model.event import EventId
+from cube.model.event import EventId, id_key
 from cube.model.place import cursor, parse_cursor
 from cube.model.tier import Span
 from cube.store import page as pages
-from cube.store.find import Found
+from cube.store.find import Found, select_found
 from cube.store.page import EventPage, Walk
 from cube.store.ports import Store
 
@@ -78,6 +79,49 @@ async def test_many_events_of_one_instant_are_read_to_the_end(store: Store) -> N
     walked = await _walked(store, Walk(_expression(), WHOLE, downwards=False), 599)
     assert [one.id for events in walked for one in events] == list(range(count))
     assert [len(events) for events in walked] == [599, 599, 2]
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+@pytest.mark.parametrize("limit", [7, 40, 333])
+async def test_an_instant_with_ids_of_all_kinds_in_several_saves_is_walked_once(
+    store: Store, downwards: bool, limit: int
+) -> None:
+    """Beside others of its second, and the seconds around."""
+    for part in range(4):
+        made = [event(T0 + 500, None, {"i": i}) for i in range(50)]
+        around = [
+            event(T0 + time, None, {"i": 0}) for time in (499, 501, 0, 999, -1, 1_000) for _ in range(9)
+        ]
+        await store.events.save("test", [*made, *around])
+        await store.events.save("test", [event(T0 + 500, part * 10 + i) for i in range(10)])
+        await store.events.save("test", [event(T0 + 500, f"{part}{i}") for i in range(10)])
+    walked = await _walked(store, Walk(_expression(), WHOLE, downwards), limit)
+    places = [(one.time, id_key(one.id)) for events in walked for one in events]
+    assert len(places) == 4 * (50 + 54 + 20)
+    assert places == sorted(set(places), reverse=downwards)
+    assert {len(events) for events in walked[:-1]} == {limit}
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+async def test_of_an_instant_what_a_walk_has_passed_is_not_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, downwards: bool
+) -> None:
+    """Or the pages of many events of one time would take as long as their square."""
+    read: list[int] = []
+    find = select_found
+
+    def counted(expression: EventExpression, block: Block, **options: Any) -> list[Found]:
+        read.append(len(block))
+        return find(expression, block, **options)
+
+    monkeypatch.setattr(pages, "select_found", counted)
+    for _ in range(4):
+        await store.events.save("test", [event(T0, None, {}) for _ in range(250)])
+    walked = await _walked(store, Walk(_expression(), WHOLE, downwards), 100)
+    assert sum(map(len, walked)) == 1_000
+    remaining = [1_000 - 100 * page for page in range(len(walked))]
+    assert sum(read) <= sum(remaining)  # of which slices are read up to the end of a page
+    assert len(read) >= len(walked)
 
 
 @pytest.mark.parametrize("downwards", [False, True])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Final
 
 from bson.datetime_ms import DatetimeMS
 
@@ -12,12 +12,21 @@ from cube.columns.block import Block
 from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import is_type
+from cube.model.place import EventPlace
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.equality import NOTHING_WANTED, FieldPath, Scalar, Wanted
 from cube.store.mongo import revisions
 from cube.store.mongo.column_decoder import ColumnDecoder
-from cube.store.mongo.documents import MARK, NUMBER_KINDS, TEXT_KINDS, DocumentDecoder, is_escaped, parts
+from cube.store.mongo.documents import (
+    MARK,
+    NUMBER_KINDS,
+    TEXT_KINDS,
+    DocumentDecoder,
+    is_escaped,
+    parts,
+    stored_id,
+)
 from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout, path_of
 from cube.store.ports import ReadOptions, Revisions
@@ -38,6 +47,8 @@ class MongoSession:
     latest read of this process had come, and read what a majority holds: so events are never older
     than the revisions that were read before them, whichever server answers.
     """
+
+    orders_ids: Final = False  # a sort by the id as well would be one of the whole span, in memory
 
     def __init__(self, layout: Layout, session: Any, options: ReadOptions) -> None:
         self._layout = layout
@@ -64,6 +75,7 @@ class MongoSession:
         ids: bool = False,
         newest_first: bool = False,
         wanted: Wanted = NOTHING_WANTED,
+        after: EventPlace | None = None,
         batch_events: int = BLOCK_EVENTS,
     ) -> AsyncGenerator[Block, None]:
         """Read events as raw batches and decode each as blocks, in threads, in time slices.
@@ -80,6 +92,7 @@ class MongoSession:
             _projection(fields, ids),
             wanted,
             newest_first=newest_first,
+            after=after,
             batch_events=batch_events,
         )
         async with aclosing(batches):
@@ -97,12 +110,13 @@ class MongoSession:
         wanted: Wanted = NOTHING_WANTED,
         *,
         newest_first: bool = False,
+        after: EventPlace | None = None,
         batch_events: int = BLOCK_EVENTS,
     ) -> AsyncGenerator[bytes, None]:
         """Read the documents of a span, ordered by time, as raw BSON of about `BLOCK_BYTES` each time."""
         events = self._layout.events(type, self._session)
         cursor = events.find_raw_batches(
-            await self._filter(events, span, wanted),
+            {**await self._filter(events, span, wanted), **_without_passed(after, newest_first=newest_first)},
             projection,
             sort=[("t", -1 if newest_first else 1)],
             batch_size=batch_events,
@@ -180,6 +194,18 @@ def _projection(fields: Sequence[str] | None, ids: bool) -> Document:
     names = _named(fields)
     paths = ["d"] if names is None else [f"d.{name}" for name in names]
     return {"_id": ids, "t": 1, MARK: 1, **dict.fromkeys(paths, 1)}
+
+
+def _without_passed(after: EventPlace | None, *, newest_first: bool) -> Document:
+    """Return the query that leaves out what a walk has passed, where the server orders ids as we do.
+
+    Texts it orders by the collection's collation, and some doubles are texts to us.
+    """
+    if after is None or not isinstance(after.id, bytes | int):
+        return {}
+    end, kinds = "$gte" if newest_first else "$lte", "objectId" if isinstance(after.id, bytes) else "long int"
+    passed = {end: stored_id(after.id), "$type": kinds.split()}
+    return {"$nor": [{"t": _date(after.time), "_id": passed}]}
 
 
 def _date(time: int) -> DatetimeMS:

@@ -7,10 +7,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
+from cube.model.place import EventPlace
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
@@ -156,6 +158,8 @@ class SqliteEvents:
 class SqliteSession:
     """A `ReadSession`; its snapshot is taken by its first read, and released when the lease ends."""
 
+    orders_ids: Final = True
+
     def __init__(self, lease: Lease, time_slice: TimeSlice) -> None:
         self._lease = lease
         self._time_slice = time_slice
@@ -175,6 +179,7 @@ class SqliteSession:
         ids: bool = False,
         newest_first: bool = False,
         wanted: Wanted = NOTHING_WANTED,
+        after: EventPlace | None = None,
     ) -> AsyncGenerator[Block, None]:
         """Read the events of a span in blocks of at most `BLOCK_ROWS` rows and about `BLOCK_BYTES`.
 
@@ -185,7 +190,16 @@ class SqliteSession:
         if entry is None or not entry.known:
             return
         lookup = await self._lookup(entry, wanted)
-        rows = BlockQuery(entry.events, span, fields, ids, newest_first, as_stored(wanted), lookup)
+        rows = BlockQuery(
+            entry.events,
+            span,
+            fields,
+            ids,
+            newest_first,
+            as_stored(wanted),
+            lookup,
+            after=None if after is None or after.id is None else (after.time, after.id),
+        )
         query: MergedQuery | None = MergedQuery.of(rows, entry.packs)
         while query is not None:
             async with self._time_slice():

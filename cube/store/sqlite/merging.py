@@ -74,7 +74,9 @@ class MergedQuery:
         return Span(min(self.span.stop, stop), self.span.stop)
 
     def _rows(self, start: int, stop: int) -> MergedQuery:
-        section = replace(self.whole, span=Span(start, stop))
+        passed = self.whole.after
+        is_within = passed is not None and start <= passed[0] < stop
+        section = replace(self.whole, span=Span(start, stop), after=passed if is_within else None)
         return replace(self, span=self._left(start, stop), section=section)
 
     def _next_second(self, connection: sqlite3.Connection) -> int | None:
@@ -91,6 +93,7 @@ class MergedQuery:
         """Read seconds with packs, from one on that has some, one after the other without a gap."""
         packs = self._packs_from(connection, second)
         first, last = min(packs[0].second, packs[-1].second), max(packs[0].second, packs[-1].second)
+        packs = [pack for pack in packs if not self._is_passed_whole(pack)]
         start, stop = max(first, self.span.start), min(last + PACK_MS, self.span.stop)
         left = replace(self, span=self._left(start, stop))
         rows = self._rows_within(connection, start, stop)
@@ -150,14 +153,32 @@ class MergedQuery:
         return Block.from_joined(times, joined, None, fields=whole.fields)
 
     def _merged(self, packs: Sequence[Pack], rows: Sequence[Row], start: int, stop: int) -> Sequence[Row]:
-        """Return packs and rows in the order of the scan, without what a filter leaves out for sure."""
+        """Return packs and rows in the order of the scan, without what is passed, or left out for sure."""
         found: list[Row] = list(rows)
         for pack in packs:
             texts = pack.texts() if self.whole.reads_data else [None] * pack.events
             found += zip(pack.instants(), pack.event_ids(), texts, strict=True)
+        passed = self.whole.after
+        if passed is not None and start <= passed[0] < stop:
+            found = [row for row in found if not self._is_passed(row[0], row[1], passed)]
         kept = [row for row in found if start <= row[0] < stop and self.whole.may_pass(row[2])]
         kept.sort(key=_place if rows else itemgetter(0, 1), reverse=self.whole.newest_first)
         return kept
+
+    def _is_passed(self, time: int, id: EventId, passed: tuple[int, EventId]) -> bool:
+        """Tell whether an event is of the time that the scan is behind, and passed there."""
+        if time != passed[0]:
+            return False
+        mine, other = id_key(passed[1]), id_key(id)
+        return other >= mine if self.whole.newest_first else other <= mine
+
+    def _is_passed_whole(self, pack: Pack) -> bool:
+        """Tell of a pack of one time, without a look at its data, whether all of it is passed."""
+        passed = self.whole.after
+        if passed is None or not pack.second <= passed[0] < pack.second + PACK_MS:
+            return False
+        is_one = set(pack.instants()) == {passed[0]}
+        return is_one and all(self._is_passed(passed[0], id, passed) for id in pack.edges)
 
     def part(self) -> tuple[Block, MergedQuery | None]:
         """Return a block of what is merged, and what is left then."""
