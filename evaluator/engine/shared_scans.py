@@ -2,10 +2,12 @@
 
 A bucket closes, and each chart of a page needs it of a reduction of its own. To look after one (a session, a
 place, a hop between threads for each block) takes longer than to compute it. Here all of that is there once
-for all who came before the pass begins; they are reduced one after another, in pieces of some milliseconds,
-each in a time slice of its own: others wait no longer than ever (docs/decisions/0066-shared-scans.md).
+for all who come before the first block does; they are reduced one after another, in pieces of some
+milliseconds, each in a time slice of its own: others wait no longer than ever
+(docs/decisions/0066-shared-scans.md).
 
-The promise is single flight's: all have read the same revision of each bucket before the scan's first read.
+The promise is single flight's: who has read the same revision of each bucket as the first has, whenever that
+was, need not ask more of the events than that they were read after the first did.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from cube.columns import Block, paths
+from cube.columns.values import Path
 from cube.errors import CubeError
 from cube.model.tier import Tier
 from cube.process.threads import PIECE_SECONDS, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import MetricStore
+from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation
 from evaluator.engine.reading import Reading
@@ -64,13 +68,13 @@ class SharedScans:
     async def values(self, job: ReductionJob, gaps: Gaps, cost: QueryCost) -> BucketValues | None:
         """Compute some gaps of a tier below an hour, of few rows in memory; keep and return their values.
 
-        None where that fails, or is not for sharing: computed alone, it meets its own bounds and errors.
+        None where that fails, or is not for sharing: computed alone, a job meets its own bounds and errors.
         """
         if len(gaps) > MOST_BUCKETS or cost.is_long:
             return None
         key = self._key(job, gaps)
         shared = self._joinable.get(key)
-        if shared is None:
+        if shared is None or not shared.reads_all(job):
             shared = self._joinable[key] = self._make(gaps, cost)
             shared.task = asyncio.create_task(shared.run(partial(self._scan, key, shared)))
             shared.task.add_done_callback(lambda task: self._end(key, shared, task))
@@ -88,10 +92,9 @@ class SharedScans:
         return (job.reduction.type, job.tier, gaps)
 
     async def _scan(self, key: _Key, shared: SharedScan) -> None:
-        type, tier, _ = key
         async with self._open_scan(shared.cost) as scan:
-            self._close(key, shared)
-            await _Pass(scan, shared, self._metrics).run(self._blocks, type, tier)
+            blocks = self._blocks.of(key[0])
+            await _Pass(scan, shared, self._metrics).run(blocks, key[1], partial(self._close, key, shared))
 
     def _close(self, key: _Key, shared: SharedScan) -> None:
         """Let nobody join any more."""
@@ -116,6 +119,7 @@ class SharedScan:
         self.cost = QueryCost(cost.reach)
         self.cost.seconds = cost.seconds
         self.parts: list[_Participant] = []
+        self._paths: frozenset[Path] | None = None
 
     async def run(self, scan: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do the scan."""
@@ -135,6 +139,15 @@ class SharedScan:
     async def until(self, found: asyncio.Future[BucketValues | None]) -> BucketValues | None:
         """Wait for what the scan finds."""
         return await found
+
+    def read(self) -> frozenset[Path]:
+        """Begin to read; return the columns that are needed."""
+        self._paths = frozenset[Path]().union(*(paths(part.job.reduction) for part in self.parts))
+        return self._paths
+
+    def reads_all(self, job: ReductionJob) -> bool:
+        """Tell whether the columns of a job are read, or will be."""
+        return self._paths is None or paths(job.reduction) <= self._paths
 
     def waiting(self) -> list[_Participant]:
         """Return those that still wait for their values."""
@@ -182,15 +195,19 @@ class _Pass:
         self._shared = shared
         self._computing = Computation(scan, metrics)
 
-    async def run(self, blocks: StoreBlocks, type: str, tier: Tier) -> None:
-        """Take all blocks, finish, save and hand on."""
-        gaps = self._shared.gaps
-        needs = frozenset().union(*(paths(part.job.reduction) for part in self._shared.parts))
-        reading = Reading(self._scan.session, needs, self._scan.time_slice)
-        async with aclosing(blocks.of(type).blocks(reading, tier, gaps)) as found:
+    async def run(self, blocks: TypeBlocks, tier: Tier, close: Callable[[], None]) -> None:
+        """Take all blocks, finish, save and hand on; lets nobody join from the first block on."""
+        shared, gaps = self._shared, self._shared.gaps
+        reading = Reading(self._scan.session, shared.read(), self._scan.time_slice)
+        async with aclosing(blocks.blocks(reading, tier, gaps)) as found:
+            had = shared.cost.seconds
             async for block in found:
+                close()
+                self._count(shared.cost.seconds - had)
                 async for _ in self._done(partial(_Participant.take, block=block, limits=self._scan.limits)):
                     continue
+                had = shared.cost.seconds
+        close()
         async for part in self._done(partial(_Participant.finish, gaps=gaps)):
             values = None if part.failed else part.values
             if values is not None:
@@ -198,18 +215,25 @@ class _Pass:
             if not part.found.done():
                 part.found.set_result(values)
 
+    def _count(self, seconds: float) -> None:
+        """Count what reading took on each who waits for it."""
+        for part in self._shared.waiting():
+            part.cost.seconds += seconds
+
     async def _done(self, work: Callable[[_Participant], None]) -> AsyncIterator[_Participant]:
         """Do some work for each who waits, as much in a time slice as fits; yield those it was done for."""
-        left = deque(part for part in self._shared.waiting() if not part.failed)
-        failed = [part for part in self._shared.waiting() if part.failed]
+        waiting = self._shared.waiting()
+        left = deque(part for part in waiting if not part.failed)
         while left:
             self._shared.cost.seconds = min(part.cost.seconds for part in left)
             async with self._scan.time_slice():
                 done = await run_in_thread(_piece, left, work, executor=self._scan.context.executor)
             for part in done:
                 yield part
-        for part in failed:
-            yield part
+        self._shared.cost.seconds = min((part.cost.seconds for part in waiting), default=0.0)
+        for part in waiting:
+            if part.failed and not part.found.done():
+                yield part
 
 
 def _piece(left: deque[_Participant], work: Callable[[_Participant], None]) -> list[_Participant]:
