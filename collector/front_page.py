@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from cube.settings import EvaluatorSettings
 from cube.web import Operation, Reply, Request, Route
@@ -61,17 +60,17 @@ async def front_page(request: Request) -> Reply:
     return Reply(page.encode(), content_type="text/html; charset=utf-8", headers=_HEADERS)
 
 
-def with_front_page(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """Add the page to a table of routes; a dialect may have other methods of the same path, or even GET."""
+def page_route() -> Route:
+    """Return the page's route; a dialect may have other methods of its path, or claim requests to it."""
     operation = Operation(
         front_page,
         "What this is, for whoever opens it in a browser.",
         content_type="text/html; charset=utf-8",
     )
+    return Route(PATH, {"GET": operation})
+
+
+def with_front_page(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Add the page to a table of routes in which nothing has its path."""
     table = tuple(routes)
-    if not any(route.path == PATH for route in table):
-        return (*table, Route(PATH, {"GET": operation}))
-    return tuple(
-        replace(route, operations={"GET": operation, **route.operations}) if route.path == PATH else route
-        for route in table
-    )
+    return table if any(route.path == PATH for route in table) else (*table, page_route())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from collector.front_page import PATH, page_route
 from collector.protocols.registry import dialects
 from cube.web.standard_routes import ASKED, OWED
 from docs.made.daemons import Figure, Told, every_dialect
@@ -77,8 +78,10 @@ def _parameter(parameter: Mapping[str, Any]) -> str:
 
 
 def _own(path: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave out of a path what a dialect answers."""
+    """Leave out of a path what dialects alone answer."""
     foreign = {method for _, methods, paths, _ in _endpoints() if path in paths for method in methods}
+    if path == PATH:  # a dialect answers some of its GETs
+        foreign -= page_route().operations.keys()
     return {name: told for name, told in item.items() if name.upper() not in foreign}
 
 

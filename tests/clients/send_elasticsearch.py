@@ -14,6 +14,8 @@ TIME = "2026-01-02T03:04:05.678Z"
 
 def main(url: str, key: str) -> None:
     client = Elasticsearch(url, api_key=key, http_compress=True)
+    assert client.ping()
+    assert client.info()["tagline"] == "You Know, for Search"
     actions = [{"_index": "shop-2026.01.02", "@timestamp": TIME, "price": 2**n} for n in range(3)]
     wrong = {"_op_type": "delete", "_index": "shop-2026.01.02", "_id": "x"}
     stored, errors = helpers.bulk(client, [*actions, wrong, *actions], raise_on_error=False)

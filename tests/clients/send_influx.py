@@ -21,6 +21,7 @@ def first(url: str, key: str) -> None:
     client = FirstClient(str(place.hostname), place.port or 80, "user", key, "shop", gzip=True)
     print(client.ping())
     client.create_database("shop")
+    assert client.get_list_database() == [{"name": "shop"}]
     points = [
         {
             "measurement": "cart",

@@ -30,6 +30,16 @@ async def test_the_address_says_what_it_is_and_how_to_send_to_it(tmp_path: Path)
     assert {"/openapi.json", "/readyz"} <= set(re.findall('href="([^"]+)"', text))
 
 
+async def test_elastics_clients_find_their_product_there(tmp_path: Path) -> None:
+    with daemon("collector", f"sqlite:{tmp_path}", tmp_path, "--dialects-cloudevents", "true") as running:
+        for name in ("elasticsearch-py/9.5.1 (Python/3.11)", "Elastic-filebeat/8.15.0", "Logstash/8.15"):
+            asked = await ask(running.port, "GET", "/", headers={"User-Agent": name})
+            assert asked.headers["x-elastic-product"] == "Elasticsearch"
+            assert asked.json["tagline"] == "You Know, for Search"
+        other = await ask(running.port, "GET", "/", headers={"User-Agent": "curl/7.88.1"})
+    assert other.headers["content-type"] == "text/html; charset=utf-8"
+
+
 async def test_events_of_cloudevents_are_still_posted_there(tmp_path: Path) -> None:
     with daemon("collector", f"sqlite:{tmp_path}", tmp_path, "--dialects-cloudevents", "true") as running:
         page = await ask(running.port, "GET", "/")

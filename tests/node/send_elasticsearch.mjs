@@ -4,6 +4,7 @@ import { Client } from "@elastic/elasticsearch";
 
 const [node, apiKey] = process.argv.slice(2);
 const client = new Client({ node, auth: { apiKey } });
+if (!(await client.ping())) throw new Error("It does not answer.");
 const timestamp = "2026-01-02T03:04:05.678Z";
 const index = "shop-2026.01.02";
 const documents = [1, 2, 4, 1, 2, 4].map((price) => ({ "@timestamp": timestamp, price }));

@@ -188,6 +188,9 @@ def test_a_database_is_always_there() -> None:
     ):
         reply = query(made, context()).reply(())
         assert json.loads(reply.body) == {"results": [{"statement_id": 0}]}
+    shown = query(request(target="/query?q=SHOW+DATABASES&db=glances"), context()).reply(())
+    (result,) = json.loads(shown.body)["results"]
+    assert result["series"] == [{"name": "databases", "columns": ["name"], "values": [["glances"]]}]
     with pytest.raises(InvalidRequest, match="CREATE DATABASE"):
         query(request(target="/query?q=SELECT+1"), context())
 

@@ -8,6 +8,7 @@ updated or searched here.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -32,8 +33,9 @@ from cube.model.environment import Credentials
 from cube.web import Reply, Request, error_reply
 
 PREFIX: Final = "/elastic"
-"""All paths are there with it, too: for clients that ask for the root, where the collector's page is."""
+"""All paths are there with it, too: the root without it is the collector's page, but for known clients."""
 
+_CLIENT: Final = re.compile(r"[a-z-]*elastic|logstash", re.IGNORECASE)
 
 _PRODUCT: Final = (("X-Elastic-Product", "Elasticsearch"),)
 _ROOT: Final = {
@@ -44,6 +46,11 @@ _ROOT: Final = {
 }
 _HEALTH: Final = {"cluster_name": "cube", "status": "green", "timed_out": False}
 _REFRESHED: Final = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
+
+
+def is_client(request: Request) -> bool:
+    """Tell a client that asks the root for the product (Elastic's, Filebeat, Logstash) from all others."""
+    return _CLIENT.match(request.headers.get("User-Agent", "")) is not None
 
 
 def bulk(request: Request, _: RequestContext) -> Translation:
@@ -123,12 +130,14 @@ def dialect() -> Dialect:
             "Store documents as events of an index's type, as before release 7.",
         ),
     )
-    root = Endpoint((PREFIX,), {"GET": partial(told, answer=_ROOT)}, "Tell a version.", body=None)
+    version = {"GET": partial(told, answer=_ROOT)}
+    root = Endpoint((PREFIX,), version, "Tell a version.", body=None)
+    asked = Endpoint(("/",), version, "Tell a version, to Elastic's clients.", body=None, claims=is_client)
     endpoints = [
         Endpoint((path, PREFIX + path), methods, summary, content_type="application/x-ndjson")
         for path, methods, summary in table
     ]
-    return Dialect("elasticsearch", (root, *endpoints), credentials, refuse)
+    return Dialect("elasticsearch", (root, asked, *endpoints), credentials, refuse)
 
 
 def _translation(actions: Sequence[Action], answer: Callable[..., Reply]) -> Translation:

@@ -38,6 +38,7 @@ WRITE_3: Final = "/api/v3/write_lp"
 
 _VERSION: Final = (("X-Influxdb-Version", "1.8-cube"), ("X-Influxdb-Build", "Cube"))
 _CREATE = re.compile(r"\s*create\s+(database|retention\s+policy)\b.*", re.IGNORECASE | re.DOTALL)
+_SHOW = re.compile(r"\s*show\s+databases\s*;?\s*", re.IGNORECASE)
 _JAVASCRIPT: Final = "influxdb-client-js"  # takes Retry-After for milliseconds
 _CODES: Final = {400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not found"} | {
     413: "request too large",
@@ -89,14 +90,18 @@ def write(request: Request, _: RequestContext, *, told: Told) -> Translation:
 
 
 def query(request: Request, _: RequestContext) -> Translation:
-    """Answer that a database is there, whichever is to be created; nothing else is answered."""
+    """Answer that a database is there, whichever is to be created or was named; nothing else is answered."""
     given = dict(request.parameters())
     if media_type(request) == FORM:
         given |= fields_of(request.body)
+    if _SHOW.fullmatch(given.get("q", "")):
+        names = [[given["db"]]] if given.get("db") else []
+        series = {"name": "databases", "columns": ["name"], "values": names}
+        return Translation((), lambda _: _json({"results": [{"statement_id": 0, "series": [series]}]}))
     if not _CREATE.fullmatch(given.get("q", "")):
         raise InvalidRequest(
-            "Got a query of InfluxDB's; accepted is CREATE DATABASE alone, for what was written is asked for"
-            " at Cube's evaluator."
+            "Got a query of InfluxDB's; accepted are CREATE DATABASE and SHOW DATABASES alone, for what was"
+            " written is asked for at Cube's evaluator."
         )
     return Translation((), lambda _: _json({"results": [{"statement_id": 0}]}))
 

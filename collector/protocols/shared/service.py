@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+from collector.front_page import page_route
 from collector.ingest.context import IngestContext
 from collector.ingest.quota import DecodingQuota
 from collector.ingest.redaction import Redaction
@@ -62,10 +63,11 @@ _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 
 
 def dialect_routes(dialects: Iterable[Dialect], context: DialectContext) -> list[Route]:
-    """Return the routes of some dialects."""
+    """Return the routes of some dialects, and of the page whose path some of them have, too."""
     search = EventSearch(context.searches)
     services = [DialectService(dialect, context, search) for dialect in dialects]
-    return with_shared_paths(route for service in services for route in service.routes())
+    own = (page_route(), None)
+    return with_shared_paths((own, *(route for service in services for route in service.routes())))
 
 
 class DialectService:

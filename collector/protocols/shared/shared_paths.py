@@ -16,7 +16,8 @@ Claims: TypeAlias = Callable[[Request], bool]
 def with_shared_paths(routes: Iterable[tuple[Route, Claims | None]]) -> list[Route]:
     """Return one route for each path; of two, who ``claims`` requests gets those, the other all else.
 
-    A path that two have without a claim stays double, for the table of routes to refuse.
+    A path that two have without a claim stays double, for the table of routes to refuse, unless the first is
+    Cube's own and they have no method in common.
     """
     merged: dict[str, tuple[Route, Claims | None]] = {}
     doubles: list[Route] = []
@@ -28,6 +29,11 @@ def with_shared_paths(routes: Iterable[tuple[Route, Claims | None]]) -> list[Rou
             merged[route.path] = (_merged(other[0], route, claims), None)
         elif other[1] is not None:
             merged[route.path] = (_merged(route, other[0], other[1]), None)
+        elif not other[0].foreign and not other[0].operations.keys() & route.operations.keys():
+            merged[route.path] = (
+                replace(route, operations={**other[0].operations, **route.operations}),
+                None,
+            )
         else:
             doubles.append(route)
     return [*(route for route, _ in merged.values()), *doubles]
