@@ -24,17 +24,24 @@ _NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
 _OURS = ("CUBE_", "PYTHON", "VIRTUAL_ENV", "PATH", "HOME", "PYTEST_")
 
 
+def environment() -> dict[str, str]:
+    """Return variables for programs of the system, Debian's Python among them: without what is ours."""
+    told = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {**told, "PATH": PATH, "HOME": "/root"}
+
+
 @dataclass(frozen=True, slots=True)
 class SystemdMachine:
     """A running one; ``pid`` is its first process, as seen from here."""
 
     pid: int
 
-    def command(self, text: str, *, network: bool = False) -> list[str]:
-        """Return what runs a text of bash there, with this system's `network` or its own, as its root."""
-        told = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        told |= {"PATH": PATH, "HOME": "/root"}
-        variables = [f"{name}={value}" for name, value in told.items()]
+    def command(self, text: str, *words: str, network: bool = False) -> list[str]:
+        """Return what runs a text of bash there, as root, with its own network or this system's `network`.
+
+        `words`: what the text has as ``"$@"``.
+        """
+        variables = [f"{name}={value}" for name, value in environment().items()]
         namespaces = [*_NAMESPACES, *([] if network else ["--net"])]
         # env: bash itself would complain of a directory that is not there, this one.
         into = [
@@ -46,6 +53,8 @@ class SystemdMachine:
             "bash",
             "-c",
             text,
+            "bash",
+            *words,
         ]
         return [*as_root(), "env", "-i", *variables, *into]
 
@@ -90,6 +99,7 @@ def systemd_machine(folder: Path) -> Iterator[SystemdMachine]:
     if allowed.returncode:
         pytest.skip(f"namespaces and mounts are not allowed here: {allowed.stderr.strip()}")
     (folder / "shared").mkdir(exist_ok=True)
+    (folder / "pid").unlink(missing_ok=True)
     start = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
     with (folder / "machine.log").open("wb") as log:
         process = subprocess.Popen(

@@ -35,7 +35,9 @@ inside() {
     mount --bind "$folder/shared" srv
     mount -t proc proc proc
     mount --bind proc/sys proc/sys
-    mount -o remount,bind,ro proc/sys # its settings would be this system's
+    mount -o remount,bind,ro proc/sys # its settings would be this system's, those of networks are its own
+    mount --bind proc/sys/net proc/sys/net
+    mount -o remount,bind,rw proc/sys/net
     mount -t sysfs -o ro sysfs sys
     mount -t cgroup2 cgroup2 sys/fs/cgroup
     mount -t tmpfs -o mode=755 tmpfs dev
@@ -50,6 +52,7 @@ inside() {
     mount -t tmpfs tmpfs tmp
     rm -rf etc/systemd/system # no service of this system
     mkdir -p etc/systemd/system run/before
+    ln -s /dev/null etc/systemd/system/systemd-sysctl.service
     pivot_root . run/before
     echo "$own" >/run/before"$folder"/pid
     umount -l /run/before

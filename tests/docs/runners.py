@@ -1,4 +1,4 @@
-"""Which test runs which blocks of the documents, and which blocks no test can run."""
+"""Which test runs which blocks of the documents."""
 
 from __future__ import annotations
 
@@ -38,15 +38,11 @@ APART = {
     "$ (umask 077; sqlite3 data/cube_development.events.db \"VACUUM INTO '/backup/events.db'\")": (
         "tests/docs/test_operations.py"
     ),
+    "$ docker compose -f config/docker/compose.yaml up --detach": "tests/docs/test_image.py",
     "# useradd --system --home-dir /var/lib/cube cube": "tests/docs/test_systemd.py",
     "$ systemctl start cube-collector@b && systemctl stop cube-collector@a": "tests/docs/test_systemd.py",
 }
 """Blocks, by their first line, that another file runs than the rest of their page."""
-
-CANNOT = {
-    "$ docker compose -f config/docker/compose.yaml up --detach": "needs Docker; test_packaging reads it",
-}
-"""What no test runs, by its first line, and why."""
 
 
 def runner(block: Block) -> str | None:
@@ -61,5 +57,4 @@ def runner(block: Block) -> str | None:
 
 def run_by(name: str) -> list[Block]:
     """Return the blocks that a test file of this folder has to run, by its `__file__`."""
-    own = [block for block in BLOCKS if (runner(block) or "").endswith(f"/{name.rpartition('/')[2]}")]
-    return [block for block in own if block.begin not in CANNOT]
+    return [block for block in BLOCKS if (runner(block) or "").endswith(f"/{name.rpartition('/')[2]}")]

@@ -1,4 +1,4 @@
-"""Every block of the README and of the documents is run by a test, or is listed as one that cannot be."""
+"""Every block of the README and of the documents is run by a test."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import BLOCKS, PAGES, ROOT, unfenced
-from tests.docs.runners import APART, CANNOT, TESTED, runner
+from tests.docs.runners import APART, TESTED, runner
 
 
-def test_every_block_is_run_or_is_listed_with_the_reason() -> None:
+def test_every_block_is_run() -> None:
     assert len(BLOCKS) > 120
-    unknown = [block for block in BLOCKS if block.begin not in CANNOT and runner(block) is None]
-    assert [(block.page, block.begin) for block in unknown] == []
+    assert [(block.page, block.begin) for block in BLOCKS if runner(block) is None] == []
 
 
 def test_what_is_listed_is_there() -> None:
-    assert (CANNOT.keys() | APART.keys()) - {block.begin for block in BLOCKS} == set()
+    assert APART.keys() - {block.begin for block in BLOCKS} == set()
     there = {entry for entry in TESTED for block in BLOCKS if fnmatch(block.page, entry[0])}
     assert set(TESTED) - there == set()
 
