@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -24,6 +25,9 @@ from cube.store.sqlite.scanning import BLOCK_BYTES, BLOCK_ROWS, BlockQuery
 _NOTHING = Block(np.array([], dtype=np.int64), [])
 
 Row: TypeAlias = "tuple[int, EventId, str | None]"
+Times: TypeAlias = "npt.NDArray[np.int64]"
+Run: TypeAlias = "tuple[Times, str]"
+"""The times of some events in order, and the JSON texts of their data, joined by commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,15 @@ class MergedQuery:
     """Where the next block of a scan begins.
 
     ``span``: what no section has been made of yet. ``section``: what is left of the rows between packs that
-    are being read. ``merged``: what is left of seconds with packs: rows in the order of the scan.
+    are being read. What is left of seconds with packs: ``runs`` of packs, each of which is a block as it is,
+    or ``merged`` rows, in the order of the scan.
     """
 
     whole: BlockQuery
     packs: str
     span: Span
     section: BlockQuery | None = None
+    runs: Sequence[Run] = ()
     merged: Sequence[Row] = ()
 
     @classmethod
@@ -47,6 +53,8 @@ class MergedQuery:
 
     def read(self, connection: sqlite3.Connection) -> tuple[Block, MergedQuery | None]:
         """Read one block, which may be empty; with it the query for the next one, None if there is none."""
+        if self.runs:
+            return self.run()
         if self.merged:
             return self.part()
         if self.section is not None:
@@ -64,7 +72,8 @@ class MergedQuery:
 
     def or_end(self) -> MergedQuery | None:
         """Return this query, or None where nothing is left of it."""
-        is_over = self.section is None and not self.merged and self.span.start >= self.span.stop
+        is_read = self.section is None and not self.runs and not self.merged
+        is_over = is_read and self.span.start >= self.span.stop
         return None if is_over else self
 
     def _left(self, start: int, stop: int) -> Span:
@@ -98,9 +107,9 @@ class MergedQuery:
         left = replace(self, span=self._left(start, stop))
         rows = self._rows_within(connection, start, stop)
         if not rows and (first, last + PACK_MS) == (start, stop):
-            block = self._as_they_are(packs)
-            if block is not None:
-                return block, left.or_end()
+            runs = self._as_they_are(packs)
+            if runs:
+                return replace(left, runs=runs).run()
         merged = self._merged(packs, rows, start, stop)
         return replace(left, merged=merged).part() if merged else (_NOTHING, left.or_end())
 
@@ -137,20 +146,34 @@ class MergedQuery:
             (start, stop),
         ).fetchall()
 
-    def _as_they_are(self, packs: Sequence[Pack]) -> Block | None:
-        """Return packs as one block where they are in order, and no more is asked for than they tell."""
+    def _as_they_are(self, packs: Sequence[Pack]) -> Sequence[Run]:
+        """Return packs as runs, each a block, where no more is asked for than they tell, and none overlap."""
         whole = self.whole
         if whole.ids or whole.newest_first or whole.holding or not whole.reads_data:
-            return None
-        times = np.array([time for pack in packs for time in pack.instants()], dtype=np.int64)
-        if (
-            len(times) > BLOCK_ROWS
-            or sum(len(pack.data) for pack in packs) > BLOCK_BYTES
-            or not _ascend(times, packs)
-        ):
-            return None
-        joined = ",".join(pack.data[1:-1] for pack in packs)
-        return Block.from_joined(times, joined, None, fields=whole.fields)
+            return ()
+        timed = sorted(((pack.times_array(), pack.data) for pack in packs), key=lambda each: int(each[0][0]))
+        if not _ascend([times for times, _ in timed]):
+            return ()
+        runs: list[list[tuple[Times, str]]] = []
+        rows = size = 0
+        for times, data in timed:
+            if len(times) > BLOCK_ROWS or len(data) > BLOCK_BYTES:
+                return ()
+            rows, size = rows + len(times), size + len(data)
+            if not runs or rows > BLOCK_ROWS or size > BLOCK_BYTES:
+                runs.append([])
+                rows, size = len(times), len(data)
+            runs[-1].append((times, data))
+        return [
+            (np.concatenate([times for times, _ in run]), ",".join(data[1:-1] for _, data in run))
+            for run in runs
+        ]
+
+    def run(self) -> tuple[Block, MergedQuery | None]:
+        """Return a run as a block, and what is left then."""
+        times, joined = self.runs[0]
+        block = Block.from_joined(times, joined, None, fields=self.whole.fields)
+        return block, replace(self, runs=self.runs[1:]).or_end()
 
     def _merged(self, packs: Sequence[Pack], rows: Sequence[Row], start: int, stop: int) -> Sequence[Row]:
         """Return packs and rows in the order of the scan, without what is passed, or left out for sure."""
@@ -191,13 +214,10 @@ class MergedQuery:
         return block, replace(self, merged=self.merged[len(rows) :]).or_end()
 
 
-def _ascend(times: npt.NDArray[np.int64], packs: Sequence[Pack]) -> bool:
-    """Tell whether packs, one after the other, are in the order of (time, id)."""
-    steps = np.diff(times)
-    if (steps < 0).any():
-        return False
-    ends = np.cumsum([pack.events for pack in packs])[:-1] - 1  # steps from a pack to the next one
-    return not (steps[ends] == 0).any()  # within a pack equal times have their ids in order
+def _ascend(times: Sequence[Times]) -> bool:
+    """Tell whether packs of these times, one after the other, are in the order of (time, id)."""
+    # Within a pack equal times have their ids in order; of two packs nobody has compared them.
+    return all(earlier[-1] < later[0] for earlier, later in pairwise(times))
 
 
 def _place(row: Row) -> tuple[int, Any]:

@@ -17,6 +17,8 @@ from operator import attrgetter, is_
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from cube.model.event import ABSENT, Event, EventId
 
@@ -123,6 +125,10 @@ class Pack(NamedTuple):
         """Return the times of its events."""
         second = self.second
         return [second + offset for offset in _integers(self.times)]
+
+    def times_array(self) -> npt.NDArray[np.int64]:
+        """Return the same as an array."""
+        return np.array(_integers(self.times), dtype=np.int64) + self.second
 
     def event_ids(self) -> list[bytes]:
         """Return the ids of its events."""

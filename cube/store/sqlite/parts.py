@@ -24,6 +24,8 @@ T = TypeVar("T")
 MOST_ROWS: Final = 4_096
 """Where there are more rows, parts are not worth telling."""
 
+_NO_TIMES = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class SqliteParts:
@@ -50,10 +52,10 @@ class SqliteParts:
         chosen = f"number IN ({','.join(map(str, numbers))}) ORDER BY second, number"
         query = f"SELECT {packs.COLUMNS} FROM {self.entry.packs} WHERE {chosen}"  # noqa: S608 - our names
         found = [packs.Pack(*row) for row in connection.execute(query).fetchall()]
-        times = [time for pack in found for time in pack.instants()]
+        times = np.concatenate([_NO_TIMES, *(pack.times_array() for pack in found)])
         ids = b"".join([id for pack in found for id in pack.event_ids()])
         joined = ",".join([pack.data[1:-1] for pack in found])
-        return PartEvents(Block.from_joined(np.array(times, dtype=np.int64), joined, fields=fields), ids)
+        return PartEvents(Block.from_joined(times, joined, fields=fields), ids)
 
     def _rest(self, connection: sqlite3.Connection, fields: Sequence[str]) -> PartEvents | None:
         query = f"SELECT time, id, data FROM {self.entry.events} WHERE time >= ? AND time < ?"  # noqa: S608 - our table
