@@ -79,6 +79,12 @@ def bucket_numbers(buckets: Buckets, times: Times) -> tuple[Times, Callable[[Tim
     return (times - first) // step, lambda some: first + some * step
 
 
+def ascending_numbers(buckets: Buckets, times: Times) -> tuple[Times, Callable[[Times], Times]]:
+    """Return what `bucket_numbers` does of ascending times; only buckets that have times are numbered."""
+    starts, edges = bucket_edges(buckets, times)
+    return np.repeat(np.arange(len(starts)), np.diff(edges, append=len(times))), lambda some: starts[some]
+
+
 def bucket_edges(buckets: Buckets, times: Times) -> tuple[Times, npt.NDArray[np.intp]]:
     """Return the starts of the buckets that some ascending times are in, and where in them each begins.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.block import Block
-from cube.columns.buckets import Buckets, Cuts, Times, bucket_edges, bucket_numbers
+from cube.columns.buckets import Buckets, Cuts, Times, ascending_numbers, bucket_edges, bucket_numbers
 from cube.columns.column import Rows
 from cube.columns.evaluation import mask, numbers, present
 from cube.columns.groups import Codes, Labels, grouped
@@ -161,7 +161,9 @@ def labelled(reduction: Reduction, tier: Buckets, block: Block) -> Labelled | In
         rows, codes, groups = grouped(reduction.group, block, rows)
     if not len(rows):
         return None
-    return Labelled(rows, *bucket_numbers(tier, block.times[rows]), codes, groups)
+    times = block.times[rows]
+    found = bucket_numbers(tier, times) if block.span is None else ascending_numbers(tier, times)
+    return Labelled(rows, *found, codes, groups)
 
 
 def _order(numbers: Times, codes: Codes, groups: int) -> npt.NDArray[np.intp]:

@@ -14,8 +14,7 @@ from cube.columns.values import Floats
 from cube.model.reduce import exact_sum
 
 _FEWEST = 64  # fewer values are added sooner one by one
-_MOST_VALUES = 2**22  # so many numbers of 31 bits add up below 2**53
-_MOST_LIMBS, _LIMB_BITS, _MANTISSA_BITS = 6, 31, 53
+_MOST_LIMBS, _FEWEST_BITS, _MOST_BITS, _MANTISSA_BITS = 6, 31, 50, 53
 _WIDEST_EXPONENT = 700  # beyond it a sum, or a part of a value, might be no float
 
 
@@ -24,7 +23,8 @@ def exact_sums(values: Floats, edges: Rows) -> tuple[Floats, Floats]:
 
     ``edges``: where each run begins, the first at 0.
     """
-    totals = _totals(values, lambda limb: np.add.reduceat(limb, edges))
+    longest = int(np.diff(edges, append=len(values)).max(initial=0))
+    totals = _totals(values, longest, lambda limb: np.add.reduceat(limb, edges))
     if totals is None:
         listed = values.tolist()
         return _columns(
@@ -45,7 +45,7 @@ def exact_totals(values: Floats, cells: Cells) -> Floats | None:
         sums: Floats = np.bincount(cells.of_rows, limb, cells.count)[cells.used].astype(np.float64)
         return sums
 
-    totals = _totals(values, add)
+    totals = _totals(values, int(cells.lengths.max(initial=0)), add)
     if totals is None or len(totals) > 3:
         return None
     high, low = _rounded(*totals)
@@ -89,17 +89,19 @@ def _two_sums(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     return total, (left - (total - shadow)) + (right - shadow)
 
 
-def _totals(values: Floats, add: Callable[[Floats], Floats]) -> list[Floats] | None:
-    """Cut floats into parts of 31 bits until nothing is left of them; return what each part adds up to.
+def _totals(values: Floats, most: int, add: Callable[[Floats], Floats]) -> list[Floats] | None:
+    """Cut floats into parts until nothing is left of them; return what each part adds up to.
 
-    A part is what is left when a constant is added and taken away again, whose last place is the part's: it
-    is rounded there, and what is left of the value is exact (Rump, Ogita and Oishi, "Accurate floating-point
-    summation", 2008, algorithm 3.2). None where few values, or values of very different sizes, make that
-    dearer than to add one by one.
+    ``most``: so many of a part are added up, at most; it has as many bits as then add up to 53, so that there
+    are few parts. One is what is left when a constant is added and taken away again, whose last place is the
+    part's: it is rounded there, and what is left of the value is exact (Rump, Ogita and Oishi, "Accurate
+    floating-point summation", 2008, algorithm 3.2). None where few values, or values of very different sizes,
+    make that dearer than to add one by one.
     """
-    if not _FEWEST <= len(values) < _MOST_VALUES:
+    bits = min(_MOST_BITS, _MANTISSA_BITS - (most - 1).bit_length())
+    if len(values) < _FEWEST or bits < _FEWEST_BITS:
         return None
-    exponent = int(np.frexp(max(values.max(), -values.min()))[1]) - _LIMB_BITS
+    exponent = int(np.frexp(max(values.max(), -values.min()))[1]) - bits
     if abs(exponent) > _WIDEST_EXPONENT:
         return None
     totals: list[Floats] = []
@@ -112,5 +114,5 @@ def _totals(values: Floats, add: Callable[[Floats], Floats]) -> list[Floats] | N
         rest = np.subtract(rest, limb, out=left)
         if not rest.any():
             return totals
-        exponent -= _LIMB_BITS
+        exponent -= bits
     return None

@@ -159,7 +159,17 @@ def _written(values: Floats) -> list[bytes]:
     """Write values as rows show them, as one text, which costs least; null where there is none."""
     if (np.abs(values) >= _EXACT).any():
         return _NUMBERS.encode(list(map(part_shown, values.tolist())))[1:-1].split(b",")
-    floats = _NUMBERS.encode((values + 0.0).tolist())  # without a negative zero
+    shown = np.flatnonzero(values)
+    if 2 * len(shown) > len(values):
+        return _written_floats(values + 0.0)  # without a negative zero
+    texts = np.full(len(values), b"0", dtype=np.object_)
+    texts[shown] = np.array(_written_floats(values[shown]), dtype=np.object_)
+    written: list[bytes] = texts.tolist()
+    return written
+
+
+def _written_floats(values: Floats) -> list[bytes]:
+    floats = _NUMBERS.encode(values.tolist())
     return (floats[1:-1] + b",").replace(b".0,", b",").split(b",")[:-1]
 
 
