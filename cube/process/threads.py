@@ -11,7 +11,8 @@ import asyncio
 import contextvars
 import time
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -38,6 +39,9 @@ FIRST_SEARCHED_ROWS = 1
 
 MOST_ROWS = 65_536
 """No slice has more: blocks are shorter, and nothing is learned of longer ones."""
+
+MOST_TOGETHER = 2 * MOST_ROWS
+"""Blocks of so many rows together, at most, wait to be worked on in one piece."""
 
 _GROWTH = 8
 
@@ -134,6 +138,37 @@ class Slices:
         finally:
             self._hold(-size)
 
+    async def over(self, blocks: AsyncIterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
+        """Yield what the work makes of each slice of some blocks, in order.
+
+        A block that is no longer than a slice is one, and as many as there is time for are one piece.
+        Of what they take nobody is told.
+        """
+        ready: deque[Block] = deque()
+        async for block in blocks:
+            if ready and sum(map(len, ready)) + len(block) > MOST_TOGETHER:
+                async with aclosing(self._pieces(ready, work)) as slices:
+                    async for made in slices:
+                        yield made
+            if len(block):
+                ready.append(block)
+        async with aclosing(self._pieces(ready, work)) as slices:
+            async for made in slices:
+                yield made
+
+    async def _pieces(self, ready: deque[Block], work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
+        while ready:
+            if len(ready[0]) > self._rows:
+                async with aclosing(self._each(ready.popleft(), work)) as slices:
+                    async for made in slices:
+                        yield made
+                continue
+            async with self._time_slice():
+                done = await run_in_thread(_piece, work, ready, self._rows, executor=self._executor)
+            for rows, made, seconds in done:
+                self._adapt(rows, seconds, is_last=True)
+                yield made
+
     async def _each(self, block: Block, work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         first, ends = 0, None
         while first < len(block):
@@ -164,6 +199,16 @@ def _preferred(ends: Sequence[int], first: int, stop: int, longest: int) -> int:
     if place and ends[place - 1] > first:
         return ends[place - 1]
     return ends[place] if place < len(ends) and ends[place] <= longest else stop
+
+
+def _piece(work: Callable[[Block], T], ready: deque[Block], most: int) -> list[tuple[int, T, float]]:
+    """Work on blocks of so many rows at most, until a piece has lasted as long as it should."""
+    done: list[tuple[int, T, float]] = []
+    began = time.perf_counter()
+    while ready and len(ready[0]) <= most and (not done or time.perf_counter() < began + PIECE_SECONDS):
+        block = ready.popleft()
+        done.append((len(block), *_timed(work, block)))
+    return done
 
 
 def _timed(work: Callable[[Block], T], part: Block) -> tuple[T, float]:

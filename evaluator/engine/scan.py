@@ -59,9 +59,9 @@ class Held(NamedTuple):
 class Scan:
     """Reads events in one session of a store and reduces them, bucket by bucket, in threads.
 
-    What it computes is done in the time slices that ``time_slice`` gives. At most one block and the states
-    are held at a time; the event loop only waits. ``blocks``: those that are kept, if any are. ``limits``: of
-    what is computed.
+    What it computes is done in the time slices that ``time_slice`` gives. At most one block, or a few that
+    are kept anyway, and the states are held at a time; the event loop only waits. ``blocks``: those that are
+    kept, if any are. ``limits``: of what is computed.
     """
 
     context: QueryContext
@@ -177,10 +177,9 @@ class Scan:
         slices = self._slices(reductions[0], KEPT_ROWS, lambda block: first_rows(tier, block.times))
         reading = Reading(self.session, frozenset().union(*map(paths, reductions)), self.time_slice)
         kept = self.blocks.of(reductions[0].type).blocks(reading, tier, gaps)
-        async with aclosing(kept) as blocks:
-            async for block in blocks:
-                async for _ in slices.each(block, take):
-                    continue
+        async with aclosing(kept) as blocks, aclosing(slices.over(blocks, take)) as taken:
+            async for _ in taken:
+                continue
         return [each.values(gaps.buckets) for each in gathered]
 
     async def _each_kept(
@@ -203,11 +202,13 @@ class Scan:
             return int(block.times[-1])
 
         slices = self._slices(reduction, KEPT_ROWS, lambda block: first_rows(buckets, block.times))
-        async with aclosing(await self._source(reduction, held)) as blocks:
-            async for block in blocks:
-                async for last in slices.each(block, taken):
-                    if reached is not None:
-                        await reached(last)
+        async with (
+            aclosing(await self._source(reduction, held)) as blocks,
+            aclosing(slices.over(blocks, taken)) as lasts,
+        ):
+            async for last in lasts:
+                if reached is not None:
+                    await reached(last)
 
     async def _source(
         self, reduction: Reduction, held: Held

@@ -30,8 +30,10 @@ class Turns:
     async def __call__(self) -> AsyncIterator[None]:
         self.taken += 1
         self.held += 1
-        yield
-        self.held -= 1
+        try:
+            yield
+        finally:
+            self.held -= 1
 
 
 async def test_all_rows_are_worked_on_once_and_in_order() -> None:
@@ -117,3 +119,57 @@ def test_a_part_of_a_block_has_its_columns_named_alike() -> None:
     assert part.named("a") == made.named("a")[1:]  # type: ignore[index]  # records, not None
     assert list(part.data) == list(made.data)[1:]
     assert made.rows(0, 3) is made
+
+
+async def in_turn(*blocks: Block) -> AsyncIterator[Block]:
+    for one in blocks:
+        yield one
+
+
+async def test_short_blocks_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    turns = Turns()
+    slices = Slices(turns, rows=100)
+    blocks = in_turn(block(100), block(0), block(30), block(100), block(1))
+    assert [size async for size in slices.over(blocks, len)] == [100, 30, 100, 1]
+    assert turns.taken == 1
+
+
+async def test_no_more_of_them_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    turns = Turns()
+    slices = Slices(turns, rows=MOST_ROWS)
+    blocks = in_turn(*(block(MOST_ROWS) for _ in range(5)))
+    assert [size async for size in slices.over(blocks, len)] == [MOST_ROWS] * 5
+    assert turns.taken == 3  # two, two, and one
+
+
+async def test_a_piece_ends_once_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PIECE_SECONDS", 0.0)
+    turns = Turns()
+    slices = Slices(turns, rows=100)
+    assert [size async for size in slices.over(in_turn(block(1), block(1), block(1)), len)] == [1, 1, 1]
+    assert turns.taken == 3
+
+
+async def test_a_long_block_among_short_ones_is_cut() -> None:
+    slices = Slices(Turns(), rows=10)
+    seen = [
+        row
+        async for part in slices.over(in_turn(block(10), block(25), block(3)), lambda some: list(some.data))
+        for row in part
+    ]
+    assert seen == [*range(10), *range(25), *range(3)]
+
+
+async def test_an_error_of_one_block_is_raised_and_no_turn_is_held() -> None:
+    def fails(some: Block) -> int:
+        if len(some) == 2:
+            raise ValueError("two")
+        return len(some)
+
+    turns = Turns()
+    sizes = Slices(turns, rows=10).over(in_turn(block(1), block(2)), fails)
+    with pytest.raises(ValueError, match="two"):
+        await anext(sizes)
+    assert turns.held == 0
