@@ -15,6 +15,7 @@ import tornado.platform.asyncio  # noqa: F401 - else the first connection waits 
 from tornado.httpserver import HTTPServer
 
 from cube.errors import InvalidSettings
+from cube.process.activation import is_handed_over
 from cube.process.event_loop import LoopLagProbe, MemoryTrimmer, open_files
 from cube.process.listening import (
     BACKLOG,
@@ -101,17 +102,26 @@ class Server:
     async def _leave(self, seconds: float) -> None:
         """Leave the port, taking everybody along whose connection has begun.
 
-        Where others share it, requests are served meanwhile, the last one on each connection, so that
-        its client comes back to another process.
+        Where others share it, or will have it, requests are served meanwhile, the last one on each
+        connection, so that its client comes back to another process. Who waits on a socket of systemd's
+        is left to the next one.
         """
         if self._listening.fileno() == -1:  # it has left before
             return
-        self._held = is_shared(self._listening) and hold_new(self._listening)
-        if self._held:
+        is_passed_on = is_handed_over(self._listening)
+        if is_passed_on:
+            self._close()
+        else:
+            self._held = is_shared(self._listening) and hold_new(self._listening)
+        if is_passed_on or self._held:
             self.service.leaving = True
             self._http.conn_params.no_keep_alive = True
             await asyncio.sleep(min(HANDSHAKE_SECONDS, seconds / 4))
-        self._accept()
+        if not is_passed_on:
+            self._accept()
+            self._close()
+
+    def _close(self) -> None:
         self._loop.remove_reader(self._listening)
         self._listening.close()
 
