@@ -23,6 +23,16 @@ SECONDS = 60.0
 _NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
 _OURS = ("CUBE_", "PYTHON", "VIRTUAL_ENV", "PATH", "HOME", "PYTEST_")
 
+_NEEDED = """
+mount -t cgroup2 none "$1"
+umount "$1"
+mount -t tmpfs none "$1"
+cd "$1"
+mkdir upper work root
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work none root
+"""
+"""What a machine cannot do without; not allowed everywhere, such as in a container without privileges."""
+
 
 def environment() -> dict[str, str]:
     """Return variables for programs of the system, Debian's Python among them: without what is ours."""
@@ -76,28 +86,16 @@ def systemd_machine(folder: Path) -> Iterator[SystemdMachine]:
     """Start a machine; what is in `folder`/shared is its ``/srv``. Skips where namespaces are not allowed."""
     if not Path("/lib/systemd/systemd").exists():
         tool("systemd")
+    namespaces = ("--mount", "--pid", "--fork", "--net", "--cgroup")
     allowed = subprocess.run(
-        [
-            *as_root(),
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--net",
-            "--cgroup",
-            "mount",
-            "-t",
-            "tmpfs",
-            "a",
-            "/mnt",
-        ],
+        [*as_root(), "unshare", *namespaces, "bash", "-ec", _NEEDED, "bash", folder],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     if allowed.returncode:
-        pytest.skip(f"namespaces and mounts are not allowed here: {allowed.stderr.strip()}")
+        pytest.skip(f"a machine's mounts and namespaces are not allowed here: {allowed.stderr.strip()}")
     (folder / "shared").mkdir(exist_ok=True)
     (folder / "pid").unlink(missing_ok=True)
     start = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]

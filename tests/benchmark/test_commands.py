@@ -66,5 +66,5 @@ def test_a_quick_run_measures_and_writes_nothing_down() -> None:
         ["bin/bench", "--quick", *QUICK], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"^heat: .*, ms: [\d.]+", ran.stdout, re.MULTILINE), ran.stdout
+    assert re.search(r"^`heat`: .*, ms: [\d.]+", ran.stdout, re.MULTILINE), ran.stdout
     assert (ROOT / "docs/performance.md").read_text() == page
