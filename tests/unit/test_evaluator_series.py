@@ -155,6 +155,8 @@ def test_a_refusal_of_too_many_cells_counts_all_groups(buckets: int) -> None:
         [NAN],
         [2.0**53, -(2.0**53), 2.0**53 - 1, 1e300, 5e-324, 0.1, 7.0],
         [2.0**53 - 1, 1 - 2.0**53, -0.0, 1e15, 1e-300, 10.05, 100.0],
+        [0.0],
+        [0.0, 0.0, -0.0, 0.1, 0.0, NAN, 0.0, 7.0, -0.0],
     ],
 )
 def test_rows_are_written_from_arrays_as_they_are_one_by_one(values: list[float], buckets: int) -> None:
