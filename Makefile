@@ -61,7 +61,7 @@ clean:
 
 .venv/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "Cube needs Python 3.11 or later; name one with PYTHON=…" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -f $@; exit 1; } # where Debian's python3-venv is missing, one without pip is left
 
 .venv/.run-ready: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing into .venv"
