@@ -68,7 +68,7 @@ class Pyramid:
         self._flights = SingleFlight() if flights is None else flights
         self._series = series
         self._metrics = context.store.metrics if metrics is None else metrics
-        self._reads = RevisionReads(context) if reads is None else reads
+        self._reads = RevisionReads(context, keeps=series is not None) if reads is None else reads
         self._on_computed = on_computed
         self._builds = Builds(context.store.events)
         shared = (self._flights, self.revisions, self.scan, on_computed, self._metrics, series)

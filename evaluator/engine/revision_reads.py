@@ -3,13 +3,17 @@
 The charts of a page ask at the same moment for the same buckets. Each may use any read of revisions that
 began after it had asked: what was acknowledged before had raised them by then. One that had begun already
 may have missed that, so whoever comes later waits for the next.
+
+Where the store tells its version, nobody reads what is known: if it is still the one that was read before
+an earlier read began, nobody has committed anything since, and what that has found is as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,20 +28,30 @@ GATHER_SECONDS = 0.05
 MOST_SHARED = 2_000
 """Buckets of a read that was made longer for those who joined it."""
 
+MOST_KEPT = 16
+"""The latest reads, each of one type and tier, that are kept for as long as nobody commits anything."""
+
 _Key: TypeAlias = "tuple[str, int]"
 
 
 class RevisionReads:
-    """The reads of revisions of one store; safe for any number of concurrent callers."""
+    """The reads of revisions of one store; safe for any number of concurrent callers.
 
-    def __init__(self, context: QueryContext, gather_seconds: float = GATHER_SECONDS) -> None:
+    ``keeps``: whether what was found is kept for those who come while nobody has committed anything.
+    """
+
+    def __init__(
+        self, context: QueryContext, gather_seconds: float = GATHER_SECONDS, *, keeps: bool = False
+    ) -> None:
         self._context: Final = context
         self._gather_seconds = gather_seconds
+        self._keeps = keeps
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._gathering: dict[_Key, _Lookup] = {}
         self._latest: dict[_Key, _Lookup] = {}
 
     async def read(self, type: str, tier: Tier, span: Span) -> Revisions:
-        """Return the revisions of an aligned span, from a read that begins after this was called.
+        """Return the revisions of an aligned span as of a moment after this was called.
 
         At 1 s those of the 10 s around. Raises what the store raises; the failure of somebody else's read is
         no reason.
@@ -53,6 +67,9 @@ class RevisionReads:
 
     async def _read(self, type: str, tier: Tier, span: Span) -> Revisions:
         key = (type, tier.step)
+        kept = self._kept.get(key)
+        if kept is not None and kept.version == self._version() and kept.span.intersect(span) == span:
+            return _part(kept.found, kept.span, span)
         while True:
             read = self._gathering.get(key)
             if read is None:
@@ -96,9 +113,23 @@ class RevisionReads:
         async with context.lookup_place():
             if key is not None:
                 self._begin(key, read)
+            version = self._version()  # before the read: what is committed meanwhile makes it another one
             async with context.lookup_session() as session:
                 read.found = await session.revisions(read.type, read.tier, read.span)
+        if key is not None and version is not None:
+            self._keep(key, _Kept(version, read.span, read.found))
         return read.found
+
+    def _version(self) -> int | None:
+        return self._context.store.events.version() if self._keeps else None
+
+    def _keep(self, key: _Key, kept: _Kept) -> None:
+        """Keep what was found, if only a commit changes it: what has expired depends on the time, too."""
+        if kept.found.complete and not kept.found.foreign and kept.found.expired_before is None:
+            self._kept[key] = kept
+            self._kept.move_to_end(key)
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
 
     def _begin(self, key: _Key, read: _Lookup) -> None:
         self._close(key, read)
@@ -108,6 +139,14 @@ class RevisionReads:
         """Let nobody join any more."""
         if self._gathering.get(key) is read:
             del self._gathering[key]
+
+
+class _Kept(NamedTuple):
+    """What a read has found; ``version``: the store's before it began."""
+
+    version: int
+    span: Span
+    found: Revisions
 
 
 class _Lookup:

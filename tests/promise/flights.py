@@ -84,8 +84,8 @@ class _SharedScan(SharedScan):
 class SharedReads(RevisionReads):
     """Reads of revisions, for which an actor may wait that another one makes, as long as that takes."""
 
-    def __init__(self, context: QueryContext) -> None:
-        super().__init__(context, gather_seconds=1e6)
+    def __init__(self, context: QueryContext, *, keeps: bool) -> None:
+        super().__init__(context, gather_seconds=1e6, keeps=keeps)
 
     async def until_done(self, done: asyncio.Event) -> None:
         actor = current()

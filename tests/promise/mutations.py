@@ -155,6 +155,16 @@ def reads_are_joined_after_they_began(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RevisionReads, "_begin", _begin)
 
 
+def revisions_are_kept_with_the_version_that_follows_them(patch: pytest.MonkeyPatch) -> None:
+    """The version of the store is read when revisions have been, not before."""
+    keep = RevisionReads._keep
+
+    def _keep(self: RevisionReads, key: tuple[str, int], kept: Any) -> None:
+        keep(self, key, kept._replace(version=self._version()))
+
+    patch.setattr(RevisionReads, "_keep", _keep)
+
+
 def flights_give_all_that_they_have(patch: pytest.MonkeyPatch) -> None:
     """Who joins for one bucket takes the others too, as it did until November 2026."""
     parts, take = SingleFlight.parts, Flight.take
@@ -410,6 +420,7 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     answers_count_at_any_version_of_the_store,
     answers_are_kept_with_the_version_that_follows_them,
     reads_are_joined_after_they_began,
+    revisions_are_kept_with_the_version_that_follows_them,
     flights_give_all_that_they_have,
     flights_are_joined_at_any_revision,
     connections_keep_their_snapshot,

@@ -319,7 +319,7 @@ class World:
             flights=SingleFlight(flights.make),
             series=series,
             metrics=None if kept_bytes is None else metrics,
-            reads=SharedReads(context),
+            reads=SharedReads(context, keeps=series is not None),
             share=flights.share,
         )
 

@@ -114,6 +114,57 @@ async def test_one_who_comes_after_an_event_reads_what_that_has_raised(
     assert list((await second).numbers) == [T0, T0 + 10 * SECONDS]
 
 
+@pytest.fixture
+def keeping(reads: RevisionReads) -> RevisionReads:
+    return RevisionReads(reads._context, gather_seconds=1e6, keeps=True)
+
+
+async def test_an_unchanged_store_is_read_once_whatever_part_is_asked_for(
+    store: Held, keeping: RevisionReads
+) -> None:
+    found = await keeping.read("test", TEN_SECONDS, SPAN)
+
+    assert await keeping.read("test", TEN_SECONDS, SPAN) == found
+    assert list((await keeping.read("test", TEN_SECONDS, Span(T0 + 10 * SECONDS, SPAN.stop))).numbers) == []
+    assert store.spans == [SPAN]
+    await keeping.read("test", TEN_SECONDS, Span(T0, SPAN.stop + 10 * SECONDS))
+    await keeping.read("test", MINUTE, SPAN)
+    assert len(store.spans) == 3
+
+
+async def test_any_commit_has_revisions_read_again(store: Held, keeping: RevisionReads) -> None:
+    await keeping.read("test", TEN_SECONDS, SPAN)
+    await _save(store, T0 + 10 * SECONDS)
+
+    assert list((await keeping.read("test", TEN_SECONDS, SPAN)).numbers) == [T0, T0 + 10 * SECONDS]
+    await store.store.events.save("other", [Event("other", T0, "1", {})])
+    await keeping.read("test", TEN_SECONDS, SPAN)
+    assert len(store.spans) == 3
+
+
+async def test_what_is_committed_while_a_read_is_under_way_is_not_missed_by_the_next(
+    store: Held, keeping: RevisionReads
+) -> None:
+    store.gate.clear()
+    first = await _begin(lambda: keeping.read("test", TEN_SECONDS, SPAN))
+    await asyncio.wait_for(store.until_reads(1), 30)
+    await _save(store, T0 + 10 * SECONDS)
+    store.gate.set()
+
+    assert list((await first).numbers) == [T0]
+    assert list((await keeping.read("test", TEN_SECONDS, SPAN)).numbers) == [T0, T0 + 10 * SECONDS]
+
+
+async def test_revisions_of_a_type_that_is_not_complete_are_not_kept(
+    store: Held, keeping: RevisionReads
+) -> None:
+    """Nor are those that depend on the time: `test_evaluator_expiry` has them."""
+    await keeping.read("unknown", TEN_SECONDS, SPAN)
+    await keeping.read("unknown", TEN_SECONDS, SPAN)
+
+    assert len(store.spans) == 2
+
+
 async def test_a_read_that_has_not_begun_grows_for_who_joins_and_each_gets_its_own_part(
     store: Held, reads: RevisionReads
 ) -> None:
