@@ -41,6 +41,9 @@ async def test_who_asks_again_reads_revisions_alone(made: Bench) -> None:
         assert await made.values(text, MINUTE, DAY, DAY + HOUR) == first
         assert made.seen.finds == []
         assert await made.values(text, MINUTE, DAY + 9 * MINUTE, DAY + 55 * MINUTE) == first[9:55]
+        assert made.seen.finds == []  # nobody has committed anything
+        await made.store.events.save("other", [event(DAY)])
+        assert await made.values(text, MINUTE, DAY + 9 * MINUTE, DAY + 55 * MINUTE) == first[9:55]
         assert made.seen.finds == ["revisions of minute"]
     assert first[50:] == [None] * 10
 
