@@ -46,7 +46,7 @@ class RevisionReads:
         self._context: Final = context
         self._gather_seconds = gather_seconds
         self._keeps = keeps
-        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Key, _KeptRead] = OrderedDict()
         self._gathering: dict[_Key, _Lookup] = {}
         self._latest: dict[_Key, _Lookup] = {}
 
@@ -117,13 +117,13 @@ class RevisionReads:
             async with context.lookup_session() as session:
                 read.found = await session.revisions(read.type, read.tier, read.span)
         if key is not None and version is not None:
-            self._keep(key, _Kept(version, read.span, read.found))
+            self._keep(key, _KeptRead(version, read.span, read.found))
         return read.found
 
     def _version(self) -> int | None:
         return self._context.store.events.version() if self._keeps else None
 
-    def _keep(self, key: _Key, kept: _Kept) -> None:
+    def _keep(self, key: _Key, kept: _KeptRead) -> None:
         """Keep what was found, if only a commit changes it: what has expired depends on the time, too."""
         if kept.found.complete and not kept.found.foreign and kept.found.expired_before is None:
             self._kept[key] = kept
@@ -141,7 +141,7 @@ class RevisionReads:
             del self._gathering[key]
 
 
-class _Kept(NamedTuple):
+class _KeptRead(NamedTuple):
     """What a read has found; ``version``: the store's before it began."""
 
     version: int
