@@ -42,6 +42,17 @@ async def test_what_the_npm_client_writes_again_is_measured_once(keyed: Running)
     assert keyed.metric('sum(cart(price).eq(how, "node"))') == 7
 
 
+def test_every_precision_of_npms_influx_is_the_same_moment(keyed: Running) -> None:
+    assert run_node("influx", "send_influx_first.mjs", keyed.collector, WRITE_KEY) == "0\ntrue\n"
+    found = keyed.evaluator.events("flux(*)", start="2026-01-02", stop="2026-01-03")
+    fine = 1_767_323_045_678
+    for event in found:
+        told = {**event.data, "precision": "any"}
+        assert told == {"precision": "any", "price": 0.5, "items": 3, "text": 'x "y"\\ é', "ok": True}
+    times = {event.data["precision"].removeprefix("a b="): event.time for event in found}
+    assert times == {"s": fine - 678, "ms": fine, "u": fine, "n": fine}
+
+
 def test_a_line_that_is_wrong_is_told_and_kept_and_the_others_are_stored(keyed: Running) -> None:
     body = b"mixed price=1 1767323045\nmixed price=x 1767323045\nmixed price=2 1767323046\n"
     for path in ("/write?db=d&precision=s", "/api/v2/write?bucket=d&precision=s"):
