@@ -53,7 +53,8 @@ FILES = {
     ),
     "Mongofile": (
         "FROM python:3.13-slim\nCOPY --chmod=755 mongosh /usr/local/bin/\n"
-        "RUN python -m venv /opt/mongo && /opt/mongo/bin/pip install --quiet secantusdb\nVOLUME /data/db\n"
+        "RUN python -m venv /opt/mongo && /opt/mongo/bin/pip install --quiet --no-compile secantusdb\n"
+        "VOLUME /data/db\n"
         'CMD ["/opt/mongo/bin/secantusd-py", "--host", "0.0.0.0", "--port", "27017", "--storage-path",'
         ' "/data/db", "--standalone"]\n'
     ),
@@ -67,6 +68,7 @@ def prepare(shared: Path) -> None:
     sources = [each for each in SOURCES if each.exists()]
     assert sources, f"none of {SOURCES} is there: whence is Debian?"
     bare = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
+    bare.append("--dpkgopt=force-unsafe-io")
     # With apt, as Docker's images of Debian have it: its libstdc++ is numpy's, too.
     debian = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", *bare, ""]
     subprocess.run([*as_root(), *debian, shared / "base.tar", sources[0]], check=True, timeout=300)
