@@ -11,6 +11,7 @@ from typing import Final
 
 from cube.columns.values import Floats
 from cube.errors import InvalidQuery, shown
+from cube.expression import canonical_text
 from evaluator.api.service import QueryService
 from evaluator.prometheus import answers
 from evaluator.prometheus.parameters import Parameters, length
@@ -20,6 +21,7 @@ EXPOSITION_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 MINUTE: Final = 60_000
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_TOLD = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
@@ -43,7 +45,11 @@ async def exposition(service: QueryService, parameters: Parameters) -> str:
         points = await asked(service, parameters, range(stop, stop + 1, step), expression)
         series = await service.evaluate(points.query)
         labels = answers.label_names(points.query.expression)
-        parts += [f"# TYPE {name} gauge\n", *_samples(name, answers.all_series(series, labels, {}))]
+        told = canonical_text(points.query.expression).translate(_TOLD)
+        parts += [
+            f"# HELP {name} {told}\n# TYPE {name} gauge\n",
+            *_samples(name, answers.all_series(series, labels, {})),
+        ]
     return "".join(parts)
 
 

@@ -332,6 +332,7 @@ async def test_prometheus_may_scrape_metrics(made: Running) -> None:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {one.name: one for one in text_string_to_metric_families(answer.body.decode())}
     assert {name: one.type for name, one in families.items()} == {"ms_sum": "gauge", "v": "gauge"}
+    assert families["v"].documentation == "max(deploy(v))"
     samples = [(each.labels, each.value, each.timestamp) for each in families["ms_sum"].samples]
     assert samples == [({"host": "a"}, 12.0, None), ({"host": "b"}, 48.0, None)]
     assert (await ask(made, "/federate")).status == 400

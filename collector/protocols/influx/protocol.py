@@ -99,10 +99,11 @@ def query(request: Request, _: RequestContext) -> Translation:
         series = {"name": "databases", "columns": ["name"], "values": names}
         return Translation((), lambda _: _json({"results": [{"statement_id": 0, "series": [series]}]}))
     if not _CREATE.fullmatch(given.get("q", "")):
-        raise InvalidRequest(
+        error = InvalidRequest(
             "Got a query of InfluxDB's; accepted are CREATE DATABASE and SHOW DATABASES alone, for what was"
             " written is asked for at Cube's evaluator."
         )
+        return Translation((), lambda _: refuse(error, request))  # no event is lost by it
     return Translation((), lambda _: _json({"results": [{"statement_id": 0}]}))
 
 
