@@ -19,14 +19,21 @@ export class EventSource {
 
   /** Ask for events: expression, start, and stop or null, which is a live stream. */
   ask(question) {
-    this.end();
-    this.reset();
+    this.clear();
     this.question = question;
     this.isLive = !question.stop;
     this.isReading = true;
-    this.onClear();
     this.onState();
     this.end = this.isLive ? this.follow(question) : this.fetch(question);
+  }
+
+  /** End what is under way, and show nothing. */
+  clear() {
+    this.end();
+    this.end = () => {};
+    this.reset();
+    this.onClear();
+    this.onState();
   }
 
   setPaused(paused) {

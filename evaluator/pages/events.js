@@ -99,9 +99,14 @@ class Events {
 
   ask(query, type) {
     const at = now();
-    const start = resolve(query.get("from") ?? USUAL, at);
-    const stop = query.get("to") === "now" ? null : query.get("to");
-    this.source.ask({expression: `${type}(*)${this.filters.text()}`, start: new Date(start).toISOString(), stop: stop && new Date(resolve(stop, at)).toISOString()});
+    const [from, to] = [query.get("from") ?? USUAL, query.get("to") ?? "now"];
+    const wrong = [from, to].find((text) => Number.isNaN(resolve(text, at)));
+    if (wrong !== undefined) {
+      this.source.clear();
+      return this.fail(new Error(`The address says ${wrong}, which is no time; accepted are times such as -6h, now and 2026-11-02T12:00Z.`));
+    }
+    const iso = (text) => new Date(resolve(text, at)).toISOString();
+    this.source.ask({expression: `${type}(*)${this.filters.text()}`, start: iso(from), stop: to === "now" ? null : iso(to)});
   }
 
   showSpan(query) {

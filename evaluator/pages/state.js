@@ -40,8 +40,12 @@ export function duration(text) {
   return found ? Number(found[1]) * UNITS[found[2]] : NaN;
 }
 
-/** A time in milliseconds: relative to now, ISO 8601 (without a zone: UTC, as in the API) or milliseconds; else NaN. A year alone is that year. */
+/** A time in milliseconds: relative to now, ISO 8601 (without a zone: UTC, as in the API) or milliseconds; else NaN, as for what no Date can hold. A year alone is that year. */
 export function resolve(text, now) {
+  return new Date(milliseconds(text, now)).getTime();
+}
+
+function milliseconds(text, now) {
   const found = RELATIVE.exec(text);
   if (found) {
     const [sign, number, unit] = found[4] ? found.slice(4, 7) : found.slice(1, 4);

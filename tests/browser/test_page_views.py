@@ -110,6 +110,40 @@ async def test_events_are_filtered_by_a_click_and_come_live_unless_paused(
         assert said == []
 
 
+@pytest.mark.parametrize(
+    ("times", "wrong"),
+    [
+        ("from=rubbish", "rubbish"),
+        ("from=-1h&to=rubbish", "rubbish"),
+        ("from=-9999999999d", "-9999999999d"),
+        ("from=99999999999999999", "99999999999999999"),
+    ],
+)
+async def test_a_time_in_the_address_that_is_none_is_named_and_the_page_goes_on(
+    browser: Browser, daemons: tuple[Daemon, Daemon], times: str, wrong: str
+) -> None:
+    collector, evaluator = daemons
+    send(collector, "odd", visit(1))
+    async with opened(browser) as (page, said):
+        await page.goto(f"{evaluator.http}/?view=events&type=odd&col=n")
+        await expect(rows(page)).to_have_count(1, timeout=PATIENCE)
+        await page.evaluate(
+            "query => history.pushState(null, '', query)", f"?view=events&type=odd&col=n&{times}"
+        )
+        await page.evaluate("dispatchEvent(new Event('cube:state'))")
+        await expect(page.locator(".problem")).to_contain_text(
+            f"says {wrong}, which is no time", timeout=PATIENCE
+        )
+        await expect(rows(page)).to_have_count(0)
+        await page.get_by_label("Time").select_option("-6h")
+        await expect(rows(page)).to_have_count(1, timeout=PATIENCE)
+        await expect(page.locator(".problem")).to_be_hidden()
+
+        await page.goto(f"{evaluator.http}/?view=explore&e=sum(odd)&{times}")  # Explore shows the last hour
+        await expect(page.locator("canvas").first).to_be_visible(timeout=PATIENCE)
+        assert said == []
+
+
 async def test_an_event_is_shown_in_full_and_columns_are_moved_hidden_and_charted(
     browser: Browser, daemons: tuple[Daemon, Daemon]
 ) -> None:
