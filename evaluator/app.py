@@ -94,6 +94,7 @@ class EvaluatorDaemon:
             else None
         )
         rehearse(files=self._keeping.has_files)
+        self._keeping.preload()
         self._server = self._serve()
         self._refresher.start()
         self._keeping.start()

@@ -124,8 +124,8 @@ def write(path: FilePath, content: Content) -> None:
         writer.write_batch(batch)
 
 
-def read(path: FilePath, name: Sequence[str], paths: Iterable[Path]) -> Content:
-    """Read the times, the revisions and the columns at some paths that a file has.
+def read(path: FilePath, name: Sequence[str], paths: Iterable[Path] | None = None) -> Content:
+    """Read the times, the revisions and the columns at some paths that a file has; all of them with None.
 
     Nothing that is returned refers to the file. Raises `FileNotFoundError`, or `DamagedColumns` where it is
     not what was written under this name.
@@ -139,7 +139,7 @@ def read(path: FilePath, name: Sequence[str], paths: Iterable[Path]) -> Content:
         batch = reader.get_batch(0)
         if batch.num_rows != head.rows:
             raise DamagedColumns(f"it has {batch.num_rows} rows, not {head.rows}")
-        return _content(head, batch, frozenset(map(tuple, paths)))
+        return _content(head, batch, None if paths is None else frozenset(map(tuple, paths)))
     except (FileNotFoundError, DamagedColumns):
         raise
     except Exception as error:  # what is damaged may be anything to pyarrow, and raise anything
@@ -216,7 +216,7 @@ def _head(metadata: Mapping[bytes, bytes], name: Sequence[str]) -> FileHead:
     return head
 
 
-def _content(head: FileHead, batch: Any, paths: frozenset[Path]) -> Content:
+def _content(head: FileHead, batch: Any, paths: frozenset[Path] | None) -> Content:
     reading = _Reading(head, batch)
     of_day = reading.fixed(0)
     if (of_day[1:] < of_day[:-1]).any():
@@ -225,7 +225,7 @@ def _content(head: FileHead, batch: Any, paths: frozenset[Path]) -> Content:
     times += head.start - head.start % _DAY
     columns = {}
     for each in head.columns:
-        if each.path in paths:
+        if paths is None or each.path in paths:
             column = _decoded(each, reading)
             columns.update({(name, each.path): column for name in each.readings})
     if len(times) and not head.start <= times[0] <= times[-1] < head.stop:

@@ -233,6 +233,13 @@ class BlockSettings:
         "Read what comes in about once a second, of types whose newest buckets somebody asks for, so that"
         " little is left to read when a bucket closes; else all of it is read then.",
     )
+    preload_seconds: float = setting(
+        0.25,
+        "So long at most a daemon that starts reads the column files that were used last, into half of"
+        " memory_bytes, before it serves; with 0 it reads each when somebody asks.",
+        low=0,
+        high=60,
+    )
     idle: bool = setting(
         True,
         "Read quiet hours while nobody asks, and make column files of all their fields; else none are made,"

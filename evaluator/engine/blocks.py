@@ -138,6 +138,13 @@ class TypeBlocks:
         """The columns that were asked for last."""
         return frozenset(self._wanted)
 
+    def take_in(self, segment: Segment) -> bool:
+        """Put a segment, unless something of its span is in memory; tell whether it was put."""
+        if self._segments.overlapping(segment.span):
+            return False
+        self._segments.put(segment)
+        return True
+
     def trim(self, before: int) -> None:
         """Let go of what has expired."""
         self._segments.trim(before)

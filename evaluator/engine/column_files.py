@@ -36,6 +36,9 @@ TOUCH_SECONDS = 3_600
 LISTINGS = 64
 """So many weeks' lists of files are remembered, each for as long as its folder is as it was."""
 
+WEEKS_BY_USE, MOST_BY_USE = 2, 2_000
+"""Files are preloaded of so many weeks of each type at most, out of about so many in all."""
+
 _NAME = re.compile(rf"([0-9]{{1,13}})-([0-9]{{1,13}})\.([0-9a-f]+)\.{arrow.FORMAT}\.arrow")
 _WEEK_NAME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -99,12 +102,31 @@ class ColumnFiles:
             return self._place(type, week).stat().st_mtime_ns
         return 0
 
-    def load(self, type: str, file: ColumnFile, paths: Iterable[ColumnPath]) -> Segment | None:
+    def by_use(self) -> list[tuple[float, str, ColumnFile]]:
+        """Return when files of the newest weeks were used (seconds since 1970), with their types.
+
+        About `MOST_BY_USE` at most, and of files of one span the newest.
+        """
+        found: list[tuple[float, str, ColumnFile]] = []
+        for folder in sorted(_children(self.folder)):
+            type = folder.partition("-")[0]  # a type has no dash in its name: see `_place`
+            for week in sorted(self._weeks(type), reverse=True)[:WEEKS_BY_USE]:
+                newest = {file.span: file for file in sorted(self.of_week(type, week), key=_revision)}
+                for file in newest.values():
+                    with contextlib.suppress(OSError):
+                        found.append((file.path.stat().st_mtime, type, file))
+                if len(found) >= MOST_BY_USE:
+                    return found
+        return found
+
+    def load(self, type: str, file: ColumnFile, paths: Iterable[ColumnPath] | None = None) -> Segment | None:
         """Return the segment of a file with the columns at some paths; None where it has not all of them.
+
+        ``paths``: None takes all that it has.
 
         A file that is not what was written is removed, with a line in the log.
         """
-        wanted = frozenset(paths)
+        wanted = None if paths is None else frozenset(paths)
         try:
             content = arrow.read(file.path, self._name(type, file), wanted)
         except FileNotFoundError:
@@ -113,7 +135,7 @@ class ColumnFiles:
             _log.warning("the column file %s is removed, and will be made anew: %s", file.path, error)
             self.remove(file)
             return None
-        if not wanted <= content.block.paths:
+        if wanted is not None and not wanted <= content.block.paths:
             return None
         with contextlib.suppress(OSError):
             if time.time() - file.path.stat().st_mtime > TOUCH_SECONDS:
@@ -160,9 +182,7 @@ class ColumnFiles:
                     self._place(type, week).rmdir()  # unless something is left in it
 
     def _weeks(self, type: str) -> list[int]:
-        names: list[str] = []
-        with contextlib.suppress(OSError):
-            names = [each.name for each in self._place(type, 0).parent.iterdir()]
+        names = _children(self._place(type, 0).parent)
         return [_week_of(name) for name in names if _WEEK_NAME.fullmatch(name)]
 
     def _place(self, type: str, week: int) -> Path:
@@ -174,11 +194,18 @@ class ColumnFiles:
         return (self._identity, type, file.path.name)
 
 
-def _listed(place: Path) -> list[ColumnFile]:
-    names: list[str] = []
+def _children(place: Path) -> list[str]:
     with contextlib.suppress(OSError):
-        names = [each.name for each in place.iterdir()]
-    matches = ((name, _NAME.fullmatch(name)) for name in sorted(names))
+        return [each.name for each in place.iterdir()]
+    return []
+
+
+def _revision(file: ColumnFile) -> int:
+    return file.revision
+
+
+def _listed(place: Path) -> list[ColumnFile]:
+    matches = ((name, _NAME.fullmatch(name)) for name in sorted(_children(place)))
     return [
         ColumnFile(place / name, Span(int(found[1]), int(found[2])), int(found[3], 16))
         for name, found in matches

@@ -13,6 +13,7 @@ from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
+from evaluator.engine.preloading import PRELOADED_SHARE, preload
 from evaluator.engine.read_ahead import ReadAhead
 from evaluator.engine.store_blocks import StoreBlocks
 
@@ -28,6 +29,7 @@ class Keeping:
         self._cache = BlockCache(self._settings.memory_bytes)
         self._folders = column_folders(settings)
         self._bound = FileBound(tuple(self._folders.values()), self._settings.disk_bytes, FREE_SHARE)
+        self._blocks: list[StoreBlocks] = []
         self._work: dict[str, IdleWork] = {}
         self._ahead: dict[str, ReadAhead] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,11 +51,17 @@ class Keeping:
         counters, folder = context.counters, self._folders.get(name)
         files = None if folder is None else ColumnFiles(folder, context.store.identity, counters.filed)
         blocks = StoreBlocks(self._cache, counters.read, files=files)
+        self._blocks.append(blocks)
         if files is not None:
             self._work[name] = IdleWork(context, blocks, files, self._bound, makes=self._settings.idle)
         if self._settings.read_ahead:
             self._ahead[name] = ReadAhead(context, blocks)
         return blocks
+
+    def preload(self) -> None:
+        """Read the files that were used last, before anybody asks."""
+        settings = self._settings
+        preload(self._blocks, PRELOADED_SHARE * settings.memory_bytes, settings.preload_seconds)
 
     def start(self) -> None:
         """Begin the idle work of all stores, and to read ahead."""

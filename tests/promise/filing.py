@@ -11,6 +11,7 @@ from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.file_bound import FileBound
 from evaluator.engine.idle import IdleWork
+from evaluator.engine.preloading import preload
 from evaluator.engine.shredding import NotQuiet
 from evaluator.engine.store_blocks import StoreBlocks
 from tests.promise.flights import KeptBlocks
@@ -21,6 +22,7 @@ class Filing:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
+        self._begun = 0
         self._idle: IdleWork | None = None
 
     def blocks(self, context: QueryContext, kept_bytes: int) -> StoreBlocks:
@@ -28,6 +30,9 @@ class Filing:
         folder = Path(self._folder.name)
         files = ColumnFiles(folder, context.store.identity)
         blocks = StoreBlocks(BlockCache(kept_bytes), context.counters.read, KeptBlocks, files)
+        self._begun += 1
+        if self._begun % 2 == 0:
+            preload([blocks], kept_bytes, seconds=1e6)
         # Actors stand at gates while they ask: here it is the test's scheduler that gives turns.
         context.scheduler.idle_slice = nullcontext  # type: ignore[assignment,method-assign]
         self._idle = IdleWork(
