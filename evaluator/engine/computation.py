@@ -248,6 +248,8 @@ class Computation:
             values = values.only(job.fresh(gaps).buckets)
         if len(values.buckets):
             kept = unsaved(gaps, values, job.tier, self._most)
+            if self._most is not None:
+                await self._scan.run(len, kept)  # to know which are too large makes the contents
             await self._metrics.save(job.key(VALUE), job.tier, kept, self._scan.time_slice)
 
 

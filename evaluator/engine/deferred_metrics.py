@@ -63,11 +63,8 @@ class UnsavedBuckets(Mapping[int, CachedBucket]):
         self._values = values
         self._most = most
         self._made: dict[int, CachedBucket] | None = None
-
-    @property
-    def bytes(self) -> int:
-        """About what the contents take."""
-        return self._values.bytes
+        self.bytes = values.content_bytes
+        """About what the contents take, made or not."""
 
     def __len__(self) -> int:
         return len(self._keys) if self._most is None else len(self._buckets)
@@ -79,7 +76,7 @@ class UnsavedBuckets(Mapping[int, CachedBucket]):
         return self._buckets[bucket]
 
     def keys(self) -> KeysView[int]:
-        return self._buckets.keys() if self._most else dict.fromkeys(self._keys.tolist()).keys()
+        return self._buckets.keys() if self._most is not None else dict.fromkeys(self._keys.tolist()).keys()
 
     def items(self) -> ItemsView[int, CachedBucket]:
         return self._buckets.items()

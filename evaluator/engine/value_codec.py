@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cube.columns.column import Numbered, factorise
 from cube.columns.groups import Labels
 from cube.columns.values import Floats
-from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, rest_key
+from cube.model.tier import GroupKey, Scalar, group_key, group_of_key, is_rest, part_keys, rest_key
 
 Written: TypeAlias = Scalar | tuple[Scalar, ...] | None
 """A group in a content."""
@@ -42,6 +42,12 @@ _decode_pairs = msgspec.msgpack.Decoder(list[tuple[Written, float | None]]).deco
 def written(key: GroupKey) -> object:
     """Return how a group is written in a content."""
     return None if is_rest(key) else group_of_key(key)
+
+
+def written_bytes(key: GroupKey | None) -> int:
+    """Return about how many bytes a group takes in a content."""
+    parts = () if key is None else part_keys(key)
+    return sum(len(part[1]) if isinstance(part[1], str) else _FLOAT_BYTES for part in parts)
 
 
 def key_of(group: Written) -> GroupKey:

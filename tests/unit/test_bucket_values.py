@@ -105,3 +105,14 @@ def test_what_is_saved_has_the_revision_that_was_read() -> None:
         20_000: CachedBucket(7, contents[20_000]),
     }
     assert dict(unsaved(gaps, values, TEN_SECONDS, most=7)) == {}
+
+
+@pytest.mark.parametrize("key", [group_key("x" * 200), group_key(("x" * 100, "y" * 50))], ids=["one", "two"])
+def test_what_waits_to_be_saved_counts_the_names_of_groups_as_often_as_they_are_written(key: Any) -> None:
+    buckets = starts(*range(0, 1_000_000, 10_000))
+    cells = [(bucket, key, 1.0) for bucket in buckets.tolist()]
+    values = BucketValues.of_finals(GROUPED, [found(*cells)], {}, buckets)
+    kept = unsaved(BucketRevisions(buckets, buckets + 1), values, TEN_SECONDS)
+    counted = kept.bytes
+    assert counted == pytest.approx(sum(len(each.content) for each in kept.values()), rel=0.25)
+    assert kept.bytes == counted, "what is counted when it comes is taken off when it goes"
