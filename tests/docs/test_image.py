@@ -72,7 +72,7 @@ def prepare(shared: Path) -> None:
     # With apt, as Docker's images of Debian have it: its libstdc++ is numpy's, too.
     debian = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", *bare, ""]
     subprocess.run([*as_root(), *debian, shared / "base.tar", sources[0]], check=True, timeout=300)
-    ours = environment()
+    ours = {**environment(), "HOME": str(Path.home())}
     subprocess.run(["python3", "-m", "venv", shared / "python"], check=True, timeout=60, env=ours)
     wheels = [shared / "python/bin/pip", "wheel", "--quiet", "--wheel-dir", "wheels"]
     wanted = [".[sentry]", "setuptools", f"secantusdb=={version('secantusdb')}"]
