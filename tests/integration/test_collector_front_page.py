@@ -32,7 +32,12 @@ async def test_the_address_says_what_it_is_and_how_to_send_to_it(tmp_path: Path)
 
 async def test_elastics_clients_find_their_product_there(tmp_path: Path) -> None:
     with daemon("collector", f"sqlite:{tmp_path}", tmp_path, "--dialects-cloudevents", "true") as running:
-        for name in ("elasticsearch-py/9.5.1 (Python/3.11)", "Elastic-filebeat/8.15.0", "Logstash/8.15"):
+        for name in (
+            "elasticsearch-py/9.5.1 (Python/3.11)",
+            "Elastic-Filebeat/8.15.0 (linux)",
+            "Logstash/8.15",
+            "Vector/0.40.0",
+        ):
             asked = await ask(running.port, "GET", "/", headers={"User-Agent": name})
             assert asked.headers["x-elastic-product"] == "Elasticsearch"
             assert asked.json["tagline"] == "You Know, for Search"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import grp
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +77,7 @@ def icinga(directory: Path, port: int) -> Iterator[Path]:
     settings, log = directory / "icinga2.conf", directory / "warnings.log"
     settings.write_text(CHECKS + WRITERS)
     constants = {"PORT": str(port), "KEY": WRITE_KEY, "LOG": str(log)}
-    constants["Configuration.RunAsUser"] = getpass.getuser()
+    constants["Configuration.RunAsUser"] = pwd.getpwuid(os.getuid()).pw_name
     constants["Configuration.RunAsGroup"] = grp.getgrgid(os.getgid()).gr_name
     for name in ("Data", "Log", "Cache", "InitRun", "Spool", "Config"):
         (directory / name).mkdir()
