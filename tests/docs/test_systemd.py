@@ -129,6 +129,18 @@ def test_a_restart_turns_nobody_away_and_loses_nothing(machine: SystemdMachine) 
         all_stored(machine, "restarted", sender)
 
 
+def test_sql_is_answered_within_the_bounds_of_the_unit(machine: SystemdMachine) -> None:
+    """Its processes filter their own system calls, under the filter of the unit."""
+    with_sql = '"cube-events[sql] @ file://$(realpath dist/cube_events-*.whl)"'
+    machine.run(f"/opt/cube/bin/pip install --quiet {with_sql}", network=True)
+    machine.run("sed -i '/^\\[sql\\]/,/^\\[/ s/^enabled = false/enabled = true/' /etc/cube/evaluator.toml")
+    machine.run("systemctl restart cube-evaluator")
+    send(machine, "asked")
+    statement = json.dumps({"statement": "SELECT count(*) AS events FROM asked"})
+    answer = machine.run(f"curl -sS http://127.0.0.1:1081/1.0/sql -d '{statement}'")
+    assert json.loads(answer) == [{"events": 1}]
+
+
 def test_one_instance_hands_over_to_the_other_and_loses_nothing(machine: SystemdMachine) -> None:
     machine.run("ln -s cube /opt/cube-a && ln -s cube /opt/cube-b")
     [upgrade] = OPERATIONS.text.splitlines()
