@@ -31,6 +31,9 @@ MOST_SHARED = 2_000
 MOST_KEPT = 16
 """The latest reads, each of one type and tier, that are kept for as long as nobody commits anything."""
 
+MOST_KEPT_BUCKETS = 20_000
+"""Buckets of all these reads together: some megabytes."""
+
 _Key: TypeAlias = "tuple[str, int]"
 
 
@@ -125,11 +128,18 @@ class RevisionReads:
 
     def _keep(self, key: _Key, kept: _KeptRead) -> None:
         """Keep what was found, if only a commit changes it: what has expired depends on the time, too."""
-        if kept.found.complete and not kept.found.foreign and kept.found.expired_before is None:
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+        found = kept.found
+        if not found.complete or found.foreign or found.expired_before is not None:
+            return
+        if len(found.numbers) > MOST_KEPT_BUCKETS:
+            return
+        self._kept[key] = kept
+        self._kept.move_to_end(key)
+        while len(self._kept) > MOST_KEPT or self._kept_buckets() > MOST_KEPT_BUCKETS:
+            self._kept.popitem(last=False)
+
+    def _kept_buckets(self) -> int:
+        return sum(len(kept.found.numbers) for kept in self._kept.values())
 
     def _begin(self, key: _Key, read: _Lookup) -> None:
         self._close(key, read)

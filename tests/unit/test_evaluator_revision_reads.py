@@ -18,7 +18,7 @@ from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Revisions, Store
 from cube.store.sqlite import open_store
 from evaluator.context import QueryContext, QueryCounters
-from evaluator.engine.revision_reads import MOST_SHARED, RevisionReads
+from evaluator.engine.revision_reads import MOST_KEPT_BUCKETS, MOST_SHARED, RevisionReads
 from evaluator.scheduling.scheduler import Scheduler
 from tests.stores import StoreProxy
 
@@ -78,7 +78,11 @@ def reads(store: Held) -> RevisionReads:
 
 
 async def _save(store: Held, *times: int) -> None:
-    await store.store.events.save("test", [Event("test", time, str(time), {}) for time in times])
+    await _save_type(store, "test", *times)
+
+
+async def _save_type(store: Held, type: str, *times: int) -> None:
+    await store.store.events.save(type, [Event(type, time, str(time), {}) for time in times])
 
 
 async def _begin(ask: Callable[[], Any]) -> asyncio.Task[Revisions]:
@@ -140,6 +144,18 @@ async def test_any_commit_has_revisions_read_again(store: Held, keeping: Revisio
     await store.store.events.save("other", [Event("other", T0, "1", {})])
     await keeping.read("test", TEN_SECONDS, SPAN)
     assert len(store.spans) == 3
+
+
+async def test_no_more_buckets_are_kept_than_there_is_room_for(store: Held, keeping: RevisionReads) -> None:
+    step, few = 10 * SECONDS, MOST_KEPT_BUCKETS // 2 + 1
+    await _save(store, *range(T0, T0 + (MOST_KEPT_BUCKETS + 1) * step, step))
+    half, all_of_it = Span(T0, T0 + few * step), Span(T0, T0 + (MOST_KEPT_BUCKETS + 1) * step)
+    await _save_type(store, "other", *range(T0, half.stop, step))
+    asked = [("test", half), ("test", half), ("test", all_of_it), ("test", all_of_it), ("test", half)]
+    for type, span in [*asked, ("other", half), ("other", half), ("test", half)]:
+        await keeping.read(type, TEN_SECONDS, span)
+
+    assert store.spans == [half, all_of_it, all_of_it, half, half], "the larger ones are read each time"
 
 
 async def test_what_is_committed_while_a_read_is_under_way_is_not_missed_by_the_next(
