@@ -52,6 +52,18 @@ def test_githubs_form_is_its_json() -> None:
     assert only(deliver(b"command=%2Fdeploy&text=", **plain)).data == {"command": "/deploy", "text": ""}
 
 
+@pytest.mark.parametrize("body", [b'{"ref": "a&b=c+d"}', b' [{"ref": 1}]'])
+def test_json_that_is_called_a_form_is_json(body: bytes) -> None:
+    """As curl's --data calls everything that it sends."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert only(deliver(body, **form)).data == only(deliver(body)).data
+
+
+def test_broken_json_that_is_called_a_form_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="not JSON that can be read"):
+        deliver(b'{"broken', **{"Content-Type": "application/x-www-form-urlencoded"})
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "id", "time"),
     [
