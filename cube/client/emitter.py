@@ -118,6 +118,10 @@ def encode(event: RawEvent) -> bytes:
         if b"null" in text:  # as which msgspec writes NaN and infinities: another event than was meant
             _check_finite(event, "")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if not isinstance(event, Mapping):
+            raise InvalidEvent(
+                f"Got {shown(event)} as an event; accepted is a mapping with a type."
+            ) from None
         raise InvalidEvent(f"The event cannot be written as JSON: {error}.") from None
     return text
 
@@ -141,6 +145,10 @@ def batches(
 
 
 def _encoded(events: Iterable[RawEvent]) -> Iterator[bytes]:
+    if isinstance(events, Mapping):
+        raise InvalidEvent(
+            "Got one event where several are sent; accepted is a list of them, such as [event]."
+        )
     for index, event in enumerate(events):
         try:
             yield encode(event)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -152,6 +153,20 @@ def test_what_is_no_json_is_refused_here() -> None:
     with pytest.raises(InvalidEvent, match="The event cannot be written as JSON: ") as refused:
         Emitter("http://127.0.0.1:1").send([{"type": "a", "data": {1: object()}}])
     assert refused.value.details == {"index": 0}
+
+
+@pytest.mark.parametrize(
+    ("events", "sentence"),
+    [
+        ({"type": "a"}, "Got one event where several are sent; accepted is a list of them, such as [event]."),
+        (["text"], 'Got "text" as an event; accepted is a mapping with a type.'),
+        ([7], "Got 7 as an event; accepted is a mapping with a type."),
+    ],
+)
+def test_what_is_no_list_of_events_is_named(events: Any, sentence: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        Emitter("http://127.0.0.1:1").send(events)
+    assert refused.value.message == sentence
 
 
 @pytest.mark.parametrize(
