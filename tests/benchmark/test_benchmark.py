@@ -13,6 +13,7 @@ from tests.benchmark.questions import Question, difference
 from tests.benchmark.reading import Figures
 from tests.benchmark.running import KINDS, Measured, Rivals
 from tests.benchmark.stores import Subject
+from tests.benchmark.watching import Poll, Watch
 from tests.benchmark.workloads import Case, chosen, read
 from tests.tools import SLOW, tool
 
@@ -69,6 +70,21 @@ def test_new_rows_replace_those_about_the_same_and_keep_all_others() -> None:
     assert second.startswith("Before.")
     assert second.endswith("After.\n")
     assert "Run one." not in second
+
+
+def test_the_first_poll_and_those_that_close_a_bucket_are_figures_of_their_own() -> None:
+    polls = [Poll(10.0 * number, closes=number == 9) for number in range(10)]
+    watch = Watch([700.0, 900.0], polls, posts=[5.0] * 18, cpu_seconds=0.1)
+
+    figures = watch.figures(2, calm_posts=10.0)
+
+    assert figures["first poll ms"] == 900
+    assert (figures["p50 ms"], figures["p99 ms"]) == (50, 90)
+    assert (figures["closing p50 ms"], figures["closing p99 ms"]) == (90, 90)
+    assert (figures["polls/s"], figures["evaluator CPU %"]) == (5, 5)
+    assert figures["ingest slowed %"] == pytest.approx(10)
+    calm = replace(watch, polls=[Poll(10.0, closes=False)])
+    assert "closing p50 ms" not in calm.figures(2, calm_posts=10.0)
 
 
 def test_growth_is_drawn_from_the_table() -> None:
