@@ -127,7 +127,11 @@ async def _delete(erasure: Erasure, count: int) -> None:
 
 
 def _events_are(count: int) -> str:
-    return "1 event is" if count == 1 else f"{count} events are"
+    return f"{_events(count)} {'is' if count == 1 else 'are'}"
+
+
+def _events(count: int) -> str:
+    return f"{count} event{'' if count == 1 else 's'}"
 
 
 async def _counted(erasure: Erasure) -> int:
@@ -155,9 +159,9 @@ def _is_confirmed(count: int, erasure: Erasure) -> bool:
     """Ask; raises `InvalidRequest` where nobody can answer."""
     if not _is_terminal():
         raise InvalidRequest(
-            f"Got no confirmation to delete {count} events; accepted is an answer on a terminal, or --yes."
+            f"Got no confirmation to delete {_events(count)}; accepted is an answer on a terminal, or --yes."
         )
-    return click.confirm(f"Delete {count} events: {erasure.what}?")
+    return click.confirm(f"Delete {_events(count)}: {erasure.what}?")
 
 
 def _is_terminal() -> bool:

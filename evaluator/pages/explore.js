@@ -156,7 +156,7 @@ class Explore {
     if (!this.legend.element.hidden) this.legend.show(set);
     const count = set.list.length;
     const words = [
-      `${set.count.toLocaleString("en")} buckets of ${bucketWords(query)}`, `${count} series`, `${Math.round(this.took)} ms`,
+      `${set.count.toLocaleString("en")} bucket${set.count === 1 ? "" : "s"} of ${bucketWords(query)}`, `${count} series`, `${Math.round(this.took)} ms`,
       ...(query.isLive ? ["live"] : []),
       ...(set.isOnlyOpen ? ["all there is lies in the bucket that goes on, shown once it is over; a shorter step shows it now"] : []),
     ];

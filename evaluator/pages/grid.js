@@ -33,9 +33,9 @@ export function lengthOf(step) {
   return CALENDAR[step] ?? step;
 }
 
-/** A step in words: "5 min", "month". */
+/** A step in words: "5 min", "1 month". */
 function stepWords(step) {
-  return step in CALENDAR ? step : length(step);
+  return step in CALENDAR ? `1 ${step}` : length(step);
 }
 
 /** What the buckets of a question are, in words: "1 day in Europe/Berlin", "1 week from Sunday". */

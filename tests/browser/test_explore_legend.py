@@ -79,6 +79,7 @@ async def test_what_lies_in_the_open_bucket_alone_is_told(
         asked = {"view": "explore", "from": "-800d", "e": "sum(view)"}
         await page.goto(f"{daemons[1].http}/?{urlencode({**asked, 'step': 'year'})}")
         await expect(page.locator(".status")).to_contain_text(told)
+        await expect(page.locator(".status")).to_contain_text("buckets of 1 year")
         asked |= {"from": "-1h", "step": "10000"}
         await page.goto(f"{daemons[1].http}/?{urlencode(asked)}")
         await expect(page.locator(".status")).to_contain_text("live")

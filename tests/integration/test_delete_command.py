@@ -83,6 +83,8 @@ def test_it_asks_first(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert left(directory) == [*range(6)]
     assert "3 events are deleted." in run(directory, "delete", X, typed="y\n").stdout
     assert left(directory) == [1, 3, 5]
+    one = run(directory, "delete", "test", "--stop", "2011-07-19T00:00:00.002Z", "--all", typed="n\n")
+    assert "Delete 1 event: test" in one.stdout
 
 
 def test_times_bound_it(directory: Path) -> None:
