@@ -6,6 +6,7 @@ import {Filters} from "./events-filters.js";
 import {EventSource} from "./events-source.js";
 import {EventTable} from "./events-table.js";
 import {isPlain, literal} from "./fields.js";
+import {describe} from "./readings.js";
 import {read, resolve, write} from "./state.js";
 
 const SPANS = [["-5m", "last 5 minutes"], ["-1h", "last hour"], ["-6h", "last 6 hours"], ["-1d", "last day"], ["-7d", "last week"], ["-365d", "last year"]];
@@ -26,6 +27,7 @@ class Events {
     this.pause = el("button", {type: "button", className: "pause", onclick: () => this.setPaused(!this.source.paused)});
     this.status = el("p", {className: "status", role: "status"});
     this.problem = el("p", {className: "problem", role: "alert", hidden: true});
+    this.hint = el("p", {className: "hint", role: "status", hidden: true});
     this.filters = new Filters();
     this.columns = new Columns();
     this.table = new EventTable({
@@ -37,7 +39,7 @@ class Events {
     this.source = new EventSource({onRows: (rows) => this.add(rows), onClear: () => this.table.clear(), onState: () => this.tell(), onError: (error) => this.fail(error)});
     this.earlier = el("button", {type: "button", textContent: "Show earlier ones", onclick: () => this.source.earlier(this.table.cutOldest())});
     const choices = el("div", {className: "choices"}, label("Type", this.type), label("Time", this.span), this.columns.menu, this.pause);
-    main.append(el("h1", {className: "skip", textContent: "Events"}), choices, this.filters.element, this.problem, this.status, this.table.element,
+    main.append(el("h1", {className: "skip", textContent: "Events"}), choices, this.filters.element, this.problem, this.hint, this.status, this.table.element,
       el("p", {className: "earlier"}, this.earlier));
   }
 
@@ -67,7 +69,7 @@ class Events {
     const question = JSON.stringify(QUESTION.map((name) => query.getAll(name)));
     if (question === this.question) return this.table.arrange();
     this.question = question;
-    this.problem.hidden = true;
+    this.problem.hidden = this.hint.hidden = true;
     if (type !== this.fieldsOf) this.askFields(type);
     this.ask(query, type);
   }
@@ -106,7 +108,17 @@ class Events {
       return this.fail(new Error(`The address says ${wrong}, which is no time; accepted are times such as -6h, now and 2026-11-02T12:00Z.`));
     }
     const iso = (text) => new Date(resolve(text, at)).toISOString();
-    this.source.ask({expression: `${type}(*)${this.filters.text()}`, start: iso(from), stop: to === "now" ? null : iso(to)});
+    const expression = `${type}(*)${this.filters.text()}`;
+    this.source.ask({expression, start: iso(from), stop: to === "now" ? null : iso(to)});
+    this.askHints(expression);
+  }
+
+  /** Say why no event may pass: a type that is not there, a field of another kind. */
+  async askHints(expression) {
+    const {hints = []} = await describe(expression, {signal: this.closing.signal}).catch(() => ({})); // the source says what is wrong
+    if (this.source.question?.expression !== expression) return;
+    this.hint.hidden = !hints.length;
+    this.hint.textContent = hints.join(" ");
   }
 
   showSpan(query) {

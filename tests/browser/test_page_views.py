@@ -110,6 +110,25 @@ async def test_events_are_filtered_by_a_click_and_come_live_unless_paused(
         assert said == []
 
 
+async def test_a_filter_that_no_event_can_pass_and_a_type_that_is_not_there_are_told(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    collector, evaluator = daemons
+    send(collector, "told", visit(1))
+    async with opened(browser) as (page, said):
+        await page.goto(f"{evaluator.http}/?view=events&type=told&col=n&f=ge(path,5)")
+        hint = page.locator("main > .hint")
+        await expect(hint).to_contain_text("compares with a number, so no event passes", timeout=PATIENCE)
+        await page.get_by_role("button", name="Remove the filter").click()
+        await expect(rows(page)).to_have_count(1, timeout=PATIENCE)
+        await expect(hint).to_be_hidden()
+        await page.goto(f"{evaluator.http}/?view=events&type=tolt")
+        await expect(hint).to_contain_text(
+            "no events of the type tolt; the nearest is told", timeout=PATIENCE
+        )
+        assert said == []
+
+
 @pytest.mark.parametrize(
     ("times", "wrong"),
     [
