@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from cube.errors import InvalidExpression
 from cube.expression.nodes import Field, MetricExpression
 from cube.expression.printer import quote_anything
-from cube.expression.usage import usage
+from cube.expression.usage import usage, usage_of_foreign
 
 T = TypeVar("T")
 
@@ -157,6 +157,7 @@ class Source(str):
             '"+"' in self.expected
             and self[place - 1 : place] in tuple(_BLANKS)
             and _OPERAND_START.match(self, place)
+            and not usage_of_foreign(self, place)
         )
         if is_lost_plus:
             return ' (in a URL, a "+" is written %2B)'

@@ -11,6 +11,7 @@ from cube.expression.series_functions import SERIES_FUNCTIONS
 
 _PIECE = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|(?P<name>\.?[ \t\n\r]*[\w$]+)|.""")
 _WORD = re.compile(r"[\w$]+")
+_COMPARED = re.compile(r"(?:[\w$]+[ \t\n\r]*)?[<>=!]")
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdw]))+(?![\w$])", re.ASCII)
 
 _FORMS: Final[Mapping[str, str]] = {
@@ -21,12 +22,27 @@ _FORMS: Final[Mapping[str, str]] = {
 }
 _GROUPING: Final = "groups stand behind a reduction, as in sum(request).group(path)"
 _RANKING: Final = "a ranking chooses among groups, as in sum(request).group(path).top(5)"
+_COMPARISON: Final = "events are compared by a filter, as in sum(request.ge(status, 500))"
+_MEAN: Final = "the average is written as in mean(request(ms))"
+_QUANTILE: Final = "a quantile is written as in quantile(0.95, request(ms))"
+_DISTINCT: Final = "different values are counted as in distinct(request(user))"
 _MISPLACED: Final = {
     "session": _FORMS[SESSION.name],
     "group": _GROUPING,
     "top": _RANKING,
     "bottom": _RANKING,
 }
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("avg", "average"), _MEAN),
+    **dict.fromkeys(("p50", "p75", "p90", "p95", "p99", "percentile", "percentiles"), _QUANTILE),
+    **dict.fromkeys(("uniq", "unique", "count_distinct", "cardinality"), _DISTINCT),
+    **dict.fromkeys(("rate", "increase", "irate"), _FORMS["per"]),
+    **dict.fromkeys(("topk", "bottomk"), _RANKING),
+    "offset": _FORMS["shift"],
+    "by": _GROUPING,
+    "where": _COMPARISON,
+}
+"""What other languages have, and how it is written here."""
 
 
 def usage(text: str, place: int) -> str:
@@ -35,9 +51,19 @@ def usage(text: str, place: int) -> str:
     name = _call_around(text[:place])
     if found is not None and found[0] in _MISPLACED and (name or found[0] != "group"):
         return _MISPLACED[found[0]]
+    if (elsewhere := usage_of_foreign(text, place)) != "":
+        return elsewhere
     if name == SESSION.name and _DURATION.search(text, text.find("(") + 1) is None:
         return ""  # a type may be called so
     return _FORMS.get(name.removeprefix("."), "")
+
+
+def usage_of_foreign(text: str, place: int) -> str:
+    """Return how is written here what another language has at a place of a text; "" if it is none such."""
+    if _COMPARED.match(text, place):
+        return _COMPARISON
+    found = _WORD.match(text, place)
+    return _ELSEWHERE.get(found[0], "") if found is not None else ""
 
 
 def _call_around(before: str) -> str:
