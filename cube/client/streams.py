@@ -83,7 +83,7 @@ async def follow_events(
     meanwhile comes, read page by page; of late events those that are within ``late``, ten minutes unless
     given, of the newest. Raises what the evaluator says.
     """
-    asked = given_only({"expression": expression, "start": "now", **options})
+    asked = {"start": "now", **given_only({"expression": expression, **options})}
     started = time.time_ns() // 1_000_000 if asked["start"] == "now" else asked["start"]
     late = options.get("late")
     place = StreamPlace(started, late_ms=LATE_MS if late is None else late)

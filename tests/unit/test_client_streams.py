@@ -100,6 +100,14 @@ async def test_all_that_came_while_there_was_no_connection_comes_late_events_too
     ]
 
 
+async def test_a_stream_without_a_start_begins_now_however_that_is_said() -> None:
+    async with sockets([row(1, data=1)], [row(1, data=1)]) as (url, asked):
+        for given in ({}, {"start": None}):
+            async with aclosing(follow_events(StreamSource(url, None, Retries(0)), "a", **given)) as stream:
+                assert (await anext(stream)).data == 1
+    assert asked == [{"expression": "a", "start": "now"}] * 2
+
+
 async def test_errors_are_raised_or_waited_out() -> None:
     busy = {"error": "Busy.", "retry_after": 0}
     async with sockets([busy], [row(1, data=1), BAD]) as (url, _):
