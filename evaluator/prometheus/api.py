@@ -178,7 +178,7 @@ class Prometheus:
             "Newest values of metrics, for Prometheus to scrape.",
             (
                 Parameter("expression", "A metric; may be repeated.", required=True),
-                Parameter("name", "The name of each, in order."),
+                Parameter("name", "The name of each, in order; else its own, where it is a saved name."),
                 Parameter("step", "The length of the bucket that is told of: the last that is over."),
             ),
             content_type=EXPOSITION_TYPE,

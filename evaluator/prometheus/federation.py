@@ -30,7 +30,10 @@ async def exposition(service: QueryService, parameters: Parameters) -> str:
     expressions, names = parameters.get("expression", ()), list(parameters.get("name", ()))
     if not expressions:
         raise InvalidQuery("The parameter expression is missing.", field="expression")
-    names += [f"cube_metric_{number + 1}" for number in range(len(names), len(expressions))]
+    saved = (await service.definitions()).texts if len(names) < len(expressions) else {}
+    for number, expression in enumerate(expressions[len(names) :], len(names) + 1):
+        is_name = expression in saved and expression not in names
+        names.append(expression if is_name else f"cube_metric_{number}")
     step = length(parameters, "step", MINUTE)
     stop = service.context.clock() // step * step if step > 0 else 0
     parts = []
