@@ -104,7 +104,7 @@ class Prometheus:
         lookups, name = Lookups(service), request.captures["name"]
         selectors = _selectors(parameters)
         types = await lookups.types(selectors)
-        names = [*types, *(await lookups.saved())] if name == NAME and not selectors else types
+        names = [*types, *(await lookups.saved_names(selectors))] if name == NAME else types
         return _cut(await lookups.values(names, name), parameters)
 
     async def series(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
@@ -117,6 +117,7 @@ class Prometheus:
             named = [matcher.label for matcher in selector.matchers if matcher.label != NAME]
             for type in selector.names(await service.types()):
                 found += await _series(lookups, type, selector, named)
+            found += [{NAME: name} for name in await lookups.saved_names((selector,))]
         return _cut(found, parameters)
 
     async def metadata(self, service: QueryService, parameters: Parameters, _: Request) -> Any:

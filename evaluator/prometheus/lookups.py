@@ -56,6 +56,18 @@ class Lookups:
             for name in await run(QueryCost(), askable, definitions, restriction)
         }
 
+    async def saved_names(self, selectors: Sequence[Selector]) -> list[str]:
+        """Return the saved names that any of some selectors are about; without selectors all.
+
+        One with a matcher of another label is about none: a saved name is asked for alone.
+        """
+        names = [*await self.saved()]
+        if not selectors:
+            return names
+        whole = [each for each in selectors if all(matcher.label == NAME for matcher in each.matchers)]
+        wanted = {name for selector in whole for name in selector.names(names)}
+        return [name for name in names if name in wanted]
+
     async def values(self, types: Iterable[str], label: str) -> list[str]:
         """Return the values of a label in some types, sorted as text."""
         if label == NAME:

@@ -188,6 +188,10 @@ async def test_saved_names_are_metrics(made: Running) -> None:
     assert (await data(made, "metadata", metric="slow_share"))["slow_share"][0]["help"].startswith("sum(")
     refused = await ask(made, "/api/v1/query", query='slow_share{host="a"}')
     assert (refused.status, "is a saved name" in refused.json["error"]) == (400, True)
+    some = {"match[]": '{__name__=~"slow.*"}'}
+    assert await data(made, "label/__name__/values", **some) == ["slow_share"]
+    assert await data(made, "series", **some) == [{"__name__": "slow_share"}]
+    assert await data(made, "series", **{"match[]": 'slow_share{host="a"}'}) == []
     scraped = await ask(made, "/federate", expression=["slow_share", "1", "slow_share"])
     families = [one.name for one in text_string_to_metric_families(scraped.body.decode())]
     assert families == ["slow_share", "cube_metric_2", "cube_metric_3"]
