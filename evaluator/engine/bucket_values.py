@@ -24,13 +24,7 @@ from cube.store.bucket_revisions import BucketRevisions, are_among
 from evaluator.engine.series import ReductionJob, Series, check_size, places_of
 from evaluator.engine.single_flight import FlightPart, Gaps
 from evaluator.engine.states import Encoded, State, States
-from evaluator.engine.value_codec import (
-    decode_groups,
-    decode_values,
-    encode_groups,
-    encode_values,
-    written_bytes,
-)
+from evaluator.engine.value_codec import decode_groups, decode_values, encode_groups, encode_values
 
 _NO_BUCKETS = np.zeros(0, dtype=np.int64)
 
@@ -126,17 +120,6 @@ class BucketValues:
         """What the arrays take."""
         groups = 0 if self.groups is None else self.groups.buckets.nbytes + self.groups.labels.codes.nbytes
         return self.buckets.nbytes + self.values.nbytes + groups
-
-    @property
-    def content_bytes(self) -> int:
-        """About what the contents take: each has the names of its groups."""
-        if self.groups is None:
-            return self.values.nbytes
-        labels = self.groups.labels
-        counts = np.bincount(labels.codes)
-        used = np.flatnonzero(counts).tolist()
-        names = sum(int(counts[code]) * written_bytes(labels.keys[code]) for code in used)
-        return self.values.nbytes + names
 
     def only(self, buckets: Times) -> BucketValues:
         """Return those of some buckets, which ascend."""

@@ -16,6 +16,8 @@ from functools import partial
 from operator import attrgetter
 from typing import TypeAlias
 
+import numpy as np
+
 from cube.columns.buckets import Times
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
@@ -23,6 +25,7 @@ from cube.process.threads import run_by_size, run_in_thread
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import CachedBucket, CacheKey, MetricSave, MetricStore, TimeSlice
 from evaluator.engine.bucket_values import BucketValues
+from evaluator.engine.value_codec import written_bytes
 
 DELAY_SECONDS = 0.2
 """So long what was computed waits for others to be written with."""
@@ -63,7 +66,7 @@ class UnsavedBuckets(Mapping[int, CachedBucket]):
         self._values = values
         self._most = most
         self._made: dict[int, CachedBucket] | None = None
-        self.bytes = values.content_bytes
+        self.bytes = _content_bytes(values)
         """About what the contents take, made or not."""
 
     def __len__(self) -> int:
@@ -225,6 +228,17 @@ def _merged(saved: Iterable[_Buckets]) -> dict[int, CachedBucket]:
     for buckets in saved:
         merged.update(buckets.items())
     return merged
+
+
+def _content_bytes(values: BucketValues) -> int:
+    """Return about what the contents of values take: each has the names of its groups."""
+    if values.groups is None:
+        return values.values.nbytes
+    labels = values.groups.labels
+    counts = np.bincount(labels.codes)
+    used = np.flatnonzero(counts).tolist()
+    names = sum(int(counts[code]) * written_bytes(labels.keys[code]) for code in used)
+    return values.values.nbytes + names
 
 
 def _size(buckets: _Buckets) -> int:
