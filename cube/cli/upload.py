@@ -29,6 +29,7 @@ Send: TypeAlias = Callable[[Iterable[RawEvent]], int]
 """Stores events durably, or raises; ``index`` in an `InvalidRequest` is that of the first bad one."""
 
 _ID_BYTES = 16
+_ELSE = "`cube import` reads files of other forms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +205,10 @@ def _line(number: int, content: bytes, source: bytes, *, is_random: bool) -> Inp
         event = msgspec.json.decode(content, type=dict[str, Any])
         Event.parse(event, now=time.time_ns() // 1_000_000, note_unknown=unknown.extend)
     except msgspec.ValidationError:
-        return InputLine(
-            number, content, {}, "The line is not a JSON object; accepted is {type, time?, id?, data?}."
-        )
+        found = "The line is not a JSON object; accepted is {type, time?, id?, data?}"
+        return InputLine(number, content, {}, f"{found}; {_ELSE}.")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return InputLine(number, content, {}, f"The line is not JSON: {error}.")
+        return InputLine(number, content, {}, f"The line is not JSON: {error}; {_ELSE}.")
     except InvalidEvent as error:
         return InputLine(number, content, {}, error.message)
     if "id" in event:

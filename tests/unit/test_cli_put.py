@@ -102,8 +102,8 @@ def test_an_id_of_ones_own_is_kept_and_empty_lines_count_as_lines() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[1]", "The line is not a JSON object"),
-        (b'{"type":', "The line is not JSON"),
+        (b"[1]", "id?, data?}; `cube import` reads files of other forms."),
+        (b'{"type":', "was truncated; `cube import` reads files of other forms."),
         (b'{"type":"a","data":"\xff"}', "The line is not JSON"),
         (b'{"type":"A-"}', 'Got the type "A-"'),
         (b'{"type":"a","time":"yesterday"}', "yesterday"),
