@@ -25,7 +25,8 @@ QUICK = ("heat", "--alone", "--repetitions", "1")
 
 def words(command: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the words that a command hands to the benchmark; its variables are set."""
-    monkeypatch.delenv("BASE", raising=False)
+    for name in ("BASE", "ARGS", "MAKEFLAGS", "MAKELEVEL"):  # those of the `make` that runs the tests
+        monkeypatch.delenv(name, raising=False)
     while "=" in command[0]:
         name, _, value = command.pop(0).partition("=")
         monkeypatch.setenv(name, value)
