@@ -40,8 +40,8 @@ FIRST_SEARCHED_ROWS = 1
 MOST_ROWS = 65_536
 """No slice has more: blocks are shorter, and nothing is learned of longer ones."""
 
-MOST_TOGETHER = 2 * MOST_ROWS
-"""Blocks of so many rows together, at most, wait to be worked on in one piece."""
+FIRST_TOGETHER, MOST_TOGETHER = 8_192, 2 * MOST_ROWS
+"""Blocks of so many rows together, at first and then at most, wait to be worked on in one piece."""
 
 _GROWTH = 8
 
@@ -141,12 +141,14 @@ class Slices:
     async def over(self, blocks: AsyncIterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
         """Yield what the work makes of each slice of some blocks, in order.
 
-        A block that is no longer than a slice is one, and as many as there is time for are one piece.
-        Of what they take nobody is told.
+        A block that is no longer than a slice is one, and as many as there is time for are one piece; few at
+        first, so that what ends in an error has not come far. Of what they take nobody is told.
         """
         ready: deque[Block] = deque()
+        most = FIRST_TOGETHER
         async for block in blocks:
-            if ready and sum(map(len, ready)) + len(block) > MOST_TOGETHER:
+            if ready and sum(map(len, ready)) + len(block) > most:
+                most = MOST_TOGETHER
                 async with aclosing(self._pieces(ready, work)) as slices:
                     async for made in slices:
                         yield made

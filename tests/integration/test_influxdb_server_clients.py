@@ -83,4 +83,4 @@ def test_a_subscription_of_influxdb_is_a_copy_of_its_points(keyed: Running, tmp_
             assert time.monotonic() < until, "not all was copied"
             time.sleep(0.1)
     assert keyed.data("copied(*).eq(n, 2)") == [{"v": 4.0, "n": 2, "t": 'x "y" é', "b": True, "host": "a b"}]
-    assert keyed.rejected("influx") == []
+    assert [each for each in keyed.rejected("influx") if each["payload"].startswith("copied")] == []

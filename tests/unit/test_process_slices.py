@@ -141,7 +141,22 @@ async def test_no_more_of_them_wait_than_may(monkeypatch: pytest.MonkeyPatch) ->
     slices = Slices(turns, rows=MOST_ROWS)
     blocks = in_turn(*(block(MOST_ROWS) for _ in range(5)))
     assert [size async for size in slices.over(blocks, len)] == [MOST_ROWS] * 5
-    assert turns.taken == 3  # two, two, and one
+    assert turns.taken == 3  # one, two, and two
+
+
+async def test_few_of_them_wait_before_the_first_piece() -> None:
+    """What that ends in, such as an error over too many groups, ends without all of them."""
+    taken = 0
+
+    async def counted() -> AsyncIterator[Block]:
+        nonlocal taken
+        for _ in range(30):
+            taken += 1
+            yield block(1_000)
+
+    async for _ in Slices(Turns(), rows=MOST_ROWS).over(counted(), len):
+        break
+    assert taken <= 10
 
 
 async def test_a_piece_ends_once_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
