@@ -214,9 +214,11 @@ def refuse_unbounded(
     ``whole``: they are meant; ``accepted``: what says so.
     """
     if not (expression.filters or whole) and (start is None or stop is None):
+        since = "" if start is None else f" since {instant.format(start)}"
+        before = "" if stop is None else f" before {instant.format(stop)}"
         raise InvalidQuery(
-            f"Got all events of the type {expression.type}; accepted is an expression with a filter, as"
-            f' {expression.type}.eq(user, "x"), a start and a stop, or {accepted}.',
+            f"Got all events of the type {expression.type}{since}{before}; accepted is an expression"
+            f' with a filter, as {expression.type}.eq(user, "x"), a start and a stop, or {accepted}.',
             field="expression",
         )
     if start is not None and stop is not None and start > stop:

@@ -42,7 +42,10 @@ class SqlRoute:
         """Run a statement, and answer with its rows as they come."""
         service = self._service
         if service is None:
-            raise NotFound("SQL is switched off here; accepted is an evaluator with sql.enabled = true.")
+            raise NotFound(
+                "SQL is switched off here; accepted is an evaluator with sql.enabled = true"
+                " (CUBE_SQL_ENABLED=true in its environment)."
+            )
         statement, name = _read(request.body)
         format = read_format(name, request.headers.get("Accept", ""))
         try:

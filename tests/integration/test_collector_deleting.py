@@ -147,7 +147,14 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "The expression is missing."),
     ({"expression": "request"}, "Got all events of the type request; accepted is"),
     ({"expression": "request(user)"}, "Got all events of the type request; accepted is"),
-    ({"expression": "request", "start": "now"}, "Got all events of the type request; accepted is"),
+    (
+        {"expression": "request", "start": "2026-01-01"},
+        "Got all events of the type request since 2026-01-01T00:00:00.000Z; accepted is",
+    ),
+    (
+        {"expression": "request", "stop": "2026-01-01"},
+        "Got all events of the type request before 2026-01-01T00:00:00.000Z; accepted is",
+    ),
     ({"expression": "sum(request)"}, "sum"),
     ({"expression": X, "start": "yesterday"}, "The parameter start is not a valid time."),
     ({"expression": X, "start": NOW, "stop": NOW - 1}, "is after the stop"),
