@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
 from cube.model.environment import Caller
 from cube.model.tier import Span
+from cube.web.access import KEY_PARAMETER
 from evaluator.api.known import NO_DEFINITIONS, KnownEvents
-from evaluator.catalog.hints import FieldName, hints, trusted_fields
+from evaluator.catalog.hints import MOST_HINTS, FieldName, hints, trusted_fields
 from evaluator.catalog.kept_samples import KeptSamples
 from evaluator.catalog.uses import Tree, types_of
 
@@ -25,6 +26,10 @@ HEADER: Final = "Cube-Warnings"
 
 MOST_FIELDS: Final = 10_000
 """So many fields are remembered to have been there."""
+
+METRIC_PARAMETERS: Final = ("expression", "start", "stop", "step", "timezone", "week_start", "limit")
+EVENT_PARAMETERS: Final = ("expression", "start", "stop", "limit", "after", "before", "ids")
+"""What a question over HTTP may say; of anything else it is told that nothing heeds it."""
 
 SECONDS: Final = 1.0
 """An answer waits no longer for them."""
@@ -76,6 +81,15 @@ class Hints:
         return fields
 
 
+def unknown_parameters(given: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Return a sentence about each parameter that is not known.
+
+    A key may be one, and what begins with _ means nothing: browsers are kept from answering themselves by it.
+    """
+    unknown = [name for name in given if name not in known and name != KEY_PARAMETER and name[:1] != "_"]
+    return [f"There is no parameter {name[:80]}; there are {', '.join(known)}." for name in unknown]
+
+
 def warning_headers(told: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the header that tells sentences; none where there are none."""
-    return ((HEADER, json.dumps(list(told))),) if told else ()
+    """Return the header that tells the first `MOST_HINTS` of some sentences; none where there are none."""
+    return ((HEADER, json.dumps(list(told[:MOST_HINTS]))),) if told else ()

@@ -18,7 +18,13 @@ from cube.process.threads import run_in_thread
 from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
 from evaluator.api.arrow_answers import ArrowWriter, wants_arrow
-from evaluator.api.hints import Hints, warning_headers
+from evaluator.api.hints import (
+    EVENT_PARAMETERS,
+    METRIC_PARAMETERS,
+    Hints,
+    unknown_parameters,
+    warning_headers,
+)
 from evaluator.api.paging import event_headers, metric_headers
 from evaluator.api.response_writer import Frame, ResponseWriter
 from evaluator.api.rows import AnswerTexts
@@ -204,18 +210,22 @@ class QueryServices:
     async def get_metrics(self, request: Request) -> Reply:
         """Answer with one object per bucket (and group), ascending."""
         service = self.of(request.admitted)
-        query = await service.metric_query(request.parameters())
+        parameters = request.parameters()
+        query = await service.metric_query(parameters)
+        unknown = unknown_parameters(parameters, METRIC_PARAMETERS)
         with self._writer(request, service, query) as writer:
             says_something = await service.write_metrics(query, writer)
-            if not query.span and query.start is not None and "stop" not in request.parameters():
-                return await writer.reply(warning_headers((NO_BUCKET,)))
+            if not query.span and query.start is not None and "stop" not in parameters:
+                return await writer.reply(warning_headers((NO_BUCKET, *unknown)))
             told = await self._hints(request, service, query, query.span, is_silent=not says_something)
-            return await writer.reply(metric_headers(request, query) + told)
+            return await writer.reply(metric_headers(request, query) + warning_headers(told + unknown))
 
     async def get_events(self, request: Request) -> Reply:
         """Answer with the latest events of the span, or those of a page, ascending."""
         service = self.of(request.admitted)
-        query = await service.event_query(request.parameters())
+        parameters = request.parameters()
+        query = await service.event_query(parameters)
+        unknown = unknown_parameters(parameters, EVENT_PARAMETERS)
         stop = query.start if query.stop is None else query.stop
         with self._writer(request, service, query) as writer:
             writer.all_ids = query.all_ids
@@ -226,7 +236,7 @@ class QueryServices:
                 not writer.rows and query.place is None and page.cut is None
             )  # else more came, or comes
             told = await self._hints(request, service, query, Span(query.start, stop), is_silent=is_silent)
-            return await writer.reply(event_headers(request, query, page) + told)
+            return await writer.reply(event_headers(request, query, page) + warning_headers(told + unknown))
 
     def _writer(
         self, request: Request, service: QueryService, query: MetricQuery | EventQuery
@@ -244,9 +254,7 @@ class QueryServices:
         span: Span,
         *,
         is_silent: bool,
-    ) -> tuple[tuple[str, str], ...]:
-        """Return the header that tells what a question may get wrong, if it does."""
+    ) -> list[str]:
+        """Return sentences about what a question may get wrong of the events that there are."""
         tree = query.asked or query.expression
-        return warning_headers(
-            await self.hints.of(service, request.admitted, tree, span, is_silent=is_silent)
-        )
+        return await self.hints.of(service, request.admitted, tree, span, is_silent=is_silent)

@@ -129,6 +129,33 @@ async def test_an_answer_with_values_tells_of_fields_that_it_goes_without(start:
                 assert warned(answer) == sentence, expression
 
 
+async def test_a_parameter_that_nothing_heeds_is_told(start: Start) -> None:
+    async with start(now=DAY + 60_000) as made:
+        await save(made)
+        asked = {"expression": "sum(request)", "start": DAY, "stop": DAY + 60_000}
+        answer = await ask(made, "/1.0/metric", **asked, stpe=60_000)
+        accepted = "expression, start, stop, step, timezone, week_start, limit"
+        assert len(answer.json) == 6
+        assert warned(answer) == f"There is no parameter stpe; there are {accepted}."
+        answer = await ask(made, "/1.0/event", expression="request", order="desc")
+        assert warned(answer) == (
+            "There is no parameter order; there are expression, start, stop, limit, after, before, ids."
+        )
+        many = {f"x{number}": "" for number in range(50)}
+        assert (
+            len(json.loads((await ask(made, "/1.0/metric", **asked, **many)).headers["cube-warnings"])) == 5
+        )
+        assert warned(await ask(made, "/1.0/metric", **asked, _="1700000000000", api_key="")) == ""
+
+
+async def test_every_parameter_that_is_described_is_known(start: Start) -> None:
+    async with start(now=DAY) as made:
+        paths = (await ask(made, "/openapi.json")).json["paths"]
+    for name, known_ones in (("metric", hints.METRIC_PARAMETERS), ("event", hints.EVENT_PARAMETERS)):
+        described = {each["name"] for each in paths[f"/1.0/{name}"]["get"]["parameters"]}
+        assert described == set(known_ones)
+
+
 async def test_an_answer_without_a_bucket_says_how_to_see_the_one_that_goes_on(start: Start) -> None:
     async with start(now=DAY + 60_000) as made:
         await save(made)
