@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Linux of August 2026 and later (seen: 6.18.44): a process without CAP_NET_ADMIN may attach no filter to its own TCP socket.
+# Linux of August 2026 (commit 5d39580f68e6) and later: a process without CAP_NET_ADMIN may attach no filter to its TCP socket.
 #
 # One would expect: SO_ATTACH_FILTER with a classic BPF program needs no privilege, as it did not for many
 # years; so a server may drop SYNs on a listening socket that it is about to close.
