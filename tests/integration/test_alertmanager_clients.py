@@ -67,6 +67,11 @@ class Prometheus:
         except URLError:
             return None
 
+    def scraped(self, count: int) -> list[Any]:
+        """Return its targets, once so many of them have been scraped."""
+        targets: list[Any] = (self.ask("targets", state="active") or {"activeTargets": []})["activeTargets"]
+        return targets if sum(each["health"] != "unknown" for each in targets) == count else []
+
 
 @contextmanager
 def watching(collector: str, evaluator: str, directory: Path) -> Iterator[Prometheus]:
@@ -113,12 +118,11 @@ def test_an_alert_over_a_metric_comes_back_as_an_event(tmp_path: Path) -> None:
         at = int(time.time() * 1000) - HOUR // 2
         emitter.send({"type": "order", "time": at, "data": {"price": 2**n, "shop": "a"}} for n in range(3))
         (event,) = _until(lambda: asked.events("alert(*)"), "an alert")
-        targets = prometheus.ask("targets", state="active")["activeTargets"]
+        targets = _until(lambda: prometheus.scraped(3), "three targets")
         assert {target["lastError"] for target in targets} == {""}
         assert [target["health"] for target in targets] == ["up"] * 3
         assert prometheus.ask("query", query="sold")["result"][0]["value"][1] == "7"
-        (stored,) = prometheus.ask("query", query="cube_events_stored_total")["result"]
-        assert float(stored["value"][1]) >= 3
+        _until(lambda: prometheus.ask("query", query="cube_events_stored_total >= 3")["result"], "a scrape")
     told = event.data
     (alert,) = told["alerts"]
     assert (told["status"], told["receiver"]) == ("firing", "cube")
