@@ -11,7 +11,7 @@ import numpy as np
 from cube.columns.column import Rows
 from cube.columns.segments import Cells
 from cube.columns.values import Floats
-from cube.model.reduce import exact_sum
+from cube.model.exact_sums import exact_sum
 
 _FEWEST = 64  # fewer values are added sooner one by one
 _MOST_LIMBS, _FEWEST_BITS, _MOST_BITS, _MANTISSA_BITS = 6, 31, 50, 53
@@ -83,7 +83,7 @@ def _rounded(
 
 
 def _two_sums(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """Add exactly, row by row: the rounded sums and their errors; see `cube.model.reduce.two_sum`."""
+    """Add exactly, row by row: the rounded sums and their errors; see `cube.model.exact_sums.two_sum`."""
     total: Floats = left + right
     shadow = total - left
     return total, (left - (total - shadow)) + (right - shadow)

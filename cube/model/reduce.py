@@ -26,13 +26,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias, get_origin
 
 from cube.model.event import EventId, id_key
+from cube.model.exact_sums import exact_sum, two_sum
 
 Partial: TypeAlias = Any
 """One of the forms in the table above."""
@@ -52,9 +53,6 @@ class PackedTally(Protocol):
 
 
 Tally: TypeAlias = "dict[float, int] | PackedTally"
-
-
-_SCALE = 2.0**-64  # exact to multiply with; no count of floats so scaled adds up to infinity
 
 
 class Sample(NamedTuple):
@@ -125,34 +123,6 @@ def _at_rank(values: list[float], tally: dict[float, int], rank: int) -> float:
         if rank < passed:
             return value
     return values[-1]
-
-
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """Add exactly: the rounded sum and its error (Knuth, TAOCP 2, 4.2.2, theorem B)."""
-    total = a + b
-    shadow = total - a
-    return total, (a - (total - shadow)) + (b - shadow)
-
-
-def exact_sum(parts: Iterable[float]) -> tuple[float, float]:
-    """Add floats exactly: the rounded sum and what rounding left over, whatever their order.
-
-    A sum that no float can hold is infinite, or NaN where infinities cancel.
-    """
-    kept = list(parts)
-    try:
-        high = math.fsum(kept)
-        return high, math.fsum([*kept, -high])
-    except (OverflowError, ValueError):  # something on the way is beyond the largest float
-        return _wide_sum(kept)
-
-
-def _wide_sum(parts: list[float]) -> tuple[float, float]:
-    if not all(map(math.isfinite, parts)):
-        return sum(parts), 0.0
-    scaled = [part * _SCALE for part in parts]
-    high = math.fsum(scaled)
-    return high / _SCALE, math.fsum([*scaled, -high]) / _SCALE
 
 
 def _partial_sum(samples: Sequence[Sample]) -> tuple[float, float]:

@@ -35,7 +35,8 @@ from cube.columns.values import Path
 from cube.expression import parse_metric
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import ABSENT
-from cube.model.reduce import REDUCES, exact_sum
+from cube.model.exact_sums import exact_sum
+from cube.model.reduce import REDUCES
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from tests.property.columns_reference import Row
 from tests.property.columns_strategies import (

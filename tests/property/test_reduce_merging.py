@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.model.reduce import REDUCES, Sample, exact_sum, quantile
+from cube.model.exact_sums import exact_sum
+from cube.model.reduce import REDUCES, Sample, quantile
 from tests.tools import examples
 
 magnitudes = st.one_of(

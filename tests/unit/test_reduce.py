@@ -7,7 +7,8 @@ import math
 import msgspec
 import pytest
 
-from cube.model.reduce import REDUCES, Sample, exact_sum, quantile
+from cube.model.exact_sums import exact_sum
+from cube.model.reduce import REDUCES, Sample, quantile
 
 HUGE = 1.7e308
 RESULTS: dict[str, list[tuple[list[float], float | None]]] = {
