@@ -21,7 +21,7 @@ from cube.model.environment import Key
 from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
-from evaluator.query.queries import DeadlineExceeded, LimitExceeded, QueryOverloaded
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded, QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 
 SLOWEST: Final = 20

@@ -19,7 +19,7 @@ from cube.model.tier import MINUTE
 from evaluator.context import QueryContext
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.states import encode
-from evaluator.query.queries import DeadlineExceeded
+from evaluator.query.limits import DeadlineExceeded
 
 EXPRESSIONS = (
     "sum(a(b).eq(c, 'd'))",

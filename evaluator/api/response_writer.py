@@ -15,7 +15,7 @@ from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Reservation
 from evaluator.api.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts
 from evaluator.engine.series import Series
-from evaluator.query.queries import AnswerDropped, LimitExceeded
+from evaluator.query.limits import AnswerDropped, LimitExceeded
 
 Frame: TypeAlias = Callable[[Row], Mapping[str, Any]]
 

@@ -24,7 +24,8 @@ from evaluator.boards.questions import BoardQuestion, questions
 from evaluator.context import within
 from evaluator.engine.pyramid import Pyramid
 from evaluator.query.definitions import read_definitions
-from evaluator.query.queries import MetricQuery, QueueFull
+from evaluator.query.limits import QueueFull
+from evaluator.query.queries import MetricQuery
 from evaluator.scheduling.scheduler import QueryCost
 
 BUSY_SHARE: Final = 0.2

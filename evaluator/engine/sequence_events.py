@@ -29,7 +29,7 @@ from evaluator.engine.scan import KEPT_ROWS, Scan
 from evaluator.engine.sequence_revisions import ReachRevisions, reaches
 from evaluator.engine.series import Series, check_memory
 from evaluator.engine.states import Encoded, States, weight
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 _WINDOWS: Final = 8
 _SHARES: Final = 16

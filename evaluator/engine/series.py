@@ -35,7 +35,7 @@ from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions, are_among
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine.value_codec import KIND
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 VALUE, PARTIAL = "value", "partial"
 """The kinds of contents."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from cube.process.threads import Condition
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from evaluator.engine.frames import Frame, Instants
 from evaluator.engine.series import Series, check_size
 from evaluator.engine.sliding import slide
 from evaluator.engine.states import States
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 _COARSEST_FIRST = tuple(TIERS.values())[::-1]
 

@@ -29,7 +29,7 @@ from evaluator.prometheus.lookups import Lookups
 from evaluator.prometheus.parameters import Parameters, first, limit, read_parameters
 from evaluator.prometheus.questions import Points, asked, instant_times, query_text, range_times
 from evaluator.prometheus.selectors import NAME, Selector, whole_selector, windowed
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 PREFIX: Final = "/prometheus"
 

@@ -1,4 +1,4 @@
-"""Queries: what a client asks, parsed from URL parameters or from a WebSocket message, and what is too much.
+"""Queries: what a client asks, parsed from URL parameters or from a WebSocket message.
 
 The first error in this order is reported: start, stop, expression, step, limit, and the rest.
 """
@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from cube.columns import check
-from cube.errors import InvalidQuery, InvalidRequest, Overloaded, shown
+from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
@@ -291,49 +291,3 @@ def _at_most(raw: Mapping[str, Any], name: str, default: int, largest: int, what
             f"Got the {name} {shown(raw[name])}; accepted are {what} from {least}.", field=name
         )
     return int(min(value, largest))
-
-
-RETRY_SECONDS = 5
-"""When to come back: by then a long query or two have ended."""
-
-
-class LimitExceeded(InvalidQuery):
-    """A query wants more than one may have; ``reason``: "groups", "cells", "memory" or "bytes"."""
-
-    def __init__(self, message: str, *, reason: str, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.reason = reason
-
-
-class QueryOverloaded(Overloaded):
-    """The evaluator has not the time or the memory for a query now; ``reason``: what it lacks."""
-
-    reason: ClassVar[str]
-    text: ClassVar[str]
-
-    def __init__(self, limit: float) -> None:
-        super().__init__(self.text.format(limit), retry_after_seconds=RETRY_SECONDS)
-
-
-class DeadlineExceeded(QueryOverloaded):
-    """A query took longer than so many seconds."""
-
-    reason = "time"
-    text = "The query took more than {:g} s, which is the limit: take a shorter span, or ask again later."
-
-
-class QueueFull(QueryOverloaded):
-    """So many long queries wait already that this one need not begin to."""
-
-    reason = "waiting"
-    text = "{} long queries wait already: take a shorter span, or ask again later."
-
-
-class AnswerDropped(QueryOverloaded):
-    """All answers together would hold more than so many bytes, and this one most of it."""
-
-    reason = "answers"
-    text = (
-        "All answers together would hold more than {} bytes, and this one most of them: take a shorter span"
-        " or a lower limit, or ask again later."
-    )

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import TimeSlice
-from evaluator.query.queries import QueueFull
+from evaluator.query.limits import QueueFull
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from cube.model.tier import DAY
 from cube.settings import EvaluatorSettings
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.context import QueryCounters, within
-from evaluator.query.queries import QueryOverloaded
+from evaluator.query.limits import QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.sql.fields import SAMPLE_EVENTS, KnownFields, unique
 from evaluator.sql.messages import Statement

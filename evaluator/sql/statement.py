@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cube.errors import CubeError, InvalidQuery
-from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.sql.messages import TRIES, Columns, Done, Failed, NextRows, Part, Rows, Statement, TableScan
 from evaluator.sql.process import StatementProcess, StatementProcesses
 from evaluator.sql.tables import TypeScan, TypeTable, Widened

@@ -24,7 +24,8 @@ from evaluator.api.response_writer import AnswerSize
 from evaluator.api.rows import event_rows
 from evaluator.context import within
 from evaluator.engine.pyramid import Pyramid
-from evaluator.query.queries import DeadlineExceeded, EventQuery
+from evaluator.query.limits import DeadlineExceeded
+from evaluator.query.queries import EventQuery
 from evaluator.scheduling.scheduler import QueryCost
 from evaluator.streams.changes import Changes, Subscribers, foreign_buckets, watched_spans
 from evaluator.streams.reader import Arrival, StreamReader, is_unbuilt

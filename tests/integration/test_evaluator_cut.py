@@ -15,7 +15,7 @@ from cube.process import threads
 from cube.store.sqlite import open_store
 from evaluator.engine import scan
 from evaluator.engine.block_cache import BlockCache
-from evaluator.query.queries import DeadlineExceeded
+from evaluator.query.limits import DeadlineExceeded
 from tests.evaluator_running import DAY, Bench, event
 
 TEN, MINUTE, HOUR = 10_000, 60_000, 3_600_000

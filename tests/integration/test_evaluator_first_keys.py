@@ -17,7 +17,7 @@ from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
 from evaluator.engine import first_keys
 from evaluator.engine.block_cache import BlockCache
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from tests.evaluator_running import DAY, Bench, event, plain
 from tests.golden.reference import ALL, Reference
 

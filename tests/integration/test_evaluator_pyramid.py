@@ -20,7 +20,7 @@ from cube.settings import EvaluatorLimits
 from cube.store import mongo
 from cube.store.ports import CachedBucket, CacheKey
 from evaluator.engine.states import ENTRY_BYTES
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, bench, bench_on, event, known_events
 from tests.mongo_server import mongo_server

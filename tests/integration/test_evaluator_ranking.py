@@ -15,7 +15,7 @@ from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, event
 

@@ -22,7 +22,7 @@ from cube.settings import EvaluatorLimits
 from cube.store import mongo
 from cube.store.sqlite import open_store
 from evaluator.engine.block_cache import BlockCache
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from tests.evaluator_running import DAY, Bench, Start, bench, event, plain, start
 from tests.golden.reference import ALL, Reference
 from tests.mongo_server import MongoServer, mongo_server

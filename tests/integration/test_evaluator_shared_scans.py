@@ -27,7 +27,7 @@ from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.read_ahead import ReadAhead
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.shared_scans import SharedScan, SharedScans
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, event, plain
 from tests.golden.reference import ALL, Reference

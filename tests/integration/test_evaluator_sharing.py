@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from tests.evaluator_running import DAY, Bench, bench, event
 
 TEN, MINUTE = 10_000, 60_000

@@ -22,7 +22,7 @@ from cube.model.environment import Caller
 from cube.store import mongo
 from cube.store.deletion import EVER, Erasure
 from cube.store.sqlite import open_store
-from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.sql import service
 from evaluator.sql.formats import ARROW, CSV, JSON, LINES, PARQUET
 from evaluator.sql.messages import Part, TableScan

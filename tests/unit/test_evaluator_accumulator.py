@@ -11,7 +11,7 @@ from cube.expression.nodes import Reduction
 from cube.model.tier import group_key
 from cube.settings import EvaluatorLimits
 from evaluator.engine.states import ENTRY_BYTES, Accumulator, State, weight
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 
 def accumulator(expression: str, **limits: Any) -> Accumulator:

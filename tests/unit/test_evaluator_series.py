@@ -19,7 +19,7 @@ from cube.store.bucket_revisions import BucketRevisions
 from evaluator.api.rows import metric_rows, metric_texts
 from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.series import ReductionJob, Series, check_size, compute
-from evaluator.query.queries import LimitExceeded
+from evaluator.query.limits import LimitExceeded
 
 NAN = math.nan
 SPAN = Span(0, 2 * MINUTE.step)

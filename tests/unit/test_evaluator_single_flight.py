@@ -11,7 +11,7 @@ import pytest
 from cube.store.bucket_revisions import BucketRevisions
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import Encoded
-from evaluator.query.queries import DeadlineExceeded, LimitExceeded
+from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.scheduling.scheduler import QUICK_SECONDS, QueryCost
 
 TOO_MUCH = LimitExceeded("too much", reason="groups")
