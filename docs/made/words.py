@@ -15,7 +15,7 @@ from cube.expression.functions import FUNCTIONS
 from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.expression.series_functions import SERIES_FUNCTIONS
 from docs.made.pages import code, plain, table
-from evaluator.catalog.expression import LANGUAGE
+from evaluator.catalog.completions import LANGUAGE
 
 _KINDS: Final = {
     ItemKind.REDUCE: "reduce",

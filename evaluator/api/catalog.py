@@ -17,9 +17,10 @@ from cube.web import Reply, Request, switch
 from evaluator.api.hints import warning_headers
 from evaluator.api.known import MIB, KnownEvents, read_sample
 from evaluator.api.service import QueryService, QueryServices
+from evaluator.catalog.completions import completions
 from evaluator.catalog.details import detailed
-from evaluator.catalog.expression import completions, described, parsed
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path, field_text
+from evaluator.catalog.readings import described, parsed
 from evaluator.catalog.sample import EventSample, SampleLimits
 from evaluator.catalog.uses import Tree
 from evaluator.query.queries import read_limit

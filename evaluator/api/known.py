@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Caller
-from evaluator.catalog.expression import askable
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path
 from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
+from evaluator.catalog.readings import askable
 from evaluator.catalog.sample import EventSample, SampleLimits, sample
 from evaluator.scheduling.scheduler import QueryCost
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from cube.expression.nodes import EventExpression
 from evaluator.api.catalog import FIELDS, MOST_VALUES, VALUES
 from evaluator.api.service import QueryService
-from evaluator.catalog.expression import askable
 from evaluator.catalog.fields import FieldTallies, Path, field_text
+from evaluator.catalog.readings import askable
 from evaluator.catalog.sample import SampleLimits, sample
 from evaluator.prometheus.answers import label_of, label_value
 from evaluator.prometheus.selectors import NAME, Selector, types_within

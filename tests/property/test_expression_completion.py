@@ -13,7 +13,7 @@ from cube.expression.completion import places
 from cube.expression.explanation import explain
 from cube.expression.grammar import tried
 from cube.expression.nodes import EventExpression
-from evaluator.catalog.expression import completions
+from evaluator.catalog.completions import completions
 from evaluator.catalog.fields import FieldTallies, FieldTally, Path
 from tests.property.test_expression_round_trip import events, metrics
 from tests.tools import examples
