@@ -56,3 +56,14 @@ def refuse_foreign(url: str, foreign: Collection[str]) -> None:
             f"Got foreign = {shown(list(foreign))} with the store {url}; accepted is no foreign type there:"
             " only Cube writes into a store on this machine."
         )
+
+
+def without_credentials(url: str) -> str:
+    """Return a store URL without user, password and options, for messages.
+
+    A password may hold unescaped characters: nothing before the last ``@`` is shown, and where that
+    stands behind a ``?`` nothing at all is.
+    """
+    scheme, _, rest = url.partition("://")
+    before, _, hosts = rest.rpartition("@")
+    return f"{scheme}://..." if "?" in before else f"{scheme}://{hosts.partition('?')[0]}"

@@ -13,7 +13,7 @@ from bson.datetime_ms import DatetimeMS
 
 from cube.errors import Unavailable
 from cube.store import mongo
-from cube.store.mongo import faults, sharding
+from cube.store.mongo import calls, sharding
 from cube.store.mongo.store import MongoStore
 from tests.end_to_end.serving import PATIENCE_SECONDS
 from tests.fault.cluster import Cluster
@@ -69,7 +69,7 @@ async def test_the_server_ends_each_write_before_a_sweep_may_have_raised(
         written = [each for each in commands.seen if next(iter(each)) in WRITES]
         kinds = {str(each[next(iter(each))]) for each in written}
         assert kinds >= {"test_events", "test_revisions", "cube_notes", "cube_intents"}
-        assert all(0 < each["maxTimeMS"] <= faults.WRITE_SECONDS * 1_000 for each in written)
+        assert all(0 < each["maxTimeMS"] <= calls.WRITE_SECONDS * 1_000 for each in written)
 
 
 @pytest.mark.parametrize("collection", ["test_revisions", "cube_notes"])

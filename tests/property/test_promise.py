@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from cube.store.mongo import faults
+from cube.store.mongo import calls
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise.asked import IDS, STEPS, TIMES, Asked
 from tests.promise.model import MAX_VERSIONS
@@ -199,7 +199,7 @@ def test_no_interleaving_on_mongodb_yields_a_stale_metric(
     mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A killed actor stands at its gate for good: no timeout of the store's may wake it.
-    monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)
+    monkeypatch.setattr(calls, "OPERATION_SECONDS", 1e6)
     _run(
         lambda: PromiseMachine(lambda: MongoPlace(mongo_server), TIMES[::3]),
         examples=4 if LONG else 2,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cube.store.mongo import faults
+from cube.store.mongo import calls
 from tests.mongo_server import MongoServer, mongo_server
 from tests.promise import mutations
 from tests.promise.mutations import (
@@ -68,7 +68,7 @@ def test_on_a_cluster_with_two_primaries_of_a_shard_nothing_is_stale_for_good(
     mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a walk finds what was done until November 2026: reading without a majority."""
-    monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
+    monkeypatch.setattr(calls, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
     seeds = (2, 3, 5, 6, 8, 9, 11, 1)  # each has found it: one is enough
     walk(lambda: ClusterPlace(mongo_server), seeds[0], CLUSTER_STEPS)
     mutations.a_cluster_is_read_without_a_majority(monkeypatch)
@@ -162,7 +162,7 @@ def test_a_broken_rule_of_reading_ahead_is_found(mutate: Mutation, monkeypatch: 
 def test_a_walk_with_deletions_on_mongodb_finds_nothing(
     mongo_server: MongoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faults, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
+    monkeypatch.setattr(calls, "OPERATION_SECONDS", 1e6)  # a killed actor stands at its gate for good
     for seed in (4, 7):
         walk(lambda: MongoPlace(mongo_server), seed, 60, deletions=True)
 

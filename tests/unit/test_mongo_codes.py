@@ -7,16 +7,10 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from cube.errors import Unavailable
-from cube.store.mongo import faults
-from cube.store.mongo.faults import (
-    ErrorKind,
-    answered,
-    error_kind,
-    is_unauthorized,
-    refused,
-    rejected_document,
-    unavailable,
-)
+from cube.store.mongo import error_codes
+from cube.store.mongo.calls import answered
+from cube.store.mongo.error_codes import ErrorKind, error_kind
+from cube.store.mongo.faults import is_unauthorized, refused, rejected_document, unavailable
 
 CATEGORIES = {
     "NetworkError": (6, 7, 89, 317, 384, 9001),
@@ -144,7 +138,7 @@ def test_no_other_code_is_a_documents_fault_or_passes(code: int) -> None:
     )
 
 
-@pytest.mark.parametrize("label", sorted(faults.LABELS))
+@pytest.mark.parametrize("label", sorted(error_codes.LABELS))
 def test_a_label_says_that_it_passes_whatever_the_code(label: str) -> None:
     assert unavailable(OperationFailure("x", 1, {"ok": 0.0, "code": 1, "errorLabels": [label]})) is not None
 
@@ -163,6 +157,6 @@ def test_a_refusal_shows_no_data() -> None:
 
 
 def test_no_code_has_two_kinds() -> None:
-    assert not faults.PASSING & faults.CREDENTIALS
-    assert not faults.PASSING & faults.RECORD
-    assert not faults.CREDENTIALS & faults.RECORD
+    assert not error_codes.PASSING & error_codes.CREDENTIALS
+    assert not error_codes.PASSING & error_codes.RECORD
+    assert not error_codes.CREDENTIALS & error_codes.RECORD

@@ -13,7 +13,9 @@ from pymongo.errors import AutoReconnect, BulkWriteError, CursorNotFound, Networ
 from cube.errors import InvalidSettings, Unavailable
 from cube.model.event import Event
 from cube.store.mongo import open_store
-from cube.store.mongo.faults import answered, only_duplicates, unavailable, without_credentials
+from cube.store.mongo.calls import answered
+from cube.store.mongo.faults import only_duplicates, unavailable
+from cube.store.url import without_credentials
 from tests.unit.mongo_support import sockets_dropped
 
 __all__ = ["sockets_dropped"]

@@ -26,8 +26,9 @@ from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import Event, id_key
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import fetched, storing, written
 from cube.store.mongo.documents import encode, stored_id
-from cube.store.mongo.faults import fetched, only_duplicates, storing, written
+from cube.store.mongo.faults import only_duplicates
 from cube.store.mongo.insertion import differing, insert
 from cube.store.mongo.layout import MILLISECONDS, Document, Layout
 from cube.store.mongo.maintenance import ensure

@@ -19,20 +19,15 @@ from cube.model.horizon import refuse_expired
 from cube.model.tier import Span
 from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice, live_span
 from cube.store.mongo import maintenance, revisions
+from cube.store.mongo.calls import OPERATION_SECONDS, RejectedEvent, answered
 from cube.store.mongo.commit import Commit, Intents
 from cube.store.mongo.documents import event_id
-from cube.store.mongo.faults import (
-    OPERATION_SECONDS,
-    RejectedEvent,
-    ThrottledLog,
-    answered,
-    is_unauthorized,
-    refused,
-)
+from cube.store.mongo.faults import is_unauthorized, refused
 from cube.store.mongo.layout import Layout
 from cube.store.mongo.notes import Notes, UnsettledCommits, raise_noted, sweep
 from cube.store.mongo.removal import DocumentRemoval, select
 from cube.store.mongo.session import MongoSession
+from cube.store.mongo.throttled_log import ThrottledLog
 from cube.store.ports import UNBOUNDED, ReadOptions
 
 CLOSE_SECONDS = 0.4

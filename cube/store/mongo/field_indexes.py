@@ -12,8 +12,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from cube.errors import InvalidRequest, NotFound, Unavailable, shown
 from cube.store.equality import BuildProgress, FieldPath, text_of
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import answered
 from cube.store.mongo.documents import is_escaped
-from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import Layout, path_of
 from cube.store.mongo.maintenance import ensure
 

@@ -22,7 +22,8 @@ from cube.errors import InvalidRequest, Unavailable
 from cube.model.event import is_type
 from cube.store.mongo.documents import MARK, event_id, plain, unescape
 from cube.store.mongo.extended_json import text_of
-from cube.store.mongo.faults import refused, unavailable, without_credentials
+from cube.store.mongo.faults import refused, unavailable
+from cube.store.url import without_credentials
 
 _EVENTS: Final = "_events"
 _TIMEOUTS: Final[dict[str, Any]] = {"serverSelectionTimeoutMS": 20_000, "connectTimeoutMS": 5_000}

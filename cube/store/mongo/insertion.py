@@ -24,8 +24,9 @@ from pymongo.errors import (
 )
 
 from cube.model.event import Event
+from cube.store.mongo.calls import fetched, storing
 from cube.store.mongo.documents import encode, encode_all, stored_id
-from cube.store.mongo.faults import fetched, is_passing, only_duplicates, storing
+from cube.store.mongo.faults import is_passing, only_duplicates
 from cube.store.mongo.layout import DURABLE, Document, Layout
 
 _INVALID_LENGTH: Final = 21

@@ -23,7 +23,7 @@ from cube.model.event import is_type
 from cube.model.tier import CACHED_TIERS, TIERS, Span, Tier
 from cube.store.deletion import EVER, live_span
 from cube.store.mongo import revisions
-from cube.store.mongo.faults import answered, fetched, upsert, written
+from cube.store.mongo.calls import answered, fetched, upsert, written
 from cube.store.mongo.layout import (
     FORMAT,
     METRICS_SUFFIX,

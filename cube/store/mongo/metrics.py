@@ -15,9 +15,11 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
-from cube.store.mongo.faults import ThrottledLog, answered, fetched, only_duplicates, written
+from cube.store.mongo.calls import answered, fetched, written
+from cube.store.mongo.faults import only_duplicates
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks
 from cube.store.mongo.maintenance import delete_metrics, ensure
+from cube.store.mongo.throttled_log import ThrottledLog
 from cube.store.ports import CachedBucket, CacheKey, MetricSave, TimeSlice
 
 CHUNK_BYTES = 1_000_000

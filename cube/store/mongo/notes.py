@@ -24,8 +24,8 @@ from pymongo import DeleteMany, DeleteOne, UpdateOne
 
 from cube.model.tier import CACHED_TIERS, HOUR, Span
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import fetched, upsert
 from cube.store.mongo.commit import Intents, times_of
-from cube.store.mongo.faults import fetched, upsert
 from cube.store.mongo.layout import Document, Layout
 
 IDLE_SECONDS = 600.0

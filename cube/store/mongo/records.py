@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 from cube.errors import InvalidRequest
 from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.environment import Key, Scope
-from cube.store.mongo.faults import answered, fetched, upsert, written
+from cube.store.mongo.calls import answered, fetched, upsert, written
 from cube.store.mongo.layout import DURABLE, Document, Layout
 from cube.store.record_ports import ANY_REVISION, NO_REVISION, StoredText, text_conflict
 

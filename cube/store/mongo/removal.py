@@ -24,9 +24,9 @@ from cube.process.threads import run_in_thread
 from cube.store.deletion import SLICE_EVENTS, shown_by_filters
 from cube.store.equality import wanted_by
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import fetched, written
 from cube.store.mongo.commit import times_of
 from cube.store.mongo.documents import MARK, DocumentDecoder
-from cube.store.mongo.faults import fetched, written
 from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.session import MongoSession
 

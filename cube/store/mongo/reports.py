@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import pymongo
 from bson.codec_options import CodecOptions
 
-from cube.store.mongo.faults import answered
+from cube.store.mongo.calls import answered
 from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.maintenance import ensure
 from cube.store.record_ports import FORGOTTEN_SECONDS, MOST_REPORTS, StoredReport

@@ -15,7 +15,7 @@ from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.mongo.faults import answered, fetched, upsert
+from cube.store.mongo.calls import answered, fetched, upsert
 from cube.store.mongo.layout import STATE, Document, Layout, chunk_id, chunks
 from cube.store.ports import Revisions
 

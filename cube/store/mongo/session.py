@@ -17,6 +17,7 @@ from cube.model.tier import Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.equality import NOTHING_WANTED, FieldPath, Scalar, Wanted
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import answered
 from cube.store.mongo.column_decoder import ColumnDecoder
 from cube.store.mongo.documents import (
     MARK,
@@ -27,7 +28,6 @@ from cube.store.mongo.documents import (
     parts,
     stored_id,
 )
-from cube.store.mongo.faults import answered
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout, path_of
 from cube.store.ports import ReadOptions, Revisions
 

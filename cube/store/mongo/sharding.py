@@ -13,11 +13,12 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from cube.errors import InvalidRequest, Unavailable
-from cube.store.mongo.faults import answered, fetched, without_credentials
+from cube.store.mongo.calls import answered, fetched
 from cube.store.mongo.layout import Document, Layout, ServerInfo
 from cube.store.mongo.maintenance import BUILD_SECONDS, ensure
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.store import connect
+from cube.store.url import without_credentials
 
 KEY: Document = {"_id": "hashed"}
 

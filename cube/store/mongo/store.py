@@ -16,13 +16,14 @@ from pymongo.errors import ConfigurationError, DuplicateKeyError, PyMongoError
 
 from cube.errors import InvalidSettings, Unavailable
 from cube.store.mongo import revisions
+from cube.store.mongo.calls import answered
 from cube.store.mongo.events import MongoEvents
-from cube.store.mongo.faults import answered, without_credentials
 from cube.store.mongo.field_indexes import MongoFieldIndexes
 from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.records import MongoDeletions, MongoNames, MongoTexts
 from cube.store.mongo.reports import MongoReports
+from cube.store.url import without_credentials
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
