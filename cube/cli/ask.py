@@ -13,8 +13,20 @@ from cube.cli.event_fields import event_row, event_table
 from cube.cli.export_output import format_option, output_option
 from cube.cli.metric_export import export_metric
 from cube.cli.options import evaluator_options
-from cube.cli.output import TIME, Row, TableColumn, cell, is_table, json_option, print_table, show, tell, warn
-from cube.cli.spans import AskedSpan, grid_options, screen_rows, span_options
+from cube.cli.output import (
+    TIME,
+    Row,
+    TableColumn,
+    Warnings,
+    cell,
+    is_table,
+    json_option,
+    print_table,
+    show,
+    tell,
+    warn,
+)
+from cube.cli.spans import AskedSpan, grid_options, screen_rows, span_options, tell_of_open_bucket
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.model import instant
@@ -74,23 +86,27 @@ def metric(
 ) -> None:
     """Show the values of EXPRESSION: sum(request(ms)) / sum(request)
 
-    Without times the last hours, in as many rows as fit. A table with the groups as columns on a terminal,
-    JSON lines otherwise. With --format or -o all values from --start on, in a file.
+    Without times the last hours, in as many rows as fit, up to the last bucket that is over. A table with
+    the groups as columns on a terminal, JSON lines otherwise. With --format or -o all values from --start on,
+    in a file.
     """
     asked: dict[str, Any] = AskedSpan(start, stop, step, limit).fitted(screen_rows())
+    told = Warnings()
     with (
         metric_expected(expression),
-        Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator,
+        Evaluator(url, key=key, retries=NO_RETRIES, warn=told) as evaluator,
     ):
         if format_name is not None or output is not None:
             given = {"start": start, "stop": stop, "step": step, "limit": limit, **zoned}
-            export_metric(evaluator, expression, given, format_name, output)
+            has_rows = export_metric(evaluator, expression, given, format_name, output)
+            tell_of_open_bucket(stop, told, has_rows=has_rows)
             return
         found = evaluator.metrics(expression, **asked, **zoned)
     if is_table(as_json=as_json):
         print_table(*metric_table(found))
     else:
         show(map(_metric_row, found), (), as_json=True)
+    tell_of_open_bucket(stop, told, has_rows=bool(found))
 
 
 def _metric_row(metric: Metric) -> Row:

@@ -25,10 +25,11 @@ def export_metric(
     asked: dict[str, Any],
     format_name: str | None,
     output: Path | None,
-) -> None:
+) -> bool:
     """Write the values of an expression: all from ``start`` on, or the latest ``limit`` buckets.
 
-    ``asked``: the other parameters. Raises `InvalidRequest` where not all can be had.
+    Returns whether there are any. ``asked``: the other parameters. Raises `InvalidRequest` where not all can
+    be had.
     """
     made = format_of(format_name, output)
     with TemporaryFile() as file:
@@ -40,9 +41,10 @@ def export_metric(
                     _write(pages, made, to)
                 aside.replace(output)
             tell(f"The values are in {output}.")
-            return
-        with stream(output, made) as to:
-            _write(pages, made, to)
+        else:
+            with stream(output, made) as to:
+                _write(pages, made, to)
+    return pages.has_rows
 
 
 def _read(evaluator: Evaluator, expression: str, asked: dict[str, Any], file: BinaryIO) -> MetricPages:

@@ -99,6 +99,17 @@ def warn(sentence: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"cube: {sentence}", "yellow"))
 
 
+class Warnings:
+    """Prints warnings, as `warn` does; ``any``: whether there were some."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def __call__(self, sentence: str) -> None:
+        self.any = True
+        warn(sentence)
+
+
 def is_table(*, as_json: bool) -> bool:
     """Tell whether rows are to be a table: on a terminal, unless JSON is asked for."""
     return not as_json and console().is_terminal

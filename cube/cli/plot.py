@@ -13,8 +13,8 @@ from rich.text import Text
 from cube.cli.drawing import Size, drawn
 from cube.cli.event_expression import metric_expected
 from cube.cli.options import evaluator_options
-from cube.cli.output import console, warn
-from cube.cli.spans import AskedSpan, grid_options, span_options
+from cube.cli.output import Warnings, console
+from cube.cli.spans import AskedSpan, grid_options, span_options, tell_of_open_bucket
 from cube.client.connection import NO_RETRIES
 from cube.client.evaluator import Evaluator
 from cube.errors import InvalidRequest, Unavailable
@@ -58,13 +58,15 @@ def plot(
         raise InvalidRequest("Got --follow with --stop, or without a terminal; accepted is a terminal alone.")
     size = _size()
     asked: dict[str, Any] = AskedSpan(start, "now" if follow else stop, step, limit).fitted(size.buckets)
+    told = Warnings()
     with (
         metric_expected(expression),
-        Evaluator(url, key=key, retries=NO_RETRIES, warn=warn) as evaluator,
+        Evaluator(url, key=key, retries=NO_RETRIES, warn=told) as evaluator,
     ):
         found = evaluator.metrics(expression, **{**asked, **zoned})
         if not follow:
             click.echo(drawn(found, size, with_colours=console().color_system is not None), color=True)
+            tell_of_open_bucket(stop, told, has_rows=bool(found))
             return
         _follow(evaluator, expression, {**asked, **zoned}, found)
 

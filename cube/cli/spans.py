@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cube.cli.output import console
+from cube.cli.output import Warnings, console, tell
 from cube.model import duration, relative
 
 HOURS_MS: Final = 6 * duration.UNITS["h"]
@@ -37,6 +37,9 @@ STEPS: Final = (
 )
 """Steps that are chosen from; the longest for all that is longer."""
 
+OPEN_LEFT_OUT: Final = "The bucket that goes on is left out; --stop now shows it."
+"""What is told of values that end with the last bucket that is over."""
+
 TIME_HELP: Final = "ISO 8601, or relative to now: -6h, now, now-1d."
 
 
@@ -56,6 +59,15 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = click.option(name, help=text)(command)
     return command
+
+
+def tell_of_open_bucket(stop: str | None, told: Warnings, *, has_rows: bool) -> None:
+    """Say that the bucket that goes on is left out, as it is where no ``stop`` was asked for.
+
+    ``told``: what the evaluator says of the answer; of one without rows that is why there are none.
+    """
+    if stop is None and (has_rows or not told.any):
+        tell(OPEN_LEFT_OUT)
 
 
 def screen_rows(above_and_below: int = 4) -> int:

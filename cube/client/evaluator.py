@@ -35,7 +35,8 @@ class MetricOptions(TypedDict, total=False):
     """What a question for metrics may say.
 
     ``step``: milliseconds, or words such as ``15m``, ``1d`` or ``month``. ``start``, ``stop``: milliseconds
-    since 1970, ISO 8601, a datetime (without zone: UTC), or relative to now, such as ``-6h``.
+    since 1970, ISO 8601, a datetime (without zone: UTC), or relative to now, such as ``-6h``; without
+    ``stop`` the bucket that goes on is left out, and ``now`` includes it.
     ``timezone``: by whose clocks, such as ``Europe/Berlin``. ``week_start``: a weekday. What is left
     out has the daemon's default.
     """

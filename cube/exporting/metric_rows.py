@@ -32,6 +32,11 @@ class MetricPages:
                 )
             self._sizes.append(file.write(page.content))
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is any."""
+        return any(size > len(b"[]") for size in self._sizes)
+
     def lines(self) -> Iterator[bytes]:
         """Yield the rows as JSON lines, ascending by time."""
         for content in self._ascending():

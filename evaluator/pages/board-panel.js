@@ -5,6 +5,7 @@ import {nameOf, question} from "./board-model.js";
 import {substituted} from "./board-text.js";
 import {el} from "./dom.js";
 import {ask, wanted} from "./query.js";
+import {ONLY_OPEN} from "./series.js";
 
 const SETTLED = 250; // milliseconds after the last change of its size
 const TELLING = 500; // milliseconds between two updates of the legend by live rows
@@ -71,7 +72,6 @@ export class Panel {
         Object.assign(this.seen, {set, before, query});
         this.host.classList.remove("waits");
         this.element.classList.toggle("blank", !set.list.length);
-        if (!set.list.length && this.problem.hidden) this.note("No values in this span.");
         this.redraw();
       },
       onChange: () => this.redraw(true),
@@ -98,10 +98,15 @@ export class Panel {
   redraw(isLive = false) {
     const {set, before, query, chart} = this.seen;
     if (!set) return;
-    if (set.list.length && this.problem.dataset.kind === "note") this.fail(null);
     chart.show(set, {before, ago: query.before, zone: this.params.get("zone") ?? ""});
-    if (!isLive) this.legend.show(set);
-    else this.later("legend", TELLING, () => this.legend.show(set), false);
+    if (!isLive) this.tell();
+    else this.later("telling", TELLING, () => this.tell(), false);
+  }
+
+  tell() {
+    const {set} = this.seen;
+    this.legend.show(set);
+    if (this.problem.hidden || this.problem.dataset.kind === "note") this.note(lack(set));
   }
 
   hover(index) {
@@ -131,8 +136,8 @@ export class Panel {
   }
 
   note(text) {
-    this.fail(null);
-    Object.assign(this.problem, {textContent: text, hidden: false});
+    if (this.problem.textContent !== text) this.problem.textContent = text; // else it is read out again
+    this.problem.hidden = !text;
     this.problem.dataset.kind = "note";
   }
 
@@ -153,4 +158,10 @@ export class Panel {
     this.seen.chart?.close();
     for (const timer of Object.values(this.timers)) clearTimeout(timer);
   }
+}
+
+/** Why a chart shows nothing; "" where it shows something. */
+function lack(set) {
+  if (!set.list.length) return "No values in this span.";
+  return set.isOnlyOpen ? `Nothing yet: ${ONLY_OPEN}.` : "";
 }

@@ -10,6 +10,7 @@ import {Expressions} from "./expressions.js";
 import {bucketWords, zoneOf} from "./grid.js";
 import {hide, Legend} from "./legend.js";
 import {ask} from "./query.js";
+import {ONLY_OPEN} from "./series.js";
 import {shareMenu} from "./share.js";
 import {read, write} from "./state.js";
 
@@ -158,7 +159,7 @@ class Explore {
     const words = [
       `${set.count.toLocaleString("en")} bucket${set.count === 1 ? "" : "s"} of ${bucketWords(query)}`, `${count} series`, `${Math.round(this.took)} ms`,
       ...(query.isLive ? ["live"] : []),
-      ...(set.isOnlyOpen ? ["all there is lies in the bucket that goes on, shown once it is over; a shorter step shows it now"] : []),
+      ...(set.isOnlyOpen ? [ONLY_OPEN] : []),
     ];
     this.status.textContent = words.join(" · ");
   }

@@ -4,6 +4,7 @@ import {floor} from "./grid.js";
 
 const KINDS = ["number", "string", "boolean"]; // of groups, and of their parts, in their order
 const REST = -1; // the number of its colour
+export const ONLY_OPEN = "all there is lies in the bucket that goes on, shown once it is over; a shorter step shows it now";
 const collator = new Intl.Collator("en", {numeric: true});
 
 /** One line of a chart. ``number`` is its colour's; ``values[i]`` belongs to the bucket at start + i × step. */

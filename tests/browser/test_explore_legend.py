@@ -1,4 +1,4 @@
-"""What Explore calls and colours series, and what it says where a chart shows nothing of what there is."""
+"""What Explore calls and colours series; what charts say that show nothing of what there is."""
 
 from __future__ import annotations
 
@@ -85,6 +85,24 @@ async def test_what_lies_in_the_open_bucket_alone_is_told(
         await expect(page.locator(".status")).to_contain_text("live")
         await expect(page.locator(".legend tbody td").last).to_have_text("3")
         await expect(page.locator(".status")).not_to_contain_text(told)
+        assert said == []
+
+
+async def test_a_board_tells_what_lies_in_the_open_bucket_alone(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    charts = [{"expressions": ["sum(view)"], "step": step} for step in ("year", "10s")]
+    async with opened(browser) as (page, said):
+        board = f"{daemons[1].http}/1.0/boards/open"
+        data = {"title": "Open", "span": "800d", "charts": charts}
+        made = await page.request.put(board, data=data, headers={"If-None-Match": "*"})
+        assert made.status == 201, await made.text()
+        await page.goto(f"{daemons[1].http}/?view=board&board=open")
+        yearly, short = (page.locator(".panel").nth(place) for place in (0, 1))
+        told = "Nothing yet: all there is lies in the bucket that goes on"
+        await expect(yearly.locator(".error")).to_contain_text(told)
+        await expect(short.locator("li")).to_contain_text("sum(view)")
+        await expect(short.locator(".error")).to_be_hidden()
         assert said == []
 
 
