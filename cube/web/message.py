@@ -39,6 +39,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+_WEIGHTLESS = re.compile(r"[ \t]*q[ \t]*=[ \t]*0(?:\.0*)?[ \t]*")
 JSON_TYPE = "application/json"
 
 _PREFLIGHT_SECONDS = "86400"
@@ -96,6 +97,14 @@ class Request:
             and self.headers.get("Upgrade", "").lower() == "websocket"
             and "upgrade" in self.headers.get("Connection", "").lower()
         )
+
+    def accepts(self, media_type: str) -> bool:
+        """Tell whether it names a media type itself among what it accepts, with a weight above 0."""
+        for accepted in self.headers.get("Accept", "").split(","):
+            name, *parameters = accepted.split(";")
+            if name.strip(" \t").lower() == media_type:
+                return not any(map(_WEIGHTLESS.fullmatch, parameters))
+        return False
 
     def parameters(self) -> Mapping[str, str]:
         """Return the query's parameters; a repeated one or one that is not UTF-8 is an `InvalidQuery`."""

@@ -24,7 +24,7 @@ from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, GroupKey, Span, is_rest, part_keys
 from cube.process.threads import run_in_thread
 from cube.store.find import Found
-from cube.web import MemoryBudget, Reply, Request
+from cube.web import MemoryBudget, Reply
 from evaluator.api.response_writer import ResponseWriter
 from evaluator.api.rows import dated, part_shown
 from evaluator.engine.series import Series
@@ -34,16 +34,6 @@ VALUE_BYTES = 8
 
 _REMEMBERED_CHARACTERS = 200
 _OWN = re.compile(r"(?:time|id)_*")
-_WANTED = re.compile(
-    rf"(?:^|,)[ \t]*{re.escape(MEDIA_TYPE)}[ \t]*(?P<parameters>(?:;[^,]*)?)(?:,|$)", re.IGNORECASE
-)
-_NOT_ACCEPTED = re.compile(r";[ \t]*q[ \t]*=[ \t]*0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
-
-
-def wants_arrow(request: Request) -> bool:
-    """Tell whether a request names Arrow streams among what it accepts; all else gets JSON."""
-    found = _WANTED.search(request.headers.get("Accept", ""))
-    return found is not None and not _NOT_ACCEPTED.search(found["parameters"])
 
 
 def metric_stream(series: Series, parts: int, grid: Grid, span: Span) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from cube.columns.arrow_stream import MEDIA_TYPE as ARROW
 from cube.columns.key_filter import Restriction
 from cube.errors import InvalidExpression
 from cube.expression.definitions import Definitions
@@ -17,7 +18,7 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
-from evaluator.api.arrow_answers import ArrowWriter, wants_arrow
+from evaluator.api.arrow_answers import ArrowWriter
 from evaluator.api.hints import (
     EVENT_PARAMETERS,
     METRIC_PARAMETERS,
@@ -241,8 +242,8 @@ class QueryServices:
     def _writer(
         self, request: Request, service: QueryService, query: MetricQuery | EventQuery
     ) -> ResponseWriter:
-        """Begin an answer in the format that is accepted."""
-        if not wants_arrow(request):
+        """Begin an answer as an Arrow stream where that is named among what is accepted, else as JSON."""
+        if not request.accepts(ARROW):
             return service.writer()
         return ArrowWriter(service.context.limits.answer_bytes, service.answers, query.expression)
 
