@@ -20,7 +20,6 @@ from cube.columns.selection import (
     reductions,
     selected,
     sequences,
-    types_read,
 )
 
 SEMANTICS = 2

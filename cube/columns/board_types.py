@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cube.columns import types_read
 from cube.errors import InvalidRequest
 from cube.expression import parse_metric
 from cube.expression.definitions import Definitions
+from cube.expression.traversal import types_read
 from cube.expression.variables import substituted
 from cube.model.board import Board
 
@@ -25,5 +25,5 @@ def types_of(board: Board, definitions: Mapping[str, str] | None = None) -> froz
             expression = parse_metric(substituted(text, everything), names)
         except InvalidRequest:
             continue
-        found |= types_read(expression)
+        found.update(types_read(expression))
     return frozenset(found)

@@ -18,7 +18,7 @@ from cube.columns.column import Numbered, Rows
 from cube.columns.evaluation import evaluated, keys, mask, present
 from cube.columns.values import Kind, Path
 from cube.expression.nodes import EventExpression, Field, Value
-from cube.expression.printer import walk
+from cube.expression.traversal import walk
 from cube.model.tier import Span
 
 Codes = npt.NDArray[np.int64]

@@ -32,7 +32,7 @@ from cube.expression.nodes import (
     Sum,
 )
 from cube.expression.operators import OPERATORS, TextOperator
-from cube.expression.printer import walk
+from cube.expression.traversal import walk
 from cube.model.event import ABSENT
 
 
@@ -55,11 +55,6 @@ def reductions(node: MetricExpression) -> Iterator[Reduction]:
 def sequences(node: MetricExpression) -> list[SequenceExpression]:
     """Return the funnels, retentions and reductions of sessions of an expression, repetitions included."""
     return [each for each in walk(node) if isinstance(each, SEQUENCES)]
-
-
-def types_read(node: MetricExpression) -> frozenset[str]:
-    """Return the types of all events that an expression is about."""
-    return frozenset(each.type for each in walk(node) if isinstance(each, Reduction | EventExpression))
 
 
 def check(expression: MetricExpression | EventExpression, text: str | None = None) -> None:

@@ -16,8 +16,8 @@ from cube.columns.key_events import Codes, KeyEvents, labelled
 from cube.columns.packed import Kept, PackedBlock, PackedColumn, Texts
 from cube.columns.values import Floats, Kind, Path
 from cube.expression.nodes import Field, Reduction
-from cube.expression.printer import walk
 from cube.expression.sequence_grammar import EVENTS, LENGTH
+from cube.expression.traversal import walk
 from cube.model.tier import Span
 
 _DAY: Final = 86_400_000

@@ -6,8 +6,8 @@ import re
 from itertools import islice
 
 from cube.expression.nodes import Grouping, GroupPart
-from cube.expression.printer import walk
 from cube.expression.tokens import Source
+from cube.expression.traversal import walk
 
 MAX_CHARACTERS = 10_000
 MAX_LEVELS = 50

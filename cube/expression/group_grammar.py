@@ -10,9 +10,9 @@ from cube.expression import tokens
 from cube.expression.arithmetic import bracketed
 from cube.expression.event_grammar import EventRules, field_rule, forget_field
 from cube.expression.nodes import Grouping, GroupPart, Ranking, SeriesCall
-from cube.expression.printer import walk
 from cube.expression.series_functions import PREVIOUS
 from cube.expression.tokens import build
+from cube.expression.traversal import walk
 
 MAX_RANKED = 10_000
 

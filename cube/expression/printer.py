@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 from cube.expression.nodes import (
     And,
@@ -107,21 +106,6 @@ def print_expression(node: Node) -> str:
             return _filter(node)
         case _:
             return _arithmetic(node)
-
-
-def walk(tree: object) -> Iterator[Any]:
-    """Yield the nodes of a tree, or of a tuple of trees, as they stand in its text: each before its parts.
-
-    A node is an instance of a class of `cube.expression.nodes`; what a literal is made of are none.
-    """
-    pending: list[Any] = [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, tuple):
-            pending += part[::-1]
-        elif hasattr(part, "__dataclass_fields__"):
-            yield part
-            pending += [getattr(part, name) for name in reversed(part.__slots__)]
 
 
 def normal(number: int | float) -> int | float:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cube.expression.nodes import Funnel, MetricExpression
-from cube.expression.printer import print_expression, walk
+from cube.expression.printer import print_expression
+from cube.expression.traversal import walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from cube.expression.nodes import MetricExpression, Negation, SeriesCall, Sum
-from cube.expression.printer import print_number, walk
+from cube.expression.printer import print_number
+from cube.expression.traversal import walk
 
 UNITS: Final[Mapping[str, int]] = {
     "second": 1_000,

@@ -27,8 +27,9 @@ from cube.expression.nodes import (
     Value,
 )
 from cube.expression.operators import OPERATORS, TextOperator
-from cube.expression.printer import print_expression, print_literal, walk
+from cube.expression.printer import print_expression, print_literal
 from cube.expression.source import MAX_SHOWN, Source
+from cube.expression.traversal import walk
 from cube.expression.value_types import NUMBER, Accepted, ValueType
 from cube.model.reduce import REDUCES
 

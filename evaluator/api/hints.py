@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
+from cube.expression.traversal import types_read
 from cube.model.environment import Caller
 from cube.model.tier import Span
 from cube.web.access import KEY_PARAMETER
 from evaluator.api.known import NO_DEFINITIONS, KnownEvents
 from evaluator.catalog.hints import MOST_HINTS, FieldName, hints, trusted_fields
 from evaluator.catalog.kept_samples import KeptSamples
-from evaluator.catalog.uses import Tree, types_of
+from evaluator.catalog.uses import Tree
 
 if TYPE_CHECKING:
     from evaluator.api.service import QueryService
@@ -56,7 +57,7 @@ class Hints:
         (`trusted_fields`), which costs nothing where all are known.
         Nothing where the store or the evaluator has no time for it: the answer is as good without.
         """
-        types, seen = set(types_of(tree)), self._seen[caller.environment.name]
+        types, seen = set(types_read(tree)), self._seen[caller.environment.name]
         fields = self._fields_seen(caller)
         names = None if is_silent else [name for name in trusted_fields(tree) if name not in fields]
         if not names and not is_silent and types <= seen:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlencode
 
 from cube.expression.nodes import Grouping, SeriesCall
-from cube.expression.printer import walk
+from cube.expression.traversal import walk
 from cube.model.place import EventPlace, cursor
 from cube.store.page import EventPage
 from cube.web import KEY_PARAMETER, Request

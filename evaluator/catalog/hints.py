@@ -13,12 +13,12 @@ from typing import Final, Protocol, TypeAlias
 
 from cube.columns.values import Kind
 from cube.expression.nodes import Cohorts, Comparison, Field, Not, Reduction, SeriesCall
-from cube.expression.printer import walk
+from cube.expression.traversal import types_read, walk
 from cube.model import instant
 from cube.model.tier import Span
 from evaluator.catalog.fields import FieldTally, Path, field_text
 from evaluator.catalog.sample import EventSample
-from evaluator.catalog.uses import Demand, Tree, Use, asker_text, is_number, types_of, uses
+from evaluator.catalog.uses import Demand, Tree, Use, asker_text, is_number, uses
 
 FieldName: TypeAlias = tuple[str, Path]
 """A type, and the names that lead to a field of its events."""
@@ -65,7 +65,7 @@ async def hints(
     types = await known.types()
     found: list[str] = []
     looks_elsewhere = any(isinstance(node, SeriesCall | Cohorts) for node in walk(tree))
-    for type in types_of(tree):
+    for type in types_read(tree):
         if type not in types:
             found.append(_unknown_type(type, types))
         elif names is not None:

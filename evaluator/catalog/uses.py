@@ -79,11 +79,6 @@ _WORDS: Final = {
 }
 
 
-def types_of(tree: Tree) -> list[str]:
-    """Return the types of the events that an expression is about, each once, as they stand in it."""
-    return list(dict.fromkeys(type for type, _ in _parts(tree)))
-
-
 def uses(tree: Tree) -> Iterator[Use]:
     """Yield each use of a field of an event, repetitions included; not those of fields of sessions."""
     for type, found in _parts(tree):

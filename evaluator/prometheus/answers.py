@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from cube.columns.values import Floats
 from cube.expression.grouping import ARGUMENT, grouped_by, parts_of
 from cube.expression.nodes import Grouping, MetricExpression
-from cube.expression.printer import walk
+from cube.expression.traversal import walk
 from cube.model.tier import GroupKey, Scalar, group_of_key, is_rest
 from evaluator.engine.series import Series
 

@@ -18,7 +18,7 @@ from cube.columns.values import Floats
 from cube.errors import CubeError, InvalidQuery, NotFound
 from cube.expression import print_expression
 from cube.expression.nodes import Cohorts, Funnel, Reduction, SessionReduction
-from cube.expression.printer import walk
+from cube.expression.traversal import walk
 from cube.model.environment import Scope
 from cube.process.threads import run_in_thread
 from cube.web import Operation, Parameter, Reply, Request, Route, error_reply
