@@ -23,7 +23,7 @@ from evaluator.api.sql import SqlRoute
 from evaluator.api.status import status_route
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.prometheus.api import Prometheus
-from evaluator.scheduling.scheduler import SendQueue
+from evaluator.scheduling.send_queue import SendQueue
 from evaluator.sql.service import SqlService
 
 _WARNINGS = "What the question may get wrong about the events that there are: a JSON array of sentences."

@@ -22,7 +22,7 @@ from evaluator.api.response_writer import ResponseWriter
 from evaluator.api.rows import event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.engine.series import THREAD_ROWS
-from evaluator.scheduling.scheduler import SendQueue
+from evaluator.scheduling.send_queue import SendQueue
 from evaluator.streams.live_metrics import LiveMetric
 
 SENT_TOGETHER = 20

@@ -3,30 +3,25 @@
 The interpreter's lock lets one thread compute at a time, and gives itself to whoever happens to grab
 it. So the work is cut into pieces of some milliseconds, and here it is decided whose piece is next:
 of the query that has had the least so far, and among those that have had nothing, of the one over the
-shortest span. So a cheap query waits for one piece of an expensive one, never for all of it. What is sent to
-many sockets goes through a `SendQueue`, for the loop is shared, too.
+shortest span. So a cheap query waits for one piece of an expensive one, never for all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from itertools import count
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.ports import TimeSlice
 from evaluator.query.limits import QueueFull
+from evaluator.scheduling.priority_semaphore import PrioritySemaphore
 
 T = TypeVar("T")
-
-Priority: TypeAlias = tuple[float, ...]
-"""Who waits with the lowest comes first; among equals, who came first."""
 
 QUICK_SECONDS = 0.25
 """A query that has had more than this is a long one: it goes on once it has one of their places."""
@@ -53,9 +48,6 @@ BACKGROUND_SECONDS = 3600.0
 
 IDLE_SECONDS = 0.1
 """Nobody has asked for so long before a piece of idle work begins."""
-
-ELDEST = 10
-"""Every so many times whoever has waited longest comes first, whatever the priority: nobody waits forever."""
 
 
 class QueryCost:
@@ -233,98 +225,3 @@ class _Overrun:
         self._given_up = self._give_up()
         if not self._given_up:
             self._watch()
-
-
-class PrioritySemaphore:
-    """A semaphore whose places are given by priority.
-
-    ``keep_seconds``: for so long a place that is released is kept, where only those wait whose priority is
-    above ``low``, for whoever comes with another; see `release`.
-    """
-
-    def __init__(self, places: int, *, keep_seconds: float = 0.0, low: Priority = ()) -> None:
-        self._free = places
-        self._keep_seconds = keep_seconds
-        self._low = low
-        self._kept: asyncio.TimerHandle | None = None
-        self._waiting: list[_Waiter] = []
-        self._numbers = count()
-        self._given = 0
-
-    def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiting)
-
-    async def acquire(self, priority: Priority = ()) -> None:
-        """Take a place, as soon as it is one's turn."""
-        if self._free and (not self._waiting or priority < self._first().priority):
-            self._free -= 1
-            return
-        waiter = _Waiter(priority, next(self._numbers), asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
-        try:
-            await waiter.called
-        except asyncio.CancelledError:
-            if not waiter.called.cancelled():  # called and cancelled at the same moment
-                self.release()
-            elif waiter in self._waiting:
-                self._waiting.remove(waiter)
-            raise
-
-    def release(self, *, keep: bool = False) -> None:
-        """Give a place back, to be kept for somebody of a low priority, or not."""
-        self._free += 1
-        if self._kept is not None:
-            self._kept.cancel()
-            self._kept = None
-        if keep and self._waiting and self._first().priority > self._low:
-            self._kept = asyncio.get_running_loop().call_later(self._keep_seconds, self._give)
-        else:
-            self._give()
-
-    def _give(self) -> None:
-        self._kept = None
-        while self._free and self._waiting:
-            self._given += 1
-            waiter = self._waiting[0] if self._given % ELDEST == 0 else self._first()
-            self._waiting.remove(waiter)
-            if not waiter.called.done():  # else it was cancelled, and has not heard of it yet
-                self._free -= 1
-                waiter.called.set_result(None)
-
-    def _first(self) -> _Waiter:
-        return min(self._waiting)
-
-
-class _Waiter(NamedTuple):
-    priority: Priority
-    number: int
-    called: asyncio.Future[None]
-
-
-class SendQueue:
-    """Lets one sender go on in each pass of the event loop, however many there are.
-
-    Between two of them the loop does all else that is due, so what a request waits for does not grow
-    with the number of sockets that are being sent to.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()  # while it is not empty, a call is due
-
-    async def next(self) -> None:
-        """Return in the pass that is this sender's."""
-        waiting = asyncio.get_running_loop().create_future()
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._call)
-        self._waiting.append(waiting)
-        await waiting
-
-    def _call(self) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():  # its task was cancelled
-                waiting.set_result(None)
-                break
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._call)

@@ -8,14 +8,8 @@ import pytest
 
 from cube.errors import Overloaded
 from cube.settings import EvaluatorLimits
-from evaluator.scheduling.scheduler import (
-    ELDEST,
-    OVERRUN_SECONDS,
-    QUICK_SECONDS,
-    PrioritySemaphore,
-    QueryCost,
-    Scheduler,
-)
+from evaluator.scheduling.priority_semaphore import ELDEST, PrioritySemaphore
+from evaluator.scheduling.scheduler import OVERRUN_SECONDS, QUICK_SECONDS, QueryCost, Scheduler
 
 LIMITS = EvaluatorLimits()
 

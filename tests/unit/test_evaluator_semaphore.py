@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from evaluator.scheduling.scheduler import PrioritySemaphore
+from evaluator.scheduling.priority_semaphore import PrioritySemaphore
 
 
 async def waiter(semaphore: PrioritySemaphore, acquired: list[int], number: int, *priority: float) -> None:
