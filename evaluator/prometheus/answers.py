@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from cube.columns.values import Floats
 from cube.expression.grouping import ARGUMENT, grouped_by, parts_of
@@ -20,9 +20,19 @@ from evaluator.engine.series import Series
 
 Labels: TypeAlias = dict[str, str]
 
+TRUNCATED: Final = "results truncated due to limit"
+"""What Prometheus itself warns of."""
+
 _OTHER = re.compile(r"[^a-zA-Z0-9_]", re.ASCII)
 _DIGIT = re.compile(r"[0-9]", re.ASCII)
 _WHOLE: Final = 2**53
+
+
+class Warned(NamedTuple):
+    """Data that is told with warnings."""
+
+    data: Any
+    warnings: Sequence[str]
 
 
 def label_of(text: str) -> str:
@@ -126,3 +136,15 @@ def vector(found: Sequence[tuple[Labels, Floats]], time: int) -> dict[str, Any]:
 def scalar(value: float, time: int) -> dict[str, Any]:
     """Return the result of an expression without events."""
     return {"resultType": "scalar", "result": [seconds(time), number_text(value)]}
+
+
+def cut(found: list[Any], most: int | None) -> Warned:
+    """Return as many as are asked for (None: all), and say so where there are more."""
+    is_cut = most is not None and len(found) > most
+    return Warned(found[:most], (TRUNCATED,) if is_cut else ())
+
+
+def cut_series(made: dict[str, Any], told: Sequence[str], most: int | None) -> Warned:
+    """Return a vector or a matrix of as many series as are asked for; ``told``: its other warnings."""
+    kept = cut(made["result"], most)
+    return Warned({**made, "result": kept.data}, (*told, *kept.warnings))

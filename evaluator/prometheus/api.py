@@ -6,16 +6,16 @@ Grafana's data source asks.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from cube import json_text
 from cube.columns.values import Floats
-from cube.errors import CubeError, InvalidQuery, NotFound
+from cube.errors import CubeError, NotFound
 from cube.expression import print_expression
 from cube.expression.nodes import Cohorts, Funnel, Reduction, SessionReduction
 from cube.expression.traversal import walk
@@ -23,21 +23,17 @@ from cube.model.environment import Scope
 from cube.process.threads import run_in_thread
 from cube.web import Operation, Parameter, Reply, Request, Route, error_reply
 from evaluator.api.service import QueryService, QueryServices
-from evaluator.prometheus import answers
+from evaluator.prometheus import answers, searches
 from evaluator.prometheus.federation import EXPOSITION_TYPE, exposition
-from evaluator.prometheus.lookups import Lookups
-from evaluator.prometheus.parameters import Parameters, first, limit, read_parameters
+from evaluator.prometheus.parameters import Parameters, limit, read_parameters
 from evaluator.prometheus.questions import Points, asked, instant_times, query_text, range_times
-from evaluator.prometheus.selectors import NAME, Selector, whole_selector, windowed
+from evaluator.prometheus.selectors import windowed
 from evaluator.query.limits import LimitExceeded
 
 PREFIX: Final = "/prometheus"
 
 VERSION: Final = "2.42.0"
 """What clients are told: that whose answers these are."""
-
-MOST_SERIES: Final = 10_000
-"""So many series of a type are told of."""
 
 _ERRORS: Final = {
     HTTPStatus.BAD_REQUEST: "bad_data",
@@ -49,19 +45,9 @@ _ERRORS: Final = {
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
-TRUNCATED: Final = "results truncated due to limit"
-"""What Prometheus itself warns of."""
-
 _OF_EVENTS: Final = (Reduction, Funnel, Cohorts, SessionReduction)
 
 Answer = Callable[[QueryService, Parameters, Request], Awaitable[Any]]
-
-
-class Warned(NamedTuple):
-    """Data that is told with warnings."""
-
-    data: Any
-    warnings: Sequence[str]
 
 
 class Prometheus:
@@ -79,10 +65,10 @@ class Prometheus:
         found, told = await self._evaluated(service, request, points)
         if window is not None:
             made = await run_in_thread(answers.matrix, found, points.times)
-            return _cut_series(made, told, parameters)
+            return answers.cut_series(made, told, limit(parameters))
         if found and not any(isinstance(node, _OF_EVENTS) for node in walk(points.query.expression)):
             return answers.scalar(found[0][1].tolist()[0], times.start)
-        return _cut_series(answers.vector(found, times.start), told, parameters)
+        return answers.cut_series(answers.vector(found, times.start), told, limit(parameters))
 
     async def query_range(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
         """Answer with the values at many moments, a step apart."""
@@ -90,43 +76,7 @@ class Prometheus:
         points = await asked(service, parameters, times, query_text(parameters))
         found, told = await self._evaluated(service, request, points)
         made = await run_in_thread(answers.matrix, found, points.times)
-        return _cut_series(made, told, parameters)
-
-    async def labels(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
-        """Answer with the labels of the types that match."""
-        lookups, found = Lookups(service), {NAME}
-        for type in await lookups.types(_selectors(parameters)):
-            found |= (await lookups.labels(type)).keys()
-        return _cut(sorted(found), parameters)
-
-    async def values(self, service: QueryService, parameters: Parameters, request: Request) -> Any:
-        """Answer with the values of a label."""
-        lookups, name = Lookups(service), request.captures["name"]
-        selectors = _selectors(parameters)
-        types = await lookups.types(selectors)
-        names = [*types, *(await lookups.saved_names(selectors))] if name == NAME else types
-        return _cut(await lookups.values(names, name), parameters)
-
-    async def series(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
-        """Answer with the series that match: one for each type, and each value of a label that is named."""
-        selectors = _selectors(parameters)
-        if not selectors:
-            raise InvalidQuery("no match[] parameter provided", field="match[]")
-        lookups, found = Lookups(service), list[Mapping[str, str]]()
-        for selector in selectors:
-            named = [matcher.label for matcher in selector.matchers if matcher.label != NAME]
-            for type in selector.names(await service.types()):
-                found += await _series(lookups, type, selector, named)
-            found += [{NAME: name} for name in await lookups.saved_names((selector,))]
-        return _cut(found, parameters)
-
-    async def metadata(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
-        """Answer with what each type is."""
-        wanted, most = first(parameters, "metric"), limit(parameters)
-        helps = dict.fromkeys(await service.types(), "events of this type, counted")
-        helps |= await Lookups(service).saved()
-        names = sorted(name for name in helps if wanted in ("", name))[:most]
-        return {name: [{"type": "gauge", "help": helps[name], "unit": ""}] for name in names}
+        return answers.cut_series(made, told, limit(parameters))
 
     async def format_query(self, service: QueryService, parameters: Parameters, _: Request) -> Any:
         """Answer with a query's canonical text."""
@@ -143,10 +93,10 @@ class Prometheus:
         table: tuple[tuple[str, tuple[str, ...], Answer, str], ...] = (
             ("query", both, self.query, "A value at a moment."),
             ("query_range", both, self.query_range, "Values at many moments."),
-            ("labels", both, self.labels, "Names of labels."),
-            ("label/{name}/values", get, self.values, "Values of a label."),
-            ("series", both, self.series, "Series that match."),
-            ("metadata", get, self.metadata, "What each type is."),
+            ("labels", both, searches.labels, "Names of labels."),
+            ("label/{name}/values", get, searches.values, "Values of a label."),
+            ("series", both, searches.series, "Series that match."),
+            ("metadata", get, searches.metadata, "What each type is."),
             ("format_query", both, self.format_query, "A query's canonical text."),
             ("query_exemplars", both, _constant([]), "Nothing: there are no exemplars."),
             ("rules", get, _constant({"groups": []}), "Nothing: there are no rules."),
@@ -201,7 +151,7 @@ class Prometheus:
         service = self._services.of(request.admitted)
         async with service.context.query():
             data = await answer(service, read_parameters(request), request)
-        found, told = data if isinstance(data, Warned) else (data, ())
+        found, told = data if isinstance(data, answers.Warned) else (data, ())
         warnings = {"warnings": told} if told else {}
         return Reply(json_text.encode({"status": "success", "data": found, **warnings}))
 
@@ -231,54 +181,6 @@ def refuse(error: CubeError, request: Request) -> Reply:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, LimitExceeded) else HTTPStatus(reply.status)
     told = {"status": "error", "errorType": _ERRORS.get(status, "bad_data"), "error": error.message}
     return Reply(json_text.encode(told), status)
-
-
-async def _series(
-    lookups: Lookups, type: str, selector: Selector, named: list[str]
-) -> list[Mapping[str, str]]:
-    found: list[Mapping[str, str]] = [{NAME: type}]
-    for label in dict.fromkeys(named):
-        conditions = [matcher for matcher in selector.matchers if matcher.label == label]
-        values = [
-            value
-            for value in await lookups.values((type,), label)
-            if all(condition.passes(value) for condition in conditions)
-        ]
-        if len(found) * len(values) > MOST_SERIES:
-            raise LimitExceeded(
-                f"The labels {', '.join(dict.fromkeys(named))[:200]} have over {MOST_SERIES} combinations"
-                " of values, which is the limit: name fewer labels, or their values.",
-                reason="groups",
-            )
-        found = [{**one, label: value} for one in found for value in values]
-    return found
-
-
-def _selectors(parameters: Parameters) -> list[Selector]:
-    selectors = []
-    for text in parameters.get("match[]", ()):
-        selector = whole_selector(text)
-        if selector is None:
-            raise InvalidQuery(
-                f'invalid parameter "match[]": Got {text[:200]}; accepted is a selector such as'
-                ' request{host="a"}.',
-                field="match[]",
-            )
-        selectors.append(selector)
-    return selectors
-
-
-def _cut(found: list[Any], parameters: Parameters) -> Warned:
-    """Return as many as are asked for, and say so where there are more."""
-    most = limit(parameters)
-    is_cut = most is not None and len(found) > most
-    return Warned(found[:most], (TRUNCATED,) if is_cut else ())
-
-
-def _cut_series(made: dict[str, Any], told: Sequence[str], parameters: Parameters) -> Warned:
-    """Return a vector or a matrix of as many series as are asked for."""
-    cut = _cut(made["result"], parameters)
-    return Warned({**made, "result": cut.data}, (*told, *cut.warnings))
 
 
 def _constant(data: Any) -> Answer:

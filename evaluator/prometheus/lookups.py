@@ -68,10 +68,8 @@ class Lookups:
         wanted = {name for selector in whole for name in selector.names(names)}
         return [name for name in names if name in wanted]
 
-    async def values(self, types: Iterable[str], label: str) -> list[str]:
-        """Return the values of a label in some types, sorted as text."""
-        if label == NAME:
-            return sorted(types)
+    async def values(self, types: Iterable[str], label: str) -> set[str]:
+        """Return the values of a label in some types, as text."""
         found: set[str] = set()
         for type in list(types)[:MOST_TYPES]:
             path = (await self.labels(type)).get(label)
@@ -79,7 +77,7 @@ class Lookups:
                 tally = (await self._sample(type, path, VALUES)).fields.get(path)
                 values = [] if tally is None else tally.top(MOST_VALUES)
                 found |= {label_value(value) for value, _ in values if value is not None}
-        return sorted(found)
+        return found
 
     async def fields_of(self, query: str) -> dict[str, dict[str, Path]]:
         """Return the labels of the types within a query, for `field_of`."""

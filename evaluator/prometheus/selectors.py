@@ -7,7 +7,7 @@ stands for a field, whose name it is with everything but letters, digits and ``_
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -76,6 +76,16 @@ class Selector:
             for type in types
             if self.name in ("", type) and all(condition.passes(type) for condition in conditions)
         ]
+
+    @property
+    def exact_name(self) -> str:
+        """The one name that it is about; "" where that is a matter of a pattern, or of all."""
+        equal = (each.value for each in self.matchers if each.label == NAME and each.operator == "=")
+        return self.name or next(equal, "")
+
+    def passes(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether a series with these labels passes its matchers."""
+        return all(matcher.passes(labels.get(matcher.label, "")) for matcher in self.matchers)
 
     def text(self, type: str, field_of: FieldOf) -> str:
         """Return the events of a type that it selects, as an expression has them."""

@@ -173,15 +173,19 @@ async def test_each_of_several_quantiles_has_a_label(made: Running) -> None:
     assert 'q{quantile="0.5",quantile_kind="number"} 3' in answer.body.decode()
 
 
-async def test_saved_names_are_metrics(made: Running) -> None:
+async def define(made: Running, name: str, expression: str) -> None:
     async with connection(made.port) as client:
         saved = await client.ask(
             "PUT",
-            "/1.0/definitions/slow_share",
-            b'{"expression": "sum(request.ge(ms, 4)) / sum(request)"}',
+            f"/1.0/definitions/{name}",
+            json.dumps({"expression": expression}).encode(),
             headers={"If-None-Match": "*", "Content-Type": "application/json"},
         )
     assert saved.status == 201, saved.body
+
+
+async def test_saved_names_are_metrics(made: Running) -> None:
+    await define(made, "slow_share", "sum(request.ge(ms, 4)) / sum(request)")
     found = await data(made, "query", query="slow_share", time=at(5))
     assert found["result"][0] == {"metric": {"__name__": "slow_share"}, "value": [DAY // 1000 + 300, "0.5"]}
     assert "slow_share" in await data(made, "label/__name__/values")
@@ -195,6 +199,32 @@ async def test_saved_names_are_metrics(made: Running) -> None:
     scraped = await ask(made, "/federate", expression=["slow_share", "1", "slow_share"])
     families = [one.name for one in text_string_to_metric_families(scraped.body.decode())]
     assert families == ["slow_share", "cube_metric_2", "cube_metric_3"]
+
+
+async def test_a_saved_name_has_the_labels_of_its_groups(made: Running) -> None:
+    """Grafana's variables, ``label_values(slow, host)``: by either endpoint, and over any time."""
+    await define(made, "slow", "sum(request.ge(ms, 2)).group(host)")
+    await define(made, "by_status", "sum(request).group(lower(host), status)")
+    queried = await data(made, "query", query="by_status", time=at(10), step=600)
+    assert len(queried["result"]) > 2
+    for span in ({}, {"start": at(-3), "end": at(60 * 24 * 400)}, {"start": at(0), "end": at(10)}):
+        slow, by_status = ({"match[]": name, **span} for name in ("slow", "by_status"))
+        assert await data(made, "label/host/values", **slow) == ["a", "b"], span
+        assert await data(made, "labels", **slow) == ["__name__", "host"]
+        assert await data(made, "series", **slow) == [
+            {"__name__": "slow", "host": host} for host in ("a", "b")
+        ]
+        assert await data(made, "labels", **by_status) == ["__name__", "lower_host_", "status", "status_kind"]
+        assert await data(made, "series", **by_status) == [each["metric"] for each in queried["result"]]
+        chained = {**by_status, "match[]": '{__name__="by_status",status="true"}'}
+        assert await data(made, "label/lower_host_/values", **chained) == ["b"]
+        assert await data(made, "label/host/values", **{**slow, "match[]": '{__name__=~"slow"}'}) == []
+    for start, end in ((-10, -5), (5, 0), (60 * 24, 60 * 25)):
+        assert (
+            await data(made, "label/host/values", start=at(start), end=at(end), **{"match[]": "slow"}) == []
+        )
+    refused = await ask(made, "/api/v1/labels", start="x", **{"match[]": "slow"})
+    assert (refused.status, refused.json["errorType"]) == (400, "bad_data")
 
 
 async def test_what_grafana_asks_before_its_first_panel_succeeds(made: Running) -> None:
