@@ -13,7 +13,8 @@ import pyparsing as pp
 from cube.expression import tokens
 from cube.expression.nodes import Negation, Number, Product, Sum
 from cube.expression.printer import normal
-from cube.expression.tokens import Source, build
+from cube.expression.source import Source
+from cube.expression.tokens import build
 
 
 def constant() -> pp.ParserElement:

@@ -6,7 +6,7 @@ import re
 from itertools import islice
 
 from cube.expression.nodes import Grouping, GroupPart
-from cube.expression.tokens import Source
+from cube.expression.source import Source
 from cube.expression.traversal import walk
 
 MAX_CHARACTERS = 10_000

@@ -14,7 +14,7 @@ from typing import Final
 from cube.expression.grammar import tried
 from cube.expression.nodes import Field
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS
-from cube.expression.tokens import Named, Source
+from cube.expression.source import Named, Source
 
 _WORD = re.compile(r"[\w$]*\Z")
 _PATH = re.compile(

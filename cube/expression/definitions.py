@@ -13,9 +13,9 @@ from typing import Final
 from cube.errors import InvalidExpression, InvalidRequest, shown
 from cube.expression.grammar import parse_metric
 from cube.expression.nodes import MetricExpression
+from cube.expression.reduce_names import reduce_words
 from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.expression.series_functions import SERIES_FUNCTIONS
-from cube.expression.tokens import reduce_words
 
 MOST_DEFINITIONS: Final = 500
 """Of one environment."""

@@ -31,7 +31,8 @@ from cube.expression.nodes import (
 )
 from cube.expression.operators import OPERATORS, OrderOperator, TextOperator
 from cube.expression.printer import normal, print_literal
-from cube.expression.tokens import Source, build
+from cube.expression.source import Source
+from cube.expression.tokens import build
 
 
 class EventRules:

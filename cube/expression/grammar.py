@@ -32,7 +32,8 @@ from cube.expression.printer import print_expression
 from cube.expression.reduction_grammar import reduction_rule
 from cube.expression.sequence_grammar import sequence_rule, session_rule
 from cube.expression.series_grammar import series_call_rule
-from cube.expression.tokens import Named, Source, build
+from cube.expression.source import Named, Source
+from cube.expression.tokens import build
 from cube.expression.type_check import check_types
 
 

@@ -22,7 +22,8 @@ from cube.expression.nodes import (
     SessionReduction,
 )
 from cube.expression.printer import print_expression, print_part
-from cube.expression.tokens import STRING, Source
+from cube.expression.source import Source
+from cube.expression.string_literals import STRING
 
 Parts: TypeAlias = "tuple[str, ...]"
 """The canonical texts of the parts of a group, without what an event is in that has none."""

@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from cube.errors import InvalidExpression
-from cube.expression.tokens import STRING, Source, unquoted
+from cube.expression.source import Source
+from cube.expression.string_literals import STRING, unquoted
 
 _TOKEN: Final = re.compile(rf"(?P<string>{STRING})|(?P<name>[\w$]+)[ \t\n\r]*\(", re.DOTALL)
 

@@ -9,7 +9,7 @@ import pyparsing as pp
 from cube.errors import InvalidRequest
 from cube.expression.nodes import SEQUENCES, Grouping
 from cube.expression.printer import print_expression
-from cube.expression.tokens import Source
+from cube.expression.source import Source
 from cube.expression.traversal import walk
 
 MOST_LISTED: Final = 10

@@ -7,10 +7,10 @@ reaches, and that values of different kinds never compare.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import re2
 
@@ -132,3 +132,11 @@ OPERATORS: dict[str, Operator] = {
     )
 }
 """Every operator by its name in the expression language."""
+
+CONDITIONS: Final[Mapping[str, str]] = {
+    "exists": "is there; null counts",
+    "or": "one of these filters passes",
+    "and": "all of these filters pass",
+    "not": "the filter does not pass",
+}
+"""The filters that are not an operator of a field and a literal, each with what a completion says."""

@@ -42,6 +42,7 @@ from cube.expression.nodes import (
     Text,
     Value,
 )
+from cube.expression.reduce_names import several
 from cube.model import duration as durations
 from cube.model.event import MAX_INTEGER, MIN_INTEGER
 from cube.model.property import is_identifier
@@ -228,7 +229,7 @@ def _listed(name: str, *parts: str) -> str:
 def _reduction(node: Reduction, source: str = "") -> str:
     """Return the text of a reduction; ``source``: that of what it reduces, unless its type and value tell."""
     argument = "".join(f"{print_number(each)}," for each in _arguments(node))
-    name = node.reduce if node.arguments is None else f"{node.reduce}s"
+    name = node.reduce if node.arguments is None else several(node.reduce)
     selection = "" if node.value is None or source else _arithmetic(node.value)
     group = "" if node.group is None else _grouping(node.group)
     return f"{name}({argument}{_event(source or node.type, selection, node.filters)}){group}"

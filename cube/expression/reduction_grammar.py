@@ -11,8 +11,10 @@ from cube.expression import tokens
 from cube.expression.arithmetic import bracketed
 from cube.expression.event_grammar import EventRules
 from cube.expression.nodes import Filter, Grouping, Product, Reduction, SessionReduction
+from cube.expression.reduce_names import several
 from cube.expression.sequence_grammar import SessionBuild
-from cube.expression.tokens import Source, build, several
+from cube.expression.source import Source
+from cube.expression.tokens import build
 from cube.model.reduce import REDUCES
 
 

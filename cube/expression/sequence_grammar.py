@@ -13,7 +13,8 @@ from cube.expression.arithmetic import bracketed
 from cube.expression.event_grammar import EventRules, forget_field
 from cube.expression.nodes import Cohorts, EventExpression, Field, Funnel, Reduction, SessionReduction
 from cube.expression.printer import print_expression
-from cube.expression.tokens import Source, build
+from cube.expression.source import Source
+from cube.expression.tokens import build
 from cube.expression.traversal import walk
 from cube.model.reduce import REDUCES
 

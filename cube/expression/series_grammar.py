@@ -11,7 +11,8 @@ from cube.expression import tokens
 from cube.expression.nodes import MetricExpression, SeriesCall
 from cube.expression.printer import normal
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, UNITS, refused_within
-from cube.expression.tokens import Source, build
+from cube.expression.source import Source
+from cube.expression.tokens import build
 
 _Sorted: TypeAlias = "tuple[MetricExpression, int | None, str | int | float | None]"
 """The operand, the duration and the option of a call."""

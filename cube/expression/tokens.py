@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
 
 import pyparsing as pp
 
 from cube.errors import InvalidRequest
-from cube.expression.operators import OPERATORS
-from cube.expression.printer import SURROGATE, normal, quote
+from cube.expression.operators import CONDITIONS, OPERATORS
+from cube.expression.printer import normal, quote
+from cube.expression.reduce_names import reduce_words
 from cube.expression.series_functions import SERIES_FUNCTIONS, SHORTEST
-from cube.expression.source import Named as Named
-from cube.expression.source import Source as Source
+from cube.expression.source import Source
+from cube.expression.string_literals import STRING, unquoted
 from cube.model import duration as durations
 from cube.model.event import MAX_INTEGER, MAX_TYPE_LENGTH
 from cube.model.property import identifier_pattern
-from cube.model.reduce import REDUCES
-
-CONDITIONS: Final[Mapping[str, str]] = {
-    "exists": "is there; null counts",
-    "or": "one of these filters passes",
-    "and": "all of these filters pass",
-    "not": "the filter does not pass",
-}
-"""What filters there are beside the operators, each with what a completion says."""
-"""The names of the filters that are not an operator of a field and a literal."""
 
 _MAX_DIGITS = len(str(MAX_INTEGER))
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(0)(?![0-9])|([^ux0-9]))", re.DOTALL)
-_BACKSLASH_RUN = re.compile(r"[^\\]+")
-_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PROBABILITY = "a number from 0 to 1"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}|\.[0-9]+{_EXPONENT}"
 _ALONE = r"(?![ \t\n\r]*[-+*/])"
-STRING = r'"(?:[^"\\]++|\\(?s:.))*+"' + r"|'(?:[^'\\]++|\\(?s:.))*+'"
-
 
 Build: TypeAlias = Callable[..., Any]
 Action: TypeAlias = Callable[[Source, int, str], Any]
@@ -107,17 +93,6 @@ def operator(*texts: str) -> pp.ParserElement:
 def reduce_name(*names: str) -> pp.ParserElement:
     """Make the token of the name of a reduce."""
     return _word(names, f"a reduce ({', '.join(reduce_words())})")
-
-
-def reduce_words() -> list[str]:
-    """Return the words that a reduction begins with: the reduces, ``quantiles`` and ``share``."""
-    plural = [several(each.name) for each in REDUCES.values() if each.takes_probability]
-    return [*REDUCES, *plural, "share"]
-
-
-def several(name: str) -> str:
-    """Return what a reduce with an argument is called where it has several."""
-    return f"{name}s"
 
 
 def filter_name(*names: str) -> pp.ParserElement:
@@ -218,11 +193,6 @@ def empty_array() -> pp.ParserElement:
     return token(r"\[[ \t\n\r]*\]", "an array", lambda _source, _place, _found: ())
 
 
-def unquoted(source: Source, place: int, found: str) -> Any:
-    """Return what a string literal, which begins at a place, stands for; raises `InvalidExpression`."""
-    return _unquote(source, place + 1, found[1:-1])
-
-
 def _word(words: tuple[str, ...], name: str, action: Action | None = None) -> pp.ParserElement:
     return token(rf"(?:{'|'.join(words)})(?![\w$])", name, action)
 
@@ -289,32 +259,3 @@ def _parse_number(text: str) -> int | float:
     Digits alone are exact up to 64 bits; anything else is the nearest float, as in JavaScript.
     """
     return normal(int(text) if text.isdigit() and len(text) <= _MAX_DIGITS else float(text))
-
-
-def _unquote(source: Source, place: int, inside: str) -> str:
-    r"""Return what the text between two quotes, which begins at a place, stands for.
-
-    Escapes: ``\b \f \n \r \t \v \0 \xHH \uHHHH``; before any other character but a digit, a
-    backslash stands for that character. Two halves of a surrogate pair join; half a pair alone is refused.
-    """
-    if "\\" not in inside and not SURROGATE.search(inside):
-        return inside
-    parts: list[str] = []
-    offset = 0
-    while offset < len(inside):
-        found = _ESCAPE.match(inside, offset) or _BACKSLASH_RUN.match(inside, offset)
-        if found is None:
-            raise source.refusal(place + offset, r"Expected an escape such as \n, \x41 or \u0041")
-        parts.append(_unescape(found) if found.re is _ESCAPE else found[0])
-        offset = found.end()
-    try:
-        return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-    except UnicodeDecodeError:
-        raise source.refusal(place, "Got half a surrogate pair in the string") from None
-
-
-def _unescape(found: re.Match[str]) -> str:
-    unit, byte, null, other = found.groups()
-    if null:
-        return "\0"
-    return _ESCAPED.get(other, other) if other else chr(int(unit or byte, 16))

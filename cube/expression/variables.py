@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cube import json_text
-from cube.expression.operators import OPERATORS
-from cube.expression.tokens import CONDITIONS
+from cube.expression.operators import CONDITIONS, OPERATORS
 
 ALWAYS = "exists(time())"
 """A condition that every event passes."""

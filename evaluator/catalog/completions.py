@@ -11,12 +11,12 @@ from typing import Any, Final, Protocol
 from cube.expression.completion import CompletionSpot, Expectation, ItemKind
 from cube.expression.functions import FUNCTIONS, Function
 from cube.expression.nodes import Field
-from cube.expression.operators import OPERATORS
+from cube.expression.operators import CONDITIONS, OPERATORS
 from cube.expression.printer import print_literal
+from cube.expression.reduce_names import several
 from cube.expression.sequence_functions import FUNNEL, RETENTION, SESSION
 from cube.expression.sequence_grammar import EVENTS, LENGTH
 from cube.expression.series_functions import NONE, PERCENT, PREVIOUS, SERIES_FUNCTIONS, UNITS
-from cube.expression.tokens import CONDITIONS, several
 from cube.model.reduce import REDUCES
 from evaluator.catalog.fields import FieldTally, Path, field_text
 

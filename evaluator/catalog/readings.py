@@ -24,8 +24,8 @@ from cube.expression.nodes import (
     Value,
 )
 from cube.expression.printer import print_part
+from cube.expression.reduce_names import several
 from cube.expression.sequence_functions import funnel_steps
-from cube.expression.tokens import several
 
 
 def described(

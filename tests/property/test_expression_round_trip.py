@@ -40,7 +40,7 @@ from cube.expression.nodes import (
     Sum,
     Text,
 )
-from cube.expression.operators import OPERATORS
+from cube.expression.operators import CONDITIONS, OPERATORS
 from cube.expression.printer import normal, print_literal
 from cube.expression.series_functions import (
     NONE,
@@ -50,7 +50,6 @@ from cube.expression.series_functions import (
     UNITS,
     refused_within,
 )
-from cube.expression.tokens import CONDITIONS
 from cube.expression.value_types import NUMBER
 from cube.model.reduce import REDUCES
 from tests.tools import examples

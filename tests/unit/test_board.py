@@ -11,8 +11,7 @@ import pytest
 
 import evaluator
 from cube.errors import InvalidRequest, TooLarge
-from cube.expression.operators import OPERATORS
-from cube.expression.tokens import CONDITIONS
+from cube.expression.operators import CONDITIONS, OPERATORS
 from cube.expression.variables import substituted
 from cube.model.board import MOST_BYTES, Board, check_name
 

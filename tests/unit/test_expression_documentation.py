@@ -15,11 +15,10 @@ from cube.expression.bounds import MAX_CHARACTERS, MAX_LEVELS, MAX_NODES
 from cube.expression.definitions import Definitions
 from cube.expression.functions import FUNCTIONS
 from cube.expression.nodes import Reduction
-from cube.expression.operators import OPERATORS
+from cube.expression.operators import CONDITIONS, OPERATORS
 from cube.expression.printer import print_number
 from cube.expression.sequence_functions import SEQUENCE_FUNCTIONS
 from cube.expression.series_functions import SERIES_FUNCTIONS, UNITS
-from cube.expression.tokens import CONDITIONS
 from cube.expression.value_types import NUMBER
 from cube.model import instant
 from cube.model.reduce import REDUCES
