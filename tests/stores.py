@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cube.columns import Block
+from cube.columns import Block, PackedBlock
 from cube.errors import InvalidEvent
 from cube.model.event import Event
 from cube.store.ports import ReadSession, Store
@@ -80,6 +80,12 @@ class _SessionProxy(_PortProxy):
         await self._proxy.before("session.scan", *arguments)
         async for block in self._port.scan(*arguments, **options):
             yield block
+            await self._proxy.after_block(*arguments)
+
+    async def packed(self, *arguments: Any) -> AsyncGenerator[Sequence[PackedBlock], None]:
+        await self._proxy.before("session.scan", *arguments)
+        async for blocks in self._port.packed(*arguments):
+            yield blocks
             await self._proxy.after_block(*arguments)
 
 

@@ -20,7 +20,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
+from cube.columns import PackedBlock
 from cube.columns.block import Block
+from cube.columns.values import Path
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.place import EventPlace
@@ -167,6 +169,15 @@ class ReadSession(Protocol):
         events that do not pass them. ``after``: a place in the span that a walk in this direction has come
         to: the store may leave out events of its time that are passed.
         An unknown type has no blocks.
+        """
+
+    def packed(
+        self, type: str, span: Span, paths: Collection[Path]
+    ) -> AsyncGenerator[Sequence[PackedBlock], None]:
+        """Read the columns at some paths of a span's events, as blocks that `scan` would read.
+
+        Yields those that were read in one piece of work, one at least: decoded, packed and let go of in one
+        thread, while they are in the processor's caches.
         """
 
     async def stored_parts(self, type: str, span: Span) -> StoredParts | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -72,29 +72,35 @@ async def read_events(
     reading: Reading,
     type: str,
     span: Span,
-    paths: Iterable[Path],
+    paths: Collection[Path],
     count: Callable[[int], None],
     rows: int = SEGMENT_ROWS,
 ) -> tuple[Span, PackedBlock]:
     """Read whole buckets of 10 s from a span's start on, about so many rows; return how far, and the events.
 
-    ``count`` is told how many events each block of the store has.
+    ``count`` is told how many events each piece of the store has.
     """
-    fields = sorted({str(path[0]) for path in paths})
     parts: list[PackedBlock] = []
-    held = 0
-    async with aclosing(reading.session.scan(type, span, fields)) as blocks:
-        async for block in blocks:
-            count(len(block))
-            async with reading.time_slice():
-                parts.append(await run_in_thread(PackedBlock.of, block, paths))
-            held += len(block)
-            last = TEN_SECONDS.floor(int(block.times[-1]))
-            if held >= rows and last > span.start:
+    async with aclosing(reading.session.packed(type, span, paths)) as pieces:
+        async for piece in pieces:
+            count(sum(map(len, piece)))
+            parts += piece
+            last = TEN_SECONDS.floor(int(parts[-1].times[-1]))
+            if last > span.start and _is_enough(parts, last, sum(map(len, piece)), rows):
                 span = Span(span.start, last)
                 break
     async with reading.time_slice():
         return span, await run_in_thread(_up_to, parts, span.stop, paths)
+
+
+def _is_enough(parts: Sequence[PackedBlock], last: int, piece: int, rows: int) -> bool:
+    """Tell whether another piece would make too many rows, or all of the bucket that was begun last.
+
+    That counts as one as long as those before it: what is read of it in vain is read again.
+    """
+    whole = sum(int(part.times.searchsorted(last)) for part in parts)
+    buckets = (last - TEN_SECONDS.floor(int(parts[0].times[0]))) // TEN_SECONDS.step
+    return sum(map(len, parts)) > rows or whole + max(piece, whole // max(1, buckets)) > rows
 
 
 def _up_to(parts: Sequence[PackedBlock], stop: int, paths: Iterable[Path]) -> PackedBlock:

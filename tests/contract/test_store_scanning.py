@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from cube.columns import Block
+from cube.columns.column import stored
+from cube.columns.values import Path
 from cube.model.event import ABSENT
 from cube.model.tier import Span
 from cube.store.ports import Store
@@ -171,3 +178,30 @@ async def test_a_long_session_is_no_bar_to_saving_or_to_later_sessions(store: St
         assert await session.types() == ["test"]
         await store.events.save("test", [event(T0, "b")])
         assert [id for _, id, _ in await rows(store)] == ["a", "b"]
+
+
+async def test_packed_columns_are_those_of_the_blocks_of_a_scan(store: Store, many: int) -> None:
+    for part in range(4):
+        await store.events.save("test", [event(T0 + i, data={"n": i, "s": f"{part}"}) for i in range(many)])
+    await store.events.save(
+        "test", [event(T0 + 1, data=each) for each in (None, {"n": "1"}, {"n": [1]}, ABSENT)]
+    )
+    paths = frozenset[Path]({("n",), ("s",)})
+
+    async with store.events.read() as session:
+        plain = [block async for block in session.scan("test", WHOLE, ("n", "s"))]
+        packed = [block async for blocks in session.packed("test", WHOLE, paths) for block in blocks]
+
+    assert np.array_equal(_times(packed), _times(plain))
+    for path in paths:
+        values = [value for block in plain for value in stored(block, path).values]
+        assert [value for block in packed for value in stored(block, path).values] == values
+
+
+async def test_packed_columns_of_an_unknown_type_are_none(store: Store) -> None:
+    async with store.events.read() as session:
+        assert [blocks async for blocks in session.packed("test", WHOLE, {("n",)})] == []
+
+
+def _times(blocks: Sequence[Block]) -> npt.NDArray[np.int64]:
+    return np.concatenate([block.times for block in blocks])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from bson.datetime_ms import DatetimeMS
 
+from cube.columns import PackedBlock
 from cube.columns.block import Block
+from cube.columns.values import Path
 from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import is_type
@@ -101,6 +103,23 @@ class MongoSession:
                     block = await run_in_thread(decoder.block, part)
                 if len(block):
                     yield block
+
+    async def packed(
+        self, type: str, span: Span, paths: Collection[Path]
+    ) -> AsyncGenerator[Sequence[PackedBlock], None]:
+        fields = sorted({str(path[0]) for path in paths})
+        names = _named(fields)
+        decoder = DocumentDecoder(ids=False) if names is None else ColumnDecoder(names)
+
+        def pack(part: bytes) -> PackedBlock:
+            return PackedBlock.of(decoder.block(part), paths)
+
+        async with aclosing(self.parts(type, span, _projection(fields, ids=False))) as batches:
+            async for part in batches:
+                async with self._time_slice():
+                    block = await run_in_thread(pack, part)
+                if len(block):
+                    yield [block]
 
     async def parts(
         self,

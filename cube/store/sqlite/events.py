@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from cube.columns import PackedBlock
 from cube.columns.block import Block
+from cube.columns.values import Path
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.place import EventPlace
 from cube.model.tier import CACHED_TIERS, Span, Tier
+from cube.process.threads import PIECE_SECONDS
 from cube.store.bucket_revisions import NO_REVISIONS
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
@@ -28,6 +31,7 @@ from cube.store.sqlite.writer import Writer, in_slices, pause_after
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
 SLICE_PACKS = 50
+PIECE_ROWS = 8_192  # packed at once: whoever reads whole buckets reads so many in vain, at most
 _RAISED_TOGETHER = 5_000  # buckets raised in one transaction by `build`, between which savers get their turn
 
 
@@ -207,6 +211,21 @@ class SqliteSession:
             if len(block):
                 yield block
 
+    async def packed(
+        self, type: str, span: Span, paths: Collection[Path]
+    ) -> AsyncGenerator[Sequence[PackedBlock], None]:
+        entry = await self._lease.run(lambda connection: catalog.find(connection, type))
+        if entry is None or not entry.known:
+            return
+        fields = sorted({str(path[0]) for path in paths})
+        rows = BlockQuery(entry.events, span, fields, ids=False, newest_first=False)
+        query: MergedQuery | None = MergedQuery.of(rows, entry.packs)
+        while query is not None:
+            async with self._time_slice():
+                blocks, query = await self._lease.run(partial(_packed, query, paths))
+            if blocks:
+                yield blocks
+
     async def stored_parts(self, type: str, span: Span) -> parts.SqliteParts | None:
         run = self._lease.run
         return await run(lambda connection: parts.find(connection, type, span, run))
@@ -224,6 +243,21 @@ class SqliteSession:
         if not wanted:
             return None
         return await self._lease.run(lambda connection: field_index.find(connection, entry, wanted))
+
+
+def _packed(
+    query: MergedQuery, paths: Collection[Path], connection: sqlite3.Connection
+) -> tuple[list[PackedBlock], MergedQuery | None]:
+    """Read and pack blocks until a piece is as long as it should be; with them the query for the next."""
+    blocks: list[PackedBlock] = []
+    left: MergedQuery | None = query
+    began, rows = time.perf_counter(), 0
+    while left is not None and rows < PIECE_ROWS and time.perf_counter() < began + PIECE_SECONDS:
+        block, left = left.read(connection)
+        rows += len(block)
+        if len(block):
+            blocks.append(PackedBlock.of(block, paths))
+    return blocks, left
 
 
 def _revisions(connection: sqlite3.Connection, type: str, tier: Tier, span: Span) -> Revisions:
