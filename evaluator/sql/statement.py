@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from cube.errors import CubeError, InvalidQuery
+from cube.model.tier import Span
 from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.sql.messages import TRIES, Columns, Done, Failed, NextRows, Part, Rows, Statement, TableScan
 from evaluator.sql.process import StatementProcess, StatementProcesses
-from evaluator.sql.tables import TypeScan, TypeTable, Widened
+from evaluator.sql.scans import TypeScan, Widened, find_field, find_members
+from evaluator.sql.tables import TypeTable
 
 HELD_BYTES: Final = 2**20
 """So much of an answer is held while columns may still turn out to be too narrow."""
@@ -162,7 +164,8 @@ class StatementRun:
             message = await self._process.receive()
             match message:
                 case TableScan(number, place, columns, spans):
-                    await self._begin_scan(number, self._tables[place].scan(columns, spans))
+                    scan = TypeScan(self._tables[place], columns, [Span(*each) for each in spans])
+                    await self._begin_scan(number, scan)
                     await self._process.send(Rows())
                 case NextRows(number):
                     await self._process.send(await self._next(number))
@@ -229,7 +232,7 @@ class StatementRun:
             async with asyncio.timeout(FIND_SECONDS):
                 for table in self._tables:
                     if not table.knows(name):
-                        found = await table.find(name) or found
+                        found = await find_field(table, name) or found
         return found
 
     async def _find_members(self) -> bool:
@@ -238,7 +241,7 @@ class StatementRun:
         with suppress(TimeoutError):
             async with asyncio.timeout(FIND_SECONDS):
                 for table in self._tables:
-                    found = await table.find_members() or found
+                    found = await find_members(table) or found
         return found
 
     async def _died(self) -> None:

@@ -19,6 +19,7 @@ import pytest_asyncio
 from cube.errors import AccessDenied, InvalidQuery
 from cube.expression import parse_event
 from cube.model.environment import Caller
+from cube.model.tier import Span
 from cube.store import mongo
 from cube.store.deletion import EVER, Erasure
 from cube.store.sqlite import open_store
@@ -26,7 +27,7 @@ from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.sql import service
 from evaluator.sql.formats import ARROW, CSV, JSON, LINES, PARQUET
 from evaluator.sql.messages import Part, TableScan
-from evaluator.sql.tables import TypeScan, Widened
+from evaluator.sql.scans import TypeScan, Widened
 from tests.evaluator_running import DAY, event
 from tests.mongo_server import MongoServer, mongo_server
 from tests.sql_running import Statements, key_of, statements_on
@@ -236,11 +237,11 @@ async def test_what_was_looked_through_is_not_looked_through_again_until_it_chan
     async def look() -> list[int]:
         """Look through the table as a statement does whose answer is long; return of how many days."""
         looked.clear()
-        spans = [(DAY + day * DAY_MS, DAY + (day + 1) * DAY_MS) for day in days]
+        spans = [Span(DAY + day * DAY_MS, DAY + (day + 1) * DAY_MS) for day in days]
         async with AsyncExitStack() as stack:
             caller = Caller(made.environment, None)
             _, [table], _ = await made.sql._prepared(caller, "FROM test", JSON, stack)
-            await table.scan(["v"], spans).check()
+            await TypeScan(table, ["v"], spans).check()
         return list(looked)
 
     assert [await look(), await look()] == [[20], []]
