@@ -11,20 +11,10 @@ reply. WebSockets are `Session` objects, each with its `Connection`.
 """
 
 from cube.web.access import KEY_PARAMETER, Authenticator, Hosts, standard_credentials
+from cube.web.error_replies import MethodNotAllowed, error_reply
 from cube.web.keys import KeyReader, KeyRing, following_keys, load_keys
 from cube.web.memory_budget import MemoryBudget, Reservation
-from cube.web.message import (
-    FORM,
-    JSON_TYPE,
-    MAX_PARAMETERS,
-    MULTIPART,
-    MethodNotAllowed,
-    Reply,
-    Request,
-    error_reply,
-    form,
-    media_type,
-)
+from cube.web.message import FORM, JSON_TYPE, MAX_PARAMETERS, MULTIPART, Reply, Request, form, media_type
 from cube.web.proxies import Proxies
 from cube.web.route import Operation, Parameter, Route
 from cube.web.server import Server, serve

@@ -10,7 +10,7 @@ from tornado.httputil import HTTPHeaders
 from cube.errors import InvalidRequest, Overloaded, TooLarge, shown
 from cube.process.threads import Condition
 from cube.web.content_encoding import ENCODINGS, ERRORS, ContentDecoder, ContentEncoding
-from cube.web.message import UnsupportedEncoding
+from cube.web.error_replies import UnsupportedEncoding
 
 WIRE_BYTES = 64 * 1024
 """What cannot be compressed is longer so than it was."""

@@ -27,18 +27,11 @@ from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
 from cube.web.body import Body, announced_bytes
 from cube.web.connection import Phase, Stream
+from cube.web.error_replies import error_reply, with_owed_headers
 from cube.web.http1 import ChunkedBody, parse_head
-from cube.web.message import (
-    Reply,
-    Request,
-    error_reply,
-    last_reply,
-    make_request_id,
-    preflight,
-    with_owed_headers,
-)
+from cube.web.message import Reply, Request, make_request_id, preflight
 from cube.web.prompt import PromptRequests
-from cube.web.reply_writer import ReplyWriter, log_fault
+from cube.web.reply_writer import ReplyWriter, last_reply, log_fault
 from cube.web.route import Operation, Route
 from cube.web.service import Service
 from cube.web.tornado_private import Head, read_with

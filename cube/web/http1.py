@@ -23,7 +23,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError, InvalidRequest, TooLarge, shown
-from cube.web.message import HttpRefusal
+from cube.web.error_replies import HttpRefusal
 from cube.web.tornado_private import Head, deliver
 
 PART_BYTES = 64 * 1024

@@ -1,7 +1,4 @@
-"""Messages: what a handler gets (`Request`, its query, its form) and gives back (`Reply`); and heads.
-
-Heads are made here, because Tornado's own making of one takes a sixth of a small request's time.
-"""
+"""Messages: what a handler gets (`Request`, its query, its form) and gives back (`Reply`)."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -17,22 +14,8 @@ from urllib.parse import parse_qsl
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_body_arguments
 
 from cube import json_text
-from cube.errors import (
-    AccessDenied,
-    Conflict,
-    CubeError,
-    InUse,
-    InvalidQuery,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from cube.errors import InvalidQuery, InvalidRequest
 from cube.model.environment import Caller
-from cube.web.access import Authenticator
-from cube.web.content_encoding import ENCODINGS
 
 MAX_PARAMETERS = 100
 FORM = "application/x-www-form-urlencoded"
@@ -43,12 +26,6 @@ _WEIGHTLESS = re.compile(r"[ \t]*q[ \t]*=[ \t]*0(?:\.0*)?[ \t]*")
 JSON_TYPE = "application/json"
 
 _PREFLIGHT_SECONDS = "86400"
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, 8.6: nor a length of it
-_EXPOSED = (
-    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag, Link, Cube-Cursor, Cube-Truncated,"
-    " Cube-Warnings, Cube-Columns\r\n"
-)
 _PROCESS = os.urandom(5).hex()
 _NUMBERS = itertools.count(1)
 
@@ -155,42 +132,6 @@ class Reply:
         return cls(json_text.encode(value), status)
 
 
-class MethodNotAllowed(CubeError):
-    """The path is there, the method is not; ``allowed`` are those that are."""
-
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"Got the method {method[:20]}; accepted are {', '.join(allowed)}.")
-        self.allowed = allowed
-
-
-class HttpRefusal(CubeError):
-    """What is wrong with a request has a ``status`` of its own in HTTP."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class UnsupportedEncoding(CubeError):
-    """The body's content encoding is not one that can be read."""
-
-
-STATUS: tuple[tuple[type[CubeError], int], ...] = (
-    (TooLarge, 413),
-    (NotFound, 404),
-    (Conflict, 412),
-    (InUse, 409),
-    (MethodNotAllowed, 405),
-    (UnsupportedEncoding, 415),
-    (Unauthenticated, 401),
-    (AccessDenied, 403),
-    (Overloaded, 503),
-    (Unavailable, 503),
-    (CubeError, 400),
-)
-"""The status of each error that is no `HttpRefusal`: the first line that it is an instance of."""
-
-
 def make_request_id() -> str:
     """Make an id that no other request has: random per process, then counted."""
     return f"{_PROCESS}-{next(_NUMBERS):x}"
@@ -217,76 +158,6 @@ def form(request: Request) -> Mapping[str, str]:
         raise InvalidRequest("Got a form that is not UTF-8.") from None
 
 
-def error_reply(error: Exception, request_id: str) -> Reply:
-    """Turn an error into the reply that tells it; one that is not a `CubeError` keeps its reason."""
-    known = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-    status = error.status if isinstance(error, HttpRefusal) else known
-    body = json_text.encode(error_body(error, request_id))
-    return Reply(body, status, JSON_TYPE, tuple(_owed_headers(error)))
-
-
-def with_owed_headers(reply: Reply, error: CubeError) -> Reply:
-    """Add the headers that an error owes to a reply that tells it in a dialect's way."""
-    given = {name.lower() for name, _ in reply.headers}
-    owed = [header for header in _owed_headers(error) if header[0].lower() not in given]
-    return replace(reply, headers=(*reply.headers, *owed))
-
-
-def error_body(error: BaseException, request_id: str) -> dict[str, Any]:
-    """Return an error as the JSON object of a reply or of a WebSocket message."""
-    if not isinstance(error, CubeError):
-        return {"error": "The server met a fault; its log says more.", "request": request_id}
-    body = {"error": error.message, **error.details, "request": request_id}
-    if isinstance(error, (Overloaded, Unavailable)):  # a WebSocket has no header to tell it
-        body["retry_after"] = error.retry_after_seconds
-    return body
-
-
-def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
-    """Return all lines before the body; ``cors``, ``connection``: what the functions below make."""
-    lines = [_STATUS_LINES[reply.status]]
-    if reply.parts is not None:
-        lines.append(f"Content-Type: {reply.content_type}\r\n")  # how it ends, the connection's line says
-    elif reply.status not in _WITHOUT_CONTENT:
-        lines.append(f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n")
-    lines += (f"X-Request-Id: {request.id}\r\nVary: Origin\r\n", cors)
-    if not any(name == "Cache-Control" for name, _ in reply.headers):
-        lines.append("Cache-Control: no-store\r\n")  # nobody on the way may keep events and metrics
-    lines += (f"{name}: {value}\r\n" for name, value in reply.headers)
-    return "".join((*lines, connection, "\r\n")).encode("latin-1")
-
-
-def last_reply(reply: Reply, request_id: str) -> bytes:
-    """Return the whole of a reply to a request whose head cannot be read; nothing follows it."""
-    body, length = reply.body, len(reply.body)
-    lines = f"{_STATUS_LINES[reply.status]}Content-Type: {reply.content_type}\r\nContent-Length: {length}\r\n"
-    return f"{lines}X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n".encode("latin-1") + body
-
-
-def cors_lines(authenticator: Authenticator, request: Request, *, credentials: bool) -> str:
-    """Return what lets a page of the request's origin read the reply; nothing if it may not.
-
-    ``credentials``: whether it may send cookies where no origins are configured.
-    """
-    origin = request.headers.get("Origin")
-    if origin is None or not authenticator.allows_origin(request.headers, request.caller):
-        return ""
-    allowed = f"Access-Control-Allow-Origin: {origin}\r\n{_EXPOSED}"
-    if credentials or authenticator.names_origin(origin, request.caller):
-        return f"{allowed}Access-Control-Allow-Credentials: true\r\n"
-    return allowed
-
-
-def connection_line(request: Request, version: str, *, last: bool) -> str:
-    """Return the header that says what becomes of the connection, where it needs saying."""
-    wanted = request.headers.get("Connection")
-    if last or (wanted is not None and wanted.lower() == "close"):
-        return "Connection: close\r\n"
-    if version == "HTTP/1.0" and wanted is not None and wanted.lower() == "keep-alive":
-        return "Connection: keep-alive\r\n"
-    return ""
-
-
 def preflight(request: Request, methods: tuple[str, ...]) -> Reply:
     """Answer an OPTIONS on a path that accepts these methods."""
     listed = ", ".join(methods)
@@ -301,18 +172,3 @@ def preflight(request: Request, methods: tuple[str, ...]) -> Reply:
             ("Access-Control-Max-Age", _PREFLIGHT_SECONDS),
         ),
     )
-
-
-def _owed_headers(error: Exception) -> list[tuple[str, str]]:
-    match error:
-        case Overloaded() | Unavailable():
-            return [("Retry-After", str(max(1, error.retry_after_seconds)))]
-        case Unauthenticated():
-            return [("WWW-Authenticate", "Bearer")]
-        case MethodNotAllowed():
-            return [("Allow", ", ".join(error.allowed))]
-        case UnsupportedEncoding():
-            names = dict.fromkeys(encoding.name for encoding in ENCODINGS.values())
-            return [("Accept-Encoding", ", ".join(names))]
-        case _:
-            return []

@@ -22,15 +22,9 @@ from cube.model.environment import Caller, Credentials
 from cube.process.logs import request_id
 from cube.web.access import standard_credentials
 from cube.web.connection import Phase, Stream
-from cube.web.message import (
-    Reply,
-    Request,
-    connection_line,
-    cors_lines,
-    error_reply,
-    make_request_id,
-    reply_head,
-)
+from cube.web.error_replies import error_reply
+from cube.web.message import Reply, Request, make_request_id
+from cube.web.reply_writer import connection_line, cors_lines, reply_head
 from cube.web.route import Begin, Operation, Route
 from cube.web.service import Service
 

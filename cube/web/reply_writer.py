@@ -1,4 +1,7 @@
-"""Writes the reply of one request onto its connection, whole or as it is made."""
+"""Writes the reply of one request onto its connection, whole or as it is made.
+
+Heads are made here, because Tornado's own making of one takes a sixth of a small request's time.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,26 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from http import HTTPStatus
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from cube.errors import CubeError
+from cube.web.access import Authenticator
 from cube.web.connection import Stream
-from cube.web.message import Parts, Reply, Request, connection_line, cors_lines, reply_head
+from cube.web.message import Parts, Reply, Request
 from cube.web.service import Service
 
 ALONE_BYTES = 64 * 1024
 """A longer body is written after its head, not together with it."""
 
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, 8.6: nor a length of it
+_EXPOSED = (
+    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, ETag, Link, Cube-Cursor, Cube-Truncated,"
+    " Cube-Warnings, Cube-Columns\r\n"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -106,3 +117,48 @@ class ReplyWriter:
 def log_fault(request: Request, error: Exception) -> None:
     """Log a fault of Cube's own, with what tells whose request it was."""
     _log.error("request %s: a fault in %s %s", request.id, request.method, request.route, exc_info=error)
+
+
+def reply_head(reply: Reply, request: Request, cors: str, connection: str) -> bytes:
+    """Return all lines before the body; ``cors``, ``connection``: what the functions below make."""
+    lines = [_STATUS_LINES[reply.status]]
+    if reply.parts is not None:
+        lines.append(f"Content-Type: {reply.content_type}\r\n")  # how it ends, the connection's line says
+    elif reply.status not in _WITHOUT_CONTENT:
+        lines.append(f"Content-Type: {reply.content_type}\r\nContent-Length: {len(reply.body)}\r\n")
+    lines += (f"X-Request-Id: {request.id}\r\nVary: Origin\r\n", cors)
+    if not any(name == "Cache-Control" for name, _ in reply.headers):
+        lines.append("Cache-Control: no-store\r\n")  # nobody on the way may keep events and metrics
+    lines += (f"{name}: {value}\r\n" for name, value in reply.headers)
+    return "".join((*lines, connection, "\r\n")).encode("latin-1")
+
+
+def last_reply(reply: Reply, request_id: str) -> bytes:
+    """Return the whole of a reply to a request whose head cannot be read; nothing follows it."""
+    body, length = reply.body, len(reply.body)
+    lines = f"{_STATUS_LINES[reply.status]}Content-Type: {reply.content_type}\r\nContent-Length: {length}\r\n"
+    return f"{lines}X-Request-Id: {request_id}\r\nConnection: close\r\n\r\n".encode("latin-1") + body
+
+
+def cors_lines(authenticator: Authenticator, request: Request, *, credentials: bool) -> str:
+    """Return what lets a page of the request's origin read the reply; nothing if it may not.
+
+    ``credentials``: whether it may send cookies where no origins are configured.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None or not authenticator.allows_origin(request.headers, request.caller):
+        return ""
+    allowed = f"Access-Control-Allow-Origin: {origin}\r\n{_EXPOSED}"
+    if credentials or authenticator.names_origin(origin, request.caller):
+        return f"{allowed}Access-Control-Allow-Credentials: true\r\n"
+    return allowed
+
+
+def connection_line(request: Request, version: str, *, last: bool) -> str:
+    """Return the header that says what becomes of the connection, where it needs saying."""
+    wanted = request.headers.get("Connection")
+    if last or (wanted is not None and wanted.lower() == "close"):
+        return "Connection: close\r\n"
+    if version == "HTTP/1.0" and wanted is not None and wanted.lower() == "keep-alive":
+        return "Connection: keep-alive\r\n"
+    return ""

@@ -21,8 +21,9 @@ from cube.process.threads import Condition
 from cube.settings import HttpSettings
 from cube.web.access import Authenticator, standard_credentials
 from cube.web.body import BodyBudget
+from cube.web.error_replies import HttpRefusal, MethodNotAllowed
 from cube.web.memory_budget import MemoryBudget
-from cube.web.message import HttpRefusal, MethodNotAllowed, Reply, Request
+from cube.web.message import Reply, Request
 from cube.web.proxies import Proxies
 from cube.web.route import Operation, Route, RouteTable
 from cube.web.websocket import Sockets

@@ -30,8 +30,9 @@ from cube.errors import CubeError, InvalidRequest, Overloaded, TooLarge
 from cube.process.logs import request_id
 from cube.web.body import BodyBudget
 from cube.web.connection import Phase, Stream
+from cube.web.error_replies import error_body
 from cube.web.memory_budget import MemoryBudget
-from cube.web.message import Request, error_body
+from cube.web.message import Request
 from cube.web.tornado_private import Frames
 
 PING_SECONDS = 30.0

@@ -14,7 +14,7 @@ from cube.errors import AccessDenied, InvalidQuery, shown
 from cube.model.environment import Caller, Scope
 from cube.store.record_ports import ANY_REVISION, NO_REVISION
 from cube.web import Request
-from cube.web.message import HttpRefusal
+from cube.web.error_replies import HttpRefusal
 from cube.web.route import Parameter
 
 CHANGED: Final = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}

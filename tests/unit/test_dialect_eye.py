@@ -16,7 +16,7 @@ from cube.expression import print_expression
 from cube.model.event import Event
 from cube.store.find import Found
 from cube.web import Reply, Request
-from cube.web.message import MethodNotAllowed
+from cube.web.error_replies import MethodNotAllowed
 
 # From the README of the-eye.
 EXAMPLE: dict[str, Any] = {

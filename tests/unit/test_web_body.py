@@ -14,7 +14,7 @@ from tornado.httputil import HTTPHeaders
 from cube.errors import InvalidRequest, Overloaded, TooLarge
 from cube.web.body import MEMBERS, WIRE_BYTES, Body, BodyBudget
 from cube.web.content_encoding import zstd_library
-from cube.web.message import UnsupportedEncoding
+from cube.web.error_replies import UnsupportedEncoding
 
 zstd = zstd_library()
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from cube.errors import CubeError
 from cube.web import Operation, Reply, Request, Route
-from cube.web.message import error_reply
+from cube.web.error_replies import error_reply
 
 Claims: TypeAlias = Callable[[Request], bool]
 
