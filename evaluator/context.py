@@ -20,7 +20,8 @@ from cube.errors import CubeError
 from cube.model.environment import Key
 from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorLimits, EvaluatorSettings
-from cube.store.ports import ReadOptions, ReadSession, Store, TimeSlice
+from cube.store.ports import ReadSession, Store
+from cube.store.read_options import ReadOptions, TimeSlice
 from evaluator.query.limits import DeadlineExceeded, LimitExceeded, QueryOverloaded
 from evaluator.scheduling.scheduler import QueryCost, Scheduler
 

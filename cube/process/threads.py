@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:  # the command works in threads, too, and starts without numpy
     from cube.columns.block import Block
-    from cube.store.ports import TimeSlice
+    from cube.store.read_options import TimeSlice
 
 T = TypeVar("T")
 Hold: TypeAlias = Callable[[int], None]

@@ -17,7 +17,8 @@ from cube.model.event import EventId, id_key
 from cube.model.tier import Span
 from cube.process.threads import Hold, Slices, hold_nothing
 from cube.store.equality import wanted_by
-from cube.store.ports import ReadSession, TimeSlice
+from cube.store.ports import ReadSession
+from cube.store.read_options import TimeSlice
 
 
 class Found(NamedTuple):

@@ -15,10 +15,10 @@ milliseconds since 1970; spans given with a tier are aligned to it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 from cube.columns import PackedBlock
 from cube.columns.block import Block
@@ -30,27 +30,9 @@ from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from cube.store.deletion import DeletedSlice, DeletionStore
 from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
+from cube.store.metric_ports import MetricStore
+from cube.store.read_options import UNBOUNDED, ReadOptions
 from cube.store.record_ports import BoardStore, DefinitionStore, Names, ReportStore
-
-TimeSlice: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
-"""Waits for a time slice of the processor. What takes it (decoding, selecting, reducing) is done in short
-pieces, each in a time slice of its own, so that queries share the processor as their reader wishes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """What a reader grants a query.
-
-    ``seconds``: how long a database server may work on one read of it; None does not bound it. How long the
-    query waits is its caller's to bound. ``time_slice``: entered around each piece of work on events; unless
-    given, nobody waits for anybody.
-    """
-
-    seconds: float | None = None
-    time_slice: TimeSlice = nullcontext
-
-
-UNBOUNDED = ReadOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +54,6 @@ class Revisions:
     known: bool = False
     foreign: bool = False
     forgotten_before: int | None = None
-
-
-class CachedBucket(NamedTuple):
-    """One cached bucket: the revision it was computed at, and bytes that only its maker reads."""
-
-    revision: int
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CacheKey:
-    """What a cached metric is a metric of.
-
-    ``text``: the canonical text of the reduction. ``kind``: "value" or "partial".
-    ``semantics``: the version of the rules that made it; another version is another key.
-    """
-
-    type: str
-    text: str
-    kind: str
-    semantics: int
-
-
-class MetricSave(NamedTuple):
-    """Cached buckets of one key and tier that are to be kept."""
-
-    key: CacheKey
-    tier: Tier
-    buckets: Mapping[int, CachedBucket]
 
 
 class PartEvents(NamedTuple):
@@ -264,37 +217,6 @@ class EventStore(Protocol):
 
     async def sweep(self) -> int:
         """Raise what the notes and intents of dead processes name; return how many were settled."""
-
-
-class MetricStore(Protocol):
-    """The cache of metrics. Losing it, or any part, costs time only."""
-
-    async def read(self, key: CacheKey, tier: Tier, span: Span) -> Mapping[int, CachedBucket]:
-        """Return the cached buckets of a span by bucket start, whatever their revisions; one find."""
-
-    async def save(
-        self,
-        key: CacheKey,
-        tier: Tier,
-        buckets: Mapping[int, CachedBucket],
-        time_slice: TimeSlice = nullcontext,
-    ) -> None:
-        """Merge buckets into what is there; a chunk that would be over 1 MB is left as it was.
-
-        A store that does so with this process's processor does it in a time slice.
-        """
-
-    async def save_all(self, saves: Sequence[MetricSave], time_slice: TimeSlice = nullcontext) -> None:
-        """Do several saves, each as `save` does, in one transaction, or in one write a type.
-
-        No key and tier comes twice.
-        """
-
-    async def delete(self, before: int) -> int:
-        """Delete all buckets, of every type, that end before `before`; return of how many chunks.
-
-        In slices, between which others get their turn.
-        """
 
 
 class Store(Protocol):

@@ -13,7 +13,8 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import HOUR, Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, are_among
-from cube.store.ports import CachedBucket, MetricStore, Revisions
+from cube.store.metric_ports import CachedBucket, MetricStore
+from cube.store.ports import Revisions
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.deferred_metrics import unsaved
 from evaluator.engine.grid_revisions import GridRevisions

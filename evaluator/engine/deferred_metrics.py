@@ -23,7 +23,8 @@ from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
 from cube.process.threads import run_by_size, run_in_thread
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import CachedBucket, CacheKey, MetricSave, MetricStore, TimeSlice
+from cube.store.metric_ports import CachedBucket, CacheKey, MetricSave, MetricStore
+from cube.store.read_options import TimeSlice
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.value_codec import written_bytes
 

@@ -18,7 +18,8 @@ from cube.expression.nodes import MetricExpression, Reduction, SequenceExpressio
 from cube.model.grid import Grid
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import MetricStore, Revisions
+from cube.store.metric_ports import MetricStore
+from cube.store.ports import Revisions
 from evaluator.context import QueryContext
 from evaluator.engine import windows
 from evaluator.engine.bucket_values import NOTHING_FOUND, BucketValues, FoundBuckets

@@ -16,7 +16,7 @@ from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.ports import MetricStore
+from cube.store.metric_ports import MetricStore
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import LARGE_SLICE, SLICE, Computation, is_forgotten
 from evaluator.engine.deferred_metrics import unsaved

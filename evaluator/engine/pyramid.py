@@ -19,7 +19,8 @@ from cube.expression.nodes import MetricExpression, Reduction, SequenceExpressio
 from cube.model.grid import Grid, simplified
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.ports import CachedBucket, MetricStore, Revisions
+from cube.store.metric_ports import CachedBucket, MetricStore
+from cube.store.ports import Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine.bucket_values import NOTHING_FOUND, BucketValues, FoundBuckets, bytes_of
 from evaluator.engine.builds import Builds

@@ -10,7 +10,7 @@ from typing import Final
 
 from cube.errors import CubeError
 from cube.model.tier import TEN_SECONDS, Span
-from cube.store.ports import ReadOptions
+from cube.store.read_options import ReadOptions
 from evaluator.context import QueryContext
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.reading import Reading

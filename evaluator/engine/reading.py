@@ -15,7 +15,8 @@ from cube.columns.values import Path
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import ReadSession, TimeSlice
+from cube.store.ports import ReadSession
+from cube.store.read_options import TimeSlice
 
 SEGMENT_ROWS = 65_536
 """A segment has no more rows, unless one bucket of 10 seconds has."""

@@ -25,7 +25,8 @@ from cube.process.threads import FIRST_ROWS, Ends, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.equality import wanted_by
-from cube.store.ports import ReadSession, TimeSlice
+from cube.store.ports import ReadSession
+from cube.store.read_options import TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.reading import Reading

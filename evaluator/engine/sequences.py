@@ -22,7 +22,8 @@ from cube.model.grid import Grid, simplified
 from cube.model.tier import WEEK, Span, Tier
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.ports import CachedBucket, CacheKey, MetricStore, Revisions
+from cube.store.metric_ports import CachedBucket, CacheKey, MetricStore
+from cube.store.ports import Revisions
 from evaluator.context import QueryContext, within
 from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.frames import Frame

@@ -33,7 +33,7 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier, part_keys, several_key
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions, are_among
-from cube.store.ports import CachedBucket, CacheKey
+from cube.store.metric_ports import CachedBucket, CacheKey
 from evaluator.engine.value_codec import KIND
 from evaluator.query.limits import LimitExceeded
 

@@ -26,7 +26,7 @@ from cube.errors import CubeError
 from cube.model.tier import Tier
 from cube.process.threads import PIECE_SECONDS, run_in_thread
 from cube.settings import EvaluatorLimits
-from cube.store.ports import MetricStore
+from cube.store.metric_ports import MetricStore
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation

@@ -20,7 +20,8 @@ from cube.model.grid import Grid, simplified
 from cube.model.reduce import REDUCES
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import MetricStore, Revisions
+from cube.store.metric_ports import MetricStore
+from cube.store.ports import Revisions
 from evaluator.context import QueryContext
 from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.computation import Computation, slices

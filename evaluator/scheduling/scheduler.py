@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
-from cube.store.ports import TimeSlice
+from cube.store.read_options import TimeSlice
 from evaluator.query.limits import QueueFull
 from evaluator.scheduling.priority_semaphore import PrioritySemaphore
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from cube.columns.block import Block
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
-from cube.store.ports import ReadSession, TimeSlice
+from cube.store.ports import ReadSession
+from cube.store.read_options import TimeSlice
 from evaluator.sql.column_types import NOTHING, ColumnType, merged, type_of
 
 SAMPLE_EVENTS: Final = 2_000

@@ -13,7 +13,8 @@ from typing import Final
 from cube.model import instant
 from cube.model.tier import DAY, HOUR, Span
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import ReadSession, Revisions, TimeSlice
+from cube.store.ports import ReadSession, Revisions
+from cube.store.read_options import TimeSlice
 from evaluator.engine.store_blocks import StoreBlocks
 from evaluator.sql import arrow_columns
 from evaluator.sql.column_types import NOTHING, ColumnType

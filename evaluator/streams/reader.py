@@ -18,7 +18,8 @@ from cube.model.tier import TEN_SECONDS, Span
 from cube.process.threads import Slices
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.find import search
-from cube.store.ports import ReadSession, Revisions, TimeSlice
+from cube.store.ports import ReadSession, Revisions
+from cube.store.read_options import TimeSlice
 from evaluator.engine.reading import runs
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)

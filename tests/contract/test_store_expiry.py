@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, DAY, HOUR, TEN_SECONDS, Span, Tier
-from cube.store.ports import CachedBucket, CacheKey, Store
+from cube.store.metric_ports import CachedBucket, CacheKey
+from cube.store.ports import Store
 
 from .builders import T0, event, numbers, revisions, rows
 from .databases import Database

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cube.model.tier import CACHED_TIERS, CHUNK_BUCKETS, HOUR, TEN_SECONDS, Span, Tier
-from cube.store.ports import CachedBucket, CacheKey, Store
+from cube.store.metric_ports import CachedBucket, CacheKey
+from cube.store.ports import Store
 
 from .builders import T0, event
 from .databases import Database

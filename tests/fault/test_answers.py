@@ -14,9 +14,9 @@ from pymongo.errors import OperationFailure
 from cube.errors import InvalidEvent, Unavailable
 from cube.model.tier import MINUTE, TEN_SECONDS, Span
 from cube.store import mongo
+from cube.store.metric_ports import CachedBucket, CacheKey
 from cube.store.mongo import layout
 from cube.store.mongo.store import MongoStore
-from cube.store.ports import CachedBucket, CacheKey
 from tests.evaluator_running import Bench
 from tests.fault.cluster import Cluster
 from tests.fault.commands import (

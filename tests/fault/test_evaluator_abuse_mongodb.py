@@ -10,7 +10,7 @@ import pytest
 
 from cube.model.tier import HOUR, Span
 from cube.store.mongo import open_store
-from cube.store.ports import ReadOptions
+from cube.store.read_options import ReadOptions
 from tests.daemon import daemon
 from tests.evaluator_running import DAY, event
 from tests.fault.proxy import FaultyProxy, Mode

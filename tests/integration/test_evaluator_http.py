@@ -13,7 +13,7 @@ import pytest_asyncio
 from cube.errors import Unavailable
 from cube.model import instant
 from cube.model.event import ABSENT
-from cube.store.ports import ReadOptions
+from cube.store.read_options import ReadOptions
 from tests.evaluator_running import DAY, Running, event, known_events, running
 from tests.web_client import Answer, connection
 

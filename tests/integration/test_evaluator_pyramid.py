@@ -18,7 +18,7 @@ from cube.model import instant
 from cube.model.tier import FIVE_MINUTES, HOUR, MINUTE, TEN_SECONDS, TIERS, Span
 from cube.settings import EvaluatorLimits
 from cube.store import mongo
-from cube.store.ports import CachedBucket, CacheKey
+from cube.store.metric_ports import CachedBucket, CacheKey
 from evaluator.engine.states import ENTRY_BYTES
 from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost

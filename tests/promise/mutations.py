@@ -17,8 +17,9 @@ import pytest
 from cube.model.grid import Grid
 from cube.model.tier import TEN_SECONDS, Span, Tier
 from cube.store.bucket_revisions import BucketRevisions
+from cube.store.metric_ports import CachedBucket
 from cube.store.mongo import layout
-from cube.store.ports import CachedBucket, EventStore, Revisions
+from cube.store.ports import EventStore, Revisions
 from cube.store.sqlite import catalog, packs, parts, saving
 from cube.store.sqlite.parts import SqliteParts
 from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool

@@ -14,7 +14,7 @@ from cube.expression import parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.tier import TEN_SECONDS, group_key
 from cube.store.bucket_revisions import BucketRevisions
-from cube.store.ports import CachedBucket
+from cube.store.metric_ports import CachedBucket
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.deferred_metrics import unsaved
 

@@ -11,7 +11,8 @@ import pytest
 
 from cube.errors import Unavailable
 from cube.model.tier import HOUR, MINUTE, Span
-from cube.store.ports import CachedBucket, CacheKey, Store
+from cube.store.metric_ports import CachedBucket, CacheKey
+from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from evaluator.engine.deferred_metrics import DeferredMetrics
 from tests.stores import StoreProxy

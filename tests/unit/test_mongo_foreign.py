@@ -22,8 +22,8 @@ from cube.model import instant
 from cube.model.event import ABSENT, EventId
 from cube.model.tier import HOUR, TEN_SECONDS, Span
 from cube.store.find import find
+from cube.store.metric_ports import CachedBucket, CacheKey
 from cube.store.mongo.documents import DocumentDecoder, encode, event_id, plain
-from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, WHOLE, Database, database, event, numbers, rows, sockets_dropped
 

@@ -14,8 +14,8 @@ import pytest
 from bson import ObjectId
 
 from cube.model.tier import DAY, HOUR, Span
+from cube.store.metric_ports import CachedBucket, CacheKey
 from cube.store.mongo.store import MongoStore
-from cube.store.ports import CachedBucket, CacheKey
 from tests.mongo_server import mongo_server
 from tests.unit.mongo_support import T0, Commands, Database, database, event, rows, sockets_dropped
 

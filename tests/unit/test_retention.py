@@ -13,7 +13,8 @@ from collector.ingest.retention import Aging, Retention
 from collector.instrumentation import RetentionCounters
 from cube.errors import InvalidEvent
 from cube.model.tier import DAY, WEEK, Span
-from cube.store.ports import CachedBucket, CacheKey, Revisions
+from cube.store.metric_ports import CachedBucket, CacheKey
+from cube.store.ports import Revisions
 from cube.store.sqlite import SqliteStore, open_store
 from tests.contract.builders import T0, event, revisions, rows
 

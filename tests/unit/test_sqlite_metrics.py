@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cube.model.tier import HOUR, Span
-from cube.store.ports import CachedBucket, CacheKey
+from cube.store.metric_ports import CachedBucket, CacheKey
 from cube.store.sqlite import SqliteStore, open_store
 
 T0 = 1_311_033_600_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.model.tier import CACHED_TIERS
-from cube.store.ports import CachedBucket
+from cube.store.metric_ports import CachedBucket
 from cube.store.sqlite import saving
 from cube.store.sqlite.cache import pack, unpack
 from cube.store.sqlite.saving import buckets

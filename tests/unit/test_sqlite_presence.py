@@ -12,7 +12,7 @@ import pytest
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Key, Scope, digest
 from cube.model.tier import DAY, Span
-from cube.store.ports import CachedBucket, CacheKey
+from cube.store.metric_ports import CachedBucket, CacheKey
 from cube.store.sqlite import SqliteKeys, SqliteStore, open_store
 from tests.contract.builders import T0, event, rows
 

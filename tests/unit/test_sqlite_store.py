@@ -15,7 +15,7 @@ import pytest
 from cube.errors import Unavailable
 from cube.model.event import Event, make_id
 from cube.model.tier import TEN_SECONDS, Span
-from cube.store.ports import CacheKey
+from cube.store.metric_ports import CacheKey
 from cube.store.sqlite import SqliteStore, catalog, database, open_store, readers
 from cube.store.sqlite.database import LogLimits
 

@@ -15,7 +15,8 @@ from cube.model.event import ABSENT
 from cube.process.threads import run_in_thread
 from cube.settings import DialectSettings
 from cube.store.find import Found, count, find
-from cube.store.ports import EventStore, ReadOptions, ReadSession
+from cube.store.ports import EventStore, ReadSession
+from cube.store.read_options import ReadOptions
 from cube.web import Reply
 
 

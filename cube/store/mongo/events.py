@@ -28,7 +28,7 @@ from cube.store.mongo.notes import Notes, UnsettledCommits, raise_noted, sweep
 from cube.store.mongo.removal import DocumentRemoval, select
 from cube.store.mongo.session import MongoSession
 from cube.store.mongo.throttled_log import ThrottledLog
-from cube.store.ports import UNBOUNDED, ReadOptions
+from cube.store.read_options import UNBOUNDED, ReadOptions
 
 CLOSE_SECONDS = 0.4
 """How long each part of a close waits for the server: it is the last of a stop's time."""

@@ -35,7 +35,7 @@ from cube.store.mongo.layout import (
     chunk_id,
 )
 from cube.store.mongo.session import MongoSession, indexed
-from cube.store.ports import UNBOUNDED
+from cube.store.read_options import UNBOUNDED
 
 SLICE_EVENTS = 5_000
 SLICE_CHUNKS = 1_000

@@ -15,12 +15,13 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from cube.errors import Unavailable
 from cube.model.tier import Span, Tier
+from cube.store.metric_ports import CachedBucket, CacheKey, MetricSave
 from cube.store.mongo.calls import answered, fetched, written
 from cube.store.mongo.faults import only_duplicates
 from cube.store.mongo.layout import Document, Layout, chunk_end, chunk_id, chunks
 from cube.store.mongo.maintenance import delete_metrics, ensure
 from cube.store.mongo.throttled_log import ThrottledLog
-from cube.store.ports import CachedBucket, CacheKey, MetricSave, TimeSlice
+from cube.store.read_options import TimeSlice
 
 CHUNK_BYTES = 1_000_000
 _BUCKET_BYTES = 20  # a bucket's share of a document beside its content: revision, name, types, lengths

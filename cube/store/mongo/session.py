@@ -31,7 +31,8 @@ from cube.store.mongo.documents import (
     stored_id,
 )
 from cube.store.mongo.layout import EVENTS_SUFFIX, Document, Layout, path_of
-from cube.store.ports import ReadOptions, Revisions
+from cube.store.ports import Revisions
+from cube.store.read_options import ReadOptions
 
 BLOCK_EVENTS = 5_000
 """Events in a block, at most; the server ends a batch at 16 MB, too."""

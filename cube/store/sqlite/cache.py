@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cube.store.ports import CachedBucket
+from cube.store.metric_ports import CachedBucket
 from cube.store.sqlite.database import connect, immediate, primary_code
 
 T = TypeVar("T")

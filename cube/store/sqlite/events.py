@@ -20,7 +20,8 @@ from cube.process.threads import PIECE_SECONDS
 from cube.store.bucket_revisions import NO_REVISIONS
 from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
-from cube.store.ports import UNBOUNDED, ReadOptions, Revisions, TimeSlice
+from cube.store.ports import Revisions
+from cube.store.read_options import UNBOUNDED, ReadOptions, TimeSlice
 from cube.store.sqlite import catalog, field_index, packs, parts, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery

@@ -16,7 +16,8 @@ from typing import TypeVar
 from cube.errors import Unavailable
 from cube.files import FileWatch
 from cube.model.tier import CACHED_TIERS, Span, Tier
-from cube.store.ports import CachedBucket, CacheKey, MetricSave, TimeSlice
+from cube.store.metric_ports import CachedBucket, CacheKey, MetricSave
+from cube.store.read_options import TimeSlice
 from cube.store.sqlite.cache import MetricsFile, pack, unpack
 from cube.store.sqlite.database import immediate
 from cube.store.sqlite.writer import in_slices
