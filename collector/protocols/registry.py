@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from collector.protocols import collectd, lines, mixpanel, posthog, segment, webhook
+from collector.protocols import lines, mixpanel, posthog, segment, webhook
 from collector.protocols.cloudevents import http as cloudevents
+from collector.protocols.collectd import protocol as collectd
 from collector.protocols.elasticsearch import protocol as elasticsearch
 from collector.protocols.eye import EYE
 from collector.protocols.influx import protocol as influx

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from collector.protocols.collectd import dialect
+from collector.protocols.collectd.protocol import dialect
 from collector.protocols.shared.dialect import DialectState, RequestContext, Translation
 from cube.errors import InvalidRequest
 from cube.model.event import ABSENT
