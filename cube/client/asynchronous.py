@@ -85,7 +85,7 @@ class AsyncClient:
         self._made = partial(
             Client, url, key=key, timeout_seconds=timeout_seconds, retries=retries, warn=warn
         )
-        self._source = StreamSource(url, key, retries or Retries())
+        self._source = StreamSource(url, key, retries or Retries(), warn)
         self._is_closed = False
         self._free = [self._made()]
 

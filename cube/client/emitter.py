@@ -35,7 +35,7 @@ def identified(event: RawEvent) -> RawEvent:
 
 
 def tell_warnings(answer: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-    """Tell the warnings in an answer of a collector."""
+    """Tell the warnings in an answer."""
     for sentence in answer.get("warnings", ()):
         warn(sentence)
 

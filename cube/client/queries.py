@@ -66,7 +66,7 @@ class Client(HttpClient):
         warn: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(url, key=key, timeout_seconds=timeout_seconds, retries=retries, warn=warn)
-        self._source = StreamSource(self._url, key, self._retries)
+        self._source = StreamSource(self._url, key, self._retries, self._warn)
 
     def metric(self, expression: str, **options: Unpack[MetricOptions]) -> AnswerTable:
         """Return the values of a metric expression: ``time``, ``value``, with groups ``group`` and ``other``.

@@ -12,7 +12,8 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from cube.client.connection import NO_RETRIES, Retries
+from cube.client.connection import NO_RETRIES, Retries, log_warning
+from cube.client.emitter import tell_warnings
 from cube.client.evaluator import AnswerPage, Evaluator, FoundEvent, Instant, event_of, given_only, metric_of
 from cube.client.sockets import messages
 from cube.client.stream_place import LATE_MS, MOST_ROWS, StreamPlace
@@ -24,11 +25,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
-    """An evaluator at ``http://…``; the key to ask with; how often a broken stream is begun again."""
+    """An evaluator at ``http://…``; the key to ask with; how often a broken stream is begun again.
+
+    ``warn``: is told each sentence about what a question may get wrong.
+    """
 
     url: str
     key: str | None
     retries: Retries
+    warn: Callable[[str], None] = log_warning
 
 
 class LiveOptions(TypedDict, total=False):
@@ -161,6 +166,7 @@ async def _rows(
     url = source.url.replace("http", "ws", 1).rstrip("/") + path
     async with aclosing(messages(url, [asked], key=source.key)) as rows:
         async for row in rows:
+            tell_warnings(row, source.warn)
             yield row
 
 

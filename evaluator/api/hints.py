@@ -32,6 +32,11 @@ METRIC_PARAMETERS: Final = ("expression", "start", "stop", "step", "timezone", "
 EVENT_PARAMETERS: Final = ("expression", "start", "stop", "limit", "after", "before", "ids")
 """What a question over HTTP may say; of anything else it is told that nothing heeds it."""
 
+OF_SOCKETS: Final = ("id", "cancel")
+METRIC_KEYS: Final = (*METRIC_PARAMETERS, *OF_SOCKETS)
+EVENT_KEYS: Final = (*EVENT_PARAMETERS, "delay", "late", *OF_SOCKETS)
+"""What a message of a WebSocket may say."""
+
 SECONDS: Final = 1.0
 """An answer waits no longer for them."""
 

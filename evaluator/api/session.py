@@ -17,10 +17,12 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
+from evaluator.api.hints import EVENT_KEYS, METRIC_KEYS, unknown_parameters
 from evaluator.api.paging import told_of
 from evaluator.api.response_writer import ResponseWriter
 from evaluator.api.rows import event_rows
 from evaluator.api.service import QueryService, QueryServices
+from evaluator.catalog.hints import MOST_HINTS
 from evaluator.engine.series import THREAD_ROWS
 from evaluator.scheduling.send_queue import SendQueue
 from evaluator.streams.live_metrics import LiveMetric
@@ -121,15 +123,27 @@ class _Running(NamedTuple):
 class Responder:
     """The way back to one request; echoes its id on everything."""
 
-    __slots__ = ("_connection", "_echo", "session")
+    __slots__ = ("_connection", "_echo", "_told", "session")
 
     def __init__(self, session: QuerySession, id: Any) -> None:
         self.session: Final = session
         self._connection = session.connection
         self._echo = {} if id is ABSENT else {"id": id}
+        self._told: dict[str, list[str]] = {}
+
+    def warn(self, sentences: list[str]) -> None:
+        """Have the first object that comes tell some sentences about the request, as ``warnings``.
+
+        No message of their own: clients made for Square's Cube take each for a row, of which they read the
+        keys that they know.
+        """
+        self._told = {"warnings": sentences[:MOST_HINTS]} if sentences else {}
 
     def framed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an object as this request's client is to see it."""
+        if self._told:
+            row = {**row, **self._told}
+            self._told = {}
         return {**row, **self._echo} if self._echo else row
 
     def framed_event(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -160,8 +174,7 @@ class Responder:
 
     async def end(self, **more: Any) -> None:
         """Say that nothing more comes: null where there is no id, and nothing ``more``, to tell."""
-        ending = {**self._echo, "end": True, **more}
-        await self._connection.send(ending if self._echo or more else None)
+        await self._connection.send(self.framed({"end": True, **more}) if self._echo or more else None)
 
     async def fail(self, error: Exception) -> None:
         await self._connection.fail(error, **self._echo)
@@ -194,6 +207,7 @@ class MetricSocket(SocketHandler):
     async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
         """Send the rows of a request; with ``stop`` then a last message with the time ceil(stop)."""
         query = await service.metric_query(raw, live=True)
+        responder.warn(unknown_parameters(raw, METRIC_KEYS))
         if query.live:
             async with aclosing(LiveMetric(service.pyramid, query, service.redefined).rows()) as batches:
                 async for batch in batches:
@@ -210,6 +224,7 @@ class EventSocket(SocketHandler):
 
     async def answer(self, raw: Mapping[str, Any], service: QueryService, responder: Responder) -> None:
         query, frame = await service.event_query(raw, stream=True), responder.framed_event
+        responder.warn(unknown_parameters(raw, EVENT_KEYS))
         if query.stop is None:
             async with aclosing(service.streams.follow(query)) as batches:
                 async for batch in batches:

@@ -69,6 +69,50 @@ async def test_events_descend_to_their_end(made: Running) -> None:
     ]
 
 
+async def test_a_key_that_there_is_not_is_told_by_the_first_row_that_comes(made: Running) -> None:
+    """No message of its own tells it: clients made for Square's Cube take each for a row."""
+    await made.save(*(event(DAY + at) for at in (-MINUTE, 1 - MINUTE, 0, 1)))
+    socket = await made.socket("/1.0/metric/get")
+    span = {"start": DAY, "stop": DAY + 20_000}
+    await socket.ask(expression="sum(test)", stpe=60_000, _=1, **span)
+    (told, *others) = await socket.some(3)
+    assert ([row["time"][14:19] for row in (told, *others)], told["value"]) == (
+        ["00:00", "00:10", "00:20"],
+        2,
+    )
+    (sentence,) = told["warnings"]
+    assert sentence.startswith("There is no parameter stpe; there are expression, start, stop, step,")
+    assert not any("warnings" in row for row in others)
+    await socket.ask(expression="sum(test)", stpe=1, start=DAY + 20_000, stop=DAY + 20_000)
+    assert [sorted(row) for row in await socket.some(1)] == [["time", "warnings"]]
+    await socket.ask(expression="sum(none).group(v)", stpe=1, id=7)
+    assert await socket.next() == {"live": True, "id": 7, "warnings": [sentence]}
+
+    socket = await made.socket("/1.0/event/get")
+    span["stop"] = DAY + 10
+    await socket.ask(expression="test", limti=1, **span)
+    first, second, end = await socket.some(3)
+    assert (len(first["warnings"]), "warnings" in second, end) == (1, False, None)
+    await socket.ask(expression="test", limti=1, start=DAY - 5, stop=DAY, id="a")
+    assert sorted(await socket.next()) == ["end", "id", "warnings"]
+    await socket.ask(expression="test", limti=1, start=DAY - 5, stop=DAY)
+    assert await socket.next() is None
+    await socket.ask(expression="test", limti=1, start=DAY - MINUTE, delay=0, late=5, id="b")
+    assert ["warnings" in row for row in await socket.some(2)] == [True, False]
+
+
+async def test_the_keys_that_there_are_are_told_of_by_no_warning(made: Running) -> None:
+    await made.save(event(DAY, {"v": 1}))
+    known = {"expression": "test", "start": DAY, "stop": DAY + 9, "limit": 2, "id": 1, "cancel": False}
+    for path, more in {
+        "metric": {"expression": "1", "step": 10_000, "timezone": "UTC", "week_start": "monday"},
+        "event": {"ids": "all", "delay": 0, "late": 0, "after": ""},
+    }.items():
+        socket = await made.socket(f"/1.0/{path}/get")
+        await socket.ask(**known | more)
+        assert not any("warnings" in row for row in await socket.some(2)), path
+
+
 async def test_types_are_an_array(made: Running) -> None:
     await made.save(event(DAY))
     socket = await made.socket("/1.0/types/get")

@@ -121,12 +121,16 @@ async def test_errors_are_raised_or_waited_out() -> None:
 
 
 async def test_a_live_metric_is_values() -> None:
-    rows = [row(1, value=3, group=["a", 1]), {"live": True}, row(1, group=["a", 1], removed=True)]
+    told: list[str] = []
+    warned = row(1, value=3, group=["a", 1], warnings=["There is no parameter stpe."])
+    rows = [warned, {"live": True}, row(1, group=["a", 1], removed=True)]
     async with sockets(rows) as (url, asked):
-        stream = follow_metric(StreamSource(url, "secret", Retries(0)), "sum(a)", step="1m", limit=None)
+        source = StreamSource(url, "secret", Retries(0), told.append)
+        stream = follow_metric(source, "sum(a)", step="1m", limit=None)
         found = [await anext(stream) for _ in range(2)]
         with pytest.raises(Unavailable):
             await anext(stream)
     time = 1_315_785_601_000
+    assert told == ["There is no parameter stpe."]
     assert found == [Metric(time, 3, ("a", 1)), Metric(time, None, ("a", 1))]
     assert asked == [{"expression": "sum(a)", "step": "1m"}]
