@@ -31,7 +31,8 @@ from cube.columns.arrow_arrays import (
     narrow,
     strings,
 )
-from cube.columns.packed import NO_NUMBER, Kept, PackedBlock, PackedColumn, Texts
+from cube.columns.packed import PackedBlock
+from cube.columns.packed_column import NO_NUMBER, Kept, PackedColumn, Texts
 from cube.columns.values import Floats, Kind, Path
 from cube.expression.nodes import Element
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns.packed import Kept
+from cube.columns.packed_column import Kept
 from cube.columns.values import Floats
 
 Array: TypeAlias = npt.NDArray[Any]

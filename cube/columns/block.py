@@ -7,10 +7,11 @@ values and reduces over blocks live in this package alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Self
 
@@ -75,9 +76,8 @@ class Block:
             return cls(instants, [ABSENT] * len(texts), ids)
         absent = np.array([text is None for text in texts]) if None in texts else None
         present = [text for text in texts if text is not None]
-        block = cls._of_joined(instants, ",".join(present), absent, ids, fields, filled=False)
-        block.size = sum(map(len, present))
-        return block
+        decoded = partial(_decoded, ",".join(present), absent, filled=False)
+        return cls._of_decoded(instants, decoded, ids, fields, sum(map(len, present)))
 
     @classmethod
     def from_joined(
@@ -92,7 +92,19 @@ class Block:
 
         ``absent``: the rows that are `ABSENT`, whatever their JSON. ``fields``: as in `from_json`.
         """
-        return cls._of_joined(times, text, absent, None, fields, filled=True)
+        decoded = partial(_decoded, text, absent, filled=True)
+        return cls._of_decoded(times, decoded, None, fields, len(text))
+
+    @classmethod
+    def from_arrays(
+        cls, times: npt.NDArray[np.int64], arrays: Sequence[str], *, fields: Sequence[str] | None = None
+    ) -> Block:
+        """Make a block from JSON arrays of the events' data, one behind the other; ``fields``: as above."""
+
+        def decoded(decoder: msgspec.json.Decoder[list[Any]]) -> list[Any]:
+            return list(chain.from_iterable(map(decoder.decode, arrays)))
+
+        return cls._of_decoded(times, decoded, None, fields, sum(map(len, arrays)))
 
     @classmethod
     def of_columns(
@@ -112,24 +124,23 @@ class Block:
         return block
 
     @classmethod
-    def _of_joined(
+    def _of_decoded(
         cls,
         times: npt.NDArray[np.int64],
-        text: str,
-        absent: npt.NDArray[np.bool_] | None,
+        decoded: Callable[[msgspec.json.Decoder[list[Any]]], list[Any]],
         ids: Sequence[EventId] | None,
         fields: Sequence[str] | None,
-        *,
-        filled: bool,
+        size: int,
     ) -> Block:
+        """Make a block of rows as ``decoded`` gives them with a decoder: of named fields alone, if it can."""
         if fields is not None and not any(map(_UNDECLARED.search, fields)):
             names = tuple(dict.fromkeys(fields))
             with suppress(msgspec.ValidationError):  # some data are not objects
-                rows = _decoded(text, absent, _record_decoder(names), filled=filled)
-                block = cls(times, (), ids, size=len(text))
+                rows = decoded(_record_decoder(names))
+                block = cls(times, (), ids, size=size)
                 block._rows = _RecordRows({name: f"p{number}" for number, name in enumerate(names)}, rows)
                 return block
-        return cls(times, _decoded(text, absent, _WHOLE, filled=filled), ids, size=len(text))
+        return cls(times, decoded(_WHOLE), ids, size=size)
 
     def rows(self, start: int, stop: int) -> Block:
         """Return the rows from `start` up to `stop` as a block; all of them are this block itself."""

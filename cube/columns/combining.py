@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cube.columns.column import Keys, Rows, renumbered
-from cube.columns.packed import NO_NUMBER, Kept, PackedColumn, Texts
+from cube.columns.packed_column import NO_NUMBER, Kept, PackedColumn, Texts
 from cube.columns.values import Kind, Scalar, group_of
 
 

@@ -18,7 +18,7 @@ from cube.columns.block import Block
 from cube.columns.column import Booleans, Column, Keys, Rows, finite, searched, stored
 from cube.columns.combining import combined
 from cube.columns.masks import compared, existing
-from cube.columns.packed import NO_NUMBER, Codes, Kept, PackedColumn, Texts
+from cube.columns.packed_column import NO_NUMBER, Codes, Kept, PackedColumn, Texts
 from cube.columns.relations import related
 from cube.columns.tables import made_of
 from cube.columns.values import OPERATIONS, Floats, Kind, canonical, canonical_texts

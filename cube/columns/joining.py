@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cube.columns.column import Rows
-from cube.columns.packed import Codes, Kept, PackedBlock, PackedColumn, Texts
+from cube.columns.packed import PackedBlock
+from cube.columns.packed_column import Codes, Kept, PackedColumn, Texts
 from cube.columns.values import Path
 
 

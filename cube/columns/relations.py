@@ -6,7 +6,7 @@ import numpy as np
 
 from cube.columns.column import Booleans, Column, Rows, of_rows
 from cube.columns.matching import relates
-from cube.columns.packed import Codes
+from cube.columns.packed_column import Codes
 from cube.columns.values import EXACT_BOUND, Kind
 from cube.expression.operators import Operator, OrderOperator
 

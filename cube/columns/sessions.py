@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from cube.columns.key_events import Codes, KeyEvents, labelled
-from cube.columns.packed import Kept, PackedBlock, PackedColumn, Texts
+from cube.columns.packed import PackedBlock
+from cube.columns.packed_column import Kept, PackedColumn, Texts
 from cube.columns.values import Floats, Kind, Path
 from cube.expression.nodes import Field, Reduction
 from cube.expression.sequence_grammar import EVENTS, LENGTH

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns.packed import Codes, Texts
+from cube.columns.packed_column import Codes, Texts
 from cube.columns.values import Floats
 from cube.errors import InvalidQuery
 from cube.expression.nodes import Value

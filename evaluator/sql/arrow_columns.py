@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cube.columns.packed import PackedColumn
+from cube.columns.packed_column import PackedColumn
 from cube.columns.values import EXACT_BOUND, Kind
 from cube.model.event import EventId
 from evaluator.sql.column_types import (

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -29,9 +30,10 @@ from cube.columns import (
     partials,
     paths,
 )
+from cube.columns.column import Column
 from cube.columns.segments import Cells, labelled
 from cube.columns.sums import exact_sums, exact_totals
-from cube.columns.values import Path
+from cube.columns.values import Kind, Path
 from cube.expression import parse_metric
 from cube.expression.nodes import Field, Reduction
 from cube.model.event import ABSENT
@@ -114,6 +116,39 @@ def test_arrays_are_found_whatever_data_stand_in_the_blocks_that_are_joined(othe
         ]
         plain = Block(np.concatenate([part.times for part in parts]), [*first, *second])
         assert mask(reduction.filters, joined(parts)).tolist() == mask(reduction.filters, plain).tolist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1, 2.5, -0.0],
+        [1, 2**53 - 1, -(2**53) + 1],
+        [1, 2**53],
+        [2**53 + 1, 2**53, 2.0**53],
+        [1.5, 10**400],
+        [1, True],
+        [True, False],
+        ["a", "b", "a", ""],
+        ["1", 1],
+        ["a", None],
+        [1.0, ABSENT],
+        [datetime(2026, 1, 1, tzinfo=UTC), 1],
+        [1e300, 5],
+    ],
+)
+def test_columns_of_one_kind_and_of_others_are_packed_as_they_are(values: list[Any]) -> None:
+    data = [{} if value is ABSENT else {"v": value} for value in values]
+
+    packed = PackedBlock.of(Block(np.arange(len(values)), data), [("v",)]).packed["stored", ("v",)]
+    plain = Column(values)
+
+    assert list(packed.values) == values
+    assert packed.kinds.tolist() == plain.kinds.tolist()
+    np.testing.assert_array_equal(packed.numbers, plain.numbers)
+    rows = np.flatnonzero(plain.kinds == Kind.STRING)
+    codes, texts = packed.text_codes(rows)
+    assert [texts[code] for code in codes.tolist()] == [values[row] for row in rows.tolist()]
 
 
 def _check_finals(reduction: Reduction, tier: Tier, block: PackedBlock) -> None:

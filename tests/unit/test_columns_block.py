@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,3 +68,18 @@ def test_an_empty_block_has_no_rows() -> None:
 def test_integers_beyond_64_bits_do_no_harm() -> None:
     block = Block.from_json([1], ['{"a":123456789012345678901234567890}'], fields=["a"])
     assert block.named("a") == [123456789012345678901234567890]
+
+
+@pytest.mark.parametrize("fields", [None, ["a"], []])
+@pytest.mark.parametrize("arrays", [[], [[]], [[{"a": 1}], [{"b": 2}, {"a": "x"}]], [[{"a": 1}], [7, None]]])
+def test_arrays_one_behind_the_other_are_a_block(arrays: list[list[Any]], fields: list[str] | None) -> None:
+    rows = [row for array in arrays for row in array]
+    texts = [msgspec.json.encode(array).decode() for array in arrays]
+
+    block = Block.from_arrays(np.arange(len(rows)), texts, fields=fields)
+
+    known = Block.from_joined(
+        np.arange(len(rows)), ",".join(each[1:-1] for each in texts if each != "[]"), fields=fields
+    )
+    assert list(block.data) == list(known.data)
+    assert block.size == sum(map(len, texts))

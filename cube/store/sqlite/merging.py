@@ -26,8 +26,8 @@ _NOTHING = Block(np.array([], dtype=np.int64), [])
 
 Row: TypeAlias = "tuple[int, EventId, str | None]"
 Times: TypeAlias = "npt.NDArray[np.int64]"
-Run: TypeAlias = "tuple[Times, str]"
-"""The times of some events in order, and the JSON texts of their data, joined by commas."""
+Run: TypeAlias = "tuple[Times, Sequence[str]]"
+"""The times of some events in order, and their data: JSON arrays, one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +164,12 @@ class MergedQuery:
                 runs.append([])
                 rows, size = len(times), len(data)
             runs[-1].append((times, data))
-        return [
-            (np.concatenate([times for times, _ in run]), ",".join(data[1:-1] for _, data in run))
-            for run in runs
-        ]
+        return [(np.concatenate([times for times, _ in run]), [data for _, data in run]) for run in runs]
 
     def run(self) -> tuple[Block, MergedQuery | None]:
         """Return a run as a block, and what is left then."""
-        times, joined = self.runs[0]
-        block = Block.from_joined(times, joined, None, fields=self.whole.fields)
+        times, arrays = self.runs[0]
+        block = Block.from_arrays(times, arrays, fields=self.whole.fields)
         return block, replace(self, runs=self.runs[1:]).or_end()
 
     def _merged(self, packs: Sequence[Pack], rows: Sequence[Row], start: int, stop: int) -> Sequence[Row]:

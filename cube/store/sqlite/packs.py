@@ -128,7 +128,8 @@ class Pack(NamedTuple):
 
     def times_array(self) -> npt.NDArray[np.int64]:
         """Return the same as an array."""
-        return np.array(_integers(self.times), dtype=np.int64) + self.second
+        offsets = _integers(self.times)
+        return np.fromiter(offsets, np.int64, len(offsets)) + self.second
 
     def event_ids(self) -> list[bytes]:
         """Return the ids of its events."""

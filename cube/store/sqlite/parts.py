@@ -54,8 +54,7 @@ class SqliteParts:
         found = [packs.Pack(*row) for row in connection.execute(query).fetchall()]
         times = np.concatenate([_NO_TIMES, *(pack.times_array() for pack in found)])
         ids = b"".join([id for pack in found for id in pack.event_ids()])
-        joined = ",".join([pack.data[1:-1] for pack in found])
-        return PartEvents(Block.from_joined(times, joined, fields=fields), ids)
+        return PartEvents(Block.from_arrays(times, [pack.data for pack in found], fields=fields), ids)
 
     def _rest(self, connection: sqlite3.Connection, fields: Sequence[str]) -> PartEvents | None:
         query = f"SELECT time, id, data FROM {self.entry.events} WHERE time >= ? AND time < ?"  # noqa: S608 - our table
