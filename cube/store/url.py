@@ -27,23 +27,29 @@ class StoreUrl:
     @classmethod
     def parse(cls, text: str) -> StoreUrl:
         """Read a store URL; raises `InvalidSettings` for any other text, password left out."""
-        scheme, colon, rest = text.partition(":")
+        scheme, _, rest = text.partition(":")
         match scheme:
             case "mongodb" | "mongodb+srv" if rest.startswith("//") and len(rest) > 2:
                 return cls("mongodb", text)
             case "sqlite" if rest.removeprefix("//"):
                 return cls("sqlite", rest.removeprefix("//"))
-        got = cls.shown(text) if colon else text
         raise InvalidSettings(
-            f"Got the store {shown(got)}; accepted are mongodb://HOST:PORT and sqlite:DIRECTORY."
+            f"Got the store {shown(cls.shown(text))}; accepted are mongodb://HOST:PORT and sqlite:DIRECTORY."
         )
 
     @staticmethod
     def shown(text: str) -> str:
-        """Return a store URL with its user and password left out, fit for a log."""
-        head, slashes, rest = text.partition("//")
-        credentials, at, host = rest.rpartition("@")
-        return f"{head}{slashes}…@{host}" if at and credentials else text
+        """Return a store URL without user, password and options, of which one may be a password.
+
+        A password may hold unescaped characters: nothing before the last ``@`` is shown, and where that
+        stands behind a ``?`` nothing at all is.
+        """
+        scheme, colon, rest = text.partition(":")
+        if not colon or scheme == "sqlite":
+            return text
+        slashes = "//" if rest.startswith("//") else ""
+        before, _, hosts = rest.removeprefix(slashes).rpartition("@")
+        return f"{scheme}:{slashes}{'...' if '?' in before else hosts.partition('?')[0]}"
 
 
 def refuse_foreign(url: str, foreign: Collection[str]) -> None:
@@ -56,14 +62,3 @@ def refuse_foreign(url: str, foreign: Collection[str]) -> None:
             f"Got foreign = {shown(list(foreign))} with the store {url}; accepted is no foreign type there:"
             " only Cube writes into a store on this machine."
         )
-
-
-def without_credentials(url: str) -> str:
-    """Return a store URL without user, password and options, for messages.
-
-    A password may hold unescaped characters: nothing before the last ``@`` is shown, and where that
-    stands behind a ``?`` nothing at all is.
-    """
-    scheme, _, rest = url.partition("://")
-    before, _, hosts = rest.rpartition("@")
-    return f"{scheme}://..." if "?" in before else f"{scheme}://{hosts.partition('?')[0]}"

@@ -87,5 +87,12 @@ def column_folders(settings: EvaluatorSettings) -> dict[str, Path]:
     parent = Path(own or location.location).absolute()
     mark = ""
     if own:  # where several stores may have their files
-        mark = f"-{zlib.crc32(StoreUrl.shown(settings.store).encode()):08x}"
+        mark = f"-{zlib.crc32(_without_user(settings.store).encode()):08x}"
     return {each.name: parent / f"{each.database}{mark}.blocks" for each in environments_of(settings)}
+
+
+def _without_user(store: str) -> str:
+    """Return a store URL without user and password: with others the store is the same."""
+    head, slashes, rest = store.partition("//")
+    credentials, at, host = rest.rpartition("@")
+    return f"{head}{slashes}…@{host}" if at and credentials else store

@@ -15,7 +15,6 @@ from cube.model.event import Event
 from cube.store.mongo import open_store
 from cube.store.mongo.calls import answered
 from cube.store.mongo.faults import only_duplicates, unavailable
-from cube.store.url import without_credentials
 from tests.unit.mongo_support import sockets_dropped
 
 __all__ = ["sockets_dropped"]
@@ -38,12 +37,6 @@ async def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> N
         await open_store(url, "cube")
 
     assert "sec" not in caught.value.message
-
-
-def test_messages_show_hosts_and_database_only() -> None:
-    url = "mongodb://u:p@a:1,b:2/db?authSource=admin"
-    assert without_credentials(url) == "mongodb://a:1,b:2/db"
-    assert without_credentials("mongodb://a/?tlsCertificateKeyFilePassword=p@q") == "mongodb://..."
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,18 @@ def test_an_error_shows_no_password() -> None:
     assert "host" in str(refused.value)
 
 
-def test_a_shown_url_has_no_password() -> None:
-    assert StoreUrl.shown("mongodb://u:p@ss@host:1/db") == "mongodb://…@host:1/db"
-    assert StoreUrl.shown("sqlite:data") == "sqlite:data"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mongodb://u:p@ss@host:1/db", "mongodb://host:1/db"),
+        ("mongodb://u:p@a:1,b:2/db?authSource=admin", "mongodb://a:1,b:2/db"),
+        ("mongodb://a/?tlsCertificateKeyFilePassword=p", "mongodb://a/"),
+        ("mongodb://a/?tlsCertificateKeyFilePassword=p@q", "mongodb://..."),
+        ("mongodb:u:p@host", "mongodb:host"),
+        ("sqlite:data", "sqlite:data"),
+        ("sqlite:/var/what?/me@home", "sqlite:/var/what?/me@home"),
+        ("data", "data"),
+    ],
+)
+def test_a_shown_url_has_no_password(text: str, shown: str) -> None:
+    assert StoreUrl.shown(text) == shown

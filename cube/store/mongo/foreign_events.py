@@ -23,7 +23,7 @@ from cube.model.event import is_type
 from cube.store.mongo.documents import MARK, event_id, plain, unescape
 from cube.store.mongo.extended_json import text_of
 from cube.store.mongo.faults import refused, unavailable
-from cube.store.url import without_credentials
+from cube.store.url import StoreUrl
 
 _EVENTS: Final = "_events"
 _TIMEOUTS: Final[dict[str, Any]] = {"serverSelectionTimeoutMS": 20_000, "connectTimeoutMS": 5_000}
@@ -75,7 +75,7 @@ def foreign_events(url: str, type: str | None, after: str = "") -> Iterator[Fore
         database = parse_uri(url, warn=False)["database"]
         if not database:
             raise InvalidRequest(
-                f"Got {without_credentials(url)}, which names no database; accepted is"
+                f"Got {StoreUrl.shown(url)}, which names no database; accepted is"
                 " mongodb://HOST:PORT/DATABASE."
             )
         collections = client.get_database(database, codec_options=CODEC)
@@ -107,12 +107,12 @@ def _failing(url: str) -> Iterator[None]:
         yield
     except (ConfigurationError, InvalidName, ValueError):  # whose texts may hold a password
         raise InvalidRequest(
-            f"Got the address {without_credentials(url)}; accepted is mongodb://HOST:PORT/DATABASE?OPTIONS"
+            f"Got the address {StoreUrl.shown(url)}; accepted is mongodb://HOST:PORT/DATABASE?OPTIONS"
             " with user and password percent-encoded."
         ) from None
     except PyMongoError as error:
         reason = unavailable(error) or refused(error, "read events")
-        raise Unavailable(f"The database at {without_credentials(url)} cannot be read. {reason}") from error
+        raise Unavailable(f"The database at {StoreUrl.shown(url)} cannot be read. {reason}") from error
 
 
 def _behind(place: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from cube.store.mongo.layout import Document, Layout, ServerInfo
 from cube.store.mongo.maintenance import BUILD_SECONDS, ensure
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.store import connect
-from cube.store.url import without_credentials
+from cube.store.url import StoreUrl
 
 KEY: Document = {"_id": "hashed"}
 
@@ -81,7 +81,7 @@ async def _refuse_other_servers(client: Any, url: str) -> None:
         hello = await client.get_database("admin").command("hello")
     if hello.get("msg") != "isdbgrid":
         raise InvalidRequest(
-            f"The MongoDB at {without_credentials(url)} is not a mongos; accepted is the address of one, for"
+            f"The MongoDB at {StoreUrl.shown(url)} is not a mongos; accepted is the address of one, for"
             " only a sharded cluster can shard."
         )
 

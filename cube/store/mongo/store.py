@@ -23,7 +23,7 @@ from cube.store.mongo.layout import FORMAT, Document, Layout, ServerInfo
 from cube.store.mongo.metrics import MongoMetrics
 from cube.store.mongo.records import MongoDeletions, MongoNames, MongoTexts
 from cube.store.mongo.reports import MongoReports
-from cube.store.url import without_credentials
+from cube.store.url import StoreUrl
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -172,7 +172,7 @@ def connect(url: str) -> Client:
         ValueError,
     ):  # InvalidURI is a ConfigurationError; its text may hold a password
         raise InvalidSettings(
-            f"Got the store URL {without_credentials(url)}; accepted is mongodb://HOST:PORT/?OPTIONS"
+            f"Got the store URL {StoreUrl.shown(url)}; accepted is mongodb://HOST:PORT/?OPTIONS"
             " with user and password percent-encoded."
         ) from None
 
@@ -204,10 +204,9 @@ def _permitted(what: str) -> Iterator[None]:
 def _refused(url: str, error: Exception) -> Unavailable:
     if isinstance(error, Unavailable):
         return Unavailable(
-            f"No MongoDB answers at {without_credentials(url)}: start MongoDB,"
-            " or use --store sqlite:DIRECTORY."
+            f"No MongoDB answers at {StoreUrl.shown(url)}: start MongoDB, or use --store sqlite:DIRECTORY."
         )
     return Unavailable(
-        f"The MongoDB at {without_credentials(url)} refused to open the database ({type(error).__name__}):"
+        f"The MongoDB at {StoreUrl.shown(url)} refused to open the database ({type(error).__name__}):"
         " check the user, its password and its rights."
     )
