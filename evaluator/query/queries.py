@@ -18,6 +18,7 @@ from cube.errors import InvalidQuery, InvalidRequest, shown
 from cube.expression import parse_event, parse_metric
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression, MetricExpression
+from cube.expression.templates import parse_alike
 from cube.model import instant
 from cube.model.grid import ACCEPTED, Grid, grid_of
 from cube.model.place import EventPlace, parse_cursor
@@ -236,7 +237,7 @@ def parse_named(text: str, definitions: Definitions) -> MetricExpression:
 
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
     """Parse an expression; a bad pattern is refused even where no event is scanned."""
-    parsed = parse(text)
+    parsed = parse_alike(parse, text)
     check(parsed, text)
     return parsed
 
