@@ -22,9 +22,10 @@ from cube.model import instant
 from cube.model.environment import Caller, Scope
 from cube.model.place import rough
 from cube.model.relative import read_time
-from cube.model.tier import Span
+from cube.model.tier import EVER, Span
 from cube.process.threads import run_in_thread
-from cube.store.deletion import EVER, DeletedSlice, Erasure, refuse_unbounded
+from cube.store.deletion import Erasure, refuse_unbounded
+from cube.store.ports import DeletedSlice
 from cube.web import Operation, Parameter, Reply, Request, switch
 
 REQUEST_SECONDS: Final = 5.0

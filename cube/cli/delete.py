@@ -21,8 +21,8 @@ from cube.model.relative import read_time
 if TYPE_CHECKING:
     from cube.expression.nodes import EventExpression
     from cube.model.tier import Span
-    from cube.store.deletion import DeletedSlice, Erasure
-    from cube.store.ports import Store
+    from cube.store.deletion import Erasure
+    from cube.store.ports import DeletedSlice, Store
 
 _start_option = click.option("--start", help="From this time on (ISO 8601, -6h, now); ever unless given.")
 _stop_option = click.option("--stop", help="Before this time; ever unless given.")
@@ -188,8 +188,7 @@ def _times(start: str | None, stop: str | None) -> tuple[int | None, int | None]
 
 
 def _span(start: int | None, stop: int | None) -> Span:
-    from cube.model.tier import Span
-    from cube.store.deletion import EVER
+    from cube.model.tier import EVER, Span
 
     return Span(EVER.start if start is None else start, EVER.stop if stop is None else stop)
 

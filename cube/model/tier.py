@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from cube.model import duration
+from cube.model import duration, instant
 
 CHUNK_BUCKETS = 360  # revisions and metrics of so many consecutive buckets share one document
 
@@ -45,6 +45,10 @@ class Span:
     def intersect(self, other: Span) -> Span:
         """Return the common part; an empty span when there is none."""
         return Span(max(self.start, other.start), min(self.stop, other.stop))
+
+
+EVER: Final = Span(instant.EARLIEST, instant.LATEST + 1)
+"""All instants that there are."""
 
 
 class EvenBuckets:

@@ -7,16 +7,12 @@ the store later, from a spool, is told from new events by the note, see `Deletio
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from cube.columns import check, has_patterns, needed, paths, selected
+from cube.columns import check, paths, selected
 from cube.columns.block import Block
 from cube.errors import InvalidQuery, InvalidRequest
 from cube.expression.grammar import parse_event
@@ -24,62 +20,13 @@ from cube.expression.nodes import EventExpression, Exists, Field
 from cube.expression.printer import print_expression
 from cube.model import instant
 from cube.model.deletion import Deletion
-from cube.model.event import Event, EventId
-from cube.model.tier import WEEK, Span
-from cube.process.threads import Slices, run_in_thread
-from cube.store.equality import wanted_by
-
-if TYPE_CHECKING:
-    from cube.store.ports import ReadSession, Store
-
-SLICE_EVENTS: Final = 2_000
-"""So many events are found, about, and then deleted, before others are looked for."""
-
-SLICE_SECONDS: Final = 2.0
-"""A slice looks for so long: a snapshot on SQLite must not last."""
-
-EVER: Final = Span(instant.EARLIEST, instant.LATEST + 1)
+from cube.model.event import Event
+from cube.model.tier import EVER, WEEK, Span
+from cube.process.threads import run_in_thread
+from cube.store.ports import DeletedSlice, Store
+from cube.store.selected_places import find_places, live_span
 
 _log = logging.getLogger(__name__)
-
-Place: TypeAlias = tuple[int, EventId]
-"""An event's time and id."""
-
-
-class DeletedSlice(NamedTuple):
-    """What one slice of a deletion did: how many events it deleted, or counted.
-
-    ``following``: from which time on another slice has to go on; None where the span is done.
-    """
-
-    deleted: int
-    following: int | None
-
-
-class DeletionStore(Protocol):
-    """What was deleted by expressions: what had been accepted before, and comes later, is not stored.
-
-    Kept durably, by expression and stop, for `cube.model.deletion.DELETION_DAYS`.
-    """
-
-    async def note(self, deletion: Deletion) -> None:
-        """Add a deletion to that of the same expression and stop, if there is one, and forget old ones.
-
-        The earlier start and the later time count, and the numbers of events are added up.
-        """
-
-    async def all(self) -> list[Deletion]:
-        """Return all that are kept, by time."""
-
-    async def stamp(self, type: str) -> int:
-        """Return a number that each note of a type changes, for what is kept of its events; 0 without any."""
-
-
-class PlacesSlice(NamedTuple):
-    """The events that a slice of a scan found; ``following``: where the next one begins, None at the end."""
-
-    places: list[Place]
-    following: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,50 +172,3 @@ def refuse_unbounded(
         raise InvalidQuery(
             f"The start {instant.format(start)} is after the stop {instant.format(stop)}.", field="start"
         )
-
-
-async def find_places(
-    session: ReadSession, expression: EventExpression, span: Span, *, most: int | None
-) -> PlacesSlice:
-    """Find the first events that an expression selects in a span, for `SLICE_SECONDS`, about ``most``.
-
-    ``most`` None: those of whole milliseconds alone, so that none is counted by two slices.
-    """
-    expression = shown_by_filters(expression)
-    places: list[Place] = []
-    slices, deadline = (
-        Slices(nullcontext, searched=has_patterns(expression)),
-        time.monotonic() + SLICE_SECONDS,
-    )
-    wanted = wanted_by(expression.filters)
-    scan = session.scan(expression.type, span, needed(expression), ids=True, wanted=wanted)
-    async with aclosing(scan) as blocks:
-        async for block in blocks:
-            async with aclosing(slices.each(block, partial(places_of, expression))) as parts:
-                async for part in parts:
-                    places += part
-            last = int(block.times[-1])
-            if most is not None and len(places) >= most:
-                return PlacesSlice(places, places[-1][0])
-            if last > span.start and time.monotonic() > deadline:
-                return PlacesSlice([place for place in places if place[0] < last], last)
-    return PlacesSlice(places, None)
-
-
-def live_span(span: Span, expired_before: int | None) -> Span:
-    """Return what of a span has not expired."""
-    if expired_before is None:
-        return span
-    return Span(max(span.start, min(expired_before, span.stop)), span.stop)
-
-
-def shown_by_filters(expression: EventExpression) -> EventExpression:
-    """Return an expression that selects the same, and needs no more of the data than it does for that."""
-    return replace(expression, fields=()) if expression.fields is None else expression
-
-
-def places_of(expression: EventExpression, block: Block) -> list[Place]:
-    """Return the time and id of each row that an expression selects."""
-    rows: Sequence[int] = np.flatnonzero(selected(expression, block)).tolist()
-    times, ids = block.times.tolist(), block.known_ids
-    return [(times[row], ids[row]) for row in rows]

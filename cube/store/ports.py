@@ -28,11 +28,10 @@ from cube.model.event import Event, EventId
 from cube.model.place import EventPlace
 from cube.model.tier import Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.deletion import DeletedSlice, DeletionStore
 from cube.store.equality import NOTHING_WANTED, FieldIndexes, Wanted
 from cube.store.metric_ports import MetricStore
 from cube.store.read_options import UNBOUNDED, ReadOptions
-from cube.store.record_ports import BoardStore, DefinitionStore, Names, ReportStore
+from cube.store.record_ports import BoardStore, DefinitionStore, DeletionStore, Names, ReportStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +137,16 @@ class ReadSession(Protocol):
 
     async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
         """Count the events of a span that an index finds for ``wanted``, up to ``most``; None without one."""
+
+
+class DeletedSlice(NamedTuple):
+    """What one slice of a deletion did: how many events it deleted, or counted.
+
+    ``following``: from which time on another slice has to go on; None where the span is done.
+    """
+
+    deleted: int
+    following: int | None
 
 
 class EventStore(Protocol):

@@ -1,4 +1,4 @@
-"""What a store keeps beside events and metrics: names that are bounded, texts with revisions, reports, keys.
+"""What a store keeps beside events and metrics: names, texts with revisions, deletions, reports, keys.
 
 Errors are those of `cube.store.ports`.
 """
@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from cube.errors import Conflict
 from cube.model import instant
+from cube.model.deletion import Deletion
 from cube.model.environment import Key
 
 NO_REVISION: Final = 0
@@ -132,6 +133,25 @@ class ReportStore(Protocol):
 
     async def versions(self) -> Mapping[str, str]:
         """Return the versions of what the store is made of, by name: of a driver, a library, a server."""
+
+
+class DeletionStore(Protocol):
+    """What was deleted by expressions: what had been accepted before, and comes later, is not stored.
+
+    Kept durably, by expression and stop, for `cube.model.deletion.DELETION_DAYS`.
+    """
+
+    async def note(self, deletion: Deletion) -> None:
+        """Add a deletion to that of the same expression and stop, if there is one, and forget old ones.
+
+        The earlier start and the later time count, and the numbers of events are added up.
+        """
+
+    async def all(self) -> list[Deletion]:
+        """Return all that are kept, by time."""
+
+    async def stamp(self, type: str) -> int:
+        """Return a number that each note of a type changes, for what is kept of its events; 0 without any."""
 
 
 class KeyStore(Protocol):

@@ -16,7 +16,7 @@ import numpy as np
 from cube.columns import Block, has_patterns, needed, selected
 from cube.expression.nodes import EventExpression
 from cube.model import instant
-from cube.model.tier import Span
+from cube.model.tier import EVER
 from cube.process.threads import Slices
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
@@ -25,8 +25,6 @@ from evaluator.scheduling.scheduler import QueryCost
 
 FIRST_ROWS: Final = 32
 """Of the first slice: events may be so wide that each takes milliseconds."""
-
-ALL_TIME: Final = Span(instant.EARLIEST, instant.LATEST + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def scan_all(
     needs = needed(replace(expression, fields=()))
     names = None if fields is None else tuple(sorted({*fields, *(needs or ())}))
     wanted = wanted_by(expression.filters)
-    return session.scan(expression.type, ALL_TIME, names, newest_first=newest_first, wanted=wanted)
+    return session.scan(expression.type, EVER, names, newest_first=newest_first, wanted=wanted)
 
 
 async def _read(

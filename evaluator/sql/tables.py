@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cube.model import instant
-from cube.model.tier import DAY, HOUR, Span
+from cube.model.tier import DAY, EVER, HOUR, Span
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.ports import ReadSession, Revisions
 from cube.store.read_options import TimeSlice
@@ -21,7 +20,7 @@ from evaluator.sql.column_types import NOTHING, ColumnType
 from evaluator.sql.fields import ID, MILLISECONDS, OWN, TIME, KnownFields, sample, unique
 from evaluator.sql.messages import Table
 
-EVERYTHING: Final = DAY.cover(Span(instant.EARLIEST, instant.LATEST + 1))
+EVERYTHING: Final = DAY.cover(EVER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from cube.expression import parse_event
 from cube.model.deletion import KEPT_MS, Deletion
 from cube.model.event import ABSENT, Event
 from cube.model.tier import HOUR, Span
-from cube.store.deletion import DeletedSlice, Erasure
+from cube.store.deletion import Erasure
 from cube.store.find import find
-from cube.store.ports import Store
+from cube.store.ports import DeletedSlice, Store
 
 from .builders import T0, WHOLE, buckets, changed, event, numbers, rows
 from .databases import Database
@@ -139,7 +139,7 @@ async def test_many_events_of_one_instant_are_deleted_in_slices(
 async def test_a_count_counts_each_event_once_however_it_is_cut(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cube.store.deletion.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("cube.store.selected_places.SLICE_SECONDS", 0.0)
     times = [T0 + place // 70 for place in range(300)]
     await store.events.save("test", [event(time, place, {"n": 1}) for place, time in enumerate(times)])
     erasure = Erasure(store, parse_event("test"), Span(T0, T0 + 4), "somebody", lambda: T0)

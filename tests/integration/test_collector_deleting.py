@@ -128,7 +128,7 @@ async def test_where_to_go_on_tells_no_key_the_time_of_what_it_may_not_see(
     events = [Event("test", NOW + 7_013 * n + 1, n, customers[n % 500 == 250]) for n in range(1_500)]
     await stage.store.events.save("test", events)
     monkeypatch.setattr(deletion, "REQUEST_SECONDS", -1.0)
-    monkeypatch.setattr("cube.store.deletion.SLICE_SECONDS", -1.0)
+    monkeypatch.setattr("cube.store.selected_places.SLICE_SECONDS", -1.0)
     monkeypatch.setattr("cube.store.sqlite.events.SLICE_EVENTS", 1)
     told, following = 0, instant.format(NOW)
     ends = []

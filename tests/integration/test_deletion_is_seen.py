@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cube.expression import parse_event
+from cube.model.tier import EVER
 from cube.store import mongo
-from cube.store.deletion import EVER, Erasure
+from cube.store.deletion import Erasure
 from tests.evaluator_running import DAY, Running, Start, event, running, running_on, start
 from tests.mongo_server import MongoServer, mongo_server
 from tests.tools import SLOW

@@ -9,8 +9,8 @@ import pytest
 
 from cube.expression import parse_event
 from cube.store import mongo
-from cube.store.deletion import DeletedSlice
 from cube.store.mongo.store import MongoStore
+from cube.store.ports import DeletedSlice
 from tests.contract.builders import T0, WHOLE, buckets, changed, event, numbers, rows
 from tests.mongo_server import MongoServer, mongo_server
 

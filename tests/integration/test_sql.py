@@ -19,9 +19,9 @@ import pytest_asyncio
 from cube.errors import AccessDenied, InvalidQuery
 from cube.expression import parse_event
 from cube.model.environment import Caller
-from cube.model.tier import Span
+from cube.model.tier import EVER, Span
 from cube.store import mongo
-from cube.store.deletion import EVER, Erasure
+from cube.store.deletion import Erasure
 from cube.store.sqlite import open_store
 from evaluator.query.limits import DeadlineExceeded, LimitExceeded
 from evaluator.sql import service

@@ -15,8 +15,9 @@ from cube.errors import Unavailable
 from cube.expression import parse_event
 from cube.model.deletion import Deletion
 from cube.model.event import Event, make_id
+from cube.model.tier import EVER
 from cube.spool import Replayer, Spool
-from cube.store.deletion import EVER, Erasure, StoredDeletions
+from cube.store.deletion import Erasure, StoredDeletions
 from cube.store.ports import Store
 from cube.store.sqlite import open_store
 from tests.contract.builders import rows

@@ -17,7 +17,6 @@ from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.horizon import refuse_expired
 from cube.model.tier import Span
-from cube.store.deletion import SLICE_EVENTS, SLICE_SECONDS, DeletedSlice, live_span
 from cube.store.mongo import maintenance, revisions
 from cube.store.mongo.calls import OPERATION_SECONDS, RejectedEvent, answered
 from cube.store.mongo.commit import Commit, Intents
@@ -28,7 +27,9 @@ from cube.store.mongo.notes import Notes, UnsettledCommits, raise_noted, sweep
 from cube.store.mongo.removal import DocumentRemoval, select
 from cube.store.mongo.session import MongoSession
 from cube.store.mongo.throttled_log import ThrottledLog
+from cube.store.ports import DeletedSlice
 from cube.store.read_options import UNBOUNDED, ReadOptions
+from cube.store.selected_places import SLICE_EVENTS, SLICE_SECONDS, live_span
 
 CLOSE_SECONDS = 0.4
 """How long each part of a close waits for the server: it is the last of a stop's time."""

@@ -20,8 +20,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
 from cube.model.event import is_type
-from cube.model.tier import CACHED_TIERS, TIERS, Span, Tier
-from cube.store.deletion import EVER, live_span
+from cube.model.tier import CACHED_TIERS, EVER, TIERS, Span, Tier
 from cube.store.mongo import revisions
 from cube.store.mongo.calls import answered, fetched, upsert, written
 from cube.store.mongo.layout import (
@@ -36,6 +35,7 @@ from cube.store.mongo.layout import (
 )
 from cube.store.mongo.session import MongoSession, indexed
 from cube.store.read_options import UNBOUNDED
+from cube.store.selected_places import live_span
 
 SLICE_EVENTS = 5_000
 SLICE_CHUNKS = 1_000

@@ -21,7 +21,6 @@ from cube.columns import selected
 from cube.expression.nodes import EventExpression
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
-from cube.store.deletion import SLICE_EVENTS, shown_by_filters
 from cube.store.equality import wanted_by
 from cube.store.mongo import revisions
 from cube.store.mongo.calls import fetched, written
@@ -29,6 +28,7 @@ from cube.store.mongo.commit import times_of
 from cube.store.mongo.documents import MARK, DocumentDecoder
 from cube.store.mongo.layout import Document, Layout
 from cube.store.mongo.session import MongoSession
+from cube.store.selected_places import SLICE_EVENTS, shown_by_filters
 
 _RAW: Final[CodecOptions[RawBSONDocument]] = CodecOptions(
     document_class=RawBSONDocument, datetime_conversion=DatetimeConversion.DATETIME_MS

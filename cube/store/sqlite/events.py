@@ -15,13 +15,13 @@ from cube.columns.values import Path
 from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.place import EventPlace
-from cube.model.tier import CACHED_TIERS, Span, Tier
+from cube.model.tier import CACHED_TIERS, EVER, Span, Tier
 from cube.process.threads import PIECE_SECONDS
 from cube.store.bucket_revisions import NO_REVISIONS
-from cube.store.deletion import EVER, SLICE_EVENTS, DeletedSlice, find_places, live_span
 from cube.store.equality import NOTHING_WANTED, Wanted
-from cube.store.ports import Revisions
+from cube.store.ports import DeletedSlice, Revisions
 from cube.store.read_options import UNBOUNDED, ReadOptions, TimeSlice
+from cube.store.selected_places import SLICE_EVENTS, find_places, live_span
 from cube.store.sqlite import catalog, field_index, packs, parts, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery

@@ -20,7 +20,7 @@ from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.event import EventId
 from cube.model.tier import CACHED_TIERS, Span
-from cube.store.deletion import Place, shown_by_filters
+from cube.store.selected_places import Place, shown_by_filters
 from cube.store.sqlite import catalog, packs, saving
 from cube.store.sqlite.catalog import TypeEntry
 from cube.store.sqlite.packs import Pack
