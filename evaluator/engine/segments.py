@@ -189,7 +189,7 @@ class SegmentMap:
     def _doubt(self, span: Span) -> None:
         """Forget what was vouched for in a span."""
         for step, vouched in self._vouched.items():
-            first = span.start - span.start % step - step  # weeks are not kept: every other tier begins at 0
+            first = span.start - span.start % step  # weeks are not kept: every other tier begins at 0
             for bucket in range(first, span.stop, step):
                 vouched.pop(bucket, None)
 
