@@ -65,6 +65,20 @@ class Column:
         return np.fromiter(map(kinds.__getitem__, map(type, self.values)), np.uint8, len(self.values))
 
     @cached_property
+    def kind(self) -> int | None:
+        """The `Kind` that all rows have; None where there are several, or no rows."""
+        kinds = self.kinds
+        if not len(kinds):
+            return None
+        least = int(kinds.min())
+        return least if least == int(kinds.max()) else None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is known that all rows are numbers, each the very float in ``numbers``."""
+        return False
+
+    @cached_property
     def numbers(self) -> Floats:
         """What numeric reduces take of each row, as `values.as_number` defines it; NaN for nothing."""
         rows = np.flatnonzero((self.kinds == Kind.NUMBER) | (self.kinds == Kind.BOOL))
@@ -182,6 +196,8 @@ def renumbered(
     seen = np.zeros(bound, dtype=np.bool_)
     seen[codes] = True
     used = np.flatnonzero(seen)
+    if len(used) == bound:
+        return codes, used
     table = np.empty(bound, dtype=np.int64)
     table[used] = np.arange(len(used))
     return table[codes], used

@@ -98,7 +98,9 @@ def present(value: Value | None, block: Block) -> Booleans:
     """
     if value is None:
         return np.ones(len(block), dtype=np.bool_)
-    return ~np.isin(evaluated(value, block).kinds, (Kind.MISSING, Kind.NULL))
+    kinds = evaluated(value, block).kinds
+    there: Booleans = (kinds != Kind.MISSING) & (kinds != Kind.NULL)
+    return there
 
 
 def keys(value: Value | None, block: Block, rows: Rows) -> tuple[npt.NDArray[np.int64], list[bytes]]:

@@ -94,7 +94,7 @@ def _tabled(reduction: Reduction, tier: Buckets, block: Block, found: Labelled |
     buckets, groups = found.named(cells.used)
     if complete(tier, buckets, block.span) != slice(0, len(buckets)):
         return None
-    values = total(reduction, block, found.rows, cells)
+    values = total(reduction, block, found, cells)
     return None if values is None else Finals(buckets, groups, values)
 
 
@@ -118,7 +118,7 @@ def with_argument(key: GroupKey | None, argument: float) -> GroupKey:
 
 
 _Finish: TypeAlias = Callable[[Reduction, Block, Segments], Floats]
-_Total: TypeAlias = Callable[[Reduction, Block, Rows, Cells], "Floats | None"]
+_Total: TypeAlias = Callable[[Reduction, Block, Labelled, Cells], "Floats | None"]
 
 
 def _finished(reduction: Reduction, block: Block, segments: Segments) -> Floats:
@@ -145,19 +145,19 @@ def _means(reduction: Reduction, block: Block, segments: Segments) -> Floats:
         return finite((high + low) / segments.lengths())
 
 
-def _total_counts(_: Reduction, __: Block, ___: Rows, cells: Cells) -> Floats:
+def _total_counts(_: Reduction, __: Block, ___: Labelled, cells: Cells) -> Floats:
     return cells.lengths.astype(np.float64)
 
 
-def _total_sums(reduction: Reduction, block: Block, rows: Rows, cells: Cells) -> Floats | None:
+def _total_sums(reduction: Reduction, block: Block, found: Labelled, cells: Cells) -> Floats | None:
     if reduction.value is None:
-        return _total_counts(reduction, block, rows, cells)
-    totals = exact_totals(numbers(reduction.value, block)[rows], cells)
+        return _total_counts(reduction, block, found, cells)
+    totals = exact_totals(found.of(numbers(reduction.value, block)), cells)
     return None if totals is None else finite(totals)
 
 
-def _total_means(reduction: Reduction, block: Block, rows: Rows, cells: Cells) -> Floats | None:
-    totals = exact_totals(numbers(reduction.value, block)[rows], cells)
+def _total_means(reduction: Reduction, block: Block, found: Labelled, cells: Cells) -> Floats | None:
+    totals = exact_totals(found.of(numbers(reduction.value, block)), cells)
     return None if totals is None else finite(totals / cells.lengths)
 
 

@@ -216,6 +216,8 @@ def _with_otherwise(key: GroupKey, part: _Part) -> _Part:
 def _told(value: Value, block: Block, rows: Rows) -> tuple[npt.NDArray[np.bool_], Codes, list[GroupKey]]:
     """Tell which rows have a group, as `definition.group_at` defines it, and the number of each one's."""
     column = evaluated(value, block)
+    if column.kind in (Kind.STRING, Kind.BOOL) or column.is_exact:
+        return np.ones(len(rows), dtype=np.bool_), *column.factorised(rows, _KEYS)
     kinds = of_rows(column.kinds, rows)
     number = (kinds == Kind.NUMBER) & ~np.isnan(of_rows(column.numbers, rows))
     told = number if number.all() else number | (kinds == Kind.STRING) | (kinds == Kind.BOOL)

@@ -7,13 +7,14 @@ cannot tell apart, go through the plain definition in `matching`, row by row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from cube.columns.column import Booleans, Column
+from cube.columns.column import Booleans, Column, Rows
 from cube.columns.matching import compares_one, passes_any, reached
 from cube.columns.values import EXACT_BOUND, Floats, Kind, kind_of
 from cube.expression.nodes import Literal
@@ -33,6 +34,7 @@ _COMPARE: dict[tuple[bool, ...], Callable[[Floats, float], Booleans]] = {
 }
 """By whether an operator passes for what is below, equal to, and above its literal; NaN is neither."""
 
+_NO_ROWS = np.zeros(0, dtype=np.intp)
 _LONE = ((Kind.MISSING, ABSENT), (Kind.NULL, None))
 
 
@@ -62,7 +64,8 @@ def _compared_singly(column: Column, operator: Operator, literal: Literal) -> Bo
         if compares_one(operator, lone, literal):
             passed |= column.kinds == kind
     kinds = {kind_of(each) for each in _alternatives(operator, literal)}
-    for kind in kinds & _JUDGES.keys():
+    only = column.kind
+    for kind in kinds & _JUDGES.keys() if only is None else kinds & _JUDGES.keys() & {only}:
         _JUDGES[kind](passed, column, operator, literal)
     return passed
 
@@ -74,19 +77,25 @@ def _judge_booleans(passed: Booleans, column: Column, operator: Operator, litera
 
 
 def _judge_arrays_alone(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
-    for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
+    for row in _arrays(column).tolist():
         passed[row] = compares_one(operator, column.values[row], literal)
 
 
 def _judge_whole_arrays(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     """Let an array pass, too, if any of its elements does: all elements as one column."""
-    rows = np.flatnonzero(column.kinds == Kind.ARRAY)
+    rows = _arrays(column)
     if not len(rows):
         return
     arrays = column.at(rows)
     owners = np.repeat(rows, np.fromiter(map(len, arrays), np.intp, len(rows)))
     elements = Column(list(chain.from_iterable(arrays)))
     passed[owners[_compared_singly(elements, operator, literal)]] = True
+
+
+def _arrays(column: Column) -> Rows:
+    if column.kind not in (None, Kind.ARRAY):
+        return _NO_ROWS
+    return np.flatnonzero(column.kinds == Kind.ARRAY)
 
 
 def _alternatives(operator: Operator, literal: Literal) -> tuple[Literal, ...]:
@@ -102,23 +111,29 @@ def _truths(operator: Operator) -> tuple[bool, ...]:
 
 def _judge_numbers(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
     truths = _truths(operator)
-    numbers = column.kinds == Kind.NUMBER
     wanted = [
         float(each)  # type: ignore[arg-type]  # a number
         for each in _alternatives(operator, literal)
         if kind_of(each) is Kind.NUMBER
     ]
-    if max(map(abs, wanted)) < EXACT_BOUND:  # a literal that no two numbers as one float are around
+    is_told = max(map(abs, wanted)) < EXACT_BOUND  # a literal that no two numbers as one float are around
+    if is_told and column.is_exact:
+        passed |= _passing(truths, column.numbers, wanted)
+        return
+    numbers = column.kinds == Kind.NUMBER
+    if is_told:
         exact = numbers & ~np.isnan(column.numbers)
     else:
         exact = numbers & (np.abs(column.numbers) < EXACT_BOUND)
-    if truths == _EQUALITY and len(wanted) > 1:
-        passed |= exact & np.isin(column.numbers, wanted)
-    else:
-        for number in wanted:
-            passed |= exact & _COMPARE[truths](column.numbers, number)
+    passed |= exact & _passing(truths, column.numbers, wanted)
     for row in np.flatnonzero(numbers & ~exact).tolist():
         passed[row] = compares_one(operator, column.values[row], literal)
+
+
+def _passing(truths: tuple[bool, ...], numbers: Floats, wanted: Sequence[float]) -> Booleans:
+    if truths == _EQUALITY and len(wanted) > 1:
+        return np.isin(numbers, wanted)
+    return reduce(np.logical_or, (_COMPARE[truths](numbers, number) for number in wanted))
 
 
 def _judge_strings(passed: Booleans, column: Column, operator: Operator, literal: Literal) -> None:
@@ -138,7 +153,7 @@ def _judge_strings(passed: Booleans, column: Column, operator: Operator, literal
 
 
 def _judge_arrays(passed: Booleans, column: Column, judge: Callable[[Any], bool]) -> None:
-    for row in np.flatnonzero(column.kinds == Kind.ARRAY).tolist():
+    for row in _arrays(column).tolist():
         passed[row] = judge(reached(column.origin[row], column.rest))
 
 

@@ -58,6 +58,11 @@ class PackedColumn(Column):
         return _Values(self)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether all rows are numbers, each the very float in ``numbers``."""
+        return self.kind == Kind.NUMBER and not len(self.kept)
+
+    @property
     def texts(self) -> Texts:
         """The texts that codes are places in."""
         return self._texts
@@ -97,12 +102,18 @@ class PackedColumn(Column):
         """Tell which rows have one of some texts, from the codes alone."""
         if self.codes is None:
             return np.zeros(len(self.kinds), dtype=np.bool_)
-        judged = [text in wanted for text in self.texts]
-        if sum(judged) == 1:
-            found: Booleans = self.codes == judged.index(True)
+        if len(wanted) == 1:
+            found: Booleans = self.codes == self._code_of(next(iter(wanted)))
         else:
+            judged = [text in wanted for text in self.texts]
             found = np.array([*judged, False])[self.codes]  # the last is that of no text, -1
         return found
+
+    def _code_of(self, text: str) -> int:
+        try:
+            return self.texts.index(text)
+        except ValueError:
+            return len(self.texts)  # which no row has
 
     @property
     def text_count(self) -> int:
@@ -111,26 +122,27 @@ class PackedColumn(Column):
 
     def value_codes(self, rows: Rows) -> tuple[npt.NDArray[np.int64], int] | None:
         """Number the values of some rows where all are texts, or numbers that floats tell apart."""
-        kinds = self.kinds[rows]
-        if self.codes is not None and (kinds == Kind.STRING).all():
+        if self.codes is not None and self._are_all(Kind.STRING, rows):
             return self.codes[rows].astype(np.int64), self.text_count
-        if not len(self.kept) and (kinds == Kind.NUMBER).all():
+        if not len(self.kept) and self._are_all(Kind.NUMBER, rows):
             codes, different = numbered(self.numbers[rows])
             return codes, len(different)
         return None
 
     def factorised(self, rows: Rows, keys: Keys[Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values, from the codes where all are texts."""
-        kinds = of_rows(self.kinds, rows)
-        if self.codes is not None and (kinds == Kind.STRING).all():
+        if self.codes is not None and self._are_all(Kind.STRING, rows):
             codes, used = renumbered(of_rows(self.codes, rows).astype(np.int64), self.text_count)
             is_all = len(used) == self.text_count
             texts = self.texts if is_all else [self.texts[code] for code in used.tolist()]
             return codes, keys.of_texts(texts)
-        if not len(self.kept) and (kinds == Kind.NUMBER).all():
+        if not len(self.kept) and self._are_all(Kind.NUMBER, rows):
             places, numbers = numbered(of_rows(self.numbers, rows))
             return places, list(map(keys.of, numbers.tolist()))
         return super().factorised(rows, keys)
+
+    def _are_all(self, kind: Kind, rows: Rows) -> bool:
+        return self.kind == kind or bool((self.kinds[rows] == kind).all())
 
     def part(self, start: int, stop: int) -> PackedColumn:
         return PackedColumn(

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from cube.columns.block import Block
 from cube.columns.buckets import Buckets, Cuts, Times, ascending_numbers, bucket_edges, bucket_numbers
-from cube.columns.column import Rows
+from cube.columns.column import Rows, stored
 from cube.columns.evaluation import mask, numbers, present
 from cube.columns.groups import Codes, Labels, grouped
-from cube.expression.nodes import Reduction
+from cube.expression.nodes import Field, Reduction, Value
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey
 
-Value = TypeVar("Value", np.float64, np.int64)
+Item = TypeVar("Item", np.float64, np.int64)
 
 _CELLS_A_ROW = 4
 """A table has at most so many cells for each row."""
@@ -54,7 +54,7 @@ class Segments:
         first = None if self.first is None else self.first + start
         return Segments(self.rows[start:stop], edges - start, first)
 
-    def of(self, values: npt.NDArray[Value]) -> npt.NDArray[Value]:
+    def of(self, values: npt.NDArray[Item]) -> npt.NDArray[Item]:
         """Return the rows' values, of those of all rows of the block; a view where that is enough."""
         if self.first is None:
             return values[self.rows]
@@ -85,6 +85,7 @@ class Labelled:
 
     A row that is in several groups stands there once for each. ``starts_of`` tells the starts of buckets of
     their numbers, which are from 0 on. ``codes``: None without groups; ``groups``: their names, by code.
+    ``is_all``: whether it is all rows of the block in their order, each once.
     """
 
     rows: Rows
@@ -92,6 +93,11 @@ class Labelled:
     starts_of: Callable[[Times], Times]
     codes: Codes | None
     groups: Sequence[GroupKey | None]
+    is_all: bool
+
+    def of(self, values: npt.NDArray[Item]) -> npt.NDArray[Item]:
+        """Return the rows' values, of those of all rows of the block; these where that is all."""
+        return values if self.is_all else values[self.rows]
 
     def segmented(self) -> tuple[Segments, Times, Labels]:
         """Return the segments, and the bucket and the group of each."""
@@ -150,9 +156,9 @@ class InOrder:
 
 def labelled(reduction: Reduction, tier: Buckets, block: Block) -> Labelled | InOrder | None:
     """Return the rows of a block that count; None where there are none."""
-    rows = _rows(reduction, block)
+    taken = rows = _rows(reduction, block)
     if isinstance(tier, Cuts):
-        rows = rows[tier.holds(block.times[rows])]
+        taken = rows = rows[tier.holds(block.times[rows])]
     if reduction.group is None and block.span is not None:
         return InOrder(rows, tier, block.times) if len(rows) else None
     codes: Codes | None = None
@@ -161,9 +167,10 @@ def labelled(reduction: Reduction, tier: Buckets, block: Block) -> Labelled | In
         rows, codes, groups = grouped(reduction.group, block, rows)
     if not len(rows):
         return None
-    times = block.times[rows]
+    is_all = rows is taken and len(rows) == len(block)
+    times = block.times if is_all else block.times[rows]
     found = bucket_numbers(tier, times) if block.span is None else ascending_numbers(tier, times)
-    return Labelled(rows, *found, codes, groups)
+    return Labelled(rows, *found, codes, groups, is_all)
 
 
 def _order(numbers: Times, codes: Codes, groups: int) -> npt.NDArray[np.intp]:
@@ -174,13 +181,17 @@ def _order(numbers: Times, codes: Codes, groups: int) -> npt.NDArray[np.intp]:
 
 
 def _rows(reduction: Reduction, block: Block) -> Rows:
-    if reduction.value is None:
-        return np.flatnonzero(mask(reduction.filters, block))
-    if REDUCES[reduction.reduce].numeric:
-        taken = ~np.isnan(numbers(reduction.value, block))
-    else:
-        taken = present(reduction.value, block)
-    return np.flatnonzero(taken & mask(reduction.filters, block))
+    passed, value = mask(reduction.filters, block), reduction.value
+    is_numeric = REDUCES[reduction.reduce].numeric
+    if value is None or (is_numeric and _has_numbers(value, block)):
+        return np.flatnonzero(passed)
+    taken = ~np.isnan(numbers(value, block)) if is_numeric else present(value, block)
+    return np.flatnonzero(passed & taken)
+
+
+def _has_numbers(value: Value, block: Block) -> bool:
+    """Tell whether all rows are known to have a number: a field's, for what is computed may have none."""
+    return isinstance(value, Field) and stored(block, value.path).is_exact
 
 
 def edges_of(*labels: npt.NDArray[Any]) -> Rows:
