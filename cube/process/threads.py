@@ -40,7 +40,7 @@ FIRST_SEARCHED_ROWS = 1
 MOST_ROWS = 65_536
 """No slice has more: blocks are shorter, and nothing is learned of longer ones."""
 
-FIRST_TOGETHER, MOST_TOGETHER = 8_192, 2 * MOST_ROWS
+FIRST_TOGETHER, MOST_TOGETHER = 8_192, 4 * MOST_ROWS
 """Blocks of so many rows together, at first and then at most, wait to be worked on in one piece."""
 
 _GROWTH = 8
@@ -138,14 +138,17 @@ class Slices:
         finally:
             self._hold(-size)
 
-    async def over(self, blocks: AsyncIterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[T, None]:
+    async def over(
+        self, blocks: AsyncIterable[Block], work: Callable[[Block], T], first: int = FIRST_TOGETHER
+    ) -> AsyncGenerator[T, None]:
         """Yield what the work makes of each slice of some blocks, in order.
 
-        A block that is no longer than a slice is one, and as many as there is time for are one piece; few at
-        first, so that what ends in an error has not come far. Of what they take nobody is told.
+        A block that is no longer than a slice is one, and as many as there is time for are one piece; at
+        first those of ``first`` rows, so that what ends in an error has not read far. Of what they take
+        nobody is told.
         """
         ready: deque[Block] = deque()
-        most = FIRST_TOGETHER
+        most = first
         async for block in blocks:
             if ready and sum(map(len, ready)) + len(block) > most:
                 most = MOST_TOGETHER

@@ -79,7 +79,7 @@ class ArrowWriter(ResponseWriter):
         parts = len(grouped_by(self._expression) or ())
         self.count(series.rows * VALUE_BYTES * (2 + parts))
         self._metrics = metric_stream(series, parts, grid, span)
-        yield
+        yield from ()
 
     def write_found(self, found: Iterable[Found], may_end: bool) -> int:
         """Take some events and return how many; with ``may_end`` those up to the limit, if there are any."""

@@ -13,7 +13,7 @@ from cube.model.grid import Grid
 from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Reservation
-from evaluator.api.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts
+from evaluator.api.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts, text_count
 from evaluator.engine.series import Series
 from evaluator.query.limits import AnswerDropped, LimitExceeded
 
@@ -141,10 +141,13 @@ class ResponseWriter:
                 self.write(rows)
                 yield
             return
+        left = text_count(series, grid, span)
         for text in metric_texts(series, grid, span):
             self._take(text)
             self._report()
-            yield
+            left -= 1
+            if left:
+                yield
 
     def write_kept(self, series: Series, grid: Grid, span: Span, texts: AnswerTexts) -> bool | None:
         """Write the rows of a series as they were written before; raises as `write` does.

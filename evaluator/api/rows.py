@@ -125,11 +125,21 @@ def metric_texts(series: Series, grid: Grid, span: Span) -> Iterator[bytes]:
             yield _joined_rows(grid, part, ends, table.ravel())
 
 
+def text_count(series: Series, grid: Grid, span: Span) -> int:
+    """Return how many texts `metric_texts` yields."""
+    groups = 1 if series.groups is None else len(series.groups)
+    return -(-len(grid.buckets(span)) // _buckets_of(PART_TEXTS, groups)) if groups else 0
+
+
+def _buckets_of(rows: int, groups: int) -> int:
+    return max(1, rows // groups)
+
+
 def _parts(series: Series, grid: Grid, span: Span, rows: int) -> Iterator[tuple[Span, slice]]:
     """Cut a span into parts of about so many rows of an answer; yield each, and where its numbers are."""
     groups = 1 if series.groups is None else len(series.groups)
     if groups:
-        count, buckets = max(1, rows // groups), grid.buckets(span)
+        count, buckets = _buckets_of(rows, groups), grid.buckets(span)
         for first in range(0, len(buckets), count):
             some = slice(first, min(first + count, len(buckets)))
             stop = buckets[some.stop] if some.stop < len(buckets) else span.stop

@@ -90,7 +90,7 @@ class TypeBlocks:
     def holds(self, tier: Tier, gaps: BucketRevisions, paths: frozenset[Path]) -> int | None:
         """Return how many rows hold all of some buckets at their revisions; None where that is not known.
 
-        What was read ahead counts as if nothing had come since. ``tier``: of less than an hour.
+        What was read ahead counts as if nothing had come since. ``tier``: of an hour at most.
         """
         rows = 0
         for piece in hours(gaps):

@@ -21,10 +21,13 @@ from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions, are_among
-from evaluator.engine.series import ReductionJob, Series, check_size, places_of
+from evaluator.engine.series import THREAD_ROWS, ReductionJob, Series, check_size, places_of
 from evaluator.engine.single_flight import FlightPart, Gaps
 from evaluator.engine.states import Encoded, State, States
 from evaluator.engine.value_codec import decode_groups, decode_values, encode_groups, encode_values
+
+QUICK_CELLS = 32_768
+"""The series of groups that have so many values, or are no larger, are made in half a millisecond."""
 
 _NO_BUCKETS = np.zeros(0, dtype=np.int64)
 
@@ -164,6 +167,17 @@ class FoundBuckets(NamedTuple):
     @property
     def bytes(self) -> int:
         return sum(map(len, self.cached.values())) + sum(bytes_of(part.contents) for part in self.computed)
+
+    def is_quick(self, buckets: int, *, grouped: bool) -> bool:
+        """Tell whether a series of so many buckets is made of it as fast as a hop between threads is."""
+        if not grouped:
+            return len(self.cached) <= THREAD_ROWS
+        if self.cached:
+            return False
+        cells = 0
+        for _, values in self._computed_values():
+            cells += len(values.values) + buckets * len(_groups(values).labels.keys)
+        return cells <= QUICK_CELLS
 
     def lacks_any(self, numbers: BucketRevisions) -> bool:
         """Tell whether there is nothing of some of the buckets."""

@@ -33,7 +33,7 @@ from evaluator.engine.plain import PlainAnswers, is_plain
 from evaluator.engine.ranking import unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
-from evaluator.engine.series import THREAD_ROWS, VALUE, ReductionJob, Series, check_memory
+from evaluator.engine.series import VALUE, ReductionJob, Series, check_memory
 from evaluator.engine.shared_scans import SharedScan, SharedScans
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import MAX_PARTIAL_BYTES, Encoded
@@ -203,7 +203,7 @@ class Pyramid:
         self, job: ReductionJob, numbers: BucketRevisions, found: FoundBuckets, span: Span, cost: QueryCost
     ) -> Series:
         arguments = (job, numbers, span, self.context.limits)
-        if len(found.cached) <= THREAD_ROWS and not job.reduction.is_grouped:
+        if found.is_quick(len(job.grid.buckets(span)), grouped=job.reduction.is_grouped):
             return found.series(*arguments)
         return await self.context.scheduler.run(cost, found.series, *arguments)
 

@@ -1,25 +1,30 @@
-"""Reading events as packed columns, from a span's start on: what questions and idle work have in common."""
+"""Reading events: as packed columns, from a span's start on, and those few that an index finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from cube.columns import Block, PackedBlock, joined
+from cube.columns import Block, PackedBlock, joined, needed
 from cube.columns.values import Path
-from cube.model.tier import TEN_SECONDS, Span, Tier
+from cube.expression.nodes import Reduction
+from cube.model.tier import HOUR, TEN_SECONDS, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.store.bucket_revisions import BucketRevisions
+from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
 from cube.store.read_options import TimeSlice
 
 SEGMENT_ROWS = 65_536
 """A segment has no more rows, unless one bucket of 10 seconds has."""
+
+MOST_ROWS: Final = 16_384
+"""More events are read as blocks, which are kept: one by one they cost three times as much."""
 
 Numbers: TypeAlias = BucketRevisions
 """The revisions of buckets of 10 seconds; one that is not there has no events."""
@@ -110,3 +115,26 @@ def _up_to(parts: Sequence[PackedBlock], stop: int, paths: Iterable[Path]) -> Pa
         return PackedBlock.of(Block(np.zeros(0, dtype=np.int64), []), paths)
     whole = joined(parts)
     return whole.rows(0, int(whole.times.searchsorted(stop)))
+
+
+async def is_narrow(session: ReadSession, reduction: Reduction, span: Span) -> bool:
+    """Tell whether an index leaves few events of a span, an hour or longer, that filters may pass."""
+    wanted = wanted_by(reduction.filters)
+    if not wanted or span.length < HOUR.step:
+        return False
+    found = await session.indexed(reduction.type, span, wanted, MOST_ROWS + 1)
+    return found is not None and found <= MOST_ROWS
+
+
+async def narrowed(
+    session: ReadSession, reduction: Reduction, span: Span, count: Callable[[int], None]
+) -> AsyncGenerator[Block, None]:
+    """Yield blocks with all events of a span that the filters pass, and maybe others, ordered by time.
+
+    ``count`` is told how many events each has.
+    """
+    scan = session.scan(reduction.type, span, needed(reduction), wanted=wanted_by(reduction.filters))
+    async with aclosing(scan) as blocks:
+        async for block in blocks:
+            count(len(block))
+            yield block

@@ -11,17 +11,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from cube.columns import Block, Buckets, Finals, PackedBlock, finals, has_patterns, needed, paths, states
 from cube.columns.buckets import Times, first_rows
 from cube.columns.first_times import FirstTimes
+from cube.columns.values import Path
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
-from cube.model.tier import HOUR, GroupKey, Span, Tier
-from cube.process.threads import FIRST_ROWS, Ends, Slices, run_in_thread
+from cube.model.tier import GroupKey, Span, Tier
+from cube.process.threads import FIRST_ROWS, FIRST_TOGETHER, MOST_TOGETHER, Ends, Slices, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.equality import wanted_by
@@ -29,7 +30,7 @@ from cube.store.ports import ReadSession
 from cube.store.read_options import TimeSlice
 from evaluator.context import QueryContext
 from evaluator.engine.bucket_values import BucketValues
-from evaluator.engine.reading import Reading
+from evaluator.engine.reading import Reading, is_narrow, narrowed
 from evaluator.engine.series import check_memory, check_size
 from evaluator.engine.states import Accumulator, State
 from evaluator.engine.store_blocks import StoreBlocks
@@ -38,9 +39,6 @@ T = TypeVar("T")
 
 KEPT_ROWS = 65_536
 """The rows of the first slice of columns that are kept: all of a block, some milliseconds."""
-
-MOST_ROWS: Final = 16_384
-"""More events are read as blocks, which are kept: one by one they cost three times as much."""
 
 KEEP_SECONDS = 1.0
 """What an expensive reduction has computed is kept about so often."""
@@ -177,8 +175,9 @@ class Scan:
 
         slices = self._slices(reductions[0], KEPT_ROWS, lambda block: first_rows(tier, block.times))
         reading = Reading(self.session, frozenset().union(*map(paths, reductions)), self.time_slice)
+        first = self._first_rows(reductions[0], Held(tier, gaps), reading.paths)
         kept = self.blocks.of(reductions[0].type).blocks(reading, tier, gaps)
-        async with aclosing(kept) as blocks, aclosing(slices.over(blocks, take)) as taken:
+        async with aclosing(kept) as blocks, aclosing(slices.over(blocks, take, first)) as taken:
             async for _ in taken:
                 continue
         return [each.values(gaps.buckets) for each in gathered]
@@ -203,13 +202,21 @@ class Scan:
             return int(block.times[-1])
 
         slices = self._slices(reduction, KEPT_ROWS, lambda block: first_rows(buckets, block.times))
+        first = self._first_rows(reduction, held, paths(reduction))
         async with (
             aclosing(await self._source(reduction, held)) as blocks,
-            aclosing(slices.over(blocks, taken)) as lasts,
+            aclosing(slices.over(blocks, taken, first)) as lasts,
         ):
             async for last in lasts:
                 if reached is not None:
                     await reached(last)
+
+    def _first_rows(self, reduction: Reduction, held: Held, needs: frozenset[Path]) -> int:
+        """Return of how many rows the first piece is made: few, unless all are in memory."""
+        if self.blocks is None:
+            return FIRST_TOGETHER
+        rows = self.blocks.of(reduction.type).holds(held.tier, held.numbers, needs)
+        return FIRST_TOGETHER if rows is None else MOST_TOGETHER
 
     async def _source(
         self, reduction: Reduction, held: Held
@@ -269,26 +276,3 @@ class GatheredValues:
         """Return the values of some ascending buckets, of which all blocks have been taken."""
         shared = {} if self._shared is None else self._shared.states()
         return BucketValues.of_finals(self._reduction, self._found, shared, some)
-
-
-async def is_narrow(session: ReadSession, reduction: Reduction, span: Span) -> bool:
-    """Tell whether an index leaves few events of a span, an hour or longer, that filters may pass."""
-    wanted = wanted_by(reduction.filters)
-    if not wanted or span.length < HOUR.step:
-        return False
-    found = await session.indexed(reduction.type, span, wanted, MOST_ROWS + 1)
-    return found is not None and found <= MOST_ROWS
-
-
-async def narrowed(
-    session: ReadSession, reduction: Reduction, span: Span, count: Callable[[int], None]
-) -> AsyncGenerator[Block, None]:
-    """Yield blocks with all events of a span that the filters pass, and maybe others, ordered by time.
-
-    ``count`` is told how many events each has.
-    """
-    scan = session.scan(reduction.type, span, needed(reduction), wanted=wanted_by(reduction.filters))
-    async with aclosing(scan) as blocks:
-        async for block in blocks:
-            count(len(block))
-            yield block

@@ -15,16 +15,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from cube.columns import Block, paths
 from cube.columns.values import Path
 from cube.errors import CubeError
 from cube.model.tier import Tier
-from cube.process.threads import PIECE_SECONDS, run_in_thread
+from cube.process.threads import MOST_TOGETHER, PIECE_SECONDS, run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.metric_ports import MetricStore
 from evaluator.engine.blocks import TypeBlocks
@@ -199,53 +199,72 @@ class _Pass:
         """Take all blocks, finish, save and hand on; lets nobody join from the first block on."""
         shared, gaps = self._shared, self._shared.gaps
         reading = Reading(self._scan.session, shared.read(), self._scan.time_slice)
+        ready: list[Block] = []
         async with aclosing(blocks.blocks(reading, tier, gaps)) as found:
             had = shared.cost.seconds
             async for block in found:
                 close()
                 self._count(shared.cost.seconds - had)
-                async for _ in self._done(partial(_Participant.take, block=block, limits=self._scan.limits)):
-                    continue
+                if sum(map(len, ready)) + len(block) > MOST_TOGETHER:
+                    await self._take(ready)
+                    ready = []
+                ready.append(block)
                 had = shared.cost.seconds
         close()
-        async for part in self._done(partial(_Participant.finish, gaps=gaps)):
-            values = None if part.failed else part.values
-            if values is not None:
-                await self._computing.keep_values(part.job, gaps, values)
-            if not part.found.done():
-                part.found.set_result(values)
+        await self._take(ready, hand_on=True)
 
     def _count(self, seconds: float) -> None:
         """Count what reading took on each who waits for it."""
         for part in self._shared.waiting():
             part.cost.seconds += seconds
 
-    async def _done(self, work: Callable[[_Participant], None]) -> AsyncIterator[_Participant]:
-        """Do some work for each who waits, as much in a time slice as fits; yield those it was done for."""
-        waiting = self._shared.waiting()
-        left = deque(part for part in waiting if not part.failed)
+    async def _take(self, blocks: Sequence[Block], *, hand_on: bool = False) -> None:
+        """Reduce some blocks for each who waits, as much in a time slice as fits; then, or not, hand on."""
+        shared, gaps, limits = self._shared, self._shared.gaps, self._scan.limits
+        waiting = shared.waiting()
+        left = deque(_Step(part, partial(part.take, block, limits)) for block in blocks for part in waiting)
+        if hand_on:
+            left.extend(_Step(part, partial(part.finish, gaps)) for part in waiting)
         while left:
-            self._shared.cost.seconds = min(part.cost.seconds for part in left)
+            shared.cost.seconds = min(step.part.cost.seconds for step in left)
             async with self._scan.time_slice():
-                done = await run_in_thread(_piece, left, work, executor=self._scan.context.executor)
-            for part in done:
-                yield part
-        self._shared.cost.seconds = min((part.cost.seconds for part in waiting), default=0.0)
-        for part in waiting:
-            if part.failed and not part.found.done():
-                yield part
+                await run_in_thread(_piece, left, executor=self._scan.context.executor)
+            for part in waiting if hand_on else ():
+                await self._hand_on(part)
+        shared.cost.seconds = min((part.cost.seconds for part in waiting), default=0.0)
+
+    async def _hand_on(self, part: _Participant) -> None:
+        """Save and tell what has been computed for one who waits; nothing, where that has failed."""
+        if part.found.done() or not (part.failed or part.values is not None):
+            return
+        if part.values is not None:
+            await self._computing.keep_values(part.job, self._shared.gaps, part.values)
+        if not part.found.done():
+            part.found.set_result(part.values)
 
 
-def _piece(left: deque[_Participant], work: Callable[[_Participant], None]) -> list[_Participant]:
-    """Do some work for those who are left, one after another, until a piece is as long as it should be."""
-    done: list[_Participant] = []
+class _Step(NamedTuple):
+    """Some work for one who takes part."""
+
+    part: _Participant
+    work: Callable[[], None]
+
+
+def _piece(left: deque[_Step]) -> int:
+    """Do what is left, step by step, until a piece is as long as it should be; return how much was done.
+
+    Nothing is done for who has gone away, or has failed.
+    """
+    done = 0
     began = time.perf_counter()
     while left and (not done or time.perf_counter() < began + PIECE_SECONDS):
-        part = left.popleft()
-        done.append(part)
+        part, work = left.popleft()
+        if part.failed or part.found.done():
+            continue
+        done += 1
         start = time.perf_counter()
         try:
-            work(part)
+            work()
         except Exception:  # alone it meets the same, and tells of it
             part.failed = True
         part.cost.seconds += time.perf_counter() - start

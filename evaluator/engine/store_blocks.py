@@ -62,5 +62,4 @@ class StoreBlocks:
         if found is None or reduce.ordered or has_patterns(reduction):
             return False
         rows = found.holds(tier, numbers, paths(reduction))
-        grows = reduce.grows or reduction.is_grouped
-        return rows is not None and rows <= (FEW_ROWS if grows else SPARED_ROWS)
+        return rows is not None and rows <= (FEW_ROWS if reduce.grows else SPARED_ROWS)

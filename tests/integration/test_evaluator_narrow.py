@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from cube.store.sqlite import open_store
-from evaluator.engine import scan
+from evaluator.engine import reading
 from evaluator.engine.block_cache import BlockCache
 from tests.evaluator_running import DAY, Bench, event
 
@@ -83,6 +83,6 @@ async def test_short_spans_events_in_memory_and_many_that_match_are_read_as_bloc
     await made.values(text, HOUR, DAY, DAY + 2 * HOUR)
     assert (_read(made), made.seen.scans) == (held, [])
 
-    monkeypatch.setattr(scan, "MOST_ROWS", 2)
+    monkeypatch.setattr(reading, "MOST_ROWS", 2)
     await made.values(text, HOUR, DAY + 2 * HOUR, DAY + 3 * HOUR)
     assert _read(made) > held + 500

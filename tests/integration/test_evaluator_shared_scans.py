@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ from cube.expression import canonical_text, parse_metric
 from cube.expression.nodes import Reduction
 from cube.model.event import Event, make_id
 from cube.model.grid import grid_of
-from cube.model.tier import TEN_SECONDS, Span
+from cube.model.tier import HOUR, MINUTE, TEN_SECONDS, Span
 from cube.process.threads import Condition
 from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
@@ -255,9 +256,9 @@ async def test_others_have_their_turn_between_its_pieces(
     pieces: list[int] = []
     piece = shared_scans._piece
 
-    def counted(left: deque, work: object) -> list:  # type: ignore[type-arg]
-        done = piece(left, work)  # type: ignore[arg-type]
-        pieces.append(len(done))
+    def counted(left: deque[Any]) -> int:
+        done = piece(left)
+        pieces.append(done)
         return done
 
     monkeypatch.setattr(shared_scans, "_piece", counted)
@@ -275,6 +276,24 @@ async def test_others_have_their_turn_between_its_pieces(
     assert set(pieces) == {1}
     assert len(pieces) == 2 * len(ASKED)
     assert len(set(seen)) > len(pieces) // 2
+
+
+async def test_blocks_that_are_in_memory_share_pieces(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_scans, "PIECE_SECONDS", 1e6)
+    start, stop = DAY, DAY + 4 * HOUR.step
+    await made.save(*(event(start + place * MINUTE.step, {"v": place, "w": "x"}) for place in range(240)))
+    await made.series("sum(test(v).ne(w,''))", MINUTE, start, stop)  # reads
+    pieces: list[int] = []
+    piece = shared_scans._piece
+
+    def counted(left: deque[Any]) -> int:
+        done = piece(left)
+        pieces.append(done)
+        return done
+
+    monkeypatch.setattr(shared_scans, "_piece", counted)
+    assert await made.values("sum(test(v).ge(v,0))", MINUTE, start, stop) == list(range(240))
+    assert pieces == [5]  # four blocks, and the values
 
 
 async def test_what_each_has_had_is_its_own(made: Bench) -> None:

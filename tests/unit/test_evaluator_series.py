@@ -16,7 +16,7 @@ from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions
-from evaluator.api.rows import metric_rows, metric_texts
+from evaluator.api.rows import metric_rows, metric_texts, text_count
 from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.series import ReductionJob, Series, check_size, compute
 from evaluator.query.limits import LimitExceeded
@@ -168,5 +168,7 @@ def test_rows_are_written_from_arrays_as_they_are_one_by_one(values: list[float]
         Series(plain, {group_key(name): np.roll(plain, place) for place, name in enumerate(names)}),
     ):
         span = Span(0, buckets * MINUTE.step)
-        text = b",".join(metric_texts(made, MINUTE, span))
+        texts = list(metric_texts(made, MINUTE, span))
+        assert len(texts) == text_count(made, MINUTE, span)
+        text = b",".join(texts)
         assert text == b",".join(json_text.encode(row) for row in metric_rows(made, MINUTE, span))

@@ -13,7 +13,7 @@ import pytest
 
 from cube.columns.block import Block
 from cube.process import threads
-from cube.process.threads import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, Slices
+from cube.process.threads import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, MOST_TOGETHER, Slices
 
 
 def block(rows: int) -> Block:
@@ -141,7 +141,16 @@ async def test_no_more_of_them_wait_than_may(monkeypatch: pytest.MonkeyPatch) ->
     slices = Slices(turns, rows=MOST_ROWS)
     blocks = in_turn(*(block(MOST_ROWS) for _ in range(5)))
     assert [size async for size in slices.over(blocks, len)] == [MOST_ROWS] * 5
-    assert turns.taken == 3  # one, two, and two
+    assert turns.taken == 2  # one, and four
+
+
+async def test_those_in_memory_need_not_be_few_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    turns = Turns()
+    slices = Slices(turns, rows=MOST_ROWS)
+    blocks = in_turn(*(block(MOST_ROWS) for _ in range(4)))
+    assert [size async for size in slices.over(blocks, len, MOST_TOGETHER)] == [MOST_ROWS] * 4
+    assert turns.taken == 1
 
 
 async def test_few_of_them_wait_before_the_first_piece() -> None:
