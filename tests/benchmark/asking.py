@@ -20,12 +20,21 @@ class Refused(Exception):
 
 
 class Connection:
-    """One kept connection, blocking."""
+    """One kept connection, blocking; `ConnectionError` is raised where the server has closed it."""
 
     def __init__(self, address: Address) -> None:
-        self._socket = socket.create_connection((address.host, address.port), TIMEOUT_SECONDS)
+        self._address = address
+        self._open()
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection((self._address.host, self._address.port), TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
+
+    def open_again(self) -> None:
+        """Take another connection: a server closes those that nothing came on for long."""
+        self.__exit__()
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -51,8 +60,8 @@ class Connection:
         return (time.perf_counter() - start) * 1000
 
     def _answer(self) -> bytes:
-        status = self._file.readline().decode()
-        headers = header_values(iter(self._file.readline, b"\r\n"))
+        status = self._line().decode()
+        headers = header_values(iter(self._line, b"\r\n"))
         return accepted(status, self._chunks() if is_chunked(headers) else self._sized(status, headers))
 
     def _sized(self, status: str, headers: Mapping[str, str]) -> bytes:
@@ -62,11 +71,17 @@ class Connection:
 
     def _chunks(self) -> bytes:
         parts = []
-        while size := int(self._file.readline(), 16):
+        while size := int(self._line(), 16):
             parts.append(self._file.read(size))
-            self._file.readline()
-        self._file.readline()
+            self._line()
+        self._line()
         return b"".join(parts)
+
+    def _line(self) -> bytes:
+        line = self._file.readline()
+        if not line:
+            raise ConnectionError("the server closed the connection before its answer was whole")
+        return line
 
 
 def header_values(lines: Iterable[bytes]) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.benchmark import builds, dataset, plot, report
+from tests.benchmark.asking import Connection
 from tests.benchmark.compared import __main__ as compared
+from tests.benchmark.processes import Address
 from tests.benchmark.questions import Question, difference
 from tests.benchmark.reading import Figures
 from tests.benchmark.running import KINDS, Measured, Rivals
@@ -52,6 +56,26 @@ def test_an_answer_that_differs_is_noticed() -> None:
     assert difference(plain, dict(plain)) == ""
     assert f"{bucket}, '{group}'" in difference(plain, {**plain, (bucket, group): value * (1 + 1e-8)})
     assert "in one answer alone" in difference(plain, {**plain, (bucket, "web99"): 1.0})
+
+
+def test_a_connection_that_is_closed_in_the_middle_is_told_and_opened_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address(*server.getsockname())
+
+        def serve() -> None:
+            for sent in (b"HTTP/1.1 200 OK\r\nContent-", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"):
+                taken, _ = server.accept()
+                with taken:
+                    taken.recv(4_096)
+                    taken.sendall(sent)
+
+        with ThreadPoolExecutor(1) as threads, Connection(address) as connection:
+            served = threads.submit(serve)
+            with pytest.raises(ConnectionError, match="closed"):
+                connection.get("/")
+            connection.open_again()
+            assert connection.get("/") == b"[]"
+            served.result()
 
 
 def test_new_rows_replace_those_about_the_same_and_keep_all_others() -> None:
