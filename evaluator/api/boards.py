@@ -32,6 +32,7 @@ from evaluator.api.changes import (
     who,
     writer,
 )
+from evaluator.api.json_schema import FLAG, TEXT, TIME, annotated, array, record
 from evaluator.api.service import QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.boards.visible import visible
@@ -39,25 +40,22 @@ from evaluator.scheduling.scheduler import QueryCost
 
 _log = logging.getLogger(__name__)
 _BOARD: Final = {"type": "object", "description": "A board, as docs/reference.md describes it."}
-_ENTRY: Final = {
-    "type": "object",
-    "required": ["name", "title", "revision", "saved", "by"],
-    "properties": {
-        "name": {"type": "string", "pattern": NAME},
-        "title": {"type": "string"},
-        "charts": {"type": "integer"},
-        "revision": {"type": "integer"},
-        "saved": {"type": "string", "format": "date-time"},
-        "by": {"type": "string", "description": "The id of the key that saved it; empty without one."},
-    },
-}
+_ENTRY: Final = record(
+    "charts",
+    name={"type": "string", "pattern": NAME},
+    title=TEXT,
+    charts={"type": "integer"},
+    revision={"type": "integer"},
+    saved=TIME,
+    by=annotated(TEXT, "The id of the key that saved it; empty without one."),
+)
 _ONE: Final = {
     "type": "object",
     "properties": {
-        **_ENTRY["properties"],  # type: ignore[dict-item]  # a table of JSON
+        **_ENTRY["properties"],
         "board": _BOARD,
         "hidden": {"type": "integer", "description": "Charts that the key may not ask for."},
-        "writable": {"type": "boolean"},
+        "writable": FLAG,
     },
 }
 
@@ -115,7 +113,7 @@ class Boards:
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
-        listed = {"type": "object", "properties": {"boards": {"type": "array", "items": _ENTRY}}}
+        listed = {"type": "object", "properties": {"boards": array(_ENTRY)}}
         scope = Scope.READ
         return (
             Route("/1.0/boards", {"GET": Operation(self.list, "List boards.", result=listed, scope=scope)}),

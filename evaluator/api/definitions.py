@@ -34,30 +34,24 @@ from evaluator.api.changes import (
     who,
     writer,
 )
+from evaluator.api.json_schema import MAYBE_TEXT, TEXT, TIME, annotated, array, record
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.broken import broken_by
 from evaluator.scheduling.scheduler import QueryCost
 
 _log = logging.getLogger(__name__)
-_BODY: Final = {
-    "type": "object",
-    "required": ["expression"],
-    "properties": {"expression": {"type": "string", "description": "A metric expression."}},
-}
-_ENTRY: Final = {
-    "type": "object",
-    "required": ["name", "expression", "revision", "saved", "by"],
-    "properties": {
-        "name": {"type": "string", "pattern": NAME},
-        "expression": {"type": "string", "description": "As it was written."},
-        "expanded": {"type": ["string", "null"], "description": "What it stands for; null: not valid."},
-        "explanation": {"type": ["string", "null"]},
-        "error": {"type": ["string", "null"], "description": "Why it stands for nothing."},
-        "revision": {"type": "integer"},
-        "saved": {"type": "string", "format": "date-time"},
-        "by": {"type": "string", "description": "The id of the key that saved it; empty without one."},
-    },
-}
+_BODY: Final = record(expression=annotated(TEXT, "A metric expression."))
+_ENTRY: Final = record(
+    "expanded explanation error",
+    name={"type": "string", "pattern": NAME},
+    expression=annotated(TEXT, "As it was written."),
+    expanded=annotated(MAYBE_TEXT, "What it stands for; null: not valid."),
+    explanation=MAYBE_TEXT,
+    error=annotated(MAYBE_TEXT, "Why it stands for nothing."),
+    revision={"type": "integer"},
+    saved=TIME,
+    by=annotated(TEXT, "The id of the key that saved it; empty without one."),
+)
 
 
 _FORCE: Final = Parameter(
@@ -127,7 +121,7 @@ class DefinitionRoutes:
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
-        listed = {"type": "object", "properties": {"definitions": {"type": "array", "items": _ENTRY}}}
+        listed = {"type": "object", "properties": {"definitions": array(_ENTRY)}}
         scope = Scope.READ
         return (
             Route(

@@ -9,6 +9,7 @@ from cube import json_text
 from cube.errors import CubeError, InvalidQuery, NotFound, described
 from cube.model.environment import Scope
 from cube.web import Operation, Reply, Request, Route
+from evaluator.api.json_schema import TEXT, annotated, array, record
 from evaluator.sql.formats import JSON, NAMES, read_format
 from evaluator.sql.service import SqlService
 from evaluator.sql.statement import StatementRun
@@ -17,19 +18,16 @@ COLUMNS_HEADER: Final = "Cube-Columns"
 """The names and types of an answer's columns, as JSON in ASCII, where it is not too long."""
 
 _HEADER_BYTES: Final = 8_000
-_BODY: Final = {
-    "type": "object",
-    "required": ["statement"],
-    "properties": {
-        "statement": {"type": "string", "description": "One SELECT, in DuckDB's SQL."},
-        "format": {
-            "type": "string",
-            "enum": [*NAMES],
-            "description": "The answer's; else as the header Accept asks for it.",
-        },
+_BODY: Final = record(
+    "format",
+    statement=annotated(TEXT, "One SELECT, in DuckDB's SQL."),
+    format={
+        "type": "string",
+        "enum": [*NAMES],
+        "description": "The answer's; else as the header Accept asks for it.",
     },
-}
-_ROWS: Final = {"type": "array", "items": {"type": "object"}}
+)
+_ROWS: Final = array({"type": "object"})
 
 
 class SqlRoute:
