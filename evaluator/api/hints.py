@@ -7,20 +7,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
 from cube.expression.traversal import types_read
 from cube.model.environment import Caller
 from cube.model.tier import Span
 from cube.web.access import KEY_PARAMETER
-from evaluator.api.known import NO_DEFINITIONS, KnownEvents
+from evaluator.api.known import NO_DEFINITIONS, KnownEvents, ReadableEvents
 from evaluator.catalog.hints import MOST_HINTS, FieldName, hints, trusted_fields
 from evaluator.catalog.kept_samples import KeptSamples
 from evaluator.catalog.uses import Tree
-
-if TYPE_CHECKING:
-    from evaluator.api.service import QueryService
 
 HEADER: Final = "Cube-Warnings"
 """Sentences about a question, as a JSON array in ASCII."""
@@ -54,7 +51,7 @@ class Hints:
     _fields: defaultdict[tuple[str, str], set[FieldName]] = field(default_factory=lambda: defaultdict(set))
 
     async def of(
-        self, service: QueryService, caller: Caller, tree: Tree, span: Span | None, *, is_silent: bool
+        self, events: ReadableEvents, caller: Caller, tree: Tree, span: Span | None, *, is_silent: bool
     ) -> list[str]:
         """Return sentences about a question that is answered; ``is_silent``: with nothing, or zeros alone.
 
@@ -67,7 +64,7 @@ class Hints:
         names = None if is_silent else [name for name in trusted_fields(tree) if name not in fields]
         if not names and not is_silent and types <= seen:
             return []
-        known = KnownEvents(service, caller, self.kept, NO_DEFINITIONS)
+        known = KnownEvents(events, caller, self.kept, NO_DEFINITIONS)
         try:
             async with asyncio.timeout(SECONDS):
                 told = await hints(tree, known, span, names=names)

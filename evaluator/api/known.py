@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from cube.columns.key_filter import Restriction
 from cube.expression.definitions import Definitions
 from cube.expression.nodes import EventExpression
 from cube.model.environment import Caller
@@ -12,10 +13,8 @@ from evaluator.catalog.fields import FieldTallies, FieldTally, Path
 from evaluator.catalog.kept_samples import Fields, KeptSamples, SampleScope
 from evaluator.catalog.readings import askable
 from evaluator.catalog.sample import EventSample, SampleLimits, sample
+from evaluator.context import QueryContext
 from evaluator.scheduling.scheduler import QueryCost
-
-if TYPE_CHECKING:
-    from evaluator.api.service import QueryService
 
 NO_DEFINITIONS: Final = Definitions({})
 
@@ -25,6 +24,19 @@ COMPLETIONS = SampleLimits(events=1_000, bytes=2 * MIB, seconds=0.5)
 COMPLETED_VALUES = SampleLimits(events=5_000, bytes=4 * MIB, seconds=0.5)
 
 
+class ReadableEvents(Protocol):
+    """What one who asks may read of an environment: a `QueryService`, as far as it matters here."""
+
+    @property
+    def context(self) -> QueryContext: ...
+
+    @property
+    def restriction(self) -> Restriction | None: ...
+
+    async def types(self) -> list[str]:
+        """Return the names of all types that may be known of, sorted."""
+
+
 @dataclass(slots=True)
 class KnownEvents:
     """What there is in the store, as far as a caller may know.
@@ -32,19 +44,19 @@ class KnownEvents:
     Types are asked for once, samples kept for seconds.
     """
 
-    service: QueryService
+    events: ReadableEvents
     caller: Caller
     kept: KeptSamples
     definitions: Definitions = NO_DEFINITIONS
     _names: list[str] | None = None
 
     async def named(self) -> dict[str, str]:
-        run = self.service.context.scheduler.run
-        return await run(QueryCost(), askable, self.definitions, self.service.restriction)
+        run = self.events.context.scheduler.run
+        return await run(QueryCost(), askable, self.definitions, self.events.restriction)
 
     async def types(self) -> list[str]:
         if self._names is None:
-            self._names = await self.service.types()
+            self._names = await self.events.types()
         return self._names
 
     async def fields(self, type: str) -> Fields:
@@ -62,18 +74,18 @@ class KnownEvents:
 
         async def read() -> tuple[Fields, EventSample]:
             tallies = FieldTallies(path)
-            taken = await read_sample(self.service, type, tallies, bounds)
+            taken = await read_sample(self.events, type, tallies, bounds)
             return tallies.fields, taken
 
-        deletions = await self.service.context.store.deletions.stamp(type)
+        deletions = await self.events.context.store.deletions.stamp(type)
         return await self.kept.get(SampleScope.of(self.caller, type, path, deletions), read)
 
 
 async def read_sample(
-    service: QueryService, type: str, tallies: FieldTallies, bounds: SampleLimits
+    events: ReadableEvents, type: str, tallies: FieldTallies, bounds: SampleLimits
 ) -> EventSample:
     """Read a sample of what the caller may see of a type; raises `AccessDenied` where that is nothing."""
     expression = EventExpression(type, None, ())
-    if service.restriction is not None:
-        expression = service.restriction.event(expression)
-    return await sample(service.context, expression, tallies.needed, bounds, tallies.add)
+    if events.restriction is not None:
+        expression = events.restriction.event(expression)
+    return await sample(events.context, expression, tallies.needed, bounds, tallies.add)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cube.expression.nodes import EventExpression
 from evaluator.api.catalog import FIELDS, MOST_VALUES, VALUES
+from evaluator.api.known import read_sample
 from evaluator.api.service import QueryService
 from evaluator.catalog.fields import FieldTallies, Path, field_text
 from evaluator.catalog.readings import askable
-from evaluator.catalog.sample import SampleLimits, sample
+from evaluator.catalog.sample import SampleLimits
 from evaluator.prometheus.answers import label_of, label_value
 from evaluator.prometheus.selectors import NAME, Selector, types_within
 from evaluator.scheduling.scheduler import QueryCost
@@ -86,10 +86,8 @@ class Lookups:
         return {name: await self.labels(name) for name in names[:MOST_TYPES]}
 
     async def _sample(self, type: str, path: Path | None, bounds: SampleLimits) -> FieldTallies:
-        expression, tallies = EventExpression(type, None, ()), FieldTallies(path)
-        if self._service.restriction is not None:
-            expression = self._service.restriction.event(expression)
-        await sample(self._service.context, expression, tallies.needed, bounds, tallies.add)
+        tallies = FieldTallies(path)
+        await read_sample(self._service, type, tallies, bounds)
         return tallies
 
 
