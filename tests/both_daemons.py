@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from cube.client import Emitter
+from cube.client.emitter import RawEvent
 from tests.daemon import Daemon, daemon
 
 WAIT_SECONDS = 30.0
@@ -72,3 +74,12 @@ def both_daemons(directory: Path, *collector_flags: str) -> Iterator[Both]:
         daemon("evaluator", store, directory) as evaluator,
     ):
         yield Both(collector, evaluator)
+
+
+@contextmanager
+def both_with(events: Iterable[RawEvent], directory: Path) -> Iterator[Both]:
+    """Run both on a store that has some events."""
+    with both_daemons(directory) as both:
+        with Emitter(both.collector.http) as emitter:
+            emitter.send(events)
+        yield both

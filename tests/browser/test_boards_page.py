@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from cube.client import Emitter
-from tests.browser.playwright_page import launched, opened
+from tests.browser.playwright_page import opened
 from tests.daemon import Daemon, daemon
 from tests.mongo_server import MongoServer, mongo_server
 from tests.tools import LONG, NODE, node_package
@@ -71,12 +70,6 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         )
     with daemon("evaluator", store, directory, "--config", str(settings)) as running:
         yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as found:
-        yield found
 
 
 def chart(title: str, *expressions: str, **more: Any) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from cube.cli.cubism_page import Example, cubism_page
 from cube.client import Emitter
 from cube.errors import InvalidRequest
 from cube.model import instant
+from tests.both_daemons import Both, both_daemons
 from tests.browser.chromium import Page, artefact, chromium
 from tests.browser.pages import pages
-from tests.daemon import Daemon, daemon
 from tests.docs.blocks import of
 from tests.tools import NODE, node_package
 
@@ -30,14 +30,9 @@ PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
-    directory = tmp_path_factory.mktemp("cubism")
-    store = f"sqlite:{directory}"
-    with (
-        daemon("collector", store, directory) as collector,
-        daemon("evaluator", store, directory) as evaluator,
-    ):
-        yield collector, evaluator
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    with both_daemons(tmp_path_factory.mktemp("cubism")) as both:
+        yield both
 
 
 def value(time: int) -> int:
@@ -126,11 +121,9 @@ TITLES = [
 ]
 
 
-async def test_the_demo_s_page_of_cubism_draws_all_of_its_charts(
-    daemons: tuple[Daemon, Daemon], tmp_path: Path
-) -> None:
+async def test_the_demo_s_page_of_cubism_draws_all_of_its_charts(daemons: Both, tmp_path: Path) -> None:
     node_package("cubism")
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     with Emitter(collector.http) as emitter:
         emitter.send(requests_of_two_hours())
     example = Example.of(NODE, evaluator.http)
@@ -149,11 +142,9 @@ async def test_the_demo_s_page_of_cubism_draws_all_of_its_charts(
             await page.screenshot(artefact("cubism-demo.png"))
 
 
-async def test_the_code_on_the_page_of_the_documents_draws_its_charts(
-    daemons: tuple[Daemon, Daemon], tmp_path: Path
-) -> None:
+async def test_the_code_on_the_page_of_the_documents_draws_its_charts(daemons: Both, tmp_path: Path) -> None:
     node_package("cubism")
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     with Emitter(collector.http) as emitter:
         emitter.send(requests_of_two_hours())
     charts, keyed = (block.text for block in of("docs/cubism.md", "js"))
@@ -191,7 +182,7 @@ def asked(url: str) -> tuple[str, str, int, int, int]:
     return parts.path, given["expression"], stop, (stop - start) // step, step
 
 
-async def test_cubism_draws_horizon_charts_and_keeps_them_up(daemons: tuple[Daemon, Daemon]) -> None:
+async def test_cubism_draws_horizon_charts_and_keeps_them_up(daemons: Both) -> None:
     node_package("cubism")
     packages = NODE / "node_modules"
     content = {
@@ -199,7 +190,7 @@ async def test_cubism_draws_horizon_charts_and_keeps_them_up(daemons: tuple[Daem
         "/d3.js": packages / "d3" / "d3.js",
         "/cubism.js": packages / "cubism" / "cubism.v1.js",
     }
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     send(collector.http)
     async with pages(content) as origin, chromium() as browser:
         page = await browser.open(f"{origin}/#{quote('|'.join((evaluator.http, *CHARTS)))}")

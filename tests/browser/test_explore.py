@@ -7,16 +7,15 @@ import csv
 import json
 import shlex
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from cube.client import Emitter
-from tests.browser.playwright_page import launched, opened
-from tests.daemon import Daemon, daemon
+from tests.both_daemons import Both, both_with
+from tests.browser.playwright_page import opened
 from tests.tools import NODE, node_package
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,31 +79,19 @@ GAPS = """async () => {
 
 
 @pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """A collector and an evaluator, with three hours of requests of three hosts."""
-    directory = tmp_path_factory.mktemp("explore")
-    store = f"sqlite:{directory}"
-    with (
-        daemon("collector", store, directory) as collector,
-        daemon("evaluator", store, directory) as evaluator,
-    ):
-        now = int(time.time() * 1000)
-        with Emitter(collector.http) as emitter:
-            emitter.send(
-                {
-                    "type": "request",
-                    "time": at,
-                    "data": {"host": HOSTS[at // MINUTE % 3], "ms": at // MINUTE % 17},
-                }
-                for at in range(now - 180 * MINUTE, now - 2 * MINUTE, MINUTE // 2)
-            )
-        yield collector, evaluator
+    now = int(time.time() * 1000)
+    events = (
+        {"type": "request", "time": at, "data": {"host": HOSTS[at // MINUTE % 3], "ms": at // MINUTE % 17}}
+        for at in range(now - 180 * MINUTE, now - 2 * MINUTE, MINUTE // 2)
+    )
+    with both_with(events, tmp_path_factory.mktemp("explore")) as both:
+        yield both
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as found:
-        yield found
+def explore(daemons: Both) -> str:
+    return f"{daemons.evaluator.http}/?view=explore"
 
 
 def query(page: Page) -> dict[str, list[str]]:
@@ -123,11 +110,9 @@ async def shows(page: Page, words: str) -> None:
     pytest.fail("The chart stays blank")
 
 
-async def test_an_expression_is_typed_seen_zoomed_and_found_again(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_an_expression_is_typed_seen_zoomed_and_found_again(browser: Browser, daemons: Both) -> None:
     async with opened(browser) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore")
+        await page.goto(f"{explore(daemons)}")
         await page.get_by_label("Expression A", exact=True).fill("sum(request)")
         await page.keyboard.press("Enter")
         await shows(page, "1 series")
@@ -158,10 +143,10 @@ async def test_an_expression_is_typed_seen_zoomed_and_found_again(
 
 async def test_every_chart_shows_groups_and_names_that_look_like_markup_as_text(
     browser: Browser,
-    daemons: tuple[Daemon, Daemon],
+    daemons: Both,
 ) -> None:
     async with opened(browser) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&e=sum(request).group(host)")
+        await page.goto(f"{explore(daemons)}&from=-3h&e=sum(request).group(host)")
         for kind in ("Line", "Area", "Stacked", "Bars", "Horizon", "Heat map", "Number"):
             await page.get_by_role("radio", name=kind, exact=True).check()
             await shows(page, "3 series")
@@ -173,11 +158,9 @@ async def test_every_chart_shows_groups_and_names_that_look_like_markup_as_text(
         assert said == []
 
 
-async def test_a_chart_is_read_and_zoomed_with_the_keyboard_alone(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_a_chart_is_read_and_zoomed_with_the_keyboard_alone(browser: Browser, daemons: Both) -> None:
     async with opened(browser) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&chart=horizon&e=sum(request).group(host)")
+        await page.goto(f"{explore(daemons)}&from=-3h&chart=horizon&e=sum(request).group(host)")
         await shows(page, "3 series")
         await page.locator(".horizon").focus()
         for key in ("Home", "ArrowRight", *["Shift+ArrowRight"] * 5):
@@ -191,21 +174,21 @@ async def test_a_chart_is_read_and_zoomed_with_the_keyboard_alone(
 
 async def test_a_wrong_expression_is_marked_at_its_place_and_the_others_are_drawn(
     browser: Browser,
-    daemons: tuple[Daemon, Daemon],
+    daemons: Both,
 ) -> None:
     async with opened(browser) as (page, _):
-        await page.goto(f"{daemons[1].http}/?view=explore&e=sum(request)%2Bfrob(x)&e=sum(request)")
+        await page.goto(f"{explore(daemons)}&e=sum(request)%2Bfrob(x)&e=sum(request)")
         await expect(page.get_by_role("alert").first).to_contain_text("line 1, column 14")
         await expect(page.locator("mark")).to_have_text("frob")
         await shows(page, "1 series")
 
 
-async def test_new_events_move_the_chart(browser: Browser, daemons: tuple[Daemon, Daemon]) -> None:
+async def test_new_events_move_the_chart(browser: Browser, daemons: Both) -> None:
     async with opened(browser) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore&from=-5m&chart=number&step=1000&e=sum(request)")
+        await page.goto(f"{explore(daemons)}&from=-5m&chart=number&step=1000&e=sum(request)")
         await expect(page.locator(".status")).to_contain_text("live")
         now = int(time.time() * 1000)
-        with Emitter(daemons[0].http) as emitter:  # one each half of a second, of the next seconds
+        with Emitter(daemons.collector.http) as emitter:  # one each half of a second, of the next seconds
             emitter.send(
                 {"type": "request", "time": now + 500 * i, "data": {"host": "web1"}} for i in range(40)
             )
@@ -213,11 +196,9 @@ async def test_new_events_move_the_chart(browser: Browser, daemons: tuple[Daemon
         assert said == []
 
 
-async def test_days_are_those_of_the_zone_that_is_chosen(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_days_are_those_of_the_zone_that_is_chosen(browser: Browser, daemons: Both) -> None:
     """The day on which clocks were set back in Berlin: whoever looks is elsewhere."""
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     days = ("2024-10-26T21:59:59Z", "2024-10-26T22:00:00Z", "2024-10-27T22:59:59Z", "2024-10-27T23:00:00Z")
     with Emitter(collector.http) as emitter:
         emitter.send({"type": "visit", "time": at} for at in days)
@@ -236,11 +217,9 @@ async def test_days_are_those_of_the_zone_that_is_chosen(
         assert said == []
 
 
-async def test_weeks_begin_on_the_day_that_is_chosen(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_weeks_begin_on_the_day_that_is_chosen(browser: Browser, daemons: Both) -> None:
     """By UTC, where the page knows the edges, and by the clocks of a zone, where the evaluator tells them."""
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     with Emitter(collector.http) as emitter:  # a Saturday, a Sunday, a Monday
         emitter.send(
             {"type": "trip", "time": f"2024-06-{day}T12:00Z"} for day in ("15", "16", "16", "17", "17", "17")
@@ -267,10 +246,10 @@ async def test_weeks_begin_on_the_day_that_is_chosen(
 
 async def test_a_year_of_hours_takes_some_strokes_a_pixel_and_gaps_stay_gaps(
     browser: Browser,
-    daemons: tuple[Daemon, Daemon],
+    daemons: Both,
 ) -> None:
     async with opened(browser) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore")
+        await page.goto(f"{explore(daemons)}")
         spans = await page.get_by_label("Time", exact=True).locator("option").all_inner_texts()
         assert spans[-6:-1] == [
             f"Last {each}" for each in ("2 days", "1 week", "30 days", "90 days", "365 days")
@@ -282,11 +261,11 @@ async def test_a_year_of_hours_takes_some_strokes_a_pixel_and_gaps_stay_gaps(
 
 
 async def test_what_is_seen_is_handed_over_as_a_command_values_and_a_picture(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
+    browser: Browser, daemons: Both
 ) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
     async with opened(browser, permissions=allowed) as (page, said):
-        await page.goto(f"{daemons[1].http}/?view=explore&from=-3h&step=300000&e=sum(request).group(host)")
+        await page.goto(f"{explore(daemons)}&from=-3h&step=300000&e=sum(request).group(host)")
         await shows(page, "3 series")
 
         async def copied(name: str) -> str:
@@ -298,7 +277,7 @@ async def test_what_is_seen_is_handed_over_as_a_command_values_and_a_picture(
 
         assert parse_qs(urlsplit(await copied("Copy link")).query) == query(page)
         command = await copied("Copy as curl")
-        assert command.startswith(f"curl -s '{daemons[1].http}/1.0/metric?expression=sum")
+        assert command.startswith(f"curl -s '{daemons.evaluator.http}/1.0/metric?expression=sum")
         lines = (await copied("Copy as CSV")).splitlines()
         assert sorted(next(csv.reader(lines[:1]))) == sorted(["time", *HOSTS])
         assert len(lines) == 1 + 36
@@ -314,15 +293,13 @@ async def test_what_is_seen_is_handed_over_as_a_command_values_and_a_picture(
 
 
 @pytest.mark.parametrize(("chart", "scheme"), [("line", "light"), ("horizon", "dark")])
-async def test_axe_finds_nothing_to_mend(
-    browser: Browser, daemons: tuple[Daemon, Daemon], chart: str, scheme: str
-) -> None:
+async def test_axe_finds_nothing_to_mend(browser: Browser, daemons: Both, chart: str, scheme: str) -> None:
     node_package("axe-core")
     axe = (NODE / "node_modules/axe-core/axe.min.js").read_text()
     violations = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
     async with opened(browser, color_scheme=scheme, bypass_csp=True) as (page, _):
         expressions = "e=sum(request).group(host)&e=sum(x)%2B"
-        await page.goto(f"{daemons[1].http}/?view=explore&chart={chart}&{expressions}")
+        await page.goto(f"{explore(daemons)}&chart={chart}&{expressions}")
         await shows(page, "3 series")
         await page.evaluate(f"{axe};0")
         assert await page.evaluate(violations) == []
@@ -330,13 +307,11 @@ async def test_axe_finds_nothing_to_mend(
 
 async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
     browser: Browser,
-    daemons: tuple[Daemon, Daemon],
+    daemons: Both,
 ) -> None:
     phone = {"width": 390, "height": 800}
     async with opened(browser, viewport=phone, color_scheme="dark", reduced_motion="reduce") as (page, said):
-        await page.goto(
-            f"{daemons[1].http}/?view=explore&from=-180m&e=sum(request).group(host)&e=max(request(ms))"
-        )
+        await page.goto(f"{explore(daemons)}&from=-180m&e=sum(request).group(host)&e=max(request(ms))")
         await shows(page, "4 series")
         assert await page.get_by_label("Time", exact=True).input_value() == "-3h"
         assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
@@ -346,10 +321,8 @@ async def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen(
         assert said == []
 
 
-async def test_an_expression_is_given_a_name_which_others_use(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
-    _, evaluator = daemons
+async def test_an_expression_is_given_a_name_which_others_use(browser: Browser, daemons: Both) -> None:
+    evaluator = daemons.evaluator
     async with opened(browser) as (page, said):
         await page.goto(f"{evaluator.http}/?view=explore&from=-3h&e=mean(request(ms))")
         await shows(page, "1 series")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from cube.client import Emitter
-from tests.browser.playwright_page import launched, opened
-from tests.daemon import Daemon, daemon
+from tests.both_daemons import Both, both_with
+from tests.browser.playwright_page import opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,67 +35,51 @@ COLOURS = """async () => {
 
 
 @pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """A collector and an evaluator, with a funnel of some users, all of it now."""
-    directory = tmp_path_factory.mktemp("legend")
-    store = f"sqlite:{directory}"
-    with (
-        daemon("collector", store, directory) as collector,
-        daemon("evaluator", store, directory) as evaluator,
-    ):
-        now = int(time.time() * 1000)
-        with Emitter(collector.http) as emitter:
-            emitter.send(
-                {"type": type, "time": now - 60_000 + 1000 * at, "data": {"user": user, "shop": "<b>"}}
-                for at, type in enumerate(("view", "cart", "buy"))
-                for user in range(3 - at)
-            )
-        yield collector, evaluator
+    now = int(time.time() * 1000)
+    events = (
+        {"type": type, "time": now - 60_000 + 1000 * at, "data": {"user": user, "shop": "<b>"}}
+        for at, type in enumerate(("view", "cart", "buy"))
+        for user in range(3 - at)
+    )
+    with both_with(events, tmp_path_factory.mktemp("legend")) as both:
+        yield both
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as found:
-        yield found
-
-
-async def test_a_funnels_legend_names_its_steps(browser: Browser, daemons: tuple[Daemon, Daemon]) -> None:
+async def test_a_funnels_legend_names_its_steps(browser: Browser, daemons: Both) -> None:
     async with opened(browser) as (page, said):
         asked = urlencode({"view": "explore", "from": "-1h", "step": "10000", "e": FUNNEL})
-        await page.goto(f"{daemons[1].http}/?{asked}")
+        await page.goto(f"{daemons.evaluator.http}/?{asked}")
         await expect(page.locator(".legend button")).to_have_text(
             ["1 view", '2 cart.eq(shop,"<b>")', "3 buy"]
         )
         assert said == []
 
 
-async def test_what_lies_in_the_open_bucket_alone_is_told(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_what_lies_in_the_open_bucket_alone_is_told(browser: Browser, daemons: Both) -> None:
     told = "all there is lies in the bucket that goes on"
     async with opened(browser) as (page, said):
         asked = {"view": "explore", "from": "-800d", "e": "sum(view)"}
-        await page.goto(f"{daemons[1].http}/?{urlencode({**asked, 'step': 'year'})}")
+        await page.goto(f"{daemons.evaluator.http}/?{urlencode({**asked, 'step': 'year'})}")
         await expect(page.locator(".status")).to_contain_text(told)
         await expect(page.locator(".status")).to_contain_text("buckets of 1 year")
         asked |= {"from": "-1h", "step": "10000"}
-        await page.goto(f"{daemons[1].http}/?{urlencode(asked)}")
+        await page.goto(f"{daemons.evaluator.http}/?{urlencode(asked)}")
         await expect(page.locator(".status")).to_contain_text("live")
         await expect(page.locator(".legend tbody td").last).to_have_text("3")
         await expect(page.locator(".status")).not_to_contain_text(told)
         assert said == []
 
 
-async def test_a_board_tells_what_lies_in_the_open_bucket_alone(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
+async def test_a_board_tells_what_lies_in_the_open_bucket_alone(browser: Browser, daemons: Both) -> None:
     charts = [{"expressions": ["sum(view)"], "step": step} for step in ("year", "10s")]
     async with opened(browser) as (page, said):
-        board = f"{daemons[1].http}/1.0/boards/open"
+        board = f"{daemons.evaluator.http}/1.0/boards/open"
         data = {"title": "Open", "span": "800d", "charts": charts}
         made = await page.request.put(board, data=data, headers={"If-None-Match": "*"})
         assert made.status == 201, await made.text()
-        await page.goto(f"{daemons[1].http}/?view=board&board=open")
+        await page.goto(f"{daemons.evaluator.http}/?view=board&board=open")
         yearly, short = (page.locator(".panel").nth(place) for place in (0, 1))
         told = "Nothing yet: all there is lies in the bucket that goes on"
         await expect(yearly.locator(".error")).to_contain_text(told)
@@ -108,11 +90,11 @@ async def test_a_board_tells_what_lies_in_the_open_bucket_alone(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_fourteen_series_have_colours_of_their_own_that_stand_out(
-    browser: Browser, daemons: tuple[Daemon, Daemon], scheme: str
+    browser: Browser, daemons: Both, scheme: str
 ) -> None:
     async with opened(browser) as (page, _):
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # a literal to mypy
-        await page.goto(f"{daemons[1].http}/?view=explore")
+        await page.goto(f"{daemons.evaluator.http}/?view=explore")
         different, least, marks = await page.evaluate(COLOURS)
         assert (different, marks) == (14, 21)
         assert least >= 3

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from cube.client import Emitter
-from tests.browser.playwright_page import launched, opened
-from tests.daemon import Daemon, daemon
+from tests.both_daemons import Both, both_daemons
+from tests.browser.playwright_page import opened
+from tests.daemon import Daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -21,20 +21,9 @@ PATIENCE = 20_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Daemon]]:
-    directory = tmp_path_factory.mktemp("views")
-    store = f"sqlite:{directory}"
-    with (
-        daemon("collector", store, directory) as collector,
-        daemon("evaluator", store, directory) as evaluator,
-    ):
-        yield collector, evaluator
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as running:
-        yield running
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    with both_daemons(tmp_path_factory.mktemp("views")) as both:
+        yield both
 
 
 def send(collector: Daemon, type: str, *data: dict[str, Any]) -> None:
@@ -55,10 +44,8 @@ async def heads(page: Page, *names: str) -> None:
     await expect(page.locator("thead th > button")).to_have_text(list(names), timeout=PATIENCE)
 
 
-async def test_the_start_tells_how_to_begin_and_goes_on_by_itself(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
-) -> None:
-    collector, evaluator = daemons
+async def test_the_start_tells_how_to_begin_and_goes_on_by_itself(browser: Browser, daemons: Both) -> None:
+    collector, evaluator = daemons.collector, daemons.evaluator
     async with opened(browser) as (page, said):
         await page.goto(f"{evaluator.http}/")
         await page.get_by_label("collector’s address").fill(collector.http)
@@ -78,9 +65,9 @@ async def test_the_start_tells_how_to_begin_and_goes_on_by_itself(
 
 
 async def test_events_are_filtered_by_a_click_and_come_live_unless_paused(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
+    browser: Browser, daemons: Both
 ) -> None:
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     send(collector, "visit", visit(1), visit(2, TAGS), visit(3))
     async with opened(browser) as (page, said):
         await page.goto(f"{evaluator.http}/?view=events&type=visit&col=n&col=path")
@@ -111,9 +98,9 @@ async def test_events_are_filtered_by_a_click_and_come_live_unless_paused(
 
 
 async def test_a_filter_that_no_event_can_pass_and_a_type_that_is_not_there_are_told(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
+    browser: Browser, daemons: Both
 ) -> None:
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     send(collector, "told", visit(1))
     async with opened(browser) as (page, said):
         await page.goto(f"{evaluator.http}/?view=events&type=told&col=n&f=ge(path,5)")
@@ -139,9 +126,9 @@ async def test_a_filter_that_no_event_can_pass_and_a_type_that_is_not_there_are_
     ],
 )
 async def test_a_time_in_the_address_that_is_none_is_named_and_the_page_goes_on(
-    browser: Browser, daemons: tuple[Daemon, Daemon], times: str, wrong: str
+    browser: Browser, daemons: Both, times: str, wrong: str
 ) -> None:
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     send(collector, "odd", visit(1))
     async with opened(browser) as (page, said):
         await page.goto(f"{evaluator.http}/?view=events&type=odd&col=n")
@@ -164,9 +151,9 @@ async def test_a_time_in_the_address_that_is_none_is_named_and_the_page_goes_on(
 
 
 async def test_an_event_is_shown_in_full_and_columns_are_moved_hidden_and_charted(
-    browser: Browser, daemons: tuple[Daemon, Daemon]
+    browser: Browser, daemons: Both
 ) -> None:
-    collector, evaluator = daemons
+    collector, evaluator = daemons.collector, daemons.evaluator
     send(collector, "call", visit(1), visit(2))
     tagged, nested = '["<b id=\\"tag\\">bold</b>"]', 'more["of it"]'
     async with opened(browser) as (page, said):

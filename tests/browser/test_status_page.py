@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from cube.client import Evaluator
 from cube.model.environment import Key
 from evaluator.api.reports import Viewer, summary
-from tests.browser.playwright_page import launched, opened
+from tests.browser.playwright_page import opened
 from tests.daemon import Daemon, daemon
 from tests.tools import NODE, node_package
 from tests.unit.test_status import NOW, arrivals, question, refusal, report, slow_of
@@ -35,12 +34,6 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, 
         daemon("evaluator", store, directory, *often) as evaluator,
     ):
         yield collector, evaluator
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as running:
-        yield running
 
 
 async def test_what_daemons_do_is_shown_as_it_goes_and_a_slow_question_is_asked_again(

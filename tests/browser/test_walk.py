@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from cube.model.environment import DEFAULT, Environment, Scope
 from cube.web import Authenticator, KeyRing
 from tests.authenticators import key, open_authenticator
-from tests.browser.playwright_page import launched, opened
+from tests.browser.playwright_page import opened
 from tests.evaluator_running import Running, Start, event, start
 from tests.mongo_server import mongo_server
 
@@ -23,12 +21,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "acme-0K4xq9ZpWr7"
 PATIENCE = 30_000  # milliseconds
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as found:
-        yield found
 
 
 def one_customers() -> Authenticator:
