@@ -1,6 +1,7 @@
 // "Add to a board" in Explore: what is charted becomes a chart of a board that is there, or of a new one.
 import {added, charts, emptyBoard} from "./board-model.js";
 import {boardLink, changeBoard, listBoards, makeBoard} from "./board-store.js";
+import {kindOf} from "./chart.js";
 import {ask, field} from "./dialog.js";
 import {choice, el} from "./dom.js";
 import {stepOf} from "./grid.js";
@@ -36,7 +37,7 @@ export async function addToBoard() {
 function chartOf(query, title) {
   const chart = {expressions: query.getAll("e").filter((text) => text.trim())};
   if (title) chart.title = title;
-  if (query.has("chart")) chart.chart = query.get("chart");
+  if (query.has("chart")) chart.chart = kindOf(query);
   if (["number"].includes(chart.chart)) Object.assign(chart, {width: 3, height: 3});
   if (stepOf(query.get("step")) !== null) chart.step = stepOf(query.get("step"));
   if (query.get("compare")) chart.compare = query.get("compare");

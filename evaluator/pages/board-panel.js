@@ -3,7 +3,7 @@ import {chartIn} from "./chart.js";
 import {PanelLegend} from "./board-legend.js";
 import {nameOf, question} from "./board-model.js";
 import {substituted} from "./board-text.js";
-import {el} from "./dom.js";
+import {el, tell} from "./dom.js";
 import {ask, wanted} from "./query.js";
 import {ONLY_OPEN} from "./series.js";
 
@@ -136,8 +136,7 @@ export class Panel {
   }
 
   note(text) {
-    if (this.problem.textContent !== text) this.problem.textContent = text; // else it is read out again
-    this.problem.hidden = !text;
+    tell(this.problem, [text]);
     this.problem.dataset.kind = "note";
   }
 

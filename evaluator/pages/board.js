@@ -10,7 +10,7 @@ import {editSettings} from "./board-settings.js";
 import {readBoard} from "./board-store.js";
 import {chosen, Variables} from "./board-variables.js";
 import {onTheme} from "./colours.js";
-import {el, say} from "./dom.js";
+import {el, say, tell} from "./dom.js";
 import {isShared} from "./key.js";
 import {read, write} from "./state.js";
 import {TimeChoices} from "./time-choices.js";
@@ -37,8 +37,9 @@ class BoardView {
     this.grid = new Grid(this.panels());
     this.bar = new ActionBar(this);
     this.controls = el("section", {className: "board-controls", ariaLabel: "Variables and time"}, this.variables.element, this.time);
+    this.wrongTime = el("p", {className: "problem", role: "alert", hidden: true});
     this.head = el("div", {className: "board-head"}, this.title, this.bar.element);
-    main.append(this.head, this.bar.state, this.problem, this.controls, this.empty, this.grid.element, this.hidden);
+    main.append(this.head, this.bar.state, this.problem, this.controls, this.wrongTime, this.empty, this.grid.element, this.hidden);
     this.endTheme = onTheme(() => this.grid.refresh());
     addEventListener("beforeunload", (event) => this.draft?.isChanged && event.preventDefault(), {signal});
     document.addEventListener("keydown", (event) => this.key(event), {signal});
@@ -122,6 +123,7 @@ class BoardView {
     this.variables.show(board);
     const focused = this.time.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
     this.time.replaceChildren(...this.times.span(), this.times.clock(), this.times.live());
+    tell(this.wrongTime, [this.times.problem()]);
     if (focused) this.time.querySelector(`[aria-label="${focused}"]`)?.focus();
     this.bar.show(this.draft, this.isEditing);
     const count = charts(board).length;

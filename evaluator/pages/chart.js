@@ -10,6 +10,17 @@ export const KINDS = [
 ];
 const CHARTS = {heat: HeatChart, horizon: HorizonChart, number: NumberChart, table: TableChart};
 
+/** Whether a text is a kind of chart. */
+export function isKind(text) {
+  return KINDS.some(([kind]) => kind === text);
+}
+
+/** The kind of chart that an address asks for; lines where it names none. */
+export function kindOf(query) {
+  const kind = query.get("chart");
+  return isKind(kind) ? kind : "line";
+}
+
 /** A chart in a host, in place of what is there; on: {zoom({start, stop}), hover(index or null), pick(index, series or
  * null, place)}: place is that of the window, {x, y, event}. */
 export function chartIn(host, kind, on) {

@@ -21,6 +21,13 @@ export function choice(label, options, value, change) {
   return el("label", {className: "choice"}, el("span", {textContent: label}), select);
 }
 
+/** Show sentences in a place that is there for them, and hide it where there are none. */
+export function tell(place, sentences) {
+  const text = sentences.filter(Boolean).join(" ");
+  if (place.textContent !== text) place.textContent = text; // else it is read out again
+  place.hidden = !text;
+}
+
 /** Say something for a moment, to screen readers as well. */
 export function say(text) {
   const place = document.getElementById("said");

@@ -7,7 +7,7 @@ import {EventSource} from "./events-source.js";
 import {EventTable} from "./events-table.js";
 import {isPlain, literal} from "./fields.js";
 import {describe} from "./readings.js";
-import {read, resolve, write} from "./state.js";
+import {noTime, read, resolve, write} from "./state.js";
 
 const SPANS = [["-5m", "last 5 minutes"], ["-1h", "last hour"], ["-6h", "last 6 hours"], ["-1d", "last day"], ["-7d", "last week"], ["-365d", "last year"]];
 const USUAL = "-1h";
@@ -105,7 +105,7 @@ class Events {
     const wrong = [from, to].find((text) => Number.isNaN(resolve(text, at)));
     if (wrong !== undefined) {
       this.source.clear();
-      return this.fail(new Error(`The address says ${wrong}, which is no time; accepted are times such as -6h, now and 2026-11-02T12:00Z.`));
+      return this.fail(new Error(noTime(wrong)));
     }
     const iso = (text) => new Date(resolve(text, at)).toISOString();
     const expression = `${type}(*)${this.filters.text()}`;

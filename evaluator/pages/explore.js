@@ -1,7 +1,7 @@
 // Explore: expressions, a span of time, and a chart of them, as the address says.
 import {get} from "./api.js";
 import {openEvents} from "./behind.js";
-import {chartIn} from "./chart.js";
+import {chartIn, kindOf} from "./chart.js";
 import {onTheme} from "./colours.js";
 import {Controls} from "./controls.js";
 import {DistributionOffer} from "./distribution.js";
@@ -46,7 +46,7 @@ class Explore {
     this.controls.update();
     this.offer.update();
     const query = read();
-    const kind = query.get("chart") ?? "line";
+    const kind = kindOf(query);
     // The automatic step depends on how wide a chart's bucket is.
     const wide = ["bars", "heat"].includes(kind) ? kind : "";
     const question = JSON.stringify([...QUESTION.map((name) => query.getAll(name)), wide, zoneOf(query.get("zone"))]);
@@ -143,7 +143,7 @@ class Explore {
   redraw(isLive = false) {
     const {set, before, query} = this.seen;
     if (!set) return;
-    if (this.kind === null) this.chartOf(read().get("chart") ?? "line");
+    if (this.kind === null) this.chartOf(kindOf(read()));
     hide(set);
     this.seen.chart.show(set, {before, ago: query.before, zone: read().get("zone") ?? "", scale: read().get("scale"), grows: true});
     if (!isLive) this.tell();

@@ -56,9 +56,24 @@ function milliseconds(text, now) {
   return Date.parse(/T/.test(iso) && !/(Z|[+-]\d\d:?\d\d)$/i.test(iso) ? `${iso}Z` : iso);
 }
 
-/** The span {start, stop} that from and to name; the last hour where they name none. */
+/** The span {start, stop} that from and to name; the last hour where they name none, which spanProblem() tells. */
 export function span(now, query = read()) {
   const start = resolve(query.get("from") ?? "-1h", now);
   const stop = resolve(query.get("to") ?? "now", now);
   return start < stop ? {start, stop} : {start: now - 36e5, stop: now};
+}
+
+/** What is wrong with the span that from and to name, in words: no time, no length, or nothing in it yet; "" of any other. */
+export function spanProblem(now, query = read()) {
+  const asked = [query.get("from") ?? "-1h", query.get("to") ?? "now"];
+  const [start, stop] = asked.map((text) => resolve(text, now));
+  const wrong = asked.find((text) => Number.isNaN(resolve(text, now)));
+  if (wrong !== undefined) return `${noTime(wrong)} The last hour is shown.`;
+  if (start >= stop) return `The address says from ${asked[0]} to ${asked[1]}, whose end is not after its start. The last hour is shown.`;
+  return start > now ? "This span has not begun yet, so there is nothing to show of it." : "";
+}
+
+/** What to say of a text that is no time. */
+export function noTime(text) {
+  return `The address says ${text}, which is no time; accepted are times such as -6h, now and 2026-11-02T12:00Z.`;
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.both_daemons import Both, both_with
 from tests.browser.playwright_page import opened
@@ -15,6 +16,14 @@ from tests.browser.playwright_page import opened
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FUNNEL = 'funnel(user, 1h, view, cart.eq(shop, "<b>"), buy)'
+
+WRONG_SPANS = {
+    "from=rubbish": "says rubbish, which is no time; accepted are times such as",
+    "to=rubbish": "says rubbish, which is no time; accepted are times such as",
+    "from=now&to=-2h": "from now to -2h, whose end is not after its start. The last hour is shown.",
+    "from=9000-01-01&to=9000-01-02": "This span has not begun yet",
+    "from=now%2B1h&to=now%2B2h": "This span has not begun yet",
+}
 
 COLOURS = """async () => {
   const folder = document.querySelector("script[src$='app.js']").src.replace("app.js", "");
@@ -47,6 +56,15 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         yield both
 
 
+async def make_board(page: Page, daemons: Both, name: str, charts: list[dict[str, Any]], **more: str) -> None:
+    made = await page.request.put(
+        f"{daemons.evaluator.http}/1.0/boards/{name}",
+        data={"title": name, "charts": charts, **more},
+        headers={"If-None-Match": "*"},
+    )
+    assert made.status == 201, await made.text()
+
+
 async def test_a_funnels_legend_names_its_steps(browser: Browser, daemons: Both) -> None:
     async with opened(browser) as (page, said):
         asked = urlencode({"view": "explore", "from": "-1h", "step": "10000", "e": FUNNEL})
@@ -75,16 +93,46 @@ async def test_what_lies_in_the_open_bucket_alone_is_told(browser: Browser, daem
 async def test_a_board_tells_what_lies_in_the_open_bucket_alone(browser: Browser, daemons: Both) -> None:
     charts = [{"expressions": ["sum(view)"], "step": step} for step in ("year", "10s")]
     async with opened(browser) as (page, said):
-        board = f"{daemons.evaluator.http}/1.0/boards/open"
-        data = {"title": "Open", "span": "800d", "charts": charts}
-        made = await page.request.put(board, data=data, headers={"If-None-Match": "*"})
-        assert made.status == 201, await made.text()
+        await make_board(page, daemons, "open", charts, span="800d")
         await page.goto(f"{daemons.evaluator.http}/?view=board&board=open")
         yearly, short = (page.locator(".panel").nth(place) for place in (0, 1))
         told = "Nothing yet: all there is lies in the bucket that goes on"
         await expect(yearly.locator(".error")).to_contain_text(told)
         await expect(short.locator("li")).to_contain_text("sum(view)")
         await expect(short.locator(".error")).to_be_hidden()
+        assert said == []
+
+
+async def test_a_span_that_cannot_be_shown_is_told_in_explore_and_on_boards(
+    browser: Browser, daemons: Both
+) -> None:
+    async with opened(browser) as (page, said):
+        await make_board(page, daemons, "span", [{"expressions": ["sum(view)"]}])
+        for view in ("explore&e=sum(view)", "board&board=span"):
+            await page.goto(f"{daemons.evaluator.http}/?view={view}")
+            problem = page.locator("main .problem:visible")
+            for asked, told in WRONG_SPANS.items():
+                await expect(page.locator("canvas").first).to_be_visible()
+                await expect(problem).to_have_count(0)
+                query = f"?view={view}&{asked}"
+                await page.evaluate("query => history.pushState(null, '', query)", query)
+                await page.evaluate("dispatchEvent(new Event('cube:state'))")
+                await expect(problem).to_contain_text(told)
+                await page.get_by_label("Time", exact=True).select_option("-6h")
+        assert said == []
+
+
+async def test_what_else_an_address_says_that_there_is_not_is_told_and_a_chart_is_shown(
+    browser: Browser, daemons: Both
+) -> None:
+    asked = "step=soon&compare=never&chart=pie&week=someday"
+    async with opened(browser) as (page, said):
+        await page.goto(f"{daemons.evaluator.http}/?view=explore&e=sum(view)&{asked}")
+        problem = page.locator("main .problem:visible")
+        for wrong in asked.split("&"):
+            await expect(problem).to_contain_text(f"The address says {wrong}; accepted are ")
+        await expect(page.locator(".status")).to_contain_text("1 series")
+        await expect(page.get_by_role("radio", name="Line")).to_be_checked()
         assert said == []
 
 
