@@ -39,7 +39,7 @@ export class PlotChart {
     const [width, height] = [this.element.clientWidth, this.element.clientHeight];
     this.at = this.paint(this.canvas, width, height);
     const {shown, count, step} = this.set;
-    this.canvas.setAttribute("aria-label", `${this.kind} chart of ${shown.length} series, ${count} buckets of ${step / 1000} s`);
+    this.canvas.setAttribute("aria-label", `${this.kind} chart of ${shown.length} series, ${count} bucket${count === 1 ? "" : "s"} of ${step / 1000} s`);
     this.pointer.show();
     if (this.pointer.index !== null && !this.pointer.isFollowing) this.hover(Math.min(this.pointer.index, count - 1));
   }

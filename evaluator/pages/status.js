@@ -72,7 +72,7 @@ function figures({daemons, types, refusals, questions, cache, restricted}) {
     ...found,
     ["Events that wait", waiting.toLocaleString("en"), daemons.some(({live, spool}) => live && spool?.away) ? "the store is away" : ""],
     ["Questions a second", number(questions.metric.rate + questions.event.rate), ""],
-    ["Found in the cache", needed ? `${number(Math.floor((1000 * cache.hit) / needed) / 10)} %` : "–", needed ? `of ${number(needed)} buckets in 5 min` : ""],
+    ["Found in the cache", needed ? `${number(Math.floor((1000 * cache.hit) / needed) / 10)} %` : "–", needed ? `of ${number(needed)} bucket${needed === 1 ? "" : "s"} in 5 min` : ""],
     ["Memory", bytes(memory), ""],
   ];
 }

@@ -135,3 +135,27 @@ async def test_all_that_may_be_is_shown_to_anybody(browser: Browser, daemons: tu
         await expect(page.get_by_role("alert")).to_have_text("The store does not answer.")
         await expect(page.get_by_text("Not live: this is how it was")).to_be_visible()
         await expect(page.locator(".sign.lives")).to_have_count(2)
+
+
+async def test_the_titles_of_all_views_have_one_size(
+    browser: Browser, daemons: tuple[Daemon, Daemon]
+) -> None:
+    async def nothing(route: Route) -> None:
+        await route.fulfill(content_type="application/json", body="[]")
+
+    sizes = {}
+    assert (await ask(daemons[0].port, "POST", "/1.0/event", b'[{"type": "visit"}]')).status == 200
+    async with opened(browser) as (page, _):
+        for title, address in {
+            "What is stored": "",
+            "Boards": "?view=boards",
+            "Status": "?view=status",
+            "Nothing is stored yet": "",
+        }.items():
+            if title.startswith("Nothing"):
+                await page.route("**/1.0/types**", nothing)
+            await page.goto(f"{daemons[1].http}/{address}")
+            shown = page.get_by_role("heading", level=1, name=title)
+            await expect(shown).to_be_visible()
+            sizes[title] = await shown.evaluate("title => getComputedStyle(title).fontSize")
+    assert set(sizes.values()) == {"24px"}, sizes
