@@ -15,10 +15,10 @@ from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import EventId, id_key
 from cube.model.tier import Span
-from cube.process.threads import Hold, Slices, hold_nothing
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
 from cube.store.read_options import TimeSlice
+from cube.store.slices import Hold, Slices, hold_nothing
 
 
 class Found(NamedTuple):

@@ -18,11 +18,11 @@ from cube.expression.nodes import EventExpression
 from cube.model.event import EventId
 from cube.model.place import EventPlace, rough
 from cube.model.tier import Span
-from cube.process.threads import Hold, Slices, hold_nothing
 from cube.store.equality import wanted_by
 from cube.store.find import Found, in_order, select_found
 from cube.store.ports import ReadSession
 from cube.store.read_options import TimeSlice
+from cube.store.slices import Hold, Slices, hold_nothing
 
 LOOKED_ON: Final = 8
 """A full page looks through so many slices more for another event: a filter may pass nothing for long."""

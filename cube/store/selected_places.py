@@ -16,9 +16,9 @@ from cube.columns.block import Block
 from cube.expression.nodes import EventExpression
 from cube.model.event import EventId
 from cube.model.tier import Span
-from cube.process.threads import Slices
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
+from cube.store.slices import Slices
 
 SLICE_EVENTS: Final = 2_000
 """So many events are found, about, and then deleted, before others are looked for."""

@@ -17,9 +17,9 @@ from cube.columns import Block, has_patterns, needed, selected
 from cube.expression.nodes import EventExpression
 from cube.model import instant
 from cube.model.tier import EVER
-from cube.process.threads import Slices
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
+from cube.store.slices import Slices
 from evaluator.context import QueryContext
 from evaluator.scheduling.scheduler import QueryCost
 

@@ -22,12 +22,13 @@ from cube.columns.values import Path
 from cube.expression.nodes import Reduction
 from cube.model.reduce import REDUCES
 from cube.model.tier import GroupKey, Span, Tier
-from cube.process.threads import FIRST_ROWS, FIRST_TOGETHER, MOST_TOGETHER, Ends, Slices, run_in_thread
+from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.equality import wanted_by
 from cube.store.ports import ReadSession
 from cube.store.read_options import TimeSlice
+from cube.store.slices import FIRST_ROWS, FIRST_TOGETHER, MOST_TOGETHER, Ends, Slices
 from evaluator.context import QueryContext
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.reading import Reading, is_narrow, narrowed

@@ -20,8 +20,8 @@ from cube.expression.nodes import Cohorts, Funnel, Reduction, SequenceExpression
 from cube.model import instant
 from cube.model.grid import Grid
 from cube.model.tier import HOUR, Span, Tier, group_key
-from cube.process.threads import Slices
 from cube.settings import EvaluatorLimits
+from cube.store.slices import Slices
 from evaluator.engine import windows
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.reading import Reading, runs

@@ -24,9 +24,10 @@ from cube.columns import Block, paths
 from cube.columns.values import Path
 from cube.errors import CubeError
 from cube.model.tier import Tier
-from cube.process.threads import MOST_TOGETHER, PIECE_SECONDS, run_in_thread
+from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
 from cube.store.metric_ports import MetricStore
+from cube.store.slices import MOST_TOGETHER, PIECE_SECONDS
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation

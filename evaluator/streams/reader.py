@@ -15,11 +15,11 @@ from cube.columns import Block, has_patterns, project, selected
 from cube.expression.nodes import EventExpression
 from cube.model.event import ABSENT, EventId
 from cube.model.tier import TEN_SECONDS, Span
-from cube.process.threads import Slices
 from cube.store.bucket_revisions import BucketRevisions
 from cube.store.find import search
 from cube.store.ports import ReadSession, Revisions
 from cube.store.read_options import TimeSlice
+from cube.store.slices import Slices
 from evaluator.engine.reading import runs
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr)

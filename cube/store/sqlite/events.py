@@ -16,12 +16,12 @@ from cube.expression.nodes import EventExpression
 from cube.model.event import Event, EventId
 from cube.model.place import EventPlace
 from cube.model.tier import CACHED_TIERS, EVER, Span, Tier
-from cube.process.threads import PIECE_SECONDS
 from cube.store.bucket_revisions import NO_REVISIONS
 from cube.store.equality import NOTHING_WANTED, Wanted
 from cube.store.ports import DeletedSlice, Revisions
 from cube.store.read_options import UNBOUNDED, ReadOptions, TimeSlice
 from cube.store.selected_places import SLICE_EVENTS, find_places, live_span
+from cube.store.slices import PIECE_SECONDS
 from cube.store.sqlite import catalog, field_index, packs, parts, saving
 from cube.store.sqlite.field_index import Lookup
 from cube.store.sqlite.merging import MergedQuery

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cube.columns.block import Block
-from cube.process import threads
-from cube.process.threads import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, MOST_TOGETHER, Slices
+from cube.store import slices as slices_module
+from cube.store.slices import FIRST_ROWS, FIRST_SEARCHED_ROWS, MOST_ROWS, MOST_TOGETHER, Slices
 
 
 def block(rows: int) -> Block:
@@ -86,7 +86,7 @@ async def test_slices_end_where_that_is_preferred(
     monkeypatch: pytest.MonkeyPatch, ends: list[int], rows: int, sizes: list[int]
 ) -> None:
     """At the last such row that is near enough, or at the next one, if that is not much too far."""
-    monkeypatch.setattr(threads, "_timed", lambda work, part: (work(part), threads.PIECE_SECONDS))
+    monkeypatch.setattr(slices_module, "_timed", lambda work, part: (work(part), slices_module.PIECE_SECONDS))
     slices = Slices(Turns(), rows=rows, ends=lambda _: ends)
     assert [size async for size in slices.each(block(10), len)] == sizes
 
@@ -127,7 +127,7 @@ async def in_turn(*blocks: Block) -> AsyncIterator[Block]:
 
 
 async def test_short_blocks_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    monkeypatch.setattr(slices_module, "PIECE_SECONDS", 1e6)
     turns = Turns()
     slices = Slices(turns, rows=100)
     blocks = in_turn(block(100), block(0), block(30), block(100), block(1))
@@ -136,7 +136,7 @@ async def test_short_blocks_are_worked_on_together(monkeypatch: pytest.MonkeyPat
 
 
 async def test_no_more_of_them_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    monkeypatch.setattr(slices_module, "PIECE_SECONDS", 1e6)
     turns = Turns()
     slices = Slices(turns, rows=MOST_ROWS)
     blocks = in_turn(*(block(MOST_ROWS) for _ in range(5)))
@@ -145,7 +145,7 @@ async def test_no_more_of_them_wait_than_may(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_those_in_memory_need_not_be_few_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PIECE_SECONDS", 1e6)
+    monkeypatch.setattr(slices_module, "PIECE_SECONDS", 1e6)
     turns = Turns()
     slices = Slices(turns, rows=MOST_ROWS)
     blocks = in_turn(*(block(MOST_ROWS) for _ in range(4)))
@@ -169,7 +169,7 @@ async def test_few_of_them_wait_before_the_first_piece() -> None:
 
 
 async def test_a_piece_ends_once_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PIECE_SECONDS", 0.0)
+    monkeypatch.setattr(slices_module, "PIECE_SECONDS", 0.0)
     turns = Turns()
     slices = Slices(turns, rows=100)
     assert [size async for size in slices.over(in_turn(block(1), block(1), block(1)), len)] == [1, 1, 1]
