@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from cube.columns import Block, Buckets, Finals, finals
 from cube.expression.nodes import Reduction
-from cube.process import threads
+from cube.store import slices
 from cube.store.sqlite import open_store
 from evaluator.engine import scan
 from evaluator.engine.block_cache import BlockCache
@@ -56,7 +56,7 @@ def reduced(monkeypatch: pytest.MonkeyPatch) -> Reduced:
     found = Reduced()
     monkeypatch.setattr(scan, "finals", found)
     monkeypatch.setattr(scan, "KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(threads, "MOST_ROWS", 7)
+    monkeypatch.setattr(slices, "MOST_ROWS", 7)
     return found
 
 
