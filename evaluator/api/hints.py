@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cube.errors import AccessDenied, InvalidRequest, Overloaded, Unavailable
-from cube.expression.traversal import types_read
+from cube.expression.nodes import Comparison, Not, Reduction
+from cube.expression.traversal import types_read, walk
 from cube.model.environment import Caller
 from cube.model.tier import Span
 from cube.web.access import KEY_PARAMETER
 from evaluator.api.known import NO_DEFINITIONS, KnownEvents, ReadableEvents
-from evaluator.catalog.hints import MOST_HINTS, FieldName, hints, trusted_fields
+from evaluator.catalog.hints import MOST_HINTS, FieldName, hints
 from evaluator.catalog.kept_samples import KeptSamples
-from evaluator.catalog.uses import Tree
+from evaluator.catalog.uses import Tree, uses
 
 HEADER: Final = "Cube-Warnings"
 """Sentences about a question, as a JSON array in ASCII."""
@@ -36,6 +37,8 @@ EVENT_KEYS: Final = (*EVENT_PARAMETERS, "delay", "late", *OF_SOCKETS)
 
 SECONDS: Final = 1.0
 """An answer waits no longer for them."""
+
+_NEGATIVE: Final = ("ne", "nin")
 
 
 @dataclass(slots=True)
@@ -56,12 +59,12 @@ class Hints:
         """Return sentences about a question that is answered; ``is_silent``: with nothing, or zeros alone.
 
         Of one that is not silent only unknown types are told, and fields that it goes without as well
-        (`trusted_fields`), which costs nothing where all are known.
+        (`_trusted_fields`), which costs nothing where all are known.
         Nothing where the store or the evaluator has no time for it: the answer is as good without.
         """
         types, seen = set(types_read(tree)), self._seen[caller.environment.name]
         fields = self._fields_seen(caller)
-        names = None if is_silent else [name for name in trusted_fields(tree) if name not in fields]
+        names = None if is_silent else [name for name in _trusted_fields(tree) if name not in fields]
         if not names and not is_silent and types <= seen:
             return []
         known = KnownEvents(events, caller, self.kept, NO_DEFINITIONS)
@@ -96,3 +99,18 @@ def unknown_parameters(given: Iterable[str], known: Sequence[str]) -> list[str]:
 def warning_headers(told: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return the header that tells the first `MOST_HINTS` of some sentences; none where there are none."""
     return ((HEADER, json.dumps(list(told[:MOST_HINTS]))),) if told else ()
+
+
+def _trusted_fields(tree: Tree) -> list[FieldName]:
+    """Return the fields whose names an answer with values says nothing about, each once.
+
+    Those of an expression in which events pass for want of a field, or that adds something else up beside it.
+    """
+    nodes = list(walk(tree))
+    is_negative = any(
+        isinstance(node, Not) or (isinstance(node, Comparison) and node.operator in _NEGATIVE)
+        for node in nodes
+    )
+    if not is_negative and sum(isinstance(node, Reduction) for node in nodes) < 2:
+        return []
+    return list(dict.fromkeys((use.type, use.names) for use in uses(tree)))

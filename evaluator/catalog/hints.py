@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Final, Protocol, TypeAlias
 
 from cube.columns.values import Kind
-from cube.expression.nodes import Cohorts, Comparison, Field, Not, Reduction, SeriesCall
+from cube.expression.nodes import Cohorts, SeriesCall
 from cube.expression.traversal import types_read, walk
 from cube.model import instant
 from cube.model.tier import Span
@@ -32,7 +32,6 @@ MOST_NAMED: Final = 5
 LONGEST: Final = 100
 """Characters of a field that a sentence shows."""
 
-_NEGATIVE: Final = ("ne", "nin")
 _KINDS: Final = {
     Kind.STRING: "text",
     Kind.NUMBER: "a number",
@@ -80,21 +79,6 @@ async def hints(
     return list(dict.fromkeys(found))[:MOST_HINTS]
 
 
-def trusted_fields(tree: Tree) -> list[FieldName]:
-    """Return the fields whose names an answer with values says nothing about, each once.
-
-    Those of an expression in which events pass for want of a field, or that adds something else up beside it.
-    """
-    nodes = list(walk(tree))
-    is_negative = any(
-        isinstance(node, Not) or (isinstance(node, Comparison) and node.operator in _NEGATIVE)
-        for node in nodes
-    )
-    if not is_negative and sum(isinstance(node, Reduction) for node in nodes) < 2:
-        return []
-    return list(dict.fromkeys((use.type, _names(use.field)) for use in uses(tree)))
-
-
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the one of some names that another may be meant for; None where none is near."""
     by_case = {each.casefold(): each for each in names}
@@ -120,16 +104,12 @@ def _of_type(
             yield f"There are no events of the type {type} that may be seen."
         return
     for use in used:
-        names = _names(use.field)
+        names = use.names
         tally = fields.get(names)
         if tally is None:
             yield _unknown_field(type, names, fields, taken)
         elif use.demand is not None and len(names) == len(use.field.path):
             yield from _misfit(use, use.demand, tally, taken)
-
-
-def _names(field: Field) -> Path:
-    return tuple(part for part in field.path if isinstance(part, str))
 
 
 def _unknown_field(type: str, names: Path, fields: Mapping[Path, FieldTally], taken: EventSample) -> str:

@@ -64,6 +64,11 @@ class Use:
     asker: Value | Reduction | None = None
     demand: Demand | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that lead to the field; indexes and elements of arrays are left out."""
+        return tuple(part for part in self.field.path if isinstance(part, str))
+
 
 LONGEST_ASKER: Final = 80
 """Characters of what takes a field, as a sentence shows it."""
