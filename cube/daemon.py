@@ -19,11 +19,11 @@ from cube.process import activation
 from cube.process.error_reports import reporting
 from cube.process.event_loop import WORK_SHARE, stop_signal, tell_ready
 from cube.process.logs import set_up_log
-from cube.process.status import StatusReporter
 from cube.settings import DaemonSettings, environments_of, load, settings_of_both, unknown_variables
 from cube.store.factory import opened
 from cube.store.ports import Store
 from cube.store.record_ports import KeyStore
+from cube.store.status import StatusReporter
 from cube.store.url import refuse_foreign
 from cube.web import Authenticator, Hosts, KeyReader, KeyRing, following_keys, load_keys
 

@@ -106,7 +106,7 @@ DefinitionStore: TypeAlias = TextStore
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What a daemon's process last told of itself: ``content`` is JSON text (`cube.process.status`).
+    """What a daemon's process last told of itself: ``content`` is JSON text (`cube.store.status`).
 
     ``age_ms``: how long ago it was put, by the store's own clock; never negative.
     """

@@ -15,8 +15,8 @@ import msgspec
 from cube.model import instant
 from cube.model.environment import Key
 from cube.process.recent_counts import BUCKETS, OTHER, STEP_MS
-from cube.process.status import FORMAT
 from cube.store.record_ports import StoredReport
+from cube.store.status import FORMAT
 from evaluator.context import SLOWEST
 
 PERIODS: Final = 3

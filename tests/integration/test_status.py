@@ -18,9 +18,9 @@ from collector.ingest.tally import IntakeTally
 from cube.daemon import now
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Environment, Key, Scope, digest, make_key
-from cube.process.status import StatusReporter
 from cube.settings import EvaluatorSettings
 from cube.store.sqlite import open_store
+from cube.store.status import StatusReporter
 from cube.web import Authenticator, KeyRing
 from evaluator.app import EvaluatorDaemon
 from tests.authenticators import key

@@ -16,9 +16,9 @@ from collector.ingest.tally import EXAMPLES, IntakeTally
 from cube.errors import InvalidEvent, Unavailable
 from cube.model.environment import Key, Scope, make_key
 from cube.process.recent_counts import BUCKETS, MOST_NAMES, OTHER, STEP_MS, TOLD_NAMES, RecentCounts
-from cube.process.status import FORMAT
 from cube.store.record_ports import StoredReport
 from cube.store.sqlite import open_store
+from cube.store.status import FORMAT
 from evaluator.api.reports import GRACE_MS, PERIODS, SHOWN, Viewer, summary
 from evaluator.context import KEPT_MS, SLOWEST, Question, QuestionLog
 from tests.evaluator_running import Clock
