@@ -23,7 +23,7 @@ from cube.store.ports import ReadSession
 from evaluator.engine.ahead import AheadBuckets
 from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.reading import Numbers, Reading, eventful, read_events
-from evaluator.engine.segments import Segment, SegmentMap, hours, joined_buckets, of_ten_seconds
+from evaluator.engine.segments import Segment, SegmentMap, of_ten_seconds, pieces
 
 READINGS = 32
 """So many columns of a type, those asked for last, are made of all events that are read."""
@@ -64,19 +64,19 @@ class TypeBlocks:
         read. There may be events of other buckets in the same 10 seconds.
         """
         self._register(reading.paths)
-        pieces = list(hours(gaps))
-        if reading.follows and pieces:
-            self.ahead.follow([int(piece.buckets[-1]) + tier.step for piece in pieces])
+        parts = pieces(tier, gaps)
+        if reading.follows and parts:
+            self.ahead.follow([int(piece.buckets[-1]) + tier.step for piece, _ in parts])
         known: dict[int, Numbers] = {}
-        for place, piece in enumerate(pieces):
-            spans = list(joined_buckets(tier, piece))
+        for place, (piece, spans) in enumerate(parts):
             if self._segments.is_vouched(tier, piece, spans, reading.paths):
                 for block in self._segments.blocks(spans):
                     yield block
                 continue
             hour = HOUR.floor(spans[0].start)
             if hour not in known:
-                known = await self._numbers(reading.session, tier, pieces[place : place + AHEAD])
+                ahead = [part.numbers for part in parts[place : place + AHEAD]]
+                known = await self._numbers(reading.session, tier, ahead)
             numbers = known[hour]
             for span in spans:
                 start, rest = span.start, eventful(span, numbers)
@@ -93,8 +93,7 @@ class TypeBlocks:
         What was read ahead counts as if nothing had come since. ``tier``: of an hour at most.
         """
         rows = 0
-        for piece in hours(gaps):
-            spans = list(joined_buckets(tier, piece))
+        for piece, spans in pieces(tier, gaps):
             is_told = tier in (SECOND, TEN_SECONDS)
             numbers = of_ten_seconds(tier, piece) if is_told else NO_REVISIONS
             if not is_told and not self._segments.is_vouched(tier, piece, spans, paths):

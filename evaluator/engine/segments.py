@@ -10,7 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from cube.model.tier import HOUR, SECOND, TEN_SECONDS, Span, Tier
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.reading import SEGMENT_ROWS, Numbers
+
+KEPT_GAPS = 2_500
+"""The pieces of so many buckets are kept, each a dict once it has been looked at: some 400 kB."""
 
 _GROWTH = 4  # neighbours are joined once they are within this factor: each row is copied a few times at most
 
@@ -218,6 +223,23 @@ def _are_joinable(earlier: Segment, later: Segment) -> bool:
         and sizes[1] <= _GROWTH * sizes[0]
         and earlier.block.paths == later.block.paths
     )
+
+
+class Piece(NamedTuple):
+    """Buckets of one hour, and the spans of whole 10 seconds that hold them."""
+
+    numbers: BucketRevisions
+    spans: tuple[Span, ...]
+
+
+def pieces(tier: Tier, gaps: BucketRevisions) -> Sequence[Piece]:
+    """Cut gaps of a tier into pieces, ordered by time; a few answers are kept, of which many ask again."""
+    return (_pieces if len(gaps) <= KEPT_GAPS else _pieces.__wrapped__)(tier, gaps)
+
+
+@lru_cache(maxsize=8)
+def _pieces(tier: Tier, gaps: BucketRevisions) -> Sequence[Piece]:
+    return [Piece(piece, tuple(joined_buckets(tier, piece))) for piece in hours(gaps)]
 
 
 def hours(gaps: BucketRevisions) -> Iterator[BucketRevisions]:

@@ -15,8 +15,8 @@ from evaluator.engine.column_files import ColumnFiles
 from evaluator.engine.segments import SegmentMap
 from evaluator.engine.series import ReductionJob
 
-SPARED_ROWS, FEW_ROWS = 262_144, 65_536
-"""Of so many rows in memory values are computed rather than looked up; of fewer where they may be dear."""
+SPARED_ROWS = 262_144
+"""Of so many rows in memory values are computed rather than looked up."""
 
 
 class StoreBlocks:
@@ -58,8 +58,8 @@ class StoreBlocks:
         tier, reduction = job.grid, job.reduction
         if not isinstance(tier, Tier) or tier.step >= HOUR.step or job.expired_before is not None:
             return False
-        reduce, found = REDUCES[reduction.reduce], self._types.get(reduction.type)
-        if found is None or reduce.ordered or has_patterns(reduction):
+        found = self._types.get(reduction.type)
+        if found is None or REDUCES[reduction.reduce].ordered or has_patterns(reduction):
             return False
         rows = found.holds(tier, numbers, paths(reduction))
-        return rows is not None and rows <= (FEW_ROWS if reduce.grows else SPARED_ROWS)
+        return rows is not None and rows <= SPARED_ROWS
