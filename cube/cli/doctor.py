@@ -10,22 +10,15 @@ import msgspec
 from rich.text import Text
 
 from cube.cli.checkup import Finding, Level, checkup
-from cube.cli.options import Place, evaluator_options, settings_options
+from cube.cli.options import Place, collector_option, evaluator_options, settings_options
 from cube.cli.output import FAILED, console, is_table, json_option
-from cube.client.connection import COLLECTOR_URL
 
 _MARKS: Final = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAULT: ("✗", "red")}
 
 
 @click.command(epilog="Example: cube doctor --store sqlite:data")
 @evaluator_options
-@click.option(
-    "--collector",
-    envvar="CUBE_COLLECTOR",
-    default=COLLECTOR_URL,
-    show_default=True,
-    help="The address of the collector.",
-)
+@collector_option
 @settings_options
 @json_option
 def doctor(

@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from cube.cli.import_progress import progress
-from cube.cli.options import check_type, key_option
+from cube.cli.options import check_type, collector_option, key_option
 from cube.cli.output import INTERRUPTED, WRONG, tell
-from cube.client.connection import COLLECTOR_URL
 from cube.errors import CubeError, InvalidRequest, InvalidSettings
 from cube.model.zone import Zone
 
@@ -73,13 +72,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("import", epilog="Example: cube import orders.csv --type order --time created")
-@click.option(
-    "--collector",
-    envvar="CUBE_COLLECTOR",
-    default=COLLECTOR_URL,
-    show_default=True,
-    help="The address of the collector.",
-)
+@collector_option
 @key_option
 @_options
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)

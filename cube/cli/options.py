@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import click
 
-from cube.client.connection import EVALUATOR_URL, KEY_VARIABLE, NO_RETRIES
+from cube.client.connection import COLLECTOR_URL, EVALUATOR_URL, KEY_VARIABLE, NO_RETRIES
 from cube.errors import CubeError, InvalidRequest, NotFound, shown
 from cube.model.environment import DEFAULT, Environment, Key
 from cube.model.event import is_type
@@ -42,6 +42,9 @@ _DATABASE = "The name of the database in the store."
 _shown_default = partial(click.option, show_default=True)
 key_option = click.option(
     "--key", envvar=KEY_VARIABLE, help=f"An API key; better given as {KEY_VARIABLE}: others see commands."
+)
+collector_option = _shown_default(
+    "--collector", envvar="CUBE_COLLECTOR", default=COLLECTOR_URL, help="The address of the collector."
 )
 store_option = _shown_default("--store", envvar="CUBE_STORE", default=STORE, help=_STORE)
 database_option = _shown_default(

@@ -13,10 +13,9 @@ from typing import BinaryIO
 import click
 
 from cube import files
-from cube.cli.options import key_option
+from cube.cli.options import collector_option, key_option
 from cube.cli.output import INTERRUPTED
 from cube.cli.upload import InputLine, Progress, Skipped, StoppedAt, Uploader, read_lines, unwritable
-from cube.client.connection import COLLECTOR_URL
 from cube.client.emitter import Emitter
 from cube.errors import CubeError, InvalidEvent, InvalidRequest
 from cube.model.event import left_out
@@ -28,13 +27,7 @@ _MAX_KEYS = 100  # unknown ones that are looked at
 
 
 @click.command(epilog="Example: cube put events.jsonl")
-@click.option(
-    "--collector",
-    envvar="CUBE_COLLECTOR",
-    default=COLLECTOR_URL,
-    show_default=True,
-    help="The address of the collector.",
-)
+@collector_option
 @key_option
 @click.option(
     "--skip-bad",
