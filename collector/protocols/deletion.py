@@ -114,7 +114,7 @@ class DeleteEvents:
             self._context.stores[caller.environment.name],
             Restriction.of(caller).event(expression),
             Span(EVER.start if start is None else start, EVER.stop if stop is None else stop),
-            "somebody without a key" if caller.key is None else f"the key {caller.key.id}",
+            caller.who,
             self._context.clock,
         )
 

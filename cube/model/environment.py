@@ -182,6 +182,16 @@ class Caller:
     environment: Environment
     key: Key | None = field(default=None)
 
+    @property
+    def key_id(self) -> str:
+        """The id of its key; empty without one."""
+        return "" if self.key is None else self.key.id
+
+    @property
+    def who(self) -> str:
+        """How the log, and what is kept of who did something, call it."""
+        return "somebody without a key" if self.key is None else f"the key {self.key.id}"
+
     def check_type(self, type: str) -> None:
         """Raise `AccessDenied` where the caller's key is not for a type."""
         types = None if self.key is None else self.key.types

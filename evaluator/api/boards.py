@@ -29,7 +29,6 @@ from evaluator.api.changes import (
     is_restricted,
     may_write,
     new_revision,
-    who,
     writer,
 )
 from evaluator.api.json_schema import FLAG, TEXT, TIME, annotated, array, record
@@ -97,10 +96,9 @@ class Boards:
         expected = expected_revision(request)
         board = Board.parse(request.body)
         saved = self._services.of(caller).context.clock()
-        by = "" if caller.key is None else caller.key.id
-        stored = StoredBoard(name, new_revision(), saved, board.text(), by, saved)
+        stored = StoredBoard(name, new_revision(), saved, board.text(), caller.key_id, saved)
         await self._store(caller).save(stored, expected, MOST_BOARDS)
-        told = (who(caller), name, caller.environment.name, stored.revision)
+        told = (caller.who, name, caller.environment.name, stored.revision)
         _log.info("%s saved the board %s of %s at revision %d", *told)
         status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
         headers = (("ETag", f'"{stored.revision}"'),)
@@ -109,7 +107,7 @@ class Boards:
     async def delete(self, request: Request) -> Reply:
         caller, name = writer(request, "boards"), check_name(request.captures["name"])
         await self._store(caller).delete(name, expected_revision(request))
-        _log.info("%s deleted the board %s of %s", who(caller), name, caller.environment.name)
+        _log.info("%s deleted the board %s of %s", caller.who, name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:

@@ -79,8 +79,3 @@ def may_write(caller: Caller) -> bool:
 def is_restricted(caller: Caller) -> bool:
     """Tell whether a caller's key has types or a filter."""
     return caller.key is not None and (caller.key.types is not None or bool(caller.key.filter))
-
-
-def who(caller: Caller) -> str:
-    """Return how a log line calls a caller."""
-    return "somebody without a key" if caller.key is None else f"the key {caller.key.id}"

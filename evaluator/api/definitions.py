@@ -31,7 +31,6 @@ from evaluator.api.changes import (
     expected_revision,
     may_write,
     new_revision,
-    who,
     writer,
 )
 from evaluator.api.json_schema import MAYBE_TEXT, TEXT, TIME, annotated, array, record
@@ -93,11 +92,11 @@ class DefinitionRoutes:
         await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
         if name in others and not is_forced:
             await _refuse_broken(service, name, others, others.with_one(name, text), "changed")
-        now, by = service.context.clock(), "" if caller.key is None else caller.key.id
+        now, by = service.context.clock(), caller.key_id
         stored, before = StoredDefinition(name, new_revision(), now, text, by, now), await store.find(name)
         await store.save(stored, expected, MOST_DEFINITIONS)
         await _confirm_change(service, stored, before, is_forced=is_forced)
-        told = (who(caller), name, caller.environment.name, stored.revision)
+        told = (caller.who, name, caller.environment.name, stored.revision)
         _log.info("%s defined %s of %s at revision %d", *told)
         tree = await service.context.scheduler.run(QueryCost(), others.with_one(name, text).tree, name)
         entry = _entry(stored, print_expression(tree), explain(tree), None)
@@ -117,7 +116,7 @@ class DefinitionRoutes:
         await store.delete(name, expected)
         if before is not None and not is_forced:
             await _confirm_deletion(service, before)
-        _log.info("%s deleted the definition %s of %s", who(caller), name, caller.environment.name)
+        _log.info("%s deleted the definition %s of %s", caller.who, name, caller.environment.name)
         return Reply(b"", HTTPStatus.NO_CONTENT)
 
     def routes(self) -> tuple[Route, ...]:
