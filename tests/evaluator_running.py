@@ -18,8 +18,9 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from cube.expression import parse_metric
 from cube.model import instant
 from cube.model.environment import DEFAULT
-from cube.model.event import ABSENT, Event, EventId, make_id
+from cube.model.event import ABSENT, Event, EventId
 from cube.model.grid import Grid, grid_of
+from cube.model.made_id import make_id
 from cube.model.tier import GroupKey, Span, Tier, group_of_key
 from cube.settings import BlockSettings, BoardSettings, EvaluatorLimits, EvaluatorSettings, StreamSettings
 from cube.store import mongo

@@ -59,6 +59,11 @@ class _PortProxy:
 
 
 class _EventsProxy(_PortProxy):
+    @property
+    def takes_runs(self) -> bool:
+        takes: bool = self._port.takes_runs
+        return takes
+
     def version(self) -> int | None:
         version: int | None = self._port.version()
         return version
@@ -103,6 +108,7 @@ class MemoryEvents:
     refused: set[Any] = field(default_factory=set)
     broken: Callable[[Event], bool] = lambda event: False
     begun: int = 0
+    takes_runs: bool = False
 
     def __post_init__(self) -> None:
         self.gate.set()

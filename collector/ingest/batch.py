@@ -11,10 +11,12 @@ import msgspec
 
 from collector.ingest.event_lines import event_lines
 from collector.ingest.plain import decode_plain, plain_events
+from collector.ingest.shapes import EventShapes
 from cube import json_text
 from cube.errors import InvalidEvent, InvalidRequest, TooLarge
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event, left_out, meant
+from cube.model.event_run import type_of
 
 _MAX_KEYS = 100  # different unknown ones of one batch that are told apart
 _MAX_TOLD = 10
@@ -85,6 +87,9 @@ class Batch:
 
     def by_type(self) -> Mapping[str, Sequence[int]]:
         """Return the places of the events of each type."""
+        first = type_of(self.events)
+        if first is not None:
+            return {first: range(len(self.events))}
         first = self.events[0].type
         if len(self.events) == 1 or all(event.type == first for event in self.events):
             return {first: range(len(self.events))}
@@ -101,26 +106,27 @@ class Message(NamedTuple):
     ack: Any = ABSENT
 
 
-def read_batch(text: bytes, limits: BatchLimits, now: int) -> Batch:
+def read_batch(text: bytes, limits: BatchLimits, now: int, shapes: EventShapes | None = None) -> Batch:
     """Read an array of events, one event object, or lines of them, that arrived at `now`.
 
+    ``shapes``: those that came before, for a store to which an `EventRun` is of use.
     Raises `InvalidRequest` for text that is not JSON, `TooLarge`, and `InvalidEvent` with the ``index``
     of the first event that is wrong (none for a lone object).
     """
     return (
         _lone_batch(text, limits, now)
-        or _plain_batch(text, limits, now)
-        or _lines_batch(text, limits, now)
+        or _plain_batch(text, limits, now, shapes)
+        or _lines_batch(text, limits, now, shapes)
         or _batch(json_text.decode_leniently(text), text, limits, now)
     )
 
 
-def read_message(text: bytes, limits: BatchLimits, now: int) -> Message:
+def read_message(text: bytes, limits: BatchLimits, now: int, shapes: EventShapes | None = None) -> Message:
     """Read one WebSocket message: what `read_batch` reads, or ``{"events": …, "ack": TOKEN}``.
 
     Its errors carry the ``ack``.
     """
-    read = _plain_batch(text, limits, now) or _lines_batch(text, limits, now)
+    read = _plain_batch(text, limits, now, shapes) or _lines_batch(text, limits, now, shapes)
     if read is not None:
         return Message(read)
     raw = json_text.decode_leniently(text)
@@ -174,10 +180,14 @@ def _lone_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
     return _batch(raw, text, limits, now)
 
 
-def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
+def _plain_batch(text: bytes, limits: BatchLimits, now: int, shapes: EventShapes | None) -> Batch | None:
     """Read a batch that nothing is unusual about; None is any other, and one that is too large."""
     if text[:1] != b"[":
         return None
+    if shapes is not None:
+        runs = shapes.read(text, events=limits.events, event_bytes=limits.event_bytes)
+        if runs is not None:
+            return Batch(runs, len(text), UnknownKeys())
     found = decode_plain(text, limits.event_bytes)
     if found is None or len(found) > limits.events:
         return None
@@ -185,13 +195,13 @@ def _plain_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
     return None if events is None else Batch(events, len(text), UnknownKeys())
 
 
-def _lines_batch(text: bytes, limits: BatchLimits, now: int) -> Batch | None:
+def _lines_batch(text: bytes, limits: BatchLimits, now: int, shapes: EventShapes | None) -> Batch | None:
     """Read lines of events, all or none of them, too; None is any other text."""
     lines = event_lines(text)
     if lines is None:
         return None
     array = lines.as_array()
-    plain = _plain_batch(array, limits, now)
+    plain = _plain_batch(array, limits, now, shapes)
     if plain is not None and len(plain.events) == lines.count:
         return plain
     return _batch(lines.decoded(), array, limits, now)

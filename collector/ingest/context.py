@@ -14,6 +14,7 @@ from collector.ingest.intake import Intake, Intakes, StoreWriter
 from collector.ingest.quota import Quota
 from collector.ingest.redaction import Redaction
 from collector.ingest.retention import ExpiryClock
+from collector.ingest.shapes import EventShapes
 from collector.ingest.spooling import SpoolingWriter, ping
 from collector.ingest.tally import IntakeTally
 from collector.instrumentation import IntakeCounters, SpoolCounters
@@ -34,6 +35,7 @@ class IngestContext:
     """What all ways in share. ``stores``, ``intakes``: by the name of their environment.
 
     ``clock``: now, in milliseconds since 1970. ``registry``: where what is counted is told.
+    ``shapes``: of the batches that came; None where the stores have no use for runs.
     """
 
     stores: Mapping[str, Store]
@@ -42,6 +44,7 @@ class IngestContext:
     registry: CollectorRegistry
     clock: Callable[[], int]
     intakes: Intakes
+    shapes: EventShapes | None
 
     @classmethod
     async def open(
@@ -65,7 +68,8 @@ class IngestContext:
             for intake in intakes.values():
                 await intake.close()
             raise
-        return cls(stores, authenticator, settings, registry, clock, intakes)
+        shapes = EventShapes() if all(store.events.takes_runs for store in stores.values()) else None
+        return cls(stores, authenticator, settings, registry, clock, intakes, shapes)
 
     @property
     def limits(self) -> BatchLimits:

@@ -22,6 +22,7 @@ from collector.ingest.tally import IntakeTally, reason_of
 from collector.instrumentation import IntakeCounters
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
 from cube.model.event import Event
+from cube.model.event_run import joined
 from cube.model.horizon import Horizon
 from cube.store.ports import EventStore
 
@@ -266,9 +267,7 @@ class Intake:
     async def _commit(self, type: str, queue: TypeQueue, pending: list[PendingBatch]) -> None:
         """Store batches together; one that the store refuses leaves, and the others go on."""
         while pending:
-            events = pending[0].events
-            if len(pending) > 1:
-                events = [event for one in pending for event in one.events]
+            events = joined([one.events for one in pending])
             self._counters.sizes.observe(len(events))
             began = time.perf_counter()
             try:
@@ -314,7 +313,8 @@ Intakes: TypeAlias = Mapping[str, Intake]
 def _of_each_type(batch: Batch) -> list[TypePart]:
     by_type = batch.by_type() if batch.events else {}
     if len(by_type) == 1:
-        return [TypePart(batch.events[0].type, batch.events, batch.size)]
+        (type,) = by_type
+        return [TypePart(type, batch.events, batch.size)]
     return [
         TypePart(
             type,

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from cube.errors import InvalidRequest
 from cube.model import instant
-from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_ID_LENGTH, Event, EventId, is_type, make_ids
+from cube.model.event import ABSENT, MAX_DATA_DEPTH, MAX_ID_LENGTH, Event, EventId, is_type
+from cube.model.made_id import make_ids
 
 _DEPTH: Final = min(16, MAX_DATA_DEPTH)
 """Levels of a text, its arrays and the events' own included, up to which it is looked into."""
@@ -53,7 +54,7 @@ def decode_plain(text: bytes, event_bytes: int) -> list[RawEvent] | None:
         found = _decode_list(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
-    return found if _has_plain_values(text, len(found), event_bytes) else None
+    return found if has_plain_values(text, len(found), event_bytes) else None
 
 
 def plain_events(found: Sequence[RawEvent], now: int) -> list[Event] | None:
@@ -93,7 +94,7 @@ def _is_plain_id(id: EventId) -> bool:
     return id.__class__ is int or (id.__class__ is str and 1 <= len(id) <= MAX_ID_LENGTH)
 
 
-def _has_plain_values(text: bytes, events: int, event_bytes: int) -> bool:
+def has_plain_values(text: bytes, events: int, event_bytes: int) -> bool:
     """Tell whether a valid text surely has no empty name, no long integer, few levels and short events."""
     signs = np.frombuffer(text, dtype=np.uint8)
     quotes = signs == _QUOTE
@@ -109,8 +110,13 @@ def _has_plain_values(text: bytes, events: int, event_bytes: int) -> bool:
 
 def _are_short(text: bytes, brackets: bytes, events: int, event_bytes: int) -> bool:
     """Tell whether no event of a valid text is longer; where data are flat, what parts events says it."""
-    if brackets == b"{%s}" % (b"{{}}" * events) and _has_all_within(text, b"},{", event_bytes):
+    if brackets == b"{%s}" % (b"{{}}" * events) and has_all_within(text, b"},{", event_bytes):
         return True
+    return are_all_short(text, event_bytes)
+
+
+def are_all_short(text: bytes, event_bytes: int) -> bool:
+    """Tell whether no event of a valid text is longer."""
     return all(len(memoryview(item)) <= event_bytes for item in _decode_texts(text))
 
 
@@ -124,7 +130,7 @@ def _has_run(marks: npt.NDArray[np.bool_], length: int) -> bool:
     return bool(marks.any())
 
 
-def _has_all_within(text: bytes, mark: bytes, length: int) -> bool:
+def has_all_within(text: bytes, mark: bytes, length: int) -> bool:
     """Tell whether what marks separate is never longer."""
     place = 0
     while len(text) - place > length:

@@ -103,13 +103,14 @@ class PutEvents:
         self._limits = context.limits
         self._clock = context.clock
         self._decoding = decoding
+        self._read = partial(read_batch, shapes=context.shapes)
         self._spooled_status = 200 if context.settings.spool.square_emitters else 202
 
     async def __call__(self, request: Request) -> Reply:
         """Store the events of the body."""
         intake = self._intakes[request.admitted.environment.name]
         async with self._decoding.of(len(request.body)):
-            batch = await _read(read_batch, request.body, self._limits, self._clock(), intake)
+            batch = await _read(self._read, request.body, self._limits, self._clock(), intake)
             _check_types(batch, request.admitted, intake)
             stored, warnings = intake.offer(batch), batch.warnings
             del batch
@@ -118,7 +119,7 @@ class PutEvents:
     def begin(self, request: Request) -> tuple[asyncio.Future[int], Callable[[int], Reply]]:
         """Do the same with a short body, without a task."""
         intake = self._intakes[request.admitted.environment.name]
-        batch = _read_at_once(read_batch, request.body, self._limits, self._clock(), intake)
+        batch = _read_at_once(self._read, request.body, self._limits, self._clock(), intake)
         _check_types(batch, request.admitted, intake)
         return intake.offer(batch), partial(self._reply, batch.warnings)
 
@@ -137,6 +138,7 @@ class IntakeSession:
         self._limits = context.limits
         self._clock = context.clock
         self._decoding = decoding
+        self._read = partial(read_message, shapes=context.shapes)
         self._connection = connection
         self._waiting = 0
         self._waiting_bytes = 0
@@ -154,7 +156,7 @@ class IntakeSession:
         if not at_once or not self._decoding.enter_at_once(size):
             return self._receive_in_turn(message)
         try:
-            read = _read_at_once(read_message, message, self._limits, self._clock(), self._intake)
+            read = _read_at_once(self._read, message, self._limits, self._clock(), self._intake)
         finally:
             self._decoding.leave(size)
         if not self._intake.has_room(read.batch):
@@ -164,7 +166,7 @@ class IntakeSession:
     async def _receive_in_turn(self, message: bytes) -> None:
         size = len(message)
         async with self._decoding.of(size):
-            read = await _read(read_message, message, self._limits, self._clock(), self._intake)
+            read = await _read(self._read, message, self._limits, self._clock(), self._intake)
             await self._eased.wait_for(lambda: self._has_room(read.batch.size))
             await self._intake.room(read.batch)
             refusal = self._take(read, size)

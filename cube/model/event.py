@@ -7,13 +7,10 @@ the native interface: every dialect ends here too.
 from __future__ import annotations
 
 import math
-import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import lru_cache
-from itertools import count, islice
+from itertools import islice
 from types import NoneType
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
@@ -21,6 +18,7 @@ import msgspec
 
 from cube.errors import InvalidEvent, InvalidRequest, shown
 from cube.model import instant
+from cube.model.made_id import make_id
 from cube.model.property import is_property, is_unicode, step
 
 EventId: TypeAlias = "int | float | str | bytes"
@@ -140,25 +138,6 @@ def left_out(key: str, events: int) -> str | None:
     return f"Got the unknown key {shown(key)}{many}, which is not stored; did you mean {shown(guess)}?"
 
 
-def make_id() -> bytes:
-    """Make an id that no other event has: 12 bytes, made up as MongoDB's ObjectId.
-
-    Seconds since 1970, 5 random bytes of this process, and a counter that begins anywhere: ids
-    ascend, so that an index of them grows at its right edge (three times the inserts/s of random
-    ones on SQLite).
-    """
-    process, numbers = _id_source()
-    number = (next(numbers) & 0xFFFFFF).to_bytes(3, "big")
-    return int(time.time()).to_bytes(4, "big") + process + number
-
-
-def make_ids(count: int) -> list[bytes]:
-    """Make so many ids that no other event has, ascending; see `make_id`."""
-    process, numbers = _id_source()
-    head = int(time.time()).to_bytes(4, "big") + process
-    return [head + (number & 0xFFFFFF).to_bytes(3, "big") for number in islice(numbers, count)]
-
-
 def id_key(id: EventId) -> tuple[int, EventId]:
     """Return the key by which ids are equal and ordered: numbers, strings, made ones."""
     if isinstance(id, bytes):
@@ -174,15 +153,6 @@ def shown_id(id: EventId) -> Any:
 def is_type(name: str) -> bool:
     """Tell whether `name` is a valid type."""
     return len(name) <= MAX_TYPE_LENGTH and _TYPE.fullmatch(name) is not None
-
-
-@lru_cache(maxsize=1)
-def _id_source() -> tuple[bytes, Iterator[int]]:
-    """Return what the ids of this process are made of."""
-    return os.urandom(5), count(int.from_bytes(os.urandom(3), "big"))
-
-
-os.register_at_fork(after_in_child=_id_source.cache_clear)  # a fork is another process
 
 
 def _refuse_without_data(keys: Sequence[str]) -> NoReturn:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cube.errors import InvalidEvent
 from cube.model import instant
 from cube.model.event import Event
+from cube.model.event_run import times_of
 
 TOO_OLD, TOO_NEW, EXPIRED = "too_old", "too_new", "expired"
 
@@ -37,9 +38,9 @@ class Horizon:
         if self == _BOUNDLESS:
             return
         first, last = self._bounds(now)
-        for index, event in enumerate(events):
-            if not first <= event.time <= last:
-                raise self._refusal(event, now).at(index)
+        for index, time in enumerate(times_of(events)):
+            if not first <= time <= last:
+                raise self._refusal(events[index], now).at(index)
 
     def _bounds(self, now: int) -> tuple[int, int]:
         first = instant.EARLIEST if self.past_ms is None else now - self.past_ms

@@ -150,7 +150,13 @@ class DeletedSlice(NamedTuple):
 
 
 class EventStore(Protocol):
-    """The events and their revisions."""
+    """The events and their revisions.
+
+    ``takes_runs``: whether it stores the text of an `EventRun`, so that a run costs it less than its events.
+    """
+
+    @property
+    def takes_runs(self) -> bool: ...
 
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type durably and raise their buckets' revisions.

@@ -14,7 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from cube.errors import NotFound, Unavailable
 from cube.model.environment import Scope
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.process.counting import Count, CountFamily, Distribution, DistributionFamily
 from cube.process.metrics import MultiprocessRegistry
 from cube.process.threads import Condition

@@ -8,7 +8,8 @@ from collections import deque
 from typing import Final
 
 from cube.errors import CubeError
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.store.ports import EventStore
 from cube.web.service import REQUEST
 from evaluator.context import Clock

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cube.model.event import ABSENT, Event, EventId, id_key, make_id
+from cube.model.event import ABSENT, Event, EventId, id_key
+from cube.model.made_id import make_id
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.ports import Revisions, Store
 

@@ -9,6 +9,8 @@ import pytest
 
 from cube.errors import InvalidEvent
 from cube.model.event import ABSENT
+from cube.model.event_run import EventRun
+from cube.model.made_id import make_consecutive_ids
 from cube.store.ports import Store
 
 from .builders import T0, WHOLE, data, event, rows
@@ -20,6 +22,14 @@ async def test_a_saved_event_is_there_for_every_session_that_begins_later(store:
     await store.events.save("test", [event(T0, "a", {"i": 1})])
 
     assert await rows(store) == [(T0, "a", {"i": 1})]
+
+
+async def test_a_run_is_saved_as_its_events_are(store: Store) -> None:
+    run = EventRun("test", [T0, T0 + 1], make_consecutive_ids(2), b'[{"i":1},null]')
+    await store.events.save("test", run)
+
+    ids = run.ids()
+    assert await rows(store) == [(T0, ids[0], {"i": 1}), (T0 + 1, ids[1], None)]
 
 
 async def test_saving_nothing_makes_no_type(store: Store) -> None:

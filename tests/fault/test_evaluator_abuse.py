@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.store.sqlite import open_store
 from tests.daemon import Daemon, daemon
 from tests.evaluator_running import DAY, event

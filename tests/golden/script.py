@@ -33,8 +33,9 @@ from typing import Any
 import msgspec
 
 from cube.model import instant
-from cube.model.event import ABSENT, Event, make_id
+from cube.model.event import ABSENT, Event
 from cube.model.grid import Grid, grid_of
+from cube.model.made_id import make_id
 from cube.model.tier import Span, group_key, rest_key
 
 Values = list["float | None"]

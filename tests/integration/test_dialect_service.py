@@ -167,7 +167,7 @@ async def staged(
         for name, store in stores.items()
     }
     gate = Authenticator(environments, KeyRing(keys))
-    ingest = IngestContext(stores, gate, SETTINGS, registry, lambda: NOW, intakes)
+    ingest = IngestContext(stores, gate, SETTINGS, registry, lambda: NOW, intakes, None)
     context = DialectContext(ingest, DialectCounters(registry))
     telemetry = Telemetry(registry)
 

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from cube.expression import parse_event
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.model.tier import Span
 from cube.store.sqlite import open_store
 from evaluator.engine.block_cache import BlockCache

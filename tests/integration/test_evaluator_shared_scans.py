@@ -15,8 +15,9 @@ import pytest_asyncio
 
 from cube.expression import canonical_text, parse_metric
 from cube.expression.nodes import Reduction
-from cube.model.event import Event, make_id
+from cube.model.event import Event
 from cube.model.grid import grid_of
+from cube.model.made_id import make_id
 from cube.model.tier import HOUR, MINUTE, TEN_SECONDS, Span
 from cube.process.threads import Condition
 from cube.settings import EvaluatorLimits

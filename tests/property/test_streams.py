@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cube.model.event import EventId, make_id
+from cube.model.event import EventId
+from cube.model.made_id import make_id
 from cube.store import mongo
 from tests.evaluator_running import ANSWER_SECONDS, Running, Socket, event, running, running_on
 from tests.mongo_server import MongoServer, mongo_server

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient, monitoring
 
-from cube.model.event import ABSENT, Event, EventId, make_id
+from cube.model.event import ABSENT, Event, EventId
+from cube.model.made_id import make_id
 from cube.model.tier import CACHED_TIERS, Span, Tier
 from cube.store.mongo import open_store
 from cube.store.mongo.store import MongoStore

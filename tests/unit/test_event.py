@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cube.errors import InvalidEvent
-from cube.model.event import ABSENT, Event, id_key, is_type, make_id
+from cube.model.event import ABSENT, Event, id_key, is_type
+from cube.model.made_id import make_id
 
 NOW = 1_315_863_192_000
 
@@ -165,7 +166,7 @@ def test_an_error_tells_the_place_in_the_batch() -> None:
 def test_a_fork_makes_ids_of_its_own() -> None:
     code = """
 import os
-from cube.model.event import make_id
+from cube.model.made_id import make_id
 make_id()
 if os.fork() == 0:
     print(make_id().hex(), flush=True)

@@ -14,7 +14,8 @@ from collector.ingest.spooling import SpoolingWriter
 from cube.errors import Unavailable
 from cube.expression import parse_event
 from cube.model.deletion import Deletion
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.model.tier import EVER
 from cube.spool import Replayer, Spool
 from cube.store.deletion import Erasure, StoredDeletions

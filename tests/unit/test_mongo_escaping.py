@@ -11,7 +11,8 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cube.model.event import ABSENT, Event, make_id
+from cube.model.event import ABSENT, Event
+from cube.model.made_id import make_id
 from cube.store.mongo.documents import (
     MARK,
     DocumentDecoder,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cube.errors import InvalidSettings, Overloaded
-from cube.model.event import ABSENT, Event, EventId, make_id
+from cube.model.event import ABSENT, Event, EventId
+from cube.model.made_id import make_id
 from cube.spool import Spool, store_mark
 from cube.spool.file import PAGE_BYTES
 from cube.spool.record import Record

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.model.tier import HOUR
 from cube.store.sqlite import catalog, open_store
 from tests.contract.builders import T0, event, revisions

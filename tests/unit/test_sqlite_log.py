@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.model.tier import Span
 from cube.store.sqlite import SqliteStore, open_store
 from cube.store.sqlite.database import LogLimits, connect

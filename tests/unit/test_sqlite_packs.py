@@ -14,11 +14,13 @@ import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cube.model.event import ABSENT, Event, EventId, id_key, make_id, make_ids
+from cube.model.event import ABSENT, Event, EventId, id_key
+from cube.model.made_id import make_id, make_ids
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.sqlite import SqliteStore, catalog, merging, open_store, packs, saving
 from cube.store.sqlite.merging import MergedQuery
-from cube.store.sqlite.packs import MIN_EVENTS, Packed
+from cube.store.sqlite.packing import Packed
+from cube.store.sqlite.packs import MIN_EVENTS
 from cube.store.sqlite.scanning import BLOCK_BYTES, BLOCK_ROWS
 
 T0 = 1_311_033_600_000

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cube.errors import Unavailable
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.metric_ports import CacheKey
 from cube.store.sqlite import SqliteStore, catalog, database, open_store, readers
@@ -24,7 +25,8 @@ WHOLE = Span(0, 10**14)
 
 WRITING = """
 import asyncio, sys
-from cube.model.event import Event, make_id
+from cube.model.event import Event
+from cube.model.made_id import make_id
 from cube.store.sqlite import open_store
 
 async def main(directory, batches):

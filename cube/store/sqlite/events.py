@@ -39,6 +39,8 @@ _RAISED_TOGETHER = 5_000  # buckets raised in one transaction by `build`, betwee
 class SqliteEvents:
     """An `EventStore` on one file that several processes share."""
 
+    takes_runs: Final = True
+
     def __init__(self, writer: Writer, readers: ReaderPool, commits: CommitWatch) -> None:
         self._writer = writer
         self._readers = readers

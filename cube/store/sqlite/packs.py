@@ -11,18 +11,19 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, repeat
-from operator import attrgetter, is_
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from cube.model.event import ABSENT, Event, EventId
+from cube.model.event import Event, EventId
+from cube.model.event_run import RUN_MS, EventRun
+from cube.model.made_id import COUNTER_BYTES, MADE_ID_BYTES
 
-PACK_MS: Final = 1_000
+PACK_MS: Final = RUN_MS
 """The times of a pack are within so many milliseconds, aligned, as all buckets begin."""
 
 MIN_EVENTS: Final = 32
@@ -41,9 +42,8 @@ has read these knows them by their numbers (`cube.store.sqlite.parts`)."""
 
 _LOOK: Final = 16  # packs of a second between two looks at how many events they have
 
-ID_BYTES: Final = 12
-_PREFIX: Final = 9  # seconds and process: the same in all ids of a pack
-_COUNTER: Final = ID_BYTES - _PREFIX
+_COUNTER: Final = COUNTER_BYTES
+_PREFIX: Final = MADE_ID_BYTES - _COUNTER  # seconds and process: the same in all ids of a pack
 _LAST: Final = b"\xff" * _COUNTER
 
 COLUMNS: Final = "second, events, last_id, ids, times, data"
@@ -105,6 +105,13 @@ class Pack(NamedTuple):
         )
 
     @classmethod
+    def of_run(cls, run: EventRun) -> Pack:
+        """Make a pack of a run."""
+        second = run.second
+        times = _encode([time - second for time in run.times]).decode()
+        return cls(second, len(run), run.last_id, None, times, run.data.decode())
+
+    @classmethod
     def of_rows(cls, second: int, rows: Sequence[StoredRow]) -> Pack:
         """Make a pack of some of the events of a pack, in their order."""
         ids = [id for _, id, _ in rows]
@@ -148,46 +155,6 @@ class Pack(NamedTuple):
         return [bytes(raw).decode() for raw in _raws(self.data)]
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """What of a save is packed, and what is not."""
-
-    packs: Sequence[Pack]
-    rest: Sequence[Event]
-
-    @classmethod
-    def of(cls, events: Sequence[Event]) -> Packed:
-        """Pack events whose ids all differ."""
-        if len(events) < MIN_EVENTS:
-            return cls((), events)
-        packs: list[Pack] = []
-        rest: list[Event] = []
-        for second, some in _by_second(events):
-            if len(some) < MIN_EVENTS or not _are_packable(some):
-                rest += some
-                continue
-            for together in _by_prefix(some):
-                _pack(second, together, packs, rest)
-        return cls(packs, rest)
-
-
-def _pack(second: int, events: Sequence[Event], packs: list[Pack], rest: list[Event]) -> None:
-    """Add events of a second to packs that are short enough, or to the rest."""
-    if len(events) < MIN_EVENTS:
-        rest += events
-        return
-    pack = Pack.of(second, events)
-    if len(pack.data) > MAX_EVENT_BYTES * len(events):
-        rest += events
-        return
-    if len(pack.data) <= MAX_BYTES:
-        packs.append(pack)
-        return
-    half = len(events) // 2
-    for part in (events[:half], events[half:]):
-        _pack(second, part, packs, rest)
-
-
 def ids_of(count: int, last_id: bytes, ids: bytes | None) -> list[bytes]:
     """Return the ids of a pack's events, in their order."""
     prefix = last_id[:_PREFIX]
@@ -207,7 +174,7 @@ def holding(
     found: set[int] = set()
     for pack in packs:
         found.update(_sharing(connection, table, pack.edges, pack.event_ids))
-    made = sorted(filter(_is_made, ids))
+    made = sorted(filter(is_made, ids))
     for _, group in groupby(made, key=lambda id: id[:_PREFIX]):
         some = list(group)
         found.update(_sharing(connection, table, (some[0], some[-1]), some.copy))
@@ -278,42 +245,20 @@ def delete_some(connection: sqlite3.Connection, table: str, end: int, most: int)
     return len(found), sum(count for _, count in found)
 
 
-def _is_made(id: EventId) -> TypeGuard[bytes]:
-    return isinstance(id, bytes) and len(id) == ID_BYTES
+def prefix_of(id: bytes) -> bytes:
+    """Return what a made id has in common with all of its process and second."""
+    return id[:_PREFIX]
 
 
-def _are_packable(events: Sequence[Event]) -> bool:
-    ids = [event.id for event in events]
-    if any(map(is_, [event.data for event in events], repeat(ABSENT))) or set(map(type, ids)) != {bytes}:
-        return False
-    return set(map(len, cast("list[bytes]", ids))) == {ID_BYTES}
+def is_made(id: EventId) -> TypeGuard[bytes]:
+    """Tell whether an id was made, not given by a client."""
+    return isinstance(id, bytes) and len(id) == MADE_ID_BYTES
 
 
 def _are_consecutive(ids: Sequence[bytes]) -> bool:
     """Tell whether different ids with one prefix follow one another."""
     first, last = (int.from_bytes(id[_PREFIX:], "big") for id in (ids[0], ids[-1]))
     return last - first == len(ids) - 1 and ids == sorted(ids)
-
-
-def _by_second(events: Sequence[Event]) -> Iterable[tuple[int, Sequence[Event]]]:
-    times = [event.time for event in events]
-    first = min(times) // PACK_MS
-    if max(times) // PACK_MS == first:
-        return [(first * PACK_MS, events)]
-    found: dict[int, list[Event]] = {}
-    for event in events:
-        found.setdefault(event.time // PACK_MS, []).append(event)
-    return [(number * PACK_MS, some) for number, some in found.items()]
-
-
-def _by_prefix(events: Sequence[Event]) -> Iterable[Sequence[Event]]:
-    ids = cast("list[bytes]", [event.id for event in events])
-    if min(ids)[:_PREFIX] == max(ids)[:_PREFIX]:
-        return [events]
-    found: dict[bytes, list[Event]] = {}
-    for id, event in zip(ids, events, strict=True):
-        found.setdefault(id[:_PREFIX], []).append(event)
-    return found.values()
 
 
 _place = attrgetter("time", "id")

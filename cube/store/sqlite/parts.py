@@ -60,7 +60,7 @@ class SqliteParts:
         query = f"SELECT time, id, data FROM {self.entry.events} WHERE time >= ? AND time < ?"  # noqa: S608 - our table
         rows = connection.execute(query, (self.span.start, self.span.stop)).fetchall()
         times, ids, data = ([row[place] for row in rows] for place in range(3))
-        if not all(isinstance(id, bytes) and len(id) == packs.ID_BYTES for id in ids):
+        if not all(packs.is_made(id) for id in ids):
             return None
         return PartEvents(Block.from_json(times, data, fields=fields), b"".join(ids))
 

@@ -8,21 +8,24 @@ with it: a sixth more events/s where both are busy.
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from cube.model import instant
 from cube.model.event import ABSENT, Event, EventId
+from cube.model.event_run import EventRun, parts_of, times_of
 from cube.model.horizon import refuse_expired
 from cube.model.tier import CACHED_TIERS
 from cube.store.sqlite import catalog, packs
 from cube.store.sqlite.catalog import TypeEntry
-from cube.store.sqlite.packs import Pack, Packed
+from cube.store.sqlite.packing import Packed
+from cube.store.sqlite.packs import Pack
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,20 +44,34 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 class SaveBatch:
     """The events of one save, made ready before the transaction begins.
 
-    ``latest``: of equal ids the last. ``packed``: those, as packs where that can be; an event that is stored
-    already, or whose type has an index on a field, becomes a row all the same.
+    ``touched``: times in all the buckets that it touches. ``latest``: of equal ids the last, but for what is
+    in ``runs``. ``packed``: all of it, as packs where that can be; an event that is stored already, or whose
+    type has an index on a field, becomes a row all the same.
     """
 
     type: str
-    times: Sequence[int]
+    events: Sequence[Event]
+    touched: Collection[int]
     latest: Sequence[Event]
+    runs: Sequence[EventRun]
     packed: Packed
 
     @classmethod
     def of(cls, type: str, events: Sequence[Event]) -> SaveBatch:
-        latest = {event.id: event for event in events}
-        differing = events if len(latest) == len(events) else list(latest.values())
-        return cls(type, [event.time for event in events], differing, Packed.of(differing))
+        parts = parts_of(events)
+        runs = [part for part in parts if isinstance(part, EventRun)]
+        others = [event for part in parts if not isinstance(part, EventRun) for event in part]
+        if runs and others and _share_ids(runs, others):
+            runs, others = [], list(events)
+        by_id = {event.id: event for event in others}
+        latest = others if len(by_id) == len(others) else list(by_id.values())
+        touched = {run.second for run in runs}
+        touched.update([event.time for event in others])
+        packed = Packed.of(latest)
+        if runs:
+            of_runs = Packed.of_runs(runs)
+            packed = Packed([*packed.packs, *of_runs.packs], [*packed.rest, *of_runs.rest])
+        return cls(type, events, touched, latest, runs, packed)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Store the events and raise their buckets; call it in a write transaction.
@@ -62,20 +79,30 @@ class SaveBatch:
         Raises `InvalidEvent`, before anything is written, for an expired event.
         """
         found = catalog.find(connection, self.type)
-        refuse_expired(self.type, self.times, None if found is None else found.expired_before)
+        if found is not None and found.expired_before is not None:
+            refuse_expired(self.type, times_of(self.events), found.expired_before)
         entry = catalog.register(connection, self.type, found)
         new, rest = self.packed.packs, self.packed.rest
         ids = (event.id for event in rest)
         stored = unpack(connection, entry, packs.holding(connection, entry.packs, new, ids))
         stored += _unpack_crowded(connection, entry, new)
         if new and (stored or _have_to_be_rows(connection, entry, new)):
-            new, rest = (), self.latest
+            new, rest = (), [*self.latest, *chain.from_iterable(self.runs)]
         packs.insert(connection, entry.packs, new)
-        times: Iterable[int] = self.times
+        times = self.touched
         values = _values(rest)
         if _insert(connection, entry, values, "NOTHING") < len(rest):
             times = {*times, *_replace(connection, entry, rest, values)}
         raise_buckets(connection, entry, buckets(times))
+
+
+def _share_ids(runs: Sequence[EventRun], others: Iterable[Event]) -> bool:
+    """Tell whether some other event has an id of runs, which only who guesses it can give."""
+    edges = sorted(run.edges for run in runs)
+    firsts = [first for first, _ in edges]
+    ids = (event.id for event in others)
+    places = ((id, bisect_right(firsts, id) - 1) for id in ids if packs.is_made(id))
+    return any(place >= 0 and id <= edges[place][1] for id, place in places)
 
 
 def unpack(connection: sqlite3.Connection, entry: TypeEntry, numbers: Collection[int]) -> int:

@@ -1,0 +1,184 @@
+"""The shortest way in: batches of events that all have one shape, as one program's have, stay text.
+
+The decoder gets a struct for the names of such events, so it makes no dictionaries, and refuses an event that
+has others. What it found is encoded once more: is that the text again, there is no other order, no name
+twice, no blank, escape or number that the store would have written otherwise. So the text of the data
+is stored as it is. Everything else goes the plain way, or the usual one.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from collector.ingest.plain import are_all_short, has_all_within, has_plain_values
+from cube.model import instant
+from cube.model.event import MAX_INTEGER, MIN_INTEGER, is_type
+from cube.model.event_run import RUN_MS, EventRun, EventRuns
+from cube.model.made_id import make_consecutive_ids
+
+LEAST_EVENTS: Final = 32
+"""Of a batch, and on average of a run: fewer are not stored together either."""
+
+_MAX_SHAPES = 256
+_MAX_NAMES = 256  # of the data of one event
+_HEAD_BYTES = 4_096  # in which the first event has to end
+_LONGEST_PAUSE = 64  # batches that are not tried, where those before them had another shape after all
+_KEYS = frozenset(("type", "time", "data"))
+_Scalar: TypeAlias = Annotated[int, msgspec.Meta(ge=MIN_INTEGER, le=MAX_INTEGER)] | float | str | bool | None
+_first_of = json.JSONDecoder().raw_decode
+_compact = msgspec.json.format
+_encode = msgspec.json.Encoder().encode
+
+
+class EventShapes:
+    """The shapes of the batches that came: each is learned when it comes for the second time.
+
+    May be used by several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, EventShape | None] = {}
+
+    def read(self, text: bytes, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
+        """Read an array of so many events at most, none longer; None is any text that goes another way."""
+        content = text.strip()
+        shape = self._shape(content)
+        return None if shape is None else shape.read(content, events=events, event_bytes=event_bytes)
+
+    def _shape(self, text: bytes) -> EventShape | None:
+        """Return the shape of an array's first event, if it is known."""
+        if text[:2] != b"[{":
+            return None
+        try:
+            first, _ = _first_of(text[1:_HEAD_BYTES].decode(errors="replace"))
+        except (ValueError, RecursionError):
+            return None
+        type, time, data = first.get("type"), first.get("time"), first.get("data")
+        if first.keys() != _KEYS or not isinstance(type, str) or time.__class__ is not int:
+            return None
+        if not isinstance(data, dict):
+            return None
+        key = (type, *first, *data)  # three are the event's
+        shape = self._known.get(key)
+        if shape is None:
+            shape = self._learn(key, type, list(first), data)
+        return shape
+
+    def _learn(
+        self, key: Hashable, type: str, keys: Sequence[str], data: Mapping[str, object]
+    ) -> EventShape | None:
+        if not is_type(type) or not all(data) or not 0 < len(data) <= _MAX_NAMES:
+            return None
+        if key not in self._known:
+            if len(self._known) >= _MAX_SHAPES:
+                self._known.clear()
+            self._known[key] = None
+            return None
+        try:
+            is_flat = not any(isinstance(value, (dict, list)) for value in data.values())
+            shape = self._known[key] = EventShape(type, keys, list(data), is_flat=is_flat)
+        except ValueError:  # a name that JSON writes with an escape
+            return None
+        return shape
+
+
+class EventShape:
+    """Events of one type: their keys, and the names in their data, one or more, in their order.
+
+    ``is_flat``: what the names stand for is text, a number, true, false or null.
+    """
+
+    def __init__(self, type: str, keys: Sequence[str], names: Sequence[str], *, is_flat: bool) -> None:
+        """Make the decoder; raises `ValueError` for names that cannot be."""
+        kind = _Scalar if is_flat else Any
+        places = {f"value{place}": name for place, name in enumerate(names)}
+        data = msgspec.defstruct(
+            "ShapedData",
+            [(place, kind) for place in places],
+            rename=places,
+            gc=False,
+            forbid_unknown_fields=True,
+        )
+        plausible = msgspec.Meta(ge=instant.EARLIEST_PLAUSIBLE, le=instant.LATEST)
+        kinds = {"type": Literal[type], "time": Annotated[int, plausible], "data": data}
+        event = msgspec.defstruct(
+            "ShapedEvent", [(key, kinds[key]) for key in keys], gc=False, forbid_unknown_fields=True
+        )
+        self._type = type
+        self._is_flat = is_flat
+        self._mark = b'},{"%s"' % keys[0].encode()  # in a string there is no quote before a key
+        self._decode = msgspec.json.Decoder(list[event]).decode  # type: ignore[valid-type]  # made just now
+        self._misses = 0
+        self._pause = 0
+
+    def read(self, text: bytes, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
+        """Do what `EventShapes.read` does with a text whose first event has this shape."""
+        if self._pause:
+            self._pause -= 1
+            return None
+        found = self._decoded(text, events, event_bytes)
+        runs = None if found is None else self._runs(found)
+        self._misses = 0 if runs is not None else self._misses + 1
+        self._pause = min(2**self._misses - 1, _LONGEST_PAUSE)
+        return runs
+
+    def _decoded(self, text: bytes, events: int, event_bytes: int) -> list[Any] | None:
+        try:
+            found = self._decode(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return None
+        if not LEAST_EVENTS <= len(found) <= events:
+            return None
+        if not self._is_written(text, found):
+            return None
+        return found if self._is_plain(text, len(found), event_bytes) else None
+
+    def _is_written(self, text: bytes, found: Sequence[Any]) -> bool:
+        """Tell whether a text is what the store would write for its events, but for blanks."""
+        again = _encode(found)
+        return again == text or (len(again) < len(text) and again == _compact(text, indent=-1))
+
+    def _is_plain(self, text: bytes, events: int, event_bytes: int) -> bool:
+        """Tell whether what was found is surely what events may have, and no event is longer."""
+        if not self._is_flat:
+            return has_plain_values(text, events, event_bytes)
+        return (
+            len(text) <= event_bytes
+            or has_all_within(text, self._mark, event_bytes)
+            or are_all_short(text, event_bytes)
+        )
+
+    def _runs(self, found: Sequence[Any]) -> EventRun | EventRuns | None:
+        """Part events into runs; None where these would be out of order, or short."""
+        times = [one.time for one in found]
+        if times != sorted(times):
+            return None
+        starts = _starts(times)
+        if len(starts) * LEAST_EVENTS > len(times):
+            return None
+        runs = [
+            EventRun(
+                self._type,
+                times[start:stop],
+                make_consecutive_ids(stop - start),
+                _encode([one.data for one in found[start:stop]]),
+            )
+            for start, stop in zip(starts, [*starts[1:], len(times)], strict=True)
+        ]
+        return runs[0] if len(runs) == 1 else EventRuns(self._type, runs)
+
+
+def _starts(times: Sequence[int]) -> list[int]:
+    """Return the places where the seconds of ordered times begin."""
+    starts, last = [0], times[-1]
+    end = times[0] // RUN_MS * RUN_MS + RUN_MS
+    while last >= end:
+        start = bisect_left(times, end, starts[-1])
+        starts.append(start)
+        end = times[start] // RUN_MS * RUN_MS + RUN_MS
+    return starts
