@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
@@ -40,6 +40,9 @@ _JUMP_BITS: Final = 24
 """Numbers go on from the last one by a random jump, for packs that have gone may have had the next ones: who
 has read these knows them by their numbers (`cube.store.sqlite.parts`)."""
 
+_TOGETHER: Final = 16
+"""Packs of one statement: each one gives the interpreter's lock up, and waits for it again."""
+
 _LOOK: Final = 16  # packs of a second between two looks at how many events they have
 
 _COUNTER: Final = COUNTER_BYTES
@@ -64,6 +67,7 @@ VIEW: Final = (
 
 _encode = msgspec.json.Encoder().encode
 _integers = msgspec.json.Decoder(list[int]).decode
+_counts = msgspec.json.Decoder(dict[int, int]).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -169,10 +173,14 @@ def holding(
 ) -> set[int]:
     """Return the numbers of the stored packs that have an event of new packs, or with one of some ids.
 
-    Of what is new none is looked into: no pack of the same process and second ends as late.
+    Of what is new none is looked into: no pack of the same process and second ends as late, which of many
+    packs is asked once.
     """
     found: set[int] = set()
-    for pack in packs:
+    new = list(packs)
+    if len(new) > 1 and not any(_some_end_within(connection, table, edges) for edges in spans(new)):
+        new = []
+    for pack in new:
         found.update(_sharing(connection, table, pack.edges, pack.event_ids))
     made = sorted(filter(is_made, ids))
     for _, group in groupby(made, key=lambda id: id[:_PREFIX]):
@@ -193,11 +201,36 @@ def _sharing(
             yield number
 
 
-def is_time_to_look(connection: sqlite3.Connection, table: str, second: int, added: int) -> bool:
-    """Tell whether to look at how many events a second has: before its first pack, and now and then."""
-    query = f"SELECT count(*) FROM {table} WHERE second = ?"  # noqa: S608 - our table
-    (count,) = connection.execute(query, (second,)).fetchone()
-    return not count or int(count) // _LOOK != (int(count) + added) // _LOOK
+def spans(packs: Iterable[Pack]) -> list[tuple[bytes, bytes]]:
+    """Return the least and the greatest id of packs, of each process and second in which ids were made."""
+    found: dict[bytes, list[bytes]] = {}
+    for pack in packs:
+        found.setdefault(prefix_of(pack.last_id), []).extend(pack.edges)
+    return [(min(edges), max(edges)) for edges in found.values()]
+
+
+def _some_end_within(connection: sqlite3.Connection, table: str, edges: tuple[bytes, bytes]) -> bool:
+    query = f"SELECT 1 FROM {table} WHERE last_id >= ? AND last_id <= ? LIMIT 1"  # noqa: S608 - our table
+    first = edges[0]
+    return connection.execute(query, (first, prefix_of(first) + _LAST)).fetchone() is not None
+
+
+def seconds_to_look_at(connection: sqlite3.Connection, table: str, added: Mapping[int, int]) -> list[int]:
+    """Return the seconds of which to look at how many events they have, of those that get some packs.
+
+    Before its first pack, and now and then.
+    """
+    counted = (
+        f"SELECT second, count(*) AS packs FROM {table} WHERE second IN (SELECT value FROM json_each(?))"  # noqa: S608 - our table
+    )
+    query = f"SELECT json_group_object(second, packs) FROM ({counted} GROUP BY second)"  # noqa: S608 - our query
+    (counts,) = connection.execute(query, (_encode(list(added)).decode(),)).fetchone()
+    packs = _counts(counts)
+    return [
+        second
+        for second, more in added.items()
+        if second not in packs or packs[second] // _LOOK != (packs[second] + more) // _LOOK
+    ]
 
 
 def are_many(connection: sqlite3.Connection, table: str, second: int) -> bool:
@@ -215,12 +248,15 @@ def numbers_of(connection: sqlite3.Connection, table: str, second: int) -> list[
 
 def insert(connection: sqlite3.Connection, table: str, packs: Iterable[Pack]) -> None:
     """Store packs of events that are not stored yet, under new numbers; see `_JUMP_BITS`."""
-    numbered = list(packs)
-    if numbered:
-        (last,) = connection.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()  # noqa: S608 - our table
-        first = last + 1 + secrets.randbits(_JUMP_BITS)
-        query = f"INSERT INTO {table} (number, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
-        connection.executemany(query, ((number, *pack) for number, pack in enumerate(numbered, first)))
+    new = list(packs)
+    if not new:
+        return
+    (last,) = connection.execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()  # noqa: S608 - our table
+    numbered = list(enumerate(new, last + 1 + secrets.randbits(_JUMP_BITS)))
+    for place in range(0, len(numbered), _TOGETHER):
+        values = [value for number, pack in numbered[place : place + _TOGETHER] for value in (number, *pack)]
+        rows = ",".join(["(?,?,?,?,?,?,?)"] * (len(values) // 7))
+        connection.execute(f"INSERT INTO {table} (number, {COLUMNS}) VALUES {rows}", values)  # noqa: S608 - our names
 
 
 def take(connection: sqlite3.Connection, table: str, numbers: Collection[int]) -> Iterator[Any]:

@@ -127,11 +127,11 @@ def _unpack_crowded(connection: sqlite3.Connection, entry: TypeEntry, new: Itera
 
     Where times are days, millions may have the same one, and a second with packs is read as a whole.
     """
+    added = Counter(pack.second for pack in new)
     crowded = [
         second
-        for second, added in Counter(pack.second for pack in new).items()
-        if packs.is_time_to_look(connection, entry.packs, second, added)
-        and (_has_many_rows(connection, entry, second) or packs.are_many(connection, entry.packs, second))
+        for second in (packs.seconds_to_look_at(connection, entry.packs, added) if added else ())
+        if _has_many_rows(connection, entry, second) or packs.are_many(connection, entry.packs, second)
     ]
     for second in crowded:
         unpack(connection, entry, packs.numbers_of(connection, entry.packs, second))
@@ -151,7 +151,7 @@ def _values(events: Iterable[Event]) -> list[Any]:
     return values
 
 
-def _have_to_be_rows(connection: sqlite3.Connection, entry: TypeEntry, some: Iterable[Pack]) -> bool:
+def _have_to_be_rows(connection: sqlite3.Connection, entry: TypeEntry, some: Sequence[Pack]) -> bool:
     """Tell whether an index needs events of packs as rows, or they may be stored as such."""
     indexed = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
@@ -159,8 +159,14 @@ def _have_to_be_rows(connection: sqlite3.Connection, entry: TypeEntry, some: Ite
     )
     if indexed.fetchone() is not None:
         return True
+    return any(_has_rows(connection, entry, edges) for edges in packs.spans(some)) and any(
+        _has_rows(connection, entry, pack.edges) for pack in some
+    )
+
+
+def _has_rows(connection: sqlite3.Connection, entry: TypeEntry, edges: tuple[bytes, bytes]) -> bool:
     query = f"SELECT 1 FROM {entry.events} WHERE id >= ? AND id <= ? LIMIT 1"  # noqa: S608 - our table
-    return any(connection.execute(query, pack.edges).fetchone() is not None for pack in some)
+    return connection.execute(query, edges).fetchone() is not None
 
 
 def _replace(
