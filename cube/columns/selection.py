@@ -11,7 +11,7 @@ from cube.columns.evaluation import mask
 from cube.columns.values import Kind, Path, read
 from cube.errors import InvalidQuery
 from cube.expression.functions import takes_pattern
-from cube.expression.literals import refused
+from cube.expression.literal_errors import refused
 from cube.expression.nodes import (
     SEQUENCES,
     Call,
