@@ -5,6 +5,7 @@
     CubeError
     ├── InvalidRequest          the caller's mistake: HTTP 400
     │   ├── InvalidEvent        index, field, id: which event, and where in it
+    │   │   └── ExpiredEvent    the store would delete it for its age
     │   ├── InvalidExpression   line, column (both from 1)
     │   ├── InvalidQuery        a parameter beside the expression
     │   ├── TooLarge            HTTP 413
@@ -71,6 +72,14 @@ class InvalidEvent(InvalidRequest):
         placed = InvalidEvent(self.message, **{**self.details, "index": index})
         placed.type = self.type
         return placed
+
+
+class ExpiredEvent(InvalidEvent):
+    """The store refuses an event for its age; ``before``: what is older has expired, in milliseconds."""
+
+    def __init__(self, message: str, *, before: int, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.before = before
 
 
 class InvalidExpression(InvalidRequest):

@@ -12,10 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
+from collector.ingest.pending import PendingBatch, TypePart, TypeQueue, all_settled, located
 from collector.ingest.quota import Quota, Usage
 from collector.ingest.retention import ExpiryClock
 from collector.ingest.tally import IntakeTally, reason_of
@@ -50,54 +51,6 @@ class StoreWriter:
 
     async def close(self) -> None:
         """Finish what was begun."""
-
-
-class TypePart(NamedTuple):
-    """The events of one type in one request; ``places``: see `PendingBatch`."""
-
-    type: str
-    events: Sequence[Event]
-    size: int
-    places: Sequence[int] | None = None
-
-
-@dataclass(slots=True, eq=False)
-class PendingBatch:
-    """The events of one type in one request, and the promise to tell what became of them.
-
-    ``places``: where in the request they stood; None if that is where they stand here. ``settled``: how
-    many of them are only in the spool.
-    """
-
-    events: Sequence[Event]
-    size: int
-    settled: asyncio.Future[int]
-    places: Sequence[int] | None = None
-
-    def refuse(self, error: InvalidEvent, index: int) -> None:
-        """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
-        place = index if self.places is None else self.places[index]
-        id = self.events[index].id
-        shown = None if isinstance(id, bytes) else id
-        self.fail(InvalidEvent(error.message, **{**error.details, "index": place, "id": shown}))
-
-    def fail(self, error: Exception) -> None:
-        if not self.settled.done():
-            self.settled.set_exception(error)
-
-    def succeed(self, spooled: int) -> None:
-        """Tell that all are durable, so many of them only in the spool."""
-        if not self.settled.done():
-            self.settled.set_result(spooled)
-
-
-@dataclass(slots=True)
-class TypeQueue:
-    """What waits of one type, in order of arrival, and its commit, if one is under way."""
-
-    pending: deque[PendingBatch] = field(default_factory=deque)
-    usage: Usage = field(default_factory=Usage)
-    committing: asyncio.Task[None] | None = None
 
 
 class Intake:
@@ -152,17 +105,19 @@ class Intake:
         """
         return await self.offer(batch)
 
-    def offer(self, batch: Batch) -> asyncio.Future[int]:
+    def offer(self, batch: Batch, refused: dict[int, str] | None = None) -> asyncio.Future[int]:
         """Take a batch and return the promise that `accept` waits for.
 
-        Raises `InvalidEvent` for an event that is not within the horizon or has expired, `Overloaded`, and
-        `Unavailable` once the intake is closed.
+        ``refused``: where it is given, an event that the store refuses costs no other: why is put into it,
+        by the event's place, and the others are stored in the order in which all was offered. Whoever gives
+        it has looked at the horizon already. Raises `InvalidEvent` for an event that is not within the
+        horizon or has expired, `Overloaded`, and `Unavailable` once the intake is closed.
         """
         if not batch.events:
             self.check()
-            return self._loop.create_task(_all(()))
+            return self._loop.create_task(all_settled(()))
         try:
-            if not self._takes_any_time:
+            if refused is None and not self._takes_any_time:
                 self.horizon.check_all(batch.events, self._clock())
         except InvalidEvent as error:
             error.type = batch.events[error.details.get("index", 0)].type
@@ -179,8 +134,8 @@ class Intake:
         self._counters.accepted.inc(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
-        pending = [self._queue(part) for part in parts]
-        return pending[0].settled if len(pending) == 1 else self._loop.create_task(_all(pending))
+        pending = [self._queue(part, refused) for part in parts]
+        return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -238,9 +193,9 @@ class Intake:
         if not self._quota.fits(wanted):
             raise self._quota.overloaded()
 
-    def _queue(self, part: TypePart) -> PendingBatch:
+    def _queue(self, part: TypePart, refused: dict[int, str] | None) -> PendingBatch:
         type, events, size, places = part
-        pending = PendingBatch(events, size, self._loop.create_future(), places)
+        pending = PendingBatch(events, size, self._loop.create_future(), places, refused)
         self._tally.arrivals.add(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
@@ -265,7 +220,7 @@ class Intake:
         return pending
 
     async def _commit(self, type: str, queue: TypeQueue, pending: list[PendingBatch]) -> None:
-        """Store batches together; one that the store refuses leaves, and the others go on."""
+        """Store batches together; what the store refuses leaves, an event or its batch; the others go on."""
         while pending:
             events = joined([one.events for one in pending])
             self._counters.sizes.observe(len(events))
@@ -276,10 +231,16 @@ class Intake:
                 finally:
                     self._counters.seconds.observe(time.perf_counter() - began)
             except InvalidEvent as error:
-                guilty, index = _locate(pending, error)
-                guilty.refuse(error, index)
+                guilty, index = located(pending, error)
+                if left_out := guilty.leave_out(error, index):
+                    self._quota.give_back(queue.usage, left_out, 0)
+                    if guilty.events:
+                        continue
+                    self._settle(queue, [guilty], ())
+                else:
+                    guilty.refuse(error, index)
+                    self._fail(queue, [guilty], error)
                 pending = [one for one in pending if one is not guilty]
-                self._fail(queue, [guilty], error)
             except Exception as error:  # whatever it is, those who wait are told
                 self._fail(queue, pending, error)
                 return
@@ -324,23 +285,3 @@ def _of_each_type(batch: Batch) -> list[TypePart]:
         )
         for type, places in by_type.items()
     ]
-
-
-async def _all(pending: Sequence[PendingBatch]) -> int:
-    """Wait until all are settled, and return how many are only in the spool; raise what the first raises."""
-    spooled = 0
-    for outcome in await asyncio.gather(*(one.settled for one in pending), return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
-        spooled += outcome
-    return spooled
-
-
-def _locate(pending: Sequence[PendingBatch], error: InvalidEvent) -> tuple[PendingBatch, int]:
-    """Find the batch, and the place in it, of the event that a shared write was refused for."""
-    index = refused = int(error.details["index"])
-    for one in pending:
-        if index < len(one.events):
-            return one, index
-        index -= len(one.events)
-    raise IndexError(f"the store refused event {refused} of a commit that has fewer") from error

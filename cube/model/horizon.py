@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cube.errors import InvalidEvent
+from cube.errors import ExpiredEvent, InvalidEvent
 from cube.model import instant
 from cube.model.event import Event
 from cube.model.event_run import times_of
@@ -80,13 +80,18 @@ _BOUNDLESS = Horizon()
 
 
 def refuse_expired(type: str, times: Iterable[int], expired_before: int | None) -> None:
-    """Raise `InvalidEvent`, with its ``index``, for the first of a type's times that has expired."""
+    """Raise `ExpiredEvent`, with its ``index``, for the first of a type's times that has expired."""
     if expired_before is None:
         return
     for index, time in enumerate(times):
         if time < expired_before:
-            raise InvalidEvent(
-                f"Got the time {instant.format(time)}; events of type {type} before"
-                f" {instant.format(expired_before)} have expired.",
-                field="time",
-            ).at(index)
+            reason = expired_reason(type, time, expired_before)
+            raise ExpiredEvent(reason, before=expired_before, field="time", index=index)
+
+
+def expired_reason(type: str, time: int, expired_before: int) -> str:
+    """Say why a store refuses an event of a type with such a time."""
+    return (
+        f"Got the time {instant.format(time)}; events of type {type} before"
+        f" {instant.format(expired_before)} have expired."
+    )

@@ -93,6 +93,32 @@ async def test_of_two_messages_with_one_id_the_second_counts_however_long_the_fi
     assert [data["n"] for _, _, data in await stage.stored("line")] == [2] * 20
 
 
+async def test_what_the_store_refuses_as_expired_costs_the_others_neither_place_nor_order(
+    stage: Stage,
+) -> None:
+    """That it has expired only the store knows, when messages behind it are on their way already."""
+    await stage.store.events.expire("line", NOW)
+    old = [NOW - 1, NOW - 60_000, NOW - 2]
+    first = [
+        {"id": "x", "n": 1, "time": NOW},
+        *({"id": str(at), "time": at} for at in old),
+        {"id": "y", "n": 1},
+    ]
+    second = [{"id": "x", "n": 2, "time": NOW}, {"id": "y", "n": 2}]
+    stage.store.gate.clear()
+    async with opened(stage, "/1.0/lines/line?id=id&ack=1") as socket:
+        for message in (first, [{"id": "only", "time": NOW - 1}], second):
+            await socket.write_message("\n".join(map(json.dumps, message)))
+        while stage.figure("cube_events_accepted_total") < 8:  # noqa: ASYNC110 - all wait behind the first
+            await asyncio.sleep(0.01)
+        stage.store.gate.set()
+        answers = [await heard(socket) for _ in range(3)]
+    assert [(each["stored"], each["rejected"]) for each in answers] == [(2, 3), (0, 1), (2, 0)]
+    assert "have expired" in answers[1]["reasons"][0]
+    assert {data["id"]: data["n"] for _, _, data in await stage.stored("line")} == {"x": 2, "y": 2}
+    assert len(await stage.stored("cube_rejected")) == 4
+
+
 @pytest.mark.parametrize(("given", "answers"), [("1", 2), ("true", 2), ("0", 1), ("false", 1), ("", 1)])
 async def test_an_acknowledgement_is_asked_for_as_any_switch(stage: Stage, given: str, answers: int) -> None:
     async with opened(stage, f"/1.0/lines/line?ack={given}") as socket:

@@ -6,8 +6,7 @@ nobody is there to send something else.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +16,9 @@ from collector.protocols.shared.dialect import Draft, Rejection
 from collector.protocols.shared.values import doubled
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, InvalidEvent, TooLarge
-from cube.model import instant
 from cube.model.environment import Caller
 from cube.model.event import ABSENT, Event
 from cube.model.horizon import Horizon
-from cube.model.tier import WEEK, Span
-from cube.store.ports import EventStore
 
 _HEAD_BYTES = 80  # about the JSON text of a type, a time and an id
 
@@ -92,71 +88,16 @@ def _event(draft: Draft, type: str, now: int) -> Event:
 
 
 async def store(
-    intake: Intake,
-    saved: EventStore,
-    events: Sequence[Event],
-    size: int,
-    handed_over: Callable[[], None] = lambda: None,
+    intake: Intake, events: Sequence[Event], size: int, handed_over: Callable[[], None] = lambda: None
 ) -> tuple[dict[int, str], int]:
     """Make all events durable that the store takes. Raises `Overloaded` and `Unavailable`.
 
     ``handed_over``: called once they wait in the intake, whose order is that of the store.
-    Returns, by their places and in order, why it refuses others as too old, and how many of those that it
-    takes are only in the spool.
+    Returns, by their places and in order, why it refuses others, and how many of those that it takes are only
+    in the spool.
     """
-    try:
-        settled = intake.offer(Batch(events, size))
-        handed_over()
-        return {}, await settled
-    except InvalidEvent:
-        pass
-    # Those that have expired are known at once; without them the others are one commit again.
-    refused = _expired(events, await _expired_before(saved, {event.type for event in events}))
-    kept = [place for place in range(len(events)) if place not in refused]
-    try:
-        settled = intake.offer(Batch([events[place] for place in kept], size))
-        handed_over()
-        spooled = await settled
-    except InvalidEvent:
-        alone, spooled = await _each_alone(intake, events, kept, size)
-        refused = dict(sorted((refused | alone).items()))
-    return refused, spooled
-
-
-async def _expired_before(saved: EventStore, types: set[str]) -> dict[str, int]:
-    """Return before when the events of each type have expired, for those of which any have."""
-    found: dict[str, int] = {}
-    async with saved.read() as session:
-        for type in types:
-            revisions = await session.revisions(type, WEEK, Span(WEEK.origin, WEEK.origin + WEEK.step))
-            if revisions.expired_before is not None:
-                found[type] = revisions.expired_before
-    return found
-
-
-def _expired(events: Sequence[Event], expired_before: Mapping[str, int]) -> dict[int, str]:
-    return {
-        place: f"Got the time {instant.format(event.time)}; events of type {event.type} before"
-        f" {instant.format(expired_before[event.type])} have expired."
-        for place, event in enumerate(events)
-        if event.type in expired_before and event.time < expired_before[event.type]
-    }
-
-
-async def _each_alone(
-    intake: Intake, events: Sequence[Event], places: Sequence[int], size: int
-) -> tuple[dict[int, str], int]:
-    share = size // len(places)
-    outcomes = await asyncio.gather(
-        *(intake.accept(Batch((events[place],), share)) for place in places), return_exceptions=True
-    )
     refused: dict[int, str] = {}
-    spooled = 0
-    for place, outcome in zip(places, outcomes, strict=True):
-        if isinstance(outcome, InvalidEvent):
-            refused[place] = outcome.message
-        elif isinstance(outcome, BaseException):
-            raise outcome
-        else:
-            spooled += outcome
-    return refused, spooled
+    settled = intake.offer(Batch(events, size), refused)
+    handed_over()
+    spooled = await settled
+    return dict(sorted(refused.items())), spooled

@@ -240,18 +240,17 @@ class DialectService:
 
         Returns how many are only in the spool.
         """
-        intake, saved = admitted.target.intake, admitted.target.events
-        events = checked.events
+        intake, events = admitted.target.intake, checked.events
         dead = await self._dead_letters(checked.rejections, 0, admitted)
         if admitted.turn is not None:
             await admitted.turn.come()
-        refused, spooled = await store(intake, saved, [*events, *dead], checked.size, admitted.handed_over)
+        refused, spooled = await store(intake, [*events, *dead], checked.size, admitted.handed_over)
         late = [rejected(checked.drafts[at], reason) for at, reason in refused.items() if at < len(events)]
         if late:
             self._counters.refused(expired=len(late))
             dead = await self._dead_letters(late, len(checked.rejections), admitted)
             checked.rejections += late
-            spooled += (await store(intake, saved, dead, checked.size))[1]
+            spooled += (await store(intake, dead, checked.size))[1]
         self._counters.stored.inc(len(events) - len(late))
         return spooled
 

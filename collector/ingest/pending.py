@@ -1,0 +1,105 @@
+"""What waits in the intake: batches that were accepted, of each type in order, until they are stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from collector.ingest.quota import Usage
+from cube.errors import ExpiredEvent, InvalidEvent
+from cube.model.event import Event
+from cube.model.horizon import expired_reason
+
+
+class TypePart(NamedTuple):
+    """The events of one type in one request; ``places``: see `PendingBatch`."""
+
+    type: str
+    events: Sequence[Event]
+    size: int
+    places: Sequence[int] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PendingBatch:
+    """The events of one type in one request, and the promise to tell what became of them.
+
+    ``places``: where in the request they stood; None if that is where they stand here. ``settled``: how
+    many of them are only in the spool. ``refused``: why the store refuses some of them, by these places,
+    where that costs no other; None where it costs all.
+    """
+
+    events: Sequence[Event]
+    size: int
+    settled: asyncio.Future[int]
+    places: Sequence[int] | None = None
+    refused: dict[int, str] | None = None
+
+    def leave_out(self, error: InvalidEvent, index: int) -> int:
+        """Leave out event `index`, which the store refuses, and all that have expired; return how many.
+
+        None where one that is refused is to cost all.
+        """
+        if self.refused is None:
+            return 0
+        places = range(len(self.events)) if self.places is None else self.places
+        kept_events, kept_places = [], []
+        for at, (event, place) in enumerate(zip(self.events, places, strict=True)):
+            if isinstance(error, ExpiredEvent) and event.time < error.before:
+                self.refused[place] = expired_reason(event.type, event.time, error.before)
+            elif at == index:
+                self.refused[place] = error.message
+            else:
+                kept_events.append(event)
+                kept_places.append(place)
+        left_out = len(self.events) - len(kept_events)
+        self.events, self.places = kept_events, kept_places
+        return left_out
+
+    def refuse(self, error: InvalidEvent, index: int) -> None:
+        """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
+        place = index if self.places is None else self.places[index]
+        id = self.events[index].id
+        shown = None if isinstance(id, bytes) else id
+        self.fail(InvalidEvent(error.message, **{**error.details, "index": place, "id": shown}))
+
+    def fail(self, error: Exception) -> None:
+        if not self.settled.done():
+            self.settled.set_exception(error)
+
+    def succeed(self, spooled: int) -> None:
+        """Tell that all are durable, so many of them only in the spool."""
+        if not self.settled.done():
+            self.settled.set_result(spooled)
+
+
+@dataclass(slots=True)
+class TypeQueue:
+    """What waits of one type, in order of arrival, and its commit, if one is under way."""
+
+    pending: deque[PendingBatch] = field(default_factory=deque)
+    usage: Usage = field(default_factory=Usage)
+    committing: asyncio.Task[None] | None = None
+
+
+async def all_settled(pending: Sequence[PendingBatch]) -> int:
+    """Wait until all are settled, and return how many are only in the spool; raise what the first raises."""
+    spooled = 0
+    for outcome in await asyncio.gather(*(one.settled for one in pending), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        spooled += outcome
+    return spooled
+
+
+def located(pending: Sequence[PendingBatch], error: InvalidEvent) -> tuple[PendingBatch, int]:
+    """Find the batch, and the place in it, of the event that a shared write was refused for."""
+    index = refused = int(error.details["index"])
+    for one in pending:
+        if index < len(one.events):
+            return one, index
+        index -= len(one.events)
+    raise IndexError(f"the store refused event {refused} of a commit that has fewer") from error
