@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from cube.columns.values import Floats
@@ -44,6 +44,15 @@ def label_of(text: str) -> str:
     return f"_{label}" if not label or _DIGIT.match(label) else re.sub("^_{2,}", "_", label)
 
 
+def numbered(label: str, taken: Container[str]) -> str:
+    """Return a label that is not taken: the one that is wanted, or that with a number from 2 behind it."""
+    found, count = label, 1
+    while found in taken:
+        count += 1
+        found = f"{label}_{count}"
+    return found
+
+
 def label_names(expression: MetricExpression) -> list[str]:
     """Return the label of each part of an expression's groups, those of its reduction of most parts.
 
@@ -54,11 +63,7 @@ def label_names(expression: MetricExpression) -> list[str]:
     names: list[str] = []
     for part in grouped_by(expression) or ():
         label = label_of(part.partition(",")[0]) if part in known else "group"
-        name, count = label, 1
-        while name in names:
-            count += 1
-            name = f"{label}_{count}"
-        names.append(name)
+        names.append(numbered(label, names))
     return names
 
 

@@ -10,7 +10,7 @@ from evaluator.api.service import QueryService
 from evaluator.catalog.fields import FieldTallies, Path, field_text
 from evaluator.catalog.readings import askable
 from evaluator.catalog.sample import SampleLimits
-from evaluator.prometheus.answers import label_of, label_value
+from evaluator.prometheus.answers import label_of, label_value, numbered
 from evaluator.prometheus.selectors import NAME, Selector, types_within
 from evaluator.scheduling.scheduler import QueryCost
 
@@ -39,11 +39,7 @@ class Lookups:
             tallies = await self._sample(type, None, FIELDS)
             found: dict[str, Path] = {}
             for path in sorted(tallies.fields):
-                label, count = label_of(field_text(path)), 1
-                while label in found:
-                    count += 1
-                    label = f"{label_of(field_text(path))}_{count}"
-                found[label] = path
+                found[numbered(label_of(field_text(path)), found)] = path
             self._fields[type] = found
         return self._fields[type]
 
