@@ -8,9 +8,7 @@ then a statement begins again, with wider columns, where one is.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from typing import Final, Self
 
 from cube.errors import CubeError, InvalidQuery
 from cube.model.tier import Span
-from evaluator.query.limits import DeadlineExceeded, LimitExceeded
+from evaluator.query.limits import DeadlineExceeded
 from evaluator.sql.messages import TRIES, Columns, Done, Failed, NextRows, Part, Rows, Statement, TableScan
 from evaluator.sql.process import StatementProcess, StatementProcesses
+from evaluator.sql.refusals import misses_a_member, missing_column, over_memory, refusal
 from evaluator.sql.scans import TypeScan, Widened, find_field, find_members
 from evaluator.sql.tables import TypeTable
 
@@ -36,11 +35,6 @@ LOOKED_THROUGH: Final = 2
 FIND_SECONDS: Final = 5.0
 """For so long a column, or a member of objects, is looked for that the newest events have not."""
 
-_UNKNOWN_COLUMN: Final = re.compile(
-    r'Referenced column "((?:[^"]|"")+)" not found|does not have a column named "((?:[^"]|"")+)"'
-)
-_UNKNOWN_MEMBER: Final = re.compile(r'Could not find key "(?:[^"]|"")+" in struct')
-_UNKNOWN_TABLE: Final = re.compile(r"Table with name (.+) does not exist")
 _log = logging.getLogger(__name__)
 
 
@@ -216,14 +210,12 @@ class StatementRun:
         """Raise what is wrong; `Widened` where the statement may do better with what is known by now."""
         if self._is_widened:
             raise Widened
-        column = _UNKNOWN_COLUMN.search(text)
-        if column is not None:
-            name = (column[1] or column[2]).replace('""', '"')
-            if await self._find(name):
-                raise Widened
-        if _UNKNOWN_MEMBER.search(text) and await self._find_members():
+        column = missing_column(text)
+        if column is not None and await self._find(column):
             raise Widened
-        raise _refusal(text, kind, self._limits.memory_bytes, self._names)
+        if misses_a_member(text) and await self._find_members():
+            raise Widened
+        raise refusal(text, kind, self._limits.memory_bytes, self._names)
 
     async def _find(self, name: str) -> bool:
         """Look whether a table has a field that it was not known to have."""
@@ -247,7 +239,7 @@ class StatementRun:
     async def _died(self) -> None:
         status = await self._process.close()
         _log.warning("the process of a statement ended with %d", status)  # not which: it may quote data
-        raise _over_memory(self._limits.memory_bytes)
+        raise over_memory(self._limits.memory_bytes)
 
 
 class _Deadline:
@@ -265,34 +257,3 @@ class _Deadline:
             await self._timeout.__aexit__(*told)  # type: ignore[arg-type]  # as they came
         except TimeoutError:
             raise DeadlineExceeded(self._seconds) from None
-
-
-def _over_memory(limit: int) -> LimitExceeded:
-    return LimitExceeded(
-        f"The statement needs more than {limit} bytes of memory, which is the limit: take fewer rows, columns"
-        " or groups.",
-        reason="memory",
-    )
-
-
-def _refusal(text: str, kind: str, memory_bytes: int, names: Sequence[str]) -> CubeError:
-    """Return the error of a statement, as one sentence with DuckDB's own reason."""
-    if kind == "Refused":
-        return InvalidQuery(text, field="statement")
-    if kind == "OutOfMemoryException":
-        return _over_memory(memory_bytes)
-    lines = [line.strip() for line in text.partition("\n\nLINE ")[0].splitlines() if line.strip()]
-    reason = lines[0].rstrip("!.") if lines else kind
-    hints = [line.rstrip("?!.") for line in lines[1:] if line.startswith(("Did you mean", "Candidate"))]
-    table = _UNKNOWN_TABLE.search(reason)
-    if table is not None:
-        wanted = table[1].rpartition(".")[2].strip('"')
-        near = difflib.get_close_matches(wanted, names, 3, 0.5) or list(names[:5])
-        hints = [f"the types are {', '.join(near)}" if near else "there are no events yet"]
-    more = f" ({'; '.join(hints)})" if hints else ""
-    return InvalidQuery(f"DuckDB refuses the statement: {shown_reason(reason)}{more}.", field="statement")
-
-
-def shown_reason(reason: str) -> str:
-    """Return a reason of DuckDB's, cut where it is very long."""
-    return reason if len(reason) <= 500 else f"{reason[:500]}…"
