@@ -132,7 +132,10 @@ class PackedColumn(Column):
     def factorised(self, rows: Rows, keys: Keys[Key]) -> tuple[npt.NDArray[np.int64], list[Key]]:
         """Number the different keys of some rows' values, from the codes where all are texts."""
         if self.codes is not None and self._are_all(Kind.STRING, rows):
-            codes, used = renumbered(of_rows(self.codes, rows).astype(np.int64), self.text_count)
+            codes = of_rows(self.codes, rows).astype(np.int64)
+            if len(rows) == len(self.kinds) and self._has_all_texts:
+                return codes, keys.of_texts(self.texts)
+            codes, used = renumbered(codes, self.text_count)
             is_all = len(used) == self.text_count
             texts = self.texts if is_all else [self.texts[code] for code in used.tolist()]
             return codes, keys.of_texts(texts)
@@ -140,6 +143,12 @@ class PackedColumn(Column):
             places, numbers = numbered(of_rows(self.numbers, rows))
             return places, list(map(keys.of, numbers.tolist()))
         return super().factorised(rows, keys)
+
+    @cached_property
+    def _has_all_texts(self) -> bool:
+        """Whether some row has each text."""
+        codes = np.zeros(0, dtype=np.int32) if self.codes is None else self.codes
+        return len(renumbered(codes.astype(np.int64), self.text_count)[1]) == self.text_count
 
     def _are_all(self, kind: Kind, rows: Rows) -> bool:
         return self.kind == kind or bool((self.kinds[rows] == kind).all())

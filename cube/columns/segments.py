@@ -184,7 +184,7 @@ def _rows(reduction: Reduction, block: Block) -> Rows:
     passed, value = mask(reduction.filters, block), reduction.value
     is_numeric = REDUCES[reduction.reduce].numeric
     if value is None or (is_numeric and _has_numbers(value, block)):
-        return np.flatnonzero(passed)
+        return np.arange(len(passed)) if passed.all() else np.flatnonzero(passed)
     taken = ~np.isnan(numbers(value, block)) if is_numeric else present(value, block)
     return np.flatnonzero(passed & taken)
 
