@@ -193,10 +193,9 @@ class SqliteSession:
         Each block is a statement of its own, which begins after the last row of the one before: an
         abandoned iterator holds nothing.
         """
-        entry = await self._lease.run(lambda connection: catalog.find(connection, type))
-        if entry is None or not entry.known:
+        entry, lookup = await self._lease.run(partial(_found, type, wanted))
+        if entry is None:
             return
-        lookup = await self._lookup(entry, wanted)
         rows = BlockQuery(
             entry.events,
             span,
@@ -234,18 +233,23 @@ class SqliteSession:
         return await run(lambda connection: parts.find(connection, type, span, run))
 
     async def indexed(self, type: str, span: Span, wanted: Wanted, most: int) -> int | None:
-        entry = await self._lease.run(lambda connection: catalog.find(connection, type))
-        lookup = None if entry is None or not entry.known else await self._lookup(entry, wanted)
-        if entry is None or lookup is None:
-            return None
-        return await self._lease.run(
-            lambda connection: field_index.count(connection, entry, lookup, span, most)
-        )
+        def count(connection: sqlite3.Connection) -> int | None:
+            entry, lookup = _found(type, wanted, connection)
+            if entry is None or lookup is None:
+                return None
+            return field_index.count(connection, entry, lookup, span, most)
 
-    async def _lookup(self, entry: catalog.TypeEntry, wanted: Wanted) -> Lookup | None:
-        if not wanted:
-            return None
-        return await self._lease.run(lambda connection: field_index.find(connection, entry, wanted))
+        return await self._lease.run(count)
+
+
+def _found(
+    type: str, wanted: Wanted, connection: sqlite3.Connection
+) -> tuple[catalog.TypeEntry | None, Lookup | None]:
+    """Return a type's entry, where it has events, and how an index finds the wanted ones, if one does."""
+    entry = catalog.find(connection, type)
+    if entry is None or not entry.known:
+        return None, None
+    return entry, field_index.find(connection, entry, wanted) if wanted else None
 
 
 def _packed(
