@@ -16,10 +16,12 @@ from cube.settings import EvaluatorSettings
 from cube.store.ports import Store
 from cube.web import Authenticator
 from evaluator.app import EvaluatorDaemon
+from evaluator.without_pandas import hide_pandas
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run an evaluator until SIGTERM or SIGINT; a start that fails ends with status 1 and a sentence."""
+    hide_pandas()
     with begun(EvaluatorSettings, sys.argv[1:] if argv is None else argv) as settings:
         refuse_bad_filters(settings.keys)
         if settings.reuse_port:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ import pytest_asyncio
 from cube.columns.arrow_stream import MEDIA_TYPE
 from cube.model import instant
 from cube.model.event import ABSENT
+from tests.daemon import daemon
 from tests.evaluator_running import DAY, Running, event, running
 from tests.web_client import Answer, connection
 
@@ -176,3 +178,21 @@ async def test_who_does_not_name_the_format_gets_json(made: Running, accept: str
     answer = await ask(made, "/1.0/metric", accept, expression="sum(test)", step="1h")
     assert answer.headers["content-type"] == kind
     assert EVENTS[-1].data is ABSENT
+
+
+def test_an_evaluator_does_not_load_pandas(tmp_path: Path) -> None:
+    """Which pyarrow imports where it is there, with the first array: 40 MB that nobody uses."""
+    pytest.importorskip("pandas")
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("the system does not tell what a process has loaded")
+    asked = urlencode({**SPAN, "expression": "sum(test(ms))", "step": 60_000})
+
+    with daemon("evaluator", f"sqlite:{tmp_path}", tmp_path) as evaluator:
+        request = Request(f"{evaluator.http}/1.0/metric?{asked}", headers={"Accept": MEDIA_TYPE})
+        with urlopen(request) as answer:
+            table = pa.ipc.open_stream(answer.read()).read_all()
+        loaded = Path(f"/proc/{evaluator.process.pid}/maps").read_text()
+
+    assert table.num_rows == 60
+    assert "libarrow" in loaded
+    assert "pandas" not in loaded
