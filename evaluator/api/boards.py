@@ -13,25 +13,28 @@ from cube import json_text
 from cube.columns.key_filter import Restriction
 from cube.errors import CubeError, NotFound
 from cube.expression.definitions import Definitions
-from cube.model import instant
 from cube.model.board import MOST_BOARDS, NAME, Board, BoardSummary, check_name
 from cube.model.environment import Caller, Scope
-from cube.store.record_ports import NO_REVISION, BoardStore, StoredBoard
+from cube.store.record_ports import BoardStore, StoredBoard
 from cube.web import Operation, Reply, Request, Route
 from evaluator.api.changes import (
     CHANGED,
     DELETE_IF,
     READ_IF,
     SAVE_IF,
+    STAMP,
     TAG,
     expected_revision,
     is_known,
     is_restricted,
     may_write,
-    new_revision,
+    new_text,
+    revision_headers,
+    saved_reply,
+    stamp,
     writer,
 )
-from evaluator.api.json_schema import FLAG, TEXT, TIME, annotated, array, record
+from evaluator.api.json_schema import FLAG, TEXT, array, record
 from evaluator.api.service import QueryServices
 from evaluator.boards.refresher import BoardRefresher
 from evaluator.boards.visible import visible
@@ -44,9 +47,7 @@ _ENTRY: Final = record(
     name={"type": "string", "pattern": NAME},
     title=TEXT,
     charts={"type": "integer"},
-    revision={"type": "integer"},
-    saved=TIME,
-    by=annotated(TEXT, "The id of the key that saved it; empty without one."),
+    **STAMP,
 )
 _ONE: Final = {
     "type": "object",
@@ -85,7 +86,7 @@ class Boards:
         self._refresher.note_opened(
             caller.environment.name, stored, service.context.clock(), service.restriction
         )
-        headers = (("ETag", f'"{stored.revision}"'),)
+        headers = revision_headers(stored.revision)
         if is_known(request, stored.revision):
             return Reply(b"", HTTPStatus.NOT_MODIFIED, headers=headers)
         return Reply(json_text.encode(answer), headers=headers)
@@ -95,14 +96,11 @@ class Boards:
         caller, name = writer(request, "boards"), check_name(request.captures["name"])
         expected = expected_revision(request)
         board = Board.parse(request.body)
-        saved = self._services.of(caller).context.clock()
-        stored = StoredBoard(name, new_revision(), saved, board.text(), caller.key_id, saved)
+        stored = new_text(name, board.text(), caller, self._services.of(caller).context.clock())
         await self._store(caller).save(stored, expected, MOST_BOARDS)
         told = (caller.who, name, caller.environment.name, stored.revision)
         _log.info("%s saved the board %s of %s at revision %d", *told)
-        status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
-        headers = (("ETag", f'"{stored.revision}"'),)
-        return Reply(json_text.encode(_entry(stored)), status, headers=headers)
+        return saved_reply(_entry(stored), expected)
 
     async def delete(self, request: Request) -> Reply:
         caller, name = writer(request, "boards"), check_name(request.captures["name"])
@@ -189,7 +187,5 @@ def _entry(stored: StoredBoard) -> dict[str, Any]:
         "name": stored.name,
         "title": summary.title or stored.name,
         "charts": len(summary.charts),
-        "revision": stored.revision,
-        "saved": instant.format(stored.saved),
-        "by": stored.by,
+        **stamp(stored),
     }

@@ -1,4 +1,4 @@
-"""Changes of what is kept under names, boards and definitions: who may make them, and at which revision.
+"""Boards and definitions, kept under names: who may change them, at which revision, and what is told of it.
 
 Who saves or deletes says in ``If-Match`` which revision that is a change of, or in ``If-None-Match: *`` that
 there is none yet; so of two who change one at once, the second is told (412), and overwrites nothing.
@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
+from cube import json_text
 from cube.errors import AccessDenied, InvalidQuery, shown
+from cube.model import instant
 from cube.model.environment import Caller, Scope
-from cube.store.record_ports import ANY_REVISION, NO_REVISION
-from cube.web import Request
+from cube.store.record_ports import ANY_REVISION, NO_REVISION, StoredText
+from cube.web import Reply, Request
 from cube.web.error_replies import HttpRefusal
 from cube.web.route import Parameter
+from evaluator.api.json_schema import TEXT, TIME, annotated
 
 CHANGED: Final = {412: "Somebody else has changed it.", 428: "The request does not name a revision."}
 """What a change is refused with."""
@@ -29,6 +34,13 @@ DELETE_IF: Final = (Parameter("If-Match", _EXPECTED, place="header"),)
 SAVE_IF: Final = (*DELETE_IF, Parameter("If-None-Match", "*: only where there is none.", place="header"))
 """The headers that say which revision is meant."""
 
+STAMP: Final = {
+    "revision": {"type": "integer"},
+    "saved": TIME,
+    "by": annotated(TEXT, "The id of the key that saved it; empty without one."),
+}
+"""The JSON Schema of what `stamp` tells, by name."""
+
 _MOST_REVISION: Final = 2**53 - 1  # what a double, and so every JSON reader, holds exactly
 # Proxies that compress mark it: nginx as weak, others with -gzip. It names one content all the same.
 _ETAG = re.compile('(?:W/)?"?([0-9]{1,16})(?:--?[a-z]{1,9})?"?')
@@ -37,6 +49,27 @@ _ETAG = re.compile('(?:W/)?"?([0-9]{1,16})(?:--?[a-z]{1,9})?"?')
 def new_revision() -> int:
     """Return the revision of a save: a random one."""
     return 1 + secrets.randbelow(_MOST_REVISION)
+
+
+def new_text(name: str, content: str, caller: Caller, now: int) -> StoredText:
+    """Return what a caller saves under a name, at a revision of its own."""
+    return StoredText(name, new_revision(), now, content, caller.key_id, now)
+
+
+def stamp(stored: StoredText) -> dict[str, Any]:
+    """Return what an answer tells of a text's last save."""
+    return {"revision": stored.revision, "saved": instant.format(stored.saved), "by": stored.by}
+
+
+def revision_headers(revision: int) -> tuple[tuple[str, str], ...]:
+    """Return the header that tells a revision."""
+    return (("ETag", f'"{revision}"'),)
+
+
+def saved_reply(entry: Mapping[str, Any], expected: int) -> Reply:
+    """Answer a save with what is told of it; ``expected``: the revision that it was a change of."""
+    status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
+    return Reply(json_text.encode(entry), status, headers=revision_headers(entry["revision"]))
 
 
 def is_known(request: Request, revision: int) -> bool:

@@ -19,7 +19,6 @@ from cube.errors import AccessDenied, Conflict, InUse, InvalidRequest, NotFound,
 from cube.expression import parse_metric, print_expression
 from cube.expression.definitions import MOST_DEFINITIONS, NAME, Definitions, check_definition_name
 from cube.expression.explanation import explain
-from cube.model import instant
 from cube.model.environment import Caller, Scope
 from cube.store.record_ports import NO_REVISION, DefinitionStore, StoredDefinition
 from cube.web import Operation, Parameter, Reply, Request, Route, switch
@@ -27,13 +26,18 @@ from evaluator.api.changes import (
     CHANGED,
     DELETE_IF,
     SAVE_IF,
+    STAMP,
     TAG,
     expected_revision,
     may_write,
     new_revision,
+    new_text,
+    revision_headers,
+    saved_reply,
+    stamp,
     writer,
 )
-from evaluator.api.json_schema import MAYBE_TEXT, TEXT, TIME, annotated, array, record
+from evaluator.api.json_schema import MAYBE_TEXT, TEXT, annotated, array, record
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.broken import broken_by
 from evaluator.scheduling.scheduler import QueryCost
@@ -47,12 +51,8 @@ _ENTRY: Final = record(
     expanded=annotated(MAYBE_TEXT, "What it stands for; null: not valid."),
     explanation=MAYBE_TEXT,
     error=annotated(MAYBE_TEXT, "Why it stands for nothing."),
-    revision={"type": "integer"},
-    saved=TIME,
-    by=annotated(TEXT, "The id of the key that saved it; empty without one."),
+    **STAMP,
 )
-
-
 _FORCE: Final = Parameter(
     "force",
     "Change it even where that leaves other definitions, or boards, with expressions that are not valid.",
@@ -79,7 +79,7 @@ class DefinitionRoutes:
         entries = await self._entries(caller, await self._store(caller).all())
         for entry in entries:
             if entry["name"] == name:
-                return Reply(json_text.encode(entry), headers=(("ETag", f'"{entry["revision"]}"'),))
+                return Reply(json_text.encode(entry), headers=revision_headers(entry["revision"]))
         raise NotFound(f"There is no definition {shown(name)}.")
 
     async def put(self, request: Request) -> Reply:
@@ -92,16 +92,13 @@ class DefinitionRoutes:
         await service.context.scheduler.run(QueryCost(), _check, others.with_one(name, text), name)
         if name in others and not is_forced:
             await _refuse_broken(service, name, others, others.with_one(name, text), "changed")
-        now, by = service.context.clock(), caller.key_id
-        stored, before = StoredDefinition(name, new_revision(), now, text, by, now), await store.find(name)
+        stored, before = new_text(name, text, caller, service.context.clock()), await store.find(name)
         await store.save(stored, expected, MOST_DEFINITIONS)
         await _confirm_change(service, stored, before, is_forced=is_forced)
         told = (caller.who, name, caller.environment.name, stored.revision)
         _log.info("%s defined %s of %s at revision %d", *told)
         tree = await service.context.scheduler.run(QueryCost(), others.with_one(name, text).tree, name)
-        entry = _entry(stored, print_expression(tree), explain(tree), None)
-        status = HTTPStatus.CREATED if expected == NO_REVISION else HTTPStatus.OK
-        return Reply(json_text.encode(entry), status, headers=(("ETag", f'"{stored.revision}"'),))
+        return saved_reply(_entry(stored, print_expression(tree), explain(tree), None), expected)
 
     async def delete(self, request: Request) -> Reply:
         """Delete a definition at a revision; refused where others use it."""
@@ -257,7 +254,5 @@ def _entry(
         "expanded": expanded,
         "explanation": explanation,
         "error": error,
-        "revision": stored.revision,
-        "saved": instant.format(stored.saved),
-        "by": stored.by,
+        **stamp(stored),
     }
