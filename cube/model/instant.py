@@ -157,6 +157,11 @@ def to_datetime(time: int) -> datetime:
 
 
 def _from_text(text: str) -> int:
+    if _COMMON.fullmatch(text):
+        try:
+            return from_datetime(datetime.fromisoformat(text))
+        except (ValueError, OverflowError):
+            pass  # refused below, or one of the forms that fromisoformat refuses
     if _DIGITS.fullmatch(text):
         return int(text)
     restored = _LONG_FRACTION.sub(r"\1", _LOST_PLUS.sub(r"\1+\2", text))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -230,3 +232,16 @@ def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
     except InvalidRequest:
         return
     assert instant.EARLIEST <= time <= instant.LATEST
+
+
+@given(st.from_regex(instant._COMMON, fullmatch=True))
+def test_the_short_way_of_common_texts_is_the_long_one(text: str) -> None:
+    def outcome() -> int | str:
+        try:
+            return instant.parse(text)
+        except InvalidRequest as error:
+            return error.message
+
+    short = outcome()
+    with mock.patch.object(instant, "_COMMON", re.compile("(?!)")):
+        assert outcome() == short
