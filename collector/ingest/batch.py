@@ -185,7 +185,7 @@ def _plain_batch(text: bytes, limits: BatchLimits, now: int, shapes: EventShapes
     if text[:1] != b"[":
         return None
     if shapes is not None:
-        runs = shapes.read(text, events=limits.events, event_bytes=limits.event_bytes)
+        runs = shapes.read(text, now, events=limits.events, event_bytes=limits.event_bytes)
         if runs is not None:
             return Batch(runs, len(text), UnknownKeys())
     found = decode_plain(text, limits.event_bytes)

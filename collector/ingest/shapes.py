@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 
 from collector.ingest.plain import are_all_short, has_all_within, has_plain_values
+from cube.errors import InvalidRequest
 from cube.model import instant
 from cube.model.event import MAX_INTEGER, MIN_INTEGER, is_type
 from cube.model.event_run import RUN_MS, EventRun, EventRuns
@@ -28,7 +29,7 @@ _MAX_SHAPES = 256
 _MAX_NAMES = 256  # of the data of one event
 _HEAD_BYTES = 4_096  # in which the first event has to end
 _LONGEST_PAUSE = 64  # batches that are not tried, where those before them had another shape after all
-_KEYS = frozenset(("type", "time", "data"))
+_KEYS = (frozenset(("type", "time", "data")), frozenset(("type", "data")))
 _Scalar: TypeAlias = Annotated[int, msgspec.Meta(ge=MIN_INTEGER, le=MAX_INTEGER)] | float | str | bool | None
 _first_of = json.JSONDecoder().raw_decode
 _compact = msgspec.json.format
@@ -44,11 +45,14 @@ class EventShapes:
     def __init__(self) -> None:
         self._known: dict[Hashable, EventShape | None] = {}
 
-    def read(self, text: bytes, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
-        """Read an array of so many events at most, none longer; None is any text that goes another way."""
+    def read(self, text: bytes, now: int, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
+        """Read an array that arrived at `now`, of so many events at most, none longer.
+
+        None is any text that goes another way.
+        """
         content = text.strip()
         shape = self._shape(content)
-        return None if shape is None else shape.read(content, events=events, event_bytes=event_bytes)
+        return None if shape is None else shape.read(content, now, events=events, event_bytes=event_bytes)
 
     def _shape(self, text: bytes) -> EventShape | None:
         """Return the shape of an array's first event, if it is known."""
@@ -59,20 +63,17 @@ class EventShapes:
         except (ValueError, RecursionError):
             return None
         type, time, data = first.get("type"), first.get("time"), first.get("data")
-        if first.keys() != _KEYS or not isinstance(type, str) or time.__class__ is not int:
+        if first.keys() not in _KEYS or not isinstance(type, str) or not isinstance(data, dict):
             return None
-        if not isinstance(data, dict):
-            return None
-        key = (type, *first, *data)  # three are the event's
+        key = (type, time.__class__, len(first), *first, *data)
         shape = self._known.get(key)
-        if shape is None:
-            shape = self._learn(key, type, list(first), data)
-        return shape
+        return self._learn(key, first) if shape is None else shape
 
-    def _learn(
-        self, key: Hashable, type: str, keys: Sequence[str], data: Mapping[str, object]
-    ) -> EventShape | None:
-        if not is_type(type) or not all(data) or not 0 < len(data) <= _MAX_NAMES:
+    def _learn(self, key: Hashable, event: Mapping[str, Any]) -> EventShape | None:
+        data = event["data"]
+        if not is_type(event["type"]) or not all(data) or not 0 < len(data) <= _MAX_NAMES:
+            return None
+        if "time" in event and event["time"].__class__ not in (int, str):
             return None
         if key not in self._known:
             if len(self._known) >= _MAX_SHAPES:
@@ -80,23 +81,23 @@ class EventShapes:
             self._known[key] = None
             return None
         try:
-            is_flat = not any(isinstance(value, (dict, list)) for value in data.values())
-            shape = self._known[key] = EventShape(type, keys, list(data), is_flat=is_flat)
+            shape = self._known[key] = EventShape(event)
         except ValueError:  # a name that JSON writes with an escape
             return None
         return shape
 
 
 class EventShape:
-    """Events of one type: their keys, and the names in their data, one or more, in their order.
+    """The shape of an event: its type and keys, in which form it has a time, and the names in its data.
 
-    ``is_flat``: what the names stand for is text, a number, true, false or null.
+    *Flat* is one whose data are texts, numbers, true, false and null.
     """
 
-    def __init__(self, type: str, keys: Sequence[str], names: Sequence[str], *, is_flat: bool) -> None:
-        """Make the decoder; raises `ValueError` for names that cannot be."""
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        """Make the decoder for events like one; raises `ValueError` for names that cannot be."""
+        is_flat = not any(isinstance(value, (dict, list)) for value in event["data"].values())
         kind = _Scalar if is_flat else Any
-        places = {f"value{place}": name for place, name in enumerate(names)}
+        places = {f"value{place}": name for place, name in enumerate(event["data"])}
         data = msgspec.defstruct(
             "ShapedData",
             [(place, kind) for place in places],
@@ -105,24 +106,27 @@ class EventShape:
             forbid_unknown_fields=True,
         )
         plausible = msgspec.Meta(ge=instant.EARLIEST_PLAUSIBLE, le=instant.LATEST)
-        kinds = {"type": Literal[type], "time": Annotated[int, plausible], "data": data}
-        event = msgspec.defstruct(
-            "ShapedEvent", [(key, kinds[key]) for key in keys], gc=False, forbid_unknown_fields=True
+        time = str if isinstance(event.get("time"), str) else Annotated[int, plausible]
+        kinds = {"type": Literal[event["type"]], "time": time, "data": data}
+        shaped = msgspec.defstruct(
+            "ShapedEvent", [(key, kinds[key]) for key in event], gc=False, forbid_unknown_fields=True
         )
-        self._type = type
+        self._type: str = event["type"]
+        self._has_time = "time" in event
+        self._has_text_time = time is str
         self._is_flat = is_flat
-        self._mark = b'},{"%s"' % keys[0].encode()  # in a string there is no quote before a key
-        self._decode = msgspec.json.Decoder(list[event]).decode  # type: ignore[valid-type]  # made just now
+        self._mark = b'},{"%s"' % next(iter(event)).encode()  # in a string there is no quote before a key
+        self._decode = msgspec.json.Decoder(list[shaped]).decode  # type: ignore[valid-type]  # made just now
         self._misses = 0
         self._pause = 0
 
-    def read(self, text: bytes, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
+    def read(self, text: bytes, now: int, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
         """Do what `EventShapes.read` does with a text whose first event has this shape."""
         if self._pause:
             self._pause -= 1
             return None
         found = self._decoded(text, events, event_bytes)
-        runs = None if found is None else self._runs(found)
+        runs = None if found is None else self._runs(found, now)
         self._misses = 0 if runs is not None else self._misses + 1
         self._pause = min(2**self._misses - 1, _LONGEST_PAUSE)
         return runs
@@ -153,10 +157,21 @@ class EventShape:
             or are_all_short(text, event_bytes)
         )
 
-    def _runs(self, found: Sequence[Any]) -> EventRun | EventRuns | None:
+    def _times(self, found: Sequence[Any], now: int) -> list[int] | None:
+        """Return the times of events; None where one of them is none."""
+        if not self._has_time:
+            return [now] * len(found)
+        if not self._has_text_time:
+            return [one.time for one in found]
+        try:
+            return [instant.parse_plausible(one.time) for one in found]
+        except InvalidRequest:
+            return None
+
+    def _runs(self, found: Sequence[Any], now: int) -> EventRun | EventRuns | None:
         """Part events into runs; None where these would be out of order, or short."""
-        times = [one.time for one in found]
-        if times != sorted(times):
+        times = self._times(found, now)
+        if times is None or times != sorted(times):
             return None
         starts = _starts(times)
         if len(starts) * LEAST_EVENTS > len(times):
@@ -167,6 +182,7 @@ class EventShape:
                 times[start:stop],
                 make_consecutive_ids(stop - start),
                 _encode([one.data for one in found[start:stop]]),
+                timed=self._has_time,
             )
             for start, stop in zip(starts, [*starts[1:], len(times)], strict=True)
         ]

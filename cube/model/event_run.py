@@ -24,18 +24,22 @@ _decode = msgspec.json.Decoder(list[Any]).decode
 
 
 class EventRun(Sequence[Event]):
-    """Events of one type and second, ordered by the times that all had; their ids are made, and consecutive.
+    """Events of one type and second, ordered by their times; their ids are made, and consecutive.
 
     ``data``: a JSON array, without blanks, of what `Event.parse` accepts. ``last_id``: the last one's.
+    ``timed``: whether they had their times, or have that of their arrival.
     """
 
-    __slots__ = ("data", "last_id", "times", "type")
+    __slots__ = ("data", "last_id", "timed", "times", "type")
 
-    def __init__(self, type: str, times: Sequence[int], last_id: bytes, data: bytes) -> None:
+    def __init__(
+        self, type: str, times: Sequence[int], last_id: bytes, data: bytes, *, timed: bool = True
+    ) -> None:
         self.type = type
         self.times = times
         self.last_id = last_id
         self.data = data
+        self.timed = timed
 
     @property
     def second(self) -> int:
@@ -67,9 +71,9 @@ class EventRun(Sequence[Event]):
         return len(self.times)
 
     def __iter__(self) -> Iterator[Event]:
-        type = self.type
+        type, timed = self.type, self.timed
         for time, id, data in zip(self.times, self.ids(), _decode(self.data), strict=True):
-            yield Event(type, time, id, data)
+            yield Event(type, time, id, data, timed)
 
     @overload
     def __getitem__(self, place: int) -> Event: ...

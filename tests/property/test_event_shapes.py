@@ -16,6 +16,7 @@ from collector.ingest.batch import Batch, BatchLimits, read_batch
 from collector.ingest.shapes import LEAST_EVENTS, EventShapes
 from cube import json_text
 from cube.errors import InvalidRequest
+from cube.model import instant
 from cube.model.event_run import EventRun, EventRuns
 
 NOW = 1_700_000_000_000
@@ -69,9 +70,8 @@ def bodies(draw: st.DrawFn) -> bytes:
     comma, colon = draw(st.sampled_from((SEPARATORS[0], *SEPARATORS)))
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
     data = [(name, draw(st.sampled_from(("1", '"a"', "1.5", "null", "[1]", '"},{"')))) for name in names]
-    keys = draw(
-        st.sampled_from((("type", "time", "data"), ("time", "data", "type"), ("data", "type", "time")))
-    )
+    keys = draw(st.sampled_from((("type", "time", "data"), ("time", "data", "type"), ("data", "type"))))
+    in_form = draw(st.sampled_from((str, lambda time: f'"{instant.format(time)}"')))
     spacing = draw(st.sampled_from((0, 1, 20, 100)))
     count = draw(
         st.sampled_from((LEAST_EVENTS - 1, LEAST_EVENTS, LEAST_EVENTS, LIMITS.events, LIMITS.events + 1))
@@ -80,7 +80,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
     def event(number: int) -> str:
         inner = draw(varied(data, {})) if (number, whose) == (odd, "data") else data
-        parts = {"type": '"a"', "time": str(NOW + number * spacing), "data": written(inner, comma, colon)}
+        parts = {"type": '"a"', "time": in_form(NOW + number * spacing), "data": written(inner, comma, colon)}
         pairs = [(key, parts[key]) for key in keys]
         if (number, whose) == (odd, "event"):
             pairs = draw(varied(pairs, {"type": ('"b"', '"B"', "1"), "time": TIMES}))
@@ -97,7 +97,7 @@ def known(text: bytes) -> Batch:
     """Read a text whose first event's shape has come before."""
     shapes = EventShapes()
     for _ in range(2):
-        shapes.read(text, events=LIMITS.events, event_bytes=LIMITS.event_bytes)
+        shapes.read(text, NOW, events=LIMITS.events, event_bytes=LIMITS.event_bytes)
     for shape in shapes._known.values():
         if shape is not None:
             shape._pause = 0
@@ -155,7 +155,7 @@ def test_events_that_are_all_odd_are_taken_or_refused_as_ever(name: str, value: 
     assert outcome(known, text) == outcome(usual, text)
 
 
-@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("time", [*TIMES, '"2024-01-01T00:00:00.123+02:00"', '"1700000000000"', '"1"', '"x"'])
 def test_a_time_that_all_have_is_taken_or_refused_as_ever(time: str) -> None:
     one = f'{{"type":"a","time":{time},"data":{FLAT}}}'
     text = f"[{','.join([one] * LEAST_EVENTS)}]".encode()
@@ -187,6 +187,17 @@ def test_batches_of_one_shape_stay_text_from_the_third_on(more: Any, separators:
 
     assert [isinstance(some, EventRun) for some in read] == [False, True, True]
     assert read[2].data == msgspec.json.encode([event["data"] for event in events(**more)])  # type: ignore[attr-defined]  # a run
+
+
+@pytest.mark.parametrize("time", ["2011-09-12T21:33:12.345Z", None])
+def test_times_may_be_texts_or_left_out(time: str | None) -> None:
+    form = {} if time is None else {"time": time}
+    text = msgspec.json.encode([{"type": "a", **form, "data": event["data"]} for event in events()])
+    shapes = EventShapes()
+    first, run = (known_events(shapes, text) for _ in range(2))
+
+    assert isinstance(run, EventRun)
+    assert [(event.time, event.timed) for event in run] == [(event.time, event.timed) for event in first]
 
 
 def test_lines_of_one_shape_stay_text_too() -> None:
@@ -228,6 +239,6 @@ def known_events(shapes: EventShapes, text: bytes) -> Any:
 def test_no_more_than_so_many_shapes_are_remembered() -> None:
     shapes = EventShapes()
     for number in range(2_000):
-        shapes.read(msgspec.json.encode(events(1, **{f"name{number}": 1})), events=10, event_bytes=2**20)
+        shapes.read(msgspec.json.encode(events(1, **{f"name{number}": 1})), NOW, events=10, event_bytes=2**20)
 
     assert len(shapes._known) <= 256
