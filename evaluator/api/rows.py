@@ -49,15 +49,15 @@ _EXACT = 2.0**53  # larger floats are written as floats: not every integer there
 
 @dataclass(frozen=True, slots=True)
 class AnswerText:
-    """The rows of a series over a span, as JSON texts; ``is_silent``: see `Series.is_silent`."""
+    """The rows of a series over a span, as JSON texts; ``is_silent``: see `Series.is_silent`.
+
+    ``bytes``: what it takes, about, with the series, which it keeps alive.
+    """
 
     series: Series
     parts: tuple[bytes, ...]
     is_silent: bool
-
-    @property
-    def bytes(self) -> int:
-        return sum(map(len, self.parts)) + bytes_of(self.series)  # which it keeps alive
+    bytes: int
 
 
 class AnswerTexts:
@@ -81,10 +81,10 @@ class AnswerTexts:
 
     def put(self, series: Series, grid: Grid, span: Span, parts: tuple[bytes, ...]) -> None:
         """Keep the text of a series, if revisions vouch for that; others are never met again."""
-        key, text = (id(series), grid.text, span), AnswerText(series, parts, series.is_silent)
-        if series.vouched is None or key in self._kept or text.bytes > MOST_SHARE * self._bound:
+        key, size = (id(series), grid.text, span), sum(map(len, parts)) + bytes_of(series)
+        if series.vouched is None or key in self._kept or size > MOST_SHARE * self._bound:
             return
-        self._kept[key] = text
+        text = self._kept[key] = AnswerText(series, parts, series.is_silent, size)
         self.bytes += text.bytes
         while self.bytes > self._bound:
             self.bytes -= self._kept.popitem(last=False)[1].bytes

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from sys import getsizeof
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cube.model.grid import Grid
-from cube.model.tier import Span
+from cube.model.tier import GroupKey, Span, part_keys
 from cube.store.bucket_revisions import BucketRevisions
 from evaluator.engine.series import Series, places_of
 
@@ -26,7 +27,8 @@ KEPT_BUCKETS = 10_000
 """Longer series are not kept: to compare their revisions would hold up the event loop."""
 
 _KEPT_CELLS = 200_000
-_ENTRY_BYTES = 1_000  # about what a series, or one group of it, takes beside its numbers
+_SERIES_BYTES, _GROUP_BYTES = 1_000, 300
+"""About what a series, and one group of it, take beside their numbers and texts."""
 
 Revisions: TypeAlias = npt.NDArray[np.int64]
 """A revision for each bucket of a span, 0 where there is none."""
@@ -43,6 +45,7 @@ class KeptSeries:
 
     @property
     def bytes(self) -> int:
+        """What it takes, about; counted anew each time."""
         return bytes_of(self.series) + self.revisions.nbytes
 
     def known(self, span: Span, revisions: Revisions) -> npt.NDArray[np.bool_]:
@@ -90,6 +93,9 @@ class KeptSeries:
         return KeptSeries(self.grid, span, revisions, whole(Series(values), revisions))
 
 
+Entry = TypeVar("Entry", KeptSeries, "Answered")
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The series of an expression; ``version``: of the store, before its revisions were read."""
@@ -99,6 +105,7 @@ class Answered:
 
     @property
     def bytes(self) -> int:
+        """As `KeptSeries.bytes`."""
         return bytes_of(self.series)
 
 
@@ -108,51 +115,56 @@ class SeriesCache:
     def __init__(self, memory_bytes: int) -> None:
         self.bytes = 0
         self._bound = memory_bytes
-        self._kept: OrderedDict[Hashable, KeptSeries] = OrderedDict()
-        self._answered: OrderedDict[Hashable, Answered] = OrderedDict()
+        self._kept = _Sized[KeptSeries]()
+        self._answered = _Sized[Answered]()
 
     def answer(self, key: Hashable, version: int) -> Series | None:
         """Return what was answered while the store had this version, which it has now."""
         found = self._answered.get(key)
-        if found is None or found.version != version:
+        if found is None or found[0].version != version:
             return None
         self._answered.move_to_end(key)
-        return found.series
+        return found[0].series
 
-    def keep_answer(self, key: Hashable, newer: Answered) -> None:
+    def keep_answer(self, key: tuple[Any, ...], newer: Answered) -> None:
         """Keep what revisions vouch for; the version was asked for before they were read."""
-        older = self._answered.pop(key, None)
-        self.bytes -= 0 if older is None else older.bytes
+        self._take_out(self._answered, key)
         if newer.series.vouched is None or newer.series.rows > _KEPT_CELLS:
             return
-        _freeze(newer.series)
-        self._answered[key] = newer
-        self.bytes += newer.bytes
-        self._shrink()
+        self._put(self._answered, key, newer)
 
     def get(self, key: Hashable) -> KeptSeries | None:
         found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-        return found
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
 
-    def put(self, key: Hashable, newer: KeptSeries) -> None:
+    def put(self, key: tuple[Any, ...], newer: KeptSeries) -> None:
         """Keep a series in the place of what there is, and with what that has around it."""
-        older = self._kept.pop(key, None)
+        older = self._take_out(self._kept, key)
         if older is not None:
-            self.bytes -= older.bytes
             newer = older.around(newer)
         if newer.series.rows > _KEPT_CELLS:
             return
-        _freeze(newer.series)
-        self._kept[key] = newer
-        self.bytes += newer.bytes
-        self._shrink()
+        self._put(self._kept, key, newer)
 
-    def _shrink(self) -> None:
+    def _put(self, entries: _Sized[Entry], key: tuple[Any, ...], entry: Entry) -> None:
+        _freeze(entry.series)
+        size = entry.bytes + sum(getsizeof(text) for text in key if isinstance(text, str))
+        entries[key] = entry, size
+        self.bytes += size
         while self.bytes > self._bound:
-            oldest = (self._answered or self._kept).popitem(last=False)[1]
-            self.bytes -= oldest.bytes
+            self.bytes -= (self._answered or self._kept).popitem(last=False)[1][1]
+
+    def _take_out(self, entries: _Sized[Entry], key: Hashable) -> Entry | None:
+        entry, size = entries.pop(key, (None, 0))
+        self.bytes -= size
+        return entry
+
+
+class _Sized(OrderedDict[Hashable, tuple[Entry, int]]):
+    """What is kept by key, each with the bytes that it takes, in the order of their last use."""
 
 
 def whole(series: Series, revisions: Revisions) -> Series:
@@ -167,7 +179,13 @@ def _freeze(series: Series) -> None:
 
 def bytes_of(series: Series) -> int:
     """Return what a series takes in memory where it is kept, about."""
-    return (series.default.nbytes + _ENTRY_BYTES) * (1 + len(series.groups or ()))
+    groups = series.groups or {}
+    return (series.default.nbytes * (1 + len(groups))) + _SERIES_BYTES + sum(map(_bytes_of_group, groups))
+
+
+def _bytes_of_group(key: GroupKey) -> int:
+    """Return what a group takes beside its numbers, by the length of its name, or of all parts of it."""
+    return _GROUP_BYTES + sum(getsizeof(part) for _, part in part_keys(key))
 
 
 def dense(numbers: BucketRevisions, grid: Grid, span: Span) -> Revisions:
