@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cube.errors import InvalidEvent
+from cube.errors import ExpiredEvent, InvalidEvent
 from cube.model.event import ABSENT
 from cube.model.event_run import EventRun
 from cube.model.made_id import make_consecutive_ids
@@ -258,7 +258,7 @@ async def test_one_refused_save_does_not_fail_those_beside_it(store: Store) -> N
         return_exceptions=True,
     )
 
-    assert [type(outcome) for outcome in outcomes] == [type(None), InvalidEvent, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [type(None), ExpiredEvent, type(None)]
     assert {id for _, id, _ in await rows(store)} == {"first", "a", "b"}
 
 
