@@ -231,7 +231,7 @@ class Pyramid:
         computed = await self._flights.parts(
             (job.text, job.reduction.type, job.grid.text, job.expired_before, kind),
             gaps,
-            lambda some: self._compute(job, some, read, cost, kind, spares=spares),
+            lambda some: self._compute(job, some, read, cost, kind),
             cost,
         )
         found = FoundBuckets(valid, computed)
@@ -256,17 +256,14 @@ class Pyramid:
         read: GridRevisions,
         cost: QueryCost,
         kind: str,
-        *,
-        spares: bool = False,
     ) -> AsyncGenerator[FlightPart[BucketValues | Encoded], None]:
         """Compute and save some buckets of the grid that is asked for, in a session of its own.
 
-        Whole slices are kept, whatever comes after them; one that is cut leaves nothing. ``spares``: whether
-        they are few rows in memory, for which a scan may be shared.
+        Whole slices are kept, whatever comes after them; one that is cut leaves nothing.
         """
         began, held = time.monotonic(), 0
         found = None
-        if spares and self._shared_scans is not None:
+        if self._shared_scans is not None and kind == VALUE:
             found = await self._shared_scans.values(job, gaps, cost)
         if found is not None:
             yield FlightPart(gaps, found)

@@ -1,10 +1,8 @@
 """Shared scans: small reductions of many questions over the same buckets, in one pass over their columns.
 
-A bucket closes, and each chart of a page needs it of a reduction of its own. To look after one (a session, a
-place, a hop between threads for each block) takes longer than to compute it. Here all of that is there once
-for all who come before the first block does; they are reduced one after another, in pieces of some
-milliseconds, each in a time slice of its own: others wait no longer than ever
-(docs/decisions/0066-shared-scans.md).
+A bucket closes, or a page is opened, and each chart needs a reduction of its own. To look after one (a
+session, a place, hops between threads) takes longer than to compute it. Here that is there once for all who
+come before the first block does (docs/decisions/0066-shared-scans.md, docs/decisions/0069-shared-reading.md).
 
 The promise is single flight's: who has read the same revision of each bucket as the first has, whenever that
 was, need not ask more of the events than that they were read after the first did.
@@ -18,24 +16,25 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from cube.columns import Block, paths
 from cube.columns.values import Path
 from cube.errors import CubeError
-from cube.model.tier import Tier
+from cube.model.tier import HOUR, Span, Tier
 from cube.process.threads import run_in_thread
 from cube.settings import EvaluatorLimits
+from cube.store.equality import FieldPath, wanted_by
 from cube.store.metric_ports import MetricStore
 from cube.store.slices import MOST_TOGETHER, PIECE_SECONDS
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.computation import Computation
-from evaluator.engine.reading import Reading
+from evaluator.engine.reading import MOST_ROWS, Reading
 from evaluator.engine.scan import GatheredValues, Scan
 from evaluator.engine.series import ReductionJob
 from evaluator.engine.single_flight import Gaps
-from evaluator.engine.store_blocks import StoreBlocks
+from evaluator.engine.store_blocks import SHARED_ROWS, StoreBlocks
 from evaluator.scheduling.scheduler import QueryCost
 
 MOST_BUCKETS: Final = 400
@@ -67,11 +66,11 @@ class SharedScans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def values(self, job: ReductionJob, gaps: Gaps, cost: QueryCost) -> BucketValues | None:
-        """Compute some gaps of a tier below an hour, of few rows in memory; keep and return their values.
+        """Compute some gaps of a tier below an hour, of not too many rows; keep and return their values.
 
         None where that fails, or is not for sharing: computed alone, a job meets its own bounds and errors.
         """
-        if len(gaps) > MOST_BUCKETS or cost.is_long:
+        if len(gaps) > MOST_BUCKETS or cost.is_long or not self._blocks.may_share(job, gaps):
             return None
         key = self._key(job, gaps)
         shared = self._joinable.get(key)
@@ -195,16 +194,31 @@ class _Pass:
         self._scan = scan
         self._shared = shared
         self._computing = Computation(scan, metrics)
+        self._without_index: set[FieldPath] = set()
+        self._looked_up = 0
 
     async def run(self, blocks: TypeBlocks, tier: Tier, close: Callable[[], None]) -> None:
-        """Take all blocks, finish, save and hand on; lets nobody join from the first block on."""
+        """Take all blocks, finish, save and hand on; lets nobody join from the first block on.
+
+        Of too many rows nothing is handed on: then each goes on alone, with what has been read.
+        """
         shared, gaps = self._shared, self._shared.gaps
         reading = Reading(self._scan.session, shared.read(), self._scan.time_slice)
-        ready: list[Block] = []
+        span = gaps.span(tier.step)
+        may_be_narrow = span.length >= HOUR.step and not blocks.reaches_over(span, reading.paths)
+        if may_be_narrow and not await self._others_wait(span):
+            return
+        ready, rows = list[Block](), 0
         async with aclosing(blocks.blocks(reading, tier, gaps)) as found:
             had = shared.cost.seconds
             async for block in found:
-                close()
+                if not rows:
+                    close()
+                    if may_be_narrow and not await self._others_wait(span):
+                        return
+                rows += len(block)
+                if rows > SHARED_ROWS:
+                    return
                 self._count(shared.cost.seconds - had)
                 if sum(map(len, ready)) + len(block) > MOST_TOGETHER:
                     await self._take(ready)
@@ -214,20 +228,37 @@ class _Pass:
         close()
         await self._take(ready, hand_on=True)
 
+    async def _others_wait(self, span: Span) -> bool:
+        """Have those go on alone of whose events an index finds few; tell whether anybody else waits."""
+        parts = self._shared.parts
+        while self._looked_up < len(parts):  # others join meanwhile
+            part = parts[self._looked_up]
+            self._looked_up += 1
+            type, wanted = part.job.reduction.type, wanted_by(part.job.reduction.filters)
+            if part.found.done() or wanted.keys() <= self._without_index:
+                continue
+            found = await self._scan.session.indexed(type, span, wanted, MOST_ROWS + 1)
+            if found is None:
+                self._without_index.update(wanted)
+            elif found <= MOST_ROWS and not part.found.done():
+                part.found.set_result(None)
+        return bool(self._shared.waiting())
+
     def _count(self, seconds: float) -> None:
-        """Count what reading took on each who waits for it."""
-        for part in self._shared.waiting():
-            part.cost.seconds += seconds
+        """Count on each who waits its share of what reading took."""
+        waiting = self._shared.waiting()
+        for part in waiting:
+            part.cost.seconds += seconds / len(waiting)
 
     async def _take(self, blocks: Sequence[Block], *, hand_on: bool = False) -> None:
         """Reduce some blocks for each who waits, as much in a time slice as fits; then, or not, hand on."""
         shared, gaps, limits = self._shared, self._shared.gaps, self._scan.limits
         waiting = shared.waiting()
-        left = deque(_Step(part, partial(part.take, block, limits)) for block in blocks for part in waiting)
+        left = deque[_Step]((part, partial(part.take, block, limits)) for block in blocks for part in waiting)
         if hand_on:
-            left.extend(_Step(part, partial(part.finish, gaps)) for part in waiting)
+            left.extend((part, partial(part.finish, gaps)) for part in waiting)
         while left:
-            shared.cost.seconds = min(step.part.cost.seconds for step in left)
+            shared.cost.seconds = min(part.cost.seconds for part, _ in left)
             async with self._scan.time_slice():
                 await run_in_thread(_piece, left, executor=self._scan.context.executor)
             for part in waiting if hand_on else ():
@@ -244,11 +275,8 @@ class _Pass:
             part.found.set_result(part.values)
 
 
-class _Step(NamedTuple):
-    """Some work for one who takes part."""
-
-    part: _Participant
-    work: Callable[[], None]
+_Step: TypeAlias = "tuple[_Participant, Callable[[], None]]"
+"""Some work for one who takes part."""
 
 
 def _piece(left: deque[_Step]) -> int:
@@ -256,8 +284,7 @@ def _piece(left: deque[_Step]) -> int:
 
     Nothing is done for who has gone away, or has failed.
     """
-    done = 0
-    began = time.perf_counter()
+    done, began = 0, time.perf_counter()
     while left and (not done or time.perf_counter() < began + PIECE_SECONDS):
         part, work = left.popleft()
         if part.failed or part.found.done():

@@ -18,6 +18,9 @@ from evaluator.engine.series import ReductionJob
 SPARED_ROWS = 262_144
 """Of so many rows in memory values are computed rather than looked up."""
 
+SHARED_ROWS = 2 * SPARED_ROWS
+"""Of more rows values are computed alone: that may take so long that some are to be kept meanwhile."""
+
 
 class StoreBlocks:
     """The blocks of one store, by type; ``read`` is told of how many events each read was.
@@ -55,11 +58,22 @@ class StoreBlocks:
 
         So it is of few rows, where no pattern is searched for.
         """
-        tier, reduction = job.grid, job.reduction
-        if not isinstance(tier, Tier) or tier.step >= HOUR.step or job.expired_before is not None:
-            return False
-        found = self._types.get(reduction.type)
-        if found is None or REDUCES[reduction.reduce].ordered or has_patterns(reduction):
-            return False
-        rows = found.holds(tier, numbers, paths(reduction))
+        rows = self._rows(job, numbers) if _is_simple(job) else None
         return rows is not None and rows <= SPARED_ROWS
+
+    def may_share(self, job: ReductionJob, gaps: BucketRevisions) -> bool:
+        """Tell whether one scan may serve others, too: unless it is known to be of too many rows."""
+        if not _is_simple(job):
+            return False
+        rows = self._rows(job, gaps)
+        return rows is None or rows <= SHARED_ROWS
+
+    def _rows(self, job: ReductionJob, numbers: BucketRevisions) -> int | None:
+        return self.of(job.reduction.type).holds(job.tier, numbers, paths(job.reduction))
+
+
+def _is_simple(job: ReductionJob) -> bool:
+    """Tell whether values below an hour are made of kept blocks, in no more time than their rows take."""
+    if not isinstance(job.grid, Tier) or job.grid.step >= HOUR.step or job.expired_before is not None:
+        return False
+    return not REDUCES[job.reduction.reduce].ordered and not has_patterns(job.reduction)
