@@ -312,7 +312,34 @@ async def test_readers_keep_few_connections(store: SqliteStore) -> None:
     await store.events.save("test", _events(1))
     await asyncio.gather(*(_count(store) for _ in range(60)))
 
-    assert len(store._readers._idle) <= readers.KEPT
+    pool = store._readers
+    assert readers.WARM < len(pool._warm) + len(pool._idle) <= readers.KEPT
+
+
+async def test_few_idle_connections_keep_the_pages_that_they_have_read(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.events.save("test", _events(20_000))
+    pool, released = store._readers, set[int]()
+    opened = pool._connect
+
+    def connect() -> sqlite3.Connection:
+        connection = opened()
+
+        def note(statement: str) -> None:
+            (released.add if statement == "PRAGMA shrink_memory" else released.discard)(id(connection))
+
+        connection.set_trace_callback(note)
+        return connection
+
+    monkeypatch.setattr(pool, "_connect", connect)
+    async with AsyncExitStack() as sessions:
+        for _ in range(8):
+            await (await sessions.enter_async_context(store.events.read())).types()
+
+    assert len(released) == 8 - readers.WARM
+    assert await _count(store) == 20_000
+    assert len(released) == 8 - readers.WARM  # a single question takes one that is warm
 
 
 async def _overlap(store: SqliteStore, saved: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 THREADS = 4
 KEPT = 16
 """As many as an evaluator's questions look up revisions at once: to open one takes milliseconds."""
+WARM = 2  # of the idle ones keep the pages that they have read: megabytes each, which nobody counts
 REAP_SECONDS = 0.1
 """How often the ages of snapshots are looked at, while there are any."""
 
@@ -40,6 +41,7 @@ class ReaderPool:
         self._path = path
         self._connect = connect
         self._watch = watch
+        self._warm: deque[sqlite3.Connection] = deque()
         self._idle: deque[sqlite3.Connection] = deque()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cube-reader")
         self._closed = False
@@ -79,20 +81,23 @@ class ReaderPool:
     def take(self) -> sqlite3.Connection:
         """Return a connection to the file at the path; in the thread that reads."""
         self._watch.check()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connected()
+        for idle in (self._warm, self._idle):
+            with suppress(IndexError):
+                return idle.pop()
+        return self._connected()
 
     def give_back(self, connection: sqlite3.Connection) -> None:
         """End a connection's transaction, and keep it or close it; from any thread."""
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            is_warm = len(self._warm) < WARM  # or one more, where threads meet
+            if not is_warm:
+                connection.execute("PRAGMA shrink_memory")
         except sqlite3.Error:
             connection.close()  # it cannot be trusted to have released its snapshot
             return
-        self._idle.append(connection)
+        (self._warm if is_warm else self._idle).append(connection)
         self._close_idle(kept=0 if self._closed else KEPT)
 
     def read_anew(self, read: Callable[[sqlite3.Connection], None]) -> Future[None]:
@@ -118,9 +123,9 @@ class ReaderPool:
         return connection
 
     def _close_idle(self, kept: int) -> None:
-        while len(self._idle) > kept:
+        while len(self._warm) + len(self._idle) > kept:
             try:
-                connection = self._idle.popleft()
+                connection = (self._idle or self._warm).popleft()
             except IndexError:  # another thread was faster
                 return
             connection.close()
