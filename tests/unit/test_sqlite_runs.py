@@ -19,7 +19,7 @@ from cube.model.made_id import make_consecutive_ids, make_ids
 from cube.model.tier import TEN_SECONDS, Span
 from cube.store.sqlite import SqliteStore, open_store, packing, packs
 from cube.store.sqlite.packing import LONG_RUN
-from cube.store.sqlite.packs import MAX_BYTES, MAX_EVENT_BYTES, MIN_EVENTS
+from cube.store.sqlite.packs import MAX_BYTES, MAX_EVENT_BYTES, MIN_EVENTS, Pack
 from cube.store.sqlite.saving import SaveBatch
 
 T0 = 1_311_033_600_000
@@ -172,3 +172,16 @@ def test_a_run_is_made_ready_without_its_events(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delattr(EventRun, "__iter__")
 
     assert len(SaveBatch.of("t", runs).packed.packs) == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_that_are_put_in_order_together_are_the_pack_of_their_rows(seed: int) -> None:
+    drawn = random.Random(seed)
+    runs = [
+        _run(drawn.randrange(1, 40), T0 + drawn.randrange(500), drawn.choice((0, 1, 10))) for _ in range(3)
+    ]
+    drawn.shuffle(runs)
+    rows = sorted(row for run in runs for row in Pack.of_run(run).rows())
+
+    assert packing._merged(runs) == Pack.of_rows(T0, rows)
+    assert packing._merged(runs[:1]) == Pack.of_run(runs[0])

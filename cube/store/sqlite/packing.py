@@ -8,6 +8,9 @@ from itertools import chain, repeat
 from operator import is_
 from typing import Final, cast
 
+import msgspec
+import numpy as np
+
 from cube.model.event import ABSENT, Event
 from cube.model.event_run import EventRun
 from cube.model.made_id import MADE_ID_BYTES
@@ -16,6 +19,9 @@ from cube.store.sqlite.packs import PACK_MS, Pack, StoredRow, prefix_of
 
 LONG_RUN: Final = 256
 """A run of so many events is a pack of its own; shorter ones of one second are put in order together."""
+
+_encode = msgspec.json.Encoder().encode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,32 @@ def _pack_runs(runs: Sequence[EventRun], made: list[Pack], rest: list[Event]) ->
     count, size = sum(map(len, runs)), sum(len(run.data) for run in runs)
     if count < packs.MIN_EVENTS or size > packs.MAX_EVENT_BYTES * count:
         rest += chain.from_iterable(runs)
-    elif len(runs) == 1 and size <= packs.MAX_BYTES:
-        made.append(Pack.of_run(runs[0]))
+    elif size <= packs.MAX_BYTES:
+        made.append(Pack.of_run(runs[0]) if len(runs) == 1 else _merged(runs))
+    elif len(runs) == 1:
+        _pack_rows(runs[0].second, Pack.of_run(runs[0]).rows(), made)
     else:
-        rows = sorted(row for run in runs for row in Pack.of_run(run).rows())
-        _pack_rows(runs[0].second, rows, made)
+        half = len(runs) // 2
+        for part in (runs[:half], runs[half:]):
+            _pack_runs(part, made, rest)
+
+
+def _merged(runs: Sequence[EventRun]) -> Pack:
+    """Make a pack of runs of a second, whose ids have one prefix, in the order of (time, id)."""
+    times = np.array([time for run in runs for time in run.times])
+    numbers = np.concatenate([np.array(run.numbers) for run in runs])
+    texts = [text for run in runs for text in _raws(run.data)]
+    order = np.lexsort((numbers, times))
+    times, numbers = times[order] - runs[0].second, numbers[order]
+    is_consecutive = bool((np.diff(numbers) == 1).all())
+    return Pack(
+        runs[0].second,
+        len(texts),
+        max(run.last_id for run in runs),
+        None if is_consecutive else numbers.astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes(),
+        _encode(times.tolist()).decode(),
+        f"[{b','.join([texts[place] for place in order.tolist()]).decode()}]",
+    )
 
 
 def _pack_rows(second: int, rows: Sequence[StoredRow], made: list[Pack]) -> None:
