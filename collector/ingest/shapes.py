@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -27,6 +27,8 @@ LEAST_EVENTS: Final = 32
 
 _MAX_SHAPES = 256
 _MAX_NAMES = 256  # of the data of one event
+_MAX_ORDERS = 64  # different sets of names within a batch
+_SHORT_BYTES = 16_384  # events of a shorter text are counted before anything else is done
 _HEAD_BYTES = 4_096  # in which the first event has to end
 _LONGEST_PAUSE = 64  # batches that are not tried, where those before them had another shape after all
 _KEYS = (frozenset(("type", "time", "data")), frozenset(("type", "data")))
@@ -34,6 +36,13 @@ _Scalar: TypeAlias = Annotated[int, msgspec.Meta(ge=MIN_INTEGER, le=MAX_INTEGER)
 _first_of = json.JSONDecoder().raw_decode
 _compact = msgspec.json.format
 _encode = msgspec.json.Encoder().encode
+
+
+class _EventData(msgspec.Struct, gc=False):
+    data: dict[str, Any]
+
+
+_decode_data = msgspec.json.Decoder(list[_EventData]).decode
 
 
 class EventShapes:
@@ -51,6 +60,8 @@ class EventShapes:
         None is any text that goes another way.
         """
         content = text.strip()
+        if len(content) < _SHORT_BYTES and content.count(b'"type"') < LEAST_EVENTS:
+            return None
         shape = self._shape(content)
         return None if shape is None else shape.read(content, now, events=events, event_bytes=event_bytes)
 
@@ -80,43 +91,25 @@ class EventShapes:
                 self._known.clear()
             self._known[key] = None
             return None
-        try:
-            shape = self._known[key] = EventShape(event)
-        except ValueError:  # a name that JSON writes with an escape
-            return None
+        shape = self._known[key] = EventShape(event)
         return shape
 
 
 class EventShape:
     """The shape of an event: its type and keys, in which form it has a time, and the names in its data.
 
-    *Flat* is one whose data are texts, numbers, true, false and null.
+    Where others of a batch have more names, or less, it is widened: of its names, in their one order, each
+    may be left out. *Flat* is a shape whose data are texts, numbers, true, false and null.
     """
 
     def __init__(self, event: Mapping[str, Any]) -> None:
-        """Make the decoder for events like one; raises `ValueError` for names that cannot be."""
-        is_flat = not any(isinstance(value, (dict, list)) for value in event["data"].values())
-        kind = _Scalar if is_flat else Any
-        places = {f"value{place}": name for place, name in enumerate(event["data"])}
-        data = msgspec.defstruct(
-            "ShapedData",
-            [(place, kind) for place in places],
-            rename=places,
-            gc=False,
-            forbid_unknown_fields=True,
-        )
-        plausible = msgspec.Meta(ge=instant.EARLIEST_PLAUSIBLE, le=instant.LATEST)
-        time = str if isinstance(event.get("time"), str) else Annotated[int, plausible]
-        kinds = {"type": Literal[event["type"]], "time": time, "data": data}
-        shaped = msgspec.defstruct(
-            "ShapedEvent", [(key, kinds[key]) for key in event], gc=False, forbid_unknown_fields=True
-        )
-        self._type: str = event["type"]
-        self._has_time = "time" in event
-        self._has_text_time = time is str
-        self._is_flat = is_flat
+        """Make the shape of one event."""
+        self._event = event
+        self._names = list(event["data"])
+        self._is_flat = _is_flat(event["data"])
+        self._is_wide = False
         self._mark = b'},{"%s"' % next(iter(event)).encode()  # in a string there is no quote before a key
-        self._decode = msgspec.json.Decoder(list[shaped]).decode  # type: ignore[valid-type]  # made just now
+        self._decode = self._decoder()
         self._misses = 0
         self._pause = 0
 
@@ -125,22 +118,63 @@ class EventShape:
         if self._pause:
             self._pause -= 1
             return None
-        found = self._decoded(text, events, event_bytes)
-        runs = None if found is None else self._runs(found, now)
+        found = self._decoded(text)
+        if found is None and self._widen(text):
+            found = self._decoded(text)
+        runs = None
+        if found is not None and LEAST_EVENTS <= len(found) <= events and self._is_written(text, found):
+            runs = self._runs(found, now) if self._is_plain(text, len(found), event_bytes) else None
         self._misses = 0 if runs is not None else self._misses + 1
         self._pause = min(2**self._misses - 1, _LONGEST_PAUSE)
         return runs
 
-    def _decoded(self, text: bytes, events: int, event_bytes: int) -> list[Any] | None:
+    def _decoder(self) -> Callable[[bytes], list[Any]] | None:
+        """Return what decodes arrays of events of this shape; None where there is no such decoder."""
+        kind: Any = _Scalar if self._is_flat else Any
+        places = {f"value{place}": name for place, name in enumerate(self._names)}
+        fields: list[Any] = [(place, kind) for place in places]
+        if self._is_wide:
+            fields = [(place, kind | msgspec.UnsetType, msgspec.UNSET) for place in places]
         try:
-            found = self._decode(text)
+            data = msgspec.defstruct(
+                "ShapedData", fields, rename=places, gc=False, forbid_unknown_fields=True
+            )
+        except ValueError:  # a name that JSON writes with an escape
+            return None
+        kinds = {"type": Literal[self._event["type"]], "time": self._time_kind(), "data": data}
+        keys = [(key, kinds[key]) for key in self._event]
+        event = msgspec.defstruct("ShapedEvent", keys, gc=False, forbid_unknown_fields=True)
+        return msgspec.json.Decoder(list[event]).decode  # type: ignore[valid-type]  # made just now
+
+    def _time_kind(self) -> Any:
+        if isinstance(self._event.get("time"), str):
+            return str
+        return Annotated[int, msgspec.Meta(ge=instant.EARLIEST_PLAUSIBLE, le=instant.LATEST)]
+
+    def _decoded(self, text: bytes) -> list[Any] | None:
+        try:
+            return None if self._decode is None else self._decode(text)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             return None
-        if not LEAST_EVENTS <= len(found) <= events:
-            return None
-        if not self._is_written(text, found):
-            return None
-        return found if self._is_plain(text, len(found), event_bytes) else None
+
+    def _widen(self, text: bytes) -> bool:
+        """Learn which names the events of a batch have beside, or do without; tell whether there are such."""
+        try:
+            found = _decode_data(text)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return False
+        orders = {tuple(one.data) for one in found}
+        names = _in_one_order(self._names, orders)
+        if names is None or not all(names) or len(names) > _MAX_NAMES:
+            return False
+        is_flat = self._is_flat and all(_is_flat(one.data) for one in found)
+        is_wide = self._is_wide or any(len(order) < len(names) for order in orders)
+        if (names, is_flat, is_wide) == (self._names, self._is_flat, self._is_wide):
+            return False
+        # In this order: what another thread decodes with the former decoder is looked at more closely.
+        self._names, self._is_flat, self._is_wide = names, is_flat, is_wide
+        self._decode = self._decoder()
+        return True
 
     def _is_written(self, text: bytes, found: Sequence[Any]) -> bool:
         """Tell whether a text is what the store would write for its events, but for blanks."""
@@ -159,9 +193,10 @@ class EventShape:
 
     def _times(self, found: Sequence[Any], now: int) -> list[int] | None:
         """Return the times of events; None where one of them is none."""
-        if not self._has_time:
+        time = self._event.get("time")
+        if time is None:
             return [now] * len(found)
-        if not self._has_text_time:
+        if not isinstance(time, str):
             return [one.time for one in found]
         try:
             return [instant.parse_plausible(one.time) for one in found]
@@ -173,20 +208,41 @@ class EventShape:
         times = self._times(found, now)
         if times is None or times != sorted(times):
             return None
+        type, timed = self._event["type"], "time" in self._event
         starts = _starts(times)
         if len(starts) * LEAST_EVENTS > len(times):
             return None
         runs = [
             EventRun(
-                self._type,
+                type,
                 times[start:stop],
                 make_consecutive_ids(stop - start),
                 _encode([one.data for one in found[start:stop]]),
-                timed=self._has_time,
+                timed=timed,
             )
             for start, stop in zip(starts, [*starts[1:], len(times)], strict=True)
         ]
-        return runs[0] if len(runs) == 1 else EventRuns(self._type, runs)
+        return runs[0] if len(runs) == 1 else EventRuns(type, runs)
+
+
+def _is_flat(data: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in data.values())
+
+
+def _in_one_order(names: Sequence[str], orders: Collection[tuple[str, ...]]) -> list[str] | None:
+    """Return names and those of others as all of them have them; None where they differ, or are many."""
+    if len(orders) > _MAX_ORDERS:
+        return None
+    merged = list(names)
+    for order in sorted(orders):
+        place = 0
+        for name in order:
+            if name not in merged:
+                merged.insert(place, name)
+            elif merged.index(name) < place:
+                return None
+            place = merged.index(name) + 1
+    return merged
 
 
 def _starts(times: Sequence[int]) -> list[int]:

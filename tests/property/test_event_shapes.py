@@ -78,8 +78,14 @@ def bodies(draw: st.DrawFn) -> bytes:
     )
     odd, whose = draw(st.integers(0, 3 * count)), draw(st.sampled_from(("event", "data")))
 
+    every = tuple(range(len(data)))
+    subsets = draw(
+        st.just([every]) | st.lists(st.sets(st.sampled_from(every)).map(sorted), min_size=1, max_size=3)
+    )
+
     def event(number: int) -> str:
-        inner = draw(varied(data, {})) if (number, whose) == (odd, "data") else data
+        some = subsets[number % len(subsets)]
+        inner = draw(varied(data, {})) if (number, whose) == (odd, "data") else [data[at] for at in some]
         parts = {"type": '"a"', "time": in_form(NOW + number * spacing), "data": written(inner, comma, colon)}
         pairs = [(key, parts[key]) for key in keys]
         if (number, whose) == (odd, "event"):
@@ -123,7 +129,16 @@ def test_what_stays_text_is_what_the_usual_way_takes(text: bytes) -> None:
 
 FLAT, DEEP = '{"a":1,"b":"x"}', '{"a":[1],"b":"x"}'
 DATA = [f'{{"a":{value},"b":"x"}}' for value in VALUES]
-DATA += ['{"b":"x","a":1}', '{"a":1,"b":"x","a":1}', '{"a":1}', '{"a":1,"b":"x","c":1}', "{}", "1", "null"]
+DATA += [
+    '{"b":"x","a":1}',
+    '{"a":1,"b":"x","a":1}',
+    '{"a":1}',
+    '{"a":1,"b":"x","c":1}',
+    '{"a":1,"b":"x","":1}',
+    "{}",
+    "1",
+    "null",
+]
 DATA += ['{"a" :1,"b":"x"}', '{"a":1, "b":"x"}', '{"a":1,"b":"x" }']
 KEYS = [f'{{"type":"a","time":{time},"data":{FLAT}}}' for time in TIMES]
 KEYS += [f'{{"type":"{type}","time":{NOW},"data":{FLAT}}}' for type in ("b", "B", "")]
@@ -239,6 +254,36 @@ def known_events(shapes: EventShapes, text: bytes) -> Any:
 def test_no_more_than_so_many_shapes_are_remembered() -> None:
     shapes = EventShapes()
     for number in range(2_000):
-        shapes.read(msgspec.json.encode(events(1, **{f"name{number}": 1})), NOW, events=10, event_bytes=2**20)
+        shapes.read(msgspec.json.encode(events(**{f"name{number}": 1})), NOW, events=100, event_bytes=2**20)
 
     assert len(shapes._known) <= 256
+
+
+def test_arrays_of_few_events_teach_nothing() -> None:
+    shapes = EventShapes()
+    for _ in range(3):
+        known_events(shapes, msgspec.json.encode(events(LEAST_EVENTS - 1)))
+
+    assert shapes._known == {}
+
+
+WIDE = [{"a": 1}, {"a": 1, "c": "x"}, {"b": None, "c": "y"}, {"a": 2, "b": 1.5, "c": "z"}, {}]
+
+
+@pytest.mark.parametrize("more", [[], [{"a": [1]}], [{"a": 1, "d": {"e": [{}]}}], [{"c": 1, "a": 2}]])
+def test_events_may_leave_names_out_and_have_more_later_on(more: list[Any]) -> None:
+    """All but names that come in another order."""
+    shapes = EventShapes()
+
+    def text(datas: list[Any]) -> bytes:
+        return msgspec.json.encode(
+            [{"type": "a", "time": NOW + n, "data": datas[n % len(datas)]} for n in range(2 * LEAST_EVENTS)]
+        )
+
+    kinds = [isinstance(known_events(shapes, text(WIDE)), EventRun) for _ in range(3)]
+    assert kinds == [False, True, True]
+    last = known_events(shapes, text([*WIDE, *more]))
+    assert isinstance(last, EventRun) == (more != [{"c": 1, "a": 2}])
+    assert [event.data for event in last] == [
+        [*WIDE, *more][n % (5 + len(more))] for n in range(2 * LEAST_EVENTS)
+    ]
