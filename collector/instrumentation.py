@@ -46,7 +46,7 @@ class IntakeCounters:
             ["meant"],
         )
         self.spooled = count("cube_events_spooled", "Events accepted into the spool.").labels()
-        seconds, sizes = "Time of one write to the store.", "Events of one write to the store."
+        seconds, sizes = "Time of one write to the store.", "Events handed to the store together."
         self.seconds = distribution("cube_commit_seconds", seconds, buckets=_SECONDS).labels()
         self.sizes = distribution("cube_commit_events", sizes, buckets=_EVENTS).labels()
         waiting = "Events in memory that are neither stored nor spooled yet."

@@ -60,6 +60,11 @@ class _PortProxy:
 
 class _EventsProxy(_PortProxy):
     @property
+    def joins(self) -> int:
+        joins: int = self._port.joins
+        return joins
+
+    @property
     def takes_runs(self) -> bool:
         takes: bool = self._port.takes_runs
         return takes
@@ -109,6 +114,7 @@ class MemoryEvents:
     broken: Callable[[Event], bool] = lambda event: False
     begun: int = 0
     takes_runs: bool = False
+    joins: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()

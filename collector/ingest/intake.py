@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
@@ -41,6 +42,11 @@ class StoreWriter:
         """
         await self._events.save(type, events)
         return ()
+
+    @property
+    def joins(self) -> int:
+        """See `EventStore.joins`."""
+        return self._events.joins
 
     async def ready(self) -> None:
         """Return if there is nothing beside the store that would keep events from it; else raise."""
@@ -137,6 +143,15 @@ class Intake:
         pending = [self._queue(part, refused) for part in parts]
         return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
 
+    def takes(self, batch: Batch) -> bool:
+        """Tell whether `offer` would take a batch; nothing is counted."""
+        try:
+            if not self._takes_any_time:
+                self.horizon.check_all(batch.events, self._clock())
+        except InvalidEvent:
+            return False
+        return not self._closed and self.has_room(batch)
+
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
         reason = reason_of(error)
@@ -179,8 +194,8 @@ class Intake:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""
         self._closed = True
         self._quota.eased.notify()
-        while committing := [queue.committing for queue in self._queues.values() if queue.committing]:
-            await asyncio.wait(committing)
+        while running := set().union(*(queue.running for queue in self._queues.values())):
+            await asyncio.wait(running)
         await self._writer.close()
 
     def _wanted(self, parts: Sequence[TypePart]) -> list[tuple[Usage, int, int]]:
@@ -199,10 +214,24 @@ class Intake:
         self._tally.arrivals.add(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
+        if queue.committing is None and refused is None and len(events) <= self._writer.joins:
+            self._hand_over(type, queue, pending)
+            return pending
         queue.pending.append(pending)
         if queue.committing is None:
             queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
         return pending
+
+    def _hand_over(self, type: str, queue: TypeQueue, pending: PendingBatch) -> None:
+        """Have the store join a batch to what waits there: it is told sooner when a commit has ended."""
+        task = self._loop.create_task(self._commit(type, queue, [pending]), context=self._context)
+        queue.handed_over.add(task)
+        task.add_done_callback(partial(self._handed_over, type, queue))
+
+    def _handed_over(self, type: str, queue: TypeQueue, task: asyncio.Task[None]) -> None:
+        queue.handed_over.discard(task)
+        if not queue.running:
+            del self._queues[type]
 
     async def _empty(self, type: str, queue: TypeQueue) -> None:
         """Commit until nothing of a type waits."""
@@ -210,7 +239,9 @@ class Intake:
             while queue.pending:
                 await self._commit(type, queue, self._next(queue.pending))
         finally:
-            del self._queues[type]
+            queue.committing = None
+            if not queue.running:
+                del self._queues[type]
 
     def _next(self, waiting: deque[PendingBatch]) -> list[PendingBatch]:
         pending = [waiting.popleft()]

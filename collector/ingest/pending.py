@@ -78,11 +78,20 @@ class PendingBatch:
 
 @dataclass(slots=True)
 class TypeQueue:
-    """What waits of one type, in order of arrival, and its commit, if one is under way."""
+    """What waits of one type, in order of arrival, and its commit, if one is under way.
+
+    ``handed_over``: small batches that the store itself joins to others.
+    """
 
     pending: deque[PendingBatch] = field(default_factory=deque)
     usage: Usage = field(default_factory=Usage)
     committing: asyncio.Task[None] | None = None
+    handed_over: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def running(self) -> set[asyncio.Task[None]]:
+        """Its tasks."""
+        return self.handed_over if self.committing is None else {self.committing, *self.handed_over}
 
 
 async def all_settled(pending: Sequence[PendingBatch]) -> int:

@@ -88,6 +88,10 @@ class SpoolingWriter(StoreWriter):
             await self._append([events[place] for place in sorted(behind)])
         return behind
 
+    @property
+    def joins(self) -> int:
+        return 0  # what is behind another in the spool is known by one save at a time
+
     def told(self) -> dict[str, Any]:
         """Return what waits in the spool; ``away``: whether the store does not answer."""
         spool = self._spool

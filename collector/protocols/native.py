@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -12,13 +12,15 @@ from collector.ingest.batch import Batch, BatchLimits, Message, read_batch, read
 from collector.ingest.context import IngestContext
 from collector.ingest.intake import Intake
 from collector.ingest.quota import DECODING_SHARE, DecodingQuota
+from collector.ingest.together import LEAST, batches_together
 from collector.protocols.deletion import deletion_operation
 from cube import json_text
 from cube.errors import AccessDenied, CubeError, Unavailable
 from cube.model.environment import Caller, Scope
 from cube.model.event import ABSENT
+from cube.process.logs import request_id
 from cube.process.threads import Condition, run_by_size
-from cube.web import Connection, Operation, Reply, Request, Route, Telemetry, with_standard_routes
+from cube.web import Begun, Connection, Operation, Reply, Request, Route, Telemetry, with_standard_routes
 
 T = TypeVar("T")
 
@@ -116,17 +118,56 @@ class PutEvents:
             del batch
         return self._reply(warnings, await stored)
 
-    def begin(self, request: Request) -> tuple[asyncio.Future[int], Callable[[int], Reply]]:
-        """Do the same with a short body, without a task."""
+    def begin(self, requests: Sequence[Request]) -> Iterator[Begun]:
+        """Do the same with short bodies that came at the same time, without a task for each.
+
+        Lone events are stored together; where a spool holds any of them, all are told of as spooled.
+        """
+        left = dict.fromkeys(range(len(requests)))
+        if len(requests) >= LEAST:
+            for begun in self._begin_together(requests):
+                for place in begun.places:
+                    del left[place]
+                yield begun
+        for place in left:
+            yield self._begin_alone(place, requests[place])
+
+    def _begin_together(self, requests: Sequence[Request]) -> Iterator[Begun]:
+        by_environment: dict[str, list[int]] = {}
+        for place, request in enumerate(requests):
+            caller = request.admitted
+            if caller.key is None or caller.key.types is None:
+                by_environment.setdefault(caller.environment.name, []).append(place)
+        for environment, places in by_environment.items():
+            intake = self._intakes[environment]
+            bodies = [requests[place].body for place in places]
+            for some, batch in batches_together(bodies, self._limits, self._clock()):
+                if intake.takes(batch):
+                    yield Begun([places[number] for number in some], intake.offer(batch), self._reply_to_one)
+
+    def _begin_alone(self, place: int, request: Request) -> Begun:
+        request_id.set(request.id)
         intake = self._intakes[request.admitted.environment.name]
-        batch = _read_at_once(self._read, request.body, self._limits, self._clock(), intake)
-        _check_types(batch, request.admitted, intake)
-        return intake.offer(batch), partial(self._reply, batch.warnings)
+        try:
+            batch = _read_at_once(self._read, request.body, self._limits, self._clock(), intake)
+            _check_types(batch, request.admitted, intake)
+            return Begun((place,), intake.offer(batch), partial(self._reply, batch.warnings))
+        except Exception as error:
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return Begun((place,), refused, _as_it_is)
+
+    def _reply_to_one(self, spooled: int) -> Reply:
+        return self._reply({}, min(spooled, 1))
 
     def _reply(self, warnings: dict[str, list[str]], spooled: int) -> Reply:
         if spooled:
             return Reply.json({"spooled": spooled, **warnings}, self._spooled_status)
         return Reply.json(warnings) if warnings else _DONE
+
+
+def _as_it_is(reply: Any) -> Reply:
+    raise TypeError(f"a promise that fails was kept with {reply!r}")
 
 
 class IntakeSession:

@@ -153,10 +153,15 @@ class EventStore(Protocol):
     """The events and their revisions.
 
     ``takes_runs``: whether it stores the text of an `EventRun`, so that a run costs it less than its events.
+    ``joins``: saves of so many events at most are joined to others that wait, and done in the order of their
+    calls, so that none has to wait for the one before; 0: all have to.
     """
 
     @property
     def takes_runs(self) -> bool: ...
+
+    @property
+    def joins(self) -> int: ...
 
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type durably and raise their buckets' revisions.

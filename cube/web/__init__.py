@@ -16,7 +16,7 @@ from cube.web.keys import KeyReader, KeyRing, following_keys, load_keys
 from cube.web.memory_budget import MemoryBudget, Reservation
 from cube.web.message import FORM, JSON_TYPE, MAX_PARAMETERS, MULTIPART, Reply, Request, form, media_type
 from cube.web.proxies import Proxies
-from cube.web.route import Operation, Parameter, Route
+from cube.web.route import Begun, Operation, Parameter, Route
 from cube.web.server import Server, serve
 from cube.web.service import RequestEvents, Service, Telemetry
 from cube.web.standard_routes import with_standard_routes

@@ -8,21 +8,17 @@ head, one in parts, a request behind it) is left to Tornado, which finds it unre
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from cube.errors import CubeError
 from cube.model.environment import Caller, Credentials
-from cube.process.logs import request_id
 from cube.web.access import standard_credentials
 from cube.web.connection import Phase, Stream
-from cube.web.error_replies import error_reply
+from cube.web.gathering import reply_to_failure
 from cube.web.message import Reply, Request, make_request_id
 from cube.web.reply_writer import connection_line, cors_lines, reply_head
 from cube.web.route import Begin, Operation, Route
@@ -155,20 +151,14 @@ class PromptRequests:
         self._stream.turn += 1
         self._stream.enter(Phase.ANSWER)
         self._service.began(request)
-        request_id.set(request.id)
         answer = partial(self._answer, known, request, began)
         try:
             self._admit(known, request)
             self._service.bodies.take(len(request.body))
         except Exception as error:
-            answer(self._error(request, error), 0)
+            answer(0, reply_to_failure(request, error))
             return
-        try:
-            outcome, reply = known.begin(request)
-        except Exception as error:
-            answer(self._error(request, error), len(request.body))
-            return
-        outcome.add_done_callback(partial(self._done, request, reply, answer, len(request.body)))
+        self._service.gathering.add(known.begin, request, partial(answer, len(request.body)))
 
     def _admit(self, known: KnownHead, request: Request) -> None:
         """Do what `Service.admitted_operation` does; of its answers only who calls may have changed."""
@@ -183,29 +173,7 @@ class PromptRequests:
             access.check_page(request.headers, caller, scope)
             known.caller = caller
 
-    def _done(
-        self,
-        request: Request,
-        reply: Callable[[Any], Reply],
-        answer: Callable[[Reply, int], None],
-        held: int,
-        outcome: asyncio.Future[Any],
-    ) -> None:
-        if outcome.cancelled():
-            answer(self._error(request, RuntimeError("what the request waited for was given up")), held)
-            return
-        error = outcome.exception()
-        answer(reply(outcome.result()) if error is None else self._error(request, error), held)
-
-    def _error(self, request: Request, error: BaseException) -> Reply:
-        if not isinstance(error, Exception):
-            raise error
-        if not isinstance(error, CubeError):
-            text = "request %s: a fault in %s %s"
-            _log.error(text, request.id, request.method, request.route, exc_info=error)
-        return error_reply(error, request.id)
-
-    def _answer(self, known: KnownHead, request: Request, began: float, reply: Reply, held: int) -> None:
+    def _answer(self, known: KnownHead, request: Request, began: float, held: int, reply: Reply) -> None:
         """Send a reply, and be ready for the next request; what does not fit now Tornado sends."""
         self._is_busy = False
         last = self._service.leaving

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from cube.errors import CubeError, InvalidSettings, TooLarge
@@ -15,11 +15,23 @@ from cube.web.message import Reply, Request
 from cube.web.websocket import SessionFactory
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Reply]]
-Begin: TypeAlias = "Callable[[Request], tuple[asyncio.Future[Any], Callable[[Any], Reply]]]"
+Begin: TypeAlias = "Callable[[Sequence[Request]], Iterable[Begun]]"
 
 _CAPTURE = re.compile(r"\{([a-z_]+)\}")
 _SLASHES = re.compile("/{2,}")
 _NOTHING: Mapping[str, str] = {}
+
+
+class Begun(NamedTuple):
+    """Requests that were begun together; ``places``: where they stand among those that were given.
+
+    ``promise``: what they wait for; where it fails with an `InvalidRequest` nothing has been done, and
+    each is begun once more, alone. ``reply`` makes the reply to each of them of what it is kept with.
+    """
+
+    places: Sequence[int]
+    promise: asyncio.Future[Any]
+    reply: Callable[[Any], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +61,8 @@ class Operation:
     ``sniffs_gzip``: a body that begins as gzip does is one, whatever its headers say. ``unpacks``: content
     encodings that ``answer`` itself takes apart, see `Request.hold`.
     ``credentials``: pages of any origin that may call may send cookies, where no origins are configured.
-    ``begin``: does what ``answer`` does for a request that is short, without a task: a promise, and what
-    makes a reply of what it is kept with.
+    ``begin``: does what ``answer`` does for requests that are short and came together, each of them in one
+    `Begun`, without a task; what is wrong with one is told in its promise.
     """
 
     answer: Answer

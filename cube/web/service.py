@@ -23,6 +23,7 @@ from cube.settings import HttpSettings
 from cube.web.access import Authenticator, standard_credentials
 from cube.web.body import BodyBudget
 from cube.web.error_replies import HttpRefusal, MethodNotAllowed
+from cube.web.gathering import Gathering
 from cube.web.memory_budget import MemoryBudget
 from cube.web.message import Reply, Request
 from cube.web.proxies import Proxies
@@ -125,6 +126,7 @@ class Service:
         self.proxies = proxies if proxies is not None and proxies.networks else None
         self.http = HttpSettings() if http is None else http
         self.loop = asyncio.get_running_loop()
+        self.gathering = Gathering(self.loop)
         self.bodies = BodyBudget(max(self.http.bodies_bytes, max_body_bytes))
         # A lone message may always come in, one that is refused for its length included.
         incoming = max(self.http.bodies_bytes, 2 * max_body_bytes + self.http.head_bytes)

@@ -41,6 +41,10 @@ class GatedWriter:
             await gate()
         return await self._writer.write(*arguments)
 
+    async def write_short(self, *arguments: Any) -> None:
+        """Write: a save has gates of its own."""
+        await self._writer.write_short(*arguments)
+
 
 class GatedStore(StoreProxy):
     """A `Store` with gates before these calls, and after each block of a scan.

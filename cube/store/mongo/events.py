@@ -42,6 +42,7 @@ class MongoEvents:
     """An `EventStore` for any number of processes on one database."""
 
     takes_runs: Final = False  # documents are made of values
+    joins: Final = 0
 
     def __init__(self, layout: Layout, lease_seconds: float) -> None:
         self._layout = layout

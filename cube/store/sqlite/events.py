@@ -28,6 +28,7 @@ from cube.store.sqlite.merging import MergedQuery
 from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import RowRemoval, known_buckets
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_revisions
+from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSave, ShortSaves
 from cube.store.sqlite.writer import Writer, in_slices, pause_after
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
@@ -40,18 +41,24 @@ class SqliteEvents:
     """An `EventStore` on one file that several processes share."""
 
     takes_runs: Final = True
+    joins: Final = MOST_EVENTS
 
     def __init__(self, writer: Writer, readers: ReaderPool, commits: CommitWatch) -> None:
         self._writer = writer
         self._readers = readers
         self._commits = commits
+        self._short_saves = ShortSaves()
 
     def version(self) -> int | None:
         return self._commits.version()
 
     async def save(self, type: str, events: Sequence[Event]) -> None:
         """Store events of one type and raise their buckets, in one transaction."""
-        if events:
+        if not events:
+            return
+        if len(events) <= MOST_EVENTS:
+            await self._writer.write_short(ShortSave(self._short_saves, type, events), len(events))
+        else:
             await self._writer.write(lambda: saving.SaveBatch.of(type, events).write, len(events))
 
     @asynccontextmanager

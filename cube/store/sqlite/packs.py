@@ -189,6 +189,12 @@ def holding(
     return found
 
 
+def later(ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return, for made ids of each second and process, between which ids packs end that may have one."""
+    made = sorted(filter(is_made, ids))
+    return [(next(group), prefix + _LAST) for prefix, group in groupby(made, key=lambda id: id[:_PREFIX])]
+
+
 def _sharing(
     connection: sqlite3.Connection, table: str, edges: tuple[bytes, bytes], ids: Callable[[], Sequence[bytes]]
 ) -> Iterator[int]:

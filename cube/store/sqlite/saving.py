@@ -29,8 +29,8 @@ from cube.store.sqlite.packs import Pack
 
 _encode = msgspec.json.Encoder().encode
 
-_RAISED = "(number & 4611686018427387903) + excluded.number"  # 62 bits and up to 2**32: no overflow, never 0
-_INCREMENT = "1 + (random() & 4294967295)"
+RAISED = "(number & 4611686018427387903) + excluded.number"  # 62 bits and up to 2**32: no overflow, never 0
+INCREMENT = "1 + (random() & 4294967295)"
 _LOOKUP_IDS = 500
 
 MOST_ROWS = 16_384
@@ -202,8 +202,8 @@ def raise_buckets(
     write_rows(
         connection,
         f"INSERT INTO {entry.revisions}",
-        f"(?, ?, {_INCREMENT})",
-        f"ON CONFLICT DO UPDATE SET number = {_RAISED}",
+        f"(?, ?, {INCREMENT})",
+        f"ON CONFLICT DO UPDATE SET number = {RAISED}",
         [part for bucket in raised for part in bucket],
         2,
     )

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from cube.errors import CubeError, Unavailable
 from cube.files import FileWatch
@@ -35,13 +35,31 @@ Write: TypeAlias = Callable[[sqlite3.Connection], T]
 """Runs in a write transaction; raises a `CubeError` only before it has written anything."""
 
 
+class ShortWrite(Protocol):
+    """A write that others of its kind can be joined to, and that may do without a transaction of ours."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """Return what does this one, and then some others of its kind."""
+
+    def at_once(self, connection: sqlite3.Connection) -> bool:
+        """Do all of it in one statement, or nothing: then tell False."""
+
+    def prepare(self) -> Write[None]:
+        """Make ready to do it in a transaction."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteJob:
-    """One caller's write. ``prepare`` runs in the thread before the transaction begins."""
+    """One caller's write. ``prepare`` runs in the thread before the transaction begins; ``short``: the same
+    write, where it can be joined to others."""
 
     prepare: Callable[[], Write[Any]]
     weight: int
     future: asyncio.Future[Any]
+    short: ShortWrite | None = None
 
 
 class Writer:
@@ -72,11 +90,20 @@ class Writer:
 
     async def write(self, prepare: Callable[[], Write[T]], weight: int = 1) -> T:
         """Commit one write durably, and return its result; ``weight`` is about how many rows it has."""
+        return await self._offer(prepare, weight, None)
+
+    async def write_short(self, write: ShortWrite, weight: int) -> None:
+        """Commit one write durably, in one with others of its kind that wait."""
+        await self._offer(write.prepare, weight, write)
+
+    def _offer(
+        self, prepare: Callable[[], Write[T]], weight: int, short: ShortWrite | None
+    ) -> asyncio.Future[T]:
         if self._closed:
             raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put(WriteJob(prepare, weight, future))
-        return await future
+        self._waiting.put(WriteJob(prepare, weight, future, short))
+        return future
 
     def close(self) -> None:
         """Finish what was begun, then close the connection; blocks, and may be called twice."""
@@ -127,7 +154,31 @@ class Writer:
 
     def _write_together(self, group: Sequence[WriteJob]) -> list[Any]:
         """Return the results of a group's writes, or the `CubeError` of each that refused."""
-        writes = [job.prepare() for job in group]
+        kinds = _kinds(group)
+        if kinds is None:
+            return self._write_all([job.prepare for job in group])
+        joined = [_joined([group[place] for place in places]) for places in kinds]
+        if len(joined) == 1 and self._is_done_at_once(joined[0]):
+            return [None] * len(group)
+        outcomes: list[Any] = [None] * len(group)
+        for places, refused in zip(kinds, self._write_all([one.prepare for one in joined]), strict=True):
+            if refused is None:
+                continue
+            alone = self._write_all([group[place].prepare for place in places]) if places[1:] else [refused]
+            for place, outcome in zip(places, alone, strict=True):
+                outcomes[place] = outcome
+        return outcomes
+
+    def _is_done_at_once(self, write: ShortWrite) -> bool:
+        self._watch.check()
+        with self._turn(), answering(self._path):
+            if not write.at_once(self._connection):
+                return False
+        self._watch.check()
+        return True
+
+    def _write_all(self, prepares: Sequence[Callable[[], Write[Any]]]) -> list[Any]:
+        writes = [prepare() for prepare in prepares]
         self._watch.check()
         with self._turn(), answering(self._path), immediate(self._connection):
             outcomes = [_outcome(write, self._connection) for write in writes]
@@ -136,6 +187,21 @@ class Writer:
 
     def _turn(self) -> AbstractContextManager[None]:
         return nullcontext() if self._turns is None else self._turns.turn()
+
+
+def _kinds(group: Sequence[WriteJob]) -> list[list[int]] | None:
+    """Return the places of the writes of each kind; None where one of them cannot be joined to others."""
+    kinds: dict[str, list[int]] = {}
+    for place, job in enumerate(group):
+        if job.short is None:
+            return None
+        kinds.setdefault(job.short.kind, []).append(place)
+    return list(kinds.values())
+
+
+def _joined(jobs: Sequence[WriteJob]) -> ShortWrite:
+    first, *others = [job.short for job in jobs if job.short is not None]
+    return first.joined(others) if others else first
 
 
 def _outcome(write: Write[Any], connection: sqlite3.Connection) -> Any:

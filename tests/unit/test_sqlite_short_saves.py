@@ -1,0 +1,181 @@
+"""Saves of few events in one statement: the same is stored as in the usual way, or that is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cube.errors import InvalidEvent
+from cube.model.event import ABSENT, Event
+from cube.model.made_id import make_id
+from cube.model.tier import CACHED_TIERS, Span
+from cube.store.sqlite import SqliteStore, open_store
+from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSaves
+
+T0 = 1_311_033_600_000
+DAY = Span(T0, T0 + 86_400_000)
+WHOLE = Span(0, 10**14)
+
+
+class Counted:
+    """Counts the saves that were one statement, and those that had to be done the usual way."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.outcomes: list[bool] = []
+        save = ShortSaves.save
+
+        def counted(saves: ShortSaves, type: str, events: Sequence[Event], connection: Any) -> bool:
+            self.outcomes.append(save(saves, type, events, connection))
+            return self.outcomes[-1]
+
+        monkeypatch.setattr(ShortSaves, "save", counted)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(monkeypatch)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await open_store(tmp_path, "x")
+    await opened.events.save("test", [event(0)])
+    yield opened
+    await opened.close()
+
+
+def event(at: int, id: Any = None, data: Any = None) -> Event:
+    return Event("test", T0 + at, make_id() if id is None else id, {"v": at} if data is None else data)
+
+
+async def stored(store: SqliteStore) -> list[tuple[int, Any, Any]]:
+    found: list[tuple[int, Any, Any]] = []
+    async with store.events.read() as session:
+        async for block in session.scan("test", DAY, None, ids=True):
+            ids = block.ids or ()
+            found += [
+                (time - T0, id, data) for time, id, data in zip(block.times, ids, block.data, strict=True)
+            ]
+    return found
+
+
+async def revisions(store: SqliteStore) -> dict[tuple[int, int], int]:
+    async with store.events.read() as session:
+        return {
+            (tier.step, start): number
+            for tier in CACHED_TIERS
+            for start, number in (await session.revisions("test", tier, WHOLE)).numbers.items()
+        }
+
+
+async def test_few_events_are_one_statement_and_raise_all_their_buckets(
+    store: SqliteStore, counted: Counted
+) -> None:
+    before = await revisions(store)
+    await store.events.save(
+        "test", [event(10, "a"), event(25_000, 7), Event("test", T0 + 11, "none", ABSENT)]
+    )
+
+    assert counted.outcomes == [True]
+    assert [(time, id) for time, id, _ in await stored(store)][1:] == [(10, "a"), (11, "none"), (25_000, 7)]
+    after = await revisions(store)
+    touched = {(tier.step, tier.floor(T0 + at)) for tier in CACHED_TIERS for at in (10, 11, 25_000)}
+    assert {bucket for bucket, number in after.items() if before.get(bucket) != number} == touched
+
+
+async def test_of_equal_ids_in_one_save_the_last_counts_and_both_buckets_are_raised(
+    store: SqliteStore, counted: Counted
+) -> None:
+    before = await revisions(store)
+    await store.events.save("test", [event(10_000, "a"), event(70_000, "a")])
+
+    assert counted.outcomes == [True]
+    assert [time for time, _, _ in await stored(store)] == [0, 70_000]
+    after = await revisions(store)
+    assert all(after[10_000, T0 + at] != before.get((10_000, T0 + at)) for at in (10_000, 70_000))
+
+
+async def test_an_event_that_is_stored_already_is_replaced_the_usual_way(
+    store: SqliteStore, counted: Counted
+) -> None:
+    await store.events.save("test", [event(10, "a")])
+    await store.events.save("test", [event(70_000, "a"), event(5, "b")])
+    await store.events.save("test", [event(6, "c")])
+
+    assert counted.outcomes == [True, False, False]
+    assert [(time, id) for time, id, _ in await stored(store)][1:] == [(5, "b"), (6, "c"), (70_000, "a")]
+
+
+async def test_an_id_that_a_pack_has_is_replaced_there(store: SqliteStore, counted: Counted) -> None:
+    packed = [event(at) for at in range(40)]
+    await store.events.save("test", packed)
+    await store.events.save("test", [Event("test", T0 + 500, packed[7].id, {"v": "again"})])
+
+    assert counted.outcomes == [False]
+    assert [data for _, id, data in await stored(store) if id == packed[7].id] == [{"v": "again"}]
+    assert len(await stored(store)) == 1 + len(packed)
+
+
+async def test_expired_events_are_refused_whoever_has_expired_them(
+    store: SqliteStore, counted: Counted, tmp_path: Path
+) -> None:
+    await store.events.save("test", [event(1)])
+    other = await open_store(tmp_path, "x")
+    await other.events.expire("test", T0 + 10_000)
+    await other.close()
+
+    with pytest.raises(InvalidEvent, match="expired") as refused:
+        await store.events.save("test", [event(20_000), event(9_999)])
+    await store.events.save("test", [event(20_000, "kept")])
+    with pytest.raises(InvalidEvent, match="expired"):
+        await store.events.save("test", [event(9_999)])
+
+    assert refused.value.details["index"] == 1
+    assert counted.outcomes == [True, False, True, False]
+    assert "kept" in [id for _, id, _ in await stored(store)]
+
+
+async def test_saves_that_wait_together_are_one_and_what_one_of_them_is_refused_for_is_its_own(
+    store: SqliteStore, counted: Counted
+) -> None:
+    await store.events.expire("test", T0 + 1_000)
+    saves = [store.events.save("test", [event(2_000 + number, f"id {number}")]) for number in range(9)]
+    saves.insert(4, store.events.save("test", [event(1_500, "fine"), event(1, "old")]))
+    outcomes = await asyncio.gather(*saves, return_exceptions=True)
+
+    assert [place for place, outcome in enumerate(outcomes) if outcome is not None] == [4]
+    assert isinstance(outcomes[4], InvalidEvent)
+    assert outcomes[4].details["index"] == 1
+    assert {id for _, id, _ in await stored(store) if isinstance(id, str)} == {f"id {n}" for n in range(9)}
+    assert len(counted.outcomes) < len(saves)
+
+
+async def test_of_saves_that_wait_together_the_last_one_of_an_id_counts(store: SqliteStore) -> None:
+    first = store.events.save("test", [event(0, "busy")])
+    await asyncio.gather(first, *(store.events.save("test", [event(n, "one")]) for n in range(1, 30)))
+
+    assert [time for time, id, _ in await stored(store) if id == "one"] == [29]
+
+
+async def test_several_types_and_more_events_than_a_statement_takes_are_stored(store: SqliteStore) -> None:
+    await asyncio.gather(
+        *(store.events.save(type, [Event(type, T0 + n, make_id(), {})]) for n in range(40) for type in "ab"),
+        *(store.events.save("test", [event(n * 1_000) for n in range(MOST_EVENTS)]) for _ in range(3)),
+    )
+
+    assert len(await stored(store)) == 1 + 3 * MOST_EVENTS
+    async with store.events.read() as session:
+        for type in "ab":
+            assert sum([len(block) async for block in session.scan(type, DAY, ())]) == 40
+
+
+async def test_an_index_on_a_field_finds_what_was_saved_so(store: SqliteStore, counted: Counted) -> None:
+    await store.field_indexes.make("test", "v", lambda done, of: None)
+    await store.events.save("test", [event(3)])
+
+    assert counted.outcomes == [True]
+    assert {"v": 3} in [data for _, _, data in await stored(store)]
