@@ -13,6 +13,8 @@ from tests.benchmark.processes import Address
 from tests.benchmark.questions import Answer, Question, meaningful
 
 TIMEOUT_SECONDS = 900
+IDLE_SECONDS = 20.0
+"""A server closes connections that nothing comes on for longer."""
 
 
 class Refused(Exception):
@@ -20,7 +22,10 @@ class Refused(Exception):
 
 
 class Connection:
-    """One kept connection, blocking; `ConnectionError` is raised where the server has closed it."""
+    """One kept connection, blocking; another where nothing came on it for `IDLE_SECONDS`.
+
+    `ConnectionError` is raised where the server closes it in an answer.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -30,11 +35,14 @@ class Connection:
         self._socket = socket.create_connection((self._address.host, self._address.port), TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
+        self._used = time.monotonic()
 
-    def open_again(self) -> None:
-        """Take another connection: a server closes those that nothing came on for long."""
-        self.__exit__()
-        self._open()
+    def _send(self, request: bytes) -> None:
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.__exit__()
+            self._open()
+        self._socket.sendall(request)
+        self._used = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -45,12 +53,12 @@ class Connection:
 
     def get(self, path: str) -> bytes:
         """Return the body of an answer; raises `Refused`."""
-        self._socket.sendall(request("GET", path))
+        self._send(request("GET", path))
         return self._answer()
 
     def post(self, path: str, body: bytes) -> bytes:
         """Post a body and return the answer's; raises `Refused`."""
-        self._socket.sendall(request("POST", path, body))
+        self._send(request("POST", path, body))
         return self._answer()
 
     def milliseconds(self, path: str) -> float:

@@ -124,7 +124,6 @@ def growth(subject: Subject, case: Case) -> Iterator[Turn]:
         first_ms = connection.milliseconds(path)
         if case.get("settle_seconds"):  # more than the memory holds is read from column files
             _until_filed(url, case["settle_seconds"])
-            connection.open_again()
         else:
             _read_all(connection, case["events"])
         turn = _never_asked(connection, case)

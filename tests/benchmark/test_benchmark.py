@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark import builds, dataset, plot, report
+from tests.benchmark import asking, builds, dataset, plot, report
 from tests.benchmark.asking import Connection
 from tests.benchmark.compared import __main__ as compared
 from tests.benchmark.processes import Address
@@ -58,7 +58,9 @@ def test_an_answer_that_differs_is_noticed() -> None:
     assert "in one answer alone" in difference(plain, {**plain, (bucket, "web99"): 1.0})
 
 
-def test_a_connection_that_is_closed_in_the_middle_is_told_and_opened_again() -> None:
+def test_a_connection_that_is_closed_in_an_answer_is_told_and_an_idle_one_is_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = Address(*server.getsockname())
 
@@ -73,7 +75,7 @@ def test_a_connection_that_is_closed_in_the_middle_is_told_and_opened_again() ->
             served = threads.submit(serve)
             with pytest.raises(ConnectionError, match="closed"):
                 connection.get("/")
-            connection.open_again()
+            monkeypatch.setattr(asking, "IDLE_SECONDS", 0.0)
             assert connection.get("/") == b"[]"
             served.result()
 
