@@ -17,6 +17,7 @@ from collector.protocols import native
 from cube.errors import Unavailable
 from cube.model.environment import DEFAULT, Environment, Key, Scope
 from cube.settings import CollectorSettings
+from cube.web.gathering import MOST
 from tests.authenticators import key
 from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import Connection, connection, head
@@ -91,6 +92,15 @@ async def test_events_that_come_at_the_same_time_are_stored_together(
         stage.figure("cube_http_requests_total", route="/1.0/event", method="POST", status="200")
         == 2 * CLIENTS
     )
+
+
+async def test_of_more_than_are_begun_together_each_is_answered(stage: Stage, together: list[int]) -> None:
+    many = MOST + 10
+    answers = await at_once(stage, [b'{"type":"a","id":%d}' % number for number in range(many)])
+
+    assert answers == [(200, {})] * many
+    assert max(together) <= MOST
+    assert len(await stage.stored("a")) == many
 
 
 WRONG = (

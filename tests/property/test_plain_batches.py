@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collector.ingest import batch
 from collector.ingest.batch import Batch, BatchLimits, read_batch
 from collector.ingest.plain import decode_plain, plain_events
+from collector.ingest.together import LEAST, batches_together
 from cube import json_text
 from cube.errors import InvalidRequest
 
@@ -85,6 +86,21 @@ def outcome(read: Any, text: bytes) -> object:
 @given(BODIES)
 def test_both_ways_take_the_same_and_make_the_same_of_it(text: bytes) -> None:
     assert outcome(lambda text: read_batch(text, LIMITS, NOW), text) == outcome(usual, text)
+
+
+@given(st.lists(EVENTS.map(str.encode) | BODIES | st.binary(max_size=12), min_size=LEAST, max_size=8))
+def test_lone_events_are_taken_together_as_each_alone(bodies: list[bytes]) -> None:
+    taken: set[int] = set()
+    for places, found in batches_together(bodies, LIMITS, NOW):
+        assert taken.isdisjoint(places)
+        assert len({(event.type, event.id.__class__ is bytes) for event in found.events}) == 1
+        taken.update(places)
+        for place, event in zip(places, found.events, strict=True):
+            one = Batch([event], len(bodies[place]))
+            assert outcome(lambda text: read_batch(text, LIMITS, NOW), bodies[place]) == outcome(
+                lambda _, one=one: one, bodies[place]
+            )
+        assert found.size == sum(len(bodies[place]) for place in places)
 
 
 @pytest.mark.parametrize("levels", [1, 10, 40, 49, 50, 51])
