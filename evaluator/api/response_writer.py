@@ -177,12 +177,11 @@ class ResponseWriter:
         """Return the rows as one JSON array; they are held no more. Raises as `write` does."""
         self._grow(self.size)
         self.complete()
-        rows = self.rows or [b""]
-        rows[0] = b"[" + rows[0]
-        rows[-1] += b"]"
-        text = b",".join(rows)  # the whole is copied once: it may be megabytes
+        parts = [b","] * max(2, 2 * len(self.rows) + 1)
+        parts[0], parts[-1] = b"[", b"]"
+        parts[1:-1:2] = self.rows
         self.rows.clear()
-        return text
+        return b"".join(parts)  # the whole is copied once: it may be megabytes
 
     def complete(self) -> None:
         """Have all rows: they are not dropped any more. Raises `AnswerDropped` where they were."""
