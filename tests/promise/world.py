@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from cube.errors import InvalidEvent
 from cube.expression import parse_event
 from cube.model.event import Event, EventId
+from cube.model.event_run import joined
 from cube.model.tier import HOUR, Span
 from cube.settings import EvaluatorLimits, EvaluatorSettings
 from cube.store.ports import Store
@@ -37,6 +38,7 @@ from tests.promise.filing import Filing
 from tests.promise.flights import Flights, KeptBlocks, SharedReads
 from tests.promise.gated import deleting
 from tests.promise.model import MAX_VERSIONS, Model, Removal, Window
+from tests.promise.packed import as_sent, made_id
 from tests.promise.places import Place
 from tests.promise.under_way import Question, Save
 
@@ -47,11 +49,6 @@ KEPT_BYTES = (10**7, None)
 SHREDDING = 2  # hours whose files are being made at once, or buckets that are read ahead
 QUESTIONS = 4  # in flight at once, of one evaluator
 PASSES = 6  # of the event loop: who is told something has heard of it after three or four
-
-
-def made_id(name: str) -> bytes:
-    """Return an id as Cube makes them, of a name: events that have these are stored in packs."""
-    return name.encode().rjust(12, b"-")
 
 
 class World:
@@ -114,7 +111,8 @@ class World:
             Event("test", version.time, self._id(version.id), {"v": version.value, "kind": version.kind})
             for version in versions
         ]
-        save = Save(self._begin(self.collectors[collector].events.save("test", events)), versions, collector)
+        sent = joined([as_sent(event) for event in events])
+        save = Save(self._begin(self.collectors[collector].events.save("test", sent)), versions, collector)
         self.saves.append(save)
         return save
 
