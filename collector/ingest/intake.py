@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
 from collector.ingest.pending import PendingBatch, TypePart, TypeQueue, all_settled, located
@@ -27,6 +27,10 @@ from cube.model.event import Event
 from cube.model.event_run import joined
 from cube.model.horizon import Horizon
 from cube.store.ports import EventStore
+
+MOST_HANDED_OVER: Final = 2
+"""Short batches of a type that the store joins to others: one is being written, and one is there when it has
+been. What comes then is gathered here, as handing over costs as much as ten events do."""
 
 
 class StoreWriter:
@@ -214,7 +218,8 @@ class Intake:
         self._tally.arrivals.add(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
-        if queue.committing is None and refused is None and len(events) <= self._writer.joins:
+        is_short = refused is None and len(events) <= self._writer.joins
+        if is_short and queue.committing is None and len(queue.handed_over) < MOST_HANDED_OVER:
             self._hand_over(type, queue, pending)
             return pending
         queue.pending.append(pending)

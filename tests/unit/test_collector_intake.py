@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.ingest.batch import Batch
-from collector.ingest.intake import Intake
+from collector.ingest.intake import MOST_HANDED_OVER, Intake
 from collector.ingest.quota import Quota
 from collector.ingest.tally import IntakeTally
 from collector.instrumentation import IntakeCounters
@@ -98,6 +98,44 @@ async def test_batches_that_wait_share_the_next_write_in_order(intake: Intake, m
     memory.gate.set()
     await asyncio.gather(first, *others)
     assert [[event.id for event in events] for _, events in memory.commits] == [[1], [2, 3, 4]]
+
+
+async def test_a_store_that_joins_saves_gets_some_at_once_and_the_others_together(
+    intake: Intake, memory: Memory
+) -> None:
+    memory.joins = 2
+    memory.gate.clear()
+    offered = [intake.offer(batch(1)), intake.offer(batch(2, 3))]
+    await until_begun(memory, MOST_HANDED_OVER)
+    offered += [intake.offer(batch(number)) for number in (4, 5, 6)]
+    await until_begun(memory, MOST_HANDED_OVER + 1)
+    memory.gate.set()
+    await asyncio.gather(*offered)
+    await intake.accept(batch(7, 8, 9))
+    await intake.close()
+
+    assert [[event.id for event in events] for _, events in memory.commits] == [
+        [1],
+        [2, 3],
+        [4, 5, 6],
+        [7, 8, 9],
+    ]
+    with pytest.raises(Unavailable):
+        intake.offer(batch(10))
+
+
+async def test_what_was_handed_over_is_waited_for_at_a_close(intake: Intake, memory: Memory) -> None:
+    memory.joins = 2
+    memory.gate.clear()
+    offered = intake.offer(batch(1))
+    await until_begun(memory, 1)
+    closing = asyncio.ensure_future(intake.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    memory.gate.set()
+    await closing
+    assert offered.done()
+    assert memory.ids == [1]
 
 
 async def test_a_write_takes_no_more_than_its_bound_but_any_single_batch(
