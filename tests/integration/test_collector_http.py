@@ -224,7 +224,6 @@ async def test_concurrent_requests_share_writes(stage: Stage, monkeypatch: pytes
     answers = await asyncio.gather(*(put(stage, {"type": "a", "id": number}) for number in range(50)))
     assert {answer.status for answer in answers} == {200}
     assert len(await stage.stored("a")) == 50
-    assert sum(groups) == 50
     assert len(groups) < 50
 
 
