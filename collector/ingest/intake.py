@@ -141,20 +141,18 @@ class Intake:
             self._counters.refused.labels(reason).inc(len(batch.events))
             self._tally.refused(reason, len(batch.events), error.message, batch.events[0].type)
             raise
-        self._counters.accepted.inc(len(batch.events))
-        if batch.unknown:
-            self.noted(batch.unknown)
-        pending = [self._queue(part, refused) for part in parts]
-        return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
+        return self._take(batch, parts, refused)
 
-    def takes(self, batch: Batch) -> bool:
-        """Tell whether `offer` would take a batch; nothing is counted."""
+    def offer_quietly(self, batch: Batch) -> asyncio.Future[int] | None:
+        """Do what `offer` does; where it would refuse the batch, count and log nothing, and return None."""
         try:
             if not self._takes_any_time:
                 self.horizon.check_all(batch.events, self._clock())
         except InvalidEvent:
-            return False
-        return not self._closed and self.has_room(batch)
+            return None
+        if self._closed or not self.has_room(batch):
+            return None
+        return self._take(batch, _of_each_type(batch), None)
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -205,6 +203,15 @@ class Intake:
     def _wanted(self, parts: Sequence[TypePart]) -> list[tuple[Usage, int, int]]:
         queues = ((part, self._queues.get(part.type)) for part in parts)
         return [(Usage() if it is None else it.usage, len(part.events), part.size) for part, it in queues]
+
+    def _take(
+        self, batch: Batch, parts: Sequence[TypePart], refused: dict[int, str] | None
+    ) -> asyncio.Future[int]:
+        self._counters.accepted.inc(len(batch.events))
+        if batch.unknown:
+            self.noted(batch.unknown)
+        pending = [self._queue(part, refused) for part in parts]
+        return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
 
     def _check(self, wanted: Sequence[tuple[Usage, int, int]]) -> None:
         if self._closed:

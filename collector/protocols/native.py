@@ -142,8 +142,9 @@ class PutEvents:
             intake = self._intakes[environment]
             bodies = [requests[place].body for place in places]
             for some, batch in batches_together(bodies, self._limits, self._clock()):
-                if intake.takes(batch):
-                    yield Begun([places[number] for number in some], intake.offer(batch), self._reply_to_one)
+                stored = intake.offer_quietly(batch)
+                if stored is not None:
+                    yield Begun([places[number] for number in some], stored, self._reply_to_one)
 
     def _begin_alone(self, place: int, request: Request) -> Begun:
         request_id.set(request.id)

@@ -55,14 +55,14 @@ class Gathering:
 
 def _begin(begin: Begin, some: Sequence[Gathered]) -> None:
     request_id.set(some[0].request.id if len(some) == 1 else "")
+    left = dict.fromkeys(range(len(some)))
     try:
-        begun = begin([one.request for one in some])
-    except Exception as error:
-        _fail(some, error)
-        return
-    for places, promise, reply in begun:
-        together = [some[place] for place in places]
-        promise.add_done_callback(partial(_settled, begin, together, reply))
+        for places, promise, reply in begin([one.request for one in some]):
+            for place in places:
+                del left[place]
+            promise.add_done_callback(partial(_settled, begin, [some[place] for place in places], reply))
+    except Exception as error:  # whatever it is, those who wait are told
+        _fail([some[place] for place in left], error)
 
 
 def _settled(

@@ -1,0 +1,89 @@
+"""Requests that are begun together: each is answered, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from cube.errors import InvalidRequest, Unavailable
+from cube.web.gathering import Gathering
+from cube.web.message import Reply, Request
+from cube.web.route import Begun
+
+
+class Asked:
+    """Some requests, and the replies that they got."""
+
+    def __init__(self, count: int) -> None:
+        self.replies: list[list[int]] = [[] for _ in range(count)]
+        self.requests = [Request("POST", f"/{place}", HTTPHeaders(), "127.0.0.1") for place in range(count)]
+
+    async def ask(self, begin: object) -> list[list[int]]:
+        """Ask all together, and return each one's statuses once all have one."""
+        gathering = Gathering(asyncio.get_running_loop())
+        for request, got in zip(self.requests, self.replies, strict=True):
+            gathering.add(begin, request, lambda reply, got=got: got.append(reply.status))  # type: ignore[arg-type, misc]
+        async with asyncio.timeout(5):
+            while not all(self.replies):  # noqa: ASYNC110 - nothing else tells of a reply
+                await asyncio.sleep(0)
+        return self.replies
+
+
+def promise(outcome: object) -> asyncio.Future[object]:
+    made: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    if isinstance(outcome, Exception):
+        made.set_exception(outcome)
+    else:
+        made.set_result(outcome)
+    return made
+
+
+def told(status: int) -> Reply:
+    return Reply(status=status)
+
+
+async def test_who_is_left_when_beginning_fails_is_told_and_nobody_twice() -> None:
+    def begin(requests: Sequence[Request]) -> Iterator[Begun]:
+        yield Begun((1, 3), promise(202), told)
+        raise RuntimeError("a fault")
+
+    assert await Asked(5).ask(begin) == [[500], [202], [500], [202], [500]]
+
+
+async def test_what_is_wrong_with_one_is_looked_for_by_beginning_each_alone() -> None:
+    begun: list[list[str]] = []
+
+    def begin(requests: Sequence[Request]) -> Iterator[Begun]:
+        begun.append([request.path for request in requests])
+        wrong = any(request.path == "/2" for request in requests)
+        yield Begun(range(len(requests)), promise(InvalidRequest("It is wrong.") if wrong else 200), told)
+
+    assert await Asked(4).ask(begin) == [[200], [200], [400], [200]]
+    assert begun == [["/0", "/1", "/2", "/3"], ["/0"], ["/1"], ["/2"], ["/3"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Unavailable("It is away."), 503), (ValueError("a fault"), 500)]
+)
+async def test_what_is_wrong_with_all_is_told_to_all(error: Exception, status: int) -> None:
+    count = 0
+
+    def begin(requests: Sequence[Request]) -> Iterator[Begun]:
+        nonlocal count
+        count += 1
+        yield Begun(range(len(requests)), promise(error), told)
+
+    assert await Asked(3).ask(begin) == [[status]] * 3
+    assert count == 1
+
+
+async def test_a_promise_that_is_given_up_is_told_as_a_fault() -> None:
+    def begin(requests: Sequence[Request]) -> Iterator[Begun]:
+        given_up = asyncio.get_running_loop().create_future()
+        given_up.cancel()
+        yield Begun((0,), given_up, told)
+
+    assert await Asked(1).ask(begin) == [[500]]
