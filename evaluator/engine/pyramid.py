@@ -34,7 +34,8 @@ from evaluator.engine.ranking import unbounded
 from evaluator.engine.revision_reads import RevisionReads
 from evaluator.engine.scan import Scan
 from evaluator.engine.series import VALUE, ReductionJob, Series, check_memory
-from evaluator.engine.shared_scans import SharedScan, SharedScans
+from evaluator.engine.shared_scan import SharedScan
+from evaluator.engine.shared_scans import SharedScans
 from evaluator.engine.single_flight import FlightPart, Gaps, SingleFlight
 from evaluator.engine.states import MAX_PARTIAL_BYTES, Encoded
 from evaluator.engine.store_blocks import StoreBlocks

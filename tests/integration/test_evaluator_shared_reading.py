@@ -13,10 +13,12 @@ import pytest_asyncio
 from cube.expression import parse_metric
 from cube.model.event import Event
 from cube.model.tier import HOUR, MINUTE, Span
+from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
-from evaluator.engine import shared_scans
+from evaluator.engine import scan, shared_scan
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.kept_series import SeriesCache
+from evaluator.query.limits import LimitExceeded
 from tests.evaluator_running import DAY, Bench, event
 from tests.golden.reference import ALL, Reference
 
@@ -68,7 +70,7 @@ async def test_one_scan_reads_for_all(made: Bench) -> None:
 
 
 async def test_of_too_many_rows_each_is_computed_alone(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_scans, "SHARED_ROWS", 1_000)
+    monkeypatch.setattr(shared_scan, "SHARED_ROWS", 1_000)
     assert await ask(made, ASKED) == right(ASKED)
     assert read(made) == 2_000
 
@@ -80,3 +82,17 @@ async def test_who_needs_few_events_that_an_index_finds_reads_them_alone(made: B
     assert read(made) == 12 * 20
     assert await ask(made, [*all_of_them, *few[:1]]) == right([*all_of_them, *few[:1]])
     assert read(made) <= 12 * 20 + 2_000
+
+
+async def test_what_is_refused_has_not_read_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (shared_scan, scan):  # once it has been refused it goes on alone
+        monkeypatch.setattr(module, "FIRST_TOGETHER", 100)
+    store = await open_store(tmp_path, "refused")
+    with ThreadPoolExecutor(2) as executor:
+        bench = Bench(store, executor, EvaluatorLimits(groups=50), kept=BlockCache(10**7))
+        await bench.save(*events())
+        with pytest.raises(LimitExceeded):
+            await bench.values("sum(test(v)).group(who)", MINUTE, DAY, STOP)
+        assert read(bench) < 2_000
+        await bench.pyramid.close()
+    await store.close()

@@ -22,13 +22,14 @@ from cube.model.tier import HOUR, MINUTE, TEN_SECONDS, Span
 from cube.process.threads import Condition
 from cube.settings import EvaluatorLimits
 from cube.store.sqlite import open_store
-from evaluator.engine import shared_scans
+from evaluator.engine import shared_scan
 from evaluator.engine.block_cache import BlockCache
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.kept_series import SeriesCache
 from evaluator.engine.read_ahead import ReadAhead
 from evaluator.engine.series import ReductionJob
-from evaluator.engine.shared_scans import SharedScan, SharedScans
+from evaluator.engine.shared_scan import SharedScan
+from evaluator.engine.shared_scans import SharedScans
 from evaluator.query.limits import LimitExceeded
 from evaluator.scheduling.scheduler import QueryCost
 from tests.evaluator_running import DAY, Bench, event, plain
@@ -253,16 +254,16 @@ async def test_others_have_their_turn_between_its_pieces(
 ) -> None:
     await closed(made)
     shared.clear()
-    monkeypatch.setattr(shared_scans, "PIECE_SECONDS", 0.0)  # each part is a piece
+    monkeypatch.setattr(shared_scan, "PIECE_SECONDS", 0.0)  # each part is a piece
     pieces: list[int] = []
-    piece = shared_scans._piece
+    piece = shared_scan._piece
 
     def counted(left: deque[Any]) -> int:
         done = piece(left)
         pieces.append(done)
         return done
 
-    monkeypatch.setattr(shared_scans, "_piece", counted)
+    monkeypatch.setattr(shared_scan, "_piece", counted)
     seen: list[int] = []
 
     async def ask_now_and_then() -> None:
@@ -280,19 +281,19 @@ async def test_others_have_their_turn_between_its_pieces(
 
 
 async def test_blocks_that_are_in_memory_share_pieces(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_scans, "PIECE_SECONDS", 1e6)
+    monkeypatch.setattr(shared_scan, "PIECE_SECONDS", 1e6)
     start, stop = DAY, DAY + 4 * HOUR.step
     await made.save(*(event(start + place * MINUTE.step, {"v": place, "w": "x"}) for place in range(240)))
     await made.series("sum(test(v).ne(w,''))", MINUTE, start, stop)  # reads
     pieces: list[int] = []
-    piece = shared_scans._piece
+    piece = shared_scan._piece
 
     def counted(left: deque[Any]) -> int:
         done = piece(left)
         pieces.append(done)
         return done
 
-    monkeypatch.setattr(shared_scans, "_piece", counted)
+    monkeypatch.setattr(shared_scan, "_piece", counted)
     assert await made.values("sum(test(v).ge(v,0))", MINUTE, start, stop) == list(range(240))
     assert pieces == [5]  # four blocks, and the values
 

@@ -13,7 +13,7 @@ from evaluator.context import QueryContext
 from evaluator.engine.blocks import TypeBlocks
 from evaluator.engine.bucket_values import BucketValues
 from evaluator.engine.revision_reads import RevisionReads
-from evaluator.engine.shared_scans import SharedScan
+from evaluator.engine.shared_scan import SharedScan
 from evaluator.engine.single_flight import Compute, Flight, Gaps
 from evaluator.scheduling.scheduler import QueryCost
 from tests.promise.actors import Actor, current
