@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cube.errors import InvalidEvent
 from cube.model.event import ABSENT, Event
 from cube.model.made_id import make_id
 from cube.model.tier import CACHED_TIERS, Span
-from cube.store.sqlite import SqliteStore, open_store
+from cube.store.sqlite import SqliteStore, open_store, short_saves
 from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSaves
 
 T0 = 1_311_033_600_000
@@ -179,3 +180,16 @@ async def test_an_index_on_a_field_finds_what_was_saved_so(store: SqliteStore, c
 
     assert counted.outcomes == [True]
     assert {"v": 3} in [data for _, _, data in await stored(store)]
+
+
+async def test_what_was_half_made_for_a_type_is_made_when_it_is_saved_again(
+    store: SqliteStore, counted: Counted
+) -> None:
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(short_saves, "_TRIGGER", "CREATE TEMP TRIGGER {view}_insert")
+        with pytest.raises(sqlite3.OperationalError):
+            await store.events.save("test", [event(1)])
+    await store.events.save("test", [event(2)])
+
+    assert counted.outcomes == [True]
+    assert [time for time, _, _ in await stored(store)] == [0, 2]

@@ -36,7 +36,7 @@ _USUAL_SAVES: Final = 20
 
 _TYPE, _MADE, _EVENT, _BUCKET = range(4)
 
-_VIEW: Final = "CREATE TEMP VIEW {view} AS SELECT 0 AS kind, 0 AS a, 0 AS b, 0 AS c WHERE 0"
+_VIEW: Final = "CREATE TEMP VIEW IF NOT EXISTS {view} AS SELECT 0 AS kind, 0 AS a, 0 AS b, 0 AS c WHERE 0"
 _TRIGGER: Final = """CREATE TEMP TRIGGER {view}_insert INSTEAD OF INSERT ON {view} BEGIN
     SELECT RAISE(ABORT, 'unusual') WHERE new.kind = {type} AND NOT EXISTS (SELECT 1 FROM types
         WHERE name = new.a AND number = {number} AND known AND complete AND tiers = '{tiers}'
@@ -113,8 +113,8 @@ class ShortSaves:
         if entry is None or not entry.known or not entry.complete or len(self._known) >= MOST_TYPES:
             return None
         view = f"save_{entry.number}"
-        found = connection.execute("SELECT 1 FROM temp.sqlite_master WHERE name = ?", (view,)).fetchone()
-        if found is None:
+        trigger = "SELECT 1 FROM temp.sqlite_master WHERE name = ?"  # it is made last
+        if connection.execute(trigger, (f"{view}_insert",)).fetchone() is None:
             connection.execute(_VIEW.format(view=view))
             connection.execute(
                 _TRIGGER.format(
