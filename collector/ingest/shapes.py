@@ -26,7 +26,8 @@ LEAST_EVENTS: Final = 32
 """Of a batch, and on average of a run: fewer are not stored together either."""
 
 _MAX_SHAPES = 256
-_MAX_NAMES = 256  # of the data of one event
+_MAX_NAMES = 128  # of the data of one event
+_MAX_KNOWN_NAMES = 8_192  # of all shapes, when they are made: some 200 bytes each
 _MAX_ORDERS = 64  # different sets of names within a batch
 _SHORT_BYTES = 16_384  # events of a shorter text are counted before anything else is done
 _HEAD_BYTES = 4_096  # in which the first event has to end
@@ -53,6 +54,7 @@ class EventShapes:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, EventShape | None] = {}
+        self._names = 0
 
     def read(self, text: bytes, now: int, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
         """Read an array that arrived at `now`, of so many events at most, none longer.
@@ -87,8 +89,10 @@ class EventShapes:
         if "time" in event and event["time"].__class__ not in (int, str):
             return None
         if key not in self._known:
-            if len(self._known) >= _MAX_SHAPES:
+            if len(self._known) >= _MAX_SHAPES or self._names >= _MAX_KNOWN_NAMES:
                 self._known.clear()
+                self._names = 0
+            self._names += len(data)
             self._known[key] = None
             return None
         shape = self._known[key] = EventShape(event)

@@ -259,6 +259,17 @@ def test_no_more_than_so_many_shapes_are_remembered() -> None:
     assert len(shapes._known) <= 256
 
 
+def test_shapes_of_many_names_are_remembered_the_fewer() -> None:
+    shapes = EventShapes()
+    most = 0
+    for number in range(200):
+        more = {f"name {number} {place}": 1 for place in range(100)}
+        shapes.read(msgspec.json.encode(events(**more)), NOW, events=100, event_bytes=2**20)
+        most = max(most, len(shapes._known))
+
+    assert most == -(-8_192 // 103)
+
+
 def test_arrays_of_few_events_teach_nothing() -> None:
     shapes = EventShapes()
     for _ in range(3):
