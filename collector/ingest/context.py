@@ -10,12 +10,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from collector.ingest.batch import BatchLimits
-from collector.ingest.intake import Intake, Intakes, StoreWriter
+from collector.ingest.intake import Intake, Intakes
 from collector.ingest.quota import Quota
 from collector.ingest.redaction import Redaction
 from collector.ingest.retention import ExpiryClock
 from collector.ingest.shapes import EventShapes
 from collector.ingest.spooling import SpoolingWriter, ping
+from collector.ingest.store_writer import StoreWriter
 from collector.ingest.tally import IntakeTally
 from collector.instrumentation import IntakeCounters, SpoolCounters
 from cube.errors import Unavailable

@@ -17,50 +17,19 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from collector.ingest.batch import Batch, UnknownKeys
-from collector.ingest.pending import PendingBatch, TypePart, TypeQueue, all_settled, located
+from collector.ingest.pending import PendingBatch, TypePart, TypeQueue, all_settled, located, of_each_type
 from collector.ingest.quota import Quota, Usage
 from collector.ingest.retention import ExpiryClock
+from collector.ingest.store_writer import StoreWriter
 from collector.ingest.tally import IntakeTally, reason_of
 from collector.instrumentation import IntakeCounters
 from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Unavailable
-from cube.model.event import Event
 from cube.model.event_run import joined
 from cube.model.horizon import Horizon
-from cube.store.ports import EventStore
 
 MOST_HANDED_OVER: Final = 2
 """Short batches of a type that the store joins to others: one is being written, and one is there when it has
 been. What comes then is gathered here, as handing over costs as much as ten events do."""
-
-
-class StoreWriter:
-    """Writes commits to a store; what cannot be stored fails. A `SpoolingWriter` spools it instead."""
-
-    def __init__(self, events: EventStore) -> None:
-        self._events = events
-
-    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
-        """Make events of one type durable; see `EventStore.save`.
-
-        Returns the places of those that are only in the spool: durable, but not yet visible.
-        """
-        await self._events.save(type, events)
-        return ()
-
-    @property
-    def joins(self) -> int:
-        """See `EventStore.joins`."""
-        return self._events.joins
-
-    async def ready(self) -> None:
-        """Return if there is nothing beside the store that would keep events from it; else raise."""
-
-    def told(self) -> dict[str, Any] | None:
-        """Return what the daemon's status tells of the spool; None where there is none."""
-        return None
-
-    async def close(self) -> None:
-        """Finish what was begun."""
 
 
 class Intake:
@@ -133,7 +102,7 @@ class Intake:
             error.type = batch.events[error.details.get("index", 0)].type
             self.refused(error, len(batch.events))
             raise
-        parts = _of_each_type(batch)
+        parts = of_each_type(batch)
         try:
             self._check(self._wanted(parts))
         except (Overloaded, Unavailable) as error:
@@ -144,7 +113,10 @@ class Intake:
         return self._take(batch, parts, refused)
 
     def offer_quietly(self, batch: Batch) -> asyncio.Future[int] | None:
-        """Do what `offer` does; where it would refuse the batch, count and log nothing, and return None."""
+        """Do what `offer` does; where it would refuse the batch, count and log nothing, and return None.
+
+        Nothing is counted either where the store refuses an event: whoever offers so then offers each alone.
+        """
         try:
             if not self._takes_any_time:
                 self.horizon.check_all(batch.events, self._clock())
@@ -152,7 +124,7 @@ class Intake:
             return None
         if self._closed or not self.has_room(batch):
             return None
-        return self._take(batch, _of_each_type(batch), None)
+        return self._take(batch, of_each_type(batch), is_tentative=True)
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -186,7 +158,7 @@ class Intake:
         """Tell whether `batch` would be accepted now, or nothing will be any more."""
         if self._closed or self._quota.is_ample(len(batch.events), batch.size):
             return True
-        return self._quota.fits(self._wanted(_of_each_type(batch)))
+        return self._quota.fits(self._wanted(of_each_type(batch)))
 
     async def room(self, batch: Batch) -> None:
         """Return once it `has_room`: for those that can make their client wait."""
@@ -205,12 +177,16 @@ class Intake:
         return [(Usage() if it is None else it.usage, len(part.events), part.size) for part, it in queues]
 
     def _take(
-        self, batch: Batch, parts: Sequence[TypePart], refused: dict[int, str] | None
+        self,
+        batch: Batch,
+        parts: Sequence[TypePart],
+        refused: dict[int, str] | None = None,
+        *,
+        is_tentative: bool = False,
     ) -> asyncio.Future[int]:
-        self._counters.accepted.inc(len(batch.events))
         if batch.unknown:
             self.noted(batch.unknown)
-        pending = [self._queue(part, refused) for part in parts]
+        pending = [self._queue(part, refused, is_tentative=is_tentative) for part in parts]
         return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
 
     def _check(self, wanted: Sequence[tuple[Usage, int, int]]) -> None:
@@ -219,10 +195,11 @@ class Intake:
         if not self._quota.fits(wanted):
             raise self._quota.overloaded()
 
-    def _queue(self, part: TypePart, refused: dict[int, str] | None) -> PendingBatch:
+    def _queue(self, part: TypePart, refused: dict[int, str] | None, *, is_tentative: bool) -> PendingBatch:
         type, events, size, places = part
-        pending = PendingBatch(events, size, self._loop.create_future(), places, refused)
-        self._tally.arrivals.add(type, len(events))
+        pending = PendingBatch(events, size, self._loop.create_future(), places, refused, is_tentative)
+        if not is_tentative:
+            self._count(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
         is_short = refused is None and len(events) <= self._writer.joins
@@ -233,6 +210,10 @@ class Intake:
         if queue.committing is None:
             queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
         return pending
+
+    def _count(self, type: str, events: int) -> None:
+        self._counters.accepted.inc(events)
+        self._tally.arrivals.add(type, events)
 
     def _hand_over(self, type: str, queue: TypeQueue, pending: PendingBatch) -> None:
         """Have the store join a batch to what waits there: it is told sooner when a commit has ended."""
@@ -279,21 +260,25 @@ class Intake:
                     self._quota.give_back(queue.usage, left_out, 0)
                     if guilty.events:
                         continue
-                    self._settle(queue, [guilty], ())
+                    self._settle(type, queue, [guilty], ())
                 else:
                     guilty.refuse(error, index)
-                    self._fail(queue, [guilty], error)
+                    self._fail(type, queue, [guilty], error)
                 pending = [one for one in pending if one is not guilty]
             except Exception as error:  # whatever it is, those who wait are told
-                self._fail(queue, pending, error)
+                self._fail(type, queue, pending, error)
                 return
             else:
-                self._settle(queue, pending, spooled)
+                self._settle(type, queue, pending, spooled)
                 return
 
-    def _settle(self, queue: TypeQueue, pending: Sequence[PendingBatch], spooled: Collection[int]) -> None:
+    def _settle(
+        self, type: str, queue: TypeQueue, pending: Sequence[PendingBatch], spooled: Collection[int]
+    ) -> None:
         first = 0
         for one in pending:
+            if one.is_tentative:
+                self._count(type, len(one.events))
             following = first + len(one.events)
             one.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
             self._quota.give_back(queue.usage, len(one.events), one.size)
@@ -301,30 +286,18 @@ class Intake:
         self._counters.stored.inc(first - len(spooled))
         self._counters.spooled.inc(len(spooled))
 
-    def _fail(self, queue: TypeQueue, pending: Sequence[PendingBatch], error: Exception) -> None:
+    def _fail(self, type: str, queue: TypeQueue, pending: Sequence[PendingBatch], error: Exception) -> None:
         for one in pending:
+            events = len(one.events)
             one.fail(error)
-            self._quota.give_back(queue.usage, len(one.events), one.size)
-        count = sum(len(one.events) for one in pending)
-        self._counters.failed.labels(type(error).__name__).inc(count)
-        self._tally.failed(error, count, pending[0].events[0].type)
+            self._quota.give_back(queue.usage, events, one.size)
+            if one.is_tentative:
+                if isinstance(error, InvalidEvent):
+                    continue
+                self._count(type, events)
+            self._counters.failed.labels(error.__class__.__name__).inc(events)
+            self._tally.failed(error, events, type)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]
 """The intake of each environment, by its name."""
-
-
-def _of_each_type(batch: Batch) -> list[TypePart]:
-    by_type = batch.by_type() if batch.events else {}
-    if len(by_type) == 1:
-        (type,) = by_type
-        return [TypePart(type, batch.events, batch.size)]
-    return [
-        TypePart(
-            type,
-            [batch.events[place] for place in places],
-            batch.size * len(places) // len(batch.events),
-            places,
-        )
-        for type, places in by_type.items()
-    ]

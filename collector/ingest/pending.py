@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from collector.ingest.batch import Batch
 from collector.ingest.quota import Usage
 from cube.errors import ExpiredEvent, InvalidEvent
 from cube.model.event import Event
@@ -29,7 +30,8 @@ class PendingBatch:
 
     ``places``: where in the request they stood; None if that is where they stand here. ``settled``: how
     many of them are only in the spool. ``refused``: why the store refuses some of them, by these places,
-    where that costs no other; None where it costs all.
+    where that costs no other; None where it costs all. ``is_tentative``: counted once it is settled, and not
+    at all where the store refuses one of its events, for each is offered again then.
     """
 
     events: Sequence[Event]
@@ -37,6 +39,7 @@ class PendingBatch:
     settled: asyncio.Future[int]
     places: Sequence[int] | None = None
     refused: dict[int, str] | None = None
+    is_tentative: bool = False
 
     def leave_out(self, error: InvalidEvent, index: int) -> int:
         """Leave out event `index`, which the store refuses, and all that have expired; return how many.
@@ -112,3 +115,20 @@ def located(pending: Sequence[PendingBatch], error: InvalidEvent) -> tuple[Pendi
             return one, index
         index -= len(one.events)
     raise IndexError(f"the store refused event {refused} of a commit that has fewer") from error
+
+
+def of_each_type(batch: Batch) -> list[TypePart]:
+    """Part a batch by the types of its events, in the order in which these come first."""
+    by_type = batch.by_type() if batch.events else {}
+    if len(by_type) == 1:
+        (type,) = by_type
+        return [TypePart(type, batch.events, batch.size)]
+    return [
+        TypePart(
+            type,
+            [batch.events[place] for place in places],
+            batch.size * len(places) // len(batch.events),
+            places,
+        )
+        for type, places in by_type.items()
+    ]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
-from collector.ingest.intake import StoreWriter
+from collector.ingest.store_writer import StoreWriter
 from cube.backoff import Backoff
 from cube.errors import CubeError, InvalidEvent, Unavailable
 from cube.model.event import Event

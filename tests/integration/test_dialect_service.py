@@ -17,8 +17,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.ingest.context import IngestContext
-from collector.ingest.intake import Intake, StoreWriter
+from collector.ingest.intake import Intake
 from collector.ingest.quota import Quota
+from collector.ingest.store_writer import StoreWriter
 from collector.ingest.tally import IntakeTally
 from collector.instrumentation import DialectCounters, IntakeCounters
 from collector.protocols.shared.dialect import (
