@@ -23,7 +23,7 @@ Turn = Callable[[], Figures]
 
 MIB = 2**20
 
-_FILED_SECONDS = 8.0
+_FILED_SECONDS = 30.0
 """Column files come within so long of each other, and of the last question."""
 
 

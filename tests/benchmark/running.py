@@ -95,7 +95,7 @@ class Rivals:
         return Measured(case, {name: samples[name] for name in turns}, missing)
 
     def _prepared(self, case: Case) -> Iterator[tuple[str, AbstractContextManager[Turn]]]:
-        for subject in self.subjects:
+        for subject in self.subjects if case.get("base", True) else self.subjects[:1]:
             yield subject.build.name, KINDS[case.kind](subject, case)
         for name in case.against:
             if name == "healthz":
