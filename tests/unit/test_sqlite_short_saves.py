@@ -193,3 +193,23 @@ async def test_what_was_half_made_for_a_type_is_made_when_it_is_saved_again(
 
     assert counted.outcomes == [True]
     assert [time for time, _, _ in await stored(store)] == [0, 2]
+
+
+async def test_of_several_types_in_one_transaction_each_is_refused_for_itself(store: SqliteStore) -> None:
+    async def save(type: str, at: int, id: str) -> None:
+        await store.events.save(type, [Event(type, T0 + at, id, {})])
+
+    await asyncio.gather(save("other", 0, "first"), store.events.expire("test", T0 + 1_000))
+    times = [2_000, 2_000, 1, 2_000, 2_000, 2, 2_000, 2_000]
+    types = ["test", "other"] * 4
+    outcomes = await asyncio.gather(
+        *(save(type, at, f"id {n}") for n, (type, at) in enumerate(zip(types, times, strict=True))),
+        return_exceptions=True,
+    )
+
+    assert [place for place, outcome in enumerate(outcomes) if outcome is not None] == [2]
+    assert isinstance(outcomes[2], InvalidEvent)
+    assert outcomes[2].details["index"] == 0
+    assert {id for _, id, _ in await stored(store) if isinstance(id, str)} == {"id 0", "id 4", "id 6"}
+    async with store.events.read() as session:
+        assert sum([len(block) async for block in session.scan("other", DAY, ())]) == 5
