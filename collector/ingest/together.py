@@ -26,8 +26,10 @@ def batches_together(
     """
     places, found = decode_each(bodies, limits.event_bytes)
     events = plain_events(found, now)
-    if events is None:
-        return
+    if events is None:  # an odd one keeps no other from this way
+        plain = [number for number, raw in enumerate(found) if plain_events([raw], now) is not None]
+        places, found = [places[number] for number in plain], [found[number] for number in plain]
+        events = plain_events(found, now) or []
     kinds: dict[tuple[str, bool], list[int]] = {}
     for number, event in enumerate(events):
         kinds.setdefault((event.type, event.id.__class__ is bytes), []).append(number)

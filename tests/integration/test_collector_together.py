@@ -154,6 +154,14 @@ def test_batches_have_one_type_and_ids_of_one_kind() -> None:
     assert found == [([0, 4], 2, 24), ([1, 5], 2, 38)]
 
 
+def test_an_odd_event_keeps_no_other_from_being_taken_together() -> None:
+    odd = [b'{"type":"A b"}', b'{"type":"a","time":"now"}', b'{"type":"a","id":{"$oid":"%s"}}' % (b"0" * 24)]
+    bodies = [b'{"type":"a"}', odd[0], b'{"type":"a","time":1311033600000}', *odd[1:], b'{"type":"a"}']
+
+    found = [(places, len(batch.events)) for places, batch in batches_together(bodies, LIMITS, NOW)]
+    assert found == [([0, 2, 5], 3)]
+
+
 async def test_an_event_that_the_store_refuses_is_told_alone(stage: Stage, together: list[int]) -> None:
     await stage.store.events.expire("a", NOW - 1_000)
     times = [NOW - 1_001 if number == 3 else NOW for number in range(CLIENTS)]
