@@ -155,7 +155,7 @@ def test_batches_have_one_type_and_ids_of_one_kind() -> None:
 
 
 def test_an_odd_event_keeps_no_other_from_being_taken_together() -> None:
-    odd = [b'{"type":"A b"}', b'{"type":"a","time":"now"}', b'{"type":"a","id":{"$oid":"%s"}}' % (b"0" * 24)]
+    odd = [b'{"type":"A b"}', b'{"type":"a","time":"now"}', b'{"type":"a","id":{"$oid":"%s"}}' % (b"ab" * 12)]
     bodies = [b'{"type":"a"}', odd[0], b'{"type":"a","time":1311033600000}', *odd[1:], b'{"type":"a"}']
 
     found = [(places, len(batch.events)) for places, batch in batches_together(bodies, LIMITS, NOW)]
