@@ -295,7 +295,8 @@ class Intake:
                 if isinstance(error, InvalidEvent):
                     continue
                 self._count(type, events)
-            self._counters.failed.labels(error.__class__.__name__).inc(events)
+            kind = InvalidEvent if isinstance(error, InvalidEvent) else error.__class__
+            self._counters.failed.labels(kind.__name__).inc(events)
             self._tally.failed(error, events, type)
 
 

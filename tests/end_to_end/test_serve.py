@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cube.cli.spans import OPEN_LEFT_OUT
 from cube.client import Emitter, Evaluator
 from cube.errors import CubeError
 from tests.end_to_end.serving import (
@@ -290,6 +291,7 @@ def test_events_go_in_and_come_out_through_the_command(tmp_path: Path) -> None:
         told = "cube: There are no events of the type tset; the nearest is test.\n"
         assert (mistyped.returncode, mistyped.stderr) == (2, told)
         silent = cube("metric", *of, "sum(tset)", "--start", "-2h", "--step", "1h", cwd=tmp_path)
+        told += f"{OPEN_LEFT_OUT}\n"
         assert (silent.returncode, silent.stderr, len(silent.stdout.splitlines())) == (0, told, 2)
         followed = cube("tail", *of, "test(i).ge(i, 1)", "--count", "2", "--delay", "0", cwd=tmp_path)
         assert followed.stdout.splitlines()[0] == (
