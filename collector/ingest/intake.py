@@ -27,9 +27,9 @@ from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Una
 from cube.model.event_run import joined
 from cube.model.horizon import Horizon
 
-MOST_HANDED_OVER: Final = 2
-"""Short batches of a type that the store joins to others: one is being written, and one is there when it has
-been. What comes then is gathered here, as handing over costs as much as ten events do."""
+MOST_HANDED_OVER: Final = 8
+"""Short batches of a type that the store joins to others. What comes beside them is gathered here, as handing
+over costs as much as ten events do."""
 
 
 class Intake:
@@ -203,7 +203,7 @@ class Intake:
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
         is_short = refused is None and len(events) <= self._writer.joins
-        if is_short and queue.committing is None and len(queue.handed_over) < MOST_HANDED_OVER:
+        if is_short and not queue.pending and len(queue.handed_over) < MOST_HANDED_OVER:
             self._hand_over(type, queue, pending)
             return pending
         queue.pending.append(pending)

@@ -106,9 +106,9 @@ class PromptRequests:
 
     async def serve(self) -> None:
         """Answer while heads are known; return when something else is there to be read, or all is over."""
-        if self._heads and not self._stream.closed() and not self._stream.unread(1):
+        if self._heads and not self._stream.closed():
             self._has_more = False
-            await self._stream.divert(self._read)
+            await self._stream.divert(self._read, self._take)
 
     def _read(self) -> None:
         """Take what has arrived; it is exactly one request, nearly always."""
@@ -127,6 +127,10 @@ class PromptRequests:
             self._stream.close()
             return
         self._stream.received += len(data)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Begin a request if its head is known; leave it to Tornado if not."""
         if self._part:
             data, self._part = self._part + data, b""
         end = data.find(b"\r\n\r\n") + 4

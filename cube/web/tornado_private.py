@@ -69,11 +69,18 @@ class BufferedStream(IOStream):
     _readable: Callable[[], None] | None = None
     _resumed: Future[None] | None = None
 
-    async def divert(self, readable: Callable[[], None]) -> None:
-        """Have something else read when there is something to read, until `resume`, or the end."""
+    async def divert(self, readable: Callable[[], None], take: Callable[[bytes], None]) -> None:
+        """Have something else read when there is something to read, until `resume`, or the end.
+
+        ``take`` gets first what was read already, if anything was.
+        """
         self._resumed = get_running_loop().create_future()
         self._readable = readable
         self._add_io_state(IOLoop.READ)
+        if self._read_buffer:
+            unread = bytes(self._read_buffer)
+            self.forget()
+            take(unread)
         try:
             await self._resumed
         finally:

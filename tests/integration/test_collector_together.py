@@ -175,7 +175,7 @@ async def test_an_event_that_the_store_refuses_is_told_alone(stage: Stage, toget
     assert sorted(id for _, id, _ in await stage.stored("a")) == [n for n in range(CLIENTS) if n != 3]
     assert stage.figure("cube_events_accepted_total") == 2 * CLIENTS  # and those that warmed up
     assert stage.figure("cube_events_stored_total") == 2 * CLIENTS - 1
-    assert stage.figure("cube_events_failed_total", error="ExpiredEvent") == 1
+    assert stage.figure("cube_events_failed_total", error="InvalidEvent") == 1
 
 
 async def test_a_store_that_fails_is_told_to_all_of_them(stage: Stage, together: list[int]) -> None:

@@ -105,23 +105,34 @@ async def test_a_store_that_joins_saves_gets_some_at_once_and_the_others_togethe
 ) -> None:
     memory.joins = 2
     memory.gate.clear()
-    offered = [intake.offer(batch(1)), intake.offer(batch(2, 3))]
+    offered = [intake.offer(batch(number)) for number in range(MOST_HANDED_OVER)]
     await until_begun(memory, MOST_HANDED_OVER)
-    offered += [intake.offer(batch(number)) for number in (4, 5, 6)]
+    offered += [intake.offer(batch(number)) for number in (10, 11)]
     await until_begun(memory, MOST_HANDED_OVER + 1)
     memory.gate.set()
     await asyncio.gather(*offered)
-    await intake.accept(batch(7, 8, 9))
+    await intake.accept(batch(20, 21, 22))
     await intake.close()
 
-    assert [[event.id for event in events] for _, events in memory.commits] == [
-        [1],
-        [2, 3],
-        [4, 5, 6],
-        [7, 8, 9],
-    ]
+    commits = [[event.id for event in events] for _, events in memory.commits]
+    assert commits == [*([number] for number in range(MOST_HANDED_OVER)), [10, 11], [20, 21, 22]]
     with pytest.raises(Unavailable):
-        intake.offer(batch(10))
+        intake.offer(batch(30))
+
+
+async def test_what_comes_behind_a_large_batch_is_handed_over_in_order(
+    intake: Intake, memory: Memory
+) -> None:
+    memory.joins = 2
+    memory.gate.clear()
+    offered = [intake.offer(batch(1, 2, 3))]
+    await until_begun(memory, 1)
+    offered.append(intake.offer(batch(4)))
+    await until_begun(memory, 2)
+    memory.gate.set()
+    await asyncio.gather(*offered)
+
+    assert memory.ids == [1, 2, 3, 4]
 
 
 async def test_what_was_handed_over_is_waited_for_at_a_close(intake: Intake, memory: Memory) -> None:

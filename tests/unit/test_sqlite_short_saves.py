@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cube.model.made_id import make_id
 from cube.model.tier import CACHED_TIERS, Span
 from cube.store.sqlite import SqliteStore, open_store, short_saves
 from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSaves
+from cube.store.sqlite.writer import WriteJob, Writer
 
 T0 = 1_311_033_600_000
 DAY = Span(T0, T0 + 86_400_000)
@@ -213,3 +215,48 @@ async def test_of_several_types_in_one_transaction_each_is_refused_for_itself(st
     assert {id for _, id, _ in await stored(store) if isinstance(id, str)} == {"id 0", "id 4", "id 6"}
     async with store.events.read() as session:
         assert sum([len(block) async for block in session.scan("other", DAY, ())]) == 5
+
+
+async def test_a_commit_waits_for_as_many_events_as_the_one_before_had(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    commit = Writer._commit
+
+    def counted(writer: Writer, group: Sequence[WriteJob]) -> None:
+        groups.append(len(group))
+        commit(writer, group)
+
+    def awaits_three(writer: Writer, group: Sequence[WriteJob]) -> None:
+        writer._awaited, writer._awaited_until = 3, time.monotonic() + 60
+
+    monkeypatch.setattr(Writer, "_commit", counted)
+    monkeypatch.setattr(Writer, "_await_as_many", awaits_three)
+    await store.events.save("test", [event(1)])
+    saves = [asyncio.ensure_future(store.events.save("test", [event(2)]))]
+    await asyncio.sleep(0)
+    saves += [asyncio.ensure_future(store.events.save("test", [event(at)])) for at in (3, 4)]
+    await asyncio.gather(*saves)
+
+    assert groups == [1, 3]
+    assert len(await stored(store)) == 5
+
+
+async def test_nobody_is_waited_for_behind_a_commit_that_was_not_short(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[int] = []
+    await_as_many = Writer._await_as_many
+
+    def noted(writer: Writer, group: Sequence[WriteJob]) -> None:
+        await_as_many(writer, group)
+        awaited.append(writer._awaited)
+
+    monkeypatch.setattr(Writer, "_await_as_many", noted)
+    await store.events.save("test", [event(1), event(2)])
+    await store.events.save("test", [event(at) for at in range(MOST_EVENTS + 1)])
+    await store.events.expire("test", 5)
+    await store.events.save("test", [event(at) for at in range(MOST_EVENTS)])
+    await store.probe()  # what was noted of the save before it is there when this one has begun
+
+    assert awaited[:4] == [2, 0, 0, MOST_EVENTS]
