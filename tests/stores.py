@@ -119,7 +119,7 @@ class MemoryEvents:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> None:
         self.begun += 1
         await self.gate.wait()
         await self.ping()

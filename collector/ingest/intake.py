@@ -27,7 +27,7 @@ from cube.errors import CubeError, InvalidEvent, InvalidRequest, Overloaded, Una
 from cube.model.event_run import joined
 from cube.model.horizon import Horizon
 
-MOST_HANDED_OVER: Final = 8
+MOST_HANDED_OVER: Final = 32
 """Short batches of a type that the store joins to others. What comes beside them is gathered here, as handing
 over costs as much as ten events do."""
 
@@ -203,7 +203,7 @@ class Intake:
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
         is_short = refused is None and len(events) <= self._writer.joins
-        if is_short and not queue.pending and len(queue.handed_over) < MOST_HANDED_OVER:
+        if is_short and queue.committing is None and len(queue.handed_over) < MOST_HANDED_OVER:
             self._hand_over(type, queue, pending)
             return pending
         queue.pending.append(pending)
@@ -217,7 +217,8 @@ class Intake:
 
     def _hand_over(self, type: str, queue: TypeQueue, pending: PendingBatch) -> None:
         """Have the store join a batch to what waits there: it is told sooner when a commit has ended."""
-        task = self._loop.create_task(self._commit(type, queue, [pending]), context=self._context)
+        commit = self._commit(type, queue, [pending], more=True)
+        task = self._loop.create_task(commit, context=self._context)
         queue.handed_over.add(task)
         task.add_done_callback(partial(self._handed_over, type, queue))
 
@@ -243,7 +244,9 @@ class Intake:
             pending.append(waiting.popleft())
         return pending
 
-    async def _commit(self, type: str, queue: TypeQueue, pending: list[PendingBatch]) -> None:
+    async def _commit(
+        self, type: str, queue: TypeQueue, pending: list[PendingBatch], *, more: bool = False
+    ) -> None:
         """Store batches together; what the store refuses leaves, an event or its batch; the others go on."""
         while pending:
             events = joined([one.events for one in pending])
@@ -251,7 +254,7 @@ class Intake:
             began = time.perf_counter()
             try:
                 try:
-                    spooled = await self._writer.save(type, events)
+                    spooled = await self._writer.save(type, events, more=more)
                 finally:
                     self._counters.seconds.observe(time.perf_counter() - began)
             except InvalidEvent as error:

@@ -70,7 +70,7 @@ class SpoolingWriter(StoreWriter):
         self._stopping = asyncio.Event()
         self._replay = asyncio.create_task(self._replay_all())
 
-    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> Collection[int]:
         """Store events, or spool them: all while the store is away, else those whose id waits there.
 
         Raises `InvalidEvent` where the store refuses one, `Overloaded` and `Unavailable` where the

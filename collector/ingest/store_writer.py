@@ -15,12 +15,12 @@ class StoreWriter:
     def __init__(self, events: EventStore) -> None:
         self._events = events
 
-    async def save(self, type: str, events: Sequence[Event]) -> Collection[int]:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> Collection[int]:
         """Make events of one type durable; see `EventStore.save`.
 
         Returns the places of those that are only in the spool: durable, but not yet visible.
         """
-        await self._events.save(type, events)
+        await self._events.save(type, events, more=more)
         return ()
 
     @property

@@ -163,8 +163,10 @@ class EventStore(Protocol):
     @property
     def joins(self) -> int: ...
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> None:
         """Store events of one type durably and raise their buckets' revisions.
+
+        ``more``: others may come before this one is done, so a store that ``joins`` may wait for them.
 
         When it returns, all are on disk and visible to every session that begins later. Of equal
         ids the last counts; an event whose id is stored already replaces it, across times too, and

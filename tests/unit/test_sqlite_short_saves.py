@@ -233,30 +233,32 @@ async def test_a_commit_waits_for_as_many_events_as_the_one_before_had(
     monkeypatch.setattr(Writer, "_commit", counted)
     monkeypatch.setattr(Writer, "_await_as_many", awaits_three)
     await store.events.save("test", [event(1)])
-    saves = [asyncio.ensure_future(store.events.save("test", [event(2)]))]
+    saves = [asyncio.ensure_future(store.events.save("test", [event(2)], more=True))]
     await asyncio.sleep(0)
-    saves += [asyncio.ensure_future(store.events.save("test", [event(at)])) for at in (3, 4)]
+    saves += [asyncio.ensure_future(store.events.save("test", [event(at)], more=True)) for at in (3, 4)]
     await asyncio.gather(*saves)
+    await store.events.save("test", [event(5)])  # who is alone waits for nobody
 
-    assert groups == [1, 3]
-    assert len(await stored(store)) == 5
+    assert groups == [1, 3, 1]
+    assert len(await stored(store)) == 6
 
 
 async def test_nobody_is_waited_for_behind_a_commit_that_was_not_short(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awaited: list[int] = []
+    awaited: dict[int, int] = {}
     await_as_many = Writer._await_as_many
 
     def noted(writer: Writer, group: Sequence[WriteJob]) -> None:
         await_as_many(writer, group)
-        awaited.append(writer._awaited)
+        awaited[sum(job.weight for job in group)] = writer._awaited
 
     monkeypatch.setattr(Writer, "_await_as_many", noted)
-    await store.events.save("test", [event(1), event(2)])
-    await store.events.save("test", [event(at) for at in range(MOST_EVENTS + 1)])
+    await store.events.save("test", [event(1), event(2)], more=True)
+    await store.events.save("test", [event(at) for at in range(MOST_EVENTS + 1)], more=True)
     await store.events.expire("test", 5)
-    await store.events.save("test", [event(at) for at in range(MOST_EVENTS)])
+    await store.events.save("test", [event(3)])
+    await store.events.save("test", [event(at) for at in range(MOST_EVENTS)], more=True)
     await store.probe()  # what was noted of the save before it is there when this one has begun
 
-    assert awaited[:4] == [2, 0, 0, MOST_EVENTS]
+    assert awaited == {1: 0, 2: 2, MOST_EVENTS + 1: 0, MOST_EVENTS: MOST_EVENTS}

@@ -58,7 +58,7 @@ class MongoEvents:
         """Return None: only the server would know."""
         return None
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> None:
         """Store events of one type durably and raise their buckets' revisions.
 
         Raises `InvalidEvent` for an event that MongoDB refuses for its own sake, or that has expired,

@@ -52,12 +52,14 @@ class SqliteEvents:
     def version(self) -> int | None:
         return self._commits.version()
 
-    async def save(self, type: str, events: Sequence[Event]) -> None:
+    async def save(self, type: str, events: Sequence[Event], *, more: bool = False) -> None:
         """Store events of one type and raise their buckets, in one transaction."""
         if not events:
             return
         if len(events) <= MOST_EVENTS:
-            await self._writer.write_short(ShortSave(self._short_saves, type, events), len(events))
+            await self._writer.write_short(
+                ShortSave(self._short_saves, type, events), len(events), awaits=more
+            )
         else:
             await self._writer.write(lambda: saving.SaveBatch.of(type, events).write, len(events))
 

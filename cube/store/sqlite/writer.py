@@ -63,12 +63,13 @@ class ShortWrite(Protocol):
 @dataclass(frozen=True, slots=True)
 class WriteJob:
     """One caller's write. ``prepare`` runs in the thread before the transaction begins; ``short``: the same
-    write, where it can be joined to others."""
+    write, where it can be joined to others; ``awaits``: for whose clients the next ones may be waited."""
 
     prepare: Callable[[], Write[Any]]
     weight: int
     future: asyncio.Future[Any]
     short: ShortWrite | None = None
+    awaits: bool = False
 
 
 class Writer:
@@ -101,19 +102,27 @@ class Writer:
 
     async def write(self, prepare: Callable[[], Write[T]], weight: int = 1) -> T:
         """Commit one write durably, and return its result; ``weight`` is about how many rows it has."""
-        return await self._offer(prepare, weight, None)
+        return await self._offer(prepare, weight)
 
-    async def write_short(self, write: ShortWrite, weight: int) -> None:
-        """Commit one write durably, in one with others of its kind that wait."""
-        await self._offer(write.prepare, weight, write)
+    async def write_short(self, write: ShortWrite, weight: int, *, awaits: bool = False) -> None:
+        """Commit one write durably, in one with others of its kind that wait.
+
+        ``awaits``: it may wait for others, as many as there were before, for some microseconds.
+        """
+        await self._offer(write.prepare, weight, write, awaits=awaits)
 
     def _offer(
-        self, prepare: Callable[[], Write[T]], weight: int, short: ShortWrite | None
+        self,
+        prepare: Callable[[], Write[T]],
+        weight: int,
+        short: ShortWrite | None = None,
+        *,
+        awaits: bool = False,
     ) -> asyncio.Future[T]:
         if self._closed:
             raise Unavailable(f"The database {self._path.name} is closed; open the store again.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put(WriteJob(prepare, weight, future, short))
+        self._waiting.put(WriteJob(prepare, weight, future, short, awaits))
         return future
 
     def close(self) -> None:
@@ -145,7 +154,7 @@ class Writer:
             if weight >= GROUP_EVENTS:
                 return group, True
             try:
-                job = self._next_job(weight)
+                job = self._next_job(weight if job.awaits else self._awaited)
             except Empty:
                 return group, True
         return group, False
@@ -162,8 +171,8 @@ class Writer:
 
     def _await_as_many(self, group: Sequence[WriteJob]) -> None:
         """Expect as many events as a short group had: those who are told of it send the next ones."""
-        is_short = all(job.short is not None for job in group)
-        self._awaited = min(sum(job.weight for job in group), MOST_AWAITED) if is_short else 0
+        may_wait = all(job.awaits for job in group)
+        self._awaited = min(sum(job.weight for job in group), MOST_AWAITED) if may_wait else 0
         seconds = ANSWER_SECONDS if self._turns is None else ANSWER_SECONDS_IN_TURNS
         self._awaited_until = time.monotonic() + self._awaited * seconds
 
