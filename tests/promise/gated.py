@@ -41,9 +41,9 @@ class GatedWriter:
             await gate()
         return await self._writer.write(*arguments)
 
-    async def write_short(self, *arguments: Any) -> None:
+    async def write_short(self, *arguments: Any, **options: Any) -> None:
         """Write: a save has gates of its own."""
-        await self._writer.write_short(*arguments)
+        await self._writer.write_short(*arguments, **options)
 
 
 class GatedStore(StoreProxy):
