@@ -162,6 +162,16 @@ def test_an_odd_event_keeps_no_other_from_being_taken_together() -> None:
     assert found == [([0, 2, 5], 3)]
 
 
+ODD = (b'{"n":1234567890123456789}', b'{"":1}', b'"[[[[[[[[[[[[[[[["', b"[" * 40 + b"]" * 40)
+
+
+def test_an_event_whose_values_have_to_be_looked_at_keeps_no_other_from_being_taken_together() -> None:
+    for odd in ODD:
+        bodies = [b'{"type":"a"}', b'{"type":"a","data":%s}' % odd, b'{"type":"a","data":"[GET] /"}']
+        found = [places for places, _ in batches_together(bodies, LIMITS, NOW)]
+        assert found == [[0, 2]], odd
+
+
 async def test_an_event_that_the_store_refuses_is_told_alone(stage: Stage, together: list[int]) -> None:
     await stage.store.events.expire("a", NOW - 1_000)
     times = [NOW - 1_001 if number == 3 else NOW for number in range(CLIENTS)]
