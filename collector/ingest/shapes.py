@@ -30,7 +30,7 @@ _MAX_NAMES = 128  # of the data of one event
 _MAX_KNOWN_NAMES = 8_192  # of all shapes, when they are made: some 200 bytes each
 _MAX_ORDERS = 64  # different sets of names within a batch
 _SHORT_BYTES = 16_384  # events of a shorter text are counted before anything else is done
-_HEAD_BYTES = 4_096  # in which the first event has to end
+_HEAD_BYTES = 4_096  # in which the first event has to end, and to which all names of a shape come at most
 _LONGEST_PAUSE = 64  # batches that are not tried, where those before them had another shape after all
 _KEYS = (frozenset(("type", "time", "data")), frozenset(("type", "data")))
 _Scalar: TypeAlias = Annotated[int, msgspec.Meta(ge=MIN_INTEGER, le=MAX_INTEGER)] | float | str | bool | None
@@ -119,7 +119,7 @@ class EventShape:
 
     def read(self, text: bytes, now: int, *, events: int, event_bytes: int) -> EventRun | EventRuns | None:
         """Do what `EventShapes.read` does with a text whose first event has this shape."""
-        if self._pause:
+        if self._pause > 0:  # where threads meet it may get below
             self._pause -= 1
             return None
         found = self._decoded(text)
@@ -169,7 +169,7 @@ class EventShape:
             return False
         orders = {tuple(one.data) for one in found}
         names = _in_one_order(self._names, orders)
-        if names is None or not all(names) or len(names) > _MAX_NAMES:
+        if names is None or not all(names) or sum(map(len, names)) > _HEAD_BYTES:
             return False
         is_flat = self._is_flat and all(_is_flat(one.data) for one in found)
         is_wide = self._is_wide or any(len(order) < len(names) for order in orders)
@@ -242,6 +242,8 @@ def _in_one_order(names: Sequence[str], orders: Collection[tuple[str, ...]]) -> 
         place = 0
         for name in order:
             if name not in merged:
+                if len(merged) == _MAX_NAMES:  # more would take quadratic time
+                    return None
                 merged.insert(place, name)
             elif merged.index(name) < place:
                 return None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from collector.ingest import batch
 from collector.ingest.batch import Batch, BatchLimits, read_batch
-from collector.ingest.shapes import LEAST_EVENTS, EventShapes
+from collector.ingest.shapes import LEAST_EVENTS, EventShapes, _in_one_order
 from cube import json_text
 from cube.errors import InvalidRequest
 from cube.model import instant
@@ -268,6 +268,49 @@ def test_shapes_of_many_names_are_remembered_the_fewer() -> None:
         most = max(most, len(shapes._known))
 
     assert most == -(-8_192 // 103)
+
+
+@pytest.mark.parametrize("more", [[f"n{n}" for n in range(200)], [f"n{n}" * 1_000 for n in range(5)]])
+def test_a_shape_is_not_widened_by_many_names_or_long_ones(more: list[str]) -> None:
+    shapes = EventShapes()
+    for _ in range(2):
+        known_events(shapes, msgspec.json.encode(events()))
+    widening = [*events(), {"type": "a", "time": NOW + LEAST_EVENTS, "data": dict.fromkeys(more, 1)}]
+
+    assert isinstance(known_events(shapes, msgspec.json.encode(widening)), list)
+    assert [shape._names for shape in shapes._known.values() if shape is not None] == [["n", "s", "f"]]
+
+
+def test_of_names_no_more_are_put_in_order_than_a_shape_may_have() -> None:
+    """A body has room for so many that it would take minutes."""
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    orders = {tuple(Name(f"{order} {n}") for n in range(1_000)) for order in range(3)}
+
+    assert _in_one_order([Name("n")], orders) is None
+    assert compared < 30_000
+
+
+def test_a_shape_that_was_counted_down_by_two_threads_is_tried_again() -> None:
+    shapes = EventShapes()
+    text = msgspec.json.encode(events())
+    for _ in range(2):
+        known_events(shapes, text)
+    for shape in shapes._known.values():
+        assert shape is not None
+        shape._pause = -1
+
+    assert isinstance(known_events(shapes, text), EventRun)
 
 
 def test_arrays_of_few_events_teach_nothing() -> None:
