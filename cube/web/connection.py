@@ -92,7 +92,7 @@ class Stream(BufferedStream):
         self.phase = phase
         self.mark, self.control = self.received, 0
         self._sent_before = self.sent
-        self._hold(0)
+        self.hold(0)
 
     @property
     def came(self) -> int:
@@ -107,7 +107,7 @@ class Stream(BufferedStream):
         if count:
             self.received += count
             if self.phase is Phase.SOCKET:
-                self._hold(self.came)
+                self.hold(self.came)
         return count
 
     def write_to_fd(self, data: memoryview) -> int:
@@ -120,7 +120,7 @@ class Stream(BufferedStream):
         if not self.closed():
             if isinstance(exc_info, UnsatisfiableReadError):
                 self._refuse_line()
-            self._hold(0)
+            self.hold(0)
             if self.on_gone is not None:
                 self.on_gone(self)
         super().close(exc_info)
@@ -138,7 +138,8 @@ class Stream(BufferedStream):
         self.forget()
         return True
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
+        """Note that it holds so many bytes of a request or message that has not ended."""
         if self.budget is not None and (size or self._is_held):
             self._is_held = size > 0
             self.budget.hold(self, size)

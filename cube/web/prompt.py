@@ -148,6 +148,7 @@ class PromptRequests:
         self._part = data
         if self._stream.phase is not Phase.BODY:
             self._stream.enter(Phase.BODY)
+        self._stream.hold(len(data))
 
     def _begin(self, known: KnownHead, request: Request) -> None:
         began = time.monotonic()

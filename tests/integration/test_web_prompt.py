@@ -222,6 +222,30 @@ async def test_a_client_that_goes_away_within_a_body_is_forgotten(
     assert len(await stage.stored("a")) == 1
 
 
+async def test_what_has_come_of_a_body_behind_a_known_head_is_bounded(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incoming = stage.collector.server.service.incoming
+    body = b'{"type":"a","data":"%s"}' % (b"x" * 9_000)
+    async with connection(stage.port) as own, connection(stage.port) as other:
+        await ask(own, BODY % 0)
+        await ask(other, BODY % 0)
+        own.send(request(body)[:5_000])
+        await _until(lambda: incoming.held == 5_000)
+        own.send(request(body)[5_000:])
+        assert (await own.answer()).status == 200
+        assert incoming.held == 0
+        monkeypatch.setattr(incoming, "limit", 8_000)
+        own.send(request(body)[:4_000])
+        await _until(lambda: incoming.held == 4_000)
+        other.send(request(body)[:5_000])
+        assert await other.reader.read() == b""
+        own.send(request(body)[4_000:])
+        assert (await own.answer()).status == 200
+    assert taken == [body] * 2
+    assert stage.figure("cube_connections_cut_total") == 1
+
+
 @pytest.mark.parametrize("cut", [1, 30, -1, -10])
 async def test_a_request_in_two_parts_is_read_as_usual(stage: Stage, taken: list[bytes], cut: int) -> None:
     async with connection(stage.port) as own:
