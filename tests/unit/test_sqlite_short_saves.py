@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from cube.errors import InvalidEvent
+from cube.errors import InvalidEvent, Unavailable
 from cube.model.event import ABSENT, Event
 from cube.model.made_id import make_id
 from cube.model.tier import CACHED_TIERS, Span
 from cube.store.sqlite import SqliteStore, open_store, short_saves
-from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSaves
+from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSave, ShortSaves
 from cube.store.sqlite.writer import WriteJob, Writer
 
 T0 = 1_311_033_600_000
@@ -215,6 +215,33 @@ async def test_of_several_types_in_one_transaction_each_is_refused_for_itself(st
     assert {id for _, id, _ in await stored(store) if isinstance(id, str)} == {"id 0", "id 4", "id 6"}
     async with store.events.read() as session:
         assert sum([len(block) async for block in session.scan("other", DAY, ())]) == 5
+
+
+async def test_a_failure_of_those_that_are_told_apart_is_not_told_of_what_is_committed(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def job(type: str, at: int, id: str) -> WriteJob:
+        short = ShortSave(store.events._short_saves, type, [Event(type, T0 + at, id, {})])
+        return WriteJob(short.prepare, 1, asyncio.get_running_loop().create_future(), short)
+
+    await store.events.save("other", [Event("other", T0, "first", {})])
+    await store.events.expire("test", T0 + 1_000)
+    write, writes = Writer._write_all, 0
+
+    def fails_later(writer: Writer, prepares: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes > 1:
+            raise Unavailable("The disk is full.")
+        return write(writer, prepares)
+
+    monkeypatch.setattr(Writer, "_write_all", fails_later)
+    writer = store.events._writer  # whose thread has nothing to do
+    outcomes = writer._write_together([job("test", 2_000, "a"), job("test", 1, "b"), job("other", 1, "c")])
+
+    assert [str(outcome) for outcome in outcomes] == ["The disk is full."] * 2 + ["None"]
+    async with store.events.read() as session:
+        assert sum([len(block) async for block in session.scan("other", DAY, ())]) == 2
 
 
 async def test_a_commit_waits_for_as_many_events_as_the_one_before_had(

@@ -202,10 +202,17 @@ class Writer:
         for places, refused in zip(kinds, self._write_all([one.prepare for one in joined]), strict=True):
             if refused is None:
                 continue
-            alone = self._write_all([group[place].prepare for place in places]) if places[1:] else [refused]
+            alone = self._write_alone([group[place] for place in places]) if places[1:] else [refused]
             for place, outcome in zip(places, alone, strict=True):
                 outcomes[place] = outcome
         return outcomes
+
+    def _write_alone(self, jobs: Sequence[WriteJob]) -> list[Any]:
+        """Write what was joined, each for itself, beside others that are committed already."""
+        try:
+            return self._write_all([job.prepare for job in jobs])
+        except Unavailable as error:
+            return [error] * len(jobs)
 
     def _is_done_at_once(self, write: ShortWrite) -> bool:
         self._watch.check()
