@@ -84,7 +84,7 @@ class Intake:
         """
         return await self.offer(batch)
 
-    def offer(self, batch: Batch, refused: dict[int, str] | None = None) -> asyncio.Future[int]:
+    def offer(self, batch: Batch, refused: dict[int, InvalidEvent] | None = None) -> asyncio.Future[int]:
         """Take a batch and return the promise that `accept` waits for.
 
         ``refused``: where it is given, an event that the store refuses costs no other: why is put into it,
@@ -112,10 +112,11 @@ class Intake:
             raise
         return self._take(batch, parts, refused)
 
-    def offer_quietly(self, batch: Batch) -> asyncio.Future[int] | None:
-        """Do what `offer` does; where it would refuse the batch, count and log nothing, and return None.
+    def offer_quietly(self, batch: Batch, refused: dict[int, InvalidEvent]) -> asyncio.Future[int] | None:
+        """Do what `offer` does; where that would refuse the batch, count and log nothing, and return None.
 
-        Nothing is counted either where the store refuses an event: whoever offers so then offers each alone.
+        For events of requests that came at the same time: what is stored once one of them is refused may come
+        behind what was offered later.
         """
         try:
             if not self._takes_any_time:
@@ -124,7 +125,7 @@ class Intake:
             return None
         if self._closed or not self.has_room(batch):
             return None
-        return self._take(batch, of_each_type(batch), is_tentative=True)
+        return self._take(batch, of_each_type(batch), refused, in_order=False)
 
     def refused(self, error: CubeError, events: int | None = None) -> None:
         """Count events that were refused before they came here; by default, those that the error tells of."""
@@ -180,13 +181,13 @@ class Intake:
         self,
         batch: Batch,
         parts: Sequence[TypePart],
-        refused: dict[int, str] | None = None,
+        refused: dict[int, InvalidEvent] | None,
         *,
-        is_tentative: bool = False,
+        in_order: bool = True,
     ) -> asyncio.Future[int]:
         if batch.unknown:
             self.noted(batch.unknown)
-        pending = [self._queue(part, refused, is_tentative=is_tentative) for part in parts]
+        pending = [self._queue(part, refused, in_order=in_order) for part in parts]
         return pending[0].settled if len(pending) == 1 else self._loop.create_task(all_settled(pending))
 
     def _check(self, wanted: Sequence[tuple[Usage, int, int]]) -> None:
@@ -195,14 +196,16 @@ class Intake:
         if not self._quota.fits(wanted):
             raise self._quota.overloaded()
 
-    def _queue(self, part: TypePart, refused: dict[int, str] | None, *, is_tentative: bool) -> PendingBatch:
+    def _queue(
+        self, part: TypePart, refused: dict[int, InvalidEvent] | None, *, in_order: bool
+    ) -> PendingBatch:
         type, events, size, places = part
-        pending = PendingBatch(events, size, self._loop.create_future(), places, refused, is_tentative)
-        if not is_tentative:
-            self._count(type, len(events))
+        pending = PendingBatch(events, size, self._loop.create_future(), places, refused)
+        self._counters.accepted.inc(len(events))
+        self._tally.arrivals.add(type, len(events))
         queue = self._queues.setdefault(type, TypeQueue())
         self._quota.take(queue.usage, len(events), size)
-        is_short = refused is None and len(events) <= self._writer.joins
+        is_short = (refused is None or not in_order) and len(events) <= self._writer.joins
         if is_short and queue.committing is None and len(queue.handed_over) < MOST_HANDED_OVER:
             self._hand_over(type, queue, pending)
             return pending
@@ -210,10 +213,6 @@ class Intake:
         if queue.committing is None:
             queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
         return pending
-
-    def _count(self, type: str, events: int) -> None:
-        self._counters.accepted.inc(events)
-        self._tally.arrivals.add(type, events)
 
     def _hand_over(self, type: str, queue: TypeQueue, pending: PendingBatch) -> None:
         """Have the store join a batch to what waits there: it is told sooner when a commit has ended."""
@@ -261,6 +260,7 @@ class Intake:
                 guilty, index = located(pending, error)
                 if left_out := guilty.leave_out(error, index):
                     self._quota.give_back(queue.usage, left_out, 0)
+                    self._count_failed(type, left_out, error)
                     if guilty.events:
                         continue
                     self._settle(type, queue, [guilty], ())
@@ -280,8 +280,6 @@ class Intake:
     ) -> None:
         first = 0
         for one in pending:
-            if one.is_tentative:
-                self._count(type, len(one.events))
             following = first + len(one.events)
             one.succeed(sum(place in spooled for place in range(first, following)) if spooled else 0)
             self._quota.give_back(queue.usage, len(one.events), one.size)
@@ -294,13 +292,12 @@ class Intake:
             events = len(one.events)
             one.fail(error)
             self._quota.give_back(queue.usage, events, one.size)
-            if one.is_tentative:
-                if isinstance(error, InvalidEvent):
-                    continue
-                self._count(type, events)
-            kind = InvalidEvent if isinstance(error, InvalidEvent) else error.__class__
-            self._counters.failed.labels(kind.__name__).inc(events)
-            self._tally.failed(error, events, type)
+            self._count_failed(type, events, error)
+
+    def _count_failed(self, type: str, events: int, error: Exception) -> None:
+        kind = InvalidEvent if isinstance(error, InvalidEvent) else error.__class__
+        self._counters.failed.labels(kind.__name__).inc(events)
+        self._tally.failed(error, events, type)
 
 
 Intakes: TypeAlias = Mapping[str, Intake]

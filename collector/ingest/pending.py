@@ -29,22 +29,20 @@ class PendingBatch:
     """The events of one type in one request, and the promise to tell what became of them.
 
     ``places``: where in the request they stood; None if that is where they stand here. ``settled``: how
-    many of them are only in the spool. ``refused``: why the store refuses some of them, by these places,
-    where that costs no other; None where it costs all. ``is_tentative``: counted once it is settled, and not
-    at all where the store refuses one of its events, for each is offered again then.
+    many of them are only in the spool. ``refused``: why the store refuses some of them, each as it would be
+    told of that event alone, by these places, where that costs no other; None where it costs all.
     """
 
     events: Sequence[Event]
     size: int
     settled: asyncio.Future[int]
     places: Sequence[int] | None = None
-    refused: dict[int, str] | None = None
-    is_tentative: bool = False
+    refused: dict[int, InvalidEvent] | None = None
 
     def leave_out(self, error: InvalidEvent, index: int) -> int:
         """Leave out event `index`, which the store refuses, and all that have expired; return how many.
 
-        None where one that is refused is to cost all.
+        None of them where one that is refused is to cost all.
         """
         if self.refused is None:
             return 0
@@ -52,9 +50,10 @@ class PendingBatch:
         kept_events, kept_places = [], []
         for at, (event, place) in enumerate(zip(self.events, places, strict=True)):
             if isinstance(error, ExpiredEvent) and event.time < error.before:
-                self.refused[place] = expired_reason(event.type, event.time, error.before)
+                reason = expired_reason(event.type, event.time, error.before)
+                self.refused[place] = _refusal(reason, error, 0, event)
             elif at == index:
-                self.refused[place] = error.message
+                self.refused[place] = _refusal(error.message, error, 0, event)
             else:
                 kept_events.append(event)
                 kept_places.append(place)
@@ -65,9 +64,7 @@ class PendingBatch:
     def refuse(self, error: InvalidEvent, index: int) -> None:
         """Tell that event `index` of this batch cannot be stored, and therefore none of them."""
         place = index if self.places is None else self.places[index]
-        id = self.events[index].id
-        shown = None if isinstance(id, bytes) else id
-        self.fail(InvalidEvent(error.message, **{**error.details, "index": place, "id": shown}))
+        self.fail(_refusal(error.message, error, place, self.events[index]))
 
     def fail(self, error: Exception) -> None:
         if not self.settled.done():
@@ -132,3 +129,8 @@ def of_each_type(batch: Batch) -> list[TypePart]:
         )
         for type, places in by_type.items()
     ]
+
+
+def _refusal(message: str, error: InvalidEvent, place: int, event: Event) -> InvalidEvent:
+    shown = None if isinstance(event.id, bytes) else event.id
+    return InvalidEvent(message, **{**error.details, "index": place, "id": shown})

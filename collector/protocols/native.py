@@ -15,7 +15,7 @@ from collector.ingest.quota import DECODING_SHARE, DecodingQuota
 from collector.ingest.together import LEAST, batches_together
 from collector.protocols.deletion import deletion_operation
 from cube import json_text
-from cube.errors import AccessDenied, CubeError, Unavailable
+from cube.errors import AccessDenied, CubeError, InvalidEvent, Unavailable
 from cube.model.environment import Caller, Scope
 from cube.model.event import ABSENT
 from cube.process.logs import request_id
@@ -142,9 +142,10 @@ class PutEvents:
             intake = self._intakes[environment]
             bodies = [requests[place].body for place in places]
             for some, batch in batches_together(bodies, self._limits, self._clock()):
-                stored = intake.offer_quietly(batch)
+                refused: dict[int, InvalidEvent] = {}
+                stored = intake.offer_quietly(batch, refused)
                 if stored is not None:
-                    yield Begun([places[number] for number in some], stored, self._reply_to_one)
+                    yield Begun([places[number] for number in some], stored, self._reply_to_one, refused)
 
     def _begin_alone(self, place: int, request: Request) -> Begun:
         request_id.set(request.id)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from cube.errors import CubeError, InvalidRequest
+from cube.errors import CubeError
 from cube.process.logs import request_id
 from cube.web.error_replies import error_reply
 from cube.web.message import Reply, Request
-from cube.web.route import Begin
+from cube.web.route import Begin, Begun
 
 MOST: Final = 64
 """Requests that are begun together: others have their turn after so many."""
@@ -57,33 +57,29 @@ def _begin(begin: Begin, some: Sequence[Gathered]) -> None:
     request_id.set(some[0].request.id if len(some) == 1 else "")
     left = dict.fromkeys(range(len(some)))
     try:
-        for places, promise, reply in begin([one.request for one in some]):
-            for place in places:
+        for begun in begin([one.request for one in some]):
+            for place in begun.places:
                 del left[place]
-            promise.add_done_callback(partial(_settled, begin, [some[place] for place in places], reply))
+            together = [some[place] for place in begun.places]
+            begun.promise.add_done_callback(partial(_settled, begun, together))
     except Exception as error:  # whatever it is, those who wait are told
         _fail([some[place] for place in left], error)
 
 
-def _settled(
-    begin: Begin,
-    together: Sequence[Gathered],
-    reply: Callable[[Any], Reply],
-    promise: asyncio.Future[Any],
-) -> None:
+def _settled(begun: Begun, together: Sequence[Gathered], promise: asyncio.Future[Any]) -> None:
     if promise.cancelled():
         _fail(together, RuntimeError("what the request waited for was given up"))
         return
+    for place, refused in begun.refused.items():
+        _fail([together[place]], refused)
+    others = [one for place, one in enumerate(together) if place not in begun.refused]
     error = promise.exception()
-    if error is None:
-        told = reply(promise.result())
-        for one in together:
-            one.answer(told)
-    elif len(together) > 1 and isinstance(error, InvalidRequest):
-        for one in together:  # what is wrong with one of them costs no other anything
-            _begin(begin, [one])
-    else:
-        _fail(together, error)
+    if error is not None:
+        _fail(others, error)
+        return
+    told = begun.reply(promise.result())
+    for one in others:
+        one.answer(told)
 
 
 def _fail(together: Sequence[Gathered], error: BaseException) -> None:

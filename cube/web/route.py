@@ -20,18 +20,20 @@ Begin: TypeAlias = "Callable[[Sequence[Request]], Iterable[Begun]]"
 _CAPTURE = re.compile(r"\{([a-z_]+)\}")
 _SLASHES = re.compile("/{2,}")
 _NOTHING: Mapping[str, str] = {}
+_NONE: Mapping[int, CubeError] = {}
 
 
 class Begun(NamedTuple):
     """Requests that were begun together; ``places``: where they stand among those that were given.
 
-    ``promise``: what they wait for; where it fails with an `InvalidRequest` nothing has been done, and
-    each is begun once more, alone. ``reply`` makes the reply to each of them of what it is kept with.
+    ``promise``: what they wait for. ``reply`` makes the reply to each of them of what it is kept with.
+    ``refused``: those of them that it is not for, once it is settled: why, by where they stand in ``places``.
     """
 
     places: Sequence[int]
     promise: asyncio.Future[Any]
     reply: Callable[[Any], Reply]
+    refused: Mapping[int, CubeError] = _NONE
 
 
 @dataclass(frozen=True, slots=True)

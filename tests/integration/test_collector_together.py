@@ -14,7 +14,7 @@ from collector.ingest.batch import Batch, BatchLimits
 from collector.ingest.plain import decode_each
 from collector.ingest.together import batches_together
 from collector.protocols import native
-from cube.errors import Unavailable
+from cube.errors import InvalidEvent, Unavailable
 from cube.model.environment import DEFAULT, Environment, Key, Scope
 from cube.settings import CollectorSettings
 from cube.web.gathering import MOST
@@ -186,6 +186,32 @@ async def test_an_event_that_the_store_refuses_is_told_alone(stage: Stage, toget
     assert stage.figure("cube_events_accepted_total") == 2 * CLIENTS  # and those that warmed up
     assert stage.figure("cube_events_stored_total") == 2 * CLIENTS - 1
     assert stage.figure("cube_events_failed_total", error="InvalidEvent") == 1
+
+
+async def test_nothing_is_stored_twice_where_one_is_refused_beside_others_that_are_stored(
+    stage: Stage, together: list[int]
+) -> None:
+    """As MongoDB does: of one write that it refuses in part it stores the rest."""
+    own = stage.store.store.events
+
+    async def refuse(call: str, *arguments: Any) -> None:
+        if call != "events.save":
+            return
+        type, events = arguments
+        guilty = [place for place, event in enumerate(events) if event.data == {"n": 3}]
+        if guilty:
+            await own.save(type, [event for event in events if event.data != {"n": 3}])
+            raise InvalidEvent("MongoDB refuses the event: it is too odd.", index=guilty[0])
+
+    stage.store.before = refuse  # type: ignore[method-assign]  # what the proxy asks before each call
+    answers = await at_once(stage, [b'{"type":"a","data":{"n":%d}}' % number for number in range(CLIENTS)])
+
+    assert together
+    assert [place for place, (status, _) in enumerate(answers) if status != 200] == [3]
+    told = answers[3][1]
+    assert (told["error"], told["index"]) == ("MongoDB refuses the event: it is too odd.", 0)
+    stored = [data["n"] for _, _, data in await stage.stored("a")]
+    assert sorted(stored) == [n for n in range(CLIENTS) if n != 3]
 
 
 async def test_a_store_that_fails_is_told_to_all_of_them(stage: Stage, together: list[int]) -> None:

@@ -53,20 +53,23 @@ async def test_who_is_left_when_beginning_fails_is_told_and_nobody_twice() -> No
     assert await Asked(5).ask(begin) == [[500], [202], [500], [202], [500]]
 
 
-async def test_what_is_wrong_with_one_is_looked_for_by_beginning_each_alone() -> None:
+@pytest.mark.parametrize(("outcome", "status"), [(200, 200), (Unavailable("It is away."), 503)])
+async def test_who_is_refused_is_told_so_whatever_becomes_of_the_others(outcome: object, status: int) -> None:
+    """And nobody is begun once more: what of the others is stored would be stored twice."""
     begun: list[list[str]] = []
 
     def begin(requests: Sequence[Request]) -> Iterator[Begun]:
         begun.append([request.path for request in requests])
-        wrong = any(request.path == "/2" for request in requests)
-        yield Begun(range(len(requests)), promise(InvalidRequest("It is wrong.") if wrong else 200), told)
+        refused = {1: InvalidRequest("It is wrong.")}
+        yield Begun((3, 1, 0, 2), promise(outcome), told, refused)
 
-    assert await Asked(4).ask(begin) == [[200], [200], [400], [200]]
-    assert begun == [["/0", "/1", "/2", "/3"], ["/0"], ["/1"], ["/2"], ["/3"]]
+    assert await Asked(4).ask(begin) == [[status], [400], [status], [status]]
+    assert begun == [["/0", "/1", "/2", "/3"]]
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(Unavailable("It is away."), 503), (ValueError("a fault"), 500)]
+    ("error", "status"),
+    [(Unavailable("It is away."), 503), (ValueError("a fault"), 500), (InvalidRequest("It is wrong."), 400)],
 )
 async def test_what_is_wrong_with_all_is_told_to_all(error: Exception, status: int) -> None:
     count = 0

@@ -96,8 +96,8 @@ async def store(
     Returns, by their places and in order, why it refuses others, and how many of those that it takes are only
     in the spool.
     """
-    refused: dict[int, str] = {}
+    refused: dict[int, InvalidEvent] = {}
     settled = intake.offer(Batch(events, size), refused)
     handed_over()
     spooled = await settled
-    return dict(sorted(refused.items())), spooled
+    return {place: error.message for place, error in sorted(refused.items())}, spooled
