@@ -18,8 +18,8 @@ from cube.model.event import Event
 from cube.model.made_id import make_id
 from cube.model.tier import Span
 from cube.store.sqlite import SqliteStore, open_store
+from cube.store.sqlite.checkpoint import Checkpoint
 from cube.store.sqlite.database import LogLimits, connect
-from cube.store.sqlite.writer import Checkpoint
 
 T0 = 1_311_033_600_000
 WHOLE = Span(0, 10**14)

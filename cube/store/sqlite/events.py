@@ -29,7 +29,8 @@ from cube.store.sqlite.readers import CommitWatch, Lease, ReaderPool
 from cube.store.sqlite.removal import RowRemoval, known_buckets
 from cube.store.sqlite.scanning import BlockQuery, as_stored, read_revisions
 from cube.store.sqlite.short_saves import MOST_EVENTS, ShortSave, ShortSaves
-from cube.store.sqlite.writer import Writer, in_slices, pause_after
+from cube.store.sqlite.short_transactions import in_slices, pause_after
+from cube.store.sqlite.writer import Writer
 
 SLICE_ROWS = 2_000  # what is deleted in one transaction
 SLICE_PACKS = 50

@@ -20,7 +20,8 @@ from cube.store.sqlite.database import BUSY_TIMEOUT_SECONDS
 from cube.store.sqlite.field_index import fields, index_name, key
 from cube.store.sqlite.readers import ReaderPool
 from cube.store.sqlite.saving import unpack
-from cube.store.sqlite.writer import Writer, in_slices
+from cube.store.sqlite.short_transactions import in_slices
+from cube.store.sqlite.writer import Writer
 
 SAMPLE_EVENTS: Final = 2_000
 """The keys of so many events are made to tell how long a build will take; sorting takes as long again."""

@@ -20,7 +20,7 @@ from cube.store.metric_ports import CachedBucket, CacheKey, MetricSave
 from cube.store.read_options import TimeSlice
 from cube.store.sqlite.cache import MetricsFile, pack, unpack
 from cube.store.sqlite.database import immediate
-from cube.store.sqlite.writer import in_slices
+from cube.store.sqlite.short_transactions import in_slices
 
 T = TypeVar("T")
 

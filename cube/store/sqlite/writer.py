@@ -1,13 +1,12 @@
-"""The one thread of a process that writes to the events file, and keeps its write-ahead log short."""
+"""The one thread of a process that writes to the events file: writes that wait together are one commit."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from cube.errors import CubeError, Unavailable
 from cube.files import FileWatch
-from cube.store.sqlite.database import BUSY_TIMEOUT_SECONDS, LogLimits, answering, immediate
+from cube.store.sqlite.checkpoint import Checkpoint
+from cube.store.sqlite.database import LogLimits, answering, immediate
 from cube.store.sqlite.turns import Turns
 
 GROUP_EVENTS = 10_000  # bounds how long a commit holds the lock that all processes share, and its log
-CHECKPOINT_PAGES = 4_000  # 32 MiB: fewer checkpoints write each hot page less often
 
 MOST_AWAITED = 32
 """Events of a commit for whose clients' next ones the next commit waits."""
@@ -31,14 +30,7 @@ processor is not idle meanwhile. Measured; for processes that wait for each othe
 
 ANSWER_SECONDS_IN_TURNS = 120e-6
 
-_WAIT_SECONDS = 1.0  # beyond the limit, where no snapshot of ours lasts for long
-_STEPS = 16
-_TRY_SECONDS = 0.2  # SQLite waits for a reader's place, which later readers take over: so it has to look anew
-_log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-
-_SHORTEST_PAUSE_SECONDS = 0.005
 
 Write: TypeAlias = Callable[[sqlite3.Connection], T]
 """Runs in a write transaction; raises a `CubeError` only before it has written anything."""
@@ -273,76 +265,3 @@ def _answer(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
-
-
-async def in_slices(delete_some: Callable[[], Awaitable[int]], size: int) -> int:
-    """Run `delete_some` until it finds less than `size`; return how much it found in all.
-
-    After each it pauses for as long as that took: SQLite's lock is not fair, and a process that takes it
-    again at once could keep the others from it.
-    """
-    total = 0
-    while True:
-        began = time.monotonic()
-        deleted = await delete_some()
-        total += deleted
-        if deleted < size:
-            return total
-        await pause_after(began)
-
-
-async def pause_after(began: float) -> None:
-    """Pause for as long as what began at a time, of the monotonic clock, took."""
-    await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
-
-
-class Checkpoint:
-    """Forces the log back to its start where readers keep it from that.
-
-    SQLite copies the log into the database every `CHECKPOINT_PAGES`, but restarts the log only
-    at a moment when no reader uses it; under overlapping queries that may never come. So beyond a part
-    of the limit the writer waits for those that read already, and for those that begin before all is copied;
-    later ones need the log no more. Ours end in time (`SnapshotReaper`). Where another program holds
-    on, such as one that makes a backup, the log has to grow: then the writer tries again each time that the
-    log has grown by a part of its limit, and beyond that it waits for a second at most.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, path: Path, limits: LogLimits) -> None:
-        self._connection = connection
-        self._file = Path(f"{path}-wal")
-        self._limits = limits
-        self._next = limits.begin
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {limits.bytes // 4}")
-
-    def after_commit(self) -> None:
-        """Look at the log's length; what fails here is logged, and tried again."""
-        try:
-            length = self._file.stat().st_size
-            if length > self._next:
-                self._restart(length)
-        except FileNotFoundError:
-            return  # the file watch reports it
-        except (OSError, sqlite3.Error) as error:
-            _log.warning("The log %s could not be cut: %s", self._file, error)
-
-    def _restart(self, length: int) -> None:
-        """Wait for those who read, and for those who begin until all is copied; then begin the log anew."""
-        seconds = _WAIT_SECONDS
-        if length <= self._limits.bytes:
-            seconds += 2 * self._limits.snapshot_seconds(length)
-        deadline = time.monotonic() + seconds
-        self._connection.execute(f"PRAGMA busy_timeout = {int(_TRY_SECONDS * 1000)}")
-        try:
-            busy = True
-            while busy and time.monotonic() < deadline:
-                (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
-        if not busy:
-            self._next = self._limits.begin
-            return
-        if length > self._limits.bytes:
-            _log.warning("the log %s has %d bytes: another program reads the database for long",
-                         self._file, length)  # fmt: skip
-        self._next = length + self._limits.bytes // _STEPS
