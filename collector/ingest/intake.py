@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
@@ -169,6 +168,8 @@ class Intake:
         """Accept nothing more, and return when nothing waits and what holds it all is closed."""
         self._closed = True
         self._quota.eased.notify()
+        for queue in self._queues.values():
+            queue.hurry()
         while running := set().union(*(queue.running for queue in self._queues.values())):
             await asyncio.wait(running)
         await self._writer.close()
@@ -209,7 +210,7 @@ class Intake:
         if is_short and queue.committing is None and len(queue.handed_over) < MOST_HANDED_OVER:
             self._hand_over(type, queue, pending)
             return pending
-        queue.pending.append(pending)
+        queue.add(pending)
         if queue.committing is None:
             queue.committing = self._loop.create_task(self._empty(type, queue), context=self._context)
         return pending
@@ -230,18 +231,15 @@ class Intake:
         """Commit until nothing of a type waits."""
         try:
             while queue.pending:
-                await self._commit(type, queue, self._next(queue.pending))
+                pending = queue.next(self._commit_events)
+                events = sum([len(one.events) for one in pending])
+                await self._commit(type, queue, pending)
+                if not (self._closed or self._writer.joins):  # a store that joins waits by itself
+                    await queue.as_many(events)
         finally:
             queue.committing = None
             if not queue.running:
                 del self._queues[type]
-
-    def _next(self, waiting: deque[PendingBatch]) -> list[PendingBatch]:
-        pending = [waiting.popleft()]
-        count = len(pending[0].events)
-        while waiting and (count := count + len(waiting[0].events)) <= self._commit_events:
-            pending.append(waiting.popleft())
-        return pending
 
     async def _commit(
         self, type: str, queue: TypeQueue, pending: list[PendingBatch], *, more: bool = False

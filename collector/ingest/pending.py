@@ -6,13 +6,19 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collector.ingest.batch import Batch
 from collector.ingest.quota import Usage
 from cube.errors import ExpiredEvent, InvalidEvent
 from cube.model.event import Event
 from cube.model.horizon import expired_reason
+
+MOST_AWAITED: Final = 64
+"""Events of a commit for whose clients' next ones the next commit waits."""
+
+ANSWER_SECONDS: Final = 0.002
+"""So long at most: a commit takes a MongoDB longer. uvloop counts in milliseconds: it may be half of that."""
 
 
 class TypePart(NamedTuple):
@@ -80,13 +86,55 @@ class PendingBatch:
 class TypeQueue:
     """What waits of one type, in order of arrival, and its commit, if one is under way.
 
-    ``handed_over``: small batches that the store itself joins to others.
+    ``events``: how many wait. ``handed_over``: small batches that the store itself joins to others.
     """
 
     pending: deque[PendingBatch] = field(default_factory=deque)
+    events: int = 0
     usage: Usage = field(default_factory=Usage)
     committing: asyncio.Task[None] | None = None
     handed_over: set[asyncio.Task[None]] = field(default_factory=set)
+    _awaited: int = 0
+    _come: asyncio.Future[None] | None = None
+
+    def add(self, pending: PendingBatch) -> None:
+        self.pending.append(pending)
+        self.events += len(pending.events)
+        if self.events >= self._awaited:
+            self.hurry()
+
+    def next(self, most: int) -> list[PendingBatch]:
+        """Take the batches of the next commit: the first, and behind it what is within so many events."""
+        pending = [self.pending.popleft()]
+        count = len(pending[0].events)
+        while self.pending and count + len(self.pending[0].events) <= most:
+            pending.append(self.pending.popleft())
+            count += len(pending[-1].events)
+        self.events -= count
+        return pending
+
+    def hurry(self) -> None:
+        """Wait for no more events."""
+        if self._come is not None and not self._come.done():
+            self._come.set_result(None)
+
+    async def as_many(self, events: int) -> None:
+        """Return when as many events wait as a short commit had, for at most `ANSWER_SECONDS`.
+
+        A commit of one costs as much as one of sixteen. Who has just been told of theirs sends the next ones
+        at once, or not at all; without this the first of them would be a commit by itself, behind which all
+        others wait. Whoever sends alone is not waited for.
+        """
+        if not max(1, self.events) < events <= MOST_AWAITED:
+            return
+        loop = asyncio.get_running_loop()
+        self._awaited, self._come = events, loop.create_future()
+        timer = loop.call_later(ANSWER_SECONDS, self.hurry)
+        try:
+            await self._come
+        finally:
+            timer.cancel()
+            self._come = None
 
     @property
     def running(self) -> set[asyncio.Task[None]]:

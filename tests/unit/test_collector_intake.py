@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.ingest import intake as intake_module
+from collector.ingest import pending as pending_module
 from collector.ingest.batch import Batch
 from collector.ingest.intake import Intake
 from collector.ingest.quota import Quota
@@ -151,6 +152,68 @@ async def test_what_was_handed_over_is_waited_for_at_a_close(intake: Intake, mem
     await closing
     assert offered.done()
     assert memory.ids == [1]
+
+
+async def commits_of_three(intake: Intake, memory: Memory) -> None:
+    """Have 1 stored, then 2, 3 and 4 together."""
+    memory.gate.clear()
+    offered = [intake.offer(batch(1))]
+    await until_begun(memory, 1)
+    offered += [intake.offer(batch(number)) for number in (2, 3, 4)]
+    memory.gate.set()
+    await asyncio.gather(*offered)
+
+
+async def some_turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_commit_waits_for_as_many_as_were_just_told(
+    intake: Intake, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "ANSWER_SECONDS", 3_600)
+    await commits_of_three(intake, memory)
+    offered = [intake.offer(batch(5)), intake.offer(batch(6))]
+    await some_turns()
+    assert len(memory.commits) == 2
+    offered.append(intake.offer(batch(7)))
+    await asyncio.gather(*offered)
+    assert [[event.id for event in events] for _, events in memory.commits] == [[1], [2, 3, 4], [5, 6, 7]]
+
+
+async def test_those_who_do_not_come_again_are_not_waited_for_long(
+    intake: Intake, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "ANSWER_SECONDS", 0)
+    await commits_of_three(intake, memory)
+    await intake.accept(batch(5))
+    monkeypatch.setattr(pending_module, "ANSWER_SECONDS", 3_600)
+    await intake.accept(batch(6))  # behind one that was alone nobody is waited for
+    await intake.accept(batch(7))
+    assert [len(events) for _, events in memory.commits] == [1, 3, 1, 1, 1]
+
+
+async def test_a_store_that_joins_saves_waits_by_itself(
+    intake: Intake, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "ANSWER_SECONDS", 3_600)
+    memory.joins = 2
+    await intake.accept(batch(1, 2, 3))
+    await intake.accept(batch(4))
+    assert [len(events) for _, events in memory.commits] == [3, 1]
+
+
+async def test_a_close_does_not_wait_for_those_who_were_told(
+    intake: Intake, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "ANSWER_SECONDS", 3_600)
+    await commits_of_three(intake, memory)
+    last = intake.offer(batch(5))
+    async with asyncio.timeout(5):
+        await intake.close()
+    assert last.done()
+    assert memory.ids == [1, 2, 3, 4, 5]
 
 
 async def test_a_write_takes_no_more_than_its_bound_but_any_single_batch(

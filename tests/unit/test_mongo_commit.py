@@ -11,7 +11,7 @@ from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from cube.errors import Unavailable
 from cube.model.tier import CACHED_TIERS, HOUR, TEN_SECONDS
@@ -70,30 +70,46 @@ async def test_a_save_that_is_too_long_for_one_message_is_stored_all_the_same(da
     ]
 
 
-async def test_a_save_of_more_documents_than_a_server_takes_at_once_is_stored_all_the_same(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        ("insert", OperationFailure("Write batch sizes must be between 1 and 2. Got 3 operations.", 21)),
+        ("update", OperationFailure("Write batch sizes must be between 1 and 2. Got 7 operations.", 21)),
+        ("insert", AutoReconnect("connection closed")),
+        ("update", AutoReconnect("connection closed")),
+    ],
+)
+async def test_what_one_command_cannot_do_is_done_once_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch, refused: str, error: PyMongoError
 ) -> None:
-    """The tests' server takes any number; MongoDB refuses the whole of more than 100 000, with this error."""
-    store, command = await database.open(), AsyncDatabase.command
+    """The tests' server takes any number; MongoDB refuses the whole of more than 100 000, with that error."""
+    store, command, met = await database.open(), AsyncDatabase.command, []
+    await store.events.save("test", [event(T0, "first")])
+    before = await all_numbers(store, T0)
 
     async def refusing(self: AsyncDatabase[Any], name: Any, *arguments: Any, **options: Any) -> Any:
-        if name == "insert" and len(options["documents"]) > 2:
-            raise OperationFailure("Write batch sizes must be between 1 and 2. Got 3 operations.", 21)
-        return await command(self, name, *arguments, **options)
+        if name != refused:
+            return await command(self, name, *arguments, **options)
+        met.append(name)
+        raise error
 
     monkeypatch.setattr(AsyncDatabase, "command", refusing)
     await store.events.save("test", [event(T0 + at, at) for at in range(3)])
-    assert [id for _, id, _ in await rows(store)] == [0, 1, 2]
+    assert met == [refused]
+    assert {id for _, id, _ in await rows(store)} == {"first", 0, 1, 2}
+    assert all(a != b for a, b in zip(before, await all_numbers(store, T0), strict=True))
 
 
-async def test_a_server_that_is_away_is_waited_for_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("failing", "repeating"), [("insert", "insert_many"), ("update", "bulk_write")])
+async def test_a_server_that_is_away_is_not_waited_for_by_a_second_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch, failing: str, repeating: str
 ) -> None:
     """The driver itself waits for one; whoever does so again holds up twice as long."""
     store, command, waits = await database.open(), AsyncDatabase.command, []
+    await store.events.save("test", [event(T0)])
 
     async def away(self: AsyncDatabase[Any], name: Any, *arguments: Any, **options: Any) -> Any:
-        if name != "insert":
+        if name != failing:
             return await command(self, name, *arguments, **options)
         waits.append(name)
         raise ServerSelectionTimeoutError("No servers found yet")
@@ -103,10 +119,11 @@ async def test_a_server_that_is_away_is_waited_for_once(
         raise ServerSelectionTimeoutError("No servers found yet")
 
     monkeypatch.setattr(AsyncDatabase, "command", away)
-    monkeypatch.setattr(AsyncCollection, "insert_many", again)
+    monkeypatch.setattr(AsyncCollection, repeating, again)
     with pytest.raises(Unavailable, match="MongoDB does not answer"):
         await store.events.save("test", [event(T0)])
-    assert waits == ["insert"]
+    assert failing in waits
+    assert "again" not in waits
 
 
 async def test_revisions_are_raised_finest_first_in_one_ordered_bulk(database: Database) -> None:

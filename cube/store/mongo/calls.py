@@ -6,7 +6,7 @@ Writes are repeated where an upsert met its own first try.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -98,15 +98,21 @@ async def fetched(cursor: Any) -> list[dict[str, Any]]:
 
 
 async def upsert(collection: Any, changes: Sequence[Any]) -> None:
-    """Write changes, if there are any, that may be repeated, in order.
+    """Write changes, if there are any, that may be repeated, in order."""
+    if changes:
+        await repeated(lambda: collection.bulk_write(changes, ordered=True))
+
+
+async def repeated(write: Callable[[], Awaitable[Any]]) -> None:
+    """Do a write of upserts that may be repeated.
 
     Two first upserts of one document may collide, or one with its own first try whose reply was lost:
     then all is written again.
     """
-    for attempt in range(_ATTEMPTS if changes else 0):
+    for attempt in range(_ATTEMPTS):
         try:
             async with written():
-                await collection.bulk_write(changes, ordered=True)
+                await write()
             return
         except BulkWriteError as error:
             if only_duplicates(error) is None or attempt == _ATTEMPTS - 1:

@@ -15,8 +15,9 @@ from pymongo import UpdateOne
 
 from cube.model.tier import CACHED_TIERS, Span, Tier, are_cached_steps, cached_steps
 from cube.store.bucket_revisions import NO_REVISIONS, BucketRevisions
-from cube.store.mongo.calls import answered, fetched, upsert
+from cube.store.mongo.calls import answered, fetched, repeated, upsert
 from cube.store.mongo.layout import STATE, Document, Layout, chunk_id, chunks
+from cube.store.mongo.single_command import update_at_once
 from cube.store.ports import Revisions
 
 
@@ -101,12 +102,21 @@ async def advance(layout: Layout, type: str, field: str, before: int) -> None:
 
 async def raise_times(layout: Layout, type: str, times: Iterable[int]) -> None:
     """Raise the buckets of all tiers that hold any of `times`: finest tier first, in one ordered bulk."""
-    await upsert(layout.revisions(type), raising(times))
+    updates, collection = _raising(times), layout.revisions(type)
+
+    async def write() -> None:
+        """Raise; what is raised twice does no harm."""
+        if not await update_at_once(layout, collection.name, updates):
+            again = [UpdateOne(update["q"], update["u"], upsert=True) for update in updates]
+            await collection.bulk_write(again, ordered=True)
+
+    if updates:
+        await repeated(write)
 
 
-def raising(times: Iterable[int]) -> list[UpdateOne]:
+def _raising(times: Iterable[int]) -> list[Document]:
     """Return the updates that raise the buckets of some times, finest tier first, one a chunk."""
-    updates: list[UpdateOne] = []
+    updates: list[Document] = []
     starts = set(times)
     for tier in CACHED_TIERS:
         step, origin = tier.step, tier.origin
@@ -115,7 +125,8 @@ def raising(times: Iterable[int]) -> list[UpdateOne]:
         for chunk, place in map(tier.place, starts):
             by_chunk.setdefault(chunk, []).append(place)
         for chunk, places in sorted(by_chunk.items()):
-            updates.append(UpdateOne({"_id": chunk_id(tier, chunk)}, _increments(places), upsert=True))
+            query = {"_id": chunk_id(tier, chunk)}
+            updates.append({"q": query, "u": _increments(places), "upsert": True})
     return updates
 
 
