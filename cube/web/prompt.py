@@ -78,6 +78,7 @@ class PromptRequests:
         self._stream = stream
         self._most = min(READ_BYTES - MAX_HEAD_BYTES, service.max_body_bytes)
         self._heads: dict[HeadKey, KnownHead] = {}
+        self._met: dict[int, None] = {}  # heads that came once, by their hashes
         self._is_busy = False
         self._has_more = False
         self._part = b""  # of a request whose head is known
@@ -85,7 +86,10 @@ class PromptRequests:
         """The one that was read last."""
 
     def learn(self, request: Request, route: Route | None, operation: Operation | None, version: str) -> None:
-        """Remember the last head, which was read and checked, where its like can be answered from here."""
+        """Remember the last head, which was read and checked, where its like can be answered from here.
+
+        The first one at once, others when they come for the second time.
+        """
         headers = request.headers
         if operation is None or operation.begin is None or route is None or version != _VERSION:
             return
@@ -96,6 +100,8 @@ class PromptRequests:
         key, _ = _parted(self.head)
         if key is None or len(self.head) > MAX_HEAD_BYTES or len(_TOLD.findall(self.head)) > 1:
             return  # of two lengths, which Tornado lets pass where they are equal, one alone is read here
+        if key in self._heads or (self._heads and not self._comes_again(key)):
+            return
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         has_own_id = request.id == headers.get("X-Request-Id")
@@ -103,6 +109,17 @@ class PromptRequests:
         known = KnownHead(request, route, operation, operation.begin, has_own_id, credentials)
         known.request = known.again(b"")  # the first one's body comes, and would be held as long as this
         self._heads[key] = known
+
+    def _comes_again(self, key: HeadKey) -> bool:
+        """Tell whether a head has come before; where each has an id of its own, to keep them is in vain."""
+        met = hash(key)
+        if met in self._met:
+            del self._met[met]
+            return True
+        if len(self._met) >= MAX_HEADS:
+            del self._met[next(iter(self._met))]
+        self._met[met] = None
+        return False
 
     async def serve(self) -> None:
         """Answer while heads are known; return when something else is there to be read, or all is over."""

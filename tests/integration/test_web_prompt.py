@@ -14,7 +14,7 @@ from cube.errors import Unauthenticated, Unavailable
 from cube.model.environment import Credentials, Scope
 from cube.web.connection import Phase
 from cube.web.message import Request
-from cube.web.prompt import KnownHead, PromptRequests
+from cube.web.prompt import MAX_HEADS, KnownHead, PromptRequests
 from tests.collector_stage import NOW, Stage, staged
 from tests.web_client import Connection, connection, head
 
@@ -128,6 +128,25 @@ async def test_ids_that_clients_give_stay_theirs(stage: Stage, taken: list[bytes
             own.send(request(BODY % number, X_Request_Id="mine"))
             assert (await own.answer()).headers["x-request-id"] == "mine"
     assert len(taken) == 1
+
+
+async def test_of_a_client_whose_heads_all_differ_one_is_kept(
+    stage: Stage, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they do where each has the id of a trace."""
+    found: list[PromptRequests] = []
+    serve = PromptRequests.serve
+
+    async def noted(self: PromptRequests) -> None:
+        found.append(self)
+        await serve(self)
+
+    monkeypatch.setattr(PromptRequests, "serve", noted)
+    async with connection(stage.port) as own:
+        for number in (*range(2 * MAX_HEADS), 0, "a", "b", "a", "b", "a", "b"):
+            assert await ask(own, BODY % len(taken), traceparent=str(number)) == (200, {})
+            assert len(found[-1]._heads) <= (3 if number in ("a", "b") else 1)
+    assert taken == [BODY % number for number in range(3)]  # the first one, and two that came twice
 
 
 async def test_what_is_wrong_is_told_and_the_next_request_is_taken(stage: Stage, taken: list[bytes]) -> None:
