@@ -1,13 +1,22 @@
--- Posts prepared bodies in turn, if there are any (arguments: their directory and number), and prints what
--- came of it as JSON.
+-- Posts prepared bodies in turn, if there are any, and prints what came of it as JSON. Arguments: the bodies'
+-- directory and number; and, for events that come in the order of time, the first time, in ms, that stands in
+-- place of the one in each body, and how many requests later it is a ms later.
 local requests = {}
 local last = 0
+local sent = 0
+local first, each
 
 function init(args)
+  first, each = tonumber(args[3]), tonumber(args[4])
   for number = 0, tonumber(args[2] or 0) - 1 do
     local file = assert(io.open(args[1] .. "/" .. number, "rb"))
-    requests[#requests + 1] = wrk.format("POST", wrk.path, {["Content-Type"] = "application/json"}, file:read("*a"))
+    local text = wrk.format("POST", wrk.path, {["Content-Type"] = "application/json"}, file:read("*a"))
     file:close()
+    if first then
+      local before, after = text:match('^(.*"time":)%d+(.*)$')
+      text = {before, after}
+    end
+    requests[#requests + 1] = text
   end
   if #requests == 0 then
     requests[1] = wrk.format("GET", wrk.path)
@@ -16,7 +25,12 @@ end
 
 function request()
   last = last % #requests + 1
-  return requests[last]
+  local text = requests[last]
+  if first then
+    text = string.format("%s%d%s", text[1], first + math.floor(sent / each), text[2])
+    sent = sent + 1
+  end
+  return text
 end
 
 function done(summary, latency)

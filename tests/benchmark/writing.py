@@ -23,7 +23,8 @@ HOUR = 3_600_000
 def ingest(subject: Subject, case: Case) -> Iterator[Turn]:
     """Events acknowledged in a second, over HTTP; each turn begins with an empty store.
 
-    A batch's events lie within one second. The first turn counts what is stored.
+    A batch's events lie within one second, and the next one's in the next; those of `live` cases come in the
+    order of time, as they do from programs at work. The first turn counts what is stored.
     """
     with subject.empty(case.store) as store:
         bodies = wrk.write_bodies(store.folder / "bodies", _batches(case["batch"]))
@@ -33,7 +34,10 @@ def ingest(subject: Subject, case: Case) -> Iterator[Turn]:
         nonlocal counted
         with subject.empty(case.store) as store:
             with subject.collector(store, "--processes", str(case["processes"])) as collector:
-                loads = [_offer(collector, bodies, case, seconds) for seconds in (1, case["seconds"])]
+                loads = [
+                    _offer(collector, bodies, case, seconds, first)
+                    for first, seconds in ((dataset.FIRST, 1), (dataset.FIRST + HOUR // 2, case["seconds"]))
+                ]
             if not counted:
                 _check_stored(subject, store, sum(load.requests for load in loads), case)
                 counted = True
@@ -107,7 +111,7 @@ def _batches(size: int) -> list[bytes]:
     ]
 
 
-def _offer(collector: Daemon, bodies: Path, case: Case, seconds: float) -> wrk.Load:
+def _offer(collector: Daemon, bodies: Path, case: Case, seconds: float, first: int) -> wrk.Load:
     return wrk.offer(
         collector.http,
         "/1.0/event",
@@ -115,6 +119,7 @@ def _offer(collector: Daemon, bodies: Path, case: Case, seconds: float) -> wrk.L
         connections=case["connections"],
         bodies=bodies,
         count=BODIES,
+        live_from=first if case.get("live") else None,
     )
 
 

@@ -12,6 +12,9 @@ from tests.benchmark.processes import Address
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 
+LIVE_REQUESTS = 16
+"""Of a ms of live events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -37,13 +40,18 @@ def offer(
     connections: int = 1,
     bodies: Path | None = None,
     count: int = 0,
+    live_from: int | None = None,
 ) -> Load:
     """Send requests, each connection the next one when the last is answered: GET, or POST of bodies in turn.
 
-    `bodies`: a directory with the files 0 to `count` - 1. Raises when anything was answered other than 200.
-    Where nothing at all was answered in time it is done again, for longer and longer.
+    `bodies`: a directory with the files 0 to `count` - 1. `live_from`: a time in ms, which takes the place
+    of that of each body and has as many digits; `LIVE_REQUESTS` later it is a ms later. Raises when anything
+    was answered other than 200. Where nothing at all was answered in time it is done again, for longer and
+    longer.
     """
     arguments = ["--", str(bodies), str(count)] if bodies is not None else []
+    if live_from is not None:
+        arguments += [str(live_from), str(LIVE_REQUESTS)]
     for times in (1, 2, 4, 8):
         load = _run(f"{address}{path}", max(1, round(seconds)) * times, connections, arguments)
         if load.requests:
