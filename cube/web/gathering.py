@@ -1,7 +1,9 @@
-"""Short requests that have come by the same turn of the event loop, begun together.
+"""Short requests that have come at about the same time, begun together.
 
 What an operation does for each request (a promise, a place in a queue, a callback) it can do once for all
-that are there. None waits for others: only those are together whose bytes had come anyway.
+that are there. Only those are together whose bytes had come anyway, but for one thing: whoever was answered
+sends the next request at once, or not at all. So as long as each turn of the event loop brings some more,
+requests wait until as many have come as were answered before. A turn that brings none ends that.
 """
 
 from __future__ import annotations
@@ -37,18 +39,33 @@ class Gathering:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: dict[Begin, list[Gathered]] = {}
+        self._count = 0  # that wait
+        self._answered = 0  # since some were begun
 
     def add(self, begin: Begin, request: Request, answer: Callable[[Reply], None]) -> None:
         """Begin a request once all sockets have been looked at that there is something to read from."""
         if not self._waiting:
-            self._loop.call_soon(self._begin_all)
+            self._loop.call_soon(self._turn, 0)
         some = self._waiting.setdefault(begin, [])
-        some.append(Gathered(request, answer))
+        some.append(Gathered(request, partial(self._answer, answer)))
+        self._count += 1
         if len(some) == MOST:
+            self._begin_all()
+
+    def _answer(self, answer: Callable[[Reply], None], reply: Reply) -> None:
+        self._answered += 1
+        answer(reply)
+
+    def _turn(self, seen: int) -> None:
+        """Begin all that wait, unless this turn brought some, and as many as were answered are not there."""
+        if seen < self._count < self._answered:
+            self._loop.call_soon(self._turn, self._count)
+        elif self._waiting:
             self._begin_all()
 
     def _begin_all(self) -> None:
         waiting, self._waiting = self._waiting, {}
+        self._count = self._answered = 0
         for begin, some in waiting.items():
             _begin(begin, some)
 

@@ -90,3 +90,34 @@ async def test_a_promise_that_is_given_up_is_told_as_a_fault() -> None:
         yield Begun((0,), given_up, told)
 
     assert await Asked(1).ask(begin) == [[500]]
+
+
+async def test_who_was_answered_is_waited_for_while_each_turn_brings_some() -> None:
+    begun: list[int] = []
+    answered: list[int] = []
+
+    def begin(requests: Sequence[Request]) -> Iterator[Begun]:
+        begun.append(len(requests))
+        yield Begun(range(len(requests)), promise(200), told)
+
+    gathering = Gathering(asyncio.get_running_loop())
+
+    async def come(*turns: int) -> list[int]:
+        """Let so many requests come by each turn of the loop; return how many were begun together."""
+        begun.clear()
+        answered.clear()
+        for count in turns:
+            for request in Asked(count).requests:
+                gathering.add(begin, request, lambda reply: answered.append(reply.status))  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while len(answered) < sum(turns):  # noqa: ASYNC110 - nothing else tells of a reply
+                await asyncio.sleep(0)
+        return list(begun)
+
+    assert await come(1, 1, 1) == [1, 1, 1], "nobody was answered who could send the next one"
+    assert await come(4) == [4]
+    assert await come(1, 1, 2) == [4], "as many as were answered"
+    assert await come(1, 2, 2) == [5]
+    assert await come(2, 1, 0, 2) == [3, 2], "a turn without any"
+    assert (await come(1, 1, 1))[0] == 2, "no more than were answered"
