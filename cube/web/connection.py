@@ -12,16 +12,13 @@ import itertools
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado.iostream import SSLIOStream, UnsatisfiableReadError
 
 from cube.settings import HttpSettings
 from cube.web.memory_budget import MemoryBudget
 from cube.web.tornado_private import BufferedStream
-
-if TYPE_CHECKING:
-    from cube.web.prompt import PromptRequests
 
 LAST_READ_BYTES = 2**20
 """So much of a head that is refused unread is thrown away: closing on unread bytes resets the connection,
@@ -80,8 +77,8 @@ class Stream(BufferedStream):
     _sent_before = 0
     _is_held = False
     budget: MemoryBudget | None = None
-    prompt: PromptRequests | None = None
-    """What it knows of its client's heads."""
+    known: object = None
+    """What those who serve it know of its client, of which the connection itself needs nothing."""
     seen: object = None
     """What `ConnectionReaper` saw last, and when it saw that first."""
     seen_at = 0.0
@@ -125,7 +122,7 @@ class Stream(BufferedStream):
                 self.on_gone(self)
         super().close(exc_info)
         self.resume()
-        self.prompt = None  # not left to the garbage collector
+        self.known = None  # it may refer to this: not left to the garbage collector
 
     def cut(self) -> bool:
         """Close, and forget what is half read."""

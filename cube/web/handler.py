@@ -55,8 +55,9 @@ class Requests(HTTPServerConnectionDelegate):
         """Begin with the next request of a connection; Tornado calls it."""
         connection = cast("HTTP1Connection", request_conn)
         stream = cast("Stream", connection.stream)
-        prompt = stream.prompt or PromptRequests(self._service, stream)
-        stream.prompt = prompt
+        known = stream.known
+        prompt = known if isinstance(known, PromptRequests) else PromptRequests(self._service, stream)
+        stream.known = prompt
         parse = partial(parse_head, self._service.lenient, partial(self._refuse_head, stream))
         exchange = Exchange(self._service, connection, stream, prompt)
 
