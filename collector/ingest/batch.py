@@ -86,7 +86,7 @@ class Batch:
                 caller.check_type(type)
 
     def by_type(self) -> Mapping[str, Sequence[int]]:
-        """Return the places of the events of each type."""
+        """Return the places of the events of each type, ascending; of a batch that has events."""
         first = type_of(self.events)
         if first is not None:
             return {first: range(len(self.events))}

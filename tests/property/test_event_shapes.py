@@ -15,9 +15,9 @@ from collector.ingest import batch
 from collector.ingest.batch import Batch, BatchLimits, read_batch
 from collector.ingest.shapes import LEAST_EVENTS, EventShapes, _in_one_order
 from cube import json_text
-from cube.errors import InvalidRequest
 from cube.model import instant
 from cube.model.event_run import EventRun, EventRuns
+from tests.property.batch_outcomes import outcome
 
 NOW = 1_700_000_000_000
 LIMITS = BatchLimits(event_bytes=200, events=2 * LEAST_EVENTS)
@@ -108,18 +108,6 @@ def known(text: bytes) -> Batch:
         if shape is not None:
             shape._pause = 0
     return read_batch(text, LIMITS, NOW, shapes)
-
-
-def outcome(read: Any, text: bytes) -> object:
-    try:
-        found = read(text)
-    except InvalidRequest as error:
-        return type(error), error.message, error.details
-    rows = [
-        (event.type, event.time, "made" if isinstance(event.id, bytes) else event.id, event.data, event.timed)
-        for event in found.events
-    ]
-    return repr(rows), found.size, found.warnings, {type: list(at) for type, at in found.by_type().items()}
 
 
 @given(bodies())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -14,7 +12,7 @@ from collector.ingest.batch import Batch, BatchLimits, read_batch
 from collector.ingest.plain import decode_plain, plain_events
 from collector.ingest.together import LEAST, batches_together
 from cube import json_text
-from cube.errors import InvalidRequest
+from tests.property.batch_outcomes import outcome
 
 NOW = 1_700_000_000_000
 LIMITS = BatchLimits(event_bytes=2_000, events=5)
@@ -69,18 +67,6 @@ BODIES = (EVENTS | st.lists(EVENTS | LEAVES, max_size=7).map(lambda items: "[" +
 
 def usual(text: bytes) -> Batch:
     return batch._batch(json_text.decode_leniently(text), text, LIMITS, NOW)
-
-
-def outcome(read: Any, text: bytes) -> object:
-    try:
-        found = read(text)
-    except InvalidRequest as error:
-        return type(error), error.message, error.details
-    rows = [
-        (event.type, event.time, "made" if isinstance(event.id, bytes) else event.id, event.data, event.timed)
-        for event in found.events
-    ]
-    return repr(rows), found.size, found.warnings
 
 
 @given(BODIES)
