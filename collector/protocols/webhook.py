@@ -23,6 +23,7 @@ from collector.protocols.shared.dialect import (
 )
 from collector.protocols.shared.paths import at
 from collector.protocols.shared.values import checked_type, fields_of
+from collector.protocols.webhook_alerts import notification_id
 from collector.protocols.webhook_signatures import Secrets, read_secrets, verify
 from cube.errors import InvalidRequest
 from cube.json_text import decode_leniently
@@ -85,7 +86,9 @@ def translate(request: Request, context: RequestContext, *, secrets: Secrets = _
     challenge = body.get("challenge") if isinstance(body, dict) and body.get("type") == _CHALLENGE else None
     if isinstance(challenge, str) and is_unicode(challenge):
         return Translation((), lambda _: Reply(challenge.encode(), content_type="text/plain"))
-    return translate_each((body,), lambda one: _draft(one, type, request), partial(_answer, request.id))
+    return translate_each(
+        (body,), lambda one: _draft(one, type, request, context.now), partial(_answer, request.id)
+    )
 
 
 def credentials(request: Request) -> Credentials:
@@ -111,7 +114,7 @@ def _body(request: Request) -> Any:
     return decode_leniently(fields["payload"]) if "payload" in fields else fields
 
 
-def _draft(body: Any, type: str, request: Request) -> Draft:
+def _draft(body: Any, type: str, request: Request, now: int) -> Draft:
     query, sender = request.parameters(), _sender(request)
     data = dict(body) if isinstance(body, dict) else {"body": body}
     kept = {name.lower(): request.headers[name] for name in sender.keeps if name in request.headers}
@@ -120,7 +123,7 @@ def _draft(body: Any, type: str, request: Request) -> Draft:
     return Draft(
         type,
         time=_time(data, query.get("time"), sender),
-        id=_id(data, query.get("id"), sender, request),
+        id=_id(data, query.get("id"), sender, request, now),
         data=data,
         source=body,
         fixed=True,
@@ -140,7 +143,7 @@ def _time(data: Mapping[str, Any], named: str | None, sender: Sender) -> Any:
     return ABSENT
 
 
-def _id(data: Mapping[str, Any], named: str | None, sender: Sender, request: Request) -> Any:
+def _id(data: Mapping[str, Any], named: str | None, sender: Sender, request: Request, now: int) -> Any:
     if named is not None:
         return at(data, named)
     if sender.id is not None:
@@ -148,7 +151,8 @@ def _id(data: Mapping[str, Any], named: str | None, sender: Sender, request: Req
     if sender.id_at is not None:
         with suppress(InvalidRequest):
             return at(data, sender.id_at)
-    return ABSENT
+        return ABSENT
+    return notification_id(data, now)
 
 
 def _answer(request_id: str, rejections: Sequence[Rejection]) -> Reply:

@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
+from urllib.request import Request as URLRequest
 from urllib.request import urlopen
 
 from cube.client import Emitter, Evaluator
@@ -136,3 +140,89 @@ def _until(ask: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < until, f"waited {SECONDS:g} s for {what}"
         time.sleep(0.2)
     return found
+
+
+def test_a_notification_whose_reply_was_lost_is_stored_once_and_the_next_is_another(tmp_path: Path) -> None:
+    """Alertmanager sends again what it has no reply to; that an alert is resolved is another notification."""
+    settings, store, teller = tmp_path / "settings.toml", f"sqlite:{tmp_path}", free_port()
+    settings.write_text(KEYED)
+    with (
+        daemon("collector", store, tmp_path, "--config", str(settings)) as collector,
+        daemon("evaluator", store, tmp_path, "--config", str(settings)) as evaluator,
+        Evaluator(evaluator.http, key=READ_KEY) as asked,
+        _losing_the_first_reply(collector.http) as (address, bodies),
+    ):
+        sending = tmp_path / "alertmanager.yml"
+        sending.write_text(SENDING.format(collector=address, key=WRITE_KEY))
+        with running(
+            tool("prometheus-alertmanager"),
+            f"--config.file={sending}",
+            f"--storage.path={tmp_path / 'alertmanager'}",
+            f"--web.listen-address=127.0.0.1:{teller}",
+            "--cluster.listen-address=",
+        ):
+            _until(lambda: [_raise(teller, startsAt=_iso(-60))] if _listens(teller) else [], "Alertmanager")
+            _until(lambda: bodies[1:] and asked.events("alert(status)"), "the second attempt")
+            assert json.loads(bodies[0]) == json.loads(bodies[1])
+            _raise(teller, startsAt=_iso(-60), endsAt=_iso(-1))
+            _until(lambda: asked.events('alert.eq(status, "resolved")'), "the resolved alert")
+            assert [event.data for event in asked.events("alert(status)")] == [
+                {"status": "firing"},
+                {"status": "resolved"},
+            ]
+
+
+@contextmanager
+def _losing_the_first_reply(collector: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Hand deliveries on to a collector; the first is stored, and its connection closed without a reply."""
+    bodies: list[bytes] = []
+
+    class Handing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with urlopen(URLRequest(collector + self.path, body, dict(self.headers))) as answer:
+                content = answer.read()
+            bodies.append(body)
+            if len(bodies) == 1:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: the daemons' log is what is looked at."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handing) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", bodies
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(int(time.time()) + seconds, UTC).isoformat()
+
+
+def _listens(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=SECONDS):
+            return True
+    except URLError:
+        return False
+
+
+def _raise(port: int, **times: str) -> bool:
+    """Tell Alertmanager of an alert; with an `endsAt` that is past, that it is resolved."""
+    alert = {"labels": {"alertname": "Sold"}, "annotations": {"summary": "7 sold"}, **times}
+    request = URLRequest(
+        f"http://127.0.0.1:{port}/api/v2/alerts",
+        json.dumps([alert]).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=SECONDS) as answer:
+        return bool(answer.status == 200)
