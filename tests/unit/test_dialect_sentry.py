@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from typing import Any
 
 import pytest
@@ -52,6 +54,33 @@ def test_an_error_is_an_event_with_all_that_it_says() -> None:
     old = store(request(json.dumps(EVENT).encode(), captures={"project": "42"}), context())
     assert only(old) == draft
     assert json.loads(old.reply(()).body) == {"id": "ab12"}
+
+
+def stored(body: bytes) -> Translation:
+    return store(request(body, captures={"project": "42"}), context())
+
+
+def test_an_event_of_old_may_be_packed_in_base64() -> None:
+    """As npm's raven 2.6.4 sends it: without a Content-Encoding, as ``application/octet-stream``."""
+    plain = json.dumps(EVENT).encode()
+    for level in (1, 6, 9):
+        packed = base64.b64encode(zlib.compress(plain, level))
+        assert packed.startswith(b"eA") == (level == 1)
+        assert only(stored(packed)) == only(stored(plain))
+
+
+@pytest.mark.parametrize(
+    ("packed", "reason"),
+    [
+        (base64.b64encode(zlib.compress(b"{}"))[:-4], "cut"),
+        (base64.b64encode(zlib.compress(b" " * (1 << 20) + b"{}")), "over 1048576 bytes"),
+        (b"eJx!", "no JSON in the zlib format"),
+        (base64.b64encode(zlib.compress(b"{}")[:-4] + b"0000"), "no JSON in the zlib format"),
+    ],
+)
+def test_an_event_that_cannot_be_unpacked_is_refused(packed: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        stored(packed)
 
 
 @pytest.mark.parametrize(

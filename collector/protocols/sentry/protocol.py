@@ -7,7 +7,9 @@ answer.
 
 from __future__ import annotations
 
+import base64
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +37,9 @@ from cube.model.environment import Credentials
 from cube.model.event import ABSENT
 from cube.web import Reply, Request, error_reply
 
+_PACKED: Final = (b"eA", b"eF", b"eJ", b"eN")
+"""How base64 of the zlib format begins, by level of compression, with its usual window; JSON does not."""
+_MAX_INFLATED: Final = 1 << 20
 _KEY = re.compile(r"(?:^|[\s,])sentry_key=([^,\s]+)")
 
 
@@ -80,11 +85,28 @@ def envelope(request: Request, _: RequestContext) -> Translation:
 
 
 def store(request: Request, _: RequestContext) -> Translation:
-    """Read the one event of an SDK from before envelopes."""
-    value = decode_leniently(request.body)
+    """Read the one event of an SDK from before envelopes: JSON, or base64 of JSON in the zlib format."""
+    value = decode_leniently(_inflated(request))
     if not isinstance(value, dict):
         raise InvalidRequest(f"Got {described(value)}; accepted is an object.")
     return _translation([SentryRecord("event", value)], request, value.get("event_id"))
+
+
+def _inflated(request: Request) -> bytes:
+    body = request.body.strip()
+    if not body.startswith(_PACKED):
+        return body
+    request.hold(_MAX_INFLATED)
+    decoder = zlib.decompressobj()
+    try:
+        inflated = decoder.decompress(base64.b64decode(body, validate=True), _MAX_INFLATED)
+    except (ValueError, zlib.error):
+        raise InvalidRequest(
+            "Got base64 that is no JSON in the zlib format; accepted is that, or JSON."
+        ) from None
+    if not decoder.eof:
+        raise InvalidRequest(f"Got base64 that is cut, or over {_MAX_INFLATED} bytes once inflated.")
+    return inflated
 
 
 def draft(record: SentryRecord, project: str, seen: Occurrences) -> Draft:
