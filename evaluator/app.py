@@ -15,8 +15,8 @@ from cube.process.recent_counts import RecentCounts
 from cube.settings import EvaluatorSettings, environments_of
 from cube.store.ports import Store
 from cube.web import Authenticator, Proxies, RequestEvents, Server, Service, Telemetry, serve
+from evaluator.answers.rows import AnswerTexts
 from evaluator.api.routes import routes
-from evaluator.api.rows import AnswerTexts
 from evaluator.api.self_events import SelfEvents
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.boards.refresher import BoardRefresher

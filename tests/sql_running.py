@@ -18,7 +18,7 @@ from cube.model.event import Event
 from cube.settings import EvaluatorSettings, SqlSettings
 from cube.store.ports import Store
 from cube.web import MemoryBudget
-from evaluator.api.rows import AnswerTexts
+from evaluator.answers.rows import AnswerTexts
 from evaluator.api.service import QueryService
 from evaluator.context import QueryCounters, QuestionLog
 from evaluator.engine.segments import BlockCache

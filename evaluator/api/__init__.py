@@ -1,1 +1,1 @@
-"""The evaluator over HTTP and WebSockets: handlers, the rows of answers, and how they are written."""
+"""The evaluator over HTTP and WebSockets: routes with their schemas, sessions, and the query service."""

@@ -18,7 +18,9 @@ from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.page import EventPage, Walk
 from cube.web import MemoryBudget, Reply, Request
-from evaluator.api.arrow_answers import ArrowWriter
+from evaluator.answers.arrow_answers import ArrowWriter
+from evaluator.answers.response_writer import Frame, ResponseWriter
+from evaluator.answers.rows import AnswerTexts
 from evaluator.api.hints import (
     EVENT_PARAMETERS,
     METRIC_PARAMETERS,
@@ -27,8 +29,6 @@ from evaluator.api.hints import (
     warning_headers,
 )
 from evaluator.api.paging import event_headers, metric_headers
-from evaluator.api.response_writer import Frame, ResponseWriter
-from evaluator.api.rows import AnswerTexts
 from evaluator.context import QueryContext, Question, QuestionLog
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS, Series

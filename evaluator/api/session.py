@@ -17,10 +17,10 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.process.threads import run_by_size
 from cube.web import Connection
+from evaluator.answers.response_writer import ResponseWriter
+from evaluator.answers.rows import event_rows
 from evaluator.api.hints import EVENT_KEYS, METRIC_KEYS, unknown_parameters
 from evaluator.api.paging import told_of
-from evaluator.api.response_writer import ResponseWriter
-from evaluator.api.rows import event_rows
 from evaluator.api.service import QueryService, QueryServices
 from evaluator.catalog.hints import MOST_HINTS
 from evaluator.engine.series import THREAD_ROWS

@@ -18,7 +18,7 @@ from cube.expression.grouping import ranked
 from cube.model.grid import Grid
 from cube.model.tier import GroupKey, Span
 from cube.process.threads import run_by_size
-from evaluator.api.rows import Row, bucket_times, group_shown, metric_row, metric_rows
+from evaluator.answers.rows import Row, bucket_times, group_shown, metric_row, metric_rows
 from evaluator.engine.pyramid import Pyramid
 from evaluator.engine.series import THREAD_ROWS, Series
 from evaluator.query.queries import MetricQuery

@@ -20,8 +20,8 @@ from cube.expression.nodes import EventExpression
 from cube.model.tier import Span
 from cube.process.threads import run_in_thread
 from cube.store.find import Found
-from evaluator.api.response_writer import AnswerSize
-from evaluator.api.rows import event_rows
+from evaluator.answers.response_writer import AnswerSize
+from evaluator.answers.rows import event_rows
 from evaluator.context import within
 from evaluator.engine.pyramid import Pyramid
 from evaluator.query.limits import DeadlineExceeded

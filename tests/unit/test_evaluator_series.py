@@ -16,7 +16,7 @@ from cube.expression.nodes import Reduction
 from cube.model.tier import MINUTE, Span, group_key
 from cube.settings import EvaluatorLimits
 from cube.store.bucket_revisions import BucketRevisions
-from evaluator.api.rows import metric_rows, metric_texts, text_count
+from evaluator.answers.rows import metric_rows, metric_texts, text_count
 from evaluator.engine.bucket_values import BucketValues, read_series
 from evaluator.engine.series import ReductionJob, Series, check_size, compute
 from evaluator.query.limits import LimitExceeded

@@ -10,7 +10,7 @@ from cube.model import instant
 from cube.model.event import ABSENT
 from cube.model.tier import MINUTE, Span
 from cube.store.find import Found
-from evaluator.api.rows import FEW_TIMES, PART_ROWS, AnswerTexts, event_rows
+from evaluator.answers.rows import FEW_TIMES, PART_ROWS, AnswerTexts, event_rows
 from evaluator.engine.kept_series import bytes_of
 from evaluator.engine.series import Series
 

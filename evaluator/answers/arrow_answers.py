@@ -25,8 +25,8 @@ from cube.model.tier import TEN_SECONDS, GroupKey, Span, is_rest, part_keys
 from cube.process.threads import run_in_thread
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply
-from evaluator.api.response_writer import ResponseWriter
-from evaluator.api.rows import dated, part_shown
+from evaluator.answers.response_writer import ResponseWriter
+from evaluator.answers.rows import dated, part_shown
 from evaluator.engine.series import Series
 
 VALUE_BYTES = 8

@@ -13,7 +13,7 @@ from cube.model.grid import Grid
 from cube.model.tier import Span
 from cube.store.find import Found
 from cube.web import MemoryBudget, Reply, Reservation
-from evaluator.api.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts, text_count
+from evaluator.answers.rows import AnswerTexts, Row, event_rows, metric_parts, metric_texts, text_count
 from evaluator.engine.series import Series
 from evaluator.query.limits import AnswerDropped, LimitExceeded
 

@@ -1,0 +1,1 @@
+"""Answers: the rows of metrics and of events, written as JSON or Arrow within limits, whoever sends them."""
