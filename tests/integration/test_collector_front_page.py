@@ -36,6 +36,8 @@ async def test_elastics_clients_find_their_product_there(tmp_path: Path) -> None
             "elasticsearch-py/9.5.1 (Python/3.11)",
             "Elastic-Filebeat/8.15.0 (linux)",
             "Logstash/8.15",
+            "opensearch-py/3.2.0 (Python 3.11.7)",
+            "opensearch-js/3.9.0 (linux 6.1.0-x64; Node.js v20.20.2)",
             "Vector/0.40.0",
         ):
             asked = await ask(running.port, "GET", "/", headers={"User-Agent": name})

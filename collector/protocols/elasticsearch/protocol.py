@@ -35,7 +35,7 @@ from cube.web import Reply, Request, error_reply
 PREFIX: Final = "/elastic"
 """All paths are there with it, too: the root without it is the collector's page, but for known clients."""
 
-_CLIENT: Final = re.compile(r"[a-z-]*elastic|logstash|vector/", re.IGNORECASE)
+_CLIENT: Final = re.compile(r"[a-z-]*elastic|opensearch|logstash|vector/", re.IGNORECASE)
 
 _PRODUCT: Final = (("X-Elastic-Product", "Elasticsearch"),)
 _ROOT: Final = {
@@ -49,7 +49,7 @@ _REFRESHED: Final = {"_shards": {"total": 1, "successful": 1, "failed": 0}}
 
 
 def is_client(request: Request) -> bool:
-    """Tell clients that ask the root for the product (Elastic's, Beats, Logstash, Vector) from others."""
+    """Tell what asks the root for the product (clients of Elastic and OpenSearch, shippers) from others."""
     return _CLIENT.match(request.headers.get("User-Agent", "")) is not None
 
 
